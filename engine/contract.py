@@ -1,0 +1,257 @@
+"""Every Stock2Shop field name that a mapping may use, as data.
+
+The facts come from Stock2Shop's public help pages, developer pages and repositories. ``sure`` says how firmly:
+``P`` is stated there, ``I`` is inferred from several of those, ``U`` is not public.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Type = Literal["code", "text", "html", "flag", "prices", "integer", "number", "boolean", "tags", "url"]
+Level = Literal["product", "variant", "customer"]
+Sure = Literal["P", "I", "U"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One Stock2Shop field.
+
+    ``name`` is canonical and also the column's name in staging; ``aliases`` are other names that guides use for
+    the same field. ``pattern`` holds ``NAME`` or ``N`` where the field is dynamic, and ``part`` is then what
+    stood there. ``sent`` is false where Stock2Shop has no known place for the field. ``required`` is what Stock2Shop's API itself needs; ``minimum`` is what the Custom Database
+    guide asks a mapping to give.
+    """
+
+    name: str
+    level: Level
+    type: Type
+    meaning: str
+    required: bool = False
+    minimum: bool = False
+    aliases: tuple[str, ...] = ()
+    dynamic: Literal["", "NAME", "N"] = ""
+    part: str = ""
+    sure: Sure = "P"
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """One entity's contract: its fields, and which of them play a part in every entity.
+
+    ``key`` identifies a row; ``group`` names the column that gathers rows into one product, where there is one.
+    """
+
+    name: str
+    key: str
+    group: str | None
+    flag: str
+    fields: tuple[Field, ...]
+
+    def resolve(self, column: str) -> Field | None:
+        """The field that a view's column name means, or None. Names compare by case."""
+        return _resolver(self.name)(column)
+
+    def suggest(self, column: str) -> tuple[str, ...]:
+        """Known names that look like ``column``, best first, at most three."""
+        known = {name.lower(): name for name in self.names()}
+        close = get_close_matches(column.lower(), known, n=3, cutoff=0.6)
+        return tuple(known[name] for name in close)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name and alias, dynamic ones with their placeholder."""
+        return tuple(name for field in self.fields for name in (field.name, *field.aliases))
+
+    def required(self, *, linked: bool) -> tuple[Field, ...]:
+        """The fields that a view must have: a linked source needs only its codes."""
+        always = {self.key, self.group}
+        return tuple(
+            field for field in self.fields if field.name in always or (field.required and not linked)
+        )
+
+
+def _field(name: str, level: Level, type_: Type, meaning: str, **more: object) -> Field:
+    return replace(Field(name=name, level=level, type=type_, meaning=meaning), **more)  # type: ignore[arg-type]
+
+
+def _options() -> Iterable[Field]:
+    for n in (1, 2, 3):
+        yield _field(
+            f"variants.option{n}_value",
+            "variant",
+            "text",
+            f"Option {n} of a variable product, such as XL; every variant of the product has one.",
+            minimum=True,
+            aliases=(f"variants.option{n}", f"option{n}_value"),
+        )
+    for n in (1, 2, 3):
+        yield _field(
+            f"option{n}_name",
+            "product",
+            "text",
+            f"What option {n} is called, such as Size; the same over all variants of a product.",
+            aliases=(f"variants.option{n}_name",),
+        )
+
+
+PRODUCTS = Entity(
+    name="products",
+    key="source_variant_code",
+    group="source_product_code",
+    flag="product_active",
+    fields=(
+        _field(
+            "source_product_code",
+            "product",
+            "code",
+            "Groups variants into a product; equals the item code for a simple product.",
+            required=True,
+            minimum=True,
+        ),
+        _field(
+            "source_variant_code",
+            "variant",
+            "code",
+            "The item's code, unique in the source: the key of the row.",
+            required=True,
+            minimum=True,
+        ),
+        _field("title", "product", "text", "The title of the product.", required=True, minimum=True),
+        _field(
+            "product_active",
+            "product",
+            "flag",
+            "Active is sent, Delete is removed, Ignore is left alone.",
+            required=True,
+            minimum=True,
+        ),
+        _field(
+            "csv_price_tiers",
+            "variant",
+            "prices",
+            "The default price as a bare number, or several prices as CSV of tier:price.",
+            minimum=True,
+            sure="I",
+        ),
+        _field(
+            "variants.qty",
+            "variant",
+            "integer",
+            "The quantity available to sell: on hand less what is on sales orders.",
+            minimum=True,
+        ),
+        _field(
+            "variants.sku",
+            "variant",
+            "code",
+            "The stock-keeping unit, unique; may equal source_variant_code.",
+            required=True,
+            minimum=True,
+        ),
+        _field(
+            "variants.inventory_management",
+            "variant",
+            "boolean",
+            "Whether stock is tracked.",
+            minimum=True,
+        ),
+        *_options(),
+        _field("body_html", "product", "html", "The product's description, as HTML."),
+        _field("collection", "product", "text", "The collection that the product is in."),
+        _field("product_type", "product", "text", "The product's type."),
+        _field("tags", "product", "tags", "Comma-separated; their order does not matter."),
+        _field("vendor", "product", "text", "The brand or the supplier."),
+        _field("variants.barcode", "variant", "text", "The barcode, unique to one variant."),
+        _field(
+            "variants.grams",
+            "variant",
+            "integer",
+            "The weight in grams.",
+            aliases=("variants.weight",),
+        ),
+        _field("variants.price", "variant", "number", "The default price."),
+        _field(
+            "price_NAME",
+            "variant",
+            "number",
+            "The price in the price tier NAME.",
+            aliases=("variants.NAME_price",),
+            dynamic="NAME",
+        ),
+        _field("qty_NAME", "variant", "integer", "The quantity in the warehouse NAME.", dynamic="NAME"),
+        _field("meta_NAME", "product", "text", "The product's attribute NAME.", dynamic="NAME"),
+        _field(
+            "imageN",
+            "product",
+            "url",
+            "An image's address, numbered from 1. The queue has no public place for it: staged, never sent.",
+            dynamic="N",
+            sure="U",
+            sent=False,
+        ),
+    ),
+)
+
+ENTITIES = {entity.name: entity for entity in (PRODUCTS,)}
+
+
+@cache
+def _resolver(entity: str) -> _Resolver:
+    return _Resolver(ENTITIES[entity].fields)
+
+
+class _Resolver:
+    """Finds fields by name: the fixed names first, then the dynamic patterns in the table's order."""
+
+    def __init__(self, fields: tuple[Field, ...]) -> None:
+        self._fixed = {
+            name: field for field in fields if not field.dynamic for name in (field.name, *field.aliases)
+        }
+        self._patterns = [
+            (_pattern(name, field.dynamic), field)
+            for field in fields
+            if field.dynamic
+            for name in (field.name, *field.aliases)
+        ]
+
+    def __call__(self, column: str) -> Field | None:
+        if column in self._fixed:
+            return self._fixed[column]
+        for pattern, field in self._patterns:
+            found = pattern.fullmatch(column)
+            if found:
+                part = found["part"]
+                return replace(field, name=field.name.replace(field.dynamic, part), part=part, aliases=())
+        return None
+
+
+def _pattern(name: str, placeholder: str) -> re.Pattern[str]:
+    part = r"(?P<part>[1-9]\d*)" if placeholder == "N" else r"(?P<part>\S(?:.*\S)?)"
+    before, after = name.split(placeholder) if placeholder == "NAME" else (name[:-1], "")
+    return re.compile(re.escape(before) + part + re.escape(after))
+
+
+ACTIVE_WORDS: dict[str, Literal["Active", "Delete", "Ignore"]] = {
+    **dict.fromkeys(
+        ("active", "a", "true", "t", "yes", "y", "1", "-1", "on", "publish", "active\\publish", "active/publish"),
+        "Active",
+    ),
+    **dict.fromkeys(
+        ("delete", "d", "unpublish", "delete\\unpublish", "delete/unpublish"),
+        "Delete",
+    ),
+    **dict.fromkeys(("ignore", "i", "false", "f", "no", "n", "0", "off", ""), "Ignore"),
+}
+"""The words that clients really use for the three-state flag, in lower case and trimmed.
+
+``false``, ``no`` and ``0`` mean Ignore, never Delete: a two-state tick box says that an item is not for
+Stock2Shop, and an untouched box must not remove a product. A project that means Delete says so in its own words.
+"""

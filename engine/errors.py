@@ -1,0 +1,167 @@
+"""Everything that can go wrong, grouped by what to do about it.
+
+::
+
+    SyncError                    exit  what to do
+    ├── ConfigError                 2  mend the project; carries every Fault at once
+    │   ├── ProjectError               project.toml, .env, the workspace
+    │   ├── RenderError                a template
+    │   └── ViewError                  what a template rendered to
+    ├── UsageError                  2  mend the command line
+    ├── SourceError                 1  look at the client's database
+    │   ├── DriverError                the driver or the driver manager is not there
+    │   ├── ConnectError               the database cannot be reached or refuses the login
+    │   └── QueryError                 the database refused or broke off the query
+    ├── StateError                  1  look at the state file
+    │   └── StateLockedError       75  wait: another run holds the project
+    ├── ApiError                    1  look at Stock2Shop
+    │   ├── UnavailableError           it could not be reached, or kept failing: try later
+    │   ├── AuthenticationError        it refuses the user
+    │   ├── AnswerError                it answered what is not documented
+    │   └── RefusedError               it refused this very batch: never retried as it is
+    ├── GuardError                  3  read the plan, then approve it or mend the source
+    ├── AccountingError             1  a fault of this engine: nothing was sent
+    └── CancelledError            130  somebody stopped it: run it again
+
+Each message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a password, a
+token or a customer's data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with a project, and where.
+
+    ``line`` and ``column`` count from 1. A warning does not stop a run.
+    """
+
+    message: str
+    hint: str = ""
+    path: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def where(self) -> str:
+        """``path:line:column``, as much of it as is known; empty where nothing is."""
+        if self.path is None:
+            return ""
+        parts = [str(self.path), *(str(number) for number in (self.line, self.column) if number is not None)]
+        return ":".join(parts)
+
+
+class SyncError(Exception):
+    """The root: a message for people, and a hint that names the next step."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(SyncError):
+    """The project is wrong; ``faults`` holds every fault that was found, never only the first."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[Fault], *, hint: str = "") -> None:
+        self.faults = tuple(faults)
+        lines = [f"{fault.where}: {fault.message}" if fault.where else fault.message for fault in self.faults]
+        super().__init__("\n".join(lines), hint=hint)
+
+
+class ProjectError(ConfigError):
+    """``project.toml``, its variables or the workspace are wrong."""
+
+
+class RenderError(ConfigError):
+    """A template could not be rendered."""
+
+
+class ViewError(ConfigError):
+    """A view rendered to something that may not run, or does not fit the contract."""
+
+
+class UsageError(SyncError):
+    """The command line asks for what cannot be."""
+
+    exit_code = 2
+
+
+class SourceError(SyncError):
+    """The client's database could not be read."""
+
+
+class DriverError(SourceError):
+    """The ODBC driver manager or the driver is missing."""
+
+
+class ConnectError(SourceError):
+    """The database cannot be reached, or refuses the login."""
+
+
+class QueryError(SourceError):
+    """The database refused the query, broke it off or took too long."""
+
+
+class StateError(SyncError):
+    """The state file is damaged, newer than this engine, not writable, or out of space."""
+
+
+class StateLockedError(StateError):
+    """Another run holds the project's state file."""
+
+    exit_code = 75
+
+
+class ApiError(SyncError):
+    """Stock2Shop did not take or give what was asked."""
+
+
+class UnavailableError(ApiError):
+    """Stock2Shop could not be reached, or kept failing until the retries ran out."""
+
+
+class AuthenticationError(ApiError):
+    """Stock2Shop refuses the user name, the password or the source."""
+
+
+class AnswerError(ApiError):
+    """Stock2Shop answered something that its documentation does not say."""
+
+
+class RefusedError(ApiError):
+    """Stock2Shop refused this request for what is in it; ``reason`` is its own word."""
+
+    def __init__(self, message: str, *, reason: str, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.status = status
+
+
+class GuardError(SyncError):
+    """A plan is larger than the project allows; nothing was sent."""
+
+    exit_code = 3
+
+
+class AccountingError(SyncError):
+    """The rows do not add up; nothing was sent."""
+
+
+class CancelledError(SyncError):
+    """The run was stopped by a signal or its deadline, between two batches."""
+
+    exit_code = 130

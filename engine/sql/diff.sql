@@ -1,0 +1,165 @@
+{# Staged against published, in two steps: keys and fingerprints first, columns only for the keys that differ. #}
+create or replace table run.base as
+select
+    _key,
+    _group,
+    _variable,
+    _sync_token,
+    {{ fingerprint | sql }} as _fingerprint
+from {{ published | ident }}
+{% if fast %}
+where _key in (select key from run.unseen where standing = 'published')
+{% endif %};
+
+create or replace table run.candidate as
+select
+    changed._key,
+    changed._group,
+    changed._flag,
+    changed._raw,
+    changed._variable,
+    case when changed._flag = 'Delete' then 0 else changed._fingerprint end as _fingerprint
+from run.changed as changed
+where
+    changed._flag in ('Active', 'Delete')
+    and changed._key is not null
+    and not exists (
+        select 1
+        from run.violation as violation
+        where
+            violation.key = changed._key
+            and violation.raw = changed._raw
+    );
+
+{# What each candidate comes to. #}
+create or replace table run.verdict as
+select
+    candidate.*,
+    base._group as _old_group,
+    base._key is not null as _is_published,
+    case
+        when exists (
+            select 1
+            from quarantine
+            where
+                quarantine.entity = {{ entity }}
+                and quarantine.rule = 'refused'
+                and quarantine.resolved_at is null
+                and quarantine.key = candidate._key
+                and quarantine.fingerprint = candidate._fingerprint
+        ) then 'refused'
+        when candidate._flag = 'Delete' then
+            case
+                when base._key is null and settled._key is not null then 'unchanged'
+                else 'delete'
+            end
+        when base._key is null then 'insert'
+        when base._group <> candidate._group or base._variable <> candidate._variable then 'replace'
+        when base._fingerprint <> candidate._fingerprint then 'update'
+        when base._sync_token <> {{ sync_token }} then 'resend'
+        else 'unchanged'
+    end as verdict
+from run.candidate as candidate
+left join run.base as base
+    on base._key = candidate._key
+left join (select distinct _key from {{ settled | ident }} where _flag = 'Delete') as settled
+    on settled._key = candidate._key;
+
+create or replace table run.gone as
+select
+    base._key,
+    base._group,
+    case
+        when {{ missing }} = 'keep' then 'kept'
+        when base._key in (select key from run.suspect) then 'held'
+        when exists (
+            select 1
+            from quarantine
+            where
+                quarantine.entity = {{ entity }}
+                and quarantine.rule = 'refused'
+                and quarantine.resolved_at is null
+                and quarantine.key = base._key
+                and quarantine.fingerprint = 0
+        ) then 'refused'
+        else 'deleted'
+    end as fate
+from run.base as base
+anti join run.changed as changed
+    on changed._key = base._key;
+
+create or replace table run.delta as
+select
+    _key,
+    case when verdict = 'replace' then _old_group else _group end as _group,
+    'delete' as kind,
+    case when verdict = 'replace' then 'replaced' else 'marked Delete' end as cause,
+    _is_published as is_published,
+    _raw,
+    0::ubigint as _fingerprint
+from run.verdict
+where verdict in ('delete', 'replace')
+union all
+select
+    _key,
+    _group,
+    'delete' as kind,
+    'gone from the source' as cause,
+    true as is_published,
+    null as _raw,
+    0::ubigint as _fingerprint
+from run.gone
+where fate = 'deleted'
+union all
+select
+    _key,
+    _group,
+    case when verdict = 'replace' then 'insert' else verdict end as kind,
+    case when verdict = 'replace' then 'replaced' else '' end as cause,
+    _is_published as is_published,
+    _raw,
+    _fingerprint
+from run.verdict
+where verdict in ('insert', 'replace', 'update', 'resend');
+
+create or replace table run.difference as
+select
+    _key,
+    difference.column_name,
+    difference.old,
+    difference.new
+from (
+    select
+        delta._key,
+        unnest(
+            list_filter(
+                [
+                    {%- for field in fields %}
+                    case
+                        when old.{{ field.name | ident }} is distinct from new.{{ field.name | ident }}
+                            then {
+                                'column_name': {{ field.name }},
+                                'old': old.{{ field.name | ident }}::varchar,
+                                'new': new.{{ field.name | ident }}::varchar
+                            }
+                    end{{ "," | sql if not loop.last }}
+                    {%- endfor %}
+                ],
+                lambda difference: difference is not null
+            )
+        ) as difference
+    from run.delta as delta
+    inner join {{ published | ident }} as old
+        on old._key = delta._key
+    inner join run.landed as new
+        on new._raw = delta._raw
+    where delta.kind = 'update'
+);
+
+{# Removals go first, so that a variant that moves to another product leaves the old one before it joins. #}
+create or replace table run.outgoing as
+select
+    row_number() over (order by kind <> 'delete', _group, _key) as position,
+    *
+from run.delta
+order by position;

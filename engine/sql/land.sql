@@ -1,0 +1,157 @@
+{# One pass over the source. A row whose raw fingerprint is known is what it was when it was last settled: it is
+   counted and dropped here, before it is cast or written. What remains are the rows that are new or differ, whole
+   and canonical, and the known rows that the source no longer shows (`_standing` says what they were). #}
+create or replace table run.landed (
+    _key varchar,
+    _group varchar,
+    _flag varchar,
+    _standing varchar,
+    _raw ubigint,
+    _fingerprint ubigint,
+    _variable boolean,
+    _faults struct(column_name varchar, rule varchar, value varchar)[]
+    {%- for field in fields %},
+    {{ field.name | ident }} {{ types[field.type] | sql }}
+    {%- endfor %}
+);
+
+insert into run.landed
+with
+read as (
+    select
+        *,
+        hash(
+            {%- for column in columns %}
+            {{ column | ident }}{{ "," | sql if not loop.last }}
+            {%- endfor %}
+        ) as _raw
+    from incoming
+),
+
+differing as (
+    select
+        read.*,
+        known.key as _known_key,
+        known.product as _known_group,
+        known.standing as _standing
+    from read
+    full join run.known as known
+        on known.raw = read._raw
+    where
+        read._raw is null
+        or known.raw is null
+),
+
+canonical as (
+    select
+        coalesce(_known_key, canonical_code({{ key | ident }})) as _key,
+        {% if group %}
+        coalesce(_known_group, canonical_code({{ group | ident }})) as _group,
+        {% else %}
+        coalesce(_known_key, canonical_code({{ key | ident }})) as _group,
+        {% endif %}
+        {% if flag in columns %}
+        case
+            when _standing is null then
+                case flag_word({{ flag | ident }})
+                    {% for word, meaning in active.items() %}
+                    when {{ word }} then {{ meaning }}
+                    {% endfor %}
+                end
+        end as _flag,
+        case when _standing is null then {{ flag | ident }} end as _flag_text,
+        {% else %}
+        'Active' as _flag,
+        null as _flag_text,
+        {% endif %}
+        _standing,
+        _raw,
+        {% for field in fields %}
+        {% if field.name in columns %}
+        canonical_{{ macros[field.type] | sql }}({{ field.name | ident }}) as {{ field.name | ident }},
+        {{ field.name | ident }} as {{ ("_raw_" ~ field.name) | ident }},
+        {% else %}
+        null::{{ types[field.type] | sql }} as {{ field.name | ident }},
+        {% endif %}
+        {% endfor %}
+        {% if options %}
+        {{ options[0] | ident }} is not null
+        {%- for option in options[1:] %} or {{ option | ident }} is not null{% endfor %}
+        {% else %}
+        false
+        {% endif %} as _variable
+    from differing
+),
+
+{# An option that has a value has a name too, the view's or the project's. #}
+named as (
+    select
+        *
+        {%- if option_names %} replace (
+            {%- for name, option, fallback in option_names %}
+            case
+                when {{ option | ident }} is not null then coalesce({{ name | ident }}, {{ fallback }})
+            end as {{ name | ident }}{{ "," | sql if not loop.last }}
+            {%- endfor %}
+        )
+        {%- endif %}
+    from canonical
+)
+
+select
+    _key,
+    _group,
+    _flag,
+    _standing,
+    _raw,
+    case
+        when _standing is null then
+            hash(
+                {%- for field in fields %}
+                {{ field.name | ident }}{{ "," | sql if not loop.last }}
+                {%- else %}
+                null
+                {%- endfor %}
+            )
+    end as _fingerprint,
+    _variable,
+    case
+        when _standing is not null or _flag = 'Ignore' then []
+        else
+            list_filter(
+                [
+                    case when _key is null then {'column_name': {{ key }}, 'rule': 'blank_key', 'value': null} end,
+                    {% if group %}
+                    case
+                        when _group is null then {'column_name': {{ group }}, 'rule': 'blank_field', 'value': null}
+                    end,
+                    {% endif %}
+                    case
+                        when _flag is null
+                            then {'column_name': {{ flag }}, 'rule': 'unknown_flag', 'value': _flag_text::varchar}
+                    end
+                    {%- for field in required %},
+                    case
+                        when _flag = 'Active' and {{ field.name | ident }} is null
+                            then {'column_name': {{ field.name }}, 'rule': 'blank_field', 'value': null}
+                    end
+                    {%- endfor %}
+                    {%- for field in fields if field.name in columns %},
+                    case
+                        when _flag = 'Active'
+                            and fault_{{ macros[field.type] | sql }}({{ ("_raw_" ~ field.name) | ident }}) is not null
+                            then {
+                                'column_name': {{ field.name }},
+                                'rule': fault_{{ macros[field.type] | sql }}({{ ("_raw_" ~ field.name) | ident }}),
+                                'value': left({{ ("_raw_" ~ field.name) | ident }}, 200)
+                            }
+                    end
+                    {%- endfor %}
+                ],
+                lambda fault: fault is not null
+            )
+    end as _faults
+    {%- for field in fields %},
+    {{ field.name | ident }}
+    {%- endfor %}
+from named;

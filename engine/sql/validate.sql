@@ -1,0 +1,222 @@
+{# Every rule that looks at more than one row, over the rows that differ and the unchanged ones that share a
+   product, a SKU, a barcode or a key's spelling with them: nothing else can have come to break a rule. #}
+create or replace view run.changed as
+select *
+from run.landed
+where _standing is null;
+
+create or replace view run.unseen as
+select
+    _key as key,
+    _group as product,
+    _standing as standing
+from run.landed
+where _standing is not null;
+
+create or replace table run.fault (
+    key varchar,
+    product varchar,
+    raw ubigint,
+    column_name varchar,
+    rule varchar,
+    value varchar
+);
+
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    fault.column_name,
+    fault.rule,
+    fault.value
+from (
+    select
+        _key,
+        _group,
+        _raw,
+        unnest(_faults) as fault
+    from run.changed
+    where len(_faults) > 0
+);
+
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ key }},
+    'repeated_key',
+    _key
+from run.changed
+where
+    _key is not null
+    and (
+        _key in (
+            select _key
+            from run.changed
+            where _key is not null
+            group by _key
+            having count(*) > 1
+        )
+        or _key in (
+            select known.key
+            from run.known as known
+            anti join run.unseen as unseen on unseen.key = known.key
+        )
+    );
+
+{# The rows that the rules compare, one line each; `peer` marks an unchanged row. #}
+create or replace table run.compared as
+select
+    false as peer,
+    _key,
+    _group,
+    _raw
+    {%- for field in compared %},
+    {{ field.name | ident }}
+    {%- endfor %}
+from run.changed
+where
+    _flag = 'Active'
+    and _key is not null
+    and _group is not null
+    and (_key, _raw) not in (select (key, raw) from run.fault where rule = 'repeated_key');
+
+{% if fast %}
+insert into run.compared
+select
+    true as peer,
+    _key,
+    _group,
+    _raw
+    {%- for field in compared %},
+    {{ field.name | ident }}
+    {%- endfor %}
+from {{ published | ident }} as published
+where
+    (
+        lower(_key) in (select lower(_key) from run.changed)
+        or _group in (select _group from run.changed)
+        {%- for column in unique_columns %}
+        or {{ column | ident }} in (select {{ column | ident }} from run.changed)
+        {%- endfor %}
+    )
+    and _key in (select key from run.known where standing = 'published')
+    and _key not in (select key from run.unseen)
+    and _key not in (select _key from run.changed where _key is not null);
+{% endif %}
+
+{% for column, rule in unique_rules %}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ column }},
+    {{ rule }},
+    {{ column | ident }}
+from run.compared
+where {{ column | ident }} in (
+    select {{ column | ident }}
+    from run.compared
+    where {{ column | ident }} is not null
+    group by {{ column | ident }}
+    having count(*) > 1
+);
+{% endfor %}
+
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ key }},
+    'similar_key',
+    _key
+from run.compared
+where lower(_key) in (
+    select lower(_key)
+    from run.compared
+    group by lower(_key)
+    having count(distinct _key) > 1
+);
+
+{% if group %}
+{% for option in options %}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ option }},
+    'options_missing',
+    null
+from run.compared
+where _group in (
+    select _group
+    from run.compared
+    group by _group
+    having
+        count({{ option | ident }}) > 0
+        and count({{ option | ident }}) < count(*)
+);
+{% endfor %}
+
+{% if guarded_options %}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ options[0] if options else group }},
+    'repeated_options',
+    concat_ws(' / '{% for option in options %}, {{ option | ident }}{% endfor %}, '')
+from run.compared
+where _group in (
+    select _group
+    from (
+        select _group
+        from run.compared
+        group by
+            _group
+            {%- for option in options %},
+            {{ option | ident }}
+            {%- endfor %}
+        having count(*) > 1
+    )
+);
+{% endif %}
+
+{% for field in shared %}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ field.name }},
+    'differs_within_product',
+    left({{ field.name | ident }}::varchar, 200)
+from run.compared
+where _group in (
+    select _group
+    from run.compared
+    group by _group
+    having
+        count(distinct {{ field.name | ident }}) > 1
+        or (count({{ field.name | ident }}) > 0 and count({{ field.name | ident }}) < count(*))
+);
+{% endfor %}
+{% endif %}
+
+create or replace table run.violation as
+select
+    fault.*,
+    fault.key in (select _key from run.compared where peer) as peer
+from run.fault as fault
+where fault.rule in ({{ errors }});
+
+create or replace table run.warning as
+select fault.*
+from run.fault as fault
+where fault.rule not in ({{ errors }});

@@ -1,0 +1,224 @@
+"""The state of one project: a DuckDB file, which is also the lock.
+
+The file holds what Stock2Shop acknowledged (``published``), the runs, the changes, the quarantine and the rows
+that need nothing more (``settled``). A run's own working set lives in a second file, attached as ``run`` and thrown
+away when the run ends, so that a broken run leaves nothing behind. The operating system gives the lock back
+when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StateError, StateLockedError, SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import duckdb
+    import pyarrow as pa
+
+VERSION = 1
+MEMORY = "160MB"
+"""What DuckDB may hold in memory; beyond it, it works from disk."""
+
+SQL = Path(__file__).parent / "sql"
+
+
+class State:
+    """An open state file: SQL goes in, tuples come out, faults come as :class:`StateError`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+        """Run ``sql`` and give all its rows: for results that are small by nature."""
+        with _translated(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> tuple[Any, ...]:
+        """Run ``sql`` and give its only row."""
+        (only,) = self.rows(sql, parameters)
+        return only
+
+    def value(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Any:
+        """Run ``sql`` and give the first column of its only row."""
+        return self.row(sql, parameters)[0]
+
+    def run(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
+        """Run one statement, or several when there are no parameters."""
+        self.rows(sql, parameters)
+
+    def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
+        """Run ``sql`` and give its rows by column name."""
+        with _translated(self.path):
+            result = self._connection.execute(sql, parameters)
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def columns(self, table: str, *, database: str) -> tuple[str, ...]:
+        """The columns of ``table`` in order; none when there is no such table."""
+        found = self.rows(
+            "select column_name from duckdb_columns() where database_name = $1 and table_name = $2"
+            " order by column_index",
+            [database, table],
+        )
+        return tuple(name for (name,) in found)
+
+    @property
+    def database(self) -> str:
+        """The name under which DuckDB attached the state file itself."""
+        return str(self.value("select current_database()"))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is done inside is kept together, or not at all."""
+        self.run("begin transaction")
+        try:
+            yield
+        except BaseException:
+            with _translated(self.path):
+                self._connection.execute("rollback")
+            raise
+        self.run("commit")
+
+    @contextmanager
+    def incoming(self, reader: pa.RecordBatchReader) -> Iterator[None]:
+        """Inside, the relation ``incoming`` streams ``reader`` once."""
+        self._connection.register("incoming", reader)
+        try:
+            yield
+        finally:
+            self._connection.unregister("incoming")
+
+    def meta(self, name: str) -> str | None:
+        """A remembered value, or None."""
+        found = self.rows("select value from meta where name = $1", [name])
+        return str(found[0][0]) if found else None
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep ``value`` under ``name``."""
+        self.run("delete from meta where name = $1", [name])
+        self.run("insert into meta values ($1, $2)", [name, value])
+
+
+@contextmanager
+def open_state(path: Path) -> Iterator[State]:
+    """Open the state file at ``path``, creating or migrating it, with an empty working set attached as ``run``.
+
+    The file and its folder are readable by their owner only. Raises :class:`StateLockedError` when another
+    process holds it and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
+    """
+    import duckdb  # noqa: PLC0415 - a fifth of a second that `s2s --help` need not pay
+
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StateError(
+                f"The state file {path} cannot be written.",
+                hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
+            )
+        before = os.umask(0o077)
+        try:
+            connection = duckdb.connect(str(path))
+        finally:
+            os.umask(before)
+    try:
+        state = State(connection, path)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            _configure(state, Path(scratch))
+            _migrate(state)
+            try:
+                yield state
+            finally:
+                with _translated(path):
+                    connection.execute("detach run")
+    finally:
+        connection.close()
+
+
+def _configure(state: State, scratch: Path) -> None:
+    threads = min(4, os.cpu_count() or 1)
+    # The query that lands a source streams it past what is known. DuckDB cannot tell how long a stream is, and
+    # would sometimes choose to hold the stream in memory rather than the other side.
+    state.run(
+        f"set memory_limit = '{MEMORY}'; set threads = {threads}; set preserve_insertion_order = false;"
+        " set disabled_optimizers = 'join_order,build_side_probe_side'; set timezone = 'UTC';"
+        " set enable_progress_bar = false"
+    )
+    quoted = str(scratch).replace("'", "''")
+    state.run(f"set temp_directory = '{quoted}'; attach '{quoted}/run.duckdb' as run")
+
+
+def _migrate(state: State) -> None:
+    exists = bool(state.columns("meta", database=state.database))
+    version = int(state.meta("version") or 0) if exists else 0
+    if version > VERSION:
+        raise StateError(
+            f"The state file {state.path} was written by a newer s2s (version {version}, this one knows {VERSION}).",
+            hint="Install the newer s2s again, or move the file away and run `s2s adopt`.",
+        )
+    blocks = re.split(r"^-- version (\d+)$", (SQL / "migrations.sql").read_text("utf-8"), flags=re.MULTILINE)
+    for number, block in zip(blocks[1::2], blocks[2::2], strict=True):
+        if int(number) > version:
+            with state.transaction():
+                state.run(block)
+                state.remember("version", number)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what DuckDB and the file system say into what to do about it."""
+    import duckdb  # noqa: PLC0415 - see open_state
+
+    try:
+        yield
+    except SyncError:
+        raise
+    except (duckdb.Error, OSError) as error:
+        raise _explain(error, path) from error
+
+
+def _explain(error: Exception, path: Path) -> StateError:
+    text = str(error)
+    low = text.lower()
+    if "lock" in low and ("conflicting" in low or "could not set" in low or "being used by another" in low):
+        holder = re.search(r"PID (\d+)", text)
+        by = f" (process {holder[1]})" if holder else ""
+        return StateLockedError(
+            f"Another run holds {path}{by}.",
+            hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
+        )
+    if "no space" in low or "disk full" in low or "max_temp_directory_size" in low or "enospc" in low:
+        return StateError(
+            f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
+            hint="Free some space there, or set S2S_STATE to a folder on a larger disk, and run again.",
+        )
+    if "not a valid duckdb" in low or "corrupt" in low or "checksum" in low or "deserializ" in low:
+        return StateError(
+            f"The state file {path} is damaged or is no DuckDB file.",
+            hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads from Stock2Shop"
+            " what it holds, so that nothing is deleted or sent twice for a lost state.",
+        )
+    if "newer" in low or "storage version" in low or "version number" in low:
+        return StateError(
+            f"The state file {path} was written by a newer DuckDB.",
+            hint="Install the DuckDB version that wrote it, or move the file away and run `s2s adopt`.",
+        )
+    if "permission denied" in low or "read-only" in low or isinstance(error, PermissionError):
+        return StateError(
+            f"The state file {path} cannot be written.",
+            hint="Give the account that runs s2s the right to write the folder, or set S2S_STATE to another one.",
+        )
+    return StateError(
+        f"The state file {path} could not be used: {text.splitlines()[0] if text else type(error).__name__}",
+        hint="Run again with --debug for the details.",
+    )

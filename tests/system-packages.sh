@@ -1,0 +1,23 @@
+#!/bin/sh
+# The system packages that the tests need: real ODBC drivers and real database servers.
+# Installed when this is root on a Debian system; named otherwise. Nothing is skipped in silence.
+set -eu
+packages="unixodbc odbc-postgresql odbc-mariadb libsqliteodbc odbc-mdbtools mdbtools postgresql mariadb-server"
+missing=""
+for package in $packages; do
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = "install ok installed" ] || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing the system packages that the tests need:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    exit 0
+fi
+echo "The tests need system packages that are not installed:$missing" >&2
+echo "Install them, for example with: sudo apt-get install --no-install-recommends$missing" >&2
+echo "Then run the same command again." >&2
+exit 1
