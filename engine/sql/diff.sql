@@ -65,6 +65,36 @@ left join run.base as base
 left join (select distinct _key from {{ settled | ident }} where _flag = 'Delete') as settled
     on settled._key = candidate._key;
 
+{# A key that was just read as blank could be any key that is gone. Those are held for as long as the blank row
+   stands: a row that cannot be read must never look like a row that was taken away. #}
+create or replace table run.suspect as
+select key
+from held
+where
+    entity = {{ entity }}
+    and raw in (
+        select raw
+        from run.violation
+        where rule = 'blank_key'
+    )
+union
+select base._key as key
+from run.base as base
+where exists (
+    select 1
+    from run.violation as violation
+    where
+        violation.rule = 'blank_key'
+        and violation.raw not in (
+            select raw
+            from quarantine
+            where
+                entity = {{ entity }}
+                and rule = 'blank_key'
+                and resolved_at is null
+        )
+);
+
 create or replace table run.gone as
 select
     base._key,
@@ -86,7 +116,9 @@ select
     end as fate
 from run.base as base
 anti join run.changed as changed
-    on changed._key = base._key;
+    on changed._key = base._key
+anti join run.seen as seen
+    on seen.key = base._key;
 
 create or replace table run.delta as
 select
@@ -142,7 +174,7 @@ from (
                                 'old': old.{{ field.name | ident }}::varchar,
                                 'new': new.{{ field.name | ident }}::varchar
                             }
-                    end{{ "," | sql if not loop.last }}
+                    end{% if not loop.last %},{% endif %}
                     {%- endfor %}
                 ],
                 lambda difference: difference is not null
@@ -155,6 +187,19 @@ from (
         on new._raw = delta._raw
     where delta.kind = 'update'
 );
+
+{# Where a product's variants differ in a field of the product, the lowest code's value is sent for all of them. #}
+create or replace table run.speaker as
+select
+    _group
+    {%- for field in shared %},
+    {{ field.name | ident }}
+    {%- endfor %}
+from run.compared
+where
+    _group in (select product from run.warning where rule = 'differs_within_product')
+    and (_key, _raw) not in (select (key, raw) from run.violation)
+qualify row_number() over (partition by _group order by _key) = 1;
 
 {# Removals go first, so that a variant that moves to another product leaves the old one before it joins. #}
 create or replace table run.outgoing as

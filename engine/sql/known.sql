@@ -1,16 +1,14 @@
 {# The raw fingerprints of rows that are settled as they stand. Empty when the mapping or the engine changed, so
-   that every row is made canonical and compared again. #}
+   that every row is made canonical and compared again. A published row without a trusted fingerprint stands here
+   too, unmatched by anything, so that it is compared. #}
 create or replace table run.known as
 select
-    _raw as raw,
+    case when _sync_token = {{ sync_token }} then _raw end as raw,
     _key as key,
     _group as product,
     'published' as standing
 from {{ published | ident }}
-where
-    {{ trusted }}
-    and _raw is not null
-    and _sync_token = {{ sync_token }}
+where {{ trusted }}
 union all
 select
     _raw as raw,

@@ -22,7 +22,7 @@ read as (
         *,
         hash(
             {%- for column in columns %}
-            {{ column | ident }}{{ "," | sql if not loop.last }}
+            {{ column | ident }}{% if not loop.last %},{% endif %}
             {%- endfor %}
         ) as _raw
     from incoming
@@ -68,7 +68,7 @@ canonical as (
         _raw,
         {% for field in fields %}
         {% if field.name in columns %}
-        canonical_{{ macros[field.type] | sql }}({{ field.name | ident }}) as {{ field.name | ident }},
+        canonical_{{ field.type | sql }}({{ field.name | ident }}) as {{ field.name | ident }},
         {{ field.name | ident }} as {{ ("_raw_" ~ field.name) | ident }},
         {% else %}
         null::{{ types[field.type] | sql }} as {{ field.name | ident }},
@@ -91,7 +91,7 @@ named as (
             {%- for name, option, fallback in option_names %}
             case
                 when {{ option | ident }} is not null then coalesce({{ name | ident }}, {{ fallback }})
-            end as {{ name | ident }}{{ "," | sql if not loop.last }}
+            end as {{ name | ident }}{% if not loop.last %},{% endif %}
             {%- endfor %}
         )
         {%- endif %}
@@ -108,7 +108,7 @@ select
         when _standing is null then
             hash(
                 {%- for field in fields %}
-                {{ field.name | ident }}{{ "," | sql if not loop.last }}
+                {{ field.name | ident }}{% if not loop.last %},{% endif %}
                 {%- else %}
                 null
                 {%- endfor %}
@@ -139,10 +139,10 @@ select
                     {%- for field in fields if field.name in columns %},
                     case
                         when _flag = 'Active'
-                            and fault_{{ macros[field.type] | sql }}({{ ("_raw_" ~ field.name) | ident }}) is not null
+                            and fault_{{ field.type | sql }}({{ ("_raw_" ~ field.name) | ident }}) is not null
                             then {
                                 'column_name': {{ field.name }},
-                                'rule': fault_{{ macros[field.type] | sql }}({{ ("_raw_" ~ field.name) | ident }}),
+                                'rule': fault_{{ field.type | sql }}({{ ("_raw_" ~ field.name) | ident }}),
                                 'value': left({{ ("_raw_" ~ field.name) | ident }}, 200)
                             }
                     end

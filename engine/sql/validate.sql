@@ -22,6 +22,14 @@ create or replace table run.fault (
     value varchar
 );
 
+create or replace view run.seen as
+select known.*
+from run.known as known
+anti join run.unseen as unseen
+    on
+        unseen.key = known.key
+        and unseen.standing = known.standing;
+
 insert into run.fault
 select
     _key,
@@ -59,11 +67,7 @@ where
             group by _key
             having count(*) > 1
         )
-        or _key in (
-            select known.key
-            from run.known as known
-            anti join run.unseen as unseen on unseen.key = known.key
-        )
+        or _key in (select key from run.seen)
     );
 
 {# The rows that the rules compare, one line each; `peer` marks an unchanged row. #}
@@ -102,9 +106,7 @@ where
         or {{ column | ident }} in (select {{ column | ident }} from run.changed)
         {%- endfor %}
     )
-    and _key in (select key from run.known where standing = 'published')
-    and _key not in (select key from run.unseen)
-    and _key not in (select _key from run.changed where _key is not null);
+    and _key in (select key from run.seen where standing = 'published');
 {% endif %}
 
 {% for column, rule in unique_rules %}
@@ -220,3 +222,19 @@ create or replace table run.warning as
 select fault.*
 from run.fault as fault
 where fault.rule not in ({{ errors }});
+
+{# One line for each thing that is wrong, however many rows share it: this is what quarantine remembers. #}
+create or replace table run.standing_fault as
+select
+    key,
+    any_value(product) as product,
+    any_value(raw) as raw,
+    column_name,
+    rule,
+    value
+from run.violation
+group by
+    key,
+    column_name,
+    rule,
+    value;

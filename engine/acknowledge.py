@@ -1,0 +1,150 @@
+"""Advance published, and only by what Stock2Shop acknowledged.
+
+A receipt is appended to a journal in one transaction as it arrives; the journal is folded into published when the
+run ends or, after a crash, when the next one begins. So each batch is durable by itself at the price of its own
+rows, however large the catalogue is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.render import render_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.model import Counts
+    from engine.stage import Layout, Staged
+    from engine.state import State
+
+
+def now() -> datetime:
+    """Return the time in UTC, without a zone, as the state keeps all times."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def fold(state: State, layout: Layout) -> int:
+    """Fold the journal into published; gives how many receipts' rows it held."""
+    count = int(state.value(render_sql("count.sql", table=layout.acknowledged)))
+    if count:
+        with state.transaction():
+            state.run(render_sql("fold.sql", **layout.tables))
+    return count
+
+
+def begin(state: State, *, entity: str, command: str) -> int:
+    """Open a run in history; gives its number."""
+    return int(
+        state.value(
+            "insert into runs (run_id, entity, command, started_at, outcome)"
+            " values (nextval('run_ids'), $1, $2, $3, 'running') returning run_id",
+            [entity, command, now()],
+        )
+    )
+
+
+def finish(
+    state: State,
+    run_id: int,
+    *,
+    outcome: str,
+    digest: str = "",
+    counts: Counts | None = None,
+    figures: dict[str, Any] | None = None,
+    message: str = "",
+) -> None:
+    """Close a run in history with what became of it."""
+    kept = {**(asdict(counts) if counts else {}), **(figures or {})}
+    state.run(
+        "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
+        [run_id, now(), outcome, digest, json.dumps(kept), message],
+    )
+
+
+def settle(state: State, staged: Staged) -> None:
+    """Record what a read of the source settles by itself: Ignore rows, quarantine, and refreshed fingerprints."""
+    layout = staged.layout
+    entity = layout.entity.name
+    with state.transaction():
+        state.run(
+            render_sql(
+                "settle.sql",
+                **layout.tables,
+                entity=entity,
+                fast=staged.fast,
+                current=state.meta(f"definition:{entity}") == layout.definition,
+                fingerprint=render_sql("fingerprint.sql", columns=[field.name for field in layout.fields]),
+                now=now(),
+            )
+        )
+        for name, value in (("definition", layout.definition), ("mapping", layout.mapping)):
+            if state.meta(f"{name}:{entity}") != value:
+                state.remember(f"{name}:{entity}", value)
+
+
+def record(
+    state: State,
+    layout: Layout,
+    *,
+    keys: Sequence[tuple[str, bool]],
+    after: int,
+    upto: int,
+    run_id: int,
+    sync_token: str,
+    status: int,
+) -> None:
+    """Record one receipt: ``keys`` are the variants it acknowledges, each with whether it was a removal.
+
+    The rows stand in ``run.slice`` at the positions above ``after`` up to ``upto``.
+    """
+    state.run("create or replace table run.receipt (key varchar, removal boolean)")
+    state.run(
+        "insert into run.receipt select unnest($1::varchar[]), unnest($2::boolean[])",
+        [[key for key, _ in keys], [removal for _, removal in keys]],
+    )
+    with state.transaction():
+        state.run(
+            render_sql(
+                "record.sql",
+                acknowledged=layout.acknowledged,
+                entity=layout.entity.name,
+                fields=layout.fields,
+                after=after,
+                upto=upto,
+                run_id=run_id,
+                sync_token=sync_token,
+                status=status,
+                now=now(),
+            )
+        )
+
+
+def refuse(
+    state: State,
+    *,
+    entity: str,
+    key: str,
+    kind: Literal["insert", "update", "delete", "resend"],
+    reason: str,
+) -> None:
+    """Quarantine the variant that Stock2Shop refused, until its content changes or somebody asks again."""
+    at = now()
+    state.run(
+        "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
+        " kind, $4, $5, $5, null from run.outgoing where _key = $2 and kind = $3",
+        [entity, key, kind, reason, at],
+    )
+
+
+def prune(state: State, *, keep_days: int) -> None:
+    """Drop history, and quarantine that was resolved, older than ``keep_days``; once a day at most."""
+    today = now().date().isoformat()
+    if state.meta("pruned_at") == today:
+        return
+    with state.transaction():
+        state.run(render_sql("prune.sql", before=now() - timedelta(days=keep_days)))
+        state.remember("pruned_at", today)

@@ -1,0 +1,154 @@
+"""Staged against published: the delta; the guard.
+
+Removals are counted by cause. A variant that moves to another product, or whose product turns from simple to
+variable, is removed and created anew, as Stock2Shop's help pages ask; that is no loss, so the guard on deletes
+does not count it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from engine.model import Breach, Change, Counts, Plan
+from engine.render import render_sql
+from engine.validate import by_rule, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.model import EntitySettings, Project
+    from engine.stage import Staged
+    from engine.state import State
+
+SAMPLE = 20
+"""How many changes, violations and warnings a plan shows unless all are asked for."""
+
+
+def compare(state: State, staged: Staged, *, settings: EntitySettings, sync_token: str) -> Counts:
+    """Fill ``run.delta``, ``run.difference``, ``run.gone`` and ``run.outgoing``; count where every row went."""
+    layout = staged.layout
+    current = state.meta(f"definition:{layout.entity.name}") == layout.definition
+    names = [field.name for field in layout.fields]
+    state.run(
+        render_sql(
+            "diff.sql",
+            **layout.tables,
+            entity=layout.entity.name,
+            fields=layout.fields,
+            fast=staged.fast,
+            fingerprint="_fingerprint" if current else render_sql("fingerprint.sql", columns=names),
+            missing=settings.missing,
+            shared=layout.shared,
+            sync_token=sync_token,
+        )
+    )
+    (counted,) = state.dicts(render_sql("counts.sql", **layout.tables, fast=staged.fast))
+    return Counts(source=staged.rows, **counted)
+
+
+def guard(
+    counts: Counts,
+    settings: EntitySettings,
+    *,
+    project: str,
+    approved_deletes: int | None = None,
+    approved_changes: int | None = None,
+) -> tuple[Breach, ...]:
+    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is."""
+    found = []
+    if counts.source < settings.min_rows and counts.published:
+        found.append(
+            Breach(
+                guard="min_rows",
+                found=counts.source,
+                allowed=settings.min_rows,
+                message=f"The view gave {counts.source:,} rows; at least {settings.min_rows:,} are expected.",
+                hint=f"Run the view by hand: a filter, a login's rights or a broken join may hide the rows. If it is"
+                f" right, lower min_rows under [{settings.name}] in project.toml.",
+            )
+        )
+    deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
+    limit = max(allowed, approved_deletes or 0)
+    if deletes > limit:
+        found.append(
+            Breach(
+                guard="max_deletes",
+                found=deletes,
+                allowed=limit,
+                message=f"{deletes:,} of {counts.published:,} published rows would be removed;"
+                f" max_deletes allows {limit:,}.",
+                hint=f"Look with `s2s plan {project} --all-changes`. If they are right, go on with"
+                f" `s2s run {project} --approve-deletes {deletes}`.",
+            )
+        )
+    changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
+    limit = max(allowed, approved_changes or 0)
+    if counts.published and changes > limit:
+        found.append(
+            Breach(
+                guard="max_changes",
+                found=changes,
+                allowed=limit,
+                message=f"{changes:,} rows would be inserted or updated, against {counts.published:,} published;"
+                f" max_changes allows {limit:,}.",
+                hint=f"Look with `s2s plan {project}`. If they are right, go on with"
+                f" `s2s run {project} --approve-changes {changes}`.",
+            )
+        )
+    return tuple(found)
+
+
+def plan(
+    state: State,
+    counts: Counts,
+    *,
+    project: Project,
+    entity: str,
+    breaches: Sequence[Breach],
+    notes: Sequence[str],
+    batches: int,
+    everything: bool = False,
+) -> Plan:
+    """What stands in the working set, as a :class:`Plan`; samples unless ``everything`` is asked for."""
+    limit = None if everything else SAMPLE
+    changes = tuple(
+        Change(
+            key=key,
+            group=group,
+            kind=kind,
+            cause=cause,
+            columns=tuple((name, old, new) for name, old, new in json.loads(columns or "[]")),
+        )
+        for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
+    )
+    pace = project.stock2shop.pace
+    return Plan(
+        project=project.name,
+        entity=entity,
+        counts=counts,
+        changes=changes,
+        columns=dict(
+            state.rows(
+                "select column_name, count(*) from run.difference group by column_name order by 2 desc, 1"
+            )
+        ),
+        quarantine=problems(state, "violation", limit=limit),
+        quarantine_rules=by_rule(state, "violation"),
+        warnings=problems(state, "warning", limit=limit),
+        warning_rules=by_rule(state, "warning"),
+        breaches=tuple(breaches),
+        notes=tuple(notes),
+        digest=digest(state),
+        requests=batches,
+        seconds=math.ceil(batches / pace) if pace else 0,
+    )
+
+
+def digest(state: State) -> str:
+    """Twelve hexadecimal digits that name exactly this delta."""
+    count, mixed = state.row(
+        "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.delta"
+    )
+    return f"{mixed ^ (count * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF):016x}"[:12]

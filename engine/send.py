@@ -1,0 +1,99 @@
+"""Batches to Stock2Shop, refused ones halved until the bad rows are alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import AnswerError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from engine.api import Api, Receipt
+
+NOT_THE_ROWS = frozenset({404, 405, 406, 410, 415})
+"""Answers that speak of the address or the form of a request, never of what is in it."""
+
+IN_A_ROW = 10
+"""So many rows refused one after the other, and none accepted, and it is not the rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of some rows: acknowledged with a receipt, or one row refused for a reason."""
+
+    rows: Sequence[Mapping[str, Any]]
+    receipt: Receipt | None = None
+    reason: str = ""
+
+
+def batches(groups: Iterable[tuple[str, int]], *, limit: int) -> Iterator[int]:
+    """Where to cut, as running totals: batches of at most ``limit`` rows, a group whole where it fits in one.
+
+    ``groups`` are names with their number of rows, in the order of sending.
+
+    >>> list(batches([("A", 2), ("B", 2), ("C", 7)], limit=4))
+    [4, 8, 11]
+    """
+    done = size = 0
+    for _, count in groups:
+        if size and size + count > limit:
+            done += size
+            yield done
+            size = 0
+        size += count
+        while size > limit:
+            done += limit
+            yield done
+            size -= limit
+    if size:
+        yield done + size
+
+
+def deliver(
+    api: Api,
+    path: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    document: Callable[[Sequence[Mapping[str, Any]]], bytes],
+    accepted_before: bool,
+) -> Iterator[Delivery]:
+    """Send ``rows`` to ``path``; yield what became of them, piece by piece, as soon as it is known.
+
+    Raises :class:`RefusedError` when Stock2Shop refuses so many rows one after the other, accepting none, that the
+    fault is not in the rows; :class:`AnswerError` when it refuses the request's address or form.
+    """
+    waiting: list[Delivery] = []
+    accepted = accepted_before
+    stack = [list(rows)]
+    while stack:
+        part = stack.pop()
+        try:
+            receipt = api.queue(path, document(part), items=len(part))
+        except RefusedError as error:
+            if error.status in NOT_THE_ROWS:
+                raise AnswerError(
+                    f"Stock2Shop does not take requests at {path}: {error.reason}",
+                    hint="Check `url` under [stock2shop] in project.toml.",
+                ) from None
+            if len(part) > 1:
+                middle = len(part) // 2
+                stack += [part[middle:], part[:middle]]
+                continue
+            waiting.append(Delivery(rows=part, reason=error.reason))
+            if not accepted and len(waiting) >= IN_A_ROW:
+                raise RefusedError(
+                    f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says:"
+                    f" {error.reason}",
+                    reason=error.reason,
+                    status=error.status,
+                    hint="The fault is probably not in the rows: check source_id and the user's rights."
+                    " Nothing was quarantined; the next run tries again.",
+                ) from None
+            continue
+        accepted = True
+        yield from waiting
+        waiting.clear()
+        yield Delivery(rows=part, receipt=receipt)
+    yield from waiting

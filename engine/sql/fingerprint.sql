@@ -1,0 +1,7 @@
+hash(
+    {%- for column in columns %}
+    {{ column | ident }}{% if not loop.last %},{% endif %}
+    {%- else %}
+    null
+    {%- endfor %}
+)

@@ -1,0 +1,24 @@
+{# The journal becomes published. A key that was removed and created anew stands in it twice: what was created holds. #}
+delete from {{ published | ident }}
+where _key in (select _key from {{ acknowledged | ident }});
+
+insert into {{ published | ident }} by name
+select * exclude (_kind)
+from {{ acknowledged | ident }}
+where _kind = 'upsert';
+
+delete from {{ settled | ident }}
+where _key in (select _key from {{ acknowledged | ident }});
+
+insert into {{ settled | ident }}
+select
+    _key,
+    _group,
+    _raw,
+    'Delete' as _flag
+from {{ acknowledged | ident }}
+where
+    _kind = 'marked'
+    and _raw is not null;
+
+delete from {{ acknowledged | ident }};

@@ -1,0 +1,8 @@
+delete from changes
+where acknowledged_at < {{ before }}::timestamp;
+
+delete from quarantine
+where resolved_at < {{ before }}::timestamp;
+
+delete from runs
+where started_at < {{ before }}::timestamp;

@@ -1,0 +1,128 @@
+{# What a read of the source settles without Stock2Shop: which rows need nothing more, which stand in quarantine. #}
+{% if not fast %}
+delete from {{ settled | ident }};
+
+update {{ published | ident }}
+set _raw = null
+where _raw is not null;
+{% endif %}
+
+{% if not current %}
+update {{ published | ident }}
+set _fingerprint = {{ fingerprint | sql }};
+{% endif %}
+
+delete from {{ settled | ident }}
+where
+    (_key, _flag) in (select (key, standing) from run.unseen)
+    or _key in (select _key from run.changed);
+
+insert into {{ settled | ident }}
+select
+    _key,
+    any_value(_group) as _group,
+    any_value(_raw) as _raw,
+    'Ignore' as _flag
+from run.changed
+where _key is not null
+group by _key
+having
+    count(*) = 1
+    and any_value(_flag) = 'Ignore';
+
+insert into {{ settled | ident }}
+select
+    _key,
+    _group,
+    _raw,
+    'Delete' as _flag
+from run.verdict
+where
+    verdict = 'unchanged'
+    and _flag = 'Delete';
+
+update {{ published | ident }}
+set _raw = verdict._raw
+from run.verdict as verdict
+where
+    verdict.verdict = 'unchanged'
+    and verdict._flag = 'Active'
+    and verdict._key = {{ published | ident }}._key;
+
+update quarantine
+set
+    last_seen_at = {{ now }}::timestamp,
+    raw = fault.raw,
+    product = fault.product
+from run.standing_fault as fault
+where
+    quarantine.entity = {{ entity }}
+    and quarantine.resolved_at is null
+    and quarantine.rule = fault.rule
+    and quarantine.column_name = fault.column_name
+    and quarantine.key is not distinct from fault.key
+    and quarantine.value is not distinct from fault.value;
+
+update quarantine
+set resolved_at = {{ now }}::timestamp
+where
+    entity = {{ entity }}
+    and resolved_at is null
+    and rule <> 'refused'
+    and last_seen_at < {{ now }}::timestamp;
+
+insert into quarantine
+select
+    {{ entity }} as entity,
+    fault.key,
+    fault.product,
+    fault.raw,
+    null as fingerprint,
+    fault.column_name,
+    fault.rule,
+    fault.value,
+    '' as reason,
+    {{ now }}::timestamp as first_seen_at,
+    {{ now }}::timestamp as last_seen_at,
+    null as resolved_at
+from run.standing_fault as fault
+where not exists (
+    select 1
+    from quarantine
+    where
+        quarantine.entity = {{ entity }}
+        and quarantine.resolved_at is null
+        and quarantine.rule = fault.rule
+        and quarantine.column_name = fault.column_name
+        and quarantine.key is not distinct from fault.key
+        and quarantine.value is not distinct from fault.value
+);
+
+update quarantine
+set resolved_at = {{ now }}::timestamp
+where
+    entity = {{ entity }}
+    and resolved_at is null
+    and rule = 'refused'
+    and (key, fingerprint) not in (
+        select (_key, _fingerprint)
+        from run.verdict
+        where verdict = 'refused'
+        union all
+        select (_key, 0::ubigint)
+        from run.gone
+        where fate = 'refused'
+    );
+
+delete from held
+where entity = {{ entity }};
+
+insert into held
+select
+    {{ entity }} as entity,
+    gone._key as key,
+    fault.raw,
+    {{ now }}::timestamp as since
+from run.gone as gone
+cross join (select distinct raw from run.violation where rule = 'blank_key') as fault
+where gone.fate = 'held';

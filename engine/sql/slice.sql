@@ -1,0 +1,31 @@
+{# The next part of the delta with its whole rows: a few thousand at a time, so that memory stays flat. #}
+create or replace table run.slice as
+select
+    outgoing.position,
+    outgoing._key,
+    outgoing._group,
+    outgoing.kind,
+    outgoing.cause,
+    outgoing._raw,
+    outgoing._fingerprint,
+    coalesce(landed._variable, false) as _variable
+    {%- for field in fields %},
+    case
+        when outgoing.kind = 'delete' then published.{{ field.name | ident }}
+        else landed.{{ field.name | ident }}
+    end as {{ field.name | ident }}
+    {%- endfor %}
+from run.outgoing as outgoing
+left join run.landed as landed
+    on
+        landed._raw = outgoing._raw
+        and landed._standing is null
+        and outgoing.kind <> 'delete'
+left join {{ published | ident }} as published
+    on
+        published._key = outgoing._key
+        and outgoing.kind = 'delete'
+where
+    outgoing.position > {{ after }}
+    and outgoing.position <= {{ upto }}
+order by outgoing.position;

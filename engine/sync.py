@@ -1,0 +1,454 @@
+"""The way out, top to bottom: a client's view becomes what Stock2Shop holds.
+
+    render ─▶ extract ─▶ stage ─▶ validate ─▶ diff ─▶ guard ─▶ plan ─▶ payload ─▶ send ─▶ acknowledge
+
+:func:`plan` stops before anything leaves or is kept; :func:`run` goes on. Both do the same until then, so that a plan
+never promises what a run would not do. Nothing is sent unless every row of the source is accounted for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import acknowledge, diff, payload
+from engine.api import open_api
+from engine.contract import ENTITIES
+from engine.dialect import check_columns, check_view, resolve_columns
+from engine.errors import (
+    AccountingError,
+    CancelledError,
+    GuardError,
+    SyncError,
+    UnavailableError,
+    UsageError,
+    ViewError,
+)
+from engine.model import Outcome
+from engine.render import render_sql, render_view
+from engine.send import batches, deliver
+from engine.source import open_source
+from engine.stage import Layout, Staged, land, lay_out, prepare
+from engine.state import open_state
+from engine.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pyarrow as pa
+
+    from engine.api import Api
+    from engine.errors import Fault
+    from engine.model import Counts, EntitySettings, Plan, Project, Query
+    from engine.state import State
+
+SLICE = 10_000
+"""How many changes are in hand at a time while sending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks of one plan or run.
+
+    ``full`` compares every row anew; ``expect`` is the digest of the plan that was approved; the approvals are
+    ceilings for this run only. ``deadline`` is seconds from the start.
+    """
+
+    full: bool = False
+    everything: bool = False
+    expect: str | None = None
+    approve_deletes: int | None = None
+    approve_changes: int | None = None
+    deadline: float | None = None
+    offline: bool = False
+
+
+def silent(_step: str, _done: int, _total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+def plan(
+    project: Project,
+    entity: str,
+    *,
+    options: Options | None = None,
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Plan:
+    """Work out what :func:`run` would do for ``entity``; send and keep nothing.
+
+    When Stock2Shop cannot be reached the plan is made with its last known sync token and says so.
+    """
+    options, stop = options or Options(), stop or threading.Event()
+    with open_state(project.state) as state, _stock2shop(project, options, stop) as api:
+        sync_token, notes = _sync_token(state, project, api, must=False)
+        work = _compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
+        return _planned(state, project, work, options, notes)
+
+
+def run(
+    project: Project,
+    entity: str,
+    *,
+    options: Options | None = None,
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Outcome:
+    """Bring ``entity`` in step. Raises :class:`GuardError`, with nothing sent, when the plan is too large.
+
+    Whatever ends a run early, published holds what Stock2Shop acknowledged up to then, and the next run sends the
+    rest.
+    """
+    options, stop = options or Options(), stop or threading.Event()
+    started = time.monotonic()
+    deadline = options.deadline or project.stock2shop.deadline
+    until = started + deadline if deadline else None
+    with open_state(project.state) as state:
+        run_id = acknowledge.begin(state, entity=entity, command="run")
+        try:
+            with _stock2shop(project, options, stop, until=until) as api:
+                assert api is not None
+                sync_token, notes = _sync_token(state, project, api, must=True)
+                work = _compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
+                planned = _planned(state, project, work, options, notes)
+                _approve(planned, options)
+                acknowledge.settle(state, work.staged)
+                sent, refused, message = _send(
+                    state,
+                    project,
+                    work,
+                    api,
+                    run_id=run_id,
+                    sync_token=sync_token,
+                    until=until,
+                    stop=stop,
+                    progress=progress,
+                )
+                acknowledge.fold(state, work.staged.layout)
+                state.remember("sync_token", sync_token)
+                requests = api.requests_made
+        except SyncError as error:
+            outcome = "guarded" if isinstance(error, GuardError) else "failed"
+            acknowledge.finish(state, run_id, outcome=outcome, message=error.message)
+            raise
+        attention = bool(planned.quarantine or work.counts.refused or work.counts.gone_refused or refused)
+        outcome = Outcome(
+            plan=planned,
+            run_id=run_id,
+            outcome="stopped" if message else "attention" if attention else "done",
+            sent=sent,
+            refused=refused,
+            requests=requests,
+            seconds=time.monotonic() - started,
+            message=message,
+        )
+        acknowledge.finish(
+            state,
+            run_id,
+            outcome=outcome.outcome,
+            digest=planned.digest,
+            counts=work.counts,
+            figures={"sent": sent, "refused_now": refused, "requests": requests, "seconds": outcome.seconds},
+            message=message,
+        )
+        acknowledge.prune(state, keep_days=project.keep_days)
+        return outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What stands in the working set after a comparison, and the numbers that it comes to."""
+
+    entity: str
+    settings: EntitySettings
+    staged: Staged
+    counts: Counts
+    cuts: tuple[int, ...]
+    unsent: tuple[str, ...]
+
+
+def check(project: Project, entity: str) -> tuple[Query, tuple[Fault, ...]]:
+    """Render and check an entity's view without a database; gives the query and the warnings.
+
+    Raises :class:`RenderError` or :class:`ViewError` with every fault that was found.
+    """
+    query = render_view(project, entity)
+    _, faults = check_view(
+        query,
+        dialect=project.source.dialect,
+        entity=ENTITIES[entity],
+        linked=project.entities[entity].linked,
+    )
+    return query, _sorted_out(faults)
+
+
+@contextmanager
+def extracted(
+    project: Project, query: Query, *, entity: str, stop: threading.Event
+) -> Iterator[tuple[tuple[str, ...], Iterable[pa.RecordBatch]]]:
+    """Run the view; gives the canonical names of its columns and its batches, which end early when ``stop`` is set."""
+    settings = project.entities[entity]
+    with open_source(project.source) as connection:
+        read = connection.read(query.sql)
+        _sorted_out(
+            check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path)
+        )
+
+        def until_stopped() -> Iterator[pa.RecordBatch]:
+            for batch in read:
+                if stop.is_set():
+                    raise stopped()
+                yield batch
+
+        yield resolve_columns(read.columns, entity=ENTITIES[entity]), until_stopped()
+
+
+def stopped() -> CancelledError:
+    """Say that the run was asked to stop."""
+    return CancelledError(
+        "Stopped as asked. What Stock2Shop acknowledged is recorded.", hint="Run again to go on with the rest."
+    )
+
+
+def _sorted_out(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    found = tuple(faults)
+    if any(fault.severity == "error" for fault in found):
+        raise ViewError([fault for fault in found if fault.severity == "error"])
+    return found
+
+
+def _stock2shop(
+    project: Project, options: Options, stop: threading.Event, *, until: float | None = None
+) -> Iterator[Api | None]:
+    if options.offline:
+        return nullcontext(None)  # type: ignore[return-value]  # both are context managers of an Api or nothing
+    return open_api(project.stock2shop, until=until, stop=stop)  # type: ignore[return-value]  # as above
+
+
+def _sync_token(state: State, project: Project, api: Api | None, *, must: bool) -> tuple[str, list[str]]:
+    """The source's sync token, and what to say where it changed or is only remembered."""
+    known = state.meta("sync_token")
+    token = None
+    notes = []
+    if api is not None:
+        try:
+            token = api.source().sync_token
+        except UnavailableError as error:
+            if must:
+                raise
+            notes.append(f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}")
+    if token is not None and known is not None and token != known:
+        notes.append(
+            f"The source's sync token changed from {known} to {token}: Stock2Shop wants everything again, so every"
+            " row is sent."
+        )
+    return token if token is not None else known or "0", notes
+
+
+def _compare(
+    state: State,
+    project: Project,
+    entity: str,
+    sync_token: str,
+    *,
+    options: Options,
+    stop: threading.Event,
+    progress: Callable[[str, int, int | None], None],
+) -> Work:
+    settings = project.entities.get(entity)
+    if settings is None:
+        raise UsageError(
+            f"{project.name} has no {entity}.",
+            hint=f"Write views/{entity}.sql and a [{entity}] table in its project.toml.",
+        )
+    query = _checked(state, project, entity)
+    full = options.full or state.meta(f"repeats:{entity}") is not None
+    while True:
+        with extracted(project, query, entity=entity, stop=stop) as (columns, arriving):
+            version = str(state.value("select version()"))
+            layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
+            prepare(state, layout)
+            acknowledge.fold(state, layout)
+            progress("reading", 0, None)
+            staged = land(
+                state,
+                arriving,
+                layout=layout,
+                settings=settings,
+                sync_token=sync_token,
+                full=full,
+                progress=lambda rows: progress("reading", rows, None),
+            )
+        progress("comparing", 0, None)
+        validate(state, staged, settings=settings)
+        counts = diff.compare(state, staged, settings=settings, sync_token=sync_token)
+        if counts.balanced:
+            break
+        if not staged.fast:
+            raise AccountingError(
+                f"The rows of {entity} do not add up, so nothing is sent: {counts}.",
+                hint="This is a fault of s2s, not of the project: report it with this message.",
+            )
+        # A row that is known came twice, which shows only as a sum that is off. Every row is compared then, so that
+        # the repeated key is named; and until the source is mended each run starts so.
+        state.remember(f"repeats:{entity}", "yes")
+        full = True
+    if full and not options.full and not _repeats(state):
+        state.run("delete from meta where name = $1", [f"repeats:{entity}"])
+    return Work(
+        entity=entity,
+        settings=settings,
+        staged=staged,
+        counts=counts,
+        cuts=_cuts(state, limit=project.stock2shop.batch_variants),
+        unsent=_unsent(columns, layout),
+    )
+
+
+def _repeats(state: State) -> bool:
+    return bool(state.value("select count(*) from run.violation where rule = 'repeated_key'"))
+
+
+def _unsent(columns: Iterable[str], layout: Layout) -> tuple[str, ...]:
+    fields = (layout.entity.resolve(column) for column in columns)
+    return tuple(field.name for field in fields if field is not None and not field.sent)
+
+
+def _checked(state: State, project: Project, entity: str) -> Query:
+    """The entity's query; parsed and checked only where it is not the very text that was checked before."""
+    query = render_view(project, entity)
+    known = state.meta(f"checked:{entity}")
+    seal = f"{project.source.dialect} {project.entities[entity].linked} {query.digest}"
+    if known != seal:
+        check(project, entity)
+        state.remember(f"checked:{entity}", seal)
+    return query
+
+
+def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
+    """Positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share one."""
+    cuts: list[int] = []
+    for removal in (True, False):
+        groups = state.rows(
+            "select _group, count(*) from run.outgoing where (kind = 'delete') = $1 group by _group"
+            " order by min(position)",
+            [removal],
+        )
+        start = cuts[-1] if cuts else 0
+        cuts += [start + cut for cut in batches(groups, limit=limit)]
+    return tuple(cuts)
+
+
+def _planned(state: State, project: Project, work: Work, options: Options, notes: list[str]) -> Plan:
+    breaches = diff.guard(
+        work.counts,
+        work.settings,
+        project=project.name,
+        approved_deletes=options.approve_deletes,
+        approved_changes=options.approve_changes,
+    )
+    for name in work.unsent:
+        notes.append(f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent.")
+    if work.counts.held:
+        notes.append(
+            f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
+            " not deleted, until that row is mended."
+        )
+    return diff.plan(
+        state,
+        work.counts,
+        project=project,
+        entity=work.entity,
+        breaches=breaches,
+        notes=notes,
+        batches=len(work.cuts),
+        everything=options.everything,
+    )
+
+
+def _approve(planned: Plan, options: Options) -> None:
+    """Raise :class:`GuardError` unless this very plan was approved or breaks no guard."""
+    if options.expect is not None:
+        if options.expect != planned.digest:
+            raise GuardError(
+                f"The plan is now {planned.digest}, not {options.expect}: the source changed since. Nothing was sent.",
+                hint=f"Look again with `s2s plan {planned.project}`, then approve the new digest.",
+            )
+        return
+    if planned.breaches:
+        raise GuardError(
+            "\n".join(breach.message for breach in planned.breaches) + "\nNothing was sent.",
+            hint="\n".join(
+                [
+                    *(breach.hint for breach in planned.breaches),
+                    f"Or approve exactly this plan: `s2s run {planned.project} --expect {planned.digest}`.",
+                ]
+            ),
+        )
+
+
+def _send(
+    state: State,
+    project: Project,
+    work: Work,
+    api: Api,
+    *,
+    run_id: int,
+    sync_token: str,
+    until: float | None,
+    stop: threading.Event,
+    progress: Callable[[str, int, int | None], None],
+) -> tuple[int, int, str]:
+    """Send the delta batch by batch; gives the rows acknowledged, the rows refused, and why it stopped early."""
+    layout = work.staged.layout
+    sent = refused = position = sliced = 0
+    total = work.cuts[-1] if work.cuts else 0
+
+    def document(rows: Iterable[object]) -> bytes:
+        return payload.products(
+            rows,  # type: ignore[arg-type]  # the rows are those that this function asked for below
+            fields=layout.fields,
+            source_id=project.stock2shop.source_id,
+            sync_token=sync_token,
+            default_price_tier=work.settings.default_price_tier,
+        )
+
+    for cut in work.cuts:
+        if stop.is_set():
+            raise stopped()
+        if until is not None and time.monotonic() >= until:
+            left = total - position
+            return sent, refused, f"The deadline came with {left:,} changes left; the next run sends them."
+        if cut > sliced:
+            sliced = max(end for end in work.cuts if end <= max(cut, position + SLICE))
+            state.run(
+                render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced)
+            )
+        rows = state.dicts(
+            render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
+        )
+        for delivery in deliver(api, "/products/queue", rows, document=document, accepted_before=sent > 0):
+            if delivery.receipt is None:
+                (row,) = delivery.rows
+                acknowledge.refuse(
+                    state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason
+                )
+                refused += 1
+                continue
+            acknowledge.record(
+                state,
+                layout,
+                keys=[(row["_key"], row["kind"] == "delete") for row in delivery.rows],
+                after=position,
+                upto=cut,
+                run_id=run_id,
+                sync_token=sync_token,
+                status=delivery.receipt.status,
+            )
+            sent += len(delivery.rows)
+            progress("sending", sent, total)
+        position = cut
+    return sent, refused, ""
