@@ -73,9 +73,7 @@ class Entity:
     def required(self, *, linked: bool) -> tuple[Field, ...]:
         """The fields that a view must have: a linked source needs only its codes."""
         always = {self.key, self.group}
-        return tuple(
-            field for field in self.fields if field.name in always or (field.required and not linked)
-        )
+        return tuple(field for field in self.fields if field.name in always or (field.required and not linked))
 
 
 def _field(name: str, level: Level, type_: Type, meaning: str, **more: object) -> Field:

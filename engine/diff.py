@@ -130,9 +130,7 @@ def plan(
         counts=counts,
         changes=changes,
         columns=dict(
-            state.rows(
-                "select column_name, count(*) from run.difference group by column_name order by 2 desc, 1"
-            )
+            state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
         ),
         quarantine=problems(state, "violation", limit=limit),
         quarantine_rules=by_rule(state, "violation"),

@@ -43,9 +43,7 @@ def products(
                 "sync_token": sync_token,
                 "fetch_token": "0",
             },
-            "product": _removal(row)
-            if row["kind"] == "delete"
-            else _product(row, fields, default_price_tier),
+            "product": _removal(row) if row["kind"] == "delete" else _product(row, fields, default_price_tier),
         }
         for row in rows
     ]
@@ -91,9 +89,7 @@ def _removal(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _product(
-    row: Mapping[str, Any], fields: Sequence[Field], default_price_tier: str | None
-) -> dict[str, Any]:
+def _product(row: Mapping[str, Any], fields: Sequence[Field], default_price_tier: str | None) -> dict[str, Any]:
     product: dict[str, Any] = {}
     variant: dict[str, Any] = {"source_variant_code": row["_key"]}
     tiers: dict[str, Decimal] = {}
@@ -147,3 +143,60 @@ def _product(
         variant["qty_availability"] = quantities
     product["variants"] = variant
     return product
+
+
+def texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str | None]]:
+    """A product as Stock2Shop reads it back, as rows of text in the order of ``fields``: one row a variant.
+
+    The inverse of :func:`products`, so that what is read back can be compared with what was sent. The shape is that
+    of ``system_products`` in Stock2Shop's public search; what it leaves out is None.
+    """
+    variants = document.get("variants") or []
+    meta = {item.get("key"): item.get("value") for item in document.get("meta") or []}
+    names = {item.get("position"): item.get("name") for item in document.get("options") or []}
+    own_tiers = {field.part for field in fields if field.name.startswith("price_")}
+    rows = []
+    for variant in variants:
+        tiers = {item.get("tier"): item.get("price") for item in variant.get("price_tiers") or []}
+        stock = {item.get("description"): item.get("qty") for item in variant.get("qty_availability") or []}
+        row: list[str | None] = []
+        for field in fields:
+            name = field.name.removeprefix("variants.")
+            value: Any
+            if field.type == "flag":
+                value = "Active"
+            elif field.type == "prices":
+                value = _csv(variant.get("price"), {t: p for t, p in tiers.items() if t not in own_tiers})
+            elif field.name.startswith("price_"):
+                value = tiers.get(field.part)
+            elif field.name.startswith("qty_"):
+                value = stock.get(field.part)
+            elif field.name.startswith("meta_"):
+                value = meta.get(field.part)
+            elif name.startswith("option") and name.endswith("_name"):
+                value = names.get(int(name[6]))
+            elif name.startswith("option") and name.endswith("_value"):
+                value = variant.get(name.removesuffix("_value"))
+            elif field.level == "variant":
+                value = variant.get(name)
+            else:
+                value = document.get(name)
+            row.append(_text(value))
+        rows.append(row)
+    return rows
+
+
+def _csv(price: Any, tiers: Mapping[Any, Any]) -> str | None:
+    items = [] if price is None else [str(_text(price))]
+    for tier, value in tiers.items():
+        quoted = '"' + str(tier).replace('"', '""') + '"'
+        items.append(f"{quoted}:{_text(value)}")
+    return ",".join(items) or None
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -85,7 +85,7 @@ def plan(
     options, stop = options or Options(), stop or threading.Event()
     with open_state(project.state) as state, _stock2shop(project, options, stop) as api:
         sync_token, notes = _sync_token(state, project, api, must=False)
-        work = _compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
+        work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
         return _planned(state, project, work, options, notes)
 
 
@@ -112,7 +112,7 @@ def run(
             with _stock2shop(project, options, stop, until=until) as api:
                 assert api is not None
                 sync_token, notes = _sync_token(state, project, api, must=True)
-                work = _compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
+                work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
                 planned = _planned(state, project, work, options, notes)
                 _approve(planned, options)
                 acknowledge.settle(state, work.staged)
@@ -188,14 +188,12 @@ def check(project: Project, entity: str) -> tuple[Query, tuple[Fault, ...]]:
 @contextmanager
 def extracted(
     project: Project, query: Query, *, entity: str, stop: threading.Event
-) -> Iterator[tuple[tuple[str, ...], Iterable[pa.RecordBatch]]]:
+) -> Iterator[tuple[tuple[str, ...], Iterator[pa.RecordBatch]]]:
     """Run the view; gives the canonical names of its columns and its batches, which end early when ``stop`` is set."""
     settings = project.entities[entity]
     with open_source(project.source) as connection:
         read = connection.read(query.sql)
-        _sorted_out(
-            check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path)
-        )
+        _sorted_out(check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path))
 
         def until_stopped() -> Iterator[pa.RecordBatch]:
             for batch in read:
@@ -239,7 +237,9 @@ def _sync_token(state: State, project: Project, api: Api | None, *, must: bool) 
         except UnavailableError as error:
             if must:
                 raise
-            notes.append(f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}")
+            notes.append(
+                f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}"
+            )
     if token is not None and known is not None and token != known:
         notes.append(
             f"The source's sync token changed from {known} to {token}: Stock2Shop wants everything again, so every"
@@ -248,7 +248,7 @@ def _sync_token(state: State, project: Project, api: Api | None, *, must: bool) 
     return token if token is not None else known or "0", notes
 
 
-def _compare(
+def compare(
     state: State,
     project: Project,
     entity: str,
@@ -256,8 +256,14 @@ def _compare(
     *,
     options: Options,
     stop: threading.Event,
-    progress: Callable[[str, int, int | None], None],
+    progress: Callable[[str, int, int | None], None] = silent,
+    tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None = None,
 ) -> Work:
+    """Stage, validate and diff one entity into the working set; nothing is kept but what speeds up the next time.
+
+    ``tap`` sees the columns and every batch as it passes by. Raises :class:`UsageError` when the project has no such
+    entity and :class:`AccountingError` when the rows do not add up.
+    """
     settings = project.entities.get(entity)
     if settings is None:
         raise UsageError(
@@ -275,7 +281,7 @@ def _compare(
             progress("reading", 0, None)
             staged = land(
                 state,
-                arriving,
+                tap(columns, arriving) if tap else arriving,
                 layout=layout,
                 settings=settings,
                 sync_token=sync_token,
@@ -350,8 +356,9 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
         approved_deletes=options.approve_deletes,
         approved_changes=options.approve_changes,
     )
-    for name in work.unsent:
-        notes.append(f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent.")
+    notes += [
+        f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent
+    ]
     if work.counts.held:
         notes.append(
             f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
@@ -424,9 +431,7 @@ def _send(
             return sent, refused, f"The deadline came with {left:,} changes left; the next run sends them."
         if cut > sliced:
             sliced = max(end for end in work.cuts if end <= max(cut, position + SLICE))
-            state.run(
-                render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced)
-            )
+            state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )

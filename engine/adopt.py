@@ -1,0 +1,168 @@
+"""First contact with a live account: read Stock2Shop back, take it as published, or compare it with published.
+
+So a lost state file, or an agent that is replaced, is never a reason to delete or resend everything. What is read
+back goes through the very same canonical forms as the source's rows. Stock2Shop's search endpoint is public; which
+fields it always gives is not, so a field that it leaves out counts as blank.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import acknowledge
+from engine.api import open_api
+from engine.contract import ENTITIES
+from engine.errors import UsageError
+from engine.payload import texts
+from engine.render import render_sql, render_view
+from engine.stage import land, lay_out, prepare
+from engine.state import open_state
+from engine.sync import extracted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from engine.model import Project
+    from engine.stage import Layout
+    from engine.state import State
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One way in which Stock2Shop and published differ for a key: missing there, unknown here, or a column."""
+
+    key: str
+    kind: str
+    column: str = ""
+    published: str | None = None
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """How many variants Stock2Shop holds, and how many were published before and now."""
+
+    remote: int
+    before: int
+    published: int
+    unreadable: int
+
+
+def adopt(project: Project, entity: str, *, stop: threading.Event | None = None) -> Adoption:
+    """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
+
+    Nothing is sent. What Stock2Shop holds and the source does not show is removed by the next run, as far as the
+    guards allow.
+    """
+    with open_state(project.state) as state:
+        run_id = acknowledge.begin(state, entity=entity, command="adopt")
+        layout, token, rows = _read_back(state, project, entity, stop or threading.Event())
+        before = int(state.value(render_sql("count.sql", table=layout.published)))
+        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        readable = int(state.value("select count(*) from run.remote"))
+        with state.transaction():
+            state.run(
+                render_sql(
+                    "adopt.sql",
+                    **layout.tables,
+                    fields=layout.fields,
+                    sync_token=token,
+                    run_id=run_id,
+                    now=acknowledge.now(),
+                )
+            )
+            state.remember("sync_token", token)
+            state.remember(f"definition:{entity}", layout.definition)
+        acknowledge.finish(state, run_id, outcome="done", figures={"adopted": readable})
+        return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
+
+
+def verify(
+    project: Project, entity: str, *, repair: bool = False, stop: threading.Event | None = None
+) -> tuple[Drift, ...]:
+    """Compare published with what Stock2Shop really holds.
+
+    ``repair`` takes what Stock2Shop holds for the keys that differ as published, so that the next run sends them
+    again. Keys that only Stock2Shop knows are named and left alone.
+    """
+    with open_state(project.state) as state:
+        layout, token, _ = _read_back(state, project, entity, stop or threading.Event())
+        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields))
+        drifts = tuple(
+            Drift(key=key, kind=kind, column=column, published=published, remote=remote)
+            for key, kind, column, published, remote in state.rows(
+                "select key, kind, column_name, published, remote from run.drift order by key, column_name"
+            )
+        )
+        if repair and drifts:
+            run_id = acknowledge.begin(state, entity=entity, command="verify --repair")
+            with state.transaction():
+                state.run(
+                    render_sql(
+                        "repair.sql",
+                        **layout.tables,
+                        fields=layout.fields,
+                        sync_token=token,
+                        run_id=run_id,
+                        now=acknowledge.now(),
+                    )
+                )
+            acknowledge.finish(state, run_id, outcome="done", figures={"drifts": len(drifts)})
+        return drifts
+
+
+def _read_back(state: State, project: Project, entity: str, stop: threading.Event) -> tuple[Layout, str, int]:
+    """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
+    settings = project.entities.get(entity)
+    if settings is None:
+        raise UsageError(f"{project.name} has no {entity}.", hint=f"Write its views/{entity}.sql first.")
+    with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _):
+        version = str(state.value("select version()"))
+        layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
+    prepare(state, layout)
+    acknowledge.fold(state, layout)
+    with open_api(project.stock2shop, stop=stop) as api:
+        token = api.source().sync_token
+        staged = land(
+            state,
+            _batches(api.read_products(), layout, project.stock2shop.source_id),
+            layout=layout,
+            settings=settings,
+            sync_token=token,
+            full=True,
+        )
+    return layout, token, staged.rows
+
+
+def _batches(products: Iterable[dict[str, Any]], layout: Layout, source_id: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+
+    fields = [_must(layout, column) for column in layout.columns]
+    waiting: list[Sequence[str | None]] = []
+
+    def batch() -> pa.RecordBatch:
+        columns = [pa.array(list(column), pa.string()) for column in zip(*waiting, strict=True)]
+        waiting.clear()
+        return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
+
+    for product in products:
+        if product.get("source_id") not in (None, source_id):
+            continue
+        waiting += texts(product, fields)
+        if len(waiting) >= BATCH:
+            yield batch()
+    if waiting:
+        yield batch()
+
+
+def _must(layout: Layout, column: str) -> Any:
+    field = layout.entity.resolve(column)
+    assert field is not None
+    return field

@@ -1,0 +1,719 @@
+"""Commands, printing, progress and exit codes; the only place that prints.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a guard stopped it, 4 done but something is quarantined or
+refused, 75 another run holds the project, 130 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator  # noqa: TC003 - typer reads annotations at run time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine import __version__
+from engine.errors import ConfigError, SyncError, UsageError
+
+if TYPE_CHECKING:
+    from engine.model import Project
+
+app = typer.Typer(
+    name="s2s",
+    help="Keep a client's database and Stock2Shop in step. Start with `s2s demo`, or `s2s init`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="Look at rows that are held back, and send refused ones again."
+)
+app.add_typer(quarantine_app, name="quarantine")
+
+FAILED = 1
+ATTENTION = 4
+GRAVITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
+"""Which exit code speaks for several projects: the gravest."""
+
+
+class Output(str, Enum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+class LogFormat(str, Enum):
+    """How progress and errors are written to standard error."""
+
+    text = "text"
+    json = "json"
+
+
+@dataclass
+class Session:
+    """What the options before the command set, for every command."""
+
+    workspace: Path | None = None
+    debug: bool = False
+    log_format: LogFormat = LogFormat.text
+    secrets: set[str] = field(default_factory=set)
+
+    def clean(self, text: str) -> str:
+        """``text`` without any value that came from a secret variable."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            if len(secret) > 3:  # noqa: PLR2004 - shorter ones would black out half of every message
+                text = text.replace(secret, "***")
+        return text
+
+
+session = Session()
+
+ProjectName = Annotated[
+    str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
+]
+EntityName = Annotated[
+    str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")
+]
+OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
+
+
+@app.callback()
+def main_options(
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that holds projects/. Otherwise the nearest one upwards, or $S2S_WORKSPACE."
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,  # noqa: FBT002 - a flag
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How progress and errors are written to standard error.")
+    ] = LogFormat.text,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=lambda value: _version(value=value), help="Print the version."
+        ),
+    ] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Keep the options that stand before the command."""
+    del version
+    session.workspace, session.debug, session.log_format = workspace, debug, log_format
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        typer.echo(f"s2s {__version__}")
+        raise typer.Exit
+
+
+@app.command("list")
+def list_projects(output: OutputFormat = Output.text) -> None:
+    """List the workspace's projects, what each syncs and whether its project.toml is right."""
+    from engine.project import discover  # noqa: PLC0415 - heavy imports wait for their command
+
+    workspace = _workspace()
+    rows = []
+    for name in discover(workspace):
+        try:
+            project = _load(name)
+            rows.append((name, ", ".join(project.entities), project.source.dialect, project.description, "ok"))
+        except ConfigError as error:
+            rows.append((name, "", "", "", f"{len(error.faults)} faults: s2s check {name}"))
+    _show(rows, ("project", "entities", "dialect", "description", "state"), output)
+
+
+@app.command()
+def check(
+    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Check project.toml and the views, without a database."""
+    from engine.project import discover  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.report import faults_text  # noqa: PLC0415 - as above
+    from engine.sync import check as check_view  # noqa: PLC0415 - as above
+
+    found: list[dict[str, Any]] = []
+    wrong = False
+    for name in projects or discover(_workspace()):
+        faults: list[Any] = []
+        try:
+            project = _load(name)
+            faults += project.warnings
+            for entity in project.entities:
+                try:
+                    faults += check_view(project, entity)[1]
+                except ConfigError as error:
+                    faults += error.faults
+        except ConfigError as error:
+            faults += error.faults
+        bad = any(fault.severity == "error" for fault in faults)
+        wrong = wrong or bad
+        if output is Output.text:
+            if faults:
+                typer.echo(session.clean(faults_text(faults)))
+            typer.echo(f"{name}: {'not ready' if bad else 'ready'}")
+        found += [
+            {
+                "project": name,
+                "severity": fault.severity,
+                "message": session.clean(fault.message),
+                "hint": fault.hint,
+                "path": str(fault.path) if fault.path else None,
+                "line": fault.line,
+                "column": fault.column,
+            }
+            for fault in faults
+        ]
+    if output is Output.json:
+        _json(found)
+    if wrong:
+        raise typer.Exit(2)
+
+
+@app.command()
+def render(project: ProjectName, entity: Annotated[str, typer.Argument(help="products")] = "products") -> None:
+    """Print the SQL that an entity's view renders to."""
+    from engine.render import render_view  # noqa: PLC0415 - heavy imports wait for their command
+
+    loaded = _load(project)
+    _entities(loaded, entity)
+    typer.echo(render_view(loaded, entity).sql.rstrip())
+
+
+@app.command()
+def plan(
+    project: ProjectName,
+    entity: EntityName = None,
+    full: Annotated[bool, typer.Option("--full", help="Compare every row anew; shows all warnings.")] = False,  # noqa: FBT002 - a flag
+    all_changes: Annotated[bool, typer.Option("--all-changes", help="Show every change, not a sample.")] = False,  # noqa: FBT002 - a flag
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Stock2Shop for its sync token.")] = False,  # noqa: FBT002 - a flag
+    output: OutputFormat = Output.text,
+) -> None:
+    """Show what a run would do; send nothing."""
+    from engine import report, sync  # noqa: PLC0415 - heavy imports wait for their command
+
+    loaded = _load(project)
+    plans = []
+    for name in _entities(loaded, entity):
+        with _progress(f"{loaded.name} {name}") as (stop, progress):
+            plans.append(
+                sync.plan(
+                    loaded,
+                    name,
+                    options=sync.Options(full=full, everything=all_changes, offline=offline),
+                    stop=stop,
+                    progress=progress,
+                )
+            )
+    if output is Output.json:
+        _json([report.plan_json(made) for made in plans])
+    else:
+        _print("\n\n".join(report.plan_text(made) for made in plans))
+    if any(made.breaches for made in plans):
+        raise typer.Exit(3)
+
+
+@app.command()
+def run(
+    projects: Annotated[list[str] | None, typer.Argument(help="The projects to run.")] = None,
+    all_projects: Annotated[bool, typer.Option("--all", help="Run every project of the workspace.")] = False,  # noqa: FBT002 - a flag
+    entity: EntityName = None,
+    expect: Annotated[
+        str | None, typer.Option(help="Send exactly the plan with this digest, or nothing.", metavar="DIGEST")
+    ] = None,
+    approve_deletes: Annotated[int | None, typer.Option(min=0, help="Allow so many deletes, this once.")] = None,
+    approve_changes: Annotated[
+        int | None, typer.Option(min=0, help="Allow so many inserts and updates, this once.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compare every row anew.")] = False,  # noqa: FBT002 - a flag
+    deadline: Annotated[
+        float | None, typer.Option(min=0, help="Stop between two batches after so many seconds.")
+    ] = None,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Send what changed to Stock2Shop."""
+    from engine import report, sync  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.project import discover  # noqa: PLC0415 - as above
+
+    names = list(projects or [])
+    if all_projects == bool(names):
+        raise UsageError("Name the projects to run, or say --all.", hint="`s2s list` shows the projects.")
+    names = names or list(discover(_workspace()))
+    if expect and len(names) > 1:
+        raise UsageError("--expect approves the plan of one project.", hint="Run the projects one by one.")
+    options = sync.Options(
+        full=full,
+        expect=expect,
+        approve_deletes=approve_deletes,
+        approve_changes=approve_changes,
+        deadline=deadline,
+    )
+    code = 0
+    results: list[dict[str, Any]] = []
+
+    def failed(name: str, entity: str | None, error: Exception) -> None:
+        nonlocal code
+        code = max(code, _exit_code(error), key=GRAVITY.__getitem__)
+        _report_error(error, where=name if len(names) > 1 else "")
+        results.append(
+            {"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))}
+        )
+
+    for name in names:
+        try:
+            loaded = _load(name)
+            chosen = _entities(loaded, entity)
+        except SyncError as error:
+            failed(name, None, error)
+            continue
+        for each in chosen:
+            try:
+                with _progress(f"{loaded.name} {each}") as (stop, progress):
+                    outcome = sync.run(loaded, each, options=options, stop=stop, progress=progress)
+            except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
+                failed(name, each, error)
+                if getattr(error, "exit_code", 0) == signal.SIGINT + 128:
+                    break
+                continue
+            if outcome.outcome == "attention":
+                code = max(code, ATTENTION, key=GRAVITY.__getitem__)
+            results.append(report.outcome_json(outcome))
+            if output is Output.text:
+                _print(report.outcome_text(outcome))
+        if code == signal.SIGINT + 128:
+            break
+    if output is Output.json:
+        _json(results)
+    raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    project: ProjectName,
+    key: Annotated[str, typer.Argument(help="The row's key, such as a source_variant_code.")],
+    entity: Annotated[str, typer.Option(help="The entity that the key is of.")] = "products",
+    output: OutputFormat = Output.text,
+) -> None:
+    """Tell one key's story: source row, staged row, faults, what is published, what would be sent."""
+    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+
+    from engine.explain import explain as tell  # noqa: PLC0415 - as above
+
+    loaded = _load(project)
+    _entities(loaded, entity)
+    story = tell(loaded, entity, key)
+    if output is Output.json:
+        _json(asdict(story))
+        return
+    _print(f"{loaded.name} · {entity} · {key}: {story.verdict}")
+    for title, rows in (("source row", story.source), ("staged", story.staged)):
+        for row in rows:
+            _section(title, {name: value for name, value in row.items() if name not in {"_faults", "_raw"}})
+        if not rows:
+            _print(f"\n{title}: none")
+    for fault in story.faults:
+        _print(
+            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
+        )
+    if story.published:
+        _section("published", story.published)
+    else:
+        _print("\npublished: nothing: Stock2Shop has not acknowledged this key")
+    for change in story.changes:
+        _print(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
+        for column in change["columns"]:
+            _print(f"  {column['column']}: {column['old']} → {column['new']}")
+    if story.document:
+        _print("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
+    for entry in story.history:
+        _print(
+            f"\n{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}"
+        )
+
+
+@app.command()
+def history(
+    project: ProjectName,
+    key: Annotated[str | None, typer.Option(help="Only the changes of this key.")] = None,
+    run_id: Annotated[int | None, typer.Option("--run", help="Only the changes of this run.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many lines at most.")] = 20,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Show the last runs; with --key or --run what Stock2Shop acknowledged."""
+    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.state import open_state  # noqa: PLC0415 - as above
+
+    loaded = _load(project)
+    with open_state(loaded.state) as state:
+        if key is None and run_id is None:
+            rows = kept.runs(state, limit=limit)
+            for row in rows:
+                counts = json.loads(row.pop("counts") or "{}")
+                row["source"], row["sent"] = counts.get("source"), counts.get("sent")
+            headers = (
+                "run_id",
+                "entity",
+                "command",
+                "started_at",
+                "seconds",
+                "outcome",
+                "source",
+                "sent",
+                "message",
+            )
+        else:
+            rows = kept.changes(state, limit=limit, key=key, run_id=run_id)
+            headers = ("acknowledged_at", "run_id", "entity", "key", "kind", "columns", "status")
+    if output is Output.json:
+        _json(rows)
+    else:
+        _show([[_plain(row[name]) for name in headers] for row in rows], headers, output)
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    project: ProjectName,
+    entity: EntityName = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Also what has left quarantine.")] = False,  # noqa: FBT002 - a flag
+    output: OutputFormat = Output.text,
+) -> None:
+    """Show rows that are held back, each with its column, value and reason."""
+    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.state import open_state  # noqa: PLC0415 - as above
+
+    loaded = _load(project)
+    with open_state(loaded.state) as state:
+        rows = kept.quarantine(state, entity=entity, resolved=resolved)
+    headers = (
+        "key",
+        "column_name",
+        "value",
+        "rule",
+        "reason",
+        "first_seen_at",
+        *(("resolved_at",) if resolved else ()),
+    )
+    if output is Output.json:
+        _json(rows)
+    elif rows:
+        _show([[_plain(row[name]) for name in headers] for row in rows], headers, output)
+    else:
+        _print("Quarantine is empty.")
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    project: ProjectName,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="The keys; all that were refused when none is named.")
+    ] = None,
+) -> None:
+    """Let rows that Stock2Shop refused be sent again by the next run."""
+    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.state import open_state  # noqa: PLC0415 - as above
+
+    loaded = _load(project)
+    with open_state(loaded.state) as state:
+        count = kept.retry(state, keys=tuple(keys or ()))
+    _print(f"{count} will be sent again by the next run: s2s run {loaded.name}")
+
+
+@app.command()
+def adopt(project: ProjectName, entity: EntityName = None) -> None:
+    """Take what Stock2Shop holds as published, so that the next run sends only true differences."""
+    from engine.adopt import adopt as take  # noqa: PLC0415 - heavy imports wait for their command
+
+    loaded = _load(project)
+    for name in _entities(loaded, entity):
+        with _progress(f"{loaded.name} {name}") as (stop, _):
+            taken = take(loaded, name, stop=stop)
+        _print(
+            f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} variants; {taken.published:,} are published"
+            f" now, {taken.before:,} were before.\nNothing was sent. Look at the difference: s2s plan {loaded.name}"
+        )
+
+
+@app.command()
+def verify(
+    project: ProjectName,
+    entity: EntityName = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Let the next run send what differs.")] = False,  # noqa: FBT002 - a flag
+    output: OutputFormat = Output.text,
+) -> None:
+    """Compare what is published with what Stock2Shop really holds."""
+    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+
+    from engine.adopt import verify as compare  # noqa: PLC0415 - as above
+
+    loaded = _load(project)
+    drifted = False
+    for name in _entities(loaded, entity):
+        with _progress(f"{loaded.name} {name}") as (stop, _):
+            drifts = compare(loaded, name, repair=repair, stop=stop)
+        drifted = drifted or bool(drifts)
+        if output is Output.json:
+            _json([asdict(drift) for drift in drifts])
+            continue
+        if not drifts:
+            _print(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
+            continue
+        _show(
+            [(d.key, d.kind, d.column, d.published, d.remote) for d in drifts],
+            ("key", "drift", "column", "published", "Stock2Shop"),
+            output,
+        )
+        _print(
+            f"The next run sends these again: s2s run {loaded.name}"
+            if repair
+            else f"To have the next run send them again: s2s verify {loaded.name} --repair"
+        )
+    if drifted and not repair:
+        raise typer.Exit(ATTENTION)
+
+
+@app.command()
+def doctor(
+    project: Annotated[
+        str | None, typer.Argument(help="The project; without one only this machine is looked at.")
+    ] = None,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Look at everything that a run needs, and say what to do about what is wrong."""
+    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+
+    from engine.doctor import examine, machine  # noqa: PLC0415 - as above
+
+    findings = list(machine())
+    if project is not None:
+        findings += examine(_load(project))
+    if output is Output.json:
+        _json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            _print(f"{finding.state:<5} {finding.name}: {finding.detail}")
+            if finding.todo:
+                _print("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The new project's name.")],
+    dialect: Annotated[
+        str, typer.Option(help="How the client's database writes SQL: tsql, mysql, postgres, sqlite, duckdb …")
+    ] = "tsql",
+    connection: Annotated[
+        str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
+    ] = None,
+    database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
+    source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
+) -> None:
+    """Begin a project: its folder, project.toml, a first view and a .env to fill in."""
+    from engine.scaffold import scaffold  # noqa: PLC0415 - heavy imports wait for their command
+
+    base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
+    made = scaffold(base, name, dialect=dialect, connection=connection, database=database, source_id=source_id)
+    for path in made:
+        _print(f"wrote {path}")
+    _print(
+        f"\nNext: fill in projects/{name}/.env and the view, then\n"
+        f"  s2s check {name}      the mapping, without a database\n"
+        f"  s2s doctor {name}     drivers, login, Stock2Shop\n"
+        f"  s2s plan {name}       what a run would send"
+    )
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="The port on this machine.")] = 8057,
+    state: Annotated[
+        Path | None, typer.Option(help="Keep what is received in this file; otherwise in memory.")
+    ] = None,
+    pace: Annotated[float, typer.Option(help="Requests a second before 429; 0 for no limit.")] = 0.0,
+) -> None:
+    """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
+    from engine.sandbox import SandboxSettings, serve  # noqa: PLC0415 - heavy imports wait for their command
+
+    _print(
+        f"Stock2Shop sandbox on http://127.0.0.1:{port}/v1 · user sandbox · password sandbox · source 57 · Ctrl-C stops it"
+    )
+    serve(SandboxSettings(port=port, path=state, pace=pace))
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to put the demo's workspace; a new folder otherwise.")
+    ] = None,
+) -> None:
+    """Show the story: an example client, a local Stock2Shop, five runs."""
+    from engine.demo import tell  # noqa: PLC0415 - heavy imports wait for their command
+
+    tell(folder, say=typer.echo)
+
+
+def main() -> None:
+    """Run the command line; every error becomes a message, a hint and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(signal.SIGINT + 128)
+    except KeyboardInterrupt:
+        sys.exit(signal.SIGINT + 128)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:  # noqa: BLE001 - a traceback shown to a user is a bug
+        show = getattr(error, "show", None)
+        if callable(show):
+            show()
+        else:
+            _report_error(error)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    return int(getattr(error, "exit_code", FAILED))
+
+
+def _report_error(error: Exception, *, where: str = "") -> None:
+    from engine.report import faults_text  # noqa: PLC0415 - heavy imports wait for their need
+
+    if session.debug:
+        typer.echo(session.clean("".join(traceback.format_exception(error))), err=True)
+    if isinstance(error, ConfigError):
+        message, hint = faults_text(error.faults), error.hint
+    elif isinstance(error, SyncError):
+        message, hint = error.message, error.hint
+    else:
+        message = f"Something unforeseen went wrong: {type(error).__name__}: {error}"
+        hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
+    message, hint = session.clean(message), session.clean(hint)
+    if session.log_format is LogFormat.json:
+        _log("error", where, message=message, hint=hint, exit_code=_exit_code(error))
+        return
+    lead = f"{where}: " if where else ""
+    typer.echo(f"{lead}{message}", err=True)
+    for line in hint.splitlines():
+        typer.echo(f"  → {line}", err=True)
+
+
+def _workspace() -> Path:
+    from engine.project import find_workspace  # noqa: PLC0415 - heavy imports wait for their command
+
+    return session.workspace or find_workspace(Path.cwd(), environ=os.environ)
+
+
+def _load(name: str) -> Project:
+    from engine.project import load  # noqa: PLC0415 - heavy imports wait for their command
+
+    project = load(name, workspace=_workspace(), environ=os.environ)
+    session.secrets.update(project.secrets)
+    return project
+
+
+def _entities(project: Project, entity: str | None) -> tuple[str, ...]:
+    if entity is None:
+        return tuple(project.entities)
+    if entity not in project.entities:
+        raise UsageError(
+            f"{project.name} has no {entity}.", hint=f"It has: {', '.join(project.entities)}. Name one of them."
+        )
+    return (entity,)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
+    """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
+    stop = threading.Event()
+    previous: dict[int, Any] = {}
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        typer.echo("\nStopping after the batch in hand …", err=True)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, ask)
+    terminal = sys.stderr.isatty() and session.log_format is LogFormat.text
+    last = 0.0
+    step_shown = ""
+
+    def report(step: str, done: int, total: int | None) -> None:
+        nonlocal last, step_shown
+        now = time.monotonic()
+        if session.log_format is LogFormat.json:
+            if step != step_shown or now - last > 10:  # noqa: PLR2004 - seconds between two lines
+                _log(step, what, done=done, total=total)
+                last, step_shown = now, step
+        elif terminal and (now - last > 0.1 or step != step_shown):  # noqa: PLR2004 - seconds between two frames
+            of = f" of {total:,}" if total else ""
+            sys.stderr.write(f"\r\x1b[2K{what}: {step} {done:,}{of}" if done else f"\r\x1b[2K{what}: {step}")
+            sys.stderr.flush()
+            last, step_shown = now, step
+
+    try:
+        yield stop, report
+    finally:
+        if terminal:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _log(event: str, project: str, **more: object) -> None:
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=_plain), err=True)
+
+
+def _print(text: str) -> None:
+    typer.echo(session.clean(text))
+
+
+def _show(rows: Any, headers: Any, output: Output) -> None:
+    from engine.report import table  # noqa: PLC0415 - heavy imports wait for their need
+
+    if output is Output.json:
+        _json([dict(zip(headers, row, strict=True)) for row in rows])
+    else:
+        _print(table(rows, headers))
+
+
+def _section(title: str, row: dict[str, Any]) -> None:
+    _print(f"\n{title}")
+    width = max(len(name) for name in row)
+    for name, value in row.items():
+        _print(f"  {name.ljust(width)}  {_plain(value) if value is not None else '(blank)'}")
+
+
+def _json(value: object) -> None:
+    _print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, (date, Decimal, Path)):
+        return str(value)
+    return value

@@ -1,0 +1,170 @@
+"""Everything that a run needs, looked at one by one: what is there, and what to do about what is not."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.api import open_api
+from engine.errors import ConfigError, StateLockedError, SyncError
+from engine.source import installed_drivers, open_source
+from engine.state import open_state
+from engine.sync import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.model import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at: ``todo`` is what to do where it is not ok."""
+
+    name: str
+    state: Literal["ok", "warn", "bad"]
+    detail: str
+    todo: str = ""
+
+
+def machine() -> Iterator[Finding]:
+    """Look at this machine: Python, DuckDB, the ODBC driver manager and the drivers it knows."""
+    import duckdb  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+
+    yield Finding(
+        name="python",
+        state="ok",
+        detail=f"{platform.python_version()}, {sys.maxsize.bit_length() + 1} bits, {platform.platform()};"
+        f" DuckDB {duckdb.__version__}",
+    )
+    try:
+        drivers = installed_drivers()
+    except SyncError as error:
+        yield Finding(name="ODBC", state="warn", detail=error.message, todo=error.hint)
+        return
+    yield Finding(
+        name="ODBC",
+        state="ok" if drivers else "warn",
+        detail=f"drivers: {', '.join(drivers)}" if drivers else "a driver manager, but no drivers",
+        todo="" if drivers else "Install the driver of the client's database; DuckDB and SQLite files need none.",
+    )
+
+
+def examine(project: Project) -> Iterator[Finding]:
+    """Look at one project: its views, its source, Stock2Shop and its state."""
+    yield from _views(project)
+    yield from _source(project)
+    yield from _stock2shop(project)
+    yield from _state(project)
+
+
+def _bad(name: str, error: SyncError) -> Finding:
+    return Finding(name=name, state="bad", detail=error.message, todo=error.hint)
+
+
+def _views(project: Project) -> Iterator[Finding]:
+    for warning in project.warnings:
+        yield Finding(
+            name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint
+        )
+    for entity in project.entities:
+        try:
+            query, faults = check(project, entity)
+        except ConfigError as error:
+            for fault in error.faults:
+                yield Finding(
+                    name=f"view {entity}", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint
+                )
+            continue
+        for fault in faults:
+            yield Finding(
+                name=f"view {entity}", state="warn", detail=f"{fault.where}: {fault.message}", todo=fault.hint
+            )
+        if not faults:
+            yield Finding(name=f"view {entity}", state="ok", detail=str(query.path))
+
+
+def _source(project: Project) -> Iterator[Finding]:
+    try:
+        with open_source(project.source) as connection:
+            facts = connection.describe()
+    except SyncError as error:
+        yield _bad("source", error)
+        return
+    yield Finding(
+        name="source",
+        state="ok",
+        detail=f"{facts.dbms} {facts.dbms_version}, through {facts.driver} {facts.driver_version}",
+    )
+    if facts.read_only is False:
+        yield Finding(
+            name="read-only",
+            state="warn",
+            detail="this login may write",
+            todo="Views only read; ask for a login with SELECT alone. The driver's page has the SQL.",
+        )
+    else:
+        known = "the connection refuses to write" if facts.read_only else "this driver does not tell"
+        yield Finding(name="read-only", state="ok", detail=known)
+    for note in facts.notes:
+        yield Finding(
+            name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more."
+        )
+
+
+def _stock2shop(project: Project) -> Iterator[Finding]:
+    settings = project.stock2shop
+    try:
+        with open_api(settings) as api:
+            source = api.source()
+            yield Finding(
+                name="Stock2Shop",
+                state="ok",
+                detail=f"{settings.url} answers; source {source.id} {source.description}, sync token {source.sync_token}",
+            )
+            yield from _clock(api.clock_offset)
+    except SyncError as error:
+        yield _bad("Stock2Shop", error)
+
+
+def _clock(offset: float | None) -> Iterator[Finding]:
+    if offset is None:
+        yield Finding(name="clock", state="ok", detail="Stock2Shop does not tell the time")
+    elif abs(offset) > 120:  # noqa: PLR2004 - two minutes: beyond it, tokens and certificates may be taken for stale
+        yield Finding(
+            name="clock",
+            state="warn",
+            detail=f"this machine's clock is {abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} Stock2Shop's",
+            todo="Set the clock by the network: w32tm /resync on Windows, timedatectl set-ntp true on Linux.",
+        )
+    else:
+        yield Finding(name="clock", state="ok", detail=f"within {max(1, round(abs(offset)))} s of Stock2Shop's")
+
+
+def _state(project: Project) -> Iterator[Finding]:
+    new = not project.state.exists()
+    if new:
+        yield Finding(
+            name="state",
+            state="ok",
+            detail=f"{project.state} is not there yet: the first run makes it",
+            todo=f"If Stock2Shop already holds this client's products, begin with `s2s adopt {project.name}`.",
+        )
+        return
+    try:
+        with open_state(project.state) as state:
+            version = state.meta("version")
+            last = state.rows(
+                "select started_at, outcome from runs order by run_id desc limit 1",
+            )
+    except StateLockedError as error:
+        yield Finding(name="state", state="warn", detail=error.message, todo=error.hint)
+        return
+    except SyncError as error:
+        yield _bad("state", error)
+        return
+    size = project.state.stat().st_size / 1e6
+    told = f"last run {last[0][0]:%Y-%m-%d %H:%M} UTC {last[0][1]}" if last else "no run yet"
+    yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {told}")

@@ -1,0 +1,135 @@
+"""One key's whole story: its source row, how it was staged, what it breaks, what is published, what would be sent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import history, payload
+from engine.contract import ENTITIES
+from engine.errors import UsageError
+from engine.render import render_sql
+from engine.state import open_state
+from engine.sync import Options, compare
+from engine.validate import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+    from engine.model import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that is known of one key. ``source`` and ``staged`` hold each row that has the key: more than one is a fault."""
+
+    entity: str
+    key: str
+    source: tuple[dict[str, Any], ...]
+    staged: tuple[dict[str, Any], ...]
+    faults: tuple[dict[str, Any], ...]
+    published: dict[str, Any] | None
+    verdict: str
+    changes: tuple[dict[str, Any], ...]
+    document: dict[str, Any] | None
+    history: tuple[dict[str, Any], ...]
+
+
+def explain(project: Project, entity: str, key: str) -> Story:
+    """Read the source once and tell the story of ``key``; nothing is sent or kept.
+
+    Raises :class:`UsageError` when neither the source nor the state knows the key.
+    """
+    seen: list[dict[str, Any]] = []
+    with open_state(project.state) as state:
+        token = state.meta("sync_token") or "0"
+        work = compare(
+            state,
+            project,
+            entity,
+            token,
+            options=Options(full=True),
+            stop=threading.Event(),
+            tap=_watch(key, seen, ENTITIES[entity].key),
+        )
+        layout = work.staged.layout
+        staged = state.dicts("select * exclude (_standing) from run.changed where _key = $1", [key])
+        published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
+        told = history.changes(state, limit=20, key=key)
+        if not (staged or published or told or seen):
+            raise UsageError(
+                f"{project.name} knows no {layout.entity.key} {key!r}, in the source or in the state.",
+                hint="Codes compare by case and without outer blanks. Is the row left out by the view's WHERE?",
+            )
+        faults = state.dicts("select column_name, rule, value from run.fault where key = $1 order by rule", [key])
+        for fault in faults:
+            rule = RULES[fault["rule"]]
+            fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
+        changes = state.dicts(
+            "select kind, cause, position from run.outgoing where _key = $1 order by position", [key]
+        )
+        document = None
+        if changes:
+            first, last = changes[0].pop("position"), changes[-1].get("position")
+            last = first if last is None else last
+            for change in changes:
+                change.pop("position", None)
+            state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=last - 1, upto=last))
+            rows = state.dicts(
+                render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=last - 1, upto=last)
+            )
+            document = json.loads(
+                payload.products(
+                    rows,
+                    fields=layout.fields,
+                    source_id=project.stock2shop.source_id,
+                    sync_token=token,
+                    default_price_tier=work.settings.default_price_tier,
+                )
+            )
+        for change in changes:
+            change["columns"] = [
+                {"column": name, "old": old, "new": new}
+                for name, old, new in state.rows(
+                    "select column_name, old, new from run.difference where _key = $1 order by 1", [key]
+                )
+            ]
+        verdict = _verdict(state.dicts(render_sql("verdict.sql", key=key)))
+        return Story(
+            entity=entity,
+            key=key,
+            source=tuple(seen),
+            staged=tuple(staged),
+            faults=tuple(faults),
+            published=published[0] if published else None,
+            verdict=verdict,
+            changes=tuple(changes),
+            document=document,
+            history=tuple(told),
+        )
+
+
+def _watch(
+    key: str, seen: list[dict[str, Any]], column: str
+) -> Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Keep the raw rows of ``key`` as they pass by."""
+
+    def tap(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow.compute as pc  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+
+        place = columns.index(column)
+        for batch in batches:
+            wanted = pc.equal(pc.utf8_trim_whitespace(batch.column(place).cast("string")), key)
+            for row in batch.filter(pc.fill_null(wanted, False)).to_pylist():
+                seen.append(dict(zip(columns, row.values(), strict=True)))
+            yield batch
+
+    return tap
+
+
+def _verdict(found: list[dict[str, Any]]) -> str:
+    return str(found[0]["verdict"]) if found else "unknown to the source"

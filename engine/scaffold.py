@@ -1,0 +1,124 @@
+"""Begin a project: a folder that checks clean once its values are filled in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from engine.contract import PRODUCTS
+from engine.errors import UsageError
+from engine.render import ident
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONNECTIONS = {
+    "tsql": "Driver={{ODBC Driver 18 for SQL Server}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
+    "UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}",
+    "postgres": "Driver={{PostgreSQL Unicode}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
+    "UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}",
+    "mysql": "Driver={{MariaDB Unicode}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
+    "UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}",
+}
+FALLBACK = "DSN=${{{0}_DSN}};UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}"
+
+
+def scaffold(
+    workspace: Path,
+    name: str,
+    *,
+    dialect: str,
+    connection: str | None,
+    database: str | None,
+    source_id: int,
+) -> tuple[Path, ...]:
+    """Write ``projects/<name>`` under ``workspace``; gives the files. Never touches what is there already.
+
+    Raises :class:`UsageError` for a name that is no folder's name, and when the project exists.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise UsageError(
+            f"{name!r} cannot be a project's name.", hint="Use letters, digits, dots, dashes and underscores."
+        )
+    root = workspace / "projects" / name
+    if root.exists():
+        raise UsageError(f"{root} exists already.", hint=f"Look at it with `s2s check {name}`.")
+    prefix = re.sub(r"\W", "_", name).upper()
+    if database is None and connection is None:
+        connection = CONNECTIONS.get(dialect, FALLBACK).format(prefix)
+    files = {
+        root / "project.toml": _project(name, dialect, connection, database, source_id, prefix),
+        root / "views" / "products.sql": _view(dialect),
+        root / ".env": _env(prefix, connection),
+        root / ".gitignore": ".env\n",
+    }
+    ignore = workspace / ".gitignore"
+    if not ignore.exists():
+        files[ignore] = ".state/\n.env\n"
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+        if path.name == ".env":
+            path.chmod(0o600)
+    return tuple(files)
+
+
+def _toml(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _project(
+    name: str, dialect: str, connection: str | None, database: str | None, source_id: int, prefix: str
+) -> str:
+    reach = f"database = {_toml(database)}" if database is not None else f"connection = {_toml(connection or '')}"
+    return f"""\
+[project]
+description = {_toml(name)}
+
+[source]                     # a read-only login
+dialect = {_toml(dialect)}
+{reach}
+
+[stock2shop]
+source_id = {source_id}                # the source's number in the Stock2Shop console
+username = "${{{prefix}_S2S_USER}}"
+password = "${{{prefix}_S2S_PASSWORD}}"
+
+[products]
+missing = "delete"           # or "keep": what to do with a key that is gone from the view
+max_deletes = "10%"          # more than that stops the run before anything is sent
+max_changes = "50%"
+# active = {{ Active = ["Yes"], Delete = ["Del"], Ignore = [""] }}
+
+[vars]                       # {{{{ vars.warehouse }}}} in the view
+warehouse = "MAIN"
+"""
+
+
+def _view(dialect: str) -> str:
+    wanted = [field for field in PRODUCTS.fields if field.minimum and "option" not in field.name]
+    columns = {
+        "source_product_code": "item_code",
+        "source_variant_code": "item_code",
+        "title": "description",
+        "product_active": "s2s_active",
+        "csv_price_tiers": "price",
+        "variants.qty": "qty_on_hand",
+        "variants.sku": "item_code",
+        "variants.inventory_management": "1",
+    }
+    lines = ",\n".join(f"    {columns[field.name]} as {ident(field.name, dialect)}" for field in wanted)
+    return f"""\
+-- One row a variant; the aliases are Stock2Shop's field names (docs/reference/fields.md lists them all).
+-- Put the client's own table and columns in place of these.
+select
+{lines}
+from items
+where warehouse = {{{{ vars.warehouse }}}}
+"""
+
+
+def _env(prefix: str, connection: str | None) -> str:
+    names = list(dict.fromkeys(re.findall(r"\$\{(\w+)\}", connection or "")))
+    names += [f"{prefix}_S2S_USER", f"{prefix}_S2S_PASSWORD"]
+    return "# Secrets of this project; never commit this file.\n" + "".join(f"{name}=\n" for name in names)

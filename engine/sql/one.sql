@@ -1,0 +1,3 @@
+select *
+from {{ table | ident }}
+where _key = {{ key }};

@@ -1,0 +1,24 @@
+{# What became of one key, in words. #}
+select
+    case verdict
+        when 'replace' then 'removed and created anew: its product, or the kind of its product, changed'
+        when 'refused' then 'refused by Stock2Shop before, and unchanged since'
+        else verdict
+    end as verdict
+from run.verdict
+where _key = {{ key }}
+union all
+select 'quarantined' as verdict
+from run.violation
+where key = {{ key }}
+union all
+select 'ignored: the flag says Ignore' as verdict
+from run.changed
+where
+    _key = {{ key }}
+    and _flag = 'Ignore'
+union all
+select 'gone from the source: ' || fate as verdict
+from run.gone
+where _key = {{ key }}
+limit 1;
