@@ -142,7 +142,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
 
 
 def _batches(products: Iterable[dict[str, Any]], layout: Layout, source_id: int) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+    import pyarrow as pa
 
     fields = [_must(layout, column) for column in layout.columns]
     waiting: list[Sequence[str | None]] = []

@@ -176,7 +176,7 @@ def open_api(
     Proxies and REQUESTS_CA_BUNDLE are taken from the environment; ``.netrc`` is not read. Raises
     :class:`ProjectError` when the settings' ``url`` is no HTTP address.
     """
-    import requests  # noqa: PLC0415 - a tenth of a second that `s2s --help` need not pay
+    import requests
 
     url = settings.url.rstrip("/")
     host = _host(url)
@@ -333,9 +333,7 @@ class Stock2Shop:
             if any(number is None or number <= last for number in ids):
                 raise self._odd(answer, "a page repeats products of the one before, or gives them no id")
             yield from (
-                product
-                for product in products
-                if _whole(product.get("source_id")) in {None, self._settings.source_id}
+                product for product in products if _whole(product.get("source_id")) in {None, self._settings.source_id}
             )
             last = max(number for number in ids if number is not None)
 
@@ -406,8 +404,7 @@ class Stock2Shop:
             return token
         if answer.status in _WRONG_USER or (accepted and _complaint(answer.data)):
             raise AuthenticationError(
-                f"Stock2Shop at {self._host} refuses the user name or the password."
-                f" It says: {self._reason(answer)}",
+                f"Stock2Shop at {self._host} refuses the user name or the password. It says: {self._reason(answer)}",
                 hint="Check `username` and `password` under [stock2shop] in project.toml, and the variables or the"
                 " .env that fill them in.",
             )
@@ -643,9 +640,7 @@ class _Answer:
     read: bool
 
     @classmethod
-    def of(
-        cls, request: _Request, status: int, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> _Answer:
+    def of(cls, request: _Request, status: int, body: bytes, headers: Mapping[str, str], seconds: float) -> _Answer:
         read, data = _json(body, exact=request.exact)
         if not body and status == HTTPStatus.NO_CONTENT:
             read = True
@@ -729,7 +724,7 @@ def _printable(text: str) -> str:
 
 def _diagnose(error: Exception, *, settings: Stock2ShopSettings) -> _Trouble:
     """What the HTTP library's ``error`` means, in words of our own."""
-    import requests.exceptions as http  # noqa: PLC0415 - see open_api
+    import requests.exceptions as http
 
     causes = tuple(_causes(error))
     login = any("407" in str(cause) for cause in causes)
@@ -879,7 +874,7 @@ def _token(data: Any) -> str:
 
 
 def _vouched(data: Any) -> bool:
-    """Whether an answer about a token speaks for it: by its user, as a public client reads it, or for want of a no."""
+    """Whether an answer about a token speaks for it: by its user, as a public client reads it, or by no denial."""
     if isinstance(data, dict) and "system_user" in data:
         return bool(data["system_user"])
     denied = data is False or (isinstance(data, dict) and data.get("valid") is False)

@@ -38,9 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-quarantine_app = typer.Typer(
-    no_args_is_help=True, help="Look at rows that are held back, and send refused ones again."
-)
+quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 app.add_typer(quarantine_app, name="quarantine")
 
 FAILED = 1
@@ -85,9 +83,7 @@ session = Session()
 ProjectName = Annotated[
     str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
 ]
-EntityName = Annotated[
-    str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")
-]
+EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
 OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
@@ -95,11 +91,9 @@ OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the
 def main_options(
     workspace: Annotated[
         Path | None,
-        typer.Option(
-            help="The folder that holds projects/. Otherwise the nearest one upwards, or $S2S_WORKSPACE."
-        ),
+        typer.Option(help="The folder that holds projects/. Otherwise the nearest one upwards, or $S2S_WORKSPACE."),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,  # noqa: FBT002 - a flag
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
     log_format: Annotated[
         LogFormat, typer.Option(help="How progress and errors are written to standard error.")
     ] = LogFormat.text,
@@ -108,7 +102,7 @@ def main_options(
         typer.Option(
             "--version", is_eager=True, callback=lambda value: _version(value=value), help="Print the version."
         ),
-    ] = False,  # noqa: FBT002 - a flag
+    ] = False,
 ) -> None:
     """Keep the options that stand before the command."""
     del version
@@ -124,7 +118,7 @@ def _version(*, value: bool) -> None:
 @app.command("list")
 def list_projects(output: OutputFormat = Output.text) -> None:
     """List the workspace's projects, what each syncs and whether its project.toml is right."""
-    from engine.project import discover  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.project import discover
 
     workspace = _workspace()
     rows = []
@@ -143,9 +137,9 @@ def check(
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml and the views, without a database."""
-    from engine.project import discover  # noqa: PLC0415 - heavy imports wait for their command
-    from engine.report import faults_text  # noqa: PLC0415 - as above
-    from engine.sync import check as check_view  # noqa: PLC0415 - as above
+    from engine.project import discover
+    from engine.report import faults_text
+    from engine.sync import check as check_view
 
     found: list[dict[str, Any]] = []
     wrong = False
@@ -188,7 +182,7 @@ def check(
 @app.command()
 def render(project: ProjectName, entity: Annotated[str, typer.Argument(help="products")] = "products") -> None:
     """Print the SQL that an entity's view renders to."""
-    from engine.render import render_view  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.render import render_view
 
     loaded = _load(project)
     _entities(loaded, entity)
@@ -199,13 +193,13 @@ def render(project: ProjectName, entity: Annotated[str, typer.Argument(help="pro
 def plan(
     project: ProjectName,
     entity: EntityName = None,
-    full: Annotated[bool, typer.Option("--full", help="Compare every row anew; shows all warnings.")] = False,  # noqa: FBT002 - a flag
-    all_changes: Annotated[bool, typer.Option("--all-changes", help="Show every change, not a sample.")] = False,  # noqa: FBT002 - a flag
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Stock2Shop for its sync token.")] = False,  # noqa: FBT002 - a flag
+    full: Annotated[bool, typer.Option("--full", help="Compare every row anew; shows all warnings.")] = False,
+    all_changes: Annotated[bool, typer.Option("--all-changes", help="Show every change, not a sample.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Stock2Shop for its sync token.")] = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Show what a run would do; send nothing."""
-    from engine import report, sync  # noqa: PLC0415 - heavy imports wait for their command
+    from engine import report, sync
 
     loaded = _load(project)
     plans = []
@@ -231,7 +225,7 @@ def plan(
 @app.command()
 def run(
     projects: Annotated[list[str] | None, typer.Argument(help="The projects to run.")] = None,
-    all_projects: Annotated[bool, typer.Option("--all", help="Run every project of the workspace.")] = False,  # noqa: FBT002 - a flag
+    all_projects: Annotated[bool, typer.Option("--all", help="Run every project of the workspace.")] = False,
     entity: EntityName = None,
     expect: Annotated[
         str | None, typer.Option(help="Send exactly the plan with this digest, or nothing.", metavar="DIGEST")
@@ -240,15 +234,15 @@ def run(
     approve_changes: Annotated[
         int | None, typer.Option(min=0, help="Allow so many inserts and updates, this once.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Compare every row anew.")] = False,  # noqa: FBT002 - a flag
+    full: Annotated[bool, typer.Option("--full", help="Compare every row anew.")] = False,
     deadline: Annotated[
         float | None, typer.Option(min=0, help="Stop between two batches after so many seconds.")
     ] = None,
     output: OutputFormat = Output.text,
 ) -> None:
     """Send what changed to Stock2Shop."""
-    from engine import report, sync  # noqa: PLC0415 - heavy imports wait for their command
-    from engine.project import discover  # noqa: PLC0415 - as above
+    from engine import report, sync
+    from engine.project import discover
 
     names = list(projects or [])
     if all_projects == bool(names):
@@ -270,9 +264,7 @@ def run(
         nonlocal code
         code = max(code, _exit_code(error), key=GRAVITY.__getitem__)
         _report_error(error, where=name if len(names) > 1 else "")
-        results.append(
-            {"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))}
-        )
+        results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
     for name in names:
         try:
@@ -310,9 +302,9 @@ def explain(
     output: OutputFormat = Output.text,
 ) -> None:
     """Tell one key's story: source row, staged row, faults, what is published, what would be sent."""
-    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+    from dataclasses import asdict
 
-    from engine.explain import explain as tell  # noqa: PLC0415 - as above
+    from engine.explain import explain as tell
 
     loaded = _load(project)
     _entities(loaded, entity)
@@ -327,9 +319,7 @@ def explain(
         if not rows:
             _print(f"\n{title}: none")
     for fault in story.faults:
-        _print(
-            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
-        )
+        _print(f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}")
     if story.published:
         _section("published", story.published)
     else:
@@ -355,8 +345,8 @@ def history(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show the last runs; with --key or --run what Stock2Shop acknowledged."""
-    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
-    from engine.state import open_state  # noqa: PLC0415 - as above
+    from engine import history as kept
+    from engine.state import open_state
 
     loaded = _load(project)
     with open_state(loaded.state) as state:
@@ -389,12 +379,12 @@ def history(
 def quarantine_list(
     project: ProjectName,
     entity: EntityName = None,
-    resolved: Annotated[bool, typer.Option("--resolved", help="Also what has left quarantine.")] = False,  # noqa: FBT002 - a flag
+    resolved: Annotated[bool, typer.Option("--resolved", help="Also what has left quarantine.")] = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Show rows that are held back, each with its column, value and reason."""
-    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
-    from engine.state import open_state  # noqa: PLC0415 - as above
+    from engine import history as kept
+    from engine.state import open_state
 
     loaded = _load(project)
     with open_state(loaded.state) as state:
@@ -424,8 +414,8 @@ def quarantine_retry(
     ] = None,
 ) -> None:
     """Let rows that Stock2Shop refused be sent again by the next run."""
-    from engine import history as kept  # noqa: PLC0415 - heavy imports wait for their command
-    from engine.state import open_state  # noqa: PLC0415 - as above
+    from engine import history as kept
+    from engine.state import open_state
 
     loaded = _load(project)
     with open_state(loaded.state) as state:
@@ -436,7 +426,7 @@ def quarantine_retry(
 @app.command()
 def adopt(project: ProjectName, entity: EntityName = None) -> None:
     """Take what Stock2Shop holds as published, so that the next run sends only true differences."""
-    from engine.adopt import adopt as take  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.adopt import adopt as take
 
     loaded = _load(project)
     for name in _entities(loaded, entity):
@@ -452,13 +442,13 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
 def verify(
     project: ProjectName,
     entity: EntityName = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Let the next run send what differs.")] = False,  # noqa: FBT002 - a flag
+    repair: Annotated[bool, typer.Option("--repair", help="Let the next run send what differs.")] = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Compare what is published with what Stock2Shop really holds."""
-    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+    from dataclasses import asdict
 
-    from engine.adopt import verify as compare  # noqa: PLC0415 - as above
+    from engine.adopt import verify as compare
 
     loaded = _load(project)
     drifted = False
@@ -494,9 +484,9 @@ def doctor(
     output: OutputFormat = Output.text,
 ) -> None:
     """Look at everything that a run needs, and say what to do about what is wrong."""
-    from dataclasses import asdict  # noqa: PLC0415 - heavy imports wait for their command
+    from dataclasses import asdict
 
-    from engine.doctor import examine, machine  # noqa: PLC0415 - as above
+    from engine.doctor import examine, machine
 
     findings = list(machine())
     if project is not None:
@@ -525,7 +515,7 @@ def init(
     source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
 ) -> None:
     """Begin a project: its folder, project.toml, a first view and a .env to fill in."""
-    from engine.scaffold import scaffold  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.scaffold import scaffold
 
     base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
     made = scaffold(base, name, dialect=dialect, connection=connection, database=database, source_id=source_id)
@@ -542,13 +532,11 @@ def init(
 @app.command()
 def sandbox(
     port: Annotated[int, typer.Option(help="The port on this machine.")] = 8057,
-    state: Annotated[
-        Path | None, typer.Option(help="Keep what is received in this file; otherwise in memory.")
-    ] = None,
+    state: Annotated[Path | None, typer.Option(help="Keep what is received in this file; otherwise in memory.")] = None,
     pace: Annotated[float, typer.Option(help="Requests a second before 429; 0 for no limit.")] = 0.0,
 ) -> None:
     """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
-    from engine.sandbox import SandboxSettings, serve  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.sandbox import SandboxSettings, serve
 
     _print(
         f"Stock2Shop sandbox on http://127.0.0.1:{port}/v1 · user sandbox · password sandbox · source 57 · Ctrl-C stops it"
@@ -563,7 +551,7 @@ def demo(
     ] = None,
 ) -> None:
     """Show the story: an example client, a local Stock2Shop, five runs."""
-    from engine.demo import tell  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.demo import tell
 
     tell(folder, say=typer.echo)
 
@@ -595,7 +583,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _report_error(error: Exception, *, where: str = "") -> None:
-    from engine.report import faults_text  # noqa: PLC0415 - heavy imports wait for their need
+    from engine.report import faults_text
 
     if session.debug:
         typer.echo(session.clean("".join(traceback.format_exception(error))), err=True)
@@ -617,13 +605,13 @@ def _report_error(error: Exception, *, where: str = "") -> None:
 
 
 def _workspace() -> Path:
-    from engine.project import find_workspace  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.project import find_workspace
 
     return session.workspace or find_workspace(Path.cwd(), environ=os.environ)
 
 
 def _load(name: str) -> Project:
-    from engine.project import load  # noqa: PLC0415 - heavy imports wait for their command
+    from engine.project import load
 
     project = load(name, workspace=_workspace(), environ=os.environ)
     session.secrets.update(project.secrets)
@@ -692,7 +680,7 @@ def _print(text: str) -> None:
 
 
 def _show(rows: Any, headers: Any, output: Output) -> None:
-    from engine.report import table  # noqa: PLC0415 - heavy imports wait for their need
+    from engine.report import table
 
     if output is Output.json:
         _json([dict(zip(headers, row, strict=True)) for row in rows])

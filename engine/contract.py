@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 Type = Literal["code", "text", "html", "flag", "prices", "integer", "number", "boolean", "tags", "url"]
 Level = Literal["product", "variant", "customer"]
 Sure = Literal["P", "I", "U"]
+Role = Literal["product", "variant", "price", "prices", "tier", "warehouse", "meta", "option", "option_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One Stock2Shop field.
 
-    ``name`` is canonical and also the column's name in staging; ``aliases`` are other names that guides use for
-    the same field. ``pattern`` holds ``NAME`` or ``N`` where the field is dynamic, and ``part`` is then what
-    stood there. ``sent`` is false where Stock2Shop has no known place for the field. ``required`` is what Stock2Shop's API itself needs; ``minimum`` is what the Custom Database
-    guide asks a mapping to give.
+    ``name`` is canonical and also the column's name in staging; ``aliases`` are other names that guides use for the
+    same field. ``dynamic`` is the placeholder in the name of a field that comes in any number, and ``part`` what
+    stood there. ``required`` is what Stock2Shop's API itself needs; ``minimum`` is what the Custom Database guide
+    asks a mapping to give; ``sent`` is false where Stock2Shop has no known place for the field.
     """
 
     name: str
@@ -41,6 +42,31 @@ class Field:
     part: str = ""
     sure: Sure = "P"
     sent: bool = True
+
+    @property
+    def role(self) -> Role:
+        """The place that the field has in a document: a list of its own, or a plain value of its level."""
+        lead = self.name.removeprefix("variants.")
+        if self.type == "prices":
+            return "prices"
+        if self.dynamic == "NAME":
+            return {"price_": "tier", "qty_": "warehouse", "meta_": "meta"}[self.name.removesuffix(self.part)]
+        if lead.startswith("option"):
+            return "option" if lead.endswith("_value") else "option_name"
+        if lead == "price":
+            return "price"
+        return "variant" if self.level == "variant" else "product"
+
+    @property
+    def position(self) -> int:
+        """The number in an option's name, from 1."""
+        return int(self.name.removeprefix("variants.")[6])
+
+    @property
+    def wire(self) -> str:
+        """The field's name in a document: without the level, and an option without ``_value``."""
+        name = self.name.removeprefix("variants.")
+        return name.removesuffix("_value") if self.role == "option" else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +236,7 @@ class _Resolver:
     """Finds fields by name: the fixed names first, then the dynamic patterns in the table's order."""
 
     def __init__(self, fields: tuple[Field, ...]) -> None:
-        self._fixed = {
-            name: field for field in fields if not field.dynamic for name in (field.name, *field.aliases)
-        }
+        self._fixed = {name: field for field in fields if not field.dynamic for name in (field.name, *field.aliases)}
         self._patterns = [
             (_pattern(name, field.dynamic), field)
             for field in fields

@@ -31,7 +31,7 @@ class Finding:
 
 def machine() -> Iterator[Finding]:
     """Look at this machine: Python, DuckDB, the ODBC driver manager and the drivers it knows."""
-    import duckdb  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+    import duckdb
 
     yield Finding(
         name="python",
@@ -66,9 +66,7 @@ def _bad(name: str, error: SyncError) -> Finding:
 
 def _views(project: Project) -> Iterator[Finding]:
     for warning in project.warnings:
-        yield Finding(
-            name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint
-        )
+        yield Finding(name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint)
     for entity in project.entities:
         try:
             query, faults = check(project, entity)
@@ -109,9 +107,7 @@ def _source(project: Project) -> Iterator[Finding]:
         known = "the connection refuses to write" if facts.read_only else "this driver does not tell"
         yield Finding(name="read-only", state="ok", detail=known)
     for note in facts.notes:
-        yield Finding(
-            name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more."
-        )
+        yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")
 
 
 def _stock2shop(project: Project) -> Iterator[Finding]:
@@ -122,7 +118,7 @@ def _stock2shop(project: Project) -> Iterator[Finding]:
             yield Finding(
                 name="Stock2Shop",
                 state="ok",
-                detail=f"{settings.url} answers; source {source.id} {source.description}, sync token {source.sync_token}",
+                detail=f"{settings.url} answers; source {source.id} {source.description}",
             )
             yield from _clock(api.clock_offset)
     except SyncError as error:

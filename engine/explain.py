@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """All that is known of one key. ``source`` and ``staged`` hold each row that has the key: more than one is a fault."""
+    """All that is known of one key. ``source`` and ``staged`` hold each row that has it: more than one is a fault."""
 
     entity: str
     key: str
@@ -69,9 +69,7 @@ def explain(project: Project, entity: str, key: str) -> Story:
         for fault in faults:
             rule = RULES[fault["rule"]]
             fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
-        changes = state.dicts(
-            "select kind, cause, position from run.outgoing where _key = $1 order by position", [key]
-        )
+        changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
         if changes:
             first, last = changes[0].pop("position"), changes[-1].get("position")
@@ -119,13 +117,13 @@ def _watch(
     """Keep the raw rows of ``key`` as they pass by."""
 
     def tap(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow.compute as pc  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+        import pyarrow.compute as pc
 
         place = columns.index(column)
         for batch in batches:
             wanted = pc.equal(pc.utf8_trim_whitespace(batch.column(place).cast("string")), key)
-            for row in batch.filter(pc.fill_null(wanted, False)).to_pylist():
-                seen.append(dict(zip(columns, row.values(), strict=True)))
+            found = batch.filter(pc.fill_null(wanted, False)).to_pylist()
+            seen.extend(dict(zip(columns, row.values(), strict=True)) for row in found)
             yield batch
 
     return tap

@@ -18,9 +18,7 @@ def runs(state: State, *, limit: int) -> list[dict[str, Any]]:
     return state.dicts(render_sql("runs.sql", limit=limit))
 
 
-def changes(
-    state: State, *, limit: int, key: str | None = None, run_id: int | None = None
-) -> list[dict[str, Any]]:
+def changes(state: State, *, limit: int, key: str | None = None, run_id: int | None = None) -> list[dict[str, Any]]:
     """What Stock2Shop acknowledged, the newest first, of one key or one run where given; times in UTC."""
     return state.dicts(render_sql("history.sql", limit=limit, key=key, run_id=run_id))
 
@@ -41,9 +39,7 @@ def retry(state: State, *, keys: tuple[str, ...]) -> int:
     """
     refused = {
         key
-        for (key,) in state.rows(
-            "select distinct key from quarantine where rule = 'refused' and resolved_at is null"
-        )
+        for (key,) in state.rows("select distinct key from quarantine where rule = 'refused' and resolved_at is null")
     }
     unknown = [key for key in keys if key not in refused]
     if unknown:

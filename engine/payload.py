@@ -8,13 +8,14 @@ pages for ``POST /products/queue``.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from engine.contract import Field
+    from engine.contract import Field, Role
 
 _ITEM = re.compile(r'(?:(?P<tier>"(?:[^"]|"")*"|[^,:"]*):)?(?P<price>[^,:"]+)(?:,|$)')
 
@@ -32,8 +33,11 @@ def products(
     Each row holds ``_key``, ``_group``, ``kind`` and the canonical fields by name. A row of kind ``delete`` becomes
     an item with ``product_active: "false"``; Stock2Shop needs a title and a SKU even there.
     """
-    import orjson  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+    import orjson
 
+    by_role: defaultdict[Role, list[Field]] = defaultdict(list)
+    for field in fields:
+        by_role[field.role].append(field)
     items = [
         {
             "source": {
@@ -43,7 +47,7 @@ def products(
                 "sync_token": sync_token,
                 "fetch_token": "0",
             },
-            "product": _removal(row) if row["kind"] == "delete" else _product(row, fields, default_price_tier),
+            "product": _removal(row) if row["kind"] == "delete" else _product(row, by_role, default_price_tier),
         }
         for row in rows
     ]
@@ -51,7 +55,7 @@ def products(
 
 
 def _number(value: Any) -> Any:
-    import orjson  # noqa: PLC0415 - see products
+    import orjson
 
     if isinstance(value, Decimal):
         return orjson.Fragment(plain(value).encode())
@@ -89,60 +93,47 @@ def _removal(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _product(row: Mapping[str, Any], fields: Sequence[Field], default_price_tier: str | None) -> dict[str, Any]:
-    product: dict[str, Any] = {}
+def _product(
+    row: Mapping[str, Any], fields: Mapping[Role, Sequence[Field]], default_tier: str | None
+) -> dict[str, Any]:
+    product: dict[str, Any] = {field.wire: row[field.name] or "" for field in fields["product"]}
     variant: dict[str, Any] = {"source_variant_code": row["_key"]}
-    tiers: dict[str, Decimal] = {}
-    options: list[dict[str, Any]] = []
-    meta: list[dict[str, str]] = []
-    quantities: list[dict[str, Any]] = []
-    default: Decimal | None = None
-    mapped_options = mapped_tiers = False
-    for field in fields:
+    for field in fields["variant"]:
         value = row[field.name]
-        name = field.name.removeprefix("variants.")
-        if field.type == "prices":
-            mapped_tiers = True
-            default, found = prices(value)
-            tiers = {**found, **tiers}
-        elif field.name.startswith("price_"):
-            mapped_tiers = True
+        if field.type == "boolean":
             if value is not None:
-                tiers[field.part] = value
-        elif field.name.startswith("qty_"):
-            quantities.append({"description": field.part, "qty": value or 0})
-        elif field.name.startswith("meta_"):
-            meta.append({"key": field.part, "value": value or ""})
-        elif name.startswith("option") and name.endswith("_value"):
-            mapped_options = True
-            variant[name.removesuffix("_value")] = value
-        elif name.startswith("option") and name.endswith("_name"):
-            if value is not None:
-                options.append({"name": value, "position": int(name[6])})
-        elif field.type == "boolean":
-            if value is not None:
-                variant[name] = "true" if value else "false"
-        elif name == "price":
-            default = value if value is not None else default
-        elif field.type == "integer":
-            variant[name] = value or 0
+                variant[field.wire] = "true" if value else "false"
         else:
-            (variant if field.level == "variant" else product)[name] = value or ""
-    if mapped_options:
-        product["options"] = options
-    if meta:
-        product["meta"] = meta
-    if default is None and default_price_tier is not None:
-        default = tiers.get(default_price_tier)
-    if default is not None:
-        variant["price"] = default
-    if mapped_tiers:
-        # An empty list too: a tier that is gone from the source goes from Stock2Shop.
-        variant["price_tiers"] = [{"tier": tier, "price": price} for tier, price in sorted(tiers.items())]
-    if quantities:
-        variant["qty_availability"] = quantities
-    product["variants"] = variant
+            variant[field.wire] = value or (0 if field.type == "integer" else "")
+    if fields["option"]:
+        variant |= {field.wire: row[field.name] for field in fields["option"]}
+        named = ((field.position, row[field.name]) for field in fields["option_name"])
+        product["options"] = [{"name": name, "position": position} for position, name in named if name is not None]
+    if fields["meta"]:
+        product["meta"] = [{"key": field.part, "value": row[field.name] or ""} for field in fields["meta"]]
+    if fields["warehouse"]:
+        variant["qty_availability"] = [
+            {"description": field.part, "qty": row[field.name] or 0} for field in fields["warehouse"]
+        ]
+    product["variants"] = variant | _priced(row, fields, default_tier)
     return product
+
+
+def _priced(row: Mapping[str, Any], fields: Mapping[Role, Sequence[Field]], default_tier: str | None) -> dict[str, Any]:
+    """The default price, where there is one, and the price tiers: an empty list too, so that a tier can go."""
+    default: Decimal | None = None
+    tiers: dict[str, Decimal] = {}
+    for field in fields["prices"]:
+        default, tiers = prices(row[field.name])
+    tiers |= {field.part: row[field.name] for field in fields["tier"] if row[field.name] is not None}
+    for field in fields["price"]:
+        default = default if row[field.name] is None else row[field.name]
+    if default is None and default_tier is not None:
+        default = tiers.get(default_tier)
+    priced: dict[str, Any] = {} if default is None else {"price": default}
+    if fields["prices"] or fields["tier"]:
+        priced["price_tiers"] = [{"tier": tier, "price": price} for tier, price in sorted(tiers.items())]
+    return priced
 
 
 def texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str | None]]:
@@ -154,33 +145,29 @@ def texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str
     variants = document.get("variants") or []
     meta = {item.get("key"): item.get("value") for item in document.get("meta") or []}
     names = {item.get("position"): item.get("name") for item in document.get("options") or []}
-    own_tiers = {field.part for field in fields if field.name.startswith("price_")}
+    own_tiers = {field.part for field in fields if field.role == "tier"}
     rows = []
     for variant in variants:
         tiers = {item.get("tier"): item.get("price") for item in variant.get("price_tiers") or []}
         stock = {item.get("description"): item.get("qty") for item in variant.get("qty_availability") or []}
         row: list[str | None] = []
         for field in fields:
-            name = field.name.removeprefix("variants.")
             value: Any
-            if field.type == "flag":
-                value = "Active"
-            elif field.type == "prices":
-                value = _csv(variant.get("price"), {t: p for t, p in tiers.items() if t not in own_tiers})
-            elif field.name.startswith("price_"):
-                value = tiers.get(field.part)
-            elif field.name.startswith("qty_"):
-                value = stock.get(field.part)
-            elif field.name.startswith("meta_"):
-                value = meta.get(field.part)
-            elif name.startswith("option") and name.endswith("_name"):
-                value = names.get(int(name[6]))
-            elif name.startswith("option") and name.endswith("_value"):
-                value = variant.get(name.removesuffix("_value"))
-            elif field.level == "variant":
-                value = variant.get(name)
-            else:
-                value = document.get(name)
+            match field.role:
+                case "prices":
+                    value = _csv(variant.get("price"), {t: p for t, p in tiers.items() if t not in own_tiers})
+                case "tier":
+                    value = tiers.get(field.part)
+                case "warehouse":
+                    value = stock.get(field.part)
+                case "meta":
+                    value = meta.get(field.part)
+                case "option_name":
+                    value = names.get(field.position)
+                case "product":
+                    value = "Active" if field.type == "flag" else document.get(field.wire)
+                case _:
+                    value = variant.get(field.wire)
             row.append(_text(value))
         rows.append(row)
     return rows

@@ -93,7 +93,7 @@ def search_path(project: Project) -> tuple[Path, ...]:
 
 
 def _render(path: Path, *, project: Project, values: Mapping[str, object]) -> Query:
-    import jinja2  # noqa: PLC0415 - kept out of the start-up of `s2s --help`
+    import jinja2
 
     folders = search_path(project)
     environment = _environment(project.source.dialect)
@@ -127,7 +127,7 @@ def _render(path: Path, *, project: Project, values: Mapping[str, object]) -> Qu
 
 
 def _loader(folders: tuple[Path, ...], used: list[Path]) -> Any:
-    import jinja2  # noqa: PLC0415 - see _render
+    import jinja2
 
     class Loader(jinja2.FileSystemLoader):
         """Remembers what it read; a byte-order mark, which Windows editors write, is no SQL."""
@@ -182,9 +182,9 @@ def _undefined_name(message: str) -> str | None:
 
 
 def _environment(dialect: str) -> Environment:
-    from jinja2 import StrictUndefined  # noqa: PLC0415 - see _render
-    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 - see _render
-    from markupsafe import Markup  # noqa: PLC0415 - see _render
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+    from markupsafe import Markup
 
     def finalize(value: object) -> Markup:
         if isinstance(value, StrictUndefined):
@@ -223,8 +223,8 @@ def _fail(message: str) -> None:
 
 def _guards() -> Any:
     """Refuse, where the template is read, what would turn a value into syntax."""
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see _render
-    from jinja2.ext import Extension  # noqa: PLC0415 - see _render
+    from jinja2 import TemplateSyntaxError
+    from jinja2.ext import Extension
 
     class Guards(Extension):
         """``'{{ value }}'`` would quote twice, and ``~`` would glue SQL to values."""
@@ -317,8 +317,8 @@ def _quoted(text: str, dialect: str) -> str:
 
 @cache
 def _engine_environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see _render
-    from markupsafe import Markup  # noqa: PLC0415 - see _render
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     def finalize(value: object) -> Markup:
         if isinstance(value, StrictUndefined):

@@ -52,9 +52,12 @@ def outcome_text(outcome: Outcome) -> str:
         done = f"{outcome.sent:,} acknowledged ({said})"
     else:
         done = "nothing to send"
-    lines = [
+    headline = (
         f"{plan.project} · {plan.entity} · run {outcome.run_id}: {done},"
-        f" {outcome.requests:,} {plural(outcome.requests, 'request')}, {_duration(outcome.seconds)}",
+        f" {outcome.requests:,} {plural(outcome.requests, 'request')}, {_duration(outcome.seconds)}"
+    )
+    lines = [
+        headline,
         *_counted(counts),
         *_problems("quarantine: never sent, never removed", plan.quarantine, plan.quarantine_rules),
         *_problems("warnings: sent all the same", plan.warnings, plan.warning_rules),
@@ -183,9 +186,7 @@ def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int])
     for rule, count in rules.items():
         lines.append(f"  {rule}: {count:,} {plural(count, 'row')}: {RULES[rule].reason}")
         shown = [problem for problem in problems if problem.rule == rule][:5]
-        lines += [
-            f"      {problem.key or '(no code)'}  {problem.column}: {_short(problem.value)}" for problem in shown
-        ]
+        lines += [f"      {problem.key or '(no code)'}  {problem.column}: {_short(problem.value)}" for problem in shown]
         if count > len(shown):
             lines.append("      …")
         lines.append(f"    {RULES[rule].mend}")

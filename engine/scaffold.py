@@ -47,7 +47,9 @@ def scaffold(
     if database is None and connection is None:
         connection = CONNECTIONS.get(dialect, FALLBACK).format(prefix)
     files = {
-        root / "project.toml": _project(name, dialect, connection, database, source_id, prefix),
+        root / "project.toml": _project(
+            name, prefix, dialect=dialect, connection=connection, database=database, source_id=source_id
+        ),
         root / "views" / "products.sql": _view(dialect),
         root / ".env": _env(prefix, connection),
         root / ".gitignore": ".env\n",
@@ -68,7 +70,7 @@ def _toml(text: str) -> str:
 
 
 def _project(
-    name: str, dialect: str, connection: str | None, database: str | None, source_id: int, prefix: str
+    name: str, prefix: str, *, dialect: str, connection: str | None, database: str | None, source_id: int
 ) -> str:
     reach = f"database = {_toml(database)}" if database is not None else f"connection = {_toml(connection or '')}"
     return f"""\
@@ -108,13 +110,16 @@ def _view(dialect: str) -> str:
         "variants.inventory_management": "1",
     }
     lines = ",\n".join(f"    {columns[field.name]} as {ident(field.name, dialect)}" for field in wanted)
-    return f"""\
+    return VIEW.replace("COLUMNS", lines)
+
+
+VIEW = """\
 -- One row a variant; the aliases are Stock2Shop's field names (docs/reference/fields.md lists them all).
 -- Put the client's own table and columns in place of these.
 select
-{lines}
+COLUMNS
 from items
-where warehouse = {{{{ vars.warehouse }}}}
+where warehouse = {{ vars.warehouse }}
 """
 
 

@@ -215,23 +215,20 @@ class _Reader:
         self.raised: BaseException | None = None
 
     def arrow(self) -> pa.RecordBatchReader:
-        import pyarrow as pa  # noqa: PLC0415 - a third of a second that `s2s --help` need not pay
+        import pyarrow as pa
 
         schema = pa.schema([(column, pa.string()) for column in self._columns])
         return pa.RecordBatchReader.from_batches(schema, self._texts(schema))
 
     def _texts(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa  # noqa: PLC0415 - see arrow
+        import pyarrow as pa
 
         try:
             for batch in self._batches:
                 self.rows += batch.num_rows
                 self._progress(self.rows)
                 yield pa.RecordBatch.from_arrays(
-                    [
-                        column if column.type == pa.string() else column.cast(pa.string())
-                        for column in batch.columns
-                    ],
+                    [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns],
                     schema=schema,
                 )
         except BaseException as error:

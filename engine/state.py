@@ -115,7 +115,7 @@ def open_state(path: Path) -> Iterator[State]:
     The file and its folder are readable by their owner only. Raises :class:`StateLockedError` when another
     process holds it and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
-    import duckdb  # noqa: PLC0415 - a fifth of a second that `s2s --help` need not pay
+    import duckdb
 
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,7 +177,7 @@ def _migrate(state: State) -> None:
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Turn what DuckDB and the file system say into what to do about it."""
-    import duckdb  # noqa: PLC0415 - see open_state
+    import duckdb
 
     try:
         yield

@@ -83,8 +83,9 @@ def plan(
     When Stock2Shop cannot be reached the plan is made with its last known sync token and says so.
     """
     options, stop = options or Options(), stop or threading.Event()
-    with open_state(project.state) as state, _stock2shop(project, options, stop) as api:
-        sync_token, notes = _sync_token(state, project, api, must=False)
+    contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=stop)
+    with open_state(project.state) as state, contact as api:
+        sync_token, notes = _last_known(state, api)
         work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
         return _planned(state, project, work, options, notes)
 
@@ -109,9 +110,8 @@ def run(
     with open_state(project.state) as state:
         run_id = acknowledge.begin(state, entity=entity, command="run")
         try:
-            with _stock2shop(project, options, stop, until=until) as api:
-                assert api is not None
-                sync_token, notes = _sync_token(state, project, api, must=True)
+            with open_api(project.stock2shop, until=until, stop=stop) as api:
+                sync_token, notes = _sync_token(state, api)
                 work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
                 planned = _planned(state, project, work, options, notes)
                 _approve(planned, options)
@@ -218,34 +218,28 @@ def _sorted_out(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return found
 
 
-def _stock2shop(
-    project: Project, options: Options, stop: threading.Event, *, until: float | None = None
-) -> Iterator[Api | None]:
-    if options.offline:
-        return nullcontext(None)  # type: ignore[return-value]  # both are context managers of an Api or nothing
-    return open_api(project.stock2shop, until=until, stop=stop)  # type: ignore[return-value]  # as above
+def _last_known(state: State, api: Api | None) -> tuple[str, list[str]]:
+    """The sync token for a plan: the remembered one, with a note, when Stock2Shop cannot be asked."""
+    if api is None:
+        return state.meta("sync_token") or "0", []
+    try:
+        return _sync_token(state, api)
+    except UnavailableError as error:
+        note = f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}"
+        return state.meta("sync_token") or "0", [note]
 
 
-def _sync_token(state: State, project: Project, api: Api | None, *, must: bool) -> tuple[str, list[str]]:
-    """The source's sync token, and what to say where it changed or is only remembered."""
+def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
+    """The source's sync token, and what to say when it changed."""
     known = state.meta("sync_token")
-    token = None
+    token = api.source().sync_token
     notes = []
-    if api is not None:
-        try:
-            token = api.source().sync_token
-        except UnavailableError as error:
-            if must:
-                raise
-            notes.append(
-                f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}"
-            )
-    if token is not None and known is not None and token != known:
+    if known is not None and token != known:
         notes.append(
             f"The source's sync token changed from {known} to {token}: Stock2Shop wants everything again, so every"
             " row is sent."
         )
-    return token if token is not None else known or "0", notes
+    return token, notes
 
 
 def compare(
@@ -356,9 +350,7 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
         approved_deletes=options.approve_deletes,
         approved_changes=options.approve_changes,
     )
-    notes += [
-        f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent
-    ]
+    notes += [f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent]
     if work.counts.held:
         notes.append(
             f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
@@ -438,9 +430,7 @@ def _send(
         for delivery in deliver(api, "/products/queue", rows, document=document, accepted_before=sent > 0):
             if delivery.receipt is None:
                 (row,) = delivery.rows
-                acknowledge.refuse(
-                    state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason
-                )
+                acknowledge.refuse(state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason)
                 refused += 1
                 continue
             acknowledge.record(

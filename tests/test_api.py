@@ -55,6 +55,7 @@ class Reply:
     hold: bool = False
 
     def content(self) -> bytes:
+        """The body as it travels."""
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
@@ -72,7 +73,7 @@ class Seen:
 
 @dataclass
 class Server:
-    """A script and what was asked; logins are answered with tokens of their own unless ``logins`` says otherwise."""
+    """A script and what was asked; each login gets a token of its own, unless ``logins`` says otherwise."""
 
     url: str
     replies: deque[Reply] = field(default_factory=deque)
@@ -82,9 +83,11 @@ class Server:
     answer: Callable[[Seen], Reply] | None = None
 
     def script(self, *replies: Reply) -> None:
+        """Answer the next requests with ``replies``, in their order."""
         self.replies.extend(replies)
 
     def reply(self, seen: Seen) -> Reply:
+        """Remember the request and give its answer."""
         self.seen.append(seen)
         if seen.path == "/v1/users/authenticate":
             if self.logins:
@@ -95,10 +98,12 @@ class Server:
 
     @property
     def asked(self) -> list[str]:
+        """The requests so far, by method and path."""
         return [f"{one.method} {one.path.removeprefix('/v1')}" for one in self.seen]
 
     @property
     def tokens(self) -> list[str]:
+        """The tokens that came as a parameter, each by the number of its login."""
         return [one.query["token"].removeprefix(TOKEN) for one in self.seen if "token" in one.query]
 
 
@@ -106,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
     """Reads a request, asks the script, and breaks off where the script says so."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     script: Server
 
     def _handle(self) -> None:
@@ -132,10 +138,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content[: len(content) - reply.missing])
 
-    do_GET = do_POST = _handle
+    do_GET = _handle  # noqa: N815 - the name is the base class's
+    do_POST = _handle  # noqa: N815 - the name is the base class's
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        pass
+        """Keep quiet: standard error belongs to the tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +155,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def serve(*, context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server on a port of its own, until the test is over; with ``context`` it speaks TLS."""
     handler = type("Scripted", (Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         if context:
@@ -165,6 +173,7 @@ def serve(*, context: ssl.SSLContext | None = None) -> Iterator[Server]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    """Stock2Shop, as the test scripts it."""
     yield from serve()
 
 
@@ -176,31 +185,37 @@ class Clock:
         self.waits: list[float] = []
         self.ceilings: list[float] = []
 
-    def wait(self, stop: threading.Event, seconds: float) -> None:
+    def wait(self, _: threading.Event, seconds: float) -> None:
+        """Let the time pass at once."""
         self.waits.append(round(seconds, 6))
         self.time += seconds
 
     def draw(self, least: float, most: float) -> float:
+        """The longest backoff that may be drawn."""
         assert least == 0.0
         self.ceilings.append(most)
         return most
 
     @property
     def timing(self) -> Timing:
+        """This clock as the seam wants it."""
         return Timing(now=lambda: self.time, utc=lambda: NOON, wait=self.wait, draw=self.draw)
 
 
 @pytest.fixture
 def clock() -> Clock:
+    """A clock that stands still until somebody waits."""
     return Clock()
 
 
 def settings(url: str, **changes: Any) -> Stock2ShopSettings:
+    """Settings without a pace and with two retries, unless ``changes`` says otherwise."""
     given: dict[str, Any] = {"pace": 0, "retries": 2, "read_timeout": 10.0, **changes}
     return Stock2ShopSettings(source_id=57, username=USERNAME, password=PASSWORD, url=url, **given)
 
 
 def send(server: Server, clock: Clock, *, items: int = 1, **changes: Any) -> Receipt:
+    """Queue one batch in a session of its own."""
     with open_api(settings(server.url, **changes), timing=clock.timing) as api:
         return api.queue("/products/queue", b"{}", items=items)
 
@@ -239,9 +254,7 @@ def test_one_connection_carries_every_request(server: Server, clock: Clock) -> N
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_an_expired_token_is_renewed_once_and_the_batch_sent_again(
-    server: Server, clock: Clock, status: int
-) -> None:
+def test_an_expired_token_is_renewed_once_and_the_batch_sent_again(server: Server, clock: Clock, status: int) -> None:
     """A token may end at any time: the run authenticates again and goes on with the new token."""
     server.script(Reply({}, status), Reply(QUEUED), Reply(QUEUED))
     with open_api(settings(server.url), timing=clock.timing) as api:
@@ -331,7 +344,7 @@ def test_a_retry_after_of_hours_is_left_to_the_next_run(server: Server, clock: C
 
 
 def test_backoff_doubles_up_to_a_cap_and_ends_with_the_retries(server: Server, clock: Clock) -> None:
-    """Eight retries wait at most 1, 2, 4 … 60, 60 seconds, drawn from zero on; then the error says what was tried."""
+    """Eight retries wait at most 1, 2, 4 … 60, 60 s, drawn from zero on; the error then says what was tried."""
     server.script(*[Reply({}, 502)] * 9)
     with pytest.raises(UnavailableError) as caught:
         send(server, clock, retries=8)
@@ -434,9 +447,7 @@ def test_another_4xx_is_a_refusal_with_stock2shops_own_words(
     server.script(Reply(body, 422))
     with pytest.raises(RefusedError) as caught:
         send(server, clock)
-    assert (
-        caught.value.reason.removesuffix(" Unprocessable Entity").removesuffix(" Unprocessable Content") == reason
-    )
+    assert caught.value.reason.removesuffix(" Unprocessable Entity").removesuffix(" Unprocessable Content") == reason
     assert caught.value.status == 422
     assert len(server.seen) == 2
 
@@ -461,9 +472,7 @@ def test_a_batch_that_is_too_large_is_a_refusal_with_the_setting_to_lower(server
         ({"errors": 2}, "2"),
     ],
 )
-def test_errors_in_a_2xx_answer_are_a_refusal(
-    server: Server, clock: Clock, body: dict[str, Any], reason: str
-) -> None:
+def test_errors_in_a_2xx_answer_are_a_refusal(server: Server, clock: Clock, body: dict[str, Any], reason: str) -> None:
     """A batch is acknowledged only where nothing in the answer speaks against it."""
     server.script(Reply(body))
     with pytest.raises(RefusedError) as caught:
@@ -517,9 +526,7 @@ def test_the_project_source_is_found_among_the_users(server: Server, clock: Cloc
         assert api.sources()[0] == RemoteSource(id=1, sync_token="0", description="")
 
 
-def test_an_unknown_source_is_an_authentication_error_that_names_the_known_ones(
-    server: Server, clock: Clock
-) -> None:
+def test_an_unknown_source_is_an_authentication_error_that_names_the_known_ones(server: Server, clock: Clock) -> None:
     """A mistyped source_id is mended by reading the message."""
     server.script(Reply({"system_sources": [{"id": 5, "description": "Acme"}, {"id": 6}]}))
     with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AuthenticationError) as caught:
@@ -541,10 +548,11 @@ class Index:
 
     products: dict[int, dict[str, Any]]
     gone: tuple[int, ...] = ()
-    between: Callable[[int], None] = lambda page: None
+    between: Callable[[int], object] = str
     pages: int = 0
 
     def __call__(self, seen: Seen) -> Reply:
+        """The page that the query asks for."""
         query = json.loads(seen.body)
         term, above = query["query"]["bool"]["filter"]
         assert term == {"term": {"source_id": 57}}
@@ -559,10 +567,12 @@ class Index:
 
 
 def product(number: int) -> dict[str, Any]:
+    """A product of the project's source."""
     return {"id": number, "source_id": 57, "source_product_code": f"P{number}"}
 
 
 def read(server: Server, clock: Clock) -> list[dict[str, Any]]:
+    """The whole read-back."""
     with open_api(settings(server.url), timing=clock.timing) as api:
         return list(api.read_products())
 
@@ -570,7 +580,7 @@ def read(server: Server, clock: Clock) -> list[dict[str, Any]]:
 def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
     server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A product removed and one added between two pages shift nothing; one that only the index knows is passed over."""
+    """A product removed and one added between two pages shift nothing; one only in the index is passed over."""
     monkeypatch.setattr(api_module, "PAGE", 2)
     products = {number: product(number) for number in (3, 5, 8, 13, 21)}
 
@@ -730,9 +740,7 @@ def test_after_a_stop_no_request_begins(server: Server) -> None:
     assert server.seen == []
 
 
-def test_a_batch_that_was_taken_is_acknowledged_although_a_stop_came_meanwhile(
-    server: Server, clock: Clock
-) -> None:
+def test_a_batch_that_was_taken_is_acknowledged_although_a_stop_came_meanwhile(server: Server, clock: Clock) -> None:
     """What Stock2Shop accepted is recorded before the run ends."""
     stop = threading.Event()
 
@@ -772,6 +780,7 @@ def test_no_pace_wait_sleeps_past_the_deadline(server: Server, clock: Clock) -> 
 
 
 def closed_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -779,6 +788,7 @@ def closed_port() -> int:
 
 
 def unreachable(url: str, clock: Clock, **changes: Any) -> UnavailableError:
+    """The error that asking at ``url`` ends with."""
     with open_api(settings(url, **changes), timing=clock.timing) as api, pytest.raises(UnavailableError) as caught:
         api.sources()
     assert "the next run sends the same changes again" in caught.value.hint
@@ -854,9 +864,13 @@ def test_a_proxy_that_wants_a_login_is_not_asked_again(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, its key beside it."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", "key.pem", "-out", "certificate.pem"),
+        ],
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -866,6 +880,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tls_server(certificate: Path) -> Iterator[Server]:
+    """Stock2Shop behind that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     yield from serve(context=context)
@@ -937,6 +952,7 @@ FORMS = [form for text in (PASSWORD, TOKEN, USERNAME) for form in (text, quote(t
 
 
 def assert_no_secret(error: ApiError) -> None:
+    """No form of a secret is in ``error``, and nothing hangs on it that could hold one."""
     text = everything(error)
     assert [form for form in FORMS if form in text] == []
     assert error.__cause__ is None
@@ -1000,9 +1016,7 @@ def test_a_refused_login_does_not_repeat_the_password(server: Server, clock: Clo
     assert_no_secret(caught.value)
 
 
-def test_retries_are_logged_with_their_cause(
-    server: Server, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_retries_are_logged_with_their_cause(server: Server, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A run that waits says in its log for what, and how long."""
     server.script(Reply({}, 503), Reply(QUEUED))
     send(server, clock)

@@ -1,0 +1,122 @@
+"""The story in one command: an example client, a local Stock2Shop, and what each command says.
+
+Every command is the real one, in a process of its own, against a real database file and a real HTTP server.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.sandbox import Sandbox, SandboxSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+NAME = "karoo"
+
+
+def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
+    """Make the workspace in ``folder`` (``s2s-demo`` here, where none is named) and walk through the story.
+
+    Raises :class:`UsageError` when the folder is there already and is not an earlier demo.
+    """
+    workspace = (folder or Path("s2s-demo")).resolve()
+    project = _prepare(workspace)
+    with Sandbox(SandboxSettings(port=0)) as sandbox:
+        environment = {**os.environ, "DEMO_URL": sandbox.url, "DEMO_USER": "sandbox", "DEMO_PASSWORD": "sandbox"}
+
+        def command(*words: str) -> None:
+            say(f"\n$ s2s {' '.join(words)}")
+            ran = subprocess.run(  # noqa: S603 - this very program, with words from this file
+                [sys.executable, "-m", "engine", *words],
+                cwd=workspace,
+                env={**environment, "PYTHONPATH": str(HERE.parent.parent), "PYTHONIOENCODING": "utf-8"},
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+            )
+            say(_brief((ran.stdout + ran.stderr).rstrip()))
+            say(f"(exit code {ran.returncode})")
+
+        def chapter(title: str, text: str) -> None:
+            say(f"\n━━ {title} {'━' * max(0, 88 - len(title))}\n{text}")
+
+        chapter(
+            "The client",
+            f"Karoo Outfitters has about 2,000 items in a database: {project / 'erp.duckdb'}\n"
+            f"Its mapping is two files:  {project / 'project.toml'}\n"
+            f"                           {project / 'views' / 'products.sql'}\n"
+            f"A local Stock2Shop listens on {sandbox.url}; it is empty.",
+        )
+        chapter("1. Check", "Is the mapping right? This needs no database.")
+        command("check", NAME)
+        chapter("2. Plan", "What would a first run do? Nothing is sent yet.")
+        command("plan", NAME)
+        chapter("3. First run", "Everything that is right goes; what is broken stays behind, with its reason.")
+        command("run", NAME)
+        say(f"\nThe sandbox holds {len(sandbox.products(57)):,} variants now.")
+        chapter(
+            "4. The client works",
+            "In the database: a price changes, a quantity changes, a shirt gets a new size, an item is delisted and\n"
+            "another one loses its description.",
+        )
+        _change(project / "erp.duckdb")
+        command("plan", NAME)
+        chapter("5. Second run", "Only those go.")
+        command("run", NAME)
+        chapter("6. Third run", "Nothing has changed, so nothing is sent.")
+        command("run", NAME)
+        chapter("7. What is held back, and what was done", "Quarantined rows are never sent and never removed.")
+        command("quarantine", "list", NAME)
+        command("history", NAME)
+        command("explain", NAME, "TOOL-0600")
+    chapter(
+        "What next",
+        f"Look at the view and change it: {project / 'views' / 'products.sql'}\n"
+        "Keep a Stock2Shop running to try against:   s2s sandbox\n"
+        "Begin with your own client:                 s2s init acme --dialect tsql\n"
+        "Read on:                                    docs/tutorial.md",
+    )
+
+
+def _brief(text: str, *, lines: int = 44) -> str:
+    """Long output shortened in its middle, so that the story stays on the screen."""
+    every = text.splitlines()
+    if len(every) <= lines:
+        return text
+    head, tail = every[: lines - 8], every[-6:]
+    return "\n".join([*head, f"  … {len(every) - len(head) - len(tail)} more lines …", *tail])
+
+
+def _prepare(workspace: Path) -> Path:
+    project = workspace / "projects" / NAME
+    if workspace.exists():
+        if any(workspace.iterdir()) and not (project / "erp.duckdb").exists():
+            raise UsageError(
+                f"{workspace} is there already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
+            )
+        for old in (project / "erp.duckdb", workspace / ".state" / f"{NAME}.duckdb"):
+            old.unlink(missing_ok=True)
+    (project / "views").mkdir(parents=True, exist_ok=True)
+    (project / "project.toml").write_bytes((HERE / "project.toml").read_bytes())
+    (project / "views" / "products.sql").write_bytes((HERE / "products.sql").read_bytes())
+    (workspace / ".gitignore").write_bytes(b".state/\n.env\n")
+    _execute(project / "erp.duckdb", "setup.sql")
+    return project
+
+
+def _change(database: Path) -> None:
+    _execute(database, "changes.sql")
+
+
+def _execute(database: Path, script: str) -> None:
+    import duckdb
+
+    with duckdb.connect(str(database)) as connection:
+        connection.execute((HERE / script).read_text("utf-8"))

@@ -1,0 +1,409 @@
+"""The properties that always hold, each from the outside: a client's database here, Stock2Shop there."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from support.client import VIEW, Client
+
+from engine import history, sync
+from engine.errors import AccountingError, GuardError, UnavailableError, ViewError
+from engine.state import open_state
+
+
+def test_a_first_run_sends_everything_that_is_sound(client: Client) -> None:
+    """Every sound row arrives, in Stock2Shop's own shape."""
+    client.item("A", price="12.50", tags="b,a")
+    client.shirt("S", "M", "L")
+    client.run()
+    held = client.held()
+    assert sorted(held) == ["A", "S-L", "S-M"]
+    assert held["A"]["price"] == 12.5
+    assert held["S-M"]["option1"] == "M"
+
+
+def test_an_unchanged_source_sends_nothing(client: Client) -> None:
+    """Property 7: the second run posts no item."""
+    client.item("A")
+    client.shirt("S", "M", "L")
+    client.run()
+    before = client.posted()
+    outcome = client.run()
+    assert outcome.sent == 0
+    assert client.posted() == before
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [
+        ("title", "Hammer", "Hammer   "),
+        ("code", "A", "  A  "),
+        ("price", "9", "9.00"),
+        ("qty", "9", "9.0000"),
+        ("qty", "-0", "0"),
+        ("vendor", None, ""),
+        ("vendor", "", "   "),
+        ("tags", "a,b", "b, a"),
+        ("trade", "1e2", "100"),
+        ("active", "Yes", "  YES "),
+        ("price", "Trade:5,Retail:6", "Retail:6.00, Trade:5"),
+        ("trade", "19.99", "19.989999999999998"),
+    ],
+)
+def test_two_spellings_of_one_value_are_no_change(
+    client: Client, column: str, first: str | None, second: str | None
+) -> None:
+    """Property 7: types are canonical before they are compared."""
+    client.item("A", **{column: first})
+    client.run()
+    with duckdb.connect(str(client.root / "erp.duckdb")) as connection:
+        connection.execute(f"update item set {column} = ?", [second])
+    plan = client.plan()
+    assert plan.changes == ()
+    assert plan.counts.unchanged == 1
+
+
+def test_only_the_variant_that_changed_is_sent(client: Client) -> None:
+    """A new price of one of four items is one item on the wire, with old and new in the plan."""
+    for code in "ABCD":
+        client.item(code)
+    client.run()
+    before = client.posted()
+    client.sql("update item set price = '120.00' where code = 'C'")
+    (change,) = client.plan().changes
+    assert (change.key, change.kind, change.columns) == ("C", "update", (("csv_price_tiers", "100", "120"),))
+    client.run()
+    assert client.posted() - before == 1
+    assert client.held()["C"]["price"] == 120
+
+
+def test_published_advances_only_with_a_receipt(client: Client) -> None:
+    """Property 1: what was not acknowledged is planned again."""
+    client.item("A")
+    client.sandbox.faults.server_errors(1000)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    assert [change.key for change in client.plan().changes] == ["A"]
+    client.run()
+    assert client.plan().changes == ()
+
+
+def test_a_batch_that_was_taken_but_not_answered_is_sent_again_harmlessly(client: Client) -> None:
+    """Property 1: delivery is at least once, and Stock2Shop upserts."""
+    client.item("A")
+    client.sandbox.faults.drop_after(1)
+    client.run()
+    assert sorted(client.held()) == ["A"]
+    assert client.plan().changes == ()
+
+
+def test_every_row_is_accounted_for(client: Client) -> None:
+    """Property 2: source rows = unchanged + changed + ignored + quarantined, and keys gone are too."""
+    client.item("A")
+    client.item("B")
+    client.item("I", active="")
+    client.item("Q", title=None)
+    client.item("D", active="Delete")
+    client.run()
+    client.sql("delete from item where code = 'B'", "update item set qty = '7' where code = 'A'")
+    client.item("N")
+    counts = client.plan().counts
+    assert counts.balanced
+    assert (counts.source, counts.updates, counts.inserts, counts.ignored, counts.quarantined) == (5, 1, 1, 1, 1)
+    assert (counts.gone, counts.deleted, counts.unchanged) == (1, 1, 1)
+
+
+def test_rows_that_do_not_add_up_stop_the_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Property 2: a sum that is off sends nothing."""
+    client.item("A")
+    monkeypatch.setattr("engine.model.Counts.balanced", False)
+    with pytest.raises(AccountingError):
+        client.run()
+    assert client.held() == {}
+
+
+def test_a_row_that_comes_to_break_a_rule_is_not_removed(client: Client) -> None:
+    """Property 3: quarantined is not missing."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set title = null where code = 'A'")
+    outcome = client.run()
+    assert outcome.plan.counts.deletes == 0
+    assert sorted(client.held()) == ["A", "B"]
+    assert outcome.plan.quarantine[0].key == "A"
+
+
+def test_a_row_that_is_marked_ignore_is_neither_sent_nor_removed(client: Client) -> None:
+    """Property 3: Ignore leaves Stock2Shop as it is."""
+    client.item("A")
+    client.run()
+    client.sql("update item set active = 'Ignore', price = '1' where code = 'A'")
+    assert client.run().sent == 0
+    assert client.held()["A"]["price"] == 100
+    assert client.run().sent == 0
+
+
+def test_an_ignored_row_that_is_published_stays_when_others_change(client: Client) -> None:
+    """Property 3: being settled by its flag is not being gone."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set active = 'Ignore' where code = 'A'")
+    client.run()
+    client.sql("update item set price = '7' where code = 'B'")
+    assert client.run().plan.counts.gone == 0
+    assert sorted(client.held()) == ["A", "B"]
+
+
+def test_an_empty_extract_removes_nothing(client: Client) -> None:
+    """Property 3: no rows at all is a fault, not a delisting."""
+    for code in "ABC":
+        client.item(code)
+    client.run()
+    client.sql("delete from item")
+    with pytest.raises(GuardError, match="0 rows"):
+        client.run()
+    assert sorted(client.held()) == ["A", "B", "C"]
+
+
+def test_a_code_that_turns_blank_removes_nothing(client: Client) -> None:
+    """Property 3: a key that cannot be read might be any key that is gone."""
+    for code in "ABC":
+        client.item(code)
+    client.run()
+    client.sql("update item set code = ' ' where code = 'B'")
+    assert client.run().plan.counts.held == 1
+    assert client.run().plan.counts.held == 1
+    assert sorted(client.held()) == ["A", "B", "C"]
+    client.sql("delete from item where code = ' '")
+    client.run()
+    assert sorted(client.held()) == ["A", "C"]
+
+
+def test_an_item_that_is_delisted_is_removed_beside_an_old_blank_row(client: Client) -> None:
+    """A row without a code that was always there does not hold every delete."""
+    for code in "ABC":
+        client.item(code)
+    client.item("", sku="X")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    client.run()
+    assert sorted(client.held()) == ["A", "C"]
+
+
+def test_a_view_that_writes_is_refused(client: Client) -> None:
+    """Property 5: the way out only reads."""
+    client.item("A")
+    client.write(view="delete from item")
+    with pytest.raises(ViewError):
+        client.run()
+    client.write()
+    assert client.plan().counts.source == 1
+
+
+def test_mass_deletes_stop_before_anything_is_sent(client: Client) -> None:
+    """Property 6: the guard names the command that goes on."""
+    for number in range(100):
+        client.item(f"I{number:03}")
+    client.run()
+    client.sql("delete from item where code >= 'I050'", "update item set price = '1' where code = 'I000'")
+    before = client.posted()
+    with pytest.raises(GuardError) as stopped:
+        client.run()
+    assert "--approve-deletes 50" in stopped.value.hint
+    assert client.posted() == before
+    client.run(approve_deletes=50)
+    assert len(client.held()) == 50
+
+
+def test_an_approval_holds_for_its_plan_only(client: Client) -> None:
+    """Property 6: the digest approves this plan, and no other."""
+    for number in range(100):
+        client.item(f"I{number:03}")
+    client.run()
+    client.sql("delete from item where code >= 'I050'")
+    digest = client.plan().digest
+    client.sql("delete from item where code >= 'I040'")
+    with pytest.raises(GuardError):
+        client.run(expect=digest)
+    assert len(client.held()) == 100
+    client.run(expect=client.plan().digest)
+    assert len(client.held()) == 40
+
+
+def test_mass_changes_stop_before_anything_is_sent(client: Client) -> None:
+    """Property 6: a price list that went wrong for every item is looked at first."""
+    for number in range(300):
+        client.item(f"I{number:03}")
+    client.run()
+    client.sql("update item set price = '1'")
+    with pytest.raises(GuardError) as stopped:
+        client.run()
+    assert "--approve-changes 300" in stopped.value.hint
+    assert client.run(approve_changes=300).sent == 300
+
+
+def test_missing_keys_are_kept_where_the_project_says_so(client: Client) -> None:
+    """``missing = "keep"`` sends no delete, and says how many are kept."""
+    client.write(settings='missing = "keep"')
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    assert client.run().plan.counts.kept == 1
+    assert sorted(client.held()) == ["A", "B"]
+
+
+def test_a_row_marked_delete_is_sent_once(client: Client) -> None:
+    """Delete removes, and is remembered."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set active = 'Delete' where code = 'A'")
+    assert client.run().plan.counts.marked == 1
+    assert sorted(client.held()) == ["B"]
+    assert client.run().sent == 0
+    client.sql("update item set title = 'Renamed' where code = 'A'")
+    assert client.run().sent == 0
+
+
+def test_a_refused_row_does_not_hold_the_others(client: Client) -> None:
+    """A refused batch is halved until the bad row is alone; it is not sent again until it changes."""
+    for number in range(20):
+        client.item(f"I{number:02}")
+    client.sandbox.faults.refuse_sku("I07")
+    outcome = client.run()
+    assert (outcome.sent, outcome.refused, outcome.outcome) == (19, 1, "attention")
+    before = client.posted()
+    assert client.run().sent == 0
+    assert client.posted() == before
+    client.sandbox.faults.clear()
+    client.sql("update item set price = '2' where code = 'I07'")
+    assert client.run().sent == 1
+
+
+def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
+    """``quarantine retry`` lets the next run send the row as it is."""
+    for code in "ABC":
+        client.item(code)
+    client.sandbox.faults.refuse_sku("B")
+    client.run()
+    client.sandbox.faults.clear()
+    with open_state(client.project.state) as state:
+        assert history.retry(state, keys=("B",)) == 1
+    client.run()
+    assert sorted(client.held()) == ["A", "B", "C"]
+
+
+def test_a_changed_sync_token_sends_everything_again(client: Client) -> None:
+    """The plan announces the full resend; guards do not stand in its way."""
+    for number in range(150):
+        client.item(f"I{number:03}")
+    client.run()
+    client.sandbox.set_sync_token(57, "9")
+    plan = client.plan()
+    assert plan.counts.resends == 150
+    assert any("sync token" in note for note in plan.notes)
+    assert client.run().sent == 150
+    assert client.run().sent == 0
+
+
+def test_a_variant_that_moves_leaves_its_old_product_first(client: Client) -> None:
+    """A changed product code is a delete of the old and an insert of the new."""
+    client.shirt("S", "M", "L")
+    client.shirt("T", "M")
+    client.run()
+    client.sql("update item set product = 'T' where code = 'S-L'")
+    assert [(c.kind, c.group) for c in client.plan().changes] == [("delete", "S"), ("insert", "T")]
+    client.run()
+    assert client.held()["S-L"]["source_product_code"] == "T"
+    assert client.run().sent == 0
+
+
+def test_a_new_column_sends_only_rows_that_have_a_value(client: Client) -> None:
+    """Mapping one more field is no reason to send what has none."""
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    client.item("A", vendor="Kudu")
+    client.item("B")
+    client.run()
+    client.write()
+    assert [change.key for change in client.plan().changes] == ["A"]
+
+
+def test_a_dropped_column_sends_nothing(client: Client) -> None:
+    """The fingerprint's definition changes; the rows did not."""
+    client.item("A", vendor="Kudu")
+    client.run()
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    assert client.run().sent == 0
+    client.write()
+    assert client.run().sent == 0
+
+
+def test_the_same_row_twice_is_quarantined_and_not_sent(client: Client) -> None:
+    """A join that fans out repeats keys; also when nothing else changed."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("insert into item select * from item where code = 'B'")
+    counts = client.plan().counts
+    assert (counts.quarantined, counts.unchanged, counts.deletes) == (2, 1, 0)
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    client.item("B")
+    assert client.run().plan.counts.quarantined == 0
+
+
+def test_where_variants_differ_the_lowest_code_speaks_for_the_product(client: Client) -> None:
+    """Nothing flaps, and no variant is sent for a sibling's sake."""
+    client.shirt("S", "A", "B")
+    client.sql("update item set title = 'Other' where code = 'S-B'")
+    outcome = client.run()
+    assert outcome.plan.warning_rules == {"differs_within_product": 2}
+    assert client.held()["S-B"]["title"] == "Shirt S"
+    assert client.run().sent == 0
+    client.sql("update item set qty = '9' where code = 'S-B'")
+    assert client.run().sent == 1
+    assert client.held()["S-B"]["title"] == "Shirt S"
+
+
+def test_a_plan_keeps_and_sends_nothing(client: Client) -> None:
+    """Planning twice says the same twice."""
+    client.item("A")
+    assert client.plan().digest == client.plan().digest
+    assert client.held() == {}
+    assert client.run().sent == 1
+
+
+def test_a_deadline_stops_between_batches_and_the_next_run_goes_on(client: Client) -> None:
+    """What is left is sent by the next run."""
+    client.write(more="")
+    for number in range(5):
+        client.item(f"I{number}")
+    outcome = client.run(deadline=1e-9)
+    assert outcome.outcome == "stopped"
+    assert client.run().sent == 5 - outcome.sent
+
+
+def test_history_tells_what_was_acknowledged(client: Client) -> None:
+    """Each acknowledged change is kept with its columns, old and new."""
+    client.item("A")
+    client.run()
+    client.sql("update item set qty = '8'")
+    client.run()
+    with open_state(client.project.state) as state:
+        told = history.changes(state, limit=10, key="A")
+    assert [entry["kind"] for entry in told] == ["update", "insert"]
+    assert told[0]["columns"] == '[["variants.qty","5","8"]]'
+
+
+def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
+    """Property: a plan never promises what a run does not do."""
+    client.item("A")
+    client.item("Q", price="1,5")
+    planned = client.plan()
+    ran = sync.run(client.project, "products").plan
+    assert planned.digest == ran.digest
+    assert planned.counts == ran.counts
