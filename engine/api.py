@@ -26,7 +26,6 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
@@ -36,6 +35,7 @@ from engine.errors import (
     ApiError,
     AuthenticationError,
     CancelledError,
+    DeadlineError,
     Fault,
     ProjectError,
     RefusedError,
@@ -233,11 +233,17 @@ class Stock2Shop:
         self._token = ""
         self._turn = timing.now()
         self._requests_made = 0
+        self._clock_offset: float | None = None
 
     @property
     def requests_made(self) -> int:
         """How many requests went out so far, failed attempts and authentications included."""
         return self._requests_made
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Seconds by which Stock2Shop's clock was ahead of this machine's at its last answer; None where unknown."""
+        return self._clock_offset
 
     def sources(self) -> tuple[RemoteSource, ...]:
         """Every source of the user: ``GET /sources`` (P; the answer's names are I)."""
@@ -443,7 +449,9 @@ class Stock2Shop:
 
     def _patiently(self, request: _Request) -> _Answer:
         """Send ``request`` until it has an answer worth reading: 2xx with JSON, 3xx or 4xx."""
-        for tries in count(1):
+        tries = 0
+        while True:
+            tries += 1
             self._take_turn(request)
             outcome = self._attempt(request)
             trouble = outcome if isinstance(outcome, _Trouble) else self._trouble(outcome)
@@ -468,7 +476,6 @@ class Stock2Shop:
                 seconds,
             )
             self._pause(seconds, request=request, why=trouble.what)
-        raise AssertionError  # count never ends
 
     def _take_turn(self, request: _Request) -> None:
         """Wait for this request's token: the bucket holds one, and fills at the configured pace."""
@@ -481,7 +488,7 @@ class Stock2Shop:
     def _pause(self, seconds: float, *, request: _Request, why: str) -> None:
         if not self._stop.is_set():
             if self._until is not None and self._timing.now() + seconds > self._until:
-                raise UnavailableError(
+                raise DeadlineError(
                     f"The run's deadline comes before the next attempt at {request.method} {request.shown}:"
                     f" Stock2Shop at {self._host} {why}",
                     hint=AGAIN,
@@ -519,7 +526,10 @@ class Stock2Shop:
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and received < int(length):
             return _Trouble(what="broke off in the middle of its answer")
-        return _Answer.of(request, response.status_code, body, response.headers, seconds)
+        answer = _Answer.of(request, response.status_code, body, response.headers, seconds)
+        if answer.date:
+            self._clock_offset = (answer.date - self._timing.utc()).total_seconds()
+        return answer
 
     def _trouble(self, answer: _Answer) -> _Trouble | None:
         """What keeps ``answer`` from being read, or None."""
@@ -587,7 +597,7 @@ class Stock2Shop:
         return _printable(self._secrets.without(text))[:REASON].rstrip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Request:
     """One request; ``params`` may hold the token and ``document`` the password, so neither is in its repr."""
 
@@ -601,9 +611,6 @@ class _Request:
     def __post_init__(self) -> None:
         if not self.shown:
             object.__setattr__(self, "shown", self.path)
-
-    def __repr__(self) -> str:
-        return f"<{self.line}>"
 
     @property
     def line(self) -> str:

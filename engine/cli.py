@@ -331,9 +331,8 @@ def explain(
     if story.document:
         _print("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
     for entry in story.history:
-        _print(
-            f"\n{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}"
-        )
+        at = f"{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC"
+        _print(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
 
 
 @app.command()
@@ -538,9 +537,8 @@ def sandbox(
     """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
     from engine.sandbox import SandboxSettings, serve
 
-    _print(
-        f"Stock2Shop sandbox on http://127.0.0.1:{port}/v1 · user sandbox · password sandbox · source 57 · Ctrl-C stops it"
-    )
+    _print(f"A Stock2Shop sandbox listens on http://127.0.0.1:{port}/v1; Ctrl-C stops it.")
+    _print("User and password are `sandbox`, the source is 57.")
     serve(SandboxSettings(port=port, path=state, pace=pace))
 
 

@@ -16,6 +16,7 @@
     │   └── StateLockedError       75  wait: another run holds the project
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
+    │   │   └── DeadlineError              the run's deadline came first: the next run goes on
     │   ├── AuthenticationError        it refuses the user
     │   ├── AnswerError                it answered what is not documented
     │   └── RefusedError               it refused this very batch: never retried as it is
@@ -132,6 +133,10 @@ class ApiError(SyncError):
 
 class UnavailableError(ApiError):
     """Stock2Shop could not be reached, or kept failing until the retries ran out."""
+
+
+class DeadlineError(UnavailableError):
+    """The run's deadline came before the next request could be made."""
 
 
 class AuthenticationError(ApiError):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from engine.errors import Fault
+
 Flag = Literal["Active", "Delete", "Ignore"]
 
 
@@ -102,6 +104,7 @@ class Project:
     vars: Mapping[str, object] = field(default_factory=dict)
     state: Path
     keep_days: int = 90
+    warnings: tuple[Fault, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 

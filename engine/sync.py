@@ -21,6 +21,7 @@ from engine.dialect import check_columns, check_view, resolve_columns
 from engine.errors import (
     AccountingError,
     CancelledError,
+    DeadlineError,
     GuardError,
     SyncError,
     UnavailableError,
@@ -419,31 +420,39 @@ def _send(
         if stop.is_set():
             raise stopped()
         if until is not None and time.monotonic() >= until:
-            left = total - position
-            return sent, refused, f"The deadline came with {left:,} changes left; the next run sends them."
+            return sent, refused, _late(total - sent - refused)
         if cut > sliced:
             sliced = max(end for end in work.cuts if end <= max(cut, position + SLICE))
             state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )
-        for delivery in deliver(api, "/products/queue", rows, document=document, accepted_before=sent > 0):
-            if delivery.receipt is None:
-                (row,) = delivery.rows
-                acknowledge.refuse(state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason)
-                refused += 1
-                continue
-            acknowledge.record(
-                state,
-                layout,
-                keys=[(row["_key"], row["kind"] == "delete") for row in delivery.rows],
-                after=position,
-                upto=cut,
-                run_id=run_id,
-                sync_token=sync_token,
-                status=delivery.receipt.status,
-            )
-            sent += len(delivery.rows)
-            progress("sending", sent, total)
+        try:
+            for delivery in deliver(api, "/products/queue", rows, document=document, accepted_before=sent > 0):
+                if delivery.receipt is None:
+                    (row,) = delivery.rows
+                    acknowledge.refuse(
+                        state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason
+                    )
+                    refused += 1
+                    continue
+                acknowledge.record(
+                    state,
+                    layout,
+                    keys=[(row["_key"], row["kind"] == "delete") for row in delivery.rows],
+                    after=position,
+                    upto=cut,
+                    run_id=run_id,
+                    sync_token=sync_token,
+                    status=delivery.receipt.status,
+                )
+                sent += len(delivery.rows)
+                progress("sending", sent, total)
+        except DeadlineError:
+            return sent, refused, _late(total - sent - refused)
         position = cut
     return sent, refused, ""
+
+
+def _late(left: int) -> str:
+    return f"The deadline came with {left:,} changes left; the next run sends them."

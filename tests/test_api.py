@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import logging
 import socket
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from urllib3 import HTTPConnectionPool
 
 from engine import api as api_module
 from engine.api import Receipt, RemoteSource, Timing, open_api
@@ -396,6 +399,17 @@ def test_a_broken_answer_is_tried_again(server: Server, clock: Clock, reply: Rep
     assert server.asked == ["POST /users/authenticate", "POST /products/queue", "POST /products/queue"]
 
 
+def test_half_an_answer_is_noticed_where_the_http_library_does_not(
+    server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older urllib3 takes a body that is shorter than it said; here it is no answer all the same."""
+    urlopen = HTTPConnectionPool.urlopen
+    lenient = functools.partialmethod(urlopen, enforce_content_length=False)
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", lenient)
+    server.script(Reply(b'{"queued": 9}  ', missing=2), Reply(QUEUED))
+    assert send(server, clock).queued == 1
+
+
 def test_broken_json_that_stays_broken_is_an_answer_error(server: Server, clock: Clock) -> None:
     """After the retries the error names the request and the state of things."""
     server.script(*[Reply(b"{")] * 3)
@@ -674,6 +688,14 @@ def test_the_queue_is_read_by_status_and_instruction(server: Server, clock: Cloc
     ]
 
 
+def test_a_summary_of_an_unknown_shape_is_an_answer_error(server: Server, clock: Clock) -> None:
+    """The error repeats what Stock2Shop says of it, where it says something."""
+    server.script(Reply([{"error": "queue is closed"}]))
+    with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AnswerError) as caught:
+        api.queue_summary()
+    assert "It says: queue is closed" in caught.value.message
+
+
 @pytest.mark.parametrize("body", ["text", {"system_queue": {"a": 1}}])
 def test_a_queue_of_an_unknown_shape_is_an_answer_error(server: Server, clock: Clock, body: Any) -> None:
     """What cannot be read is not taken for an empty queue."""
@@ -753,6 +775,27 @@ def test_a_batch_that_was_taken_is_acknowledged_although_a_stop_came_meanwhile(s
         assert api.queue("/products/queue", b"{}", items=1).queued == 1
 
 
+def test_a_stop_counts_before_the_deadline(server: Server, clock: Clock) -> None:
+    """A run that somebody stopped says that it was stopped, also when its time is up."""
+    stop = threading.Event()
+    stop.set()
+    with (
+        open_api(settings(server.url), stop=stop, until=clock.time - 1, timing=clock.timing) as api,
+        pytest.raises(CancelledError),
+    ):
+        api.queue("/products/queue", b"{}", items=1)
+
+
+def test_after_the_deadline_no_request_begins(server: Server, clock: Clock) -> None:
+    """A run whose time is up sends nothing more, even where it need not wait."""
+    with (
+        open_api(settings(server.url), until=clock.time - 1, timing=clock.timing) as api,
+        pytest.raises(UnavailableError),
+    ):
+        api.queue("/products/queue", b"{}", items=1)
+    assert server.seen == []
+
+
 def test_no_backoff_sleeps_past_the_deadline(server: Server, clock: Clock) -> None:
     """Where the wait would end too late, the run ends now and says why."""
     server.script(Reply({}, 503, {"Retry-After": "4"}), Reply({}, 503, {"Retry-After": "10"}))
@@ -818,6 +861,16 @@ def test_a_name_that_is_not_found_says_so(clock: Clock, monkeypatch: pytest.Monk
     assert "DNS" in error.hint
 
 
+def test_a_network_that_is_cut_off_says_so(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a route is told apart from a server that is down."""
+
+    def cut_off(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", cut_off)
+    assert "has no route from this machine" in unreachable("http://127.0.0.1:9/v1", clock).message
+
+
 def test_an_answer_that_does_not_come_says_so(server: Server, clock: Clock) -> None:
     """The message names the time that was waited, and the hint the setting that eases it."""
     server.logins.extend([Reply(hold=True)] * 3)
@@ -869,6 +922,7 @@ def certificate(tmp_path: Path) -> Path:
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
             *("-keyout", "key.pem", "-out", "certificate.pem"),
         ],
         cwd=tmp_path,
@@ -959,8 +1013,7 @@ def assert_no_secret(error: ApiError) -> None:
     assert error.__context__ is None
 
 
-ECHO = f"{USERNAME} {PASSWORD} {TOKEN}-1 {quote(TOKEN, safe='')}-1 {quote(PASSWORD)}"
-PADDED = "x" * 490 + " " + f"{TOKEN}-1"
+ECHO = f"{USERNAME} {PASSWORD} {TOKEN}-1 {quote(TOKEN, safe='')}-1 {quote(PASSWORD)} {quote(PASSWORD, safe='')}"
 
 
 @pytest.mark.parametrize(
@@ -975,11 +1028,10 @@ PADDED = "x" * 490 + " " + f"{TOKEN}-1"
         [Reply({"errors": ECHO}, 422)],
         [Reply(ECHO.encode(), 400)],
         [Reply({"errors": [ECHO]})],
-        [Reply({"errors": PADDED}, 422)],
         [Reply(f"<p>{ECHO}</p>".encode())],
         [Reply({}, 302, {"Location": f"/login?token={quote(TOKEN)}-1"})],
     ],
-    ids=["drop", "timeout", "half", "json", "500", "403", "422", "400", "2xx", "cut", "page", "redirect"],
+    ids=["drop", "timeout", "half", "json", "500", "403", "422", "400", "2xx", "page", "redirect"],
 )
 def test_no_error_holds_a_secret(
     server: Server, clock: Clock, replies: list[Reply], caplog: pytest.LogCaptureFixture
@@ -1007,6 +1059,14 @@ def test_the_log_of_the_http_library_holds_no_token(
     assert logging.getLogger("urllib3.connectionpool").filters == []
 
 
+def test_a_reason_is_not_cut_within_a_secret(server: Server, clock: Clock) -> None:
+    """A long answer is shortened after its secrets are gone: half a token would not be known for one."""
+    server.script(Reply({"errors": f"{'x' * 490} {TOKEN}-1"}, 422))
+    with pytest.raises(RefusedError) as caught:
+        send(server, clock)
+    assert caught.value.reason == f"{'x' * 490} [secret]"
+
+
 def test_a_refused_login_does_not_repeat_the_password(server: Server, clock: Clock) -> None:
     """A server that repeats what it was told does not put it in the error."""
     server.logins.append(Reply({"errors": f"{USERNAME} / {PASSWORD} is wrong"}, 401))
@@ -1022,6 +1082,16 @@ def test_retries_are_logged_with_their_cause(server: Server, clock: Clock, caplo
     send(server, clock)
     (line,) = [record.getMessage() for record in caplog.records if record.name == "engine.api"]
     assert "answers 503 Service Unavailable; attempt 1 of 3, the next in 1.0 s" in line
+
+
+def test_the_offset_of_the_clocks_is_known_from_an_answer(server: Server, clock: Clock) -> None:
+    """An answer's Date against this machine's time, positive where this machine is behind."""
+    server.script(Reply({}), Reply({}, headers={"Date": "Mon, 02 Mar 2026 12:03:00 GMT"}))
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        api.queue_summary()
+        assert api.clock_offset is None
+        api.queue_summary()
+        assert api.clock_offset == 180.0
 
 
 def test_time_passes_by_itself_where_no_clock_is_given(server: Server) -> None:

@@ -54,7 +54,9 @@ def test_two_spellings_of_one_value_are_no_change(
     client: Client, column: str, first: str | None, second: str | None
 ) -> None:
     """Property 7: types are canonical before they are compared."""
-    client.item("A", **{column: first})
+    client.item("A")
+    with duckdb.connect(str(client.root / "erp.duckdb")) as connection:
+        connection.execute(f"update item set {column} = ?", [first])
     client.run()
     with duckdb.connect(str(client.root / "erp.duckdb")) as connection:
         connection.execute(f"update item set {column} = ?", [second])
@@ -379,12 +381,14 @@ def test_a_plan_keeps_and_sends_nothing(client: Client) -> None:
 
 def test_a_deadline_stops_between_batches_and_the_next_run_goes_on(client: Client) -> None:
     """What is left is sent by the next run."""
-    client.write(more="")
-    for number in range(5):
-        client.item(f"I{number}")
-    outcome = client.run(deadline=1e-9)
+    client.write(remote="batch_variants = 1\npace = 5\n")
+    for number in range(30):
+        client.item(f"I{number:02}")
+    outcome = client.run(deadline=1.5)
     assert outcome.outcome == "stopped"
-    assert client.run().sent == 5 - outcome.sent
+    assert f"{30 - outcome.sent} changes left" in outcome.message
+    client.write()
+    assert client.run().sent == 30 - outcome.sent
 
 
 def test_history_tells_what_was_acknowledged(client: Client) -> None:

@@ -68,9 +68,7 @@ url = "${TEST_URL}"
 source_id = 57
 username = "${TEST_USER}"
 password = "${TEST_PASSWORD}"
-pace = 0
-
-[products]
+retries = 1
 """
 
 
@@ -90,10 +88,10 @@ class Client:
         """The project's folder."""
         return self.workspace / "projects" / self.name
 
-    def write(self, *, settings: str = "", more: str = "", view: str = VIEW) -> None:
-        """Write project.toml, with ``settings`` under [products] and ``more`` after it, and the view."""
+    def write(self, *, settings: str = "", remote: str = "pace = 0", more: str = "", view: str = VIEW) -> None:
+        """Write the view and project.toml: ``remote`` under [stock2shop], ``settings`` under [products], ``more`` after."""
         (self.root / "views").mkdir(parents=True, exist_ok=True)
-        (self.root / "project.toml").write_text(PROJECT + settings + "\n" + more, "utf-8")
+        (self.root / "project.toml").write_text(f"{PROJECT}{remote}\n\n[products]\n{settings}\n{more}", "utf-8")
         (self.root / "views" / "products.sql").write_text(view, "utf-8")
 
     @property

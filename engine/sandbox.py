@@ -1,0 +1,701 @@
+"""A local Stock2Shop: the documented API with state, pace and faults, for the demo, the tests and trying a mapping.
+
+It serves what ``docs/openapi.yaml`` describes. Where Stock2Shop's public pages say nothing, the sandbox takes the
+plainest reading, and the document marks it: an item with ``product_active: "false"`` removes its variant, and the
+product with its last one; a field that an item leaves out stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import operator
+import secrets
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from typing_extensions import Self
+
+Json = dict[str, Any]
+
+LIMIT = 500
+"""Items a request, as Stock2Shop's incumbent agent sends at most."""
+
+REQUIRED = {
+    "source": ("source_id", "product_active", "source_product_code", "sync_token", "fetch_token"),
+    "product": ("title",),
+    "variants": ("source_variant_code", "sku"),
+}
+"""What Stock2Shop's API itself needs in an item."""
+
+TEXTS = {
+    "source": ("product_active", "source_product_code", "sync_token", "fetch_token"),
+    "product": ("title", "body_html", "collection", "product_type", "tags", "vendor"),
+    "variants": ("source_variant_code", "sku", "barcode", "inventory_management"),
+}
+RECORDED = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """How the sandbox is served.
+
+    ``pace`` is requests a second before 429, 0 for no limit; ``retry_after`` whether such an answer says how long
+    to wait; ``path`` a JSON file that keeps the products over a restart.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    username: str = "sandbox"
+    password: str = "sandbox"  # noqa: S105 - everybody may know it: it listens on this machine only
+    source_id: int = 57
+    pace: float = 0.0
+    burst: int = 3
+    retry_after: bool = True
+    path: Path | None = None
+    keep_bodies: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One request that came in; never a token or a password. ``body`` is kept only when the settings ask for it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+    items: int
+    received_at: datetime
+    body: bytes | None = None
+
+
+@dataclass
+class Faults:
+    """Faults on request; each count goes down by one as it is used."""
+
+    latency: float = 0.0
+    errors: int = 0
+    error_status: int = 500
+    drops: int = 0
+    drops_after: int = 0
+    halves: int = 0
+    malformed: int = 0
+    pages: int = 0
+    complaints: int = 0
+    short_counts: int = 0
+    refused_skus: set[str] = field(default_factory=set)
+
+    def server_errors(self, count: int, *, status: int = 500) -> None:
+        """Answer the next ``count`` requests with ``status``."""
+        self.errors, self.error_status = count, status
+
+    def drop_before(self, count: int) -> None:
+        """Close the connection of the next ``count`` requests unread."""
+        self.drops = count
+
+    def drop_after(self, count: int) -> None:
+        """Take the next ``count`` queued requests, then close the connection unanswered."""
+        self.drops_after = count
+
+    def half_answers(self, count: int) -> None:
+        """Break off the next ``count`` answers in their middle."""
+        self.halves = count
+
+    def malformed_answers(self, count: int) -> None:
+        """Answer the next ``count`` requests with broken JSON."""
+        self.malformed = count
+
+    def html_answers(self, count: int) -> None:
+        """Answer the next ``count`` requests with a page and status 200, as a captive portal does."""
+        self.pages = count
+
+    def complain(self, count: int) -> None:
+        """Answer the next ``count`` queued requests with 200 and errors in the body."""
+        self.complaints = count
+
+    def count_short(self, count: int) -> None:
+        """Say of the next ``count`` queued requests that one item fewer was queued."""
+        self.short_counts = count
+
+    def refuse_sku(self, *skus: str) -> None:
+        """Refuse every request that has an item with one of ``skus``."""
+        self.refused_skus |= set(skus)
+
+    def clear(self) -> None:
+        """No more faults."""
+        self.__init__()  # type: ignore[misc]  # a dataclass begins anew
+
+    def take(self, name: str) -> bool:
+        """Whether the fault ``name`` is due; uses it up."""
+        left = int(getattr(self, name))
+        if left > 0:
+            setattr(self, name, left - 1)
+        return left > 0
+
+
+class _RefusedError(Exception):
+    """An answer other than 200, as a JSON error document."""
+
+    def __init__(self, status: int, message: str, **more: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.document = {"error": {"message": message, **more}}
+
+
+class Sandbox:
+    """A Stock2Shop of one's own; serves in a thread between :meth:`start` and :meth:`stop`."""
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self.settings = settings or SandboxSettings()
+        self.faults = Faults()
+        self.requests: deque[Recorded] = deque(maxlen=RECORDED)
+        self._lock = threading.RLock()
+        self._tokens: set[str] = set()
+        self._sources: dict[int, Json] = {}
+        self._products: dict[int, dict[str, Json]] = {}
+        self._variants: dict[int, dict[str, str]] = {}
+        self._bucket = (float(self.settings.burst), time.monotonic())
+        self._last_id = 0
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._port = self.settings.port
+        self.reset()
+        self._read()
+
+    @property
+    def url(self) -> str:
+        """The base of every path, such as ``http://127.0.0.1:8057/v1``."""
+        return f"http://{self.settings.host}:{self._port}/v1"
+
+    def reset(self) -> None:
+        """Forget products, requests, tokens and faults."""
+        with self._lock:
+            self.faults.clear()
+            self.requests.clear()
+            self._tokens.clear()
+            number = self.settings.source_id
+            self._sources = {
+                number: {"id": number, "sync_token": "0", "description": "Sandbox source", "type": "custom"}
+            }
+            self._products = {number: {}}
+            self._variants = {number: {}}
+
+    def products(self, source_id: int) -> dict[str, Json]:
+        """What is held, by variant code: each variant with its product's fields beside its own."""
+        with self._lock:
+            found = {}
+            for product in self._products.get(source_id, {}).values():
+                shared = {name: value for name, value in product.items() if name != "variants"}
+                for variant in product["variants"].values():
+                    found[variant["source_variant_code"]] = {**shared, **variant}
+            return found
+
+    def change(self, source_id: int, variant_code: str, **values: object) -> None:
+        """Change a variant behind the engine's back, as somebody in the console might."""
+        with self._lock:
+            product = self._products[source_id][self._variants[source_id][variant_code]]
+            product["variants"][variant_code] |= values
+
+    def forget(self, source_id: int, variant_code: str) -> None:
+        """Remove a variant behind the engine's back."""
+        with self._lock:
+            self._remove(source_id, variant_code)
+
+    def set_sync_token(self, source_id: int, token: str) -> None:
+        """Give the source another sync token: it wants everything again."""
+        with self._lock:
+            self._sources[source_id]["sync_token"] = token
+
+    def expire_tokens(self) -> None:
+        """Make every token stale, as may happen at any time."""
+        with self._lock:
+            self._tokens.clear()
+
+    def start(self) -> Sandbox:
+        """Listen; gives itself. The port is chosen by the system when the settings say 0."""
+        import socket
+
+        import uvicorn
+
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.settings.host, self.settings.port))
+        self._port = int(listener.getsockname()[1])
+        config = uvicorn.Config(self.app(), log_level="error", access_log=False, lifespan="off", ws="none", http="h11")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve(sockets=[listener])), name="sandbox", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise OSError(f"The sandbox could not listen on {self.settings.host}:{self._port}.")
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.should_exit = True
+            self._server.force_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def app(self) -> Callable[..., Any]:
+        """The ASGI application: faults around the documented API."""
+        routes = self._routes()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await self._serve(routes, scope, receive, send)
+
+        return answer
+
+    async def _serve(self, routes: Starlette, scope: Any, receive: Any, send: Any) -> None:
+        """Put the faults that were asked for between a request and its answer."""
+        if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
+            await routes(scope, receive, send)
+            return
+        queue = scope["path"].endswith("/queue")
+        if self.faults.latency:
+            await asyncio.sleep(self.faults.latency)
+        if self.faults.take("drops"):
+            _abort(send)
+            return
+        drop_after = queue and self.faults.take("drops_after")
+        half = self.faults.take("halves")
+        begun: Json = {}
+
+        async def through(message: Any) -> None:
+            if drop_after:
+                return
+            if half and message["type"] == "http.response.start":
+                begun.update(message)
+                return
+            if half and begun:
+                body = message.get("body", b"")
+                headers = [(k, v) for k, v in begun["headers"] if k != b"content-length"]
+                await send({**begun, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+                await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+                _abort(send, after=0.05)
+                return
+            await send(message)
+
+        await routes(scope, receive, through)
+        if drop_after:
+            _abort(send)
+
+    def _routes(self) -> Starlette:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+
+        plain = [
+            Route("/_sandbox/faults", self._set_faults, methods=["POST"]),
+            Route("/_sandbox/reset", self._do_reset, methods=["POST"]),
+            Route("/_sandbox/requests", self._show_requests, methods=["GET"]),
+            Route("/_sandbox/sources/{source_id:int}/sync_token", self._do_sync_token, methods=["POST"]),
+        ]
+        api: list[tuple[str, str, Callable[[Request, Any], Any], bool]] = [
+            ("POST", "/v1/users/authenticate", self._authenticate, False),
+            ("GET", "/v1/users/valid_token/{token}", self._valid_token, False),
+            ("GET", "/v1/sources", self._list_sources, True),
+            ("POST", "/v1/products/queue", self._queue_products, True),
+            ("GET", "/v1/queue/summary", self._queue_summary, True),
+            ("GET", "/v1/queue/items", self._queue_items, True),
+            ("POST", "/v1/products/elastic_search", self._search, True),
+        ]
+        routes = [
+            Route(path, self._endpoint(act, guarded=guarded), methods=[method]) for method, path, act, guarded in api
+        ]
+        return Starlette(routes=[*plain, *routes], exception_handlers={404: self._not_found, 405: self._not_found})
+
+    def _endpoint(self, act: Callable[[Request, Any], Any], *, guarded: bool) -> Callable[[Request], Any]:
+        from starlette.responses import JSONResponse, Response
+
+        async def endpoint(request: Request) -> Response:
+            raw = await request.body()
+            status, document, headers, items = 200, {}, {}, 0
+            try:
+                self._admit(request, guarded=guarded)
+                body = _parsed(raw) if request.method == "POST" else None
+                items = len(body.get("system_products", ())) if isinstance(body, dict) and guarded else 0
+                with self._lock:
+                    document = act(request, body)
+            except _RefusedError as refused:
+                status, document = refused.status, refused.document
+                if status == 429 and self.settings.retry_after:  # noqa: PLR2004 - Too Many Requests
+                    headers = {"Retry-After": "1"}
+            self._record(request, raw, status, items)
+            if self.faults.take("pages"):
+                return Response("<html><body>Please sign in to the network.</body></html>", media_type="text/html")
+            if self.faults.take("malformed"):
+                return Response('{"queued": ', media_type="application/json")
+            return JSONResponse(document, status_code=status, headers=headers)
+
+        return endpoint
+
+    def _record(self, request: Request, raw: bytes, status: int, items: int) -> None:
+        query = {name: "…" if name == "token" else value for name, value in request.query_params.items()}
+        path = request.url.path
+        if "valid_token" in path:
+            path = path.rsplit("/", 1)[0] + "/…"
+        secret = path.endswith("/authenticate")
+        self.requests.append(
+            Recorded(
+                method=request.method,
+                path=path,
+                query=query,
+                status=status,
+                items=items,
+                received_at=datetime.now(timezone.utc),
+                body=raw if self.settings.keep_bodies and not secret else None,
+            )
+        )
+
+    def _admit(self, request: Request, *, guarded: bool) -> None:
+        self._take_turn()
+        if self.faults.take("errors"):
+            raise _RefusedError(self.faults.error_status, "A fault was asked for.")
+        if guarded and request.query_params.get("token") not in self._tokens:
+            raise _RefusedError(401, "The token is missing, stale or wrong: authenticate again.")
+
+    def _take_turn(self) -> None:
+        if not self.settings.pace:
+            return
+        with self._lock:
+            left, at = self._bucket
+            now = time.monotonic()
+            left = min(float(self.settings.burst), left + (now - at) * self.settings.pace)
+            self._bucket = (left - 1 if left >= 1 else left, now)
+            if left < 1:
+                raise _RefusedError(429, "Too Many Requests: about one a second is right.")
+
+    def _authenticate(self, _request: Request, body: Any) -> Json:
+        user = body.get("system_user_auth") if isinstance(body, dict) else None
+        if not isinstance(user, dict) or not all(isinstance(user.get(name), str) for name in ("username", "password")):
+            raise _RefusedError(400, "system_user_auth needs username and password, as texts.")
+        given = f"{user['username']}\0{user['password']}".encode()
+        right = f"{self.settings.username}\0{self.settings.password}".encode()
+        if not secrets.compare_digest(given, right):
+            raise _RefusedError(401, "The user name or the password is wrong.")
+        token = secrets.token_hex(16)
+        self._tokens = {token}
+        sources = [{"id": source["id"], "description": source["description"]} for source in self._sources.values()]
+        return {
+            "system_user": {
+                "id": 1,
+                "client_id": 1,
+                "username": self.settings.username,
+                "token": token,
+                "channels": [],
+                "sources": sources,
+            }
+        }
+
+    def _valid_token(self, request: Request, _body: Any) -> Json:
+        if request.path_params["token"] not in self._tokens:
+            raise _RefusedError(401, "The token is stale or wrong.")
+        return {"system_user": {"id": 1, "client_id": 1, "username": self.settings.username}}
+
+    def _list_sources(self, _request: Request, _body: Any) -> Json:
+        return {"system_sources": list(self._sources.values())}
+
+    def _source(self, request: Request, *, needed: bool = True) -> int:
+        text = request.query_params.get("source_id")
+        if text is None and not needed:
+            return self.settings.source_id
+        if text is None or not text.isascii() or not text.isdigit() or int(text) not in self._sources:
+            raise _RefusedError(400, "source_id names no source of this user.")
+        return int(text)
+
+    def _queue_products(self, request: Request, body: Any) -> Json:
+        source_id = self._source(request)
+        items = body.get("system_products") if isinstance(body, dict) else None
+        if not isinstance(items, list) or not items:
+            raise _RefusedError(400, "system_products needs a list with at least one item.")
+        if len(items) > LIMIT:
+            raise _RefusedError(413, f"{len(items)} items are too many: {LIMIT} at most.")
+        for number, item in enumerate(items):
+            _check(number, item, source_id)
+        for number, item in enumerate(items):
+            sku = item["product"]["variants"]["sku"]
+            if sku in self.faults.refused_skus:
+                raise _refusal(number, item, "variants.sku", f"The SKU {sku} is not welcome.")
+        for item in items:
+            self._upsert(source_id, item)
+        self._write()
+        if self.faults.take("complaints"):
+            return {"errors": [{"message": "The batch was not taken."}]}
+        return {"system_products": {"sync_product": len(items) - (1 if self.faults.take("short_counts") else 0)}}
+
+    def _upsert(self, source_id: int, item: Json) -> None:
+        source, product = item["source"], item["product"]
+        code, variant = source["source_product_code"], product["variants"]
+        key = variant["source_variant_code"]
+        held = self._variants[source_id].get(key)
+        if source["product_active"] == "false":
+            if held == code:
+                self._remove(source_id, key)
+            return
+        if held is not None and held != code:
+            self._remove(source_id, key)
+        kept = self._products[source_id].setdefault(
+            code,
+            {
+                "id": len(self._products[source_id]) + 1,
+                "source_id": source_id,
+                "source_product_code": code,
+                "variants": {},
+            },
+        )
+        kept.update({name: value for name, value in product.items() if name != "variants"})
+        kept["modified"] = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        kept["variants"].setdefault(key, {}).update(variant)
+        self._variants[source_id][key] = code
+
+    def _new_id(self) -> int:
+        taken = (int(product["id"]) for products in self._products.values() for product in products.values())
+        self._last_id = max(self._last_id, *taken, 0) + 1 if self._last_id == 0 else self._last_id + 1
+        return self._last_id
+
+    def _remove(self, source_id: int, key: str) -> None:
+        code = self._variants[source_id].pop(key)
+        product = self._products[source_id][code]
+        product["variants"].pop(key)
+        if not product["variants"]:
+            del self._products[source_id][code]
+
+    def _queue_summary(self, _request: Request, _body: Any) -> Json:
+        return {"unprocessed": 0, "failed": 0}
+
+    def _queue_items(self, request: Request, _body: Any) -> Json:
+        self._source(request, needed=False)
+        limit = request.query_params.get("limit", "100")
+        if not limit.isascii() or not limit.isdigit():
+            raise _RefusedError(400, "limit is no number.")
+        return {"system_queue_items": []}
+
+    def _search(self, _request: Request, body: Any) -> Json:
+        if not isinstance(body, dict):
+            raise _RefusedError(400, "The search is no object.")
+        size, start = body.get("size", 10), body.get("from", 0)
+        if not (_whole(size) and _whole(start) and size <= 10_000):  # noqa: PLR2004 - Elasticsearch's own window
+            raise _RefusedError(400, "size and from need numbers, size at most 10000.")
+        wanted = list(_terms(body.get("query")))
+        found = [
+            _document(product)
+            for products in self._products.values()
+            for product in products.values()
+            if all(_matches(product.get(name), how, value) for name, how, value in wanted)
+        ]
+        found.sort(key=lambda product: int(product["id"]))
+        return {"total": len(found), "system_products": found[start : start + size]}
+
+    def _not_found(self, _request: Request, error: Any) -> Response:
+        from starlette.responses import JSONResponse
+
+        status = int(getattr(error, "status_code", 404))
+        headers = dict(getattr(error, "headers", None) or {})
+        return JSONResponse({"error": {"message": "There is no such call."}}, status_code=status, headers=headers)
+
+    async def _set_faults(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        wanted = _parsed(await request.body())
+        known = set(self.faults.__dataclass_fields__)
+        unknown = sorted(set(wanted) - known - {"expire_tokens"})
+        if unknown:
+            return JSONResponse({"error": {"message": f"Known faults: {', '.join(sorted(known))}"}}, status_code=400)
+        if wanted.pop("expire_tokens", False):
+            self.expire_tokens()
+        for name, value in wanted.items():
+            setattr(self.faults, name, set(value) if name == "refused_skus" else value)
+        return JSONResponse({"faults": sorted(wanted)})
+
+    async def _do_reset(self, _request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        self.reset()
+        return JSONResponse({})
+
+    async def _show_requests(self, _request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        shown = [
+            {"method": r.method, "path": r.path, "status": r.status, "items": r.items, "at": r.received_at.isoformat()}
+            for r in self.requests
+        ]
+        return JSONResponse({"requests": shown})
+
+    async def _do_sync_token(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        body = _parsed(await request.body())
+        self.set_sync_token(request.path_params["source_id"], str(body.get("sync_token", "0")))
+        return JSONResponse({})
+
+    def _read(self) -> None:
+        path = self.settings.path
+        if path is None or not path.exists():
+            return
+        kept = json.loads(path.read_text("utf-8"))
+        self._products = {int(number): products for number, products in kept["products"].items()}
+        self._sources = {int(number): source for number, source in kept["sources"].items()}
+        self._variants = {
+            number: {key: code for code, product in products.items() for key in product["variants"]}
+            for number, products in self._products.items()
+        }
+
+    def _write(self) -> None:
+        path = self.settings.path
+        if path is None:
+            return
+        beside = path.with_suffix(path.suffix + ".new")
+        beside.write_text(json.dumps({"products": self._products, "sources": self._sources}), "utf-8")
+        beside.replace(path)
+
+
+def serve(settings: SandboxSettings) -> None:
+    """Serve until the process is interrupted."""
+    with Sandbox(settings):
+        threading.Event().wait()
+
+
+def _abort(send: Any, *, after: float = 0.0) -> None:
+    """Close the client's connection as a broken network does. Uvicorn's send is a method of the cycle that holds it."""
+    transport = send.__self__.transport
+    if after:
+        transport.loop = None
+        asyncio.get_running_loop().call_later(after, transport.abort)
+    else:
+        transport.abort()
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise _RefusedError(400, "The body is no JSON.") from None
+
+
+def _refusal(number: int, item: Any, name: str, message: str) -> _RefusedError:
+    code = None
+    if isinstance(item, dict) and isinstance(item.get("product"), dict):
+        variant = item["product"].get("variants")
+        code = variant.get("source_variant_code") if isinstance(variant, dict) else None
+    return _RefusedError(
+        400, message, index=number, source_variant_code=code if isinstance(code, str) else None, field=name
+    )
+
+
+def _check(number: int, item: Any, source_id: int) -> None:
+    """The documented checks on one item; raises with its index, its variant's code and the field."""
+    parts: Json = {"source": None, "product": None}
+    if isinstance(item, dict):
+        parts = {"source": item.get("source"), "product": item.get("product")}
+    for name in ("source", "product"):
+        if not isinstance(parts[name], dict):
+            raise _refusal(number, item, name, f"{name} needs an object.")
+    parts["variants"] = parts["product"].get("variants")
+    if not isinstance(parts["variants"], dict):
+        raise _refusal(number, item, "product.variants", "variants needs one variant, as an object.")
+    for part, names in REQUIRED.items():
+        for name in names:
+            if parts[part].get(name) in (None, ""):
+                raise _refusal(number, item, f"{part}.{name}", f"{part}.{name} is required.")
+    for part, names in TEXTS.items():
+        for name in names:
+            if not isinstance(parts[part].get(name, ""), str):
+                raise _refusal(number, item, f"{part}.{name}", f"{part}.{name} needs a text.")
+    if parts["source"]["source_id"] != source_id:
+        raise _refusal(number, item, "source.source_id", "source.source_id is not the source of the request.")
+    if parts["source"]["product_active"] not in {"true", "false"}:
+        raise _refusal(number, item, "source.product_active", 'source.product_active needs "true" or "false".')
+    _check_variant(number, item, parts["variants"])
+    for name, keys in (("options", ("name", "position")), ("meta", ("key", "value"))):
+        _check_list(number, item, parts["product"].get(name, []), f"product.{name}", keys)
+
+
+def _check_variant(number: int, item: Any, variant: Json) -> None:
+    for name in ("qty", "grams"):
+        if name in variant and not _whole(variant[name]):
+            raise _refusal(number, item, f"variants.{name}", f"variants.{name} needs a whole number, not negative.")
+    if "price" in variant and not _number(variant["price"]):
+        raise _refusal(number, item, "variants.price", "variants.price needs a number, not negative.")
+    for name in ("option1", "option2", "option3"):
+        if not isinstance(variant.get(name), (str, type(None))):
+            raise _refusal(number, item, f"variants.{name}", f"variants.{name} needs a text or null.")
+    if variant.get("inventory_management", "true") not in {"true", "false"}:
+        raise _refusal(number, item, "variants.inventory_management", 'inventory_management needs "true" or "false".')
+    _check_list(number, item, variant.get("price_tiers", []), "variants.price_tiers", ("tier", "price"))
+    _check_list(number, item, variant.get("qty_availability", []), "variants.qty_availability", ("description", "qty"))
+
+
+def _check_list(number: int, item: Any, entries: Any, name: str, keys: tuple[str, str]) -> None:
+    if not isinstance(entries, list):
+        raise _refusal(number, item, name, f"{name} needs a list.")
+    for entry in entries:
+        sound = isinstance(entry, dict) and isinstance(entry.get(keys[0]), str)
+        value = entry.get(keys[1]) if isinstance(entry, dict) else None
+        right = {"price": _number, "qty": _whole, "position": _whole, "value": lambda v: isinstance(v, str)}[keys[1]]
+        if not sound or not right(value):
+            raise _refusal(number, item, name, f"{name} needs entries of {keys[0]} and {keys[1]}.")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _terms(query: Any) -> Iterator[tuple[str, str, Any]]:
+    """Field, comparison and value of every term, match and range in an Elasticsearch query, however they are nested."""
+    if isinstance(query, list):
+        for part in query:
+            yield from _terms(part)
+    elif isinstance(query, dict):
+        for name, value in query.items():
+            if name in {"term", "match"} and isinstance(value, dict):
+                for column, wanted in value.items():
+                    plain = wanted.get("value", wanted.get("query")) if isinstance(wanted, dict) else wanted
+                    yield column.removesuffix(".keyword"), "eq", plain
+            elif name == "range" and isinstance(value, dict):
+                for column, bounds in value.items():
+                    yield from ((column, how, bound) for how, bound in bounds.items() if isinstance(bounds, dict))
+            else:
+                yield from _terms(value)
+
+
+def _matches(value: Any, how: str, wanted: Any) -> bool:
+    if how == "eq":
+        return str(value) == str(wanted)
+    if not isinstance(value, int) or not isinstance(wanted, int):
+        return False
+    compare = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}.get(how)
+    return compare is not None and bool(compare(value, wanted))
+
+
+def _document(product: Json) -> Json:
+    variants = sorted(product["variants"].values(), key=lambda variant: str(variant["source_variant_code"]))
+    sealed = hashlib.md5(json.dumps([product, variants], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+    return {**product, "variants": variants, "hash": sealed}

@@ -1,0 +1,68 @@
+"""A Stock2Shop sandbox for each test, and the promise that the engine sends only what the API document allows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+import yaml  # type: ignore[import-untyped]  # it comes without types
+
+from engine.sandbox import Sandbox, SandboxSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    loaded: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text("utf-8"))
+    return loaded
+
+
+def assert_documented(sandbox: Sandbox) -> None:
+    """Every request that the sandbox took is one that the document describes."""
+    api = document()
+    for request in sandbox.requests:
+        path = request.path.removeprefix("/v1").replace("/…", "/{token}")
+        operation = api["paths"][path][request.method.lower()]
+        declared = {parameter["name"] for parameter in operation.get("parameters", []) if "name" in parameter}
+        assert set(request.query) <= declared | {"token"}, (path, request.query)
+        if request.body and "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            jsonschema.Draft202012Validator({**schema, "components": api["components"]}).validate(
+                json.loads(request.body)
+            )
+
+
+@pytest.fixture(scope="session")
+def _served() -> Iterator[Sandbox]:
+    with Sandbox(SandboxSettings(keep_bodies=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_served: Sandbox, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """An empty sandbox. A test that sends rubbish on purpose is marked ``rubbish``."""
+    _served.reset()
+    yield _served
+    if request.node.get_closest_marker("rubbish") is None:
+        assert_documented(_served)
+
+
+@pytest.fixture
+def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
+    """Start sandboxes with settings of their own."""
+    running: list[Sandbox] = []
+
+    def make(**settings: Any) -> Sandbox:
+        running.append(Sandbox(SandboxSettings(**settings)).start())
+        return running[-1]
+
+    yield make
+    for each in running:
+        each.stop()
