@@ -47,6 +47,10 @@ GRAVITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
 """Which exit code speaks for several projects: the gravest."""
 
 
+OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
+"""Columns of the engine's own that tell people something."""
+
+
 class Output(str, Enum):
     """How a command prints its result."""
 
@@ -315,7 +319,7 @@ def explain(
     _print(f"{loaded.name} · {entity} · {key}: {story.verdict}")
     for title, rows in (("source row", story.source), ("staged", story.staged)):
         for row in rows:
-            _section(title, {name: value for name, value in row.items() if name not in {"_faults", "_raw"}})
+            _section(title, row)
         if not rows:
             _print(f"\n{title}: none")
     for fault in story.faults:
@@ -349,6 +353,7 @@ def history(
 
     loaded = _load(project)
     with open_state(loaded.state) as state:
+        headers: tuple[str, ...]
         if key is None and run_id is None:
             rows = kept.runs(state, limit=limit)
             for row in rows:
@@ -557,9 +562,8 @@ def demo(
 def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Outside its standalone mode the framework gives a command's exit code back instead of leaving with it.
+        sys.exit(app(standalone_mode=False))
     except typer.Abort:
         sys.exit(signal.SIGINT + 128)
     except KeyboardInterrupt:
@@ -664,8 +668,8 @@ def _progress(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, 
         if terminal:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number_set, handler in previous.items():
+            signal.signal(number_set, handler)
 
 
 def _log(event: str, project: str, **more: object) -> None:
@@ -687,9 +691,10 @@ def _show(rows: Any, headers: Any, output: Output) -> None:
 
 
 def _section(title: str, row: dict[str, Any]) -> None:
+    shown = {name: value for name, value in row.items() if name in OWN or not name.startswith("_")}
     _print(f"\n{title}")
-    width = max(len(name) for name in row)
-    for name, value in row.items():
+    width = max(len(name) for name in shown)
+    for name, value in shown.items():
         _print(f"  {name.ljust(width)}  {_plain(value) if value is not None else '(blank)'}")
 
 

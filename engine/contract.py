@@ -20,6 +20,9 @@ Level = Literal["product", "variant", "customer"]
 Sure = Literal["P", "I", "U"]
 Role = Literal["product", "variant", "price", "prices", "tier", "warehouse", "meta", "option", "option_name"]
 
+LISTS: dict[str, Role] = {"price_": "tier", "qty_": "warehouse", "meta_": "meta"}
+"""How the names of fields begin that come in any number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -50,7 +53,7 @@ class Field:
         if self.type == "prices":
             return "prices"
         if self.dynamic == "NAME":
-            return {"price_": "tier", "qty_": "warehouse", "meta_": "meta"}[self.name.removesuffix(self.part)]
+            return LISTS[self.name.removesuffix(self.part)]
         if lead.startswith("option"):
             return "option" if lead.endswith("_value") else "option_name"
         if lead == "price":

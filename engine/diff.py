@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from engine.state import State
 
 SAMPLE = 20
-"""How many changes, violations and warnings a plan shows unless all are asked for."""
+"""How many changes a plan shows unless all are asked for."""
+
+PROBLEMS = 5
+"""How many violations and warnings of each rule it shows."""
 
 
 def compare(state: State, staged: Staged, *, settings: EntitySettings, sync_token: str) -> Counts:
@@ -112,7 +115,7 @@ def plan(
     everything: bool = False,
 ) -> Plan:
     """What stands in the working set, as a :class:`Plan`; samples unless ``everything`` is asked for."""
-    limit = None if everything else SAMPLE
+    limit, shown = (None, None) if everything else (SAMPLE, PROBLEMS)
     changes = tuple(
         Change(
             key=key,
@@ -132,9 +135,9 @@ def plan(
         columns=dict(
             state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
         ),
-        quarantine=problems(state, "violation", limit=limit),
+        quarantine=problems(state, "violation", limit=shown),
         quarantine_rules=by_rule(state, "violation"),
-        warnings=problems(state, "warning", limit=limit),
+        warnings=problems(state, "warning", limit=shown),
         warning_rules=by_rule(state, "warning"),
         breaches=tuple(breaches),
         notes=tuple(notes),

@@ -431,11 +431,11 @@ def _document() -> Any:
     return create_model(
         "Document",
         __config__=strict,
-        project=(ProjectTable, ProjectTable()),
+        project=(ProjectTable, Field(default_factory=lambda: ProjectTable.model_validate({}))),
         source=(SourceTable, Field(description="The table [source] says how to reach the client's database.")),
         stock2shop=(Stock2ShopTable, Field(description="The table [stock2shop] says how to reach Stock2Shop.")),
         vars=(dict[str, Any], Field(default_factory=dict, description="Values for the views.")),
-        history=(HistoryTable, HistoryTable()),
+        history=(HistoryTable, Field(default_factory=lambda: HistoryTable.model_validate({}))),
         **entities,
     )
 

@@ -183,6 +183,7 @@ def _undefined_name(message: str) -> str | None:
 
 def _environment(dialect: str) -> Environment:
     from jinja2 import StrictUndefined
+    from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
     from markupsafe import Markup
 
@@ -201,7 +202,31 @@ def _environment(dialect: str) -> Environment:
         except ValueError as error:
             raise _ValueError(str(error)) from None
 
-    environment = SandboxedEnvironment(
+    class Generator(CodeGenerator):
+        """Compiles ``~`` to a function that glues texts, and refuses SQL."""
+
+        def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
+            self.write("environment.glue((")
+            for part in node.nodes:
+                self.visit(part, frame)
+                self.write(", ")
+            self.write("))")
+
+    class Strict(SandboxedEnvironment):
+        """An environment in which values and SQL do not mix."""
+
+        code_generator_class = Generator
+
+        @staticmethod
+        def glue(parts: tuple[object, ...]) -> str:
+            for part in parts:
+                if isinstance(part, StrictUndefined):
+                    str(part)
+                if isinstance(part, Markup):
+                    raise _ValueError("`~` glues texts, never SQL. Write SQL parts beside each other, or use `||`.")
+            return "".join(map(str, parts))
+
+    environment = Strict(
         undefined=StrictUndefined,
         autoescape=True,
         finalize=finalize,
@@ -222,35 +247,23 @@ def _fail(message: str) -> None:
 
 
 def _guards() -> Any:
-    """Refuse, where the template is read, what would turn a value into syntax."""
+    """Refuse, where the template is read, a value inside quotes or a comment."""
     from jinja2 import TemplateSyntaxError
     from jinja2.ext import Extension
 
     class Guards(Extension):
-        """``'{{ value }}'`` would quote twice, and ``~`` would glue SQL to values."""
+        """``'{{ value }}'`` would quote twice."""
 
         def filter_stream(self, stream: Any) -> Any:
             quote = ""
-            inside = False
             for token in stream:
                 if token.type == "data":
                     quote = _open_quote(token.value, quote)
-                elif token.type == "variable_begin":
-                    inside = True
-                    if quote in {"'", "--", "/*"}:
-                        where = "quotes" if quote == "'" else "a comment"
-                        raise TemplateSyntaxError(
-                            f"A value stands inside {where}: write {{{{ value }}}} without quotes; it is quoted"
-                            " for the dialect by itself. To build a text, use the concat macro or `||`.",
-                            token.lineno,
-                            stream.name,
-                            stream.filename,
-                        )
-                elif token.type == "variable_end":
-                    inside = False
-                elif token.type == "tilde" and inside:
+                elif token.type == "variable_begin" and quote in {"'", "--", "/*"}:
+                    where = "quotes" if quote == "'" else "a comment"
                     raise TemplateSyntaxError(
-                        "`~` glues values into SQL. Write them apart, or use the concat macro.",
+                        f"A value stands inside {where}: write {{{{ value }}}} without quotes; it is quoted"
+                        " for the dialect by itself. To build a text, use the concat macro or `||`.",
                         token.lineno,
                         stream.name,
                         stream.filename,

@@ -59,8 +59,8 @@ def outcome_text(outcome: Outcome) -> str:
     lines = [
         headline,
         *_counted(counts),
-        *_problems("quarantine: never sent, never removed", plan.quarantine, plan.quarantine_rules),
-        *_problems("warnings: sent all the same", plan.warnings, plan.warning_rules),
+        *_told("quarantine", plan.quarantine_rules, f"s2s quarantine list {plan.project}"),
+        *_told("warnings", plan.warning_rules, f"s2s plan {plan.project} --full"),
         *(f"note: {note}" for note in plan.notes),
     ]
     if outcome.refused:
@@ -185,12 +185,20 @@ def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int])
     lines = ["", title]
     for rule, count in rules.items():
         lines.append(f"  {rule}: {count:,} {plural(count, 'row')}: {RULES[rule].reason}")
-        shown = [problem for problem in problems if problem.rule == rule][:5]
+        shown = [problem for problem in problems if problem.rule == rule]
         lines += [f"      {problem.key or '(no code)'}  {problem.column}: {_short(problem.value)}" for problem in shown]
-        if count > len(shown):
+        if count > len({problem.key for problem in shown}):
             lines.append("      …")
         lines.append(f"    {RULES[rule].mend}")
     return lines
+
+
+def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
+    """One line for what a plan tells at length."""
+    if not rules:
+        return []
+    said = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
+    return [f"  {title:<11}  {said}: {command}"]
 
 
 def _short(value: str | None) -> str:

@@ -223,7 +223,7 @@ class Sandbox:
         with self._lock:
             self._tokens.clear()
 
-    def start(self) -> Sandbox:
+    def start(self) -> Self:
         """Listen; gives itself. The port is chosen by the system when the settings say 0."""
         import socket
 
@@ -655,8 +655,8 @@ def _check_list(number: int, item: Any, entries: Any, name: str, keys: tuple[str
     for entry in entries:
         sound = isinstance(entry, dict) and isinstance(entry.get(keys[0]), str)
         value = entry.get(keys[1]) if isinstance(entry, dict) else None
-        right = {"price": _number, "qty": _whole, "position": _whole, "value": lambda v: isinstance(v, str)}[keys[1]]
-        if not sound or not right(value):
+        right = {"price": _number(value), "value": isinstance(value, str)}.get(keys[1], _whole(value))
+        if not sound or not right:
             raise _refusal(number, item, name, f"{name} needs entries of {keys[0]} and {keys[1]}.")
 
 

@@ -132,8 +132,8 @@ def run(
                 state.remember("sync_token", sync_token)
                 requests = api.requests_made
         except SyncError as error:
-            outcome = "guarded" if isinstance(error, GuardError) else "failed"
-            acknowledge.finish(state, run_id, outcome=outcome, message=error.message)
+            ended = "guarded" if isinstance(error, GuardError) else "failed"
+            acknowledge.finish(state, run_id, outcome=ended, message=error.message)
             raise
         attention = bool(planned.quarantine or work.counts.refused or work.counts.gone_refused or refused)
         outcome = Outcome(

@@ -149,12 +149,8 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
 
 
 def problems(state: State, table: Literal["violation", "warning"], *, limit: int | None) -> tuple[Problem, ...]:
-    """The violations or warnings of this run, by key; at most ``limit``."""
-    found = state.rows(
-        f"select key, product, column_name, rule, value from run.{table}"  # noqa: S608 - a literal of two
-        " order by rule, key, column_name, value limit $1",
-        [limit],
-    )
+    """The violations or warnings of this run, by rule and key; at most ``limit`` of each rule."""
+    found = state.rows(render_sql("problems.sql", table=table, limit=limit))
     return tuple(
         Problem(key=key, group=group, column=column, rule=rule, value=value, reason=RULES[rule].reason)
         for key, group, column, rule, value in found

@@ -207,8 +207,7 @@ def test_a_view_that_writes_is_refused(client: Client) -> None:
 
 def test_mass_deletes_stop_before_anything_is_sent(client: Client) -> None:
     """Property 6: the guard names the command that goes on."""
-    for number in range(100):
-        client.item(f"I{number:03}")
+    client.items(100)
     client.run()
     client.sql("delete from item where code >= 'I050'", "update item set price = '1' where code = 'I000'")
     before = client.posted()
@@ -222,8 +221,7 @@ def test_mass_deletes_stop_before_anything_is_sent(client: Client) -> None:
 
 def test_an_approval_holds_for_its_plan_only(client: Client) -> None:
     """Property 6: the digest approves this plan, and no other."""
-    for number in range(100):
-        client.item(f"I{number:03}")
+    client.items(100)
     client.run()
     client.sql("delete from item where code >= 'I050'")
     digest = client.plan().digest
@@ -237,8 +235,7 @@ def test_an_approval_holds_for_its_plan_only(client: Client) -> None:
 
 def test_mass_changes_stop_before_anything_is_sent(client: Client) -> None:
     """Property 6: a price list that went wrong for every item is looked at first."""
-    for number in range(300):
-        client.item(f"I{number:03}")
+    client.items(300)
     client.run()
     client.sql("update item set price = '1'")
     with pytest.raises(GuardError) as stopped:
@@ -301,8 +298,7 @@ def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
 
 def test_a_changed_sync_token_sends_everything_again(client: Client) -> None:
     """The plan announces the full resend; guards do not stand in its way."""
-    for number in range(150):
-        client.item(f"I{number:03}")
+    client.items(150)
     client.run()
     client.sandbox.set_sync_token(57, "9")
     plan = client.plan()

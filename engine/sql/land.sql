@@ -74,19 +74,14 @@ canonical as (
         null::{{ types[field.type] | sql }} as {{ field.name | ident }},
         {% endif %}
         {% endfor %}
-        {% if options %}
-        {{ options[0] | ident }} is not null
-        {%- for option in options[1:] %} or {{ option | ident }} is not null{% endfor %}
-        {% else %}
-        false
-        {% endif %} as _variable
+        true as _canonical
     from differing
 ),
 
 {# An option that has a value has a name too, the view's or the project's. #}
 named as (
     select
-        *
+        * exclude (_canonical)
         {%- if option_names %} replace (
             {%- for name, option, fallback in option_names %}
             case
@@ -94,7 +89,10 @@ named as (
             end as {{ name | ident }}{% if not loop.last %},{% endif %}
             {%- endfor %}
         )
-        {%- endif %}
+        {%- endif %},
+        {% for option in options %}
+        {{ option | ident }} is not null or
+        {%- endfor %} false as _variable
     from canonical
 )
 
@@ -117,10 +115,10 @@ select
     _variable,
     case
         when _standing is not null or _flag = 'Ignore' then []
+        when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]
         else
             list_filter(
                 [
-                    case when _key is null then {'column_name': {{ key }}, 'rule': 'blank_key', 'value': null} end,
                     {% if group %}
                     case
                         when _group is null then {'column_name': {{ group }}, 'rule': 'blank_field', 'value': null}

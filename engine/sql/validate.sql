@@ -206,7 +206,9 @@ where _group in (
     group by _group
     having
         count(distinct {{ field.name | ident }}) > 1
+        {% if field.role != "option_name" %}
         or (count({{ field.name | ident }}) > 0 and count({{ field.name | ident }}) < count(*))
+        {% endif %}
 );
 {% endfor %}
 {% endif %}
@@ -221,7 +223,9 @@ where fault.rule in ({{ errors }});
 create or replace table run.warning as
 select fault.*
 from run.fault as fault
-where fault.rule not in ({{ errors }});
+where
+    fault.rule not in ({{ errors }})
+    and (fault.key, fault.raw) not in (select (key, raw) from run.violation where key is not null);
 
 {# One line for each thing that is wrong, however many rows share it: this is what quarantine remembers. #}
 create or replace table run.standing_fault as

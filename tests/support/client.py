@@ -89,7 +89,7 @@ class Client:
         return self.workspace / "projects" / self.name
 
     def write(self, *, settings: str = "", remote: str = "pace = 0", more: str = "", view: str = VIEW) -> None:
-        """Write the view and project.toml: ``remote`` under [stock2shop], ``settings`` under [products], ``more`` after."""
+        """Write the view, and project.toml with ``remote`` under [stock2shop] and ``settings`` under [products]."""
         (self.root / "views").mkdir(parents=True, exist_ok=True)
         (self.root / "project.toml").write_text(f"{PROJECT}{remote}\n\n[products]\n{settings}\n{more}", "utf-8")
         (self.root / "views" / "products.sql").write_text(view, "utf-8")
@@ -130,6 +130,14 @@ class Client:
         names = ", ".join(row)
         with duckdb.connect(str(self.root / "erp.duckdb")) as connection:
             connection.execute(f"insert into item ({names}) values ({', '.join('?' * len(row))})", list(row.values()))
+
+    def items(self, count: int) -> None:
+        """Add ``count`` sound simple products, I000 and on."""
+        self.sql(
+            "insert into item (product, code, title, active, price, qty, sku)"
+            f" select c, c, 'Item ' || c, 'Yes', '100.00', '5', c"
+            f" from (select printf('I%03d', n) as c from range({count}) as numbers(n))"
+        )
 
     def shirt(self, product: str, *sizes: str, **columns: object) -> None:
         """Add one variable product with a variant a size."""
