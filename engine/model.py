@@ -34,7 +34,7 @@ class SourceSettings:
     session: tuple[str, ...] = ()
     connect_timeout: int = 15
     query_timeout: int = 600
-    batch_rows: int = 5_000
+    batch_rows: int = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,23 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine.contract import Field, Role
+
+
+class _Place(NamedTuple):
+    """What a field comes to in a document, looked up once for all rows."""
+
+    name: str
+    wire: str
+    part: str
+    type: str
+    position: int
+
 
 _ITEM = re.compile(r'(?:(?P<tier>"(?:[^"]|"")*"|[^,:"]*):)?(?P<price>[^,:"]+)(?:,|$)')
 
@@ -35,9 +46,10 @@ def products(
     """
     import orjson
 
-    by_role: defaultdict[Role, list[Field]] = defaultdict(list)
+    by_role: defaultdict[Role, list[_Place]] = defaultdict(list)
     for field in fields:
-        by_role[field.role].append(field)
+        position = field.position if field.role == "option_name" else 0
+        by_role[field.role].append(_Place(field.name, field.wire, field.part, field.type, position))
     items = [
         {
             "source": {
@@ -94,7 +106,7 @@ def _removal(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _product(
-    row: Mapping[str, Any], fields: Mapping[Role, Sequence[Field]], default_tier: str | None
+    row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]], default_tier: str | None
 ) -> dict[str, Any]:
     product: dict[str, Any] = {field.wire: row[field.name] or "" for field in fields["product"]}
     variant: dict[str, Any] = {"source_variant_code": row["_key"]}
@@ -119,7 +131,9 @@ def _product(
     return product
 
 
-def _priced(row: Mapping[str, Any], fields: Mapping[Role, Sequence[Field]], default_tier: str | None) -> dict[str, Any]:
+def _priced(
+    row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]], default_tier: str | None
+) -> dict[str, Any]:
     """The default price, where there is one, and the price tiers: an empty list too, so that a tier can go."""
     default: Decimal | None = None
     tiers: dict[str, Decimal] = {}

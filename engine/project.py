@@ -404,7 +404,7 @@ def _document() -> Any:
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
         connect_timeout: int = Field(15, ge=1, description="Seconds.")
         query_timeout: int = Field(600, ge=1, description="Seconds.")
-        batch_rows: int = Field(5_000, ge=1, le=100_000, description="Rows fetched at a time.")
+        batch_rows: int = Field(2_000, ge=1, le=100_000, description="Rows fetched at a time.")
 
     class Stock2ShopTable(BaseModel):
         """How to reach Stock2Shop."""

@@ -15,6 +15,8 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
@@ -212,7 +214,8 @@ class _Odbc:
         connection, settings = self._connection, self._settings
         with suppress(self._driver.Error):  # some drivers know no statement timeout; the watchdog does
             connection.timeout = settings.query_timeout
-        connection.fetch_decimal_as_string = True
+        if hasattr(connection, "decimal_mode"):
+            connection.decimal_mode = "text"
         connection.add_output_converter(DATETIMEOFFSET, _datetimeoffset)
         if settings.decoding:
             connection.setdecoding(self._driver.SQL_CHAR, encoding=settings.decoding)
@@ -378,31 +381,37 @@ def _array(values: Sequence[Any]) -> pa.Array:
     import pyarrow as pa
 
     kinds = set(map(type, values))
+    blanks = type(None) in kinds
     kinds.discard(type(None))
-    if kinds <= {str}:
+    if not kinds or kinds == {str}:
         return pa.array(values, pa.string())
-    if len(kinds) == 1:
-        (kind,) = kinds
-        if kind in {int, bool, float}:
-            try:
-                return pa.array(values, {int: pa.int64(), bool: pa.bool_(), float: pa.float64()}[kind])
-            except (pa.ArrowInvalid, OverflowError):
-                pass
-    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+    kind = kinds.pop() if len(kinds) == 1 else object
+    if kind in _EXACT:
+        with suppress(pa.ArrowInvalid, OverflowError):  # an integer beyond 64 bits goes on as text
+            return pa.array(values, getattr(pa, _EXACT[kind])())
+    text = _TEXTS.get(kind, _text)
+    if blanks:
+        return pa.array([None if value is None else text(value) for value in values], pa.string())
+    return pa.array(list(map(text, values)), pa.string())
+
+
+_EXACT: dict[type, str] = {int: "int64", bool: "bool_", float: "float64"}
+"""Python types whose Arrow type says the same."""
+
+_TEXTS: dict[type, Callable[[Any], str]] = {Decimal: str, int: str, date: date.isoformat, time: time.isoformat}
+"""How other types become text, where a column has no other; the common ones without a detour."""
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if isinstance(value, (bytes, bytearray)):
         return _bytes(bytes(value))
     if isinstance(value, bool):
         return "true" if value else "false"
-    if hasattr(value, "isoformat"):
-        return (
-            str(value.isoformat(" ")) if hasattr(value, "hour") and hasattr(value, "year") else str(value.isoformat())
-        )
-    return format(value, "f") if type(value).__name__ == "Decimal" else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    return str(value)
 
 
 def _bytes(value: bytes) -> str:

@@ -1,1 +1,285 @@
-"""Real database servers."""
+"""Real database servers of the tests' own, on loopback, in folders that are thrown away."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READER, ADMIN = "reader", "admin"
+PASSWORDS = {READER: "read;only}", ADMIN: "may write"}
+"""Invented, and awkward on purpose: a semicolon and a brace must survive the connection string."""
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def braced(value: str) -> str:
+    """A value as an ODBC connection string writes it when it holds odd characters."""
+    return "{" + value.replace("}", "}}") + "}"
+
+
+class Server:
+    """What the two servers have in common: a folder, a process, and statements run as the administrator."""
+
+    driver = ""
+    account = ""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="s2s-server-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+
+    def as_user(self, *command: str) -> list[str]:
+        """``command``, under an account that is not root: both servers refuse to run as root."""
+        if os.getuid() != 0:
+            return list(command)
+        return ["setpriv", f"--reuid={self.account}", f"--regid={self.account}", "--init-groups", *command]
+
+    def call(self, *command: str) -> None:
+        """Run a command to its end; its output is in the error when it fails."""
+        ran = subprocess.run(command, cwd=self.folder, capture_output=True, check=False)
+        assert ran.returncode == 0, (command, (ran.stdout + ran.stderr).decode(errors="replace"))
+
+    def own(self, path: Path) -> None:
+        """Give ``path`` to the server's account."""
+        if os.getuid() == 0:
+            account = pwd.getpwnam(self.account)
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+    def spawn(self, *command: str) -> None:
+        """Start the server and wait until it answers."""
+        log = self.folder / "server.log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(self.as_user(*command), cwd=self.folder, stdout=out, stderr=out)
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            assert self._process.poll() is None, log.read_text(errors="replace")
+            time.sleep(0.05)
+        raise AssertionError(log.read_text(errors="replace"))
+
+    def stop(self) -> None:
+        """Stop the server at once, as a crash would."""
+        if self._process is not None:
+            subprocess.run(["pkill", "-9", "-P", str(self._process.pid)], check=False)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def start(self) -> None:
+        """Start the server."""
+        raise NotImplementedError
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def connection(self, database: str, *, login: str = READER, port: int | None = None, **options: str) -> str:
+        """An ODBC connection string."""
+        more = "".join(f";{name}={value}" for name, value in options.items())
+        return (
+            f"Driver={{{self.driver}}};Server=127.0.0.1;Port={port or self.port};Database={database};"
+            f"UID={login};PWD={braced(PASSWORDS[login])}{more}"
+        )
+
+    def execute(self, database: str, *statements: str, parameters: tuple[Any, ...] = ()) -> None:
+        """Run statements as the administrator."""
+        import pyodbc
+
+        with closing(pyodbc.connect(self.connection(database, login=ADMIN), autocommit=True)) as connection:
+            for statement in statements:
+                connection.execute(statement, *parameters)
+
+    def fresh_database(self) -> str:
+        """A new, empty database that the reader may read."""
+        raise NotImplementedError
+
+
+class Postgres(Server):
+    """A PostgreSQL server."""
+
+    driver = "PostgreSQL Unicode"
+    account = "postgres"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._programs = max(Path("/usr/lib/postgresql").iterdir(), key=lambda path: float(path.name)) / "bin"
+        self._data = self.folder / "data"
+        self._data.mkdir()
+        self.own(self._data)
+        secret = self.folder / "secret"
+        secret.write_text(PASSWORDS[ADMIN])
+        self.own(secret)
+        initdb = str(self._programs / "initdb")
+        self.call(
+            *self.as_user(initdb, "-D", str(self._data), "-U", ADMIN, f"--pwfile={secret}", "-A", "scram-sha-256"),
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
+        self.start()
+        quoted = PASSWORDS[READER].replace("'", "''")
+        self.execute("postgres", f"create role {READER} login password '{quoted}'")
+
+    def start(self) -> None:
+        """Start the server."""
+        settings = ("fsync=off", "full_page_writes=off", f"port={self.port}", "listen_addresses=127.0.0.1")
+        words = [word for setting in settings for word in ("-c", setting)]
+        self.spawn(str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self._data), *words)
+        self._wait()
+
+    def _wait(self) -> None:
+        import pyodbc
+
+        for _ in range(200):
+            try:
+                self.execute("postgres", "select 1")
+            except pyodbc.Error:
+                time.sleep(0.05)
+            else:
+                return
+
+    def fresh_database(self) -> str:
+        """A new database."""
+        self._databases += 1
+        name = f"client_{self._databases}"
+        self.execute("postgres", f"create database {name}")
+        self.execute(
+            name,
+            f"grant usage on schema public to {READER}",
+            f"alter default privileges in schema public grant select on tables to {READER}",
+        )
+        return name
+
+
+class MariaDb(Server):
+    """A MariaDB server."""
+
+    driver = "MariaDB Unicode"
+    account = "mysql"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._data = self.folder / "data"
+        self._data.mkdir()
+        self.own(self._data)
+        self.own(self.folder)
+        self.call(
+            *self.as_user("mariadb-install-db", "--no-defaults", f"--datadir={self._data}", "--skip-test-db"),
+            "--auth-root-authentication-method=normal",
+        )
+        self.start()
+        statements = [
+            f"create user {login}@'127.0.0.1' identified by '{secret}'" for login, secret in PASSWORDS.items()
+        ]
+        statements.append(f"grant all on *.* to {ADMIN}@'127.0.0.1' with grant option")
+        self._as_root(";".join(statements))
+
+    def _as_root(self, sql: str) -> None:
+        self.call("mariadb", "--no-defaults", f"--socket={self._data}/socket", "-u", "root", "-e", sql)
+
+    def start(self) -> None:
+        """Start the server."""
+        self.spawn(
+            shutil.which("mariadbd") or "/usr/sbin/mariadbd",
+            "--no-defaults",
+            f"--datadir={self._data}",
+            f"--socket={self._data}/socket",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--character-set-server=utf8mb4",
+            "--innodb-buffer-pool-size=64M",
+        )
+
+    def fresh_database(self) -> str:
+        """A new database."""
+        self._databases += 1
+        name = f"client_{self._databases}"
+        self._as_root(f"create database {name}; grant select on {name}.* to {READER}@'127.0.0.1'")
+        return name
+
+
+class Proxy:
+    """A TCP proxy that cuts every connection once so many bytes came back from the server."""
+
+    def __init__(self, port: int, *, cut_after: int) -> None:
+        self._target = port
+        self._left = cut_after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:  # noqa: FBT001 - a thread's arguments are positional
+        with suppress(OSError):
+            while data := source.recv(16_384):
+                if counted:
+                    self._left -= len(data)
+                    if self._left < 0:
+                        break
+                target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+
+@contextmanager
+def cutting(port: int, *, cut_after: int) -> Iterator[Proxy]:
+    """A proxy to ``port`` that cuts after ``cut_after`` bytes."""
+    proxy = Proxy(port, cut_after=cut_after)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """A MariaDB server for the whole session."""
+    server = MariaDb()
+    yield server
+    server.remove()
