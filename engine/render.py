@@ -68,7 +68,8 @@ def render_sql(name: str, **values: object) -> str:
 def render_view(project: Project, entity: str) -> Query:
     """Render the view of ``entity``. Raises :class:`RenderError` that names template, line and the next step.
 
-    Templates see ``vars``, ``project`` (its name), ``dialect``, ``entity`` and ``linked``.
+    Templates see ``vars``, ``project`` (its name), ``dialect``, ``entity`` and ``linked``, the filter ``ident`` that
+    quotes a name, and ``col("table.column")`` that quotes each part of one.
     """
     settings = project.entities[entity]
     values = {
@@ -99,9 +100,11 @@ def _render(path: Path, *, project: Project, values: Mapping[str, object]) -> Qu
     environment = _environment(project.source.dialect)
     used: list[Path] = []
     environment.loader = _loader(folders, used)
+    # As globals they are seen in imported macros too.
+    environment.globals.update(values)
     name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)
     try:
-        sql = str(environment.get_template(name).render(**values))
+        sql = str(environment.get_template(name).render())
     except jinja2.TemplateNotFound as error:
         places = "\n".join(str(folder) for folder in folders)
         if error.name == name:
@@ -182,7 +185,7 @@ def _undefined_name(message: str) -> str | None:
 
 
 def _environment(dialect: str) -> Environment:
-    from jinja2 import StrictUndefined
+    from jinja2 import StrictUndefined, nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
     from markupsafe import Markup
@@ -204,6 +207,12 @@ def _environment(dialect: str) -> Environment:
 
     class Generator(CodeGenerator):
         """Compiles ``~`` to a function that glues texts, and refuses SQL."""
+
+        def _output_child_to_const(self, node: Any, frame: Any, finalize: Any) -> str:
+            # Jinja escapes a constant, which makes Markup of it, before finalize could tell it from SQL.
+            if not isinstance(node, nodes.TemplateData):
+                raise nodes.Impossible
+            return str(super()._output_child_to_const(node, frame, finalize))
 
         def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
             self.write("environment.glue((")
@@ -237,7 +246,12 @@ def _environment(dialect: str) -> Environment:
     )
     for name in ("safe", "escape", "e", "forceescape", "xmlattr", "urlize", "tojson", "striptags"):
         environment.filters.pop(name, None)
+
+    def column(name: str) -> Markup:
+        return Markup(".").join(identifier(part) for part in name.split("."))
+
     environment.filters["ident"] = identifier
+    environment.globals["col"] = column
     environment.globals["fail"] = _fail
     return environment
 

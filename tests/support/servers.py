@@ -111,6 +111,13 @@ class Server:
             for statement in statements:
                 connection.execute(statement, *parameters)
 
+    def row(self, database: str, query: str) -> tuple[Any, ...]:
+        """The first row of a query."""
+        import pyodbc
+
+        with closing(pyodbc.connect(self.connection(database, login=ADMIN), autocommit=True)) as connection:
+            return tuple(connection.execute(query).fetchone())
+
     def fresh_database(self) -> str:
         """A new, empty database that the reader may read."""
         raise NotImplementedError

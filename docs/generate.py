@@ -1,0 +1,158 @@
+"""Write the reference pages that the code itself knows best: fields, commands, settings, rules.
+
+``python docs/generate.py`` writes them; a test fails when one is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from engine.contract import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
+from engine.project import schema  # noqa: E402 - as above
+from engine.validate import RULES  # noqa: E402 - as above
+
+MADE = "<!-- Made by `just docs`; edit the code, not this page. -->\n\n"
+SURE = {"P": "public", "I": "inferred", "U": "unknown"}
+
+
+def fields() -> str:
+    """Every field name of the contract."""
+    parts = ["# Fields\n\n", MADE, "The column aliases that a view may use. Names with a dot are quoted in SQL.\n"]
+    for entity in ENTITIES.values():
+        parts.append(
+            f"\n## {entity.name.capitalize()}\n\nOne row a {entity.fields[1].level}; `{entity.key}` is its key.\n\n"
+        )
+        parts.append("| field | also written | level | type | | meaning | sure |\n|---|---|---|---|---|---|---|\n")
+        for field in entity.fields:
+            need = "required" if field.required else "minimum" if field.minimum else ""
+            also = ", ".join(f"`{alias}`" for alias in field.aliases)
+            row = (f"`{field.name}`", also, field.level, field.type, need, field.meaning, SURE[field.sure])
+            parts.append(f"| {' | '.join(row)} |\n")
+    parts.append(
+        "\n*required* is what Stock2Shop's API needs, *minimum* what its guide for custom databases asks for. *sure* says"
+        " whether Stock2Shop's public pages state the field, or whether it is inferred from several of them.\n"
+        "\n## The active flag\n\nThe words that are known without a project saying so; case and outer blanks do not"
+        " matter.\n\n| flag | words |\n|---|---|\n"
+    )
+    for flag in ("Active", "Delete", "Ignore"):
+        words = ", ".join(f"`{word}`" if word else "blank" for word, meaning in ACTIVE_WORDS.items() if meaning == flag)
+        parts.append(f"| {flag} | {words} |\n")
+    parts.append(
+        "\n`no`, `false` and `0` mean Ignore, not Delete: an untouched tick box must never remove a product. A project"
+        ' whose box means Delete says so: `active = { Delete = ["No"] }`. A word that nobody knows quarantines its row.\n'
+    )
+    return "".join(parts)
+
+
+def rules() -> str:
+    """Every rule, its severity, reason and remedy."""
+    parts = [
+        "# Rules\n\n",
+        MADE,
+        (
+            "An error quarantines the row: it is not sent and not removed, and leaves quarantine by itself when its source is"
+            " mended. A warning is sent and reported.\n\n| rule | severity | what is wrong | what to do |\n|---|---|---|---|\n"
+        ),
+    ]
+    parts += [f"| `{name}` | {rule.severity} | {rule.reason} | {rule.mend} |\n" for name, rule in RULES.items()]
+    return "".join(parts)
+
+
+def settings() -> str:
+    """Every key of project.toml."""
+    document = schema()
+    parts = [
+        "# project.toml\n\n",
+        MADE,
+        (
+            "`${NAME}` in any text comes from the environment, else from `.env` in the project's folder, else from the"
+            " workspace's; `$${` writes `${` itself. Unknown keys are errors. The JSON Schema for editors is"
+            " [project.schema.json](project.schema.json).\n"
+        ),
+    ]
+    for name, part in document["properties"].items():
+        table = _resolved(part, document)
+        parts.append(f"\n## [{name}]\n\n{table.get('description') or part.get('description', '')}\n")
+        keys = table.get("properties")
+        if not keys:
+            continue
+        parts.append("\n| key | type | default | meaning |\n|---|---|---|---|\n")
+        required = set(table.get("required", ()))
+        for key, about in keys.items():
+            default = "required" if key in required else f"`{json.dumps(about.get('default'))}`"
+            default = "" if default == "`null`" else default
+            parts.append(f"| `{key}` | {_type(about)} | {default} | {about.get('description', '')} |\n")
+    return "".join(parts)
+
+
+def _resolved(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    options = [part, *part.get("anyOf", ()), *part.get("allOf", ())]
+    reference = next((option["$ref"] for option in options if "$ref" in option), None)
+    found: dict[str, Any] = document["$defs"][reference.rsplit("/", 1)[1]] if reference else part
+    return found
+
+
+def _type(about: dict[str, Any]) -> str:
+    kinds = [option.get("type", "") for option in about.get("anyOf", [about])]
+    if "enum" in about:
+        return " or ".join(f"`{value}`" for value in about["enum"])
+    return " or ".join(kind for kind in kinds if kind and kind != "null")
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    from typer.main import get_command
+
+    from engine.cli import app
+
+    parts = ["# Commands\n\n", MADE, "`s2s --help` and `s2s COMMAND --help` say the same.\n"]
+
+    def walk(command: Any, name: str) -> None:
+        nested = getattr(command, "commands", None)
+        parts.append(f"\n## {name}\n\n{(command.help or '').strip()}\n")
+        rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+        if rows:
+            parts.append("\n| argument or option | meaning |\n|---|---|\n")
+            parts.extend(rows)
+        for child in (nested or {}).values():
+            walk(child, f"{name} {child.name}")
+
+    walk(get_command(app), "s2s")
+    parts.append(
+        "\n## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done |\n| 1 | failed: the source, Stock2Shop or the state |\n"
+        "| 2 | usage or configuration |\n| 3 | a guard stopped it; nothing was sent |\n"
+        "| 4 | done, but something is quarantined or refused |\n| 75 | another run holds the project |\n"
+        "| 130 | stopped by a signal, between two batches |\n\nOf several projects, the gravest code is given:"
+        " 1, 2, 130, 3, 75, 4, 0.\n"
+    )
+    return "".join(parts)
+
+
+def _parameter(parameter: Any) -> str:
+    options = [*parameter.opts, *parameter.secondary_opts]
+    name = ", ".join(f"`{option}`" for option in options if option.startswith("-")) or f"`{parameter.name.upper()}`"
+    return f"| {name} | {getattr(parameter, 'help', '') or ''} |\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page by its path."""
+    reference = HERE / "reference"
+    return {
+        reference / "fields.md": fields(),
+        reference / "rules.md": rules(),
+        reference / "project.md": settings(),
+        reference / "commands.md": commands(),
+        reference / "project.schema.json": json.dumps(schema(), indent=2) + "\n",
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())

@@ -1,0 +1,84 @@
+"""The layers hold: imports point down, and each third-party library has one door."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[1] / "engine"
+
+LAYERS = [
+    {"errors"},
+    {"model"},
+    {"contract"},
+    {"render", "project", "dialect", "source", "state", "api"},
+    {"stage", "payload"},
+    {"validate", "acknowledge"},
+    {"diff", "report", "send", "history"},
+    {"sync"},
+    {"adopt", "explain", "doctor", "scaffold", "sandbox"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+
+DOORS = {
+    "typer": {"cli"},
+    "tomli": {"project"},
+    "pydantic": {"project"},
+    "jinja2": {"render"},
+    "markupsafe": {"render"},
+    "sqlglot": {"dialect"},
+    "pyodbc": {"source"},
+    "sqlite3": {"source"},
+    "duckdb": {"state", "source", "doctor", "demo"},
+    "requests": {"api"},
+    "urllib3": {"api"},
+    "orjson": {"payload"},
+    "starlette": {"sandbox"},
+    "uvicorn": {"sandbox"},
+    "pyarrow": {"state", "stage", "source", "sync", "adopt", "explain"},
+    "typing_extensions": {"sandbox"},
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of the engine by name; a package is one module."""
+    found = {path.stem: path for path in ENGINE.glob("*.py") if path.stem != "__init__"}
+    found["demo"] = ENGINE / "demo" / "__init__.py"
+    return {name: ast.parse(path.read_text("utf-8")) for name, path in found.items()}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Full names of what a module imports, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+def test_every_module_has_its_layer() -> None:
+    """A new module says where it stands."""
+    assert set().union(*LAYERS) == set(modules())
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name: str) -> None:
+    """A module imports only from layers below its own."""
+    height = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+    used = {part.split(".")[1] for part in imported(modules()[name]) if part.startswith("engine.")}
+    assert {other for other in used & set(height) if height[other] >= height[name]} == set()
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_each_library_has_its_door(name: str) -> None:
+    """A third-party library is imported only where the table says."""
+    libraries = {part.split(".")[0] for part in imported(modules()[name])}
+    third_party = libraries - set(sys.stdlib_module_names) - {"engine"} | (libraries & {"sqlite3"})
+    assert {library for library in third_party if name not in DOORS[library]} == set()
