@@ -184,26 +184,57 @@ def _undefined_name(message: str) -> str | None:
     return None
 
 
+class _Writer:
+    """Writes values and names as SQL of one dialect; what is SQL already stays as it is."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+
+    def value(self, value: object) -> Markup:
+        from markupsafe import Markup
+
+        _defined(value)
+        return value if isinstance(value, Markup) else Markup(_literal(value, self._dialect))  # noqa: S704 - quoted
+
+    def identifier(self, value: object) -> Markup:
+        from markupsafe import Markup
+
+        _defined(value)
+        try:
+            return Markup(ident(str(value), self._dialect))  # noqa: S704 - quoted for the dialect
+        except ValueError as error:
+            raise _ValueError(str(error)) from None
+
+    def column(self, name: object) -> Markup:
+        from markupsafe import Markup
+
+        _defined(name)
+        return Markup(".").join(self.identifier(part) for part in str(name).split("."))
+
+
+def _defined(value: object) -> None:
+    """Raise for an undefined name: Jinja would print whatever finalize makes of it."""
+    from jinja2 import StrictUndefined
+
+    if isinstance(value, StrictUndefined):
+        str(value)
+
+
+def _glue(parts: tuple[object, ...]) -> str:
+    """What ``~`` does: join texts, and refuse SQL."""
+    from markupsafe import Markup
+
+    for part in parts:
+        _defined(part)
+        if isinstance(part, Markup):
+            raise _ValueError("`~` glues texts, never SQL. Write SQL parts beside each other, or use `||`.")
+    return "".join(map(str, parts))
+
+
 def _environment(dialect: str) -> Environment:
     from jinja2 import StrictUndefined, nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
-    from markupsafe import Markup
-
-    def finalize(value: object) -> Markup:
-        if isinstance(value, StrictUndefined):
-            str(value)  # raises: Jinja would print what finalize returns, whatever it was given
-        if isinstance(value, Markup):
-            return value
-        return Markup(_literal(value, dialect))  # noqa: S704 - a literal, quoted for the dialect
-
-    def identifier(value: object) -> Markup:
-        if isinstance(value, StrictUndefined):
-            str(value)
-        try:
-            return Markup(ident(str(value), dialect))  # noqa: S704 - quoted for the dialect
-        except ValueError as error:
-            raise _ValueError(str(error)) from None
 
     class Generator(CodeGenerator):
         """Compiles ``~`` to a function that glues texts, and refuses SQL."""
@@ -225,20 +256,13 @@ def _environment(dialect: str) -> Environment:
         """An environment in which values and SQL do not mix."""
 
         code_generator_class = Generator
+        glue = staticmethod(_glue)
 
-        @staticmethod
-        def glue(parts: tuple[object, ...]) -> str:
-            for part in parts:
-                if isinstance(part, StrictUndefined):
-                    str(part)
-                if isinstance(part, Markup):
-                    raise _ValueError("`~` glues texts, never SQL. Write SQL parts beside each other, or use `||`.")
-            return "".join(map(str, parts))
-
+    writer = _Writer(dialect)
     environment = Strict(
         undefined=StrictUndefined,
         autoescape=True,
-        finalize=finalize,
+        finalize=writer.value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -246,12 +270,8 @@ def _environment(dialect: str) -> Environment:
     )
     for name in ("safe", "escape", "e", "forceescape", "xmlattr", "urlize", "tojson", "striptags"):
         environment.filters.pop(name, None)
-
-    def column(name: str) -> Markup:
-        return Markup(".").join(identifier(part) for part in name.split("."))
-
-    environment.filters["ident"] = identifier
-    environment.globals["col"] = column
+    environment.filters["ident"] = writer.identifier
+    environment.globals["col"] = writer.column
     environment.globals["fail"] = _fail
     return environment
 
@@ -347,19 +367,15 @@ def _engine_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def finalize(value: object) -> Markup:
-        if isinstance(value, StrictUndefined):
-            str(value)
-        return value if isinstance(value, Markup) else Markup(literal(value, "duckdb"))  # noqa: S704 - quoted
-
+    writer = _Writer("duckdb")
     environment = Environment(
         loader=FileSystemLoader(str(ENGINE / "sql")),
         undefined=StrictUndefined,
         autoescape=True,
-        finalize=finalize,
+        finalize=writer.value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["ident"] = lambda name: Markup(ident(str(name), "duckdb"))  # noqa: S704 - quoted
+    environment.filters["ident"] = writer.identifier
     environment.filters["sql"] = Markup  # the engine's own SQL, never a value
     return environment

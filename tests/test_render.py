@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from support.servers import MariaDb, Postgres
 
 
+TEXTS = st.text(alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"))
+"""Every text that a database can hold: no lone surrogates, no NUL."""
+
+
 def project(folder: Path, dialect: str = "duckdb", **values: Any) -> Project:
     """A project whose view is ``folder/views/products.sql``."""
     view = folder / "views" / "products.sql"
@@ -77,16 +81,14 @@ def test_a_value_becomes_a_literal_of_the_dialect(value: object, dialect: str, e
     assert literal(value, dialect) == expected
 
 
-@given(
-    st.text().filter(lambda text: ("\x00" not in text and text.isprintable()) or ("'" in text and "\x00" not in text))
-)
+@given(TEXTS)
 def test_any_text_comes_back_from_duckdb_as_it_went_in(text: str) -> None:
     """A literal is a value, never syntax."""
     with duckdb.connect() as connection:
         assert connection.execute(f"select {literal(text, 'duckdb')}").fetchall() == [(text,)]
 
 
-@given(st.text(alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00")))
+@given(TEXTS)
 def test_any_text_comes_back_from_sqlite_as_it_went_in(text: str) -> None:
     """A literal is a value, never syntax."""
     with sqlite3.connect(":memory:") as connection:
@@ -206,7 +208,7 @@ def checked(row: tuple[Any, ...]) -> None:
     assert Decimal(words) == Decimal("12.5")
     assert int(whole) in {12, 13}
     assert Decimal(str(number)) == Decimal("12.5")
-    assert joined.rstrip("0").rstrip(".,").startswith("12.5")
+    assert joined.startswith("12.5")
     assert [part.split(":")[0] for part in tiers.rstrip(",").split(",") if ":" in part] == ["Trade", ' b"']
     assert at is not None
 
@@ -214,7 +216,8 @@ def checked(row: tuple[Any, ...]) -> None:
 def test_macros_run_on_duckdb(render: Callable[..., str]) -> None:
     """Each macro is executed."""
     with duckdb.connect() as connection:
-        checked(connection.execute(render(MACROS)).fetchall()[0])
+        query = f"select * replace (cast(at as varchar) as at) from ({render(MACROS)})"
+        checked(connection.execute(query).fetchall()[0])
 
 
 def test_macros_run_on_sqlite(render: Callable[..., str]) -> None:

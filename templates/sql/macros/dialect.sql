@@ -58,11 +58,11 @@ cast({{ expression }} as bigint)
 
 {#- Texts one after the other; a NULL among them counts as blank in every dialect. -#}
 {% macro concat(parts) -%}
-{%- if dialect in ("tsql", "mysql", "duckdb", "postgres") -%}
+{%- if dialect in ("tsql", "mysql") -%}
 concat(
-    {%- for part in parts %}{{ part }}{% if not loop.last %}, {% endif %}{% endfor -%}
+    {%- for part in parts %}coalesce({{ part }}, ''){% if not loop.last %}, {% endif %}{% endfor -%}
 )
-{%- elif dialect in ("sqlite", "oracle", "snowflake", "redshift", "hana", "firebird") -%}
+{%- elif dialect in ("postgres", "duckdb", "sqlite", "oracle", "snowflake", "redshift", "hana", "firebird") -%}
 ({% for part in parts %}coalesce({{ part }}, ''){% if not loop.last %} || {% endif %}{% endfor %})
 {%- else -%}
 {{ fail("concat does not know the dialect " ~ dialect ~ ".") }}
