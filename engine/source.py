@@ -50,14 +50,21 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What a family of ODBC drivers needs. ``options`` go into the connection string unless it has them already."""
+    """What a family of ODBC drivers needs.
+
+    ``options`` go into the connection string unless it has them already. ``reading`` are statements that make the
+    session read-only; ``timed`` limit a statement to ``{seconds}`` where the driver itself cannot, and need not all be
+    known to the server.
+    ``cursor`` reads through a cursor that is declared in SQL: the driver holds the whole result without one.
+    """
 
     name: str
     match: str
     options: tuple[tuple[str, str], ...] = ()
-    session: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
+    timed: tuple[str, ...] = ()
+    cursor: bool = False
     utf8: bool = False
-    autocommit: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -65,16 +72,20 @@ PROFILES = (
     Profile(
         name="psqlodbc",
         match=r"psqlodbc|postgres",
-        # Without a cursor the driver holds the whole result in memory; cursors live in a transaction.
-        options=(("UseDeclareFetch", "1"), ("Fetch", "2000"), ("BoolsAsChar", "0"), ("ReadOnly", "1")),
+        options=(("BoolsAsChar", "0"),),
+        reading=("set session characteristics as transaction read only",),
+        timed=("set statement_timeout = '{seconds}s'",),
+        # The driver's own cursors (UseDeclareFetch) crash the process when the connection breaks, in 13.02.
+        cursor=True,
         utf8=True,
-        autocommit=False,
         notes=("psqlODBC drops the zone of timestamptz, and reads the date infinity as today: cast them to text.",),
     ),
     Profile(
         name="mariadb",
         match=r"maodbc|mariadb|myodbc|mysql",
-        session=("set session transaction read only",),
+        reading=("set session transaction read only",),
+        # The first is MariaDB's, the second MySQL's.
+        timed=("set session max_statement_time = {seconds}", "set session max_execution_time = {seconds}000"),
         utf8=True,
         notes=(
             "The MariaDB driver holds the whole result in memory, about 700 bytes a row of 25 columns.",
@@ -198,7 +209,7 @@ class _Odbc:
         try:
             self._connection = self._driver.connect(
                 text,
-                autocommit=self._profile.autocommit,
+                autocommit=not self._profile.cursor,
                 timeout=settings.connect_timeout,
                 attrs_before=attributes,
             )
@@ -212,8 +223,9 @@ class _Odbc:
 
     def _prepare(self, *, read_only: bool) -> None:
         connection, settings = self._connection, self._settings
-        with suppress(self._driver.Error):  # some drivers know no statement timeout; the watchdog does
-            connection.timeout = settings.query_timeout
+        if not self._profile.timed:
+            with suppress(self._driver.Error):  # not every driver has a timeout for statements
+                connection.timeout = settings.query_timeout
         if hasattr(connection, "decimal_mode"):
             connection.decimal_mode = "text"
         connection.add_output_converter(DATETIMEOFFSET, _datetimeoffset)
@@ -225,8 +237,13 @@ class _Odbc:
             connection.setencoding(encoding=settings.encoding)
         if self._profile.utf8 and not settings.decoding and sys.platform != "win32":
             self._narrow()
-        for statement in (*(self._profile.session if read_only else ()), *settings.session):
+        for statement in self._profile.timed:
+            with suppress(self._driver.Error):
+                connection.execute(statement.format(seconds=settings.query_timeout)).close()
+        for statement in (*(self._profile.reading if read_only else ()), *settings.session):
             connection.execute(statement).close()
+        if self._profile.cursor:
+            connection.commit()
 
     def _narrow(self) -> None:
         """Read texts as UTF-8 bytes, which costs half of UTF-16; a probe tells whether the driver really sends them."""
@@ -240,41 +257,40 @@ class _Odbc:
         if not right:
             connection.setdecoding(driver.SQL_CHAR, encoding="utf-8", ctype=driver.SQL_CHAR)
             connection.setdecoding(driver.SQL_WCHAR, encoding="utf-16le", ctype=driver.SQL_WCHAR)
-        if not self._profile.autocommit:
+        if self._profile.cursor:
             connection.rollback()
 
     def read(self, sql: str) -> _Result:
         cursor = self._connection.cursor()
-        try:
-            cursor.execute(sql)
-        except (self._driver.Error, UnicodeDecodeError) as error:
-            cursor.close()
-            raise self._explained(error) from None
-        if cursor.description is None:
-            cursor.close()
-            raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
-        columns = tuple(column[0] for column in cursor.description)
-        return _Result(columns=columns, batches=self._batches(cursor, columns))
-
-    def _batches(self, cursor: Any, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         size = self._settings.batch_rows
         try:
-            while True:
-                try:
-                    with _no_collections():
-                        rows = cursor.fetchmany(size)
-                        batch = _transposed(rows, columns)
-                except (self._driver.Error, UnicodeDecodeError, ValueError) as error:
-                    raise self._explained(error) from None
-                if not rows:
-                    return
-                del rows
-                yield batch
-        finally:
-            with suppress(self._driver.Error):
-                cursor.close()
-                if not self._profile.autocommit:
-                    self._connection.rollback()
+            if self._profile.cursor:
+                cursor.execute(f"declare s2s_view no scroll cursor for {sql.rstrip().rstrip(';')}").close()
+                cursor = self._connection.cursor()
+                cursor.execute(f"fetch forward {size} from s2s_view")
+            else:
+                cursor.execute(sql)
+        except (self._driver.Error, UnicodeDecodeError) as error:
+            raise self._explained(error) from None
+        if cursor.description is None:
+            raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
+        columns = tuple(column[0] for column in cursor.description)
+        return _Result(columns=columns, batches=self._batches(cursor, columns, size))
+
+    def _batches(self, cursor: Any, columns: tuple[str, ...], size: int) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                with _no_collections():
+                    rows = cursor.fetchmany(size)
+                    batch = _transposed(rows, columns)
+                if rows and self._profile.cursor:
+                    cursor.execute(f"fetch forward {size} from s2s_view")
+            except (self._driver.Error, UnicodeDecodeError, ValueError) as error:
+                raise self._explained(error) from None
+            if not rows:
+                return
+            del rows
+            yield batch
 
     def describe(self) -> ServerFacts:
         driver = self._driver
@@ -557,6 +573,7 @@ class _DuckDb:
         self._version = duckdb.__version__
         try:
             self._connection = duckdb.connect(str(path), read_only=True)
+            self._connection.execute("set autoinstall_known_extensions = false; set timezone = 'UTC'").fetchall()
         except duckdb.Error as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {str(error).splitlines()[0]}",
@@ -572,14 +589,15 @@ class _DuckDb:
             if relation is None:
                 raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
             columns = tuple(relation.columns)
-            reader = _arrow_reader(relation, self._settings.batch_rows)
+            texts = ", ".join(f"cast(#{number} as varchar)" for number in range(1, len(columns) + 1))
+            reader = _arrow_reader(relation.project(texts), self._settings.batch_rows)
         except self._error as error:
             timer.cancel()
             raise self._explained(error) from None
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
-                yield from (_exact(batch) for batch in reader)
+                yield from reader
             except (self._error, OSError) as error:
                 raise self._explained(error) from None
             finally:
@@ -604,19 +622,3 @@ def _arrow_reader(relation: Any, rows: int) -> Any:
     """DuckDB 2 renamed what streams a relation as Arrow."""
     stream = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
     return stream(rows)
-
-
-def _exact(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Arrow's own texts of blobs and zoned timestamps are not the ones promised here."""
-    import pyarrow as pa
-
-    arrays = []
-    for column in batch.columns:
-        kind = column.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            arrays.append(
-                pa.array([None if value is None else _bytes(value) for value in column.to_pylist()], pa.string())
-            )
-        else:
-            arrays.append(column)
-    return pa.RecordBatch.from_arrays(arrays, names=[f"c{number}" for number in range(batch.num_columns)])

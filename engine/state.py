@@ -152,7 +152,7 @@ def _configure(state: State, scratch: Path) -> None:
     state.run(
         f"set memory_limit = '{MEMORY}'; set threads = {threads}; set preserve_insertion_order = false;"
         " set disabled_optimizers = 'join_order,build_side_probe_side'; set timezone = 'UTC';"
-        " set enable_progress_bar = false"
+        " set enable_progress_bar = false; set autoinstall_known_extensions = false"
     )
     quoted = str(scratch).replace("'", "''")
     state.run(f"set temp_directory = '{quoted}'; attach '{quoted}/run.duckdb' as run")

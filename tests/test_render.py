@@ -216,7 +216,7 @@ def checked(row: tuple[Any, ...]) -> None:
 def test_macros_run_on_duckdb(render: Callable[..., str]) -> None:
     """Each macro is executed."""
     with duckdb.connect() as connection:
-        query = f"select * replace (cast(\"at\" as varchar) as \"at\") from ({render(MACROS)})"
+        query = f'select * replace (cast("at" as varchar) as "at") from ({render(MACROS)})'
         checked(connection.execute(query).fetchall()[0])
 
 

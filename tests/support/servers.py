@@ -103,13 +103,13 @@ class Server:
             f"UID={login};PWD={braced(PASSWORDS[login])}{more}"
         )
 
-    def execute(self, database: str, *statements: str, parameters: tuple[Any, ...] = ()) -> None:
+    def execute(self, database: str, *statements: str) -> None:
         """Run statements as the administrator."""
         import pyodbc
 
         with closing(pyodbc.connect(self.connection(database, login=ADMIN), autocommit=True)) as connection:
             for statement in statements:
-                connection.execute(statement, *parameters)
+                connection.execute(statement).close()
 
     def row(self, database: str, query: str) -> tuple[Any, ...]:
         """The first row of a query."""
@@ -203,6 +203,7 @@ class MariaDb(Server):
         ]
         statements.append(f"grant all on *.* to {ADMIN}@'127.0.0.1' with grant option")
         self._as_root(";".join(statements))
+        self.database = self.fresh_database()
 
     def _as_root(self, sql: str) -> None:
         self.call("mariadb", "--no-defaults", f"--socket={self._data}/socket", "-u", "root", "-e", sql)

@@ -1,0 +1,183 @@
+"""What goes wrong with a client's database is said clearly, and nothing is made of half a result."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.servers import PASSWORDS, READER, cutting, free_port
+
+from engine.errors import ConnectError, DriverError, QueryError, SourceError
+from engine.model import SourceSettings
+from engine.source import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.client import Client
+    from support.servers import MariaDb, Postgres
+
+
+def drain(settings: SourceSettings, query: str) -> int:
+    """Read everything; gives the number of rows."""
+    with open_source(settings) as connection:
+        return sum(batch.num_rows for batch in connection.read(query))
+
+
+def test_a_wrong_password_is_a_refused_login(postgres: Postgres, mariadb: MariaDb) -> None:
+    """The message names the user, never the password."""
+    for dialect, connection in (
+        ("postgres", postgres.connection("postgres")),
+        ("mysql", mariadb.connection(mariadb.database)),
+    ):
+        wrong = connection.replace("only}}}", "wrong-one}")
+        with pytest.raises(ConnectError, match="refuses the login") as raised:
+            drain(SourceSettings(dialect=dialect, connection=wrong), "select 1")
+        assert "wrong-one" not in raised.value.message
+        assert ".env" in raised.value.hint
+
+
+def test_an_unknown_database_is_named(postgres: Postgres) -> None:
+    """The database's own words are there."""
+    with pytest.raises(ConnectError, match="nowhere"):
+        drain(SourceSettings(dialect="postgres", connection=postgres.connection("nowhere")), "select 1")
+
+
+def test_a_port_where_nobody_listens_is_unreachable(postgres: Postgres) -> None:
+    """The hint says where to look."""
+    connection = postgres.connection("postgres", port=free_port())
+    with pytest.raises(ConnectError) as raised:
+        drain(SourceSettings(dialect="postgres", connection=connection), "select 1")
+    assert "server" in raised.value.hint.lower()
+
+
+def test_an_unknown_driver_lists_those_that_are_there() -> None:
+    """Somebody who was not there can choose from the list."""
+    settings = SourceSettings(dialect="tsql", connection="Driver={ODBC Driver 18 for SQL Server};Server=x")
+    with pytest.raises(DriverError) as raised:
+        drain(settings, "select 1")
+    assert "PostgreSQL Unicode" in raised.value.hint
+
+
+def test_a_missing_driver_manager_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On each kind of system."""
+    monkeypatch.setitem(sys.modules, "pyodbc", None)
+    with pytest.raises(DriverError) as raised:
+        drain(SourceSettings(dialect="tsql", connection="Driver=x"), "select 1")
+    assert all(word in raised.value.hint for word in ("Debian", "RHEL", "macOS", "Windows"))
+
+
+def test_a_missing_table_and_a_missing_column_are_named(postgres: Postgres, mariadb: MariaDb) -> None:
+    """With the name that the database does not know."""
+    for dialect, connection in (
+        ("postgres", postgres.connection("postgres")),
+        ("mysql", mariadb.connection(mariadb.database)),
+    ):
+        settings = SourceSettings(dialect=dialect, connection=connection)
+        with pytest.raises(QueryError, match="nowhere"):
+            drain(settings, "select 1 from nowhere")
+        with pytest.raises(QueryError, match="nothing_like_it"):
+            drain(settings, "select nothing_like_it")
+
+
+def test_a_view_that_takes_too_long_is_stopped(postgres: Postgres, mariadb: MariaDb, tmp_path: Path) -> None:
+    """query_timeout holds on every driver that is run here."""
+    slow = {
+        "postgres": ("select pg_sleep(60)", postgres.connection("postgres")),
+        "mysql": ("select sleep(60) from (select 1 union select 2) as rows_", mariadb.connection(mariadb.database)),
+    }
+    for dialect, (query, connection) in slow.items():
+        with pytest.raises(QueryError, match="took too long"):
+            drain(SourceSettings(dialect=dialect, connection=connection, query_timeout=1), query)
+
+
+def test_an_endless_view_of_a_file_is_stopped(tmp_path: Path) -> None:
+    """A SQLite file has no server that could stop it."""
+    import sqlite3
+
+    path = tmp_path / "erp.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("create table t (a)")
+    connection.close()
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
+    with pytest.raises(QueryError, match="took too long"):
+        drain(SourceSettings(dialect="sqlite", database=path, query_timeout=1), endless)
+
+
+def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgres, mariadb: MariaDb) -> None:
+    """Half a result is an error, whatever arrived before."""
+    queries = {
+        "postgres": (postgres, "postgres", "select n, repeat('x', 500) from generate_series(1, 50000) as numbers(n)"),
+        "mysql": (mariadb, mariadb.database, "select seq, repeat('x', 500) from seq_1_to_50000"),
+    }
+    for dialect, (server, database, query) in queries.items():
+        with cutting(server.port, cut_after=2_000_000) as proxy:
+            connection = server.connection(database, port=proxy.port)
+            with pytest.raises(SourceError):
+                drain(SourceSettings(dialect=dialect, connection=connection), query)
+
+
+def test_a_connection_that_breaks_leaves_published_untouched(client: Client, postgres: Postgres) -> None:
+    """Exit code 1, nothing sent, and the next run goes on."""
+    database = postgres.fresh_database()
+    postgres.execute(
+        database,
+        "create table item as select 'I' || n as code, repeat('x', 500) as descr from generate_series(1, 20000) t(n)",
+    )
+    view = (
+        "select code as source_product_code, code as source_variant_code, descr as title, 'Yes' as product_active,"
+        ' code as "variants.sku" from item'
+    )
+    client.write(view=view)
+    path = client.root / "project.toml"
+    path.write_text(
+        path.read_text().replace(
+            'dialect = "duckdb"\ndatabase = "erp.duckdb"', 'dialect = "postgres"\nconnection = "${ERP}"'
+        )
+    )
+    with cutting(postgres.port, cut_after=1_000_000) as proxy:
+        client.environ["ERP"] = postgres.connection(database, port=proxy.port)
+        with pytest.raises(SourceError) as raised:
+            client.run()
+    assert raised.value.exit_code == 1
+    assert client.held() == {}
+    client.environ["ERP"] = postgres.connection(database)
+    assert client.plan().counts.inserts == 20_000
+
+
+def test_the_way_out_cannot_write(postgres: Postgres, mariadb: MariaDb) -> None:
+    """Even a login that may write reads only: the connection itself refuses."""
+    database = postgres.fresh_database()
+    postgres.execute(database, "create table t (a int)")
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection(database, login="admin"))
+    with pytest.raises(QueryError):
+        drain(settings, "insert into t values (1) returning a")
+    assert postgres.row(database, "select count(*) from t") == (0,)
+    database = mariadb.fresh_database()
+    mariadb.execute(database, "create table t (a int)")
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(database, login="admin"))
+    with pytest.raises(QueryError):
+        drain(settings, "insert into t values (1) returning a")
+    assert mariadb.row(database, "select count(*) from t") == (0,)
+
+
+def test_a_file_that_is_not_there_or_not_a_database_is_said(tmp_path: Path) -> None:
+    """With its path, and what else there is."""
+    with pytest.raises(ConnectError, match="There is no file"):
+        drain(SourceSettings(dialect="sqlite", database=tmp_path / "nowhere.sqlite"), "select 1")
+    (tmp_path / "empty.db").write_bytes(b"")
+    with pytest.raises(ConnectError, match="neither a DuckDB nor a SQLite file"):
+        drain(SourceSettings(dialect="sqlite", database=tmp_path / "empty.db"), "select 1")
+
+
+def test_no_error_repeats_the_password(postgres: Postgres) -> None:
+    """Whatever the driver says."""
+    for connection in (
+        postgres.connection("nowhere"),
+        postgres.connection("postgres", port=free_port()),
+        postgres.connection("postgres") + ";Driver={none}",
+    ):
+        with pytest.raises(SourceError) as raised:
+            drain(SourceSettings(dialect="postgres", connection=connection), "select nope")
+        assert PASSWORDS[READER] not in str(raised.value) + raised.value.hint
