@@ -65,6 +65,27 @@ def finish(
     )
 
 
+def allow(state: State, *, entity: str, run_id: int, counts: Counts) -> None:
+    """Remember what this run may send, from before the first request until all of it is sent."""
+    state.remember(f"allowed:{entity}", f"{run_id} {counts.inserts + counts.updates} {counts.removals}")
+
+
+def left(state: State, entity: str) -> tuple[int, int]:
+    """The changes and the removals that the last run was allowed to send and did not come to."""
+    run_id, changes, removals = (int(part) for part in (state.meta(f"allowed:{entity}") or "0 0 0").split())
+    changed, removed = state.row(
+        "select count(*) filter (kind in ('insert', 'update')), count(*) filter (kind = 'delete') from changes"
+        " where run_id = $1",
+        [run_id],
+    )
+    return max(changes - changed, 0), max(removals - removed, 0)
+
+
+def complete(state: State, entity: str) -> None:
+    """Forget what the run was allowed: it has sent all of it."""
+    state.run("delete from meta where name = $1", [f"allowed:{entity}"])
+
+
 def settle(state: State, staged: Staged) -> None:
     """Record what a read of the source settles by itself: Ignore rows, quarantine, and refreshed fingerprints."""
     layout = staged.layout

@@ -56,10 +56,15 @@ def guard(
     settings: EntitySettings,
     *,
     project: str,
+    left: tuple[int, int] = (0, 0),
     approved_deletes: int | None = None,
     approved_changes: int | None = None,
 ) -> tuple[Breach, ...]:
-    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is."""
+    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is.
+
+    ``left`` are the changes and removals that a run may still send because it ended early the last time, after it
+    had been allowed to: so the rest of a first load goes on by itself.
+    """
     found = []
     if counts.source < settings.min_rows and counts.published:
         found.append(
@@ -73,7 +78,7 @@ def guard(
             )
         )
     deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
-    limit = max(allowed, approved_deletes or 0)
+    limit = max(allowed + left[1], approved_deletes or 0)
     if deletes > limit:
         found.append(
             Breach(
@@ -87,7 +92,7 @@ def guard(
             )
         )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
-    limit = max(allowed, approved_changes or 0)
+    limit = max(allowed + left[0], approved_changes or 0)
     if counts.published and changes > limit:
         found.append(
             Breach(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from engine.contract import ACTIVE_WORDS, ENTITIES
@@ -15,7 +15,7 @@ from engine.errors import Fault, ProjectError
 from engine.model import EntitySettings, Limit, Project, SourceSettings, Stock2ShopSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine.model import Flag
 
@@ -41,8 +41,9 @@ DIALECTS = {
 """What a project may call its database's SQL, and the name that the engine goes by."""
 
 FLAGS: tuple[Flag, ...] = ("Active", "Delete", "Ignore")
-_VARIABLE = re.compile(r"\$(?:\$\{[^}]*\}|\{(?P<name>[^}]*)\})")
-_SECRET = re.compile(r"(?i)(?:pwd|password)\s*=\s*(?!\$\{)([^;{}\s][^;]*)")
+_VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
+_SECRET = re.compile(r"(?i)(?:pwd|password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{\s][^;]*)")
+_SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -81,12 +82,14 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str]) -> Project:
     Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. Raises
     :class:`ProjectError` with every fault that was found.
     """
-    root = workspace / "projects" / name
-    if not (root / "project.toml").is_file() and (Path(name) / "project.toml").is_file():
+    if name in discover(workspace):
+        # By its exact name: where the file system takes ACME for acme, the state would be another's.
+        root = workspace / "projects" / name
+    elif (Path(name) / "project.toml").is_file():
         root = Path(name).resolve()
-    path = root / "project.toml"
-    if not path.is_file():
+    else:
         raise ProjectError([_unknown(name, workspace)])
+    path = root / "project.toml"
     return _Reading(path, workspace=workspace, environ=environ).project()
 
 
@@ -118,7 +121,8 @@ class _Reading:
         self.environ = environ
         self.faults: list[Fault] = []
         self.secrets: set[str] = set()
-        self.variables = {**_dotenv(workspace / ".env"), **_dotenv(self.root / ".env"), **environ}
+        self.unfilled: set[tuple[str, ...]] = set()
+        self.variables = {**self._dotenv(workspace / ".env"), **self._dotenv(self.root / ".env"), **environ}
 
     def project(self) -> Project:
         text = self._text()
@@ -127,10 +131,9 @@ class _Reading:
         literal = self._literal_passwords(data)
         data = self._fill(data, ())
         document = self._validated(data)
-        if document is not None:
-            made = self._built(document)
-            if not self.faults:
-                return replace(made, warnings=literal)
+        self._consistent(data)
+        if document is not None and not self.faults:
+            return replace(self._built(document), warnings=literal)
         raise ProjectError(sorted(self.faults, key=lambda fault: fault.line or 0))
 
     def fault(self, at: tuple[str, ...], message: str, hint: str = "") -> None:
@@ -160,7 +163,9 @@ class _Reading:
                         line=getattr(error, "lineno", None),
                         column=getattr(error, "colno", None),
                         message=f"This is not TOML: {message}.",
-                        hint="Texts stand in double quotes; a Windows path needs \\\\ or single quotes: 'C:\\ERP'.",
+                        hint="A Windows path needs \\\\ for each \\, or single quotes: 'C:\\ERP'."
+                        if "escape" in message or "hex" in message
+                        else 'Texts stand in double quotes: key = "value".',
                     )
                 ]
             ) from None
@@ -168,9 +173,10 @@ class _Reading:
     def _literal_passwords(self, data: dict[str, Any]) -> tuple[Fault, ...]:
         found = []
         for at, value in _texts(data):
-            secret = "${" not in value and at[-1:] == ("password",)
-            if secret or (at[-1:] == ("connection",) and _SECRET.search(value)):
-                self.secrets.update([value] if secret else _SECRET.findall(value))
+            said = [value] if at[-1:] == ("password",) else _passwords(value) if at[-1:] == ("connection",) else []
+            written = [text for text in said if not any(part["name"] is not None for part in _VARIABLE.finditer(text))]
+            if written:
+                self.secrets.update(text.replace("$${", "${") for text in written)
                 found.append(
                     Fault(
                         path=self.path,
@@ -189,12 +195,17 @@ class _Reading:
             return [self._fill(item, at) for item in value]
         if not isinstance(value, str):
             return value
-        secret = at[-1] in {"connection", "password", "username"}
+        secret = bool(_SECRET_KEY.search(at[-1]))
 
         def variable(found: re.Match[str]) -> str:
             name = found["name"]
             if name is None:
-                return found[0][1:]
+                return "${"
+            if not found["end"] or name not in self.variables:
+                self.unfilled.add(at)
+            if not found["end"]:
+                self.fault(at, f"${{{name} has no closing brace.", "Write $${ for the text ${ itself.")
+                return ""
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 self.fault(at, f"${{{name}}} is no variable's name.", "Write $${ for the text ${ itself.")
                 return ""
@@ -205,11 +216,17 @@ class _Reading:
                     f"Set it in the environment, or write {name}=… in {self.root / '.env'}.",
                 )
                 return ""
-            if secret and self.variables[name]:
+            if not self.variables[name] and found[0] == value:
+                self.unfilled.add(at)
+                self.fault(at, f"The variable {name} is empty.", f"Give it a value in {self.root / '.env'}.")
+            elif secret and self.variables[name]:
                 self.secrets.add(self.variables[name])
             return self.variables[name]
 
-        return _VARIABLE.sub(variable, value)
+        filled = _VARIABLE.sub(variable, value)
+        if at[-1] == "connection":
+            self.secrets.update(_passwords(filled))
+        return filled
 
     def _validated(self, data: dict[str, Any]) -> Any:
         from pydantic import ValidationError
@@ -219,39 +236,53 @@ class _Reading:
         except ValidationError as error:
             for problem in error.errors():
                 at = tuple(str(part) for part in problem["loc"] if not _synthetic(part))
-                self.fault(at, *_said(problem, at))
+                if at in self.unfilled:
+                    continue
+                broken = problem.get("ctx", {}).get("error")
+                for said in broken.faults if isinstance(broken, _BrokenError) else [_said(problem, at)]:
+                    self.fault(at, *said)
             return None
 
-    def _built(self, document: Any) -> Project:
-        source = self._source(document.source)
-        entities = {
-            name: self._entity(name, getattr(document, name) or _entity_table()())
-            for name in ENTITIES
-            if getattr(document, name) is not None or (self.root / "views" / f"{name}.sql").is_file()
-        }
-        if not entities:
+    def _consistent(self, data: dict[str, Any]) -> None:
+        """The rules that look at more than one key."""
+        source = data.get("source")
+        if isinstance(source, dict):
+            if ("connection" in source) == ("database" in source):
+                self.fault(
+                    ("source",),
+                    "A source needs either `connection` or `database`.",
+                    "connection is an ODBC connection string; database is a DuckDB or SQLite file.",
+                )
+            elif "database" in source and DIALECTS.get(str(source.get("dialect"))) not in {"duckdb", "sqlite", None}:
+                self.fault(
+                    ("source", "dialect"),
+                    f"A `database` file is read as DuckDB or SQLite, not as {source['dialect']}.",
+                    'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
+                )
+        if not any(name in data or self._view(name).is_file() for name in ENTITIES):
             self.fault(
                 (),
                 "The project syncs nothing.",
                 f"Write views/products.sql, or one of the tables {', '.join(f'[{name}]' for name in ENTITIES)}.",
             )
-        remote = document.stock2shop
-        url = urlsplit(remote.url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            self.fault(("stock2shop", "url"), "This is no web address.", "Leave it out for Stock2Shop's own.")
-        elif url.scheme == "http" and url.hostname not in _LOOPBACK:
-            self.fault(
-                ("stock2shop", "url"), "Plain http would send the password readable by others.", "Write https://."
-            )
+
+    def _view(self, entity: str) -> Path:
+        return self.root / "views" / f"{entity}.sql"
+
+    def _built(self, document: Any) -> Project:
         folder = Path(self.environ.get("S2S_STATE") or self.workspace / ".state")
         return Project(
             name=self.root.name,
             root=self.root,
             workspace=self.workspace,
             description=document.project.description,
-            source=source,
-            stock2shop=Stock2ShopSettings(**remote.model_dump()),
-            entities=entities,
+            source=self._source(document.source),
+            stock2shop=Stock2ShopSettings(**document.stock2shop.model_dump()),
+            entities={
+                name: self._entity(name, getattr(document, name) or _entity_table()())
+                for name in ENTITIES
+                if getattr(document, name) is not None or self._view(name).is_file()
+            },
             vars=document.vars,
             state=folder / f"{self.root.name}.duckdb",
             keep_days=document.history.keep_days,
@@ -259,67 +290,140 @@ class _Reading:
         )
 
     def _source(self, table: Any) -> SourceSettings:
-        if (table.connection is None) == (table.database is None):
-            self.fault(
-                ("source",),
-                "A source needs either `connection` or `database`.",
-                "connection is an ODBC connection string; database is a DuckDB or SQLite file.",
-            )
-        if table.dialect not in DIALECTS:
-            close = get_close_matches(table.dialect, DIALECTS, n=1)
-            self.fault(
-                ("source", "dialect"),
-                f"{table.dialect!r} is no dialect that s2s knows.",
-                (f"Did you mean {close[0]}? " if close else "") + f"Known are: {', '.join(DIALECTS)}.",
-            )
         values = table.model_dump()
-        values["dialect"] = DIALECTS.get(table.dialect, table.dialect)
-        values["attributes"] = {int(number): value for number, value in table.attributes.items()}
+        values["dialect"] = DIALECTS[table.dialect]
         values["session"] = tuple(table.session)
         values["database"] = None if table.database is None else self.root / table.database
         return SourceSettings(**values)
 
     def _entity(self, name: str, table: Any) -> EntitySettings:
-        active: dict[str, Flag] = dict(ACTIVE_WORDS)
-        said: dict[str, str] = {}
-        for flag, words in table.active.items():
-            if flag not in FLAGS:
-                close = get_close_matches(flag.capitalize(), FLAGS, n=1)
-                self.fault(
-                    (name, "active"),
-                    f"{flag!r} is none of Active, Delete and Ignore.",
-                    f"Did you mean {close[0]}?" if close else "",
-                )
-                continue
-            for word in words:
-                key = word.strip().lower()
-                if said.setdefault(key, flag) != flag:
-                    self.fault((name, "active"), f"The word {word!r} stands under {said[key]} and under {flag}.")
-                active[key] = flag
         names = [*table.option_names, *(f"Option {n}" for n in range(len(table.option_names) + 1, 4))]
         return EntitySettings(
             name=name,
-            view=self.root / (table.view or f"views/{name}.sql"),
+            view=self.root / table.view if table.view else self._view(name),
             missing=table.missing,
-            max_deletes=self._limit(table.max_deletes, Limit(share=0.1), (name, "max_deletes")),
-            max_changes=self._limit(table.max_changes, Limit(share=0.5, floor=100), (name, "max_changes")),
+            max_deletes=table.max_deletes or Limit(share=0.1),
+            max_changes=table.max_changes or Limit(share=0.5, floor=100),
             min_rows=table.min_rows,
-            active=active,
+            active=table.active or ACTIVE_WORDS,
             linked=table.linked,
             option_names=(names[0], names[1], names[2]),
             default_price_tier=table.default_price_tier,
         )
 
-    def _limit(self, value: int | str | None, default: Limit, at: tuple[str, ...]) -> Limit:
-        if value is None:
-            return default
-        if isinstance(value, int):
-            return Limit(rows=value)
-        share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)
-        if not share:
-            self.fault(at, f"{value!r} is neither a number of rows nor a share.", 'Write 250, or "10%".')
-            return default
-        return replace(default, share=float(share[1]) / 100)
+    def _dotenv(self, path: Path) -> dict[str, str]:
+        """``NAME=value`` lines, ``#`` comments, and values in quotes; nothing where there is no file."""
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            return {}
+        except UnicodeDecodeError:
+            self.faults.append(Fault(path=path, message="The file is not UTF-8.", hint="Save it as UTF-8."))
+            return {}
+        except OSError as error:
+            self.faults.append(Fault(path=path, message=f"The file cannot be read: {error.strerror}."))
+            return {}
+        found = {}
+        for line in text.splitlines():
+            name, separator, value = line.strip().partition("=")
+            name = name.removeprefix("export ").strip()
+            if not separator or name.startswith("#"):
+                continue
+            value = value.strip()
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            found[name] = value
+        return found
+
+
+def _passwords(connection: str) -> list[str]:
+    """The passwords in a connection string, in braces and without them."""
+    found = [text.strip() for text in _SECRET.findall(connection)]
+    return found + [text[1:-1].replace("}}", "}") for text in found if text.startswith("{")]
+
+
+class _BrokenError(ValueError):
+    """A value breaks a rule; ``faults`` are messages and hints, which reach the user as they are."""
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        super().__init__(faults[0][0])
+        self.faults = faults
+
+
+def _close(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word.lower(), {name.lower(): name for name in known}, n=1)
+    return next((f"Did you mean {name}? " for name in known if close and name.lower() == close[0]), "")
+
+
+def _dialect(word: str) -> str:
+    if word not in DIALECTS:
+        raise _BrokenError(
+            (f"{word!r} is no dialect that s2s knows.", f"{_close(word, DIALECTS)}Known are: {', '.join(DIALECTS)}.")
+        )
+    return word
+
+
+def _address(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+    except ValueError:
+        url, host = urlsplit(""), None
+    if url.scheme not in {"http", "https"} or not host:
+        raise _BrokenError(("This is no web address.", "Leave it out for Stock2Shop's own."))
+    if "@" in url.netloc:
+        raise _BrokenError(
+            ("The address holds a user name.", "Write it as username and password, and ${NAME} for each.")
+        )
+    if url.scheme == "http" and host not in _LOOPBACK:
+        raise _BrokenError(("Plain http would send the password readable by others.", "Write https://."))
+    return text
+
+
+def _vocabulary(table: dict[str, list[str]]) -> dict[str, Flag]:
+    """The default words with the project's own over them, in lower case and trimmed."""
+    faults: list[tuple[str, str]] = []
+    said: dict[str, Flag] = {}
+    for name, words in table.items():
+        flag = next((flag for flag in FLAGS if flag == name), None)
+        if flag is None:
+            faults.append((f"{name!r} is none of Active, Delete and Ignore.", _close(name, FLAGS).strip()))
+            continue
+        for word in words:
+            other = said.setdefault(word.strip().lower(), flag)
+            if other != flag:
+                faults.append((f"The word {word!r} stands under {other} and under {flag}.", "Keep one of them."))
+    if faults:
+        raise _BrokenError(*faults)
+    return {**ACTIVE_WORDS, **said}
+
+
+def _limit(value: object, *, floor: int) -> Limit:
+    """A guard's limit: 250, ``"10%"``, or ``{ share = "10%", floor = 20 }``."""
+    wrong = _BrokenError(
+        (f"{value!r} is neither a number of rows nor a share.", 'Write 250, "10%" or { share = "10%", floor = 20 }.')
+    )
+    if isinstance(value, dict):
+        floor = value.get("floor", floor)
+        share = value.get("share")
+        if set(value) - {"share", "floor"} or type(floor) is not int or floor < 0 or not isinstance(share, str):
+            raise wrong
+        value = share
+    if type(value) is int and value >= 0:
+        return Limit(rows=value)
+    percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    if percent and float(percent[1]) <= 100:  # noqa: PLR2004 - per cent
+        return Limit(share=float(percent[1]) / 100, floor=floor)
+    rows = re.fullmatch(r"\s*\d+\s*", value) if isinstance(value, str) else None
+    if rows:
+        return Limit(rows=int(rows[0]))
+    raise wrong
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise _BrokenError((f"{str(value).lower()} stands where a number is wanted.", ""))
+    return value
 
 
 def _said(problem: Mapping[str, Any], at: tuple[str, ...]) -> tuple[str, str]:
@@ -331,12 +435,33 @@ def _said(problem: Mapping[str, Any], at: tuple[str, ...]) -> tuple[str, str]:
         hint = f"Did you mean {close[0]}?" if close else f"Known here are: {', '.join(known)}." if known else ""
         what = f"table [{name}]" if len(at) == 1 else f"key {name}"
         return f"There is no {what}.", hint
+    table = _table(at[:-1])
+    field = table.model_fields.get(at[-1]) if table and at else None
+    about = (field.description if field else "") or ""
     if kind == "missing":
-        table = _table(at[:-1])
-        about = table.model_fields[at[-1]].description if table and at[-1] in table.model_fields else ""
-        return f"{name} is missing.", about or ""
-    message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name} should be {message}.", ""
+        return f"The table [{name}] is missing." if len(at) == 1 else f"{name} is missing.", about
+    if kind == "string_too_short":
+        return f"{name} is blank.", about
+    said = _WANTED.get(kind) or str(problem["msg"]).removeprefix("Input should be ")
+    return f"{name} should be {said}.", about
+
+
+_WANTED = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "list_type": "a list in brackets",
+    "too_long": "a shorter list",
+    "string_type": "a text in quotes",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What pydantic's kinds of error ask for, in words of TOML."""
 
 
 def _table(at: tuple[str, ...]) -> Any:
@@ -349,13 +474,21 @@ def _table(at: tuple[str, ...]) -> Any:
 
 
 def _synthetic(part: object) -> bool:
-    """Whether pydantic, not the file, put this part into a location: an index, or the branch of a union."""
-    return isinstance(part, int) or part in {"int", "str", "float", "constrained-str", "constrained-int"}
+    """Whether pydantic, not the file, put this part into a location: an index, or that it is about a key."""
+    return isinstance(part, int) or part == "[key]"
 
 
 @cache
 def _entity_table() -> Any:
-    from pydantic import BaseModel, ConfigDict, Field, StrictInt
+    from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+    share: Any = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
+    table: Any = {"type": "object", "properties": {"share": share, "floor": {"type": "integer", "minimum": 0}}}
+    spelling = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, share, table]})
+    words: Any = {"type": "array", "items": {"type": "string"}}
+    vocabulary = WithJsonSchema(
+        {"type": "object", "properties": dict.fromkeys(FLAGS, words), "additionalProperties": False}
+    )
 
     class EntityTable(BaseModel):
         """One entity: its view, its flag's vocabulary and its guards."""
@@ -363,10 +496,16 @@ def _entity_table() -> Any:
         model_config = ConfigDict(extra="forbid")
         view: str | None = Field(None, description="The view's file, from the project's folder.")
         missing: Literal["delete", "keep"] = Field("delete", description="What to do with keys gone from the view.")
-        max_deletes: StrictInt | str | None = Field(None, description='The most removals a run, as 250 or "10%".')
-        max_changes: StrictInt | str | None = Field(None, description='The most inserts and updates, as 250 or "50%".')
-        min_rows: int = Field(1, ge=0, description="Fewer rows from the view than this stop the run.")
-        active: dict[str, list[str]] = Field(
+        max_deletes: Annotated[Any, BeforeValidator(partial(_limit, floor=10)), spelling] = Field(
+            None, description='The most removals a run: 250, "10%" or { share = "10%", floor = 20 }.'
+        )
+        max_changes: Annotated[Any, BeforeValidator(partial(_limit, floor=100)), spelling] = Field(
+            None, description='The most inserts and updates: 250, "50%" or { share = "50%", floor = 200 }.'
+        )
+        min_rows: Annotated[int, BeforeValidator(_no_flag)] = Field(
+            1, ge=0, description="Fewer rows from the view than this stop the run."
+        )
+        active: Annotated[dict[str, list[str]], AfterValidator(_vocabulary), vocabulary] = Field(
             default_factory=dict, description="The flag's words: { Active = [...], Delete = [...], Ignore = [...] }."
         )
         linked: bool = Field(default=False, description="The source only enriches products that another one owns.")
@@ -380,9 +519,10 @@ def _entity_table() -> Any:
 
 @cache
 def _document() -> Any:
-    from pydantic import BaseModel, ConfigDict, Field, create_model
+    from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-    strict = ConfigDict(extra="forbid")
+    strict = ConfigDict(extra="forbid", allow_inf_nan=False)
+    number = BeforeValidator(_no_flag)
 
     class ProjectTable(BaseModel):
         """What the project is."""
@@ -394,38 +534,47 @@ def _document() -> Any:
         """How to reach the client's database."""
 
         model_config = strict
-        dialect: str = Field(description='How the views are written, such as "tsql" or "mysql".')
+        dialect: Annotated[str, AfterValidator(_dialect)] = Field(
+            description='How the views are written, such as "tsql" or "mysql".',
+            json_schema_extra={"enum": list(DIALECTS)},
+        )
         connection: str | None = Field(None, description="The ODBC connection string of a read-only login.")
         database: str | None = Field(None, description="A DuckDB or SQLite file, from the project's folder.")
         encoding: str | None = Field(None, description="How texts are sent to the driver.")
         decoding: str | None = Field(None, description="How the driver's narrow texts are read.")
         wide_decoding: str | None = Field(None, description="How the driver's wide texts are read.")
-        attributes: dict[str, int] = Field(default_factory=dict, description="ODBC connection attributes by number.")
+        attributes: dict[int, int] = Field(default_factory=dict, description="ODBC connection attributes by number.")
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
-        connect_timeout: int = Field(15, ge=1, description="Seconds.")
-        query_timeout: int = Field(600, ge=1, description="Seconds.")
-        batch_rows: int = Field(2_000, ge=1, le=100_000, description="Rows fetched at a time.")
+        connect_timeout: Annotated[int, number] = Field(15, ge=1, description="Seconds.")
+        query_timeout: Annotated[int, number] = Field(600, ge=1, description="Seconds.")
+        batch_rows: Annotated[int, number] = Field(2_000, ge=1, le=100_000, description="Rows fetched at a time.")
 
     class Stock2ShopTable(BaseModel):
         """How to reach Stock2Shop."""
 
         model_config = strict
-        source_id: int = Field(ge=1, description="The source's number in the Stock2Shop console.")
+        source_id: Annotated[int, number] = Field(ge=1, description="The source's number in the Stock2Shop console.")
         username: str = Field(min_length=1, description='Write "${S2S_USER}" and set it in .env.')
         password: str = Field(min_length=1, description='Write "${S2S_PASSWORD}" and set it in .env.')
-        url: str = Field("https://app.stock2shop.com/v1", description="Stock2Shop's address.")
-        pace: float = Field(1.0, ge=0, description="Requests a second; 0 for no limit.")
-        batch_variants: int = Field(500, ge=1, le=500, description="Variants a request.")
-        connect_timeout: float = Field(10.0, gt=0, description="Seconds.")
-        read_timeout: float = Field(120.0, gt=0, description="Seconds.")
-        retries: int = Field(6, ge=0, description="How often a failing request is tried again.")
-        deadline: float | None = Field(None, gt=0, description="Seconds after which a run stops between two batches.")
+        url: Annotated[str, AfterValidator(_address)] = Field(
+            "https://app.stock2shop.com/v1", description="Stock2Shop's address."
+        )
+        pace: Annotated[float, number] = Field(1.0, ge=0, description="Requests a second; 0 for no limit.")
+        batch_variants: Annotated[int, number] = Field(500, ge=1, le=500, description="Variants a request.")
+        connect_timeout: Annotated[float, number] = Field(10.0, gt=0, description="Seconds.")
+        read_timeout: Annotated[float, number] = Field(120.0, gt=0, description="Seconds.")
+        retries: Annotated[int, number] = Field(6, ge=0, description="How often a failing request is tried again.")
+        deadline: Annotated[float | None, number] = Field(
+            None, gt=0, description="Seconds after which a run stops between two batches."
+        )
 
     class HistoryTable(BaseModel):
         """What is remembered."""
 
         model_config = strict
-        keep_days: int = Field(90, ge=1, description="History and resolved quarantine older than this are dropped.")
+        keep_days: Annotated[int, number] = Field(
+            90, ge=1, description="History and resolved quarantine older than this are dropped."
+        )
 
     entities: Any = {name: (_entity_table() | None, None) for name in ENTITIES}
     return create_model(
@@ -448,25 +597,6 @@ def _texts(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
         yield at, value
 
 
-def _dotenv(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines, ``#`` comments, and values in quotes; nothing where there is no file."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    found = {}
-    for line in text.splitlines():
-        name, separator, value = line.strip().partition("=")
-        name = name.removeprefix("export ").strip()
-        if not separator or name.startswith("#"):
-            continue
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        found[name] = value
-    return found
-
-
 class _Lines:
     """Where each table and key of a TOML text stands. TOML parsers do not say; headers and keys are easy to see."""
 
@@ -476,7 +606,13 @@ class _Lines:
     def __init__(self, text: str) -> None:
         self._found: dict[tuple[str, ...], int] = {}
         table: tuple[str, ...] = ()
-        for number, line in enumerate(text.splitlines(), 1):
+        inside = ""
+        for number, line in enumerate(text.split("\n"), 1):
+            if inside:
+                # A line of a text over several lines is neither header nor key.
+                inside = "" if line.count(inside) % 2 else inside
+                continue
+            inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), "")
             header, key = self._HEADER.match(line), self._KEY.match(line)
             if header:
                 table = tuple(part.strip(" \"'") for part in header["name"].split("."))

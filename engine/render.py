@@ -1,63 +1,78 @@
 """A template and values to a :class:`Query`.
 
-Values are never syntax: what a template writes as ``{{ value }}`` becomes a correctly quoted literal of the view's
-dialect. Jinja's autoescape does the telling apart: SQL that a template, a macro or a block wrote arrives as
-``Markup``, everything else is a value. The engine's own SQL files go the same way, in DuckDB's dialect.
+Values are never syntax. Whatever a template writes as ``{{ value }}`` goes into the SQL as a mark; when all text
+stands, each mark becomes a literal of the view's dialect, or a ``?`` and a bound value. So the text never depends on
+how a value is written, and a mark inside quotes, in a comment or right against a word is found where it really ended
+up, whatever blocks, loops and macros it came through. Jinja's autoescape tells SQL from values: what a template, a
+macro or a block wrote arrives as ``Markup``, everything else is a value.
+
+The engine's own SQL files are rendered straight to DuckDB's literals.
 """
 
 from __future__ import annotations
 
-import math
-from datetime import date, datetime, time
-from decimal import Decimal
+import copy
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from engine import quoting
 from engine.errors import Fault, RenderError
 from engine.model import Query
+from engine.quoting import ident, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from jinja2 import Environment
     from markupsafe import Markup
 
     from engine.model import Project
 
+__all__ = ["ident", "literal", "render_bound", "render_sql", "render_view", "search_path"]
+
 ENGINE = Path(__file__).parent
-QUOTES = {"tsql": ("[", "]"), "mysql": ("`", "`"), "access": ("[", "]")}
-"""How a dialect quotes identifiers, where it is not the standard's double quote."""
 
-BACKSLASHES = frozenset({"mysql"})
-"""Dialects in which a backslash in a text literal escapes what follows it."""
+VALUE_FILTERS = frozenset(
+    {"abs", "capitalize", "float", "int", "lower", "replace", "round", "string", "title", "trim", "upper"}
+)
+"""Jinja's filters that work on a text or a number. SQL is neither."""
 
-BITS = frozenset({"tsql", "sqlite", "oracle", "access", "pervasive", "firebird"})
-"""Dialects that write a boolean as 1 or 0."""
+ITEM_FILTERS = frozenset(
+    {"batch", "count", "d", "default", "dictsort", "first", "groupby", "items", "last", "length", "list", "map", "max"}
+    | {"min", "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "sort", "sum", "unique"}
+)
+"""Jinja's filters that hand items on as they are. The filters in neither list make Markup of values, or vary."""
+
+_MARK = re.compile("\ue000(\\d+)\ue001")
+_AGAINST = {
+    "value": (re.compile("[\\w$@#.'\"`\\]\ue001]"), re.compile("[\\w$@#.'\"`]")),
+    "name": (re.compile("[\\w$@#'\"`\\]\ue001]"), re.compile("[\\w$@#'\"`]")),
+}
+"""What may stand neither before nor after a mark: it would become one word or one text with it."""
 
 
 class _ValueError(Exception):
     """A value that cannot be written as SQL; the message says why."""
 
 
-def literal(value: object, dialect: str) -> str:
-    """``value`` as a literal of ``dialect``; a list as literals with commas between.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """A value, or a name, that waits for its place in the SQL as ``text``; ``path`` and ``line`` are the template's.
 
-    Raises :class:`ValueError` for what has no literal: NaN, a NUL character, an empty list, other types.
+    ``items`` are the values to bind.
     """
-    try:
-        return _literal(value, dialect)
-    except _ValueError as error:
-        raise ValueError(str(error)) from None
 
-
-def ident(name: str, dialect: str) -> str:
-    """``name`` as a quoted identifier of ``dialect``."""
-    if not name or "\x00" in name:
-        raise ValueError("an identifier cannot be blank or hold a NUL character")
-    left, right = QUOTES.get(dialect, ('"', '"'))
-    return f"{left}{name.replace(right, right * 2)}{right}"
+    kind: Literal["value", "name"]
+    text: str
+    items: tuple[object, ...] = ()
+    path: Path | None
+    line: int | None
 
 
 def render_sql(name: str, **values: object) -> str:
@@ -65,21 +80,34 @@ def render_sql(name: str, **values: object) -> str:
     return str(_engine_environment().get_template(name).render(**values))
 
 
-def render_view(project: Project, entity: str) -> Query:
+def render_view(project: Project, entity: str, *, dialect: str | None = None) -> Query:
     """Render the view of ``entity``. Raises :class:`RenderError` that names template, line and the next step.
 
     Templates see ``vars``, ``project`` (its name), ``dialect``, ``entity`` and ``linked``, the filter ``ident`` that
-    quotes a name, and ``col("table.column")`` that quotes each part of one.
+    quotes a name, and ``col("table.column")`` that quotes each part of one. ``dialect`` renders the view for another
+    database than the project's.
     """
     settings = project.entities[entity]
-    values = {
-        "vars": dict(project.vars),
-        "project": project.name,
-        "dialect": project.source.dialect,
-        "entity": entity,
-        "linked": settings.linked,
-    }
-    return _render(settings.view, project=project, values=values)
+    dialect = dialect or project.source.dialect
+    values = {**_said(project, dialect), "entity": entity, "linked": settings.linked}
+    writer = _Writer(partial(literal, dialect=dialect))
+    sql, used = _render(settings.view, writer, project=project, values=values)
+    return Query(sql=_written(sql, writer.marks, dialect, path=settings.view), path=settings.view, sources=used)
+
+
+def render_bound(project: Project, path: Path, values: Mapping[str, object]) -> Query:
+    """Render the statement in ``path`` with every value bound: ``{{ order.id }}`` is a ``?``, and its value a bind.
+
+    A list is as many ``?`` as it has items. Templates see ``values`` beside ``vars``, ``project`` and ``dialect``.
+    Raises :class:`RenderError` as :func:`render_view` does.
+    """
+    dialect = project.source.dialect
+    names = {**_said(project, dialect), **copy.deepcopy(dict(values))}
+    writer = _Writer(lambda _: "?")
+    sql, used = _render(path, writer, project=project, values=names)
+    marks = [writer.marks[int(found[1])] for found in _MARK.finditer(sql)]
+    bound = tuple(item for mark in marks if mark.kind == "value" for item in mark.items)
+    return Query(sql=_written(sql, writer.marks, dialect, path=path), path=path, binds=bound, sources=used)
 
 
 def search_path(project: Project) -> tuple[Path, ...]:
@@ -93,123 +121,228 @@ def search_path(project: Project) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(candidates))
 
 
-def _render(path: Path, *, project: Project, values: Mapping[str, object]) -> Query:
+def _said(project: Project, dialect: str) -> dict[str, object]:
+    return {"vars": copy.deepcopy(dict(project.vars)), "project": project.name, "dialect": dialect}
+
+
+def _render(
+    path: Path, writer: _Writer, *, project: Project, values: Mapping[str, object]
+) -> tuple[str, tuple[Path, ...]]:
+    """The SQL with the writer's marks in it, and the files that it came from."""
     import jinja2
 
     folders = search_path(project)
-    environment = _environment(project.source.dialect)
+    name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
     used: list[Path] = []
-    environment.loader = _loader(folders, used)
+    environment = _environment(writer, names=values)
+    environment.loader = _loader(name, path, folders, used)
     # As globals they are seen in imported macros too.
     environment.globals.update(values)
-    name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)
     try:
         sql = str(environment.get_template(name).render())
+    except RenderError:
+        raise
     except jinja2.TemplateNotFound as error:
-        places = "\n".join(str(folder) for folder in folders)
         if error.name == name:
             fault = Fault(message=f"There is no view {path}.", hint="Write it, or set `view` in project.toml.")
         else:
-            fault = Fault(
-                path=path,
-                line=_mention(path, str(error.name)),
-                message=f"There is no template {error.name!r}.",
-                hint=f"It was looked for in:\n{places}",
-            )
+            fault = _not_found(str(error.name), path, used, folders)
         raise RenderError([fault]) from None
     except jinja2.TemplateSyntaxError as error:
         file = Path(error.filename) if error.filename else path
-        raise RenderError([Fault(path=file, line=error.lineno, message=str(error.message))]) from None
-    except (jinja2.UndefinedError, jinja2.exceptions.SecurityError, _ValueError, TypeError) as error:
-        raise RenderError([_located(error, folders, path, values)]) from None
-    except UnicodeDecodeError as error:
-        raise RenderError(
-            [Fault(path=path, message=f"The file is not UTF-8: {error.reason}.", hint="Save it as UTF-8.")]
-        ) from None
-    return Query(sql=sql, path=path, sources=tuple(dict.fromkeys(used)))
+        hint = _filter_hint(str(error.message), environment)
+        raise RenderError([Fault(path=file, line=error.lineno, message=str(error.message), hint=hint)]) from None
+    except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
+        raise RenderError([_located(error, used, path)]) from None
+    return sql, tuple(dict.fromkeys(used))
 
 
-def _loader(folders: tuple[Path, ...], used: list[Path]) -> Any:
+def _loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) -> Any:
     import jinja2
+    from jinja2.loaders import split_template_path
 
-    class Loader(jinja2.FileSystemLoader):
-        """Remembers what it read; a byte-order mark, which Windows editors write, is no SQL."""
+    def found(template: str) -> Path | None:
+        if template == name:
+            return view if view.is_file() else None
+        # Only SQL: a template never reads .env, though it lies in the same folder.
+        if not template.endswith(".sql"):
+            return None
+        parts = split_template_path(template)
+        return next((file for folder in folders if (file := folder.joinpath(*parts)).is_file()), None)
 
-        def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-            source, filename, fresh = super().get_source(environment, template)
-            used.append(Path(filename))
-            return source.removeprefix("\ufeff"), filename, fresh
+    def read(template: str) -> tuple[str, str, Callable[[], bool]]:
+        file = found(template)
+        if file is None:
+            raise jinja2.TemplateNotFound(template)
+        used.append(file)
+        try:
+            # Editors on Windows write a byte-order mark, which is no SQL.
+            return file.read_bytes().decode("utf-8-sig"), str(file), lambda: True
+        except UnicodeDecodeError as error:
+            line = file.read_bytes()[: error.start].count(b"\n") + 1
+            fault = Fault(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
+        except OSError as error:
+            fault = Fault(path=file, message=f"The file cannot be read: {error.strerror}.")
+        raise RenderError([fault])
 
-    return Loader([str(folder) for folder in folders])
+    return jinja2.FunctionLoader(read)
+
+
+def _not_found(template: str, path: Path, used: list[Path], folders: tuple[Path, ...]) -> Fault:
+    mentions = ((file, _mention(file, template)) for file in reversed(used))
+    place, line = next(((file, line) for file, line in mentions if line), (path, None))
+    known = {
+        file.relative_to(folder).as_posix()
+        for folder in folders
+        for file in folder.glob("**/*.sql")
+        if folder.is_dir() and file != path
+    }
+    close = get_close_matches(template, known, n=1)
+    places = "\n".join(str(folder) for folder in folders)
+    return Fault(
+        path=place,
+        line=line,
+        message=f"There is no template {template!r}.",
+        hint=(f"Did you mean {close[0]}? " if close else "") + f"Files that end in .sql were looked for in:\n{places}",
+    )
 
 
 def _mention(path: Path, text: str) -> int | None:
     """The line of ``path`` that first mentions ``text``."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
+    lines = path.read_text("utf-8-sig", "replace").splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), None)
 
 
-def _located(error: Exception, folders: tuple[Path, ...], path: Path, values: Mapping[str, object]) -> Fault:
+def _filter_hint(message: str, environment: Environment) -> str:
+    found = re.fullmatch(r"No (filter|test) named '(\w+)'\.?", message)
+    if not found:
+        return ""
+    known = sorted(environment.filters if found[1] == "filter" else environment.tests)
+    close = get_close_matches(found[2], known, n=1)
+    return (f"Did you mean {close[0]}? " if close else "") + f"There are: {', '.join(known)}."
+
+
+def _located(error: Exception, used: Sequence[Path], path: Path) -> Fault:
     """Find the template line that was being rendered: Jinja maps its frames to the templates' lines."""
+    import jinja2
+
     place, line = path, None
+    files = {str(file): file for file in used}
     trace = error.__traceback__
     while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if file.suffix == ".sql" or any(folder in file.parents for folder in folders if folder != ENGINE):
+        file = files.get(trace.tb_frame.f_code.co_filename)
+        if file is not None:
             place, line = file, trace.tb_lineno
         trace = trace.tb_next
-    message, hint = str(error), ""
-    missing = _undefined_name(message)
-    if missing:
-        container = values.get("vars")
-        known = [*values, *(f"vars.{name}" for name in (container if isinstance(container, dict) else ()))]
-        close = get_close_matches(missing, known, n=1, cutoff=0.5) or get_close_matches(
-            f"vars.{missing}", known, n=1, cutoff=0.6
+    if isinstance(error, RecursionError):
+        return Fault(path=place, message="The templates or macros call each other without end.")
+    known = isinstance(error, (jinja2.TemplateError, _ValueError))
+    message = str(error) if known else f"The template cannot be worked out: {error} ({type(error).__name__})."
+    return Fault(path=place, line=line, message=message, hint=getattr(error, "hint", ""))
+
+
+def _written(sql: str, marks: Sequence[_Mark], dialect: str, *, path: Path) -> str:
+    """``sql`` with each mark written out. Raises :class:`RenderError` for every mark that stands where it may not."""
+    faults: dict[Fault, None] = {}
+    parts, position = [], 0
+    regions = list(quoting.regions(sql, dialect))
+    for found in _MARK.finditer(sql):
+        mark = marks[int(found[1])]
+        wrong = _misplaced(sql, found, mark, regions)
+        if wrong:
+            faults[Fault(path=mark.path or path, line=mark.line, message=wrong[0], hint=wrong[1])] = None
+            continue
+        text = ident(mark.text, dialect) if mark.kind == "name" else mark.text
+        # Two minus signs would begin a comment.
+        gap = " " if text.startswith("-") and sql[: found.start()].endswith("-") else ""
+        parts += [sql[position : found.start()], gap, text]
+        position = found.end()
+    if faults:
+        raise RenderError(list(faults))
+    return "".join([*parts, sql[position:]])
+
+
+def _misplaced(
+    sql: str, found: re.Match[str], mark: _Mark, regions: Sequence[quoting.Region]
+) -> tuple[str, str] | None:
+    """What is wrong with the place of a mark, and what to do; None where nothing is."""
+    region = next((region for region in regions if region.start < found.start() < region.end), None)
+    names = '{{ ("price_" ~ value) | ident }}'
+    what = "A value" if mark.kind == "value" else "A name"
+    plain = "{{ value }}" if mark.kind == "value" else "{{ value | ident }}"
+    if region is not None and region.kind == "comment":
+        return f"{what} stands inside a comment.", "Write {# #} around a comment that is the template's."
+    if region is not None:
+        return (
+            f"{what} stands inside quotes: write {plain} without them; it is quoted for the dialect by itself.",
+            f'Build a text as {{{{ "%" ~ value ~ "%" }}}} or with the concat macro, and a name as {names}.',
         )
-        message = f"{missing!r} is not defined."
-        hint = f"Did you mean {close[0]}? " if close else ""
-        hint += f"Defined are: {', '.join(known)}. A project's own values stand under [vars] in project.toml."
-    return Fault(path=place, line=line, message=message, hint=hint)
-
-
-def _undefined_name(message: str) -> str | None:
-    for lead in ("'dict object' has no attribute ", ""):
-        if message.startswith(lead) and message.endswith(" is undefined"):
-            return message.removesuffix(" is undefined").strip("'")
-        if lead and message.startswith(lead):
-            return "vars." + message.removeprefix(lead).strip("'")
+    before, after = _AGAINST[mark.kind]
+    left, right = sql[: found.start()][-1:], sql[found.end() :][:1]
+    if before.match(left) or after.match(right):
+        return (
+            f"{what} stands right against other text and would become one word with it.",
+            f"Leave a blank or an operator between them; build a name as {names}.",
+        )
     return None
 
 
 class _Writer:
-    """Writes values and names as SQL of one dialect; what is SQL already stays as it is."""
+    """Keeps the values and names of one rendering, and gives the marks that stand for them."""
 
-    def __init__(self, dialect: str) -> None:
-        self._dialect = dialect
+    def __init__(self, write: Callable[[object], str]) -> None:
+        self.marks: list[_Mark] = []
+        self._write = write
 
     def value(self, value: object) -> Markup:
+        """What Jinja's finalize makes of an expression; SQL stays as it is."""
         from markupsafe import Markup
 
         _defined(value)
-        return value if isinstance(value, Markup) else Markup(_literal(value, self._dialect))  # noqa: S704 - quoted
-
-    def identifier(self, value: object) -> Markup:
-        from markupsafe import Markup
-
-        _defined(value)
+        if isinstance(value, Markup):
+            return value
         try:
-            return Markup(ident(str(value), self._dialect))  # noqa: S704 - quoted for the dialect
+            if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+                items = tuple(quoting.scalar(_plain(item)) for item in quoting.items(value))
+            else:
+                items = (quoting.scalar(value),)
+            text = ", ".join(map(self._write, items))
         except ValueError as error:
             raise _ValueError(str(error)) from None
+        return self._mark(kind="value", text=text, items=items)
+
+    def identifier(self, value: object) -> Markup:
+        """A text as a quoted name: the filter ``ident``."""
+        name = str(_plain(value))
+        try:
+            ident(name, "")
+        except ValueError as error:
+            raise _ValueError(str(error)) from None
+        return self._mark(kind="name", text=name)
 
     def column(self, name: object) -> Markup:
+        """A dotted text as quoted names: the function ``col``."""
         from markupsafe import Markup
 
-        _defined(name)
-        return Markup(".").join(self.identifier(part) for part in str(name).split("."))
+        return Markup(".").join(self.identifier(part) for part in str(_plain(name)).split("."))
+
+    def _mark(self, *, kind: Literal["value", "name"], text: str, items: tuple[object, ...] = ()) -> Markup:
+        from markupsafe import Markup
+
+        path, line = _place()
+        self.marks.append(_Mark(kind=kind, text=text, items=items, path=path, line=line))
+        return Markup(f"\ue000{len(self.marks) - 1}\ue001")  # noqa: S704 - a number between two marks
+
+
+def _place() -> tuple[Path | None, int | None]:
+    """The template and the line that is being rendered."""
+    frame = sys._getframe(1)  # noqa: SLF001 - Python gives frames by no other name
+    while frame.f_back is not None:
+        template = frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            return Path(template.filename), template.get_corresponding_lineno(frame.f_lineno)
+        frame = frame.f_back
+    return None, None
 
 
 def _defined(value: object) -> None:
@@ -218,6 +351,16 @@ def _defined(value: object) -> None:
 
     if isinstance(value, StrictUndefined):
         str(value)
+
+
+def _plain(value: object) -> object:
+    """``value``, if it is defined and no SQL."""
+    from markupsafe import Markup
+
+    _defined(value)
+    if isinstance(value, Markup):
+        raise _ValueError("SQL stands where a value is wanted. Write SQL parts beside each other, never mixed.")
+    return value
 
 
 def _glue(parts: tuple[object, ...]) -> str:
@@ -231,13 +374,31 @@ def _glue(parts: tuple[object, ...]) -> str:
     return "".join(map(str, parts))
 
 
-def _environment(dialect: str) -> Environment:
-    from jinja2 import StrictUndefined, nodes
+def _join(value: Iterable[object], d: object = "") -> str:
+    """The filter ``join``, of texts only: Jinja's own would make SQL of a value that stands beside SQL."""
+    return str(_plain(d)).join([str(_plain(item)) for item in value])
+
+
+def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``filter_`` see values only."""
+
+    @wraps(filter_)
+    def checked(*arguments: object, **named: object) -> Any:
+        for argument in (*arguments, *named.values()):
+            _plain(argument)
+        return filter_(*arguments, **named)
+
+    return checked
+
+
+def _environment(writer: _Writer, *, names: Mapping[str, object]) -> Environment:
+    from jinja2 import nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
+    from markupsafe import Markup
 
     class Generator(CodeGenerator):
-        """Compiles ``~`` to a function that glues texts, and refuses SQL."""
+        """Compiles templates so that SQL and values stay apart."""
 
         def _output_child_to_const(self, node: Any, frame: Any, finalize: Any) -> str:
             # Jinja escapes a constant, which makes Markup of it, before finalize could tell it from SQL.
@@ -252,27 +413,47 @@ def _environment(dialect: str) -> Environment:
                 self.write(", ")
             self.write("))")
 
+        def visit_ScopedEvalContextModifier(self, node: Any, frame: Any) -> None:  # noqa: ARG002, N802 - Jinja's
+            self.fail("`autoescape` tells SQL from values and cannot be switched.", node.lineno)
+
     class Strict(SandboxedEnvironment):
         """An environment in which values and SQL do not mix."""
 
         code_generator_class = Generator
+        intercepted_binops = frozenset({"+", "%"})
         glue = staticmethod(_glue)
 
-    writer = _Writer(dialect)
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            if isinstance(left, Markup) or isinstance(right, Markup):
+                raise _ValueError(f"`{operator}` works on values, not SQL: it stands outside of the braces.")
+            return super().call_binop(context, operator, left, right)
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            # A var may be called `items` or `values`, as a table's methods are.
+            if isinstance(obj, Mapping) and attribute in obj:
+                return obj[attribute]
+            return super().getattr(_plain(obj), attribute)
+
+        def getitem(self, obj: Any, argument: Any) -> Any:
+            return super().getitem(_plain(obj), argument)
+
     environment = Strict(
-        undefined=StrictUndefined,
+        undefined=_undefined(names),
         autoescape=True,
         finalize=writer.value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        extensions=[_guards()],
     )
-    for name in ("safe", "escape", "e", "forceescape", "xmlattr", "urlize", "tojson", "striptags"):
-        environment.filters.pop(name, None)
-    environment.filters["ident"] = writer.identifier
-    environment.globals["col"] = writer.column
-    environment.globals["fail"] = _fail
+    given = environment.filters
+    environment.filters = {
+        **{name: given[name] for name in ITEM_FILTERS},
+        **{name: _of_values(given[name]) for name in VALUE_FILTERS},
+        "join": _join,
+        "ident": writer.identifier,
+    }
+    environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}
+    environment.globals |= {"col": writer.column, "fail": _fail}
     return environment
 
 
@@ -280,86 +461,54 @@ def _fail(message: str) -> None:
     raise _ValueError(message)
 
 
-def _guards() -> Any:
-    """Refuse, where the template is read, a value inside quotes or a comment."""
-    from jinja2 import TemplateSyntaxError
-    from jinja2.ext import Extension
+def _undefined(names: Mapping[str, object]) -> Any:
+    """Jinja's strict undefined, with an error that says what there is instead."""
+    from jinja2 import StrictUndefined, UndefinedError
+    from jinja2.utils import missing
 
-    class Guards(Extension):
-        """``'{{ value }}'`` would quote twice."""
+    class MissingError(UndefinedError):
+        """A name that is not there."""
 
-        def filter_stream(self, stream: Any) -> Any:
-            quote = ""
-            for token in stream:
-                if token.type == "data":
-                    quote = _open_quote(token.value, quote)
-                elif token.type == "variable_begin" and quote in {"'", "--", "/*"}:
-                    where = "quotes" if quote == "'" else "a comment"
-                    raise TemplateSyntaxError(
-                        f"A value stands inside {where}: write {{{{ value }}}} without quotes; it is quoted"
-                        " for the dialect by itself. To build a text, use the concat macro or `||`.",
-                        token.lineno,
-                        stream.name,
-                        stream.filename,
-                    )
-                yield token
+        def __init__(self, message: str | None = None, *, hint: str = "") -> None:
+            super().__init__(message)
+            self.hint = hint
 
-    return Guards
+    class Undefined(StrictUndefined):
+        """A name that is not there, and may be asked only whether it is."""
 
+        def __init__(
+            self,
+            hint: str | None = None,
+            obj: Any = missing,
+            name: str | None = None,
+            exc: Any = UndefinedError,
+        ) -> None:
+            if exc is UndefinedError and hint is None and name is not None:
+                said, advice = _missing(str(name), obj, names=names, absent=obj is missing)
+                hint, exc = said, partial(MissingError, hint=advice)
+            super().__init__(hint, obj, name, exc)
 
-def _open_quote(text: str, quote: str) -> str:
-    """Which quote or comment is open after ``text``, given what was open before."""
-    position = 0
-    while position < len(text):
-        two, one = text[position : position + 2], text[position]
-        if quote == "":
-            if two in {"--", "/*"}:
-                quote = two
-                position += 1
-            elif one in {"'", '"'}:
-                quote = one
-        elif (quote == "--" and one == "\n") or (quote in {"'", '"'} and one == quote):
-            quote = ""
-        elif quote == "/*" and two == "*/":
-            quote = ""
-            position += 1
-        position += 1
-    return quote
+    return Undefined
 
 
-def _literal(value: object, dialect: str) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        if dialect in BITS:
-            return "1" if value else "0"
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, (int, Decimal)):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise _ValueError(f"{value} has no literal in SQL.")
-        return repr(value)
-    if isinstance(value, (datetime, date, time)):
-        return _quoted(value.isoformat(" ") if isinstance(value, datetime) else value.isoformat(), "")
-    if isinstance(value, str):
-        return _quoted(value, dialect)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        if not value:
-            raise _ValueError("The list is empty: `in ()` is no SQL. Leave the condition out when it is.")
-        return ", ".join(_literal(item, dialect) for item in value)
-    if isinstance(value, dict):
-        raise _ValueError("A table has no literal: name one of its keys, or loop over .items().")
-    raise _ValueError(f"A {type(value).__name__} has no literal in SQL.")
-
-
-def _quoted(text: str, dialect: str) -> str:
-    if "\x00" in text:
-        raise _ValueError("A text with a NUL character has no literal in SQL.")
-    if dialect in BACKSLASHES:
-        text = text.replace("\\", "\\\\")
-    quoted = "'" + text.replace("'", "''") + "'"
-    return f"N{quoted}" if dialect == "tsql" and not text.isascii() else quoted
+def _missing(name: str, holder: object, *, names: Mapping[str, object], absent: bool) -> tuple[str, str]:
+    """What to say of a name that is not there, and what there is."""
+    given = names["vars"]
+    variables = [f"vars.{key}" for key in given] if isinstance(given, Mapping) else []
+    if absent or holder is given:
+        full = name if absent else f"vars.{name}"
+        known = [*names, *variables] if absent else variables
+        close = get_close_matches(full, known, n=1) or get_close_matches(f"vars.{name}", variables, n=1)
+        listed = f"Defined are: {', '.join(known)}. " if known else ""
+        hint = f"{listed}A project's own values stand under [vars] in project.toml."
+        return f"{full!r} is not defined.", (f"Did you mean {close[0]}? " if close else "") + hint
+    if isinstance(holder, Mapping):
+        known = [str(key) for key in holder]
+    else:
+        known = [key for key in getattr(holder, "__dict__", ()) if not key.startswith("_")]
+    close = get_close_matches(name, known, n=1)
+    listed = f"There are: {', '.join(known)}." if known else ""
+    return f"{name!r} is not defined there.", (f"Did you mean {close[0]}? " if close else "") + listed
 
 
 @cache
@@ -367,15 +516,18 @@ def _engine_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    writer = _Writer("duckdb")
+    def written(value: object) -> Markup:
+        _defined(value)
+        return value if isinstance(value, Markup) else Markup(literal(value, "duckdb"))  # noqa: S704 - quoted
+
     environment = Environment(
         loader=FileSystemLoader(str(ENGINE / "sql")),
         undefined=StrictUndefined,
         autoescape=True,
-        finalize=writer.value,
+        finalize=written,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["ident"] = writer.identifier
+    environment.filters["ident"] = lambda name: Markup(ident(str(name), "duckdb"))  # noqa: S704 - quoted
     environment.filters["sql"] = Markup  # the engine's own SQL, never a value
     return environment

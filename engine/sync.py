@@ -116,6 +116,7 @@ def run(
                 work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
                 planned = _planned(state, project, work, options, notes)
                 _approve(planned, options)
+                acknowledge.allow(state, entity=entity, run_id=run_id, counts=work.counts)
                 acknowledge.settle(state, work.staged)
                 sent, refused, message = _send(
                     state,
@@ -129,6 +130,8 @@ def run(
                     progress=progress,
                 )
                 acknowledge.fold(state, work.staged.layout)
+                if not message:
+                    acknowledge.complete(state, entity)
                 state.remember("sync_token", sync_token)
                 requests = api.requests_made
         except SyncError as error:
@@ -348,6 +351,7 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
         work.counts,
         work.settings,
         project=project.name,
+        left=acknowledge.left(state, work.entity),
         approved_deletes=options.approve_deletes,
         approved_changes=options.approve_changes,
     )

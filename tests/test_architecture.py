@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract"},
+    {"contract", "quoting"},
     {"render", "project", "dialect", "source", "state", "api"},
     {"stage", "payload"},
     {"validate", "acknowledge"},

@@ -1,18 +1,19 @@
 """Hard values, put into real databases and read back: never cut, never silently different.
 
-Each case is SQL for a value and the text that must arrive. Where a driver is wrong and nothing can mend it, the case
-says what arrives, and the driver's page and `s2s doctor` say so too.
+The values are in support/hard_values.py. Where a driver is wrong and nothing here can mend it, a test says what
+arrives, and that `s2s doctor` says so too.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 import pytest
+from support.hard_values import HardValue, statements, values
 
 from engine.model import SourceSettings
 from engine.source import open_source
@@ -21,187 +22,239 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.client import Client
-    from support.servers import MariaDb, Postgres
+    from support.servers import MariaDb, Postgres, Server
 
-HTML = "<p>é 漢 😀</p>" * 7_200
+Rows = list[tuple[str | None, ...]]
 
 
-def read(settings: SourceSettings, query: str) -> list[tuple[str | None, ...]]:
+def read(settings: SourceSettings, query: str) -> Rows:
     """Every row as the staging query sees it: as text."""
     with open_source(settings) as connection:
-        rows: list[tuple[str | None, ...]] = []
+        rows: Rows = []
         for batch in connection.read(query):
             columns = [column.cast(pa.string()).to_pylist() for column in batch.columns]
             rows += zip(*columns, strict=True)
         return rows
 
 
-COMMON = [
-    ("cast(null as char(1))", None),
-    ("''", ""),
-    ("'  '", "  "),
-    ("'é 漢 😀'", "é 漢 😀"),
-    ("cast(1.5 as decimal(18,4))", "1.5000"),
-    ("cast(-99999999999999.9999 as decimal(18,4))", "-99999999999999.9999"),
-    ("'0'", "0"),
-]
-
-POSTGRES = [
-    *COMMON,
-    ("cast('ab' as char(10))", "ab        "),
-    ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
-    ("cast(9223372036854775807 as bigint)", "9223372036854775807"),
-    ("cast(-9223372036854775808 as bigint)", "-9223372036854775808"),
-    ("cast(0.1 as double precision)", "0.1"),
-    ("cast(0.1 as real)", "0.1"),
-    ("true", "true"),
-    ("false", "false"),
-    ("date '2024-02-29'", "2024-02-29"),
-    ("date '0001-01-01'", "0001-01-01"),
-    ("timestamp '2024-02-29 12:34:56.789'", "2024-02-29 12:34:56.789000"),
-    ("cast(timestamptz '2024-02-29 12:34:56+02' at time zone 'UTC' as text)", "2024-02-29 10:34:56"),
-    ("decode('00ff', 'hex')", "00ff"),
-    # The driver's own, as docs/drivers/postgresql.md says:
-    ("cast('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' as uuid)", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
-]
-
-MARIADB = [
-    *COMMON,
-    ("cast(9223372036854775807 as signed)", "9223372036854775807"),
-    ("cast(18446744073709551615 as unsigned)", "18446744073709551615"),
-    ("cast(0.1 as double)", "0.1"),
-    ("date '2024-02-29'", "2024-02-29"),
-    ("timestamp '2024-02-29 12:34:56.789'", "2024-02-29 12:34:56.789000"),
-    ("cast(time '-12:34:56' as char)", "-12:34:56"),
-    ("x'00ff'", "00ff"),
-    ("b'1'", "1"),
-    ("convert('café €' using latin1)", "café €"),
-]
-
-SQLITE = [
-    *[(sql, expected) for sql, expected in COMMON if "decimal" not in sql],
-    ("9223372036854775807", "9223372036854775807"),
-    ("0.1", "0.1"),
-    ("-1e300", "-1e+300"),
-    ("x'00ff'", "00ff"),
-    ("cast(x'636166e9' as text)", "café"),
-]
-
-DUCKDB = [
-    *COMMON,
-    ("170141183460469231731687303715884105727::hugeint", "170141183460469231731687303715884105727"),
-    ("18446744073709551615::ubigint", "18446744073709551615"),
-    ("0.1::float", "0.1"),
-    ("true", "true"),
-    ("date '2024-02-29'", "2024-02-29"),
-    ("timestamptz '2024-02-29 12:34:56+02'", "2024-02-29 10:34:56+00"),
-    ("[1, 2]", "[1, 2]"),
-    ("'a'::enum('a', 'b')", "a"),
-]
-
-
-@pytest.mark.parametrize(("sql", "expected"), POSTGRES)
-def test_a_value_arrives_from_postgresql(postgres: Postgres, sql: str, expected: str | None) -> None:
-    """Through psqlODBC, with its cursor, as the reader."""
-    settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"))
-    assert read(settings, f"select {sql}") == [(expected,)]
-
-
-@pytest.mark.parametrize(("sql", "expected"), MARIADB)
-def test_a_value_arrives_from_mariadb(mariadb: MariaDb, sql: str, expected: str | None) -> None:
-    """Through MariaDB Connector/ODBC, as the reader."""
-    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database))
-    assert read(settings, f"select {sql}") == [(expected,)]
+def notes(settings: SourceSettings) -> str:
+    """What doctor says of the driver."""
+    with open_source(settings) as connection:
+        return " ".join(connection.describe().notes)
 
 
 @pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with one table of mixed types."""
-    path = tmp_path_factory.mktemp("sqlite") / "erp.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("create table mixed (number integer, day date)")
-        connection.execute("insert into mixed values (1, '2024-02-29'), ('text', 'no date'), (null, null)")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the hard values in a SQLite and in a DuckDB file."""
+    folder = tmp_path_factory.mktemp("files")
+    with closing(sqlite3.connect(folder / "erp.sqlite")) as connection:
+        for statement in statements("sqlite"):
+            connection.execute(statement)
         connection.commit()
-    return path
-
-
-@pytest.mark.parametrize(("sql", "expected"), SQLITE)
-def test_a_value_arrives_from_a_sqlite_file(sqlite_file: Path, sql: str, expected: str | None) -> None:
-    """Through Python's own module."""
-    assert read(SourceSettings(dialect="sqlite", database=sqlite_file), f"select {sql}") == [(expected,)]
-
-
-def test_mixed_types_of_a_sqlite_column_arrive_each_as_its_text(sqlite_file: Path) -> None:
-    """SQLite has no types to speak of; nothing becomes NULL for it."""
-    rows = read(SourceSettings(dialect="sqlite", database=sqlite_file), "select number, day from mixed")
-    assert rows == [("1", "2024-02-29"), ("text", "no date"), (None, None)]
-
-
-def test_sqliteodbc_drops_text_in_an_integer_column(sqlite_file: Path) -> None:
-    """The trap for which its page says to read the file without ODBC."""
-    settings = SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={sqlite_file}")
-    assert read(settings, "select number from mixed") == [("1",), (None,), (None,)]
-    with open_source(settings) as connection:
-        assert any("prefer `database" in note for note in connection.describe().notes)
-
-
-def test_sqliteodbc_gives_integers_of_64_bits(sqlite_file: Path) -> None:
-    """With the option that the engine adds."""
-    settings = SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={sqlite_file}")
-    assert read(settings, "select 9223372036854775807") == [("9223372036854775807",)]
+    with duckdb.connect(str(folder / "erp.duckdb")) as database:
+        for statement in statements("duckdb"):
+            database.execute(statement)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def duckdb_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty DuckDB file."""
-    path = tmp_path_factory.mktemp("duckdb") / "erp.duckdb"
-    duckdb.connect(str(path)).close()
-    return path
+def from_postgresql(postgres: Postgres) -> Rows:
+    """The hard values through psqlODBC."""
+    database = postgres.fresh_database()
+    postgres.execute(database, *statements("postgresql"))
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    return read(settings, "select * from hard order by n")
 
 
-@pytest.mark.parametrize(("sql", "expected"), DUCKDB)
-def test_a_value_arrives_from_a_duckdb_file(duckdb_file: Path, sql: str, expected: str | None) -> None:
-    """Every type has its text."""
-    assert read(SourceSettings(dialect="duckdb", database=duckdb_file), f"select {sql}") == [(expected,)]
+@pytest.fixture(scope="session")
+def from_mariadb(mariadb: MariaDb) -> Rows:
+    """The hard values through MariaDB Connector/ODBC."""
+    database = mariadb.fresh_database()
+    mariadb.execute(database, *statements("mariadb"))
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    return read(settings, "select * from hard order by n")
 
 
-def test_a_long_text_is_not_cut(postgres: Postgres, mariadb: MariaDb) -> None:
-    """100 KB of HTML, letter for letter."""
-    for server, database, dialect in (
-        (postgres, postgres.fresh_database(), "postgres"),
-        (mariadb, mariadb.fresh_database(), "mysql"),
+@pytest.fixture(scope="session")
+def from_sqlite_by_odbc(files: Path) -> Rows:
+    """The hard values through sqliteodbc."""
+    connection = f"Driver=SQLite3;Database={files / 'erp.sqlite'}"
+    return read(SourceSettings(dialect="sqlite", connection=connection), "select * from hard order by n")
+
+
+@pytest.fixture(scope="session")
+def from_sqlite(files: Path) -> Rows:
+    """The hard values through Python's own module."""
+    return read(SourceSettings(dialect="sqlite", database=files / "erp.sqlite"), "select * from hard order by n")
+
+
+@pytest.fixture(scope="session")
+def from_duckdb(files: Path) -> Rows:
+    """The hard values from a DuckDB file."""
+    return read(SourceSettings(dialect="duckdb", database=files / "erp.duckdb"), "select * from hard order by n")
+
+
+READERS = {
+    "from_postgresql": "postgresql",
+    "from_mariadb": "mariadb",
+    "from_sqlite_by_odbc": "sqlite",
+    "from_sqlite": "sqlite",
+    "from_duckdb": "duckdb",
+}
+
+CASES = [
+    pytest.param(reader, number, value, id=f"{value.name} {reader.replace('_', ' ')}")
+    for reader, database in READERS.items()
+    for number, value in enumerate(values(database), start=1)
+]
+
+
+@pytest.mark.parametrize(("reader", "number", "value"), CASES)
+def test_a_hard_value_arrives_as_it_was_put_in(
+    request: pytest.FixtureRequest, reader: str, number: int, value: HardValue
+) -> None:
+    """Between two NULLs, from a column of its own."""
+    rows: Rows = request.getfixturevalue(reader)
+    assert [row[number] for row in rows] == [None, value.expected, None]
+
+
+def test_a_text_that_is_not_utf_8_is_read_as_windows_wrote_it(tmp_path: Path) -> None:
+    """SQLite takes any bytes for text; none of them is lost, and `decoding` can say better."""
+    path = tmp_path / "erp.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (a text)")
+        connection.execute("insert into t values (cast(x'636166e92080' as text))")
+        connection.commit()
+    assert read(SourceSettings(dialect="sqlite", database=path), "select a from t") == [("café €",)]
+    russian = SourceSettings(dialect="sqlite", database=path, decoding="cp1251")
+    assert read(russian, "select a from t") == [("cafй Ђ",)]
+
+
+def test_a_postgresql_database_in_latin1_reads_right(postgres: Postgres) -> None:
+    """Though it cannot even hold the letters that the encoding is usually probed with."""
+    database = postgres.fresh_database(encoding="LATIN1")
+    postgres.execute(database, "create table t (a varchar(20))", "insert into t values ('café ß')")
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    assert read(settings, "select a, 'é' as b from t") == [("café ß", "é")]
+
+
+def test_the_driver_for_ansi_reads_unicode_too(postgres: Postgres) -> None:
+    """The name that people pick from the list must not decide over their data."""
+    connection = postgres.connection("postgres").replace("PostgreSQL Unicode", "PostgreSQL ANSI")
+    settings = SourceSettings(dialect="postgres", connection=connection)
+    assert read(settings, "select 'é 漢 😀' as a, date 'infinity' as b") == [("é 漢 😀", "infinity")]
+
+
+def test_letters_beyond_ascii_in_a_view_reach_the_database(postgres: Postgres, mariadb: MariaDb, files: Path) -> None:
+    """Each driver takes the SQL itself in another encoding."""
+    for settings in (
+        SourceSettings(dialect="postgres", connection=postgres.connection("postgres")),
+        SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database)),
+        SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}"),
+        SourceSettings(dialect="sqlite", database=files / "erp.sqlite"),
+        SourceSettings(dialect="duckdb", database=files / "erp.duckdb"),
     ):
-        kind = "text" if dialect == "postgres" else "longtext character set utf8mb4"
-        server.execute(database, f"create table page (html {kind})")
-        server.execute(database, "insert into page values (repeat('<p>é 漢 😀</p>', 7200))")
-        settings = SourceSettings(dialect=dialect, connection=server.connection(database))
-        assert read(settings, "select html from page") == [(HTML,)]
+        assert read(settings, "select 'Größe 漢 😀' as a") == [("Größe 漢 😀",)]
 
 
-def test_no_rows_and_one_row(postgres: Postgres) -> None:
-    """An empty result is no error, and keeps its columns."""
+def test_the_text_of_a_value_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
+    """A number reads the same alone, beside a float and beside a text, or unchanged rows would look changed."""
+    path = tmp_path / "erp.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (n integer, a)")
+        rows = [(1, 5), (2, 5.0), (3, 12345678901.25), (4, 1e300), (5, "x"), (6, b"\x01"), (7, None), (8, 10**18)]
+        connection.executemany("insert into t values (?, ?)", rows)
+        connection.commit()
+    together = SourceSettings(dialect="sqlite", database=path)
+    alone = SourceSettings(dialect="sqlite", database=path, batch_rows=1)
+    expected = [("5",), ("5",), ("12345678901.25",), ("1e+300",), ("x",), ("01",), (None,), (str(10**18),)]
+    assert read(together, "select a from t order by n") == expected
+    assert read(alone, "select a from t order by n") == expected
+
+
+def test_columns_keep_their_names_and_their_order(postgres: Postgres, mariadb: MariaDb, files: Path) -> None:
+    """Also where the driver made it necessary to cast some of them, and where one name stands twice."""
+    for settings, quote in (
+        (SourceSettings(dialect="postgres", connection=postgres.connection("postgres")), '"'),
+        (SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database)), "`"),
+        (SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}"), '"'),
+        (SourceSettings(dialect="sqlite", database=files / "erp.sqlite"), '"'),
+        (SourceSettings(dialect="duckdb", database=files / "erp.duckdb"), '"'),
+    ):
+        first, second = f"{quote}variants.qty{quote}", f"{quote}it''s{quote}"
+        with open_source(settings) as connection:
+            assert connection.read(
+                f"select 1 as {first}, current_timestamp as {second}, 'x' as {quote}é{quote} where 1 = 0"
+            ).columns == ("variants.qty", "it''s", "é")
+            assert connection.read("select 1 as a, 2 as a").columns == ("a", "a")
+
+
+def test_a_view_may_end_in_a_semicolon_or_a_comment(postgres: Postgres, mariadb: MariaDb, files: Path) -> None:
+    """As people leave it."""
+    for settings in (
+        SourceSettings(dialect="postgres", connection=postgres.connection("postgres")),
+        SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database)),
+        SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}"),
+        SourceSettings(dialect="sqlite", database=files / "erp.sqlite"),
+        SourceSettings(dialect="duckdb", database=files / "erp.duckdb"),
+    ):
+        for end in (";", " -- the end", " -- the end\n;\n", ""):
+            assert read(settings, f"select current_date - current_date as a, 'x' as b{end}")[0][1] == "x"
+
+
+def test_no_rows_one_row_and_more_than_a_batch_all_arrive(postgres: Postgres, mariadb: MariaDb, files: Path) -> None:
+    """Batches and fetches of other sizes, full and partly full, lose nothing."""
+    for settings in (
+        SourceSettings(dialect="postgres", connection=postgres.connection("postgres"), batch_rows=700),
+        SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database), batch_rows=700),
+        SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}", batch_rows=700),
+        SourceSettings(dialect="sqlite", database=files / "erp.sqlite", batch_rows=700),
+        SourceSettings(dialect="duckdb", database=files / "erp.duckdb", batch_rows=700),
+    ):
+        for count in (0, 1, 500, 700, 1_400, 5_003):
+            counted = (
+                f"with recursive t as (select 1 as n union all select n + 1 from t where n < {count})"
+                f" select n, 'x' as x from t where n <= {count}"
+            )
+            if settings.dialect == "mysql":
+                counted = f"select seq as n, 'x' as x from seq_1_to_6000 where seq <= {count}"
+            with open_source(settings) as connection:
+                batches = list(connection.read(counted))
+            assert max((batch.num_rows for batch in batches), default=0) <= 700
+            numbers = [int(n) for batch in batches for n in batch.column(0).cast(pa.string()).to_pylist()]
+            assert sorted(numbers) == list(range(1, count + 1))
+
+
+def test_what_a_driver_gets_wrong_and_nothing_mends_is_said_by_doctor(
+    postgres: Postgres, mariadb: MariaDb, files: Path
+) -> None:
+    """The offset of a zoned timestamp is the session's, bits are bytes, and memory grows with a MariaDB result."""
+    settings = SourceSettings(
+        dialect="postgres",
+        connection=postgres.connection("postgres"),
+        session=("set timezone = 'Africa/Johannesburg'",),
+    )
+    assert read(settings, "select timestamptz '2024-02-29 12:34:56+00' as a") == [("2024-02-29 14:34:56+02",)]
+    assert "session's time zone" in notes(settings)
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database))
+    assert "BIT(n)" in notes(settings)
+    assert "memory" in notes(settings)
+    settings = SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}")
+    assert "prefer `database" in notes(settings)
+
+
+def test_a_result_larger_than_memory_allows_is_read_in_parts(postgres: Postgres) -> None:
+    """A server's cursor stands behind the first batch, so that the client never holds the whole result."""
     settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"))
-    assert read(settings, "select 1 where false") == []
-    assert read(settings, "select 1") == [("1",)]
     with open_source(settings) as connection:
-        assert connection.read('select 1 as "variants.qty" where false').columns == ("variants.qty",)
+        batches = iter(connection.read("select n, repeat('x', 1000) as x from generate_series(1, 100000) as t(n)"))
+        next(batches)
+        assert postgres.row(
+            "postgres", "select count(*) from pg_stat_activity where state = 'idle in transaction'"
+        ) == (1,)
 
 
-def test_more_rows_than_a_batch_all_arrive(postgres: Postgres) -> None:
-    """The cursor goes on over batches and fetches of different sizes."""
-    settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"), batch_rows=700)
-    assert len(read(settings, "select n from generate_series(1, 5003) as numbers(n)")) == 5003
-
-
-def test_what_the_drivers_get_wrong_is_said_by_doctor(postgres: Postgres, mariadb: MariaDb) -> None:
-    """A value that nothing here can mend is at least announced."""
-    for server, dialect, said in ((postgres, "postgres", "timestamptz"), (mariadb, "mysql", "INT UNSIGNED")):
-        database = "postgres" if dialect == "postgres" else mariadb.database
-        with open_source(SourceSettings(dialect=dialect, connection=server.connection(database))) as connection:
-            assert said in " ".join(connection.describe().notes)
-
-
-def staged_like(client: Client, server: Any, dialect: str, kind: str) -> None:
+def staged_like(client: Client, server: Server, dialect: str, kind: str) -> None:
     """The same catalogue from a server: first run, unchanged run, one change."""
     database = server.fresh_database()
     server.execute(

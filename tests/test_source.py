@@ -167,8 +167,11 @@ def test_a_file_that_is_not_there_or_not_a_database_is_said(tmp_path: Path) -> N
     with pytest.raises(ConnectError, match="There is no file"):
         drain(SourceSettings(dialect="sqlite", database=tmp_path / "nowhere.sqlite"), "select 1")
     (tmp_path / "empty.db").write_bytes(b"")
-    with pytest.raises(ConnectError, match="neither a DuckDB nor a SQLite file"):
+    with pytest.raises(ConnectError, match="is empty"):
         drain(SourceSettings(dialect="sqlite", database=tmp_path / "empty.db"), "select 1")
+    (tmp_path / "text.db").write_text("sku;title\n")
+    with pytest.raises(ConnectError, match="neither a DuckDB nor a SQLite file"):
+        drain(SourceSettings(dialect="sqlite", database=tmp_path / "text.db"), "select 1")
 
 
 def test_no_error_repeats_the_password(postgres: Postgres) -> None:

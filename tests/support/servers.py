@@ -152,7 +152,13 @@ class Postgres(Server):
 
     def start(self) -> None:
         """Start the server."""
-        settings = ("fsync=off", "full_page_writes=off", f"port={self.port}", "listen_addresses=127.0.0.1")
+        settings = (
+            "fsync=off",
+            "full_page_writes=off",
+            f"port={self.port}",
+            "listen_addresses=127.0.0.1",
+            "timezone=UTC",
+        )
         words = [word for setting in settings for word in ("-c", setting)]
         self.spawn(str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self._data), *words)
         self._wait()
@@ -168,11 +174,11 @@ class Postgres(Server):
             else:
                 return
 
-    def fresh_database(self) -> str:
+    def fresh_database(self, *, encoding: str = "UTF8") -> str:
         """A new database."""
         self._databases += 1
         name = f"client_{self._databases}"
-        self.execute("postgres", f"create database {name}")
+        self.execute("postgres", f"create database {name} encoding '{encoding}' template template0 locale 'C'")
         self.execute(
             name,
             f"grant usage on schema public to {READER}",

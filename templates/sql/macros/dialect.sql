@@ -61,6 +61,8 @@ cast({{ expression }} as bigint)
 {%- if dialect in ("tsql", "mysql") -%}
 concat(
     {%- for part in parts %}coalesce({{ part }}, ''){% if not loop.last %}, {% endif %}{% endfor -%}
+    {#- SQL Server's wants two at least. -#}
+    {%- if parts | length == 1 %}, ''{% endif -%}
 )
 {%- elif dialect in ("postgres", "duckdb", "sqlite", "oracle", "snowflake", "redshift", "hana", "firebird") -%}
 ({% for part in parts %}coalesce({{ part }}, ''){% if not loop.last %} || {% endif %}{% endfor %})
@@ -69,7 +71,11 @@ concat(
 {%- endif -%}
 {%- endmacro %}
 
-{#- The texts of a group in one, in the order of `order_by`. SQL Server needs 2017 or newer. -#}
+{#-
+  The texts of a group in one, in the order of `order_by`; SQLite and Firebird take them as they come. SQL Server needs
+  2017 or newer. MySQL cuts the text at `group_concat_max_len`, 1,024 bytes by default: raise it in project.toml with
+  `session = ["set session group_concat_max_len = 1048576"]`.
+-#}
 {% macro list_agg(expression, order_by, separator=",") -%}
 {%- if dialect == "mysql" -%}
 group_concat({{ expression }} order by {{ order_by }} separator {{ separator }})
@@ -99,12 +105,24 @@ current_timestamp
 {%- endif -%}
 {%- endmacro %}
 
+{#-
+  A number as text: with six decimals where the type has them, since SQL Server writes money with two and a float with
+  six digits, and with a decimal point, since Oracle writes the one of the login's language.
+-#}
+{% macro number_text(expression) -%}
+{%- if dialect == "oracle" -%}
+to_char({{ expression }}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''.,''')
+{%- else -%}
+{{ cast_text(cast_number(expression, 6)) }}
+{%- endif -%}
+{%- endmacro %}
+
 {#- csv_price_tiers from (name, expression) pairs, as `Trade:80.5,Retail:100`. A price that is NULL leaves its tier out. -#}
 {% macro price_tiers(pairs) -%}
 {%- set parts = [] -%}
 {%- for name, expression in pairs -%}
 {%- set part -%}
-case when {{ expression }} is not null then {{ concat([quoted_tier(name), cast_text(expression), comma()]) }} else {{ blank() }} end
+case when {{ expression }} is not null then {{ concat([quoted_tier(name), number_text(expression), comma()]) }} else {{ blank() }} end
 {%- endset -%}
 {%- set _ = parts.append(part) -%}
 {%- endfor -%}

@@ -1,0 +1,439 @@
+"""The command line as a person or a scheduler meets it: one clear message, the right exit code, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+from support.client import VIEW
+from support.servers import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.client import Client
+
+    from engine.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+
+
+class S2s:
+    """Runs the command in a process of its own, in the client's workspace."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process sees."""
+        return {**os.environ, **self.client.environment, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+    def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; ``more`` are variables that it sees besides."""
+        return subprocess.run(
+            [sys.executable, "-m", "engine", *words],
+            cwd=self.client.workspace,
+            env={**self.environment, **more},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=120,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "engine", *words],
+            cwd=self.client.workspace,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+
+@pytest.fixture
+def s2s(client: Client) -> S2s:
+    """The command, beside a client."""
+    return S2s(client)
+
+
+def failed(ran: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    """One clear message with what is wrong and what to do; the exit code; no traceback."""
+    everything = ran.stdout + ran.stderr
+    assert ran.returncode == code, everything
+    for word in said:
+        assert word in everything
+    assert "Traceback" not in everything
+    assert "leaked" not in everything
+
+
+def test_a_sound_run_ends_with_0(s2s: S2s) -> None:
+    """And says in a line what was done."""
+    s2s.client.item("A")
+    ran = s2s("run", "acme")
+    assert ran.returncode == 0
+    assert "1 acknowledged (1 new)" in ran.stdout
+
+
+def test_a_run_with_quarantine_ends_with_4(s2s: S2s) -> None:
+    """Done, but somebody should look."""
+    s2s.client.item("A")
+    s2s.client.item("B", title="")
+    ran = s2s("run", "acme")
+    assert ran.returncode == 4
+    assert "s2s quarantine list acme" in ran.stdout
+    assert "title" in s2s("quarantine", "list", "acme").stdout
+
+
+def test_a_run_that_a_guard_stops_ends_with_3_and_names_the_way_on(s2s: S2s) -> None:
+    """The command in the hint works as it is printed."""
+    s2s.client.items(100)
+    s2s("run", "acme")
+    s2s.client.sql("delete from item where code > 'I050'")
+    failed(s2s("plan", "acme"), 3, "STOPPED BY max_deletes")
+    stopped = s2s("run", "acme")
+    failed(stopped, 3, "max_deletes allows 10", "--approve-deletes 49")
+    digest = stopped.stderr.split("--expect ")[1].split("`")[0]
+    assert s2s("run", "acme", "--expect", digest).returncode == 0
+
+
+def test_python_m_engine_and_json_output(s2s: S2s) -> None:
+    """What a machine reads is JSON, whole, on standard output."""
+    s2s.client.item("A")
+    (plan,) = json.loads(s2s("plan", "acme", "--output", "json").stdout)
+    assert plan["counts"]["inserts"] == 1
+    (outcome,) = json.loads(s2s("run", "acme", "--output", "json").stdout)
+    assert (outcome["sent"], outcome["plan"]["digest"]) == (1, plan["digest"])
+
+
+def test_json_logs_tell_progress_and_errors(s2s: S2s) -> None:
+    """Each line of standard error is one JSON document."""
+    s2s.client.item("A")
+    ran = s2s("--log-format", "json", "run", "acme")
+    events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
+    assert "reading" in events
+    ran = s2s("--log-format", "json", "run", "nobody")
+    assert json.loads(ran.stderr.splitlines()[-1])["exit_code"] == 2
+
+
+def test_one_project_that_fails_does_not_stop_the_others(s2s: S2s) -> None:
+    """`run --all` goes on, and gives the gravest exit code."""
+    s2s.client.item("A")
+    broken = s2s.client.workspace / "projects" / "aaa"
+    broken.mkdir()
+    (broken / "project.toml").write_text("[source]\n")
+    ran = s2s("run", "--all")
+    failed(ran, 2, "aaa", "1 acknowledged")
+    assert sorted(s2s.client.held()) == ["A"]
+
+
+def test_no_project_is_named(s2s: S2s) -> None:
+    """`s2s run` alone does not guess."""
+    failed(s2s("run"), 2, "--all")
+
+
+def test_an_unknown_project_is_guessed(s2s: S2s) -> None:
+    """Did you mean."""
+    failed(s2s("run", "acmee"), 2, "Did you mean acme?")
+
+
+def test_no_workspace_says_how_to_begin(tmp_path: Path) -> None:
+    """In an empty folder."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "engine", "run", "acme"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    failed(ran, 2, "s2s init")
+
+
+def test_an_unknown_option_is_usage(s2s: S2s) -> None:
+    """Exit code 2, without a traceback."""
+    failed(s2s("run", "acme", "--nonsense"), 2, "--nonsense")
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("select 1 as title\nfrom {{ vars.nope }}", "products.sql:2"),
+        ("select 1 as title {% if %}", "products.sql:1"),
+        ("select * from item", "`*`"),
+        ("delete from item", "not one SELECT"),
+        ("select 1 as title; select 2 as title", "more than one statement"),
+        (VIEW.replace("title,", "title as titel,"), "Did you mean title"),
+        (VIEW.replace("    title,\n", ""), "The required field 'title'"),
+        (VIEW.replace("    tags,\n", "    tags,\n    title,\n"), "stands twice"),
+        (VIEW.replace('"variants.qty"', "variants.qty"), "must be quoted"),
+    ],
+)
+def test_a_view_that_cannot_be_is_refused_before_anything_is_read(s2s: S2s, view: str, said: str) -> None:
+    """`check` finds what `run` would refuse, with file, line and remedy."""
+    s2s.client.item("A")
+    s2s.client.write(view=view)
+    failed(s2s("check", "acme"), 2, said, "products.sql")
+    failed(s2s("run", "acme"), 2, said)
+    assert s2s.client.held() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[source\n", "project.toml:1"),
+        ("[source]\ndialect = 'duckdb'\ndatabase = 'x'\ndatabse = 'y'\n[stock2shop]\n", "Did you mean database"),
+        ("[source]\ndialect = 'tsgl'\ndatabase = 'x'\n", "project.toml"),
+        ("[source]\ndialect = 'duckdb'\ndatabase = '${ERP_FILE}'\n", "ERP_FILE is not set"),
+        ("[source]\ndialect = 'duckdb'\n[stock2shop]\nsource_id = 'x'\nusername='u'\npassword='p'\n", "source_id"),
+    ],
+)
+def test_a_project_file_that_is_wrong_names_the_line(s2s: S2s, text: str, said: str) -> None:
+    """Every fault at once, each with its place."""
+    (s2s.client.root / "project.toml").write_text(text)
+    failed(s2s("check", "acme"), 2, said)
+
+
+def test_a_database_that_is_not_there_ends_with_1(s2s: S2s) -> None:
+    """Nothing is sent; the file is named."""
+    (s2s.client.root / "erp.duckdb").unlink()
+    failed(s2s("run", "acme"), 1, "erp.duckdb", "database")
+
+
+def test_a_table_that_is_not_there_ends_with_1(s2s: S2s) -> None:
+    """The database's own word is in the message."""
+    s2s.client.sql("drop table item")
+    failed(s2s("run", "acme"), 1, "item", "s2s render")
+
+
+def test_a_stock2shop_that_is_not_there_ends_with_1_and_loses_nothing(s2s: S2s) -> None:
+    """The plan still works, with a note."""
+    s2s.client.item("A")
+    s2s.client.environ["TEST_URL"] = f"http://127.0.0.1:{free_port()}/v1"
+    failed(s2s("run", "acme"), 1, "next run sends the same changes again")
+    planned = s2s("plan", "acme")
+    assert planned.returncode == 0
+    assert "could not be reached" in planned.stdout
+    del s2s.client.environ["TEST_URL"]
+    assert s2s("run", "acme").returncode == 0
+
+
+def test_a_wrong_password_for_stock2shop_ends_with_1(s2s: S2s) -> None:
+    """And never repeats it."""
+    ran = s2s("run", "acme", TEST_PASSWORD="not-the-password")
+    failed(ran, 1, "password")
+    assert "not-the-password" not in ran.stdout + ran.stderr
+
+
+def test_a_wrong_source_id_names_those_that_exist(s2s: S2s) -> None:
+    """The number is looked up in the console, and here."""
+    path = s2s.client.root / "project.toml"
+    path.write_text(path.read_text().replace("source_id = 57", "source_id = 58"))
+    failed(s2s("run", "acme"), 1, "58", "57")
+
+
+@pytest.mark.rubbish
+def test_a_page_instead_of_json_is_said(s2s: S2s) -> None:
+    """As a captive portal or a wrong address answers."""
+    s2s.client.sandbox.faults.html_answers(50)
+    failed(s2s("run", "acme"), 1, "url")
+
+
+def test_a_state_file_that_is_damaged_says_how_to_go_on(s2s: S2s) -> None:
+    """Nothing is deleted or resent for it."""
+    s2s.client.item("A")
+    s2s("run", "acme")
+    state = s2s.client.workspace / ".state" / "acme.duckdb"
+    state.write_bytes(b"rubbish" * 5000)
+    failed(s2s("run", "acme"), 1, "acme.duckdb", "s2s adopt")
+
+
+def test_a_state_file_of_a_newer_version_is_left_alone(s2s: S2s) -> None:
+    """An older engine does not guess."""
+    s2s("run", "acme")
+    state = s2s.client.workspace / ".state" / "acme.duckdb"
+    with duckdb.connect(str(state)) as connection:
+        connection.execute("update meta set value = '999' where name = 'version'")
+    failed(s2s("run", "acme"), 1, "newer s2s")
+
+
+def test_two_runs_of_one_project_do_not_meet(s2s: S2s, client: Client) -> None:
+    """The second ends with 75 at once, and its lock needs no mending."""
+    client.item("A")
+    client.sandbox.faults.latency = 3.0
+    first = s2s.start("run", "acme")
+    state = client.workspace / ".state" / "acme.duckdb"
+    while not state.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    failed(s2s("run", "acme"), 75, "Another run holds")
+    client.sandbox.faults.latency = 0.0
+    first.communicate()
+    assert first.returncode == 0
+    assert s2s("run", "acme").returncode == 0
+
+
+def test_a_run_that_is_asked_to_stop_ends_between_two_batches(s2s: S2s, client: Client) -> None:
+    """SIGTERM: what was acknowledged is recorded, and the next run sends the rest."""
+    client.write(remote="batch_variants = 1\npace = 20\n")
+    client.items(200)
+    process = s2s.start("run", "acme")
+    while client.posted() < 5:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    sent = len(client.held())
+    assert 0 < sent < 200
+    client.write()
+    assert client.run().sent == 200 - sent
+
+
+@pytest.mark.parametrize("moment", [1, 7, 23])
+def test_a_run_that_is_killed_loses_and_doubles_nothing(s2s: S2s, client: Client, moment: int) -> None:
+    """`kill -9` in the middle: the next run sends what was not recorded, and then there is nothing left."""
+    client.write(remote="batch_variants = 5\npace = 40\n")
+    client.items(200)
+    process = s2s.start("run", "acme")
+    while client.posted() < moment * 5:
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    client.write()
+    outcome = client.run()
+    assert outcome.sent <= 200 - (moment - 1) * 5
+    assert len(client.held()) == 200
+    assert client.run().sent == 0
+
+
+def test_no_secret_is_ever_printed(s2s: S2s) -> None:
+    """Not even with --debug."""
+    s2s.client.item("A")
+    s2s.client.sandbox.faults.server_errors(1000)
+    ran = s2s("--debug", "run", "acme", TEST_PASSWORD="a-very-secret-word")
+    assert "a-very-secret-word" not in ran.stdout + ran.stderr
+    assert "token=" not in ran.stdout + ran.stderr
+
+
+def test_doctor_finds_all_well(s2s: S2s) -> None:
+    """Each line says what was looked at."""
+    ran = s2s("doctor", "acme")
+    assert ran.returncode == 0, ran.stdout
+    for word in ("ODBC", "view products", "source", "read-only", "Stock2Shop", "clock", "state"):
+        assert word in ran.stdout
+
+
+def test_doctor_says_what_to_do(s2s: S2s) -> None:
+    """A wrong password, a missing file."""
+    (s2s.client.root / "erp.duckdb").unlink()
+    ran = s2s("doctor", "acme", TEST_PASSWORD="wrong")
+    failed(ran, 1, "erp.duckdb", "→")
+
+
+def test_explain_tells_a_keys_story(s2s: S2s) -> None:
+    """Source, staged, published, what would be sent, and when it was sent before."""
+    s2s.client.item("A", price="10.00")
+    s2s("run", "acme")
+    s2s.client.sql("update item set price = '12' where code = 'A'")
+    told = s2s("explain", "acme", "A").stdout
+    for word in ("update", "csv_price_tiers: 10 → 12", '"price": 12', "insert acknowledged (200)"):
+        assert word in told
+    failed(s2s("explain", "acme", "NOPE"), 2, "NOPE")
+
+
+def test_init_writes_a_project_that_checks_clean(tmp_path: Path) -> None:
+    """Once its .env is filled in."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "engine", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    assert command("init", "acme", "--dialect", "tsql", "--source-id", "57").returncode == 0
+    failed(command("check", "acme"), 2, "ACME_S2S_USER")
+    dotenv = tmp_path / "projects" / "acme" / ".env"
+    dotenv.write_text("".join(f"{line}x\n" for line in dotenv.read_text().splitlines() if "=" in line))
+    checked = command("check", "acme")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    failed(command("init", "acme"), 2, "exists already")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`s2s --help` answers at once."""
+    code = (
+        "import sys; sys.argv = ['s2s', '--help']\nfrom engine.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('duckdb', 'pyarrow', 'sqlglot', 'requests', 'jinja2', 'pydantic', 'pyodbc')"
+        " if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.stdout.rstrip().endswith("[]")
+
+
+def test_the_demo_tells_its_story(tmp_path: Path) -> None:
+    """From an empty folder, with every command's exit code as it should be."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "engine", "demo", str(tmp_path / "demo")],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    codes = [line for line in ran.stdout.splitlines() if line.startswith("(exit code")]
+    assert codes == [f"(exit code {code})" for code in (0, 0, 4, 0, 4, 4, 0, 0, 0)]
+    assert "4 acknowledged (1 new, 2 changed, 1 removed)" in ran.stdout
+    assert "nothing to send" in ran.stdout
+
+
+def test_verify_finds_and_mends_drift(s2s: S2s, client: Client) -> None:
+    """What somebody changed in the console is found, and sent again when asked."""
+    for code in "ABC":
+        client.item(code)
+    client.run()
+    assert s2s("verify", "acme").returncode == 0
+    client.sandbox.change(57, "A", price=1)
+    client.sandbox.forget(57, "B")
+    ran = s2s("verify", "acme")
+    failed(ran, 4, "csv_price_tiers", "missing", "--repair")
+    assert s2s("verify", "acme", "--repair").returncode == 0
+    assert client.run().sent == 2
+    assert (client.held()["A"]["price"], sorted(client.held())) == (100, ["A", "B", "C"])
+
+
+def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    """A lost state file is no reason to send or delete everything."""
+    client.shirt("S", "M", "L", trade="80", tags="b,a", vendor="Kudu")
+    client.item("A")
+    client.run()
+    before = client.posted()
+    (client.workspace / ".state" / "acme.duckdb").unlink()
+    client.sql("update item set qty = '6' where code = 'A'")
+    ran = s2s("adopt", "acme")
+    assert "3 variants" in ran.stdout
+    assert client.posted() == before
+    assert [change.key for change in client.plan().changes] == ["A"]
