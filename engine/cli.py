@@ -1,4 +1,4 @@
-"""Commands, printing, progress and exit codes; the only place that prints.
+"""The commands.
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a guard stopped it, 4 done but something is quarantined or
 refused, 75 another run holds the project, 130 stopped by a signal.
@@ -10,25 +10,35 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator  # noqa: TC003 - typer reads annotations at run time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
-from decimal import Decimal
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from engine import __version__
 from engine.errors import ConfigError, SyncError, UsageError
-
-if TYPE_CHECKING:
-    from engine.model import Project
+from engine.terminal import (
+    ATTENTION,
+    FAILED,
+    GRAVITY,
+    EntityName,
+    LogFormat,
+    Output,
+    OutputFormat,
+    ProjectName,
+    chosen_entities,
+    exit_code,
+    load_project,
+    plain,
+    report_error,
+    say,
+    section,
+    session,
+    show,
+    show_json,
+    watched,
+    workspace_folder,
+)
 
 app = typer.Typer(
     name="s2s",
@@ -40,55 +50,6 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 app.add_typer(quarantine_app, name="quarantine")
-
-FAILED = 1
-ATTENTION = 4
-GRAVITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
-"""Which exit code speaks for several projects: the gravest."""
-
-
-OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
-"""Columns of the engine's own that tell people something."""
-
-
-class Output(str, Enum):
-    """How a command prints its result."""
-
-    text = "text"
-    json = "json"
-
-
-class LogFormat(str, Enum):
-    """How progress and errors are written to standard error."""
-
-    text = "text"
-    json = "json"
-
-
-@dataclass
-class Session:
-    """What the options before the command set, for every command."""
-
-    workspace: Path | None = None
-    debug: bool = False
-    log_format: LogFormat = LogFormat.text
-    secrets: set[str] = field(default_factory=set)
-
-    def clean(self, text: str) -> str:
-        """``text`` without any value that came from a secret variable."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            if len(secret) > 3:  # noqa: PLR2004 - shorter ones would black out half of every message
-                text = text.replace(secret, "***")
-        return text
-
-
-session = Session()
-
-ProjectName = Annotated[
-    str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
-]
-EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
-OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
 @app.callback()
@@ -124,15 +85,15 @@ def list_projects(output: OutputFormat = Output.text) -> None:
     """List the workspace's projects, what each syncs and whether its project.toml is right."""
     from engine.project import discover
 
-    workspace = _workspace()
+    workspace = workspace_folder()
     rows = []
     for name in discover(workspace):
         try:
-            project = _load(name)
+            project = load_project(name)
             rows.append((name, ", ".join(project.entities), project.source.dialect, project.description, "ok"))
         except ConfigError as error:
             rows.append((name, "", "", "", f"{len(error.faults)} faults: s2s check {name}"))
-    _show(rows, ("project", "entities", "dialect", "description", "state"), output)
+    show(rows, ("project", "entities", "dialect", "description", "state"), output)
 
 
 @app.command()
@@ -147,10 +108,10 @@ def check(
 
     found: list[dict[str, Any]] = []
     wrong = False
-    for name in projects or discover(_workspace()):
+    for name in projects or discover(workspace_folder()):
         faults: list[Any] = []
         try:
-            project = _load(name)
+            project = load_project(name)
             faults += project.warnings
             for entity in project.entities:
                 try:
@@ -178,7 +139,7 @@ def check(
             for fault in faults
         ]
     if output is Output.json:
-        _json(found)
+        show_json(found)
     if wrong:
         raise typer.Exit(2)
 
@@ -188,8 +149,8 @@ def render(project: ProjectName, entity: Annotated[str, typer.Argument(help="pro
     """Print the SQL that an entity's view renders to."""
     from engine.render import render_view
 
-    loaded = _load(project)
-    _entities(loaded, entity)
+    loaded = load_project(project)
+    chosen_entities(loaded, entity)
     typer.echo(render_view(loaded, entity).sql.rstrip())
 
 
@@ -205,10 +166,10 @@ def plan(
     """Show what a run would do; send nothing."""
     from engine import report, sync
 
-    loaded = _load(project)
+    loaded = load_project(project)
     plans = []
-    for name in _entities(loaded, entity):
-        with _progress(f"{loaded.name} {name}") as (stop, progress):
+    for name in chosen_entities(loaded, entity):
+        with watched(f"{loaded.name} {name}") as (stop, progress):
             plans.append(
                 sync.plan(
                     loaded,
@@ -219,9 +180,9 @@ def plan(
                 )
             )
     if output is Output.json:
-        _json([report.plan_json(made) for made in plans])
+        show_json([report.plan_json(made) for made in plans])
     else:
-        _print("\n\n".join(report.plan_text(made) for made in plans))
+        say("\n\n".join(report.plan_text(made) for made in plans))
     if any(made.breaches for made in plans):
         raise typer.Exit(3)
 
@@ -251,7 +212,7 @@ def run(
     names = list(projects or [])
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or say --all.", hint="`s2s list` shows the projects.")
-    names = names or list(discover(_workspace()))
+    names = names or list(discover(workspace_folder()))
     if expect and len(names) > 1:
         raise UsageError("--expect approves the plan of one project.", hint="Run the projects one by one.")
     options = sync.Options(
@@ -266,20 +227,20 @@ def run(
 
     def failed(name: str, entity: str | None, error: Exception) -> None:
         nonlocal code
-        code = max(code, _exit_code(error), key=GRAVITY.__getitem__)
-        _report_error(error, where=name if len(names) > 1 else "")
+        code = max(code, exit_code(error), key=GRAVITY.__getitem__)
+        report_error(error, where=name if len(names) > 1 else "")
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
     for name in names:
         try:
-            loaded = _load(name)
-            chosen = _entities(loaded, entity)
+            loaded = load_project(name)
+            chosen = chosen_entities(loaded, entity)
         except SyncError as error:
             failed(name, None, error)
             continue
         for each in chosen:
             try:
-                with _progress(f"{loaded.name} {each}") as (stop, progress):
+                with watched(f"{loaded.name} {each}") as (stop, progress):
                     outcome = sync.run(loaded, each, options=options, stop=stop, progress=progress)
             except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
                 failed(name, each, error)
@@ -290,11 +251,11 @@ def run(
                 code = max(code, ATTENTION, key=GRAVITY.__getitem__)
             results.append(report.outcome_json(outcome))
             if output is Output.text:
-                _print(report.outcome_text(outcome))
+                say(report.outcome_text(outcome))
         if code == signal.SIGINT + 128:
             break
     if output is Output.json:
-        _json(results)
+        show_json(results)
     raise typer.Exit(code)
 
 
@@ -310,33 +271,33 @@ def explain(
 
     from engine.explain import explain as tell
 
-    loaded = _load(project)
-    _entities(loaded, entity)
+    loaded = load_project(project)
+    chosen_entities(loaded, entity)
     story = tell(loaded, entity, key)
     if output is Output.json:
-        _json(asdict(story))
+        show_json(asdict(story))
         return
-    _print(f"{loaded.name} · {entity} · {key}: {story.verdict}")
+    say(f"{loaded.name} · {entity} · {key}: {story.verdict}")
     for title, rows in (("source row", story.source), ("staged", story.staged)):
         for row in rows:
-            _section(title, row)
+            section(title, row)
         if not rows:
-            _print(f"\n{title}: none")
+            say(f"\n{title}: none")
     for fault in story.faults:
-        _print(f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}")
+        say(f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}")
     if story.published:
-        _section("published", story.published)
+        section("published", story.published)
     else:
-        _print("\npublished: nothing: Stock2Shop has not acknowledged this key")
+        say("\npublished: nothing: Stock2Shop has not acknowledged this key")
     for change in story.changes:
-        _print(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
+        say(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
         for column in change["columns"]:
-            _print(f"  {column['column']}: {column['old']} → {column['new']}")
+            say(f"  {column['column']}: {column['old']} → {column['new']}")
     if story.document:
-        _print("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
+        say("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
     for entry in story.history:
         at = f"{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC"
-        _print(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
+        say(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
 
 
 @app.command()
@@ -351,7 +312,7 @@ def history(
     from engine import history as kept
     from engine.state import open_state
 
-    loaded = _load(project)
+    loaded = load_project(project)
     with open_state(loaded.state) as state:
         headers: tuple[str, ...]
         if key is None and run_id is None:
@@ -374,9 +335,9 @@ def history(
             rows = kept.changes(state, limit=limit, key=key, run_id=run_id)
             headers = ("acknowledged_at", "run_id", "entity", "key", "kind", "columns", "status")
     if output is Output.json:
-        _json(rows)
+        show_json(rows)
     else:
-        _show([[_plain(row[name]) for name in headers] for row in rows], headers, output)
+        show([[plain(row[name]) for name in headers] for row in rows], headers, output)
 
 
 @quarantine_app.command("list")
@@ -390,7 +351,7 @@ def quarantine_list(
     from engine import history as kept
     from engine.state import open_state
 
-    loaded = _load(project)
+    loaded = load_project(project)
     with open_state(loaded.state) as state:
         rows = kept.quarantine(state, entity=entity, resolved=resolved)
     headers = (
@@ -403,11 +364,11 @@ def quarantine_list(
         *(("resolved_at",) if resolved else ()),
     )
     if output is Output.json:
-        _json(rows)
+        show_json(rows)
     elif rows:
-        _show([[_plain(row[name]) for name in headers] for row in rows], headers, output)
+        show([[plain(row[name]) for name in headers] for row in rows], headers, output)
     else:
-        _print("Quarantine is empty.")
+        say("Quarantine is empty.")
 
 
 @quarantine_app.command("retry")
@@ -421,10 +382,10 @@ def quarantine_retry(
     from engine import history as kept
     from engine.state import open_state
 
-    loaded = _load(project)
+    loaded = load_project(project)
     with open_state(loaded.state) as state:
         count = kept.retry(state, keys=tuple(keys or ()))
-    _print(f"{count} will be sent again by the next run: s2s run {loaded.name}")
+    say(f"{count} will be sent again by the next run: s2s run {loaded.name}")
 
 
 @app.command()
@@ -432,11 +393,11 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
     """Take what Stock2Shop holds as published, so that the next run sends only true differences."""
     from engine.adopt import adopt as take
 
-    loaded = _load(project)
-    for name in _entities(loaded, entity):
-        with _progress(f"{loaded.name} {name}") as (stop, _):
+    loaded = load_project(project)
+    for name in chosen_entities(loaded, entity):
+        with watched(f"{loaded.name} {name}") as (stop, _):
             taken = take(loaded, name, stop=stop)
-        _print(
+        say(
             f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} variants; {taken.published:,} are published"
             f" now, {taken.before:,} were before.\nNothing was sent. Look at the difference: s2s plan {loaded.name}"
         )
@@ -454,24 +415,24 @@ def verify(
 
     from engine.adopt import verify as compare
 
-    loaded = _load(project)
+    loaded = load_project(project)
     drifted = False
-    for name in _entities(loaded, entity):
-        with _progress(f"{loaded.name} {name}") as (stop, _):
+    for name in chosen_entities(loaded, entity):
+        with watched(f"{loaded.name} {name}") as (stop, _):
             drifts = compare(loaded, name, repair=repair, stop=stop)
         drifted = drifted or bool(drifts)
         if output is Output.json:
-            _json([asdict(drift) for drift in drifts])
+            show_json([asdict(drift) for drift in drifts])
             continue
         if not drifts:
-            _print(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
+            say(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
             continue
-        _show(
+        show(
             [(d.key, d.kind, d.column, d.published, d.remote) for d in drifts],
             ("key", "drift", "column", "published", "Stock2Shop"),
             output,
         )
-        _print(
+        say(
             f"The next run sends these again: s2s run {loaded.name}"
             if repair
             else f"To have the next run send them again: s2s verify {loaded.name} --repair"
@@ -494,14 +455,14 @@ def doctor(
 
     findings = list(machine())
     if project is not None:
-        findings += examine(_load(project))
+        findings += examine(load_project(project))
     if output is Output.json:
-        _json([asdict(finding) for finding in findings])
+        show_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            _print(f"{finding.state:<5} {finding.name}: {finding.detail}")
+            say(f"{finding.state:<5} {finding.name}: {finding.detail}")
             if finding.todo:
-                _print("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
+                say("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -524,8 +485,8 @@ def init(
     base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
     made = scaffold(base, name, dialect=dialect, connection=connection, database=database, source_id=source_id)
     for path in made:
-        _print(f"wrote {path}")
-    _print(
+        say(f"wrote {path}")
+    say(
         f"\nNext: fill in projects/{name}/.env and the view, then\n"
         f"  s2s check {name}      the mapping, without a database\n"
         f"  s2s doctor {name}     drivers, login, Stock2Shop\n"
@@ -542,8 +503,8 @@ def sandbox(
     """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
     from engine.sandbox import SandboxSettings, serve
 
-    _print(f"A Stock2Shop sandbox listens on http://127.0.0.1:{port}/v1; Ctrl-C stops it.")
-    _print("User and password are `sandbox`, the source is 57.")
+    say(f"A Stock2Shop sandbox listens on http://127.0.0.1:{port}/v1; Ctrl-C stops it.")
+    say("User and password are `sandbox`, the source is 57.")
     serve(SandboxSettings(port=port, path=state, pace=pace))
 
 
@@ -576,135 +537,5 @@ def main() -> None:
         if callable(show):
             show()
         else:
-            _report_error(error)
-        sys.exit(_exit_code(error))
-
-
-def _exit_code(error: Exception) -> int:
-    return int(getattr(error, "exit_code", FAILED))
-
-
-def _report_error(error: Exception, *, where: str = "") -> None:
-    from engine.report import faults_text
-
-    if session.debug:
-        typer.echo(session.clean("".join(traceback.format_exception(error))), err=True)
-    if isinstance(error, ConfigError):
-        message, hint = faults_text(error.faults), error.hint
-    elif isinstance(error, SyncError):
-        message, hint = error.message, error.hint
-    else:
-        message = f"Something unforeseen went wrong: {type(error).__name__}: {error}"
-        hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
-    message, hint = session.clean(message), session.clean(hint)
-    if session.log_format is LogFormat.json:
-        _log("error", where, message=message, hint=hint, exit_code=_exit_code(error))
-        return
-    lead = f"{where}: " if where else ""
-    typer.echo(f"{lead}{message}", err=True)
-    for line in hint.splitlines():
-        typer.echo(f"  → {line}", err=True)
-
-
-def _workspace() -> Path:
-    from engine.project import find_workspace
-
-    return session.workspace or find_workspace(Path.cwd(), environ=os.environ)
-
-
-def _load(name: str) -> Project:
-    from engine.project import load
-
-    project = load(name, workspace=_workspace(), environ=os.environ)
-    session.secrets.update(project.secrets)
-    return project
-
-
-def _entities(project: Project, entity: str | None) -> tuple[str, ...]:
-    if entity is None:
-        return tuple(project.entities)
-    if entity not in project.entities:
-        raise UsageError(
-            f"{project.name} has no {entity}.", hint=f"It has: {', '.join(project.entities)}. Name one of them."
-        )
-    return (entity,)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
-    """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
-    stop = threading.Event()
-    previous: dict[int, Any] = {}
-
-    def ask(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        typer.echo("\nStopping after the batch in hand …", err=True)
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, ask)
-    terminal = sys.stderr.isatty() and session.log_format is LogFormat.text
-    last = 0.0
-    step_shown = ""
-
-    def report(step: str, done: int, total: int | None) -> None:
-        nonlocal last, step_shown
-        now = time.monotonic()
-        if session.log_format is LogFormat.json:
-            if step != step_shown or now - last > 10:  # noqa: PLR2004 - seconds between two lines
-                _log(step, what, done=done, total=total)
-                last, step_shown = now, step
-        elif terminal and (now - last > 0.1 or step != step_shown):  # noqa: PLR2004 - seconds between two frames
-            of = f" of {total:,}" if total else ""
-            sys.stderr.write(f"\r\x1b[2K{what}: {step} {done:,}{of}" if done else f"\r\x1b[2K{what}: {step}")
-            sys.stderr.flush()
-            last, step_shown = now, step
-
-    try:
-        yield stop, report
-    finally:
-        if terminal:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-        for number_set, handler in previous.items():
-            signal.signal(number_set, handler)
-
-
-def _log(event: str, project: str, **more: object) -> None:
-    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=_plain), err=True)
-
-
-def _print(text: str) -> None:
-    typer.echo(session.clean(text))
-
-
-def _show(rows: Any, headers: Any, output: Output) -> None:
-    from engine.report import table
-
-    if output is Output.json:
-        _json([dict(zip(headers, row, strict=True)) for row in rows])
-    else:
-        _print(table(rows, headers))
-
-
-def _section(title: str, row: dict[str, Any]) -> None:
-    shown = {name: value for name, value in row.items() if name in OWN or not name.startswith("_")}
-    _print(f"\n{title}")
-    width = max(len(name) for name in shown)
-    for name, value in shown.items():
-        _print(f"  {name.ljust(width)}  {_plain(value) if value is not None else '(blank)'}")
-
-
-def _json(value: object) -> None:
-    _print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    if isinstance(value, (date, Decimal, Path)):
-        return str(value)
-    return value
+            report_error(error)
+        sys.exit(exit_code(error))

@@ -21,12 +21,13 @@ LAYERS = [
     {"sync"},
     {"adopt", "explain", "doctor", "scaffold", "sandbox"},
     {"demo"},
+    {"terminal"},
     {"cli"},
     {"__main__"},
 ]
 
 DOORS = {
-    "typer": {"cli"},
+    "typer": {"cli", "terminal"},
     "tomli": {"project"},
     "pydantic": {"project"},
     "jinja2": {"render"},

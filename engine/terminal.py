@@ -1,0 +1,215 @@
+"""What all commands share: the session, printing, progress, errors in words, exit codes. The only place that prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator  # noqa: TC003 - typer reads annotations at run time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import ConfigError, SyncError, UsageError
+
+if TYPE_CHECKING:
+    from engine.model import Project
+
+FAILED = 1
+ATTENTION = 4
+GRAVITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
+"""Which exit code speaks for several projects: the gravest."""
+
+
+OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
+"""Columns of the engine's own that tell people something."""
+
+
+class Output(str, Enum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+class LogFormat(str, Enum):
+    """How progress and errors are written to standard error."""
+
+    text = "text"
+    json = "json"
+
+
+@dataclass
+class Session:
+    """What the options before the command set, for every command."""
+
+    workspace: Path | None = None
+    debug: bool = False
+    log_format: LogFormat = LogFormat.text
+    secrets: set[str] = field(default_factory=set)
+
+    def clean(self, text: str) -> str:
+        """``text`` without any value that came from a secret variable."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            if len(secret) > 3:  # noqa: PLR2004 - shorter ones would black out half of every message
+                text = text.replace(secret, "***")
+        return text
+
+
+session = Session()
+
+ProjectName = Annotated[
+    str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
+]
+EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
+OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that an error stands for."""
+    return int(getattr(error, "exit_code", FAILED))
+
+
+def report_error(error: Exception, *, where: str = "") -> None:
+    """Say on standard error what went wrong and what to do next; ``where`` is the project, where there are several."""
+    from engine.report import faults_text
+
+    if session.debug:
+        typer.echo(session.clean("".join(traceback.format_exception(error))), err=True)
+    if isinstance(error, ConfigError):
+        message, hint = faults_text(error.faults), error.hint
+    elif isinstance(error, SyncError):
+        message, hint = error.message, error.hint
+    else:
+        message = f"Something unforeseen went wrong: {type(error).__name__}: {error}"
+        hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
+    message, hint = session.clean(message), session.clean(hint)
+    if session.log_format is LogFormat.json:
+        _log("error", where, message=message, hint=hint, exit_code=exit_code(error))
+        return
+    lead = f"{where}: " if where else ""
+    typer.echo(f"{lead}{message}", err=True)
+    for line in hint.splitlines():
+        typer.echo(f"  → {line}", err=True)
+
+
+def workspace_folder() -> Path:
+    """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
+    from engine.project import find_workspace
+
+    return session.workspace or find_workspace(Path.cwd(), environ=os.environ)
+
+
+def load_project(name: str) -> Project:
+    """The project ``name``; from now on nothing that is printed holds one of its secrets."""
+    from engine.project import load
+
+    project = load(name, workspace=workspace_folder(), environ=os.environ)
+    session.secrets.update(project.secrets)
+    return project
+
+
+def chosen_entities(project: Project, entity: str | None) -> tuple[str, ...]:
+    """The entities that a command is about. Raises :class:`UsageError` for one that the project does not have."""
+    if entity is None:
+        return tuple(project.entities)
+    if entity not in project.entities:
+        raise UsageError(
+            f"{project.name} has no {entity}.", hint=f"It has: {', '.join(project.entities)}. Name one of them."
+        )
+    return (entity,)
+
+
+@contextmanager
+def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
+    """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
+    stop = threading.Event()
+    previous: dict[int, Any] = {}
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        typer.echo("\nStopping after the batch in hand …", err=True)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, ask)
+    terminal = sys.stderr.isatty() and session.log_format is LogFormat.text
+    last = 0.0
+    step_shown = ""
+
+    def report(step: str, done: int, total: int | None) -> None:
+        nonlocal last, step_shown
+        now = time.monotonic()
+        if session.log_format is LogFormat.json:
+            if step != step_shown or now - last > 10:  # noqa: PLR2004 - seconds between two lines
+                _log(step, what, done=done, total=total)
+                last, step_shown = now, step
+        elif terminal and (now - last > 0.1 or step != step_shown):  # noqa: PLR2004 - seconds between two frames
+            of = f" of {total:,}" if total else ""
+            sys.stderr.write(f"\r\x1b[2K{what}: {step} {done:,}{of}" if done else f"\r\x1b[2K{what}: {step}")
+            sys.stderr.flush()
+            last, step_shown = now, step
+
+    try:
+        yield stop, report
+    finally:
+        if terminal:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+        for number_set, handler in previous.items():
+            signal.signal(number_set, handler)
+
+
+def _log(event: str, project: str, **more: object) -> None:
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=plain), err=True)
+
+
+def say(text: str) -> None:
+    """Print a text without the secrets in it."""
+    typer.echo(session.clean(text))
+
+
+def show(rows: Any, headers: Any, output: Output) -> None:
+    """Print rows as a table, or as JSON."""
+    from engine.report import table
+
+    if output is Output.json:
+        show_json([dict(zip(headers, row, strict=True)) for row in rows])
+    else:
+        say(table(rows, headers))
+
+
+def section(title: str, row: dict[str, Any]) -> None:
+    """Print one row, a line a column."""
+    shown = {name: value for name, value in row.items() if name in OWN or not name.startswith("_")}
+    say(f"\n{title}")
+    width = max(len(name) for name in shown)
+    for name, value in shown.items():
+        say(f"  {name.ljust(width)}  {plain(value) if value is not None else '(blank)'}")
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON."""
+    say(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON and tables have it."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, (date, Decimal, Path)):
+        return str(value)
+    return value
