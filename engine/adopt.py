@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import acknowledge
 from engine.api import open_api
-from engine.contract import ENTITIES
+from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import UsageError
 from engine.payload import texts
 from engine.render import render_sql, render_view
@@ -46,7 +46,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
-    """How many variants Stock2Shop holds, and how many were published before and now."""
+    """How many rows Stock2Shop holds, and how many were published before and now."""
 
     remote: int
     before: int
@@ -84,19 +84,32 @@ def adopt(project: Project, entity: str, *, stop: threading.Event | None = None)
 
 
 def verify(
-    project: Project, entity: str, *, repair: bool = False, stop: threading.Event | None = None
+    project: Project,
+    entity: str,
+    *,
+    repair: bool = False,
+    reveal: bool = False,
+    stop: threading.Event | None = None,
 ) -> tuple[Drift, ...]:
     """Compare published with what Stock2Shop really holds.
 
     ``repair`` takes what Stock2Shop holds for the keys that differ as published, so that the next run sends them
-    again. Keys that only Stock2Shop knows are named and left alone.
+    again. Keys that only Stock2Shop knows are named and left alone. Personal data is masked unless ``reveal`` is asked
+    for.
     """
+    shown = unmasked if reveal else masked
     with open_state(project.state) as state:
         layout, token, _ = _read_back(state, project, entity, stop or threading.Event())
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields))
         drifts = tuple(
-            Drift(key=key, kind=kind, column=column, published=published, remote=remote)
+            Drift(
+                key=key,
+                kind=kind,
+                column=column,
+                published=shown(entity, column, published),
+                remote=shown(entity, column, remote),
+            )
             for key, kind, column, published, remote in state.rows(
                 "select key, kind, column_name, published, remote from run.drift order by key, column_name"
             )
@@ -123,6 +136,11 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
     settings = project.entities.get(entity)
     if settings is None:
         raise UsageError(f"{project.name} has no {entity}.", hint=f"Write its views/{entity}.sql first.")
+    if settings.search_path is None:
+        raise UsageError(
+            f"Stock2Shop has no public way to read {entity} back.",
+            hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
+        )
     with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _):
         version = str(state.value("select version()"))
         layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
@@ -132,7 +150,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
         token = api.source().sync_token
         staged = land(
             state,
-            _batches(api.read_products(), layout, project.stock2shop.source_id),
+            _batches(api.read_back(settings.search_path, f"system_{entity}"), layout),
             layout=layout,
             settings=settings,
             sync_token=token,
@@ -141,7 +159,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
     return layout, token, staged.rows
 
 
-def _batches(products: Iterable[dict[str, Any]], layout: Layout, source_id: int) -> Iterator[pa.RecordBatch]:
+def _batches(documents: Iterable[dict[str, Any]], layout: Layout) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     fields = [_must(layout, column) for column in layout.columns]
@@ -152,10 +170,8 @@ def _batches(products: Iterable[dict[str, Any]], layout: Layout, source_id: int)
         waiting.clear()
         return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
 
-    for product in products:
-        if product.get("source_id") not in (None, source_id):
-            continue
-        waiting += texts(product, fields)
+    for document in documents:
+        waiting += texts(layout.entity.name, document, fields)
         if len(waiting) >= BATCH:
             yield batch()
     if waiting:

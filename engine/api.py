@@ -126,8 +126,8 @@ class Api(Protocol):
     def queue(self, path: str, document: bytes, *, items: int) -> Receipt:
         """Queue ``document``, which holds ``items`` items."""
 
-    def read_products(self) -> Iterator[dict[str, Any]]:
-        """Every product of the source as Stock2Shop holds it now."""
+    def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:
+        """Everything of the source that Stock2Shop holds now, as the list ``name`` of what ``path`` answers."""
 
     def valid_token(self) -> bool:
         """Whether the token in use is good."""
@@ -305,8 +305,10 @@ class Stock2Shop:
             )
         return Receipt(status=answer.status, queued=queued, answered_at=self._timing.utc(), seconds=answer.seconds)
 
-    def read_products(self) -> Iterator[dict[str, Any]]:
-        """Every product of the source as Stock2Shop holds it now, by its id, a page at a time.
+    def read_back(
+        self, path: str = "/products/elastic_search", name: str = "system_products"
+    ) -> Iterator[dict[str, Any]]:
+        """Everything of the source that Stock2Shop holds now, by its id, a page at a time.
 
         ``POST /products/elastic_search`` takes an Elasticsearch query. ``system_products`` of its answer is the
         live data; which products are found follows an index that may lag behind and knows active ones only (P).
@@ -329,18 +331,16 @@ class Stock2Shop:
                 "sort": {"id": {"order": "asc", "unmapped_type": "long"}},
             }
             document = json.dumps(query).encode()
-            answer = self._ask("POST", "/products/elastic_search", document=document, exact=True)
-            products = _list(answer.data, "system_products")
-            if products is None:
-                raise self._odd(answer, "the answer holds no list of products")
-            ids = [*map(_identity, products), *map(_identity, _hits(answer.data))]
+            answer = self._ask("POST", path, document=document, exact=True)
+            found = _list(answer.data, name)
+            if found is None:
+                raise self._odd(answer, f"the answer holds no list {name}")
+            ids = [*map(_identity, found), *map(_identity, _hits(answer.data))]
             if not ids:
                 return
             if any(number is None or number <= last for number in ids):
-                raise self._odd(answer, "a page repeats products of the one before, or gives them no id")
-            yield from (
-                product for product in products if _whole(product.get("source_id")) in {None, self._settings.source_id}
-            )
+                raise self._odd(answer, "a page repeats what the one before held, or gives it no id")
+            yield from (entry for entry in found if _whole(entry.get("source_id")) in {None, self._settings.source_id})
             last = max(number for number in ids if number is not None)
 
     def valid_token(self) -> bool:

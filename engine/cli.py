@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,8 @@ from engine.terminal import (
     Output,
     OutputFormat,
     ProjectName,
+    Reveal,
+    allowed,
     chosen_entities,
     exit_code,
     load_project,
@@ -39,6 +41,9 @@ from engine.terminal import (
     watched,
     workspace_folder,
 )
+
+if TYPE_CHECKING:
+    from engine.model import Project
 
 app = typer.Typer(
     name="s2s",
@@ -161,6 +166,7 @@ def plan(
     full: Annotated[bool, typer.Option("--full", help="Compare every row anew; shows all warnings.")] = False,
     all_changes: Annotated[bool, typer.Option("--all-changes", help="Show every change, not a sample.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask Stock2Shop for its sync token.")] = False,
+    reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Show what a run would do; send nothing."""
@@ -174,7 +180,9 @@ def plan(
                 sync.plan(
                     loaded,
                     name,
-                    options=sync.Options(full=full, everything=all_changes, offline=offline),
+                    options=sync.Options(
+                        full=full, everything=all_changes, offline=offline, reveal=allowed(reveal=reveal)
+                    ),
                     stop=stop,
                     progress=progress,
                 )
@@ -264,6 +272,7 @@ def explain(
     project: ProjectName,
     key: Annotated[str, typer.Argument(help="The row's key, such as a source_variant_code.")],
     entity: Annotated[str, typer.Option(help="The entity that the key is of.")] = "products",
+    reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Tell one key's story: source row, staged row, faults, what is published, what would be sent."""
@@ -273,7 +282,7 @@ def explain(
 
     loaded = load_project(project)
     chosen_entities(loaded, entity)
-    story = tell(loaded, entity, key)
+    story = tell(loaded, entity, key, reveal=allowed(reveal=reveal))
     if output is Output.json:
         show_json(asdict(story))
         return
@@ -306,6 +315,7 @@ def history(
     key: Annotated[str | None, typer.Option(help="Only the changes of this key.")] = None,
     run_id: Annotated[int | None, typer.Option("--run", help="Only the changes of this run.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many lines at most.")] = 20,
+    reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Show the last runs; with --key or --run what Stock2Shop acknowledged."""
@@ -332,8 +342,11 @@ def history(
                 "message",
             )
         else:
-            rows = kept.changes(state, limit=limit, key=key, run_id=run_id)
+            rows = kept.changes(state, limit=limit, key=key, run_id=run_id, reveal=allowed(reveal=reveal))
             headers = ("acknowledged_at", "run_id", "entity", "key", "kind", "columns", "status")
+            if output is Output.text:
+                for row in rows:
+                    row["columns"] = "; ".join(f"{c['column']}: {c['old']} → {c['new']}" for c in row["columns"])
     if output is Output.json:
         show_json(rows)
     else:
@@ -345,6 +358,7 @@ def quarantine_list(
     project: ProjectName,
     entity: EntityName = None,
     resolved: Annotated[bool, typer.Option("--resolved", help="Also what has left quarantine.")] = False,
+    reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Show rows that are held back, each with its column, value and reason."""
@@ -353,7 +367,7 @@ def quarantine_list(
 
     loaded = load_project(project)
     with open_state(loaded.state) as state:
-        rows = kept.quarantine(state, entity=entity, resolved=resolved)
+        rows = kept.quarantine(state, entity=entity, resolved=resolved, reveal=allowed(reveal=reveal))
     headers = (
         "key",
         "column_name",
@@ -392,15 +406,28 @@ def quarantine_retry(
 def adopt(project: ProjectName, entity: EntityName = None) -> None:
     """Take what Stock2Shop holds as published, so that the next run sends only true differences."""
     from engine.adopt import adopt as take
+    from engine.contract import ENTITIES
 
     loaded = load_project(project)
-    for name in chosen_entities(loaded, entity):
+    for name in _readable(loaded, entity):
         with watched(f"{loaded.name} {name}") as (stop, _):
             taken = take(loaded, name, stop=stop)
         say(
-            f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} variants; {taken.published:,} are published"
-            f" now, {taken.before:,} were before.\nNothing was sent. Look at the difference: s2s plan {loaded.name}"
+            f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].noun};"
+            f" {taken.published:,} are published now, {taken.before:,} were before.\n"
+            f"Nothing was sent. Look at the difference: s2s plan {loaded.name}"
         )
+
+
+def _readable(project: Project, entity: str | None) -> tuple[str, ...]:
+    """The entities that Stock2Shop reads back; one that was named is always among them, to fail with its reason."""
+    names = chosen_entities(project, entity)
+    if entity is not None:
+        return names
+    for name in names:
+        if project.entities[name].search_path is None:
+            say(f"{project.name} · {name}: left out, Stock2Shop has no public way to read them back.")
+    return tuple(name for name in names if project.entities[name].search_path is not None)
 
 
 @app.command()
@@ -408,6 +435,7 @@ def verify(
     project: ProjectName,
     entity: EntityName = None,
     repair: Annotated[bool, typer.Option("--repair", help="Let the next run send what differs.")] = False,
+    reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Compare what is published with what Stock2Shop really holds."""
@@ -417,9 +445,9 @@ def verify(
 
     loaded = load_project(project)
     drifted = False
-    for name in chosen_entities(loaded, entity):
+    for name in _readable(loaded, entity):
         with watched(f"{loaded.name} {name}") as (stop, _):
-            drifts = compare(loaded, name, repair=repair, stop=stop)
+            drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop)
         drifted = drifted or bool(drifts)
         if output is Output.json:
             show_json([asdict(drift) for drift in drifts])

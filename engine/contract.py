@@ -10,18 +10,34 @@ import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Type = Literal["code", "text", "html", "flag", "prices", "integer", "number", "boolean", "tags", "url"]
+Type = Literal["code", "text", "html", "flag", "prices", "integer", "number", "boolean", "tags", "url", "email"]
 Level = Literal["product", "variant", "customer"]
 Sure = Literal["P", "I", "U"]
-Role = Literal["product", "variant", "price", "prices", "tier", "warehouse", "meta", "option", "option_name"]
+Role = Literal[
+    "product",
+    "variant",
+    "price",
+    "prices",
+    "tier",
+    "warehouse",
+    "meta",
+    "option",
+    "option_name",
+    "customer",
+    "address",
+    "user",
+]
 
 LISTS: dict[str, Role] = {"price_": "tier", "qty_": "warehouse", "meta_": "meta"}
 """How the names of fields begin that come in any number."""
+
+USER = ("price_tier", "qty_availability")
+"""What a customer sees in the trade store: which price list, and which warehouse's quantities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +47,8 @@ class Field:
     ``name`` is canonical and also the column's name in staging; ``aliases`` are other names that guides use for the
     same field. ``dynamic`` is the placeholder in the name of a field that comes in any number, and ``part`` what
     stood there. ``required`` is what Stock2Shop's API itself needs; ``minimum`` is what the Custom Database guide
-    asks a mapping to give; ``sent`` is false where Stock2Shop has no known place for the field.
+    asks a mapping to give; ``sent`` is false where Stock2Shop has no known place for the field. ``personal`` marks
+    what is about a person: it is masked wherever it would be printed.
     """
 
     name: str
@@ -45,6 +62,7 @@ class Field:
     part: str = ""
     sure: Sure = "P"
     sent: bool = True
+    personal: bool = False
 
     @property
     def role(self) -> Role:
@@ -58,17 +76,23 @@ class Field:
             return "option" if lead.endswith("_value") else "option_name"
         if lead == "price":
             return "price"
+        if self.level == "customer":
+            if self.dynamic == "N":
+                return "address"
+            return "user" if lead in USER else "customer"
         return "variant" if self.level == "variant" else "product"
 
     @property
     def position(self) -> int:
-        """The number in an option's name, from 1."""
-        return int(self.name.removeprefix("variants.")[6])
+        """The number in an option's or an address's name, from 1."""
+        return int(self.part) if self.dynamic == "N" else int(self.name.removeprefix("variants.")[6])
 
     @property
     def wire(self) -> str:
-        """The field's name in a document: without the level, and an option without ``_value``."""
+        """The field's name in a document: without the level or the address, and an option without ``_value``."""
         name = self.name.removeprefix("variants.")
+        if self.role == "address":
+            return name.partition(".")[2]
         return name.removesuffix("_value") if self.role == "option" else name
 
 
@@ -77,13 +101,16 @@ class Entity:
     """One entity's contract: its fields, and which of them play a part in every entity.
 
     ``key`` identifies a row; ``group`` names the column that gathers rows into one product, where there is one.
+    ``noun`` is what Stock2Shop calls the rows. ``unique`` names the rule that a value breaks which several rows have.
     """
 
     name: str
+    noun: str
     key: str
     group: str | None
     flag: str
     fields: tuple[Field, ...]
+    unique: tuple[tuple[str, str], ...] = ()
 
     def resolve(self, column: str) -> Field | None:
         """The field that a view's column name means, or None. Names compare by case."""
@@ -131,6 +158,8 @@ def _options() -> Iterable[Field]:
 
 PRODUCTS = Entity(
     name="products",
+    noun="variants",
+    unique=(("variants.sku", "repeated_sku"), ("variants.barcode", "repeated_barcode")),
     key="source_variant_code",
     group="source_product_code",
     flag="product_active",
@@ -227,7 +256,77 @@ PRODUCTS = Entity(
     ),
 )
 
-ENTITIES = {entity.name: entity for entity in (PRODUCTS,)}
+
+def _address(part: str, type_: Type, meaning: str, *, personal: bool = True) -> Field:
+    return _field(f"addressN.{part}", "customer", type_, meaning, dynamic="N", sure="I", personal=personal)
+
+
+CUSTOMERS = Entity(
+    name="customers",
+    noun="customers",
+    unique=(("email", "repeated_email"),),
+    key="source_customer_code",
+    group=None,
+    flag="customer_active",
+    fields=(
+        _field(
+            "source_customer_code",
+            "customer",
+            "code",
+            "The customer's account code, unique in the source: the key of the row.",
+            required=True,
+            minimum=True,
+        ),
+        _field(
+            "customer_active",
+            "customer",
+            "flag",
+            "Active is sent, Delete is removed, Ignore is left alone.",
+            required=True,
+            minimum=True,
+        ),
+        _field(
+            "email",
+            "customer",
+            "email",
+            "The e-mail address; it cannot be blank.",
+            required=True,
+            minimum=True,
+            personal=True,
+        ),
+        _field("first_name", "customer", "text", "The first name.", minimum=True, personal=True),
+        _field("last_name", "customer", "text", "The last name.", minimum=True, personal=True),
+        _field("accepts_marketing", "customer", "boolean", "Whether the customer agreed to marketing."),
+        _field("price_tier", "customer", "text", "The price list that the customer sees in the trade store.", sure="I"),
+        _field(
+            "qty_availability",
+            "customer",
+            "text",
+            "The warehouse whose quantities the customer sees in the trade store.",
+            sure="I",
+        ),
+        _address("type", "text", "What the address is for: shipping or billing.", personal=False),
+        _address("default", "boolean", "Whether it is the customer's default address.", personal=False),
+        _address("address_code", "text", "The address's own code in the source.", personal=False),
+        _address("first_name", "text", "The first name at the address."),
+        _address("last_name", "text", "The last name at the address."),
+        _address("company", "text", "The company at the address."),
+        _address("address1", "text", "The street and number."),
+        _address("address2", "text", "The rest of the street address."),
+        _address("city", "text", "The city."),
+        _address("province", "text", "The province."),
+        _address("province_code", "text", "The province's code.", personal=False),
+        _address("country", "text", "The country.", personal=False),
+        _address("country_code", "text", "The country's code of two letters.", personal=False),
+        _address("zip", "text", "The postal code."),
+        _address("phone", "text", "The telephone number."),
+        _field(
+            "meta_NAME", "customer", "text", "The customer's attribute NAME.", dynamic="NAME", sure="I", personal=True
+        ),
+    ),
+)
+
+ENTITIES = {entity.name: entity for entity in (PRODUCTS, CUSTOMERS)}
 
 
 @cache
@@ -260,7 +359,7 @@ class _Resolver:
 
 def _pattern(name: str, placeholder: str) -> re.Pattern[str]:
     part = r"(?P<part>[1-9]\d*)" if placeholder == "N" else r"(?P<part>\S(?:.*\S)?)"
-    before, after = name.split(placeholder) if placeholder == "NAME" else (name[:-1], "")
+    before, after = name.split(placeholder)
     return re.compile(re.escape(before) + part + re.escape(after))
 
 
@@ -280,3 +379,24 @@ ACTIVE_WORDS: dict[str, Literal["Active", "Delete", "Ignore"]] = {
 ``false``, ``no`` and ``0`` mean Ignore, never Delete: a two-state tick box says that an item is not for
 Stock2Shop, and an untouched box must not remove a product. A project that means Delete says so in its own words.
 """
+
+
+MASK = "***"
+"""What stands where personal data would be printed."""
+
+
+@cache
+def personal(entity: str, column: str) -> bool:
+    """Whether what stands in ``column`` is about a person; a column of the engine's own is not."""
+    field = ENTITIES[entity].resolve(column)
+    return field is not None and field.personal
+
+
+def masked(entity: str, column: str, value: Any) -> Any:
+    """``value`` as it may be printed: personal data only as that there is some."""
+    return MASK if value not in {None, ""} and personal(entity, column) else value
+
+
+def unmasked(_entity: str, _column: str, value: Any) -> Any:
+    """``value`` itself: what stands in for :func:`masked` where somebody asked to see personal data."""
+    return value

@@ -191,7 +191,7 @@ def resolve_column(column: str, entity: Entity) -> Field | None:
     if column.lower() in folded:
         return entity.resolve(folded[column.lower()])
     for name in (name for known in entity.fields if known.dynamic for name in (known.name, *known.aliases)):
-        before, after = name.split("NAME") if "NAME" in name else (name.removesuffix("N"), "")
+        before, after = name.split("NAME" if "NAME" in name else "N")
         part = column[len(before) : len(column) - len(after)]
         if part and f"{before}{part}{after}".lower() == column.lower():
             found = entity.resolve(f"{before}{part}{after}")

@@ -11,6 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from engine.contract import masked, unmasked
 from engine.model import Breach, Change, Counts, Plan
 from engine.render import render_sql
 from engine.validate import by_rule, problems
@@ -118,16 +119,24 @@ def plan(
     notes: Sequence[str],
     batches: int,
     everything: bool = False,
+    reveal: bool = False,
 ) -> Plan:
-    """What stands in the working set, as a :class:`Plan`; samples unless ``everything`` is asked for."""
-    limit, shown = (None, None) if everything else (SAMPLE, PROBLEMS)
+    """What stands in the working set, as a :class:`Plan`; samples unless ``everything`` is asked for.
+
+    Personal data is masked unless ``reveal`` is asked for.
+    """
+    limit, each = (None, None) if everything else (SAMPLE, PROBLEMS)
+    shown = unmasked if reveal else masked
     changes = tuple(
         Change(
             key=key,
             group=group,
             kind=kind,
             cause=cause,
-            columns=tuple((name, old, new) for name, old, new in json.loads(columns or "[]")),
+            columns=tuple(
+                (name, shown(entity, name, old), shown(entity, name, new))
+                for name, old, new in json.loads(columns or "[]")
+            ),
         )
         for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
     )
@@ -140,9 +149,9 @@ def plan(
         columns=dict(
             state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
         ),
-        quarantine=problems(state, "violation", limit=shown),
+        quarantine=problems(state, entity, "violation", limit=each, reveal=reveal),
         quarantine_rules=by_rule(state, "violation"),
-        warnings=problems(state, "warning", limit=shown),
+        warnings=problems(state, entity, "warning", limit=each, reveal=reveal),
         warning_rules=by_rule(state, "warning"),
         breaches=tuple(breaches),
         notes=tuple(notes),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import history, payload
-from engine.contract import ENTITIES
+from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import UsageError
 from engine.render import render_sql
 from engine.state import open_state
@@ -39,12 +39,15 @@ class Story:
     history: tuple[dict[str, Any], ...]
 
 
-def explain(project: Project, entity: str, key: str) -> Story:
+def explain(project: Project, entity: str, key: str, *, reveal: bool = False) -> Story:
     """Read the source once and tell the story of ``key``; nothing is sent or kept.
+
+    Personal data is masked unless ``reveal`` is asked for.
 
     Raises :class:`UsageError` when neither the source nor the state knows the key.
     """
     seen: list[dict[str, Any]] = []
+    shown = unmasked if reveal else masked
     with open_state(project.state) as state:
         token = state.meta("sync_token") or "0"
         work = compare(
@@ -59,7 +62,7 @@ def explain(project: Project, entity: str, key: str) -> Story:
         layout = work.staged.layout
         staged = state.dicts("select * exclude (_standing) from run.changed where _key = $1", [key])
         published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
-        told = history.changes(state, limit=20, key=key)
+        told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
         if not (staged or published or told or seen):
             raise UsageError(
                 f"{project.name} knows no {layout.entity.key} {key!r}, in the source or in the state.",
@@ -67,6 +70,7 @@ def explain(project: Project, entity: str, key: str) -> Story:
             )
         faults = state.dicts("select column_name, rule, value from run.fault where key = $1 order by rule", [key])
         for fault in faults:
+            fault["value"] = shown(entity, fault["column_name"], fault["value"])
             rule = RULES[fault["rule"]]
             fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
@@ -81,8 +85,9 @@ def explain(project: Project, entity: str, key: str) -> Story:
                 render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=last - 1, upto=last)
             )
             document = json.loads(
-                payload.products(
-                    rows,
+                payload.document(
+                    entity,
+                    [_shown(row, entity, shown) for row in rows],
                     fields=layout.fields,
                     source_id=project.stock2shop.source_id,
                     sync_token=token,
@@ -91,7 +96,7 @@ def explain(project: Project, entity: str, key: str) -> Story:
             )
         for change in changes:
             change["columns"] = [
-                {"column": name, "old": old, "new": new}
+                {"column": name, "old": shown(entity, name, old), "new": shown(entity, name, new)}
                 for name, old, new in state.rows(
                     "select column_name, old, new from run.difference where _key = $1 order by 1", [key]
                 )
@@ -100,15 +105,19 @@ def explain(project: Project, entity: str, key: str) -> Story:
         return Story(
             entity=entity,
             key=key,
-            source=tuple(seen),
-            staged=tuple(staged),
+            source=tuple(_shown(row, entity, shown) for row in seen),
+            staged=tuple(_shown(row, entity, shown) for row in staged),
             faults=tuple(faults),
-            published=published[0] if published else None,
+            published=_shown(published[0], entity, shown) if published else None,
             verdict=verdict,
             changes=tuple(changes),
             document=document,
             history=tuple(told),
         )
+
+
+def _shown(row: dict[str, Any], entity: str, shown: Callable[[str, str, Any], Any]) -> dict[str, Any]:
+    return {name: shown(entity, name, value) for name, value in row.items() if name != "_faults"}
 
 
 def _watch(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from engine.acknowledge import now
+from engine.contract import masked, unmasked
 from engine.errors import UsageError
 from engine.render import render_sql
 from engine.validate import RULES
@@ -18,15 +20,41 @@ def runs(state: State, *, limit: int) -> list[dict[str, Any]]:
     return state.dicts(render_sql("runs.sql", limit=limit))
 
 
-def changes(state: State, *, limit: int, key: str | None = None, run_id: int | None = None) -> list[dict[str, Any]]:
-    """What Stock2Shop acknowledged, the newest first, of one key or one run where given; times in UTC."""
-    return state.dicts(render_sql("history.sql", limit=limit, key=key, run_id=run_id))
+def changes(
+    state: State,
+    *,
+    limit: int,
+    entity: str | None = None,
+    key: str | None = None,
+    run_id: int | None = None,
+    reveal: bool = False,
+) -> list[dict[str, Any]]:
+    """What Stock2Shop acknowledged, the newest first, of one entity, key or run where given; times in UTC.
+
+    Personal data is masked unless ``reveal`` is asked for.
+    """
+    shown = unmasked if reveal else masked
+    found = state.dicts(render_sql("history.sql", limit=limit, entity=entity, key=key, run_id=run_id))
+    for row in found:
+        columns = json.loads(row["columns"] or "[]")
+        row["columns"] = [
+            {"column": name, "old": shown(row["entity"], name, old), "new": shown(row["entity"], name, new)}
+            for name, old, new in columns
+        ]
+    return found
 
 
-def quarantine(state: State, *, entity: str | None = None, resolved: bool = False) -> list[dict[str, Any]]:
-    """What stands in quarantine, with the reason in words; with ``resolved`` what left it as well."""
+def quarantine(
+    state: State, *, entity: str | None = None, resolved: bool = False, reveal: bool = False
+) -> list[dict[str, Any]]:
+    """What stands in quarantine, with the reason in words; with ``resolved`` what left it as well.
+
+    Personal data is masked unless ``reveal`` is asked for.
+    """
+    shown = unmasked if reveal else masked
     found = state.dicts(render_sql("quarantine.sql", entity=entity, resolved=resolved))
     for row in found:
+        row["value"] = shown(row["entity"], row["column_name"], row["value"])
         row["reason"] = RULES[row["rule"]].reason + (f": {row['reason']}" if row["reason"] else "")
     return found
 

@@ -75,7 +75,8 @@ class EntitySettings:
     """What a project says of one entity.
 
     ``active`` maps a word in lower case, trimmed ('' is blank), to its flag. ``option_names`` stand in for
-    option names that the view does not give. ``linked`` means that the source only enriches some fields.
+    option names that the view does not give. ``linked`` means that the source only enriches some fields. ``path``
+    is where Stock2Shop queues the entity, ``search_path`` where it reads it back, if it does.
     """
 
     name: str
@@ -88,6 +89,8 @@ class EntitySettings:
     linked: bool = False
     option_names: tuple[str, str, str] = ("Option 1", "Option 2", "Option 3")
     default_price_tier: str | None = None
+    path: str = "/products/queue"
+    search_path: str | None = "/products/elastic_search"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Changes to Stock2Shop documents; pure.
 
-One item a variant, the variant as an object, exactly the fields that the mapping gives: a field that a linked
-source does not map must not overwrite what another source owns. The shape is that of Stock2Shop's public developer
-pages for ``POST /products/queue``.
+One item a row, exactly the fields that the mapping gives: a field that a linked source does not map must not
+overwrite what another source owns. A product's shape, one variant an item as an object, is that of Stock2Shop's
+public developer pages for ``POST /products/queue``. A customer's is not public: it is put together from Stock2Shop's
+public data objects, and the same in form as a product's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,27 @@ class _Place(NamedTuple):
     position: int
 
 
+def document(
+    entity: str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    fields: Sequence[Field],
+    source_id: int,
+    sync_token: str,
+    default_price_tier: str | None = None,
+) -> bytes:
+    """The JSON body that queues ``rows`` of ``entity``, in their order.
+
+    Each row holds ``_key``, ``_group``, ``kind`` and the canonical fields by name. A row of kind ``delete`` becomes
+    an item whose active flag is ``"false"``.
+    """
+    if entity == "customers":
+        return customers(rows, fields=fields, source_id=source_id, sync_token=sync_token)
+    return products(
+        rows, fields=fields, source_id=source_id, sync_token=sync_token, default_price_tier=default_price_tier
+    )
+
+
 _ITEM = re.compile(r'(?:(?P<tier>"(?:[^"]|"")*"|[^,:"]*):)?(?P<price>[^,:"]+)(?:,|$)')
 
 
@@ -39,17 +61,8 @@ def products(
     sync_token: str,
     default_price_tier: str | None = None,
 ) -> bytes:
-    """The JSON body that queues ``rows``, in their order.
-
-    Each row holds ``_key``, ``_group``, ``kind`` and the canonical fields by name. A row of kind ``delete`` becomes
-    an item with ``product_active: "false"``; Stock2Shop needs a title and a SKU even there.
-    """
-    import orjson
-
-    by_role: defaultdict[Role, list[_Place]] = defaultdict(list)
-    for field in fields:
-        position = field.position if field.role == "option_name" else 0
-        by_role[field.role].append(_Place(field.name, field.wire, field.part, field.type, position))
+    """The JSON body that queues variants; Stock2Shop needs a title and a SKU even for one that is removed."""
+    by_role = _places(fields)
     items = [
         {
             "source": {
@@ -63,7 +76,41 @@ def products(
         }
         for row in rows
     ]
-    return orjson.dumps({"system_products": items}, default=_number)
+    return _json({"system_products": items})
+
+
+def customers(rows: Iterable[Mapping[str, Any]], *, fields: Sequence[Field], source_id: int, sync_token: str) -> bytes:
+    """The JSON body that queues customers; of one that is removed only its code and what Stock2Shop knows it by."""
+    by_role = _places(fields)
+    items = [
+        {
+            "source": {
+                "source_id": source_id,
+                "customer_active": "false" if row["kind"] == "delete" else "true",
+                "source_customer_code": row["_key"],
+                "sync_token": sync_token,
+            },
+            "customer": {"source_customer_code": row["_key"], "email": row.get("email") or ""}
+            if row["kind"] == "delete"
+            else _customer(row, by_role),
+        }
+        for row in rows
+    ]
+    return _json({"system_customers": items})
+
+
+def _places(fields: Iterable[Field]) -> defaultdict[Role, list[_Place]]:
+    by_role: defaultdict[Role, list[_Place]] = defaultdict(list)
+    for field in fields:
+        position = field.position if field.role in {"option_name", "address"} else 0
+        by_role[field.role].append(_Place(field.name, field.wire, field.part, field.type, position))
+    return by_role
+
+
+def _json(value: object) -> bytes:
+    import orjson
+
+    return orjson.dumps(value, default=_number)
 
 
 def _number(value: Any) -> Any:
@@ -131,6 +178,26 @@ def _product(
     return product
 
 
+def _customer(row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]]) -> dict[str, Any]:
+    customer: dict[str, Any] = {"source_customer_code": row["_key"]}
+    customer |= {field.wire: _said(row, field) for field in fields["customer"]}
+    addresses: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for field in fields["address"]:
+        addresses[field.position][field.wire] = _said(row, field)
+    if addresses:
+        # An address of which the source says nothing is none: a customer with one address has no blank second one.
+        customer["addresses"] = [address for _, address in sorted(addresses.items()) if any(address.values())]
+    if fields["user"]:
+        customer["user"] = {field.wire: _said(row, field) for field in fields["user"]}
+    if fields["meta"]:
+        customer["meta"] = [{"key": field.part, "value": row[field.name] or ""} for field in fields["meta"]]
+    return customer
+
+
+def _said(row: Mapping[str, Any], field: _Place) -> Any:
+    return bool(row[field.name]) if field.type == "boolean" else row[field.name] or ""
+
+
 def _priced(
     row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]], default_tier: str | None
 ) -> dict[str, Any]:
@@ -150,12 +217,35 @@ def _priced(
     return priced
 
 
-def texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str | None]]:
-    """A product as Stock2Shop reads it back, as rows of text in the order of ``fields``: one row a variant.
+def texts(entity: str, document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str | None]]:
+    """A product or a customer as Stock2Shop reads it back, as rows of text in the order of ``fields``.
 
-    The inverse of :func:`products`, so that what is read back can be compared with what was sent. The shape is that
-    of ``system_products`` in Stock2Shop's public search; what it leaves out is None.
+    The inverse of :func:`document`, so that what is read back can be compared with what was sent. A product's shape
+    is that of ``system_products`` in Stock2Shop's public search; what it leaves out is None.
     """
+    return [_customer_texts(document, fields)] if entity == "customers" else _product_texts(document, fields)
+
+
+def _customer_texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[str | None]:
+    addresses, user = document.get("addresses") or [], document.get("user") or {}
+    meta = {item.get("key"): item.get("value") for item in document.get("meta") or []}
+    row: list[str | None] = []
+    for field in fields:
+        value: Any
+        match field.role:
+            case "address":
+                value = addresses[field.position - 1].get(field.wire) if field.position <= len(addresses) else None
+            case "user":
+                value = user.get(field.wire)
+            case "meta":
+                value = meta.get(field.part)
+            case _:
+                value = "Active" if field.type == "flag" else document.get(field.wire)
+        row.append(_text(value))
+    return row
+
+
+def _product_texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list[list[str | None]]:
     variants = document.get("variants") or []
     meta = {item.get("key"): item.get("value") for item in document.get("meta") or []}
     names = {item.get("position"): item.get("name") for item in document.get("options") or []}

@@ -279,7 +279,7 @@ class _Reading:
             source=self._source(document.source),
             stock2shop=Stock2ShopSettings(**document.stock2shop.model_dump()),
             entities={
-                name: self._entity(name, getattr(document, name) or _entity_table()())
+                name: self._entity(name, getattr(document, name) or _entity_tables()[name]())
                 for name in ENTITIES
                 if getattr(document, name) is not None or self._view(name).is_file()
             },
@@ -297,7 +297,16 @@ class _Reading:
         return SourceSettings(**values)
 
     def _entity(self, name: str, table: Any) -> EntitySettings:
-        names = [*table.option_names, *(f"Option {n}" for n in range(len(table.option_names) + 1, 4))]
+        own: dict[str, Any] = {}
+        if name == "customers":
+            own = {"path": table.path, "search_path": table.search_path}
+        else:
+            names = [*table.option_names, *(f"Option {n}" for n in range(len(table.option_names) + 1, 4))]
+            own = {
+                "linked": table.linked,
+                "option_names": (names[0], names[1], names[2]),
+                "default_price_tier": table.default_price_tier,
+            }
         return EntitySettings(
             name=name,
             view=self.root / table.view if table.view else self._view(name),
@@ -306,9 +315,7 @@ class _Reading:
             max_changes=table.max_changes or Limit(share=0.5, floor=100),
             min_rows=table.min_rows,
             active=table.active or ACTIVE_WORDS,
-            linked=table.linked,
-            option_names=(names[0], names[1], names[2]),
-            default_price_tier=table.default_price_tier,
+            **own,
         )
 
     def _dotenv(self, path: Path) -> dict[str, str]:
@@ -377,6 +384,12 @@ def _address(text: str) -> str:
         )
     if url.scheme == "http" and host not in _LOOPBACK:
         raise _BrokenError(("Plain http would send the password readable by others.", "Write https://."))
+    return text
+
+
+def _path(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"/[\w./-]+", text):
+        raise _BrokenError((f"{text!r} is no path below Stock2Shop's address.", 'Write it as "/customers/queue".'))
     return text
 
 
@@ -479,7 +492,7 @@ def _synthetic(part: object) -> bool:
 
 
 @cache
-def _entity_table() -> Any:
+def _entity_tables() -> dict[str, Any]:
     from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
     share: Any = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
@@ -491,7 +504,7 @@ def _entity_table() -> Any:
     )
 
     class EntityTable(BaseModel):
-        """One entity: its view, its flag's vocabulary and its guards."""
+        """What all entities have in common."""
 
         model_config = ConfigDict(extra="forbid")
         view: str | None = Field(None, description="The view's file, from the project's folder.")
@@ -508,13 +521,28 @@ def _entity_table() -> Any:
         active: Annotated[dict[str, list[str]], AfterValidator(_vocabulary), vocabulary] = Field(
             default_factory=dict, description="The flag's words: { Active = [...], Delete = [...], Ignore = [...] }."
         )
+
+    class ProductsTable(EntityTable):
+        """Products: their view, their flag's vocabulary and their guards."""
+
         linked: bool = Field(default=False, description="The source only enriches products that another one owns.")
         option_names: list[str] = Field(
             default_factory=list, max_length=3, description="Names of options that the view does not name."
         )
         default_price_tier: str | None = Field(None, description="The tier that gives the default price.")
 
-    return EntityTable
+    class CustomersTable(EntityTable):
+        """Customers: their view, their flag's vocabulary and their guards."""
+
+        path: Annotated[str, AfterValidator(_path)] = Field(
+            "/customers/queue",
+            description="Where Stock2Shop queues customers. It is not public: confirm it with Stock2Shop.",
+        )
+        search_path: Annotated[str | None, AfterValidator(_path)] = Field(
+            None, description="Where Stock2Shop reads customers back, for adopt and verify. None is public."
+        )
+
+    return {"products": ProductsTable, "customers": CustomersTable}
 
 
 @cache
@@ -576,7 +604,7 @@ def _document() -> Any:
             90, ge=1, description="History and resolved quarantine older than this are dropped."
         )
 
-    entities: Any = {name: (_entity_table() | None, None) for name in ENTITIES}
+    entities: Any = {name: (table | None, None) for name, table in _entity_tables().items()}
     return create_model(
         "Document",
         __config__=strict,

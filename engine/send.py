@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.contract import MASK
 from engine.errors import AnswerError, RefusedError
 
 if TYPE_CHECKING:
@@ -58,8 +60,11 @@ def deliver(
     *,
     document: Callable[[Sequence[Mapping[str, Any]]], bytes],
     accepted_before: bool,
+    personal: Sequence[str] = (),
 ) -> Iterator[Delivery]:
     """Send ``rows`` to ``path``; yield what became of them, piece by piece, as soon as it is known.
+
+    What a refusal repeats of the columns ``personal`` is masked before anybody reads it.
 
     Raises :class:`RefusedError` when Stock2Shop refuses so many rows one after the other, accepting none, that the
     fault is not in the rows; :class:`AnswerError` when it refuses the request's address or form.
@@ -72,21 +77,21 @@ def deliver(
         try:
             receipt = api.queue(path, document(part), items=len(part))
         except RefusedError as error:
+            reason = _without(error.reason, part, personal)
             if error.status in NOT_THE_ROWS:
                 raise AnswerError(
-                    f"Stock2Shop does not take requests at {path}: {error.reason}",
-                    hint="Check `url` under [stock2shop] in project.toml.",
+                    f"Stock2Shop does not take requests at {path}: {reason}",
+                    hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml.",
                 ) from None
             if len(part) > 1:
                 middle = len(part) // 2
                 stack += [part[middle:], part[:middle]]
                 continue
-            waiting.append(Delivery(rows=part, reason=error.reason))
+            waiting.append(Delivery(rows=part, reason=reason))
             if not accepted and len(waiting) >= IN_A_ROW:
                 raise RefusedError(
-                    f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says:"
-                    f" {error.reason}",
-                    reason=error.reason,
+                    f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says: {reason}",
+                    reason=reason,
                     status=error.status,
                     hint="The fault is probably not in the rows: check source_id and the user's rights."
                     " Nothing was quarantined; the next run tries again.",
@@ -97,3 +102,11 @@ def deliver(
         waiting.clear()
         yield Delivery(rows=part, receipt=receipt)
     yield from waiting
+
+
+def _without(reason: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """``reason`` without what the rows hold in ``columns``; the longest first, since one may hold another."""
+    values = {str(row[column]) for row in rows for column in columns if row.get(column) not in {None, ""}}
+    for value in sorted(values, key=len, reverse=True):
+        reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, reason, flags=re.IGNORECASE)
+    return reason

@@ -34,6 +34,7 @@ TYPES = {
     "boolean": "boolean",
     "tags": "varchar",
     "url": "varchar",
+    "email": "varchar",
 }
 """The DuckDB type of each type of the contract in its canonical form."""
 

@@ -55,7 +55,7 @@ class Options:
     """What the command line asks of one plan or run.
 
     ``full`` compares every row anew; ``expect`` is the digest of the plan that was approved; the approvals are
-    ceilings for this run only. ``deadline`` is seconds from the start.
+    ceilings for this run only. ``deadline`` is seconds from the start. ``reveal`` shows personal data in the plan.
     """
 
     full: bool = False
@@ -65,6 +65,7 @@ class Options:
     approve_changes: int | None = None
     deadline: float | None = None
     offline: bool = False
+    reveal: bool = False
 
 
 def silent(_step: str, _done: int, _total: int | None) -> None:
@@ -370,6 +371,7 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
         notes=notes,
         batches=len(work.cuts),
         everything=options.everything,
+        reveal=options.reveal,
     )
 
 
@@ -412,7 +414,8 @@ def _send(
     total = work.cuts[-1] if work.cuts else 0
 
     def document(rows: Iterable[object]) -> bytes:
-        return payload.products(
+        return payload.document(
+            work.entity,
             rows,  # type: ignore[arg-type]  # the rows are those that this function asked for below
             fields=layout.fields,
             source_id=project.stock2shop.source_id,
@@ -432,7 +435,14 @@ def _send(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )
         try:
-            for delivery in deliver(api, "/products/queue", rows, document=document, accepted_before=sent > 0):
+            for delivery in deliver(
+                api,
+                work.settings.path,
+                rows,
+                document=document,
+                accepted_before=sent > 0,
+                personal=[field.name for field in layout.fields if field.personal],
+            ):
                 if delivery.receipt is None:
                     (row,) = delivery.rows
                     acknowledge.refuse(

@@ -72,6 +72,7 @@ ProjectName = Annotated[
     str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
 ]
 EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal data; on a terminal only.")]
 OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
@@ -175,6 +176,16 @@ def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, in
 def _log(event: str, project: str, **more: object) -> None:
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=plain), err=True)
+
+
+def allowed(*, reveal: bool) -> bool:
+    """Whether personal data is shown. Raises :class:`UsageError` where it would end up in a file."""
+    if reveal and not sys.stdout.isatty():
+        raise UsageError(
+            "--reveal shows personal data on a terminal only, not in a file or a pipe.",
+            hint="Leave --reveal out, or run the command by hand.",
+        )
+    return reveal
 
 
 def say(text: str) -> None:

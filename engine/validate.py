@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.contract import masked, unmasked
 from engine.model import Problem
 from engine.render import render_sql
 
@@ -68,6 +69,11 @@ RULES: dict[str, Rule] = {
         reason="this is neither true nor false",
         mend="Map the column to 1 and 0 in the view.",
     ),
+    "malformed_email": Rule(
+        severity="error",
+        reason="this is not one e-mail address",
+        mend="Mend it in the source; where several addresses stand in it, map the first.",
+    ),
     "unknown_flag": Rule(
         severity="error",
         reason="this word is not in the project's active vocabulary",
@@ -103,6 +109,11 @@ RULES: dict[str, Rule] = {
         reason="more than one item has this barcode",
         mend="Give each item its own barcode.",
     ),
+    "repeated_email": Rule(
+        severity="warning",
+        reason="more than one customer has this e-mail address",
+        mend="Stock2Shop may take them for one user of the trade store: give each its own.",
+    ),
     "negative_quantity": Rule(
         severity="warning",
         reason="the quantity is negative and is sent as 0",
@@ -122,13 +133,11 @@ RULES: dict[str, Rule] = {
 
 ERRORS = tuple(name for name, rule in RULES.items() if rule.severity == "error")
 
-UNIQUE = {"variants.sku": "repeated_sku", "variants.barcode": "repeated_barcode"}
-
 
 def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     """Fill ``run.violation`` and ``run.warning`` from what landed."""
     layout = staged.layout
-    unique = [(column, rule) for column, rule in UNIQUE.items() if layout.has(column)]
+    unique = [(column, rule) for column, rule in layout.entity.unique if layout.has(column)]
     wanted = {*layout.options, *(column for column, _ in unique), *(field.name for field in layout.shared)}
     state.run(
         render_sql(
@@ -148,11 +157,24 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     )
 
 
-def problems(state: State, table: Literal["violation", "warning"], *, limit: int | None) -> tuple[Problem, ...]:
-    """The violations or warnings of this run, by rule and key; at most ``limit`` of each rule."""
+def problems(
+    state: State, entity: str, table: Literal["violation", "warning"], *, limit: int | None, reveal: bool = False
+) -> tuple[Problem, ...]:
+    """The violations or warnings of this run, by rule and key; at most ``limit`` of each rule.
+
+    Personal data is masked unless ``reveal`` is asked for.
+    """
+    shown = unmasked if reveal else masked
     found = state.rows(render_sql("problems.sql", table=table, limit=limit))
     return tuple(
-        Problem(key=key, group=group, column=column, rule=rule, value=value, reason=RULES[rule].reason)
+        Problem(
+            key=key,
+            group=group,
+            column=column,
+            rule=rule,
+            value=shown(entity, column, value),
+            reason=RULES[rule].reason,
+        )
         for key, group, column, rule, value in found
     )
 

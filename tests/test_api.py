@@ -588,7 +588,7 @@ def product(number: int) -> dict[str, Any]:
 def read(server: Server, clock: Clock) -> list[dict[str, Any]]:
     """The whole read-back."""
     with open_api(settings(server.url), timing=clock.timing) as api:
-        return list(api.read_products())
+        return list(api.read_back())
 
 
 def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
@@ -612,7 +612,7 @@ def test_the_read_back_is_lazy(server: Server, clock: Clock, monkeypatch: pytest
     monkeypatch.setattr(api_module, "PAGE", 2)
     server.answer = Index({number: product(number) for number in range(1, 10)})
     with open_api(settings(server.url), timing=clock.timing) as api:
-        products = api.read_products()
+        products = api.read_back()
         assert api.requests_made == 0
         next(products)
         next(products)

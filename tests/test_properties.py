@@ -396,7 +396,7 @@ def test_history_tells_what_was_acknowledged(client: Client) -> None:
     with open_state(client.project.state) as state:
         told = history.changes(state, limit=10, key="A")
     assert [entry["kind"] for entry in told] == ["update", "insert"]
-    assert told[0]["columns"] == '[["variants.qty","5","8"]]'
+    assert told[0]["columns"] == [{"column": "variants.qty", "old": "5", "new": "8"}]
 
 
 def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:

@@ -34,6 +34,8 @@ create or replace temp macro canonical_code(x) as nullif(trim(without_controls(x
 
 create or replace temp macro canonical_url(x) as canonical_code(x);
 
+create or replace temp macro canonical_email(x) as canonical_code(x);
+
 create or replace temp macro canonical_number(x) as as_number(x);
 
 create or replace temp macro canonical_integer(x) as try_cast(
@@ -118,6 +120,17 @@ create or replace temp macro fault_code(x) as fault_text(x);
 create or replace temp macro fault_tags(x) as fault_text(x);
 
 create or replace temp macro fault_url(x) as fault_text(x);
+
+-- One address, not a list of them, nor a name with the address in brackets. RFC 5321 allows 254 characters.
+create or replace temp macro fault_email(x) as case
+    when is_blank(x) then null
+    when not regexp_full_match(
+        canonical_email(x),
+        '[^\s@,;:<>()"\[\]]+@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)*\.[^\s@,;:<>()"\[\].]{2,}'
+    )
+    or len(canonical_email(x)) > 254 then 'malformed_email'
+    else fault_text(x)
+end;
 
 create or replace temp macro fault_number(x) as case
     when is_blank(x) then null

@@ -10,6 +10,9 @@ select
 from changes
 where
     true
+    {% if entity is not none %}
+    and entity = {{ entity }}
+    {% endif %}
     {% if key is not none %}
     and key = {{ key }}
     {% endif %}
