@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.errors import StateMemoryError
 from engine.render import render_sql
 
 if TYPE_CHECKING:
@@ -30,9 +31,15 @@ def now() -> datetime:
 def fold(state: State, layout: Layout) -> int:
     """Fold the journal into published; gives how many receipts' rows it held."""
     count = int(state.value(render_sql("count.sql", table=layout.acknowledged)))
-    if count:
-        with state.transaction():
-            state.run(render_sql("fold.sql", **layout.tables))
+    while count:
+        try:
+            with state.transaction():
+                state.run(render_sql("fold.sql", **layout.tables))
+        except StateMemoryError:
+            if not state.grow():
+                raise
+        else:
+            break
     return count
 
 

@@ -141,7 +141,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
             f"Stock2Shop has no public way to read {entity} back.",
             hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
         )
-    with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _):
+    with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _, _):
         version = str(state.value("select version()"))
         layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
     prepare(state, layout)

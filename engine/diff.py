@@ -35,7 +35,7 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, sync_toke
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     names = [field.name for field in layout.fields]
-    state.run(
+    state.rerun(
         render_sql(
             "diff.sql",
             **layout.tables,

@@ -6,6 +6,7 @@
     ├── ConfigError                 2  mend the project; carries every Fault at once
     │   ├── ProjectError               project.toml, .env, the workspace
     │   ├── RenderError                a template
+    │   ├── FixtureError               a fixture, or what a view finds wanting in the fixtures
     │   └── ViewError                  what a template rendered to
     ├── UsageError                  2  mend the command line
     ├── SourceError                 1  look at the client's database
@@ -13,6 +14,7 @@
     │   ├── ConnectError               the database cannot be reached or refuses the login
     │   └── QueryError                 the database refused or broke off the query
     ├── StateError                  1  look at the state file
+    │   ├── StateMemoryError           the machine has too little memory for rows this wide
     │   └── StateLockedError       75  wait: another run holds the project
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
@@ -91,6 +93,10 @@ class RenderError(ConfigError):
     """A template could not be rendered."""
 
 
+class FixtureError(ConfigError):
+    """A fixture cannot be loaded, or a view cannot be run on the fixtures that there are."""
+
+
 class ViewError(ConfigError):
     """A view rendered to something that may not run, or does not fit the contract."""
 
@@ -125,6 +131,10 @@ class StateLockedError(StateError):
     """Another run holds the project's state file."""
 
     exit_code = 75
+
+
+class StateMemoryError(StateError):
+    """The working set does not fit into the memory that DuckDB is given."""
 
 
 class ApiError(SyncError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.render import render_sql
+from engine.source import BYTES, FEWEST
 from engine.state import SQL
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Layout:
     ``columns`` are the view's, by their canonical names and in its order. ``fields`` are what is compared and sent,
     in the contract's order, without the key, the group and the flag; an option's name is among them wherever the
     option is, mapped or not. ``definition`` names how fingerprints of the canonical row are made, ``mapping`` how
-    raw rows become canonical: each changes when anything that it stands for changes.
+    raw rows become canonical: each changes when anything that it stands for changes. ``packed`` tells that a row
+    arrives as one text.
     """
 
     entity: Entity
@@ -54,6 +56,7 @@ class Layout:
     fields: tuple[Field, ...]
     definition: str
     mapping: str
+    packed: bool = False
 
     @property
     def published(self) -> str:
@@ -102,8 +105,10 @@ class Staged:
     fast: bool
 
 
-def lay_out(entity: Entity, columns: Sequence[str], *, settings: EntitySettings, version: str) -> Layout:
-    """Settle what the view's ``columns`` (any spelling that the contract knows) come to.
+def lay_out(
+    entity: Entity, columns: Sequence[str], *, settings: EntitySettings, version: str, packed: bool = False
+) -> Layout:
+    """Settle what the view's ``columns`` (any spelling that the contract knows) come to, ``packed`` or not.
 
     ``version`` is DuckDB's own: its hash function is no promise from one version to the next.
     """
@@ -126,6 +131,7 @@ def lay_out(entity: Entity, columns: Sequence[str], *, settings: EntitySettings,
         sorted(settings.active.items()),
         settings.option_names,
         settings.linked,
+        packed,
     )
     return Layout(
         entity=entity,
@@ -133,12 +139,13 @@ def lay_out(entity: Entity, columns: Sequence[str], *, settings: EntitySettings,
         fields=tuple(fields),
         definition=definition,
         mapping=mapping,
+        packed=packed,
     )
 
 
 def prepare(state: State, layout: Layout) -> None:
     """Make the entity's tables, and the macros of the canonical forms, where they are not there yet."""
-    state.run((SQL / "canonical.sql").read_text("utf-8"))
+    state.once((SQL / "canonical.sql").read_text("utf-8"))
     state.run(render_sql("tables.sql", **layout.tables))
     for table in (layout.published, layout.acknowledged):
         present = state.columns(table, database=state.database)
@@ -175,6 +182,7 @@ def land(
     sql = render_sql(
         "land.sql",
         columns=layout.columns,
+        packed=layout.packed,
         fields=layout.fields,
         required=_blank_checked(layout, settings),
         key=layout.entity.key,
@@ -188,7 +196,7 @@ def land(
         ],
         types=TYPES,
     )
-    reader = _Reader(batches, layout.columns, progress)
+    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, progress)
     with state.incoming(reader.arrow()):
         try:
             state.run(sql)
@@ -228,10 +236,11 @@ class _Reader:
             for batch in self._batches:
                 self.rows += batch.num_rows
                 self._progress(self.rows)
-                yield pa.RecordBatch.from_arrays(
-                    [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns],
-                    schema=schema,
-                )
+                texts = [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns]
+                whole = pa.RecordBatch.from_arrays(texts, schema=schema)
+                step = max(FEWEST, BYTES * whole.num_rows // max(whole.nbytes, 1))
+                for start in range(0, whole.num_rows, step):
+                    yield whole.slice(start, step)
         except BaseException as error:
             self.raised = error
             raise

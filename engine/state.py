@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import StateError, StateLockedError, SyncError
+from engine.errors import StateError, StateLockedError, StateMemoryError, SyncError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 1
-MEMORY = "160MB"
-"""What DuckDB may hold in memory; beyond it, it works from disk."""
+MEMORY = ("160MB", "640MB", "2560MB")
+"""What DuckDB may hold in memory; beyond it, it works from disk.
+
+The first is enough for any number of rows. Very wide ones, with descriptions of 100 KB, need the next: DuckDB holds a
+whole row group before it writes it. After the last it may take what it takes by default.
+"""
 
 SQL = Path(__file__).parent / "sql"
 
@@ -36,6 +40,16 @@ class State:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self._memory = list(MEMORY)
+        self._scripts: set[str] = set()
+
+    def grow(self) -> bool:
+        """Give DuckDB more memory; false where it has all that there is."""
+        if not self._memory:
+            return False
+        self._memory.pop(0)
+        self.run(f"set memory_limit = '{self._memory[0]}'" if self._memory else "reset memory_limit")
+        return True
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run ``sql`` and give all its rows: for results that are small by nature."""
@@ -54,6 +68,21 @@ class State:
     def run(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
         """Run one statement, or several when there are no parameters."""
         self.rows(sql, parameters)
+
+    def rerun(self, sql: str) -> None:
+        """Run statements that may be run again from the first, with more memory where they need it."""
+        while True:
+            try:
+                return self.run(sql)
+            except StateMemoryError:
+                if not self.grow():
+                    raise
+
+    def once(self, script: str) -> None:
+        """Run ``script``, unless this connection has: for what lives as long as the connection does."""
+        if script not in self._scripts:
+            self.run(script)
+            self._scripts.add(script)
 
     def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Run ``sql`` and give its rows by column name."""
@@ -90,11 +119,17 @@ class State:
 
     @contextmanager
     def incoming(self, reader: pa.RecordBatchReader) -> Iterator[None]:
-        """Inside, the relation ``incoming`` streams ``reader`` once."""
+        """Inside, the relation ``incoming`` streams ``reader`` once, and joins are done as they are written.
+
+        DuckDB cannot tell how long a stream is, and would sometimes choose to hold it in memory rather than the
+        other side.
+        """
         self._connection.register("incoming", reader)
+        self.run("set disabled_optimizers = 'join_order,build_side_probe_side'")
         try:
             yield
         finally:
+            self.run("reset disabled_optimizers")
             self._connection.unregister("incoming")
 
     def meta(self, name: str) -> str | None:
@@ -147,15 +182,13 @@ def open_state(path: Path) -> Iterator[State]:
 
 def _configure(state: State, scratch: Path) -> None:
     threads = min(4, os.cpu_count() or 1)
-    # The query that lands a source streams it past what is known. DuckDB cannot tell how long a stream is, and
-    # would sometimes choose to hold the stream in memory rather than the other side.
     state.run(
-        f"set memory_limit = '{MEMORY}'; set threads = {threads}; set preserve_insertion_order = false;"
-        " set disabled_optimizers = 'join_order,build_side_probe_side'; set timezone = 'UTC';"
-        " set enable_progress_bar = false; set autoinstall_known_extensions = false"
+        f"set memory_limit = '{MEMORY[0]}'; set threads = {threads}; set preserve_insertion_order = false;"
+        " set timezone = 'UTC'; set enable_progress_bar = false; set autoinstall_known_extensions = false"
     )
     quoted = str(scratch).replace("'", "''")
-    state.run(f"set temp_directory = '{quoted}'; attach '{quoted}/run.duckdb' as run")
+    # A row group is held in memory until it is full: small ones keep wide rows cheap, and cost narrow ones nothing.
+    state.run(f"set temp_directory = '{quoted}'; attach '{quoted}/run.duckdb' as run (row_group_size 8192)")
 
 
 def _migrate(state: State) -> None:
@@ -183,7 +216,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except SyncError:
         raise
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, OSError, MemoryError) as error:
         raise _explain(error, path) from error
 
 
@@ -196,6 +229,11 @@ def _explain(error: Exception, path: Path) -> StateError:
         return StateLockedError(
             f"Another run holds {path}{by}.",
             hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
+        )
+    if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
+        return StateMemoryError(
+            "The rows of the view need more memory than this machine has free. Nothing was lost.",
+            hint="Close other programs, or leave very long texts out of the view.",
         )
     if "no space" in low or "disk full" in low or "max_temp_directory_size" in low or "enospc" in low:
         return StateError(

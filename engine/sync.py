@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine import acknowledge, diff, payload
+from engine import acknowledge, diff, expectations, payload
 from engine.api import open_api
 from engine.contract import ENTITIES
 from engine.dialect import check_columns, check_view, resolve_columns
@@ -23,6 +23,7 @@ from engine.errors import (
     CancelledError,
     DeadlineError,
     GuardError,
+    StateMemoryError,
     SyncError,
     UnavailableError,
     UsageError,
@@ -192,12 +193,15 @@ def check(project: Project, entity: str) -> tuple[Query, tuple[Fault, ...]]:
 
 @contextmanager
 def extracted(
-    project: Project, query: Query, *, entity: str, stop: threading.Event
-) -> Iterator[tuple[tuple[str, ...], Iterator[pa.RecordBatch]]]:
-    """Run the view; gives the canonical names of its columns and its batches, which end early when ``stop`` is set."""
+    project: Project, query: Query, *, entity: str, stop: threading.Event, pack: bool = False
+) -> Iterator[tuple[tuple[str, ...], bool, Iterator[pa.RecordBatch]]]:
+    """Run the view; gives the canonical names of its columns, whether its rows are packed into one, and its batches.
+
+    The batches raise :class:`CancelledError` when ``stop`` is set.
+    """
     settings = project.entities[entity]
     with open_source(project.source) as connection:
-        read = connection.read(query.sql)
+        read = connection.read(query.sql, pack=pack)
         _sorted_out(check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path))
 
         def until_stopped() -> Iterator[pa.RecordBatch]:
@@ -206,7 +210,7 @@ def extracted(
                     raise stopped()
                 yield batch
 
-        yield resolve_columns(read.columns, entity=ENTITIES[entity]), until_stopped()
+        yield resolve_columns(read.columns, entity=ENTITIES[entity]), read.packed, until_stopped()
 
 
 def stopped() -> CancelledError:
@@ -257,11 +261,13 @@ def compare(
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None] = silent,
     tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None = None,
+    query: Query | None = None,
 ) -> Work:
     """Stage, validate and diff one entity into the working set; nothing is kept but what speeds up the next time.
 
-    ``tap`` sees the columns and every batch as it passes by. Raises :class:`UsageError` when the project has no such
-    entity and :class:`AccountingError` when the rows do not add up.
+    ``tap`` sees the columns and every batch as it passes by. ``query`` is run instead of the project's view, as it is.
+    Raises :class:`UsageError` when the project has no such entity and :class:`AccountingError` when the rows do not add
+    up.
     """
     settings = project.entities.get(entity)
     if settings is None:
@@ -269,24 +275,20 @@ def compare(
             f"{project.name} has no {entity}.",
             hint=f"Write views/{entity}.sql and a [{entity}] table in its project.toml.",
         )
-    query = _checked(state, project, entity)
+    query = query or _checked(state, project, entity)
     full = options.full or state.meta(f"repeats:{entity}") is not None
     while True:
-        with extracted(project, query, entity=entity, stop=stop) as (columns, arriving):
-            version = str(state.value("select version()"))
-            layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
-            prepare(state, layout)
-            acknowledge.fold(state, layout)
-            progress("reading", 0, None)
-            staged = land(
-                state,
-                tap(columns, arriving) if tap else arriving,
-                layout=layout,
-                settings=settings,
-                sync_token=sync_token,
-                full=full,
-                progress=lambda rows: progress("reading", rows, None),
-            )
+        staged, columns = _landed(
+            state,
+            project,
+            query,
+            entity=entity,
+            sync_token=sync_token,
+            full=full,
+            stop=stop,
+            progress=progress,
+            tap=tap,
+        )
         progress("comparing", 0, None)
         validate(state, staged, settings=settings)
         counts = diff.compare(state, staged, settings=settings, sync_token=sync_token)
@@ -309,8 +311,46 @@ def compare(
         staged=staged,
         counts=counts,
         cuts=_cuts(state, limit=project.stock2shop.batch_variants),
-        unsent=_unsent(columns, layout),
+        unsent=_unsent(columns, staged.layout),
     )
+
+
+def _landed(
+    state: State,
+    project: Project,
+    query: Query,
+    *,
+    entity: str,
+    sync_token: str,
+    full: bool,
+    stop: threading.Event,
+    progress: Callable[[str, int, int | None], None],
+    tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None,
+) -> tuple[Staged, tuple[str, ...]]:
+    """Read the source into the working set; once more, from its beginning, where that needs more memory."""
+    settings = project.entities[entity]
+    version = str(state.value("select version()"))
+    while True:
+        with extracted(project, query, entity=entity, stop=stop, pack=tap is None) as (columns, packed, arriving):
+            layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version, packed=packed)
+            prepare(state, layout)
+            acknowledge.fold(state, layout)
+            progress("reading", 0, None)
+            try:
+                staged = land(
+                    state,
+                    tap(columns, arriving) if tap else arriving,
+                    layout=layout,
+                    settings=settings,
+                    sync_token=sync_token,
+                    full=full,
+                    progress=lambda rows: progress("reading", rows, None),
+                )
+            except StateMemoryError:
+                if not state.grow():
+                    raise
+            else:
+                return staged, columns
 
 
 def _repeats(state: State) -> bool:
@@ -356,6 +396,9 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
         approved_deletes=options.approve_deletes,
         approved_changes=options.approve_changes,
     )
+    failed = expectations.examine(state, project, work.staged)
+    breaches += expectations.breaches(failed)
+    notes += expectations.notes(failed)
     notes += [f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent]
     if work.counts.held:
         notes.append(
@@ -430,7 +473,7 @@ def _send(
             return sent, refused, _late(total - sent - refused)
         if cut > sliced:
             sliced = max(end for end in work.cuts if end <= max(cut, position + SLICE))
-            state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
+            state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )

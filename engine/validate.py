@@ -139,7 +139,7 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     layout = staged.layout
     unique = [(column, rule) for column, rule in layout.entity.unique if layout.has(column)]
     wanted = {*layout.options, *(column for column, _ in unique), *(field.name for field in layout.shared)}
-    state.run(
+    state.rerun(
         render_sql(
             "validate.sql",
             **layout.tables,

@@ -17,6 +17,7 @@ from support.hard_values import HardValue, statements, values
 
 from engine.model import SourceSettings
 from engine.source import open_source
+from engine.state import SQL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,25 @@ def from_postgresql(postgres: Postgres) -> Rows:
 
 
 @pytest.fixture(scope="session")
+def from_postgresql_packed(postgres: Postgres) -> Rows:
+    """The hard values through psqlODBC, each row as one text, taken apart as staging does it."""
+    database = postgres.fresh_database()
+    postgres.execute(database, *statements("postgresql"))
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    with duckdb.connect() as staging, open_source(settings) as connection:
+        staging.execute((SQL / "canonical.sql").read_text("utf-8"))
+        read = connection.read("select * from hard order by n", pack=True)
+        assert read.packed
+        values = ", ".join(f"packed_value(v[{n}])" for n in range(1, len(read.columns) + 1))
+        rows: Rows = []
+        for batch in read:
+            assert batch.num_columns == 1
+            for (row,) in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                rows += staging.execute(f"select {values} from (select packed_values($1) as v)", [row]).fetchall()
+        return rows
+
+
+@pytest.fixture(scope="session")
 def from_mariadb(mariadb: MariaDb) -> Rows:
     """The hard values through MariaDB Connector/ODBC."""
     database = mariadb.fresh_database()
@@ -96,6 +116,7 @@ def from_duckdb(files: Path) -> Rows:
 
 READERS = {
     "from_postgresql": "postgresql",
+    "from_postgresql_packed": "postgresql",
     "from_mariadb": "mariadb",
     "from_sqlite_by_odbc": "sqlite",
     "from_sqlite": "sqlite",

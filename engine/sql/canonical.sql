@@ -2,6 +2,19 @@
 -- same are the same after these, whatever database, driver or reader they came through. `fault_…` macros name
 -- the rule that a raw value breaks, or null.
 
+-- A row that arrives packed is written as PostgreSQL writes a composite value: in brackets, with commas between the
+-- values and nothing for NULL; what stands in double quotes has quotes and backslashes doubled ("Composite Type Input
+-- and Output Syntax" of its manual).
+create or replace temp macro packed_values(row_text) as regexp_extract_all(
+    row_text[2:-2], '("(?:[^"\\]|""|\\\\)*"|[^",]*)(?:,|$)', 1
+);
+
+create or replace temp macro packed_value(item) as case
+    when item = '' then null
+    when starts_with(item, '"') then replace(replace(item[2:-2], '""', '"'), '\\', '\')
+    else item
+end;
+
 -- Numbers keep ten decimals: more than any price list has, and few enough to swallow the noise of a float.
 create or replace temp macro as_number(x) as try_cast(trim(x) as decimal(38, 10));
 

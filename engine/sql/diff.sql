@@ -194,7 +194,7 @@ select
     _group
     {%- for field in shared %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.compared
 where
     _group in (select product from run.warning where rule = 'differs_within_product')

@@ -21,14 +21,14 @@ read as (
     select
         *,
         hash(
-            {%- for column in columns %}
+            {%- for column in (["_packed"] if packed else columns) %}
             {{ column | ident }}{% if not loop.last %},{% endif %}
             {%- endfor %}
         ) as _raw
     from incoming
 ),
 
-differing as (
+{% if packed %}arrived{% else %}differing{% endif %} as (
     select
         read.*,
         known.key as _known_key,
@@ -41,6 +41,27 @@ differing as (
         read._raw is null
         or known.raw is null
 ),
+
+{% if packed %}
+unpacked as (
+    select
+        * exclude (_packed),
+        packed_values(_packed) as _values
+    from arrived
+),
+
+differing as (
+    select
+        {%- for column in columns %}
+        packed_value(_values[{{ loop.index }}]) as {{ column | ident }},
+        {%- endfor %}
+        _raw,
+        _known_key,
+        _known_group,
+        _standing
+    from unpacked
+),
+{% endif %}
 
 canonical as (
     select

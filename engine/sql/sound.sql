@@ -1,0 +1,33 @@
+{# All rows of an entity that are sound and Active, whole and canonical, as data tests see them. Rows that differ have
+   landed; those that are unchanged were dropped as they arrived, but published holds them whole. #}
+create or replace view run.sound as
+select
+    candidate._key as {{ key | ident }},
+    {% if group %}
+    candidate._group as {{ group | ident }},
+    {% endif %}
+    'Active' as {{ flag | ident }}
+    {%- for field in fields %},
+    landed.{{ field.name | ident }}
+    {%- endfor %}
+from run.candidate as candidate
+inner join run.landed as landed
+    on
+        landed._raw = candidate._raw
+        and landed._standing is null
+where candidate._flag = 'Active'
+union all
+select
+    _key as {{ key | ident }},
+    {% if group %}
+    _group as {{ group | ident }},
+    {% endif %}
+    'Active' as {{ flag | ident }}
+    {%- for field in fields %},
+    {{ field.name | ident }}
+    {%- endfor %}
+from {{ published | ident }}
+where
+    {{ fast }}
+    and _key in (select key from run.seen where standing = 'published')
+    and _key not in (select key from run.violation where peer);
