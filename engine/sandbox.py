@@ -2,7 +2,8 @@
 
 It serves what ``docs/openapi.yaml`` describes. Where Stock2Shop's public pages say nothing, the sandbox takes the
 plainest reading, and the document marks it: an item with ``product_active: "false"`` removes its variant, and the
-product with its last one; a field that an item leaves out stays as it was.
+product with its last one; a field that an item leaves out stays as it was; customers are queued and read back as
+products are; an order waits in the queue until its source's order code comes back.
 """
 
 from __future__ import annotations
@@ -166,6 +167,8 @@ class Sandbox:
         self._sources: dict[int, Json] = {}
         self._products: dict[int, dict[str, Json]] = {}
         self._variants: dict[int, dict[str, str]] = {}
+        self._customers: dict[int, dict[str, Json]] = {}
+        self._orders: dict[int, Json] = {}
         self._bucket = (float(self.settings.burst), time.monotonic())
         self._last_id = 0
         self._server: Any = None
@@ -191,6 +194,8 @@ class Sandbox:
             }
             self._products = {number: {}}
             self._variants = {number: {}}
+            self._customers = {number: {}}
+            self._orders = {}
 
     def products(self, source_id: int) -> dict[str, Json]:
         """What is held, by variant code: each variant with its product's fields beside its own."""
@@ -201,6 +206,22 @@ class Sandbox:
                 for variant in product["variants"].values():
                     found[variant["source_variant_code"]] = {**shared, **variant}
             return found
+
+    def customers(self, source_id: int) -> dict[str, Json]:
+        """The customers that are held, by code."""
+        with self._lock:
+            return {code: dict(customer) for code, customer in self._customers.get(source_id, {}).items()}
+
+    def place_order(self, order: Json) -> None:
+        """Put a ``system_order`` into the queue, as a channel's sale does."""
+        with self._lock:
+            number = int(order["id"])
+            self._orders[number] = {"id": number, "status": "new", "data": order}
+
+    def orders(self) -> dict[int, Json]:
+        """Every order by its id: ``status`` is new or done, ``sources`` what was answered for it."""
+        with self._lock:
+            return {number: dict(order) for number, order in self._orders.items()}
 
     def change(self, source_id: int, variant_code: str, **values: object) -> None:
         """Change a variant behind the engine's back, as somebody in the console might."""
@@ -311,6 +332,7 @@ class Sandbox:
             Route("/_sandbox/faults", self._set_faults, methods=["POST"]),
             Route("/_sandbox/reset", self._do_reset, methods=["POST"]),
             Route("/_sandbox/requests", self._show_requests, methods=["GET"]),
+            Route("/_sandbox/orders", self._do_order, methods=["POST"]),
             Route("/_sandbox/sources/{source_id:int}/sync_token", self._do_sync_token, methods=["POST"]),
         ]
         api: list[tuple[str, str, Callable[[Request, Any], Any], bool]] = [
@@ -321,6 +343,9 @@ class Sandbox:
             ("GET", "/v1/queue/summary", self._queue_summary, True),
             ("GET", "/v1/queue/items", self._queue_items, True),
             ("POST", "/v1/products/elastic_search", self._search, True),
+            ("POST", "/v1/customers/queue", self._queue_customers, True),
+            ("POST", "/v1/customers/elastic_search", self._search_customers, True),
+            ("POST", "/v1/orders/sources", self._answer_order, True),
         ]
         routes = [
             Route(path, self._endpoint(act, guarded=guarded), methods=[method]) for method, path, act, guarded in api
@@ -336,7 +361,7 @@ class Sandbox:
             try:
                 self._admit(request, guarded=guarded)
                 body = _parsed(raw) if request.method == "POST" else None
-                items = len(body.get("system_products", ())) if isinstance(body, dict) and guarded else 0
+                items = _count(body) if guarded else 0
                 with self._lock:
                     document = act(request, body)
             except _RefusedError as refused:
@@ -428,11 +453,7 @@ class Sandbox:
 
     def _queue_products(self, request: Request, body: Any) -> Json:
         source_id = self._source(request)
-        items = body.get("system_products") if isinstance(body, dict) else None
-        if not isinstance(items, list) or not items:
-            raise _RefusedError(400, "system_products needs a list with at least one item.")
-        if len(items) > LIMIT:
-            raise _RefusedError(413, f"{len(items)} items are too many: {LIMIT} at most.")
+        items = _items(body, "system_products")
         for number, item in enumerate(items):
             _check(number, item, source_id)
         for number, item in enumerate(items):
@@ -445,6 +466,45 @@ class Sandbox:
         if self.faults.take("complaints"):
             return {"errors": [{"message": "The batch was not taken."}]}
         return {"system_products": {"sync_product": len(items) - (1 if self.faults.take("short_counts") else 0)}}
+
+    def _queue_customers(self, request: Request, body: Any) -> Json:
+        source_id = self._source(request)
+        items = _items(body, "system_customers")
+        for number, item in enumerate(items):
+            _check_customer(number, item, source_id)
+        held = self._customers.setdefault(source_id, {})
+        for item in items:
+            code = item["source"]["source_customer_code"]
+            if item["source"]["customer_active"] == "false":
+                held.pop(code, None)
+                continue
+            kept = held.setdefault(code, {"id": self._new_id(), "source_id": source_id})
+            kept.update(item["customer"])
+            kept["modified"] = _now()
+        self._write()
+        if self.faults.take("complaints"):
+            return {"errors": [{"message": "The batch was not taken."}]}
+        return {"system_customers": {"sync_customer": len(items) - (1 if self.faults.take("short_counts") else 0)}}
+
+    def _search_customers(self, _request: Request, body: Any) -> Json:
+        held = [customer for customers in self._customers.values() for customer in customers.values()]
+        return _found("system_customers", held, body)
+
+    def _answer_order(self, request: Request, body: Any) -> Json:
+        source_id = self._source(request)
+        order = body.get("system_order") if isinstance(body, dict) else None
+        sources = order.get("sources") if isinstance(order, dict) else None
+        sound = isinstance(sources, list) and all(
+            isinstance(entry, dict) and entry.get("source_id") == source_id and entry.get("source_order_code")
+            for entry in sources
+        )
+        if not isinstance(order, dict) or not sound or not sources:
+            raise _RefusedError(400, "system_order needs an id, and sources with source_id and source_order_code.")
+        kept = self._orders.get(order["id"]) if isinstance(order.get("id"), int) else None
+        if kept is None:
+            raise _RefusedError(404, "There is no such order.")
+        kept |= {"status": "done", "sources": sources}
+        return {"system_order": {"id": order["id"], "sources": sources}}
 
     def _upsert(self, source_id: int, item: Json) -> None:
         source, product = item["source"], item["product"]
@@ -460,19 +520,20 @@ class Sandbox:
         kept = self._products[source_id].setdefault(
             code,
             {
-                "id": len(self._products[source_id]) + 1,
+                "id": self._new_id(),
                 "source_id": source_id,
                 "source_product_code": code,
                 "variants": {},
             },
         )
         kept.update({name: value for name, value in product.items() if name != "variants"})
-        kept["modified"] = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        kept["modified"] = _now()
         kept["variants"].setdefault(key, {}).update(variant)
         self._variants[source_id][key] = code
 
     def _new_id(self) -> int:
-        taken = (int(product["id"]) for products in self._products.values() for product in products.values())
+        held = (*self._products.values(), *self._customers.values())
+        taken = (int(entry["id"]) for entries in held for entry in entries.values())
         self._last_id = max(self._last_id, *taken, 0) + 1 if self._last_id == 0 else self._last_id + 1
         return self._last_id
 
@@ -488,26 +549,22 @@ class Sandbox:
 
     def _queue_items(self, request: Request, _body: Any) -> Json:
         self._source(request, needed=False)
-        limit = request.query_params.get("limit", "100")
+        asked = request.query_params
+        limit = asked.get("limit", "100")
         if not limit.isascii() or not limit.isdigit():
             raise _RefusedError(400, "limit is no number.")
-        return {"system_queue_items": []}
+        if asked.get("instructions", "add_order") != "add_order" or asked.get("status", "new") == "failed":
+            return {"system_queue_items": []}
+        waiting = [
+            {"id": number, "instruction": "add_order", "status": order["status"], "data": order["data"]}
+            for number, order in sorted(self._orders.items())
+            if order["status"] == asked.get("status", "new")
+        ]
+        return {"system_queue_items": waiting[: int(limit)]}
 
     def _search(self, _request: Request, body: Any) -> Json:
-        if not isinstance(body, dict):
-            raise _RefusedError(400, "The search is no object.")
-        size, start = body.get("size", 10), body.get("from", 0)
-        if not (_whole(size) and _whole(start) and size <= 10_000):  # noqa: PLR2004 - Elasticsearch's own window
-            raise _RefusedError(400, "size and from need numbers, size at most 10000.")
-        wanted = list(_terms(body.get("query")))
-        found = [
-            _document(product)
-            for products in self._products.values()
-            for product in products.values()
-            if all(_matches(product.get(name), how, value) for name, how, value in wanted)
-        ]
-        found.sort(key=lambda product: int(product["id"]))
-        return {"total": len(found), "system_products": found[start : start + size]}
+        held = [product for products in self._products.values() for product in products.values()]
+        return _found("system_products", held, body, shown=_document)
 
     def _not_found(self, _request: Request, error: Any) -> Response:
         from starlette.responses import JSONResponse
@@ -536,6 +593,15 @@ class Sandbox:
         self.reset()
         return JSONResponse({})
 
+    async def _do_order(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        order = _parsed(await request.body())
+        if not isinstance(order, dict) or not isinstance(order.get("id"), int):
+            return JSONResponse({"error": {"message": "An order is an object with a number as its id."}}, 400)
+        self.place_order(order)
+        return JSONResponse({"id": order["id"]})
+
     async def _show_requests(self, _request: Request) -> Response:
         from starlette.responses import JSONResponse
 
@@ -563,13 +629,16 @@ class Sandbox:
             number: {key: code for code, product in products.items() for key in product["variants"]}
             for number, products in self._products.items()
         }
+        self._customers = {int(number): customers for number, customers in kept.get("customers", {}).items()}
 
     def _write(self) -> None:
         path = self.settings.path
         if path is None:
             return
         beside = path.with_suffix(path.suffix + ".new")
-        beside.write_text(json.dumps({"products": self._products, "sources": self._sources}), "utf-8")
+        beside.write_text(
+            json.dumps({"products": self._products, "customers": self._customers, "sources": self._sources}), "utf-8"
+        )
         beside.replace(path)
 
 
@@ -594,6 +663,72 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         raise _RefusedError(400, "The body is no JSON.") from None
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _count(body: Any) -> int:
+    """How many items a request queues."""
+    lists = (body.get(name) for name in ("system_products", "system_customers")) if isinstance(body, dict) else ()
+    return sum(len(items) for items in lists if isinstance(items, list))
+
+
+def _items(body: Any, name: str) -> list[Json]:
+    items = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(items, list) or not items:
+        raise _RefusedError(400, f"{name} needs a list with at least one item.")
+    if len(items) > LIMIT:
+        raise _RefusedError(413, f"{len(items)} items are too many: {LIMIT} at most.")
+    return items
+
+
+def _found(name: str, held: list[Json], body: Any, *, shown: Callable[[Json], Json] = dict) -> Json:
+    """What a search finds among ``held``, by id."""
+    if not isinstance(body, dict):
+        raise _RefusedError(400, "The search is no object.")
+    size, start = body.get("size", 10), body.get("from", 0)
+    if not (_whole(size) and _whole(start) and size <= 10_000):  # noqa: PLR2004 - Elasticsearch's own window
+        raise _RefusedError(400, "size and from need numbers, size at most 10000.")
+    wanted = list(_terms(body.get("query")))
+    found = [entry for entry in held if all(_matches(entry.get(name), how, value) for name, how, value in wanted)]
+    found.sort(key=lambda entry: int(entry["id"]))
+    return {"total": len(found), name: [shown(entry) for entry in found[start : start + size]]}
+
+
+def _check_customer(number: int, item: Any, source_id: int) -> None:
+    """The checks on one customer, made like those on a product: what Stock2Shop's own are is not public."""
+    source, customer = (item.get(name) if isinstance(item, dict) else None for name in ("source", "customer"))
+
+    def refuse(field: str, message: str) -> None:
+        code = source.get("source_customer_code") if isinstance(source, dict) else None
+        shown = code if isinstance(code, str) else None
+        raise _RefusedError(400, message, index=number, source_customer_code=shown, field=field)
+
+    if not isinstance(source, dict) or not isinstance(customer, dict):
+        refuse("source", "An item needs source and customer, as objects.")
+        return
+    for name in ("source_customer_code", "customer_active", "sync_token"):
+        if not isinstance(source.get(name), str) or not source[name]:
+            refuse(f"source.{name}", f"source.{name} needs a text.")
+    if source.get("source_id") != source_id:
+        refuse("source.source_id", "source.source_id is not the source of the request.")
+    if source["customer_active"] not in {"true", "false"}:
+        refuse("source.customer_active", 'source.customer_active needs "true" or "false".')
+    if customer.get("source_customer_code") != source["source_customer_code"]:
+        refuse("customer.source_customer_code", "customer.source_customer_code is not that of its source.")
+    if source["customer_active"] == "true" and (
+        not isinstance(customer.get("email"), str) or "@" not in customer["email"]
+    ):
+        refuse("customer.email", "customer.email needs an address.")
+    for name in ("first_name", "last_name"):
+        if not isinstance(customer.get(name, ""), str):
+            refuse(f"customer.{name}", f"customer.{name} needs a text.")
+    for name in ("addresses", "meta"):
+        entries = customer.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            refuse(f"customer.{name}", f"customer.{name} needs a list of objects.")
 
 
 def _refusal(number: int, item: Any, name: str, message: str) -> _RefusedError:
