@@ -544,7 +544,8 @@ class Sandbox:
         if not product["variants"]:
             del self._products[source_id][code]
 
-    def _queue_summary(self, _request: Request, _body: Any) -> Json:
+    def _queue_summary(self, request: Request, _body: Any) -> Json:
+        self._source(request, needed=False)
         return {"unprocessed": 0, "failed": 0}
 
     def _queue_items(self, request: Request, _body: Any) -> Json:
@@ -691,6 +692,8 @@ def _found(name: str, held: list[Json], body: Any, *, shown: Callable[[Json], Js
     size, start = body.get("size", 10), body.get("from", 0)
     if not (_whole(size) and _whole(start) and size <= 10_000):  # noqa: PLR2004 - Elasticsearch's own window
         raise _RefusedError(400, "size and from need numbers, size at most 10000.")
+    if not isinstance(body.get("query", {}), dict) or not isinstance(body.get("sort", {}), (dict, list)):
+        raise _RefusedError(400, "query needs an object, sort an object or a list.")
     wanted = list(_terms(body.get("query")))
     found = [entry for entry in held if all(_matches(entry.get(name), how, value) for name, how, value in wanted)]
     found.sort(key=lambda entry: int(entry["id"]))
