@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine import __version__
+from engine import __version__, cli_orders, cli_review
 from engine.errors import ConfigError, SyncError, UsageError
 from engine.terminal import (
     ATTENTION,
@@ -55,6 +55,8 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(cli_orders.orders_app, name="orders")
+cli_review.register(app)
 
 
 @app.callback()

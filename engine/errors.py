@@ -12,7 +12,9 @@
     ├── SourceError                 1  look at the client's database
     │   ├── DriverError                the driver or the driver manager is not there
     │   ├── ConnectError               the database cannot be reached or refuses the login
-    │   └── QueryError                 the database refused or broke off the query
+    │   ├── QueryError                 the database refused or broke off the query
+    │   └── WriteError                 it refused to raise an order; ``retriable`` says whether that may pass
+    ├── OrderError                  1  an order that cannot even be kept: what sent it is wrong
     ├── StateError                  1  look at the state file
     │   ├── StateMemoryError           the machine has too little memory for rows this wide
     │   └── StateLockedError       75  wait: another run holds the project
@@ -121,6 +123,26 @@ class ConnectError(SourceError):
 
 class QueryError(SourceError):
     """The database refused the query, broke it off or took too long."""
+
+
+class WriteError(SourceError):
+    """The database refused a statement of an order; ``retriable`` where the same may succeed later.
+
+    ``uncertain`` where it may all the same have kept the order: the connection broke while committing.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retriable: bool = False, uncertain: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.retriable = retriable
+        self.uncertain = uncertain
+
+
+class OrderError(SyncError):
+    """A document that is no order. ``status`` is the HTTP status that says so."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 422) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class StateError(SyncError):

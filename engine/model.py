@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
 
     from engine.errors import Fault
 
+TOLERANCE = Decimal("0.05")
+"""By how much the totals of an order may differ."""
+
 Flag = Literal["Active", "Delete", "Ignore"]
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,25 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """How old the newest value of ``column`` may be, in hours; a time without a zone is UTC."""
+
+    column: str
+    hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What a project declares of an entity's sound, Active rows, and how grave it is where that does not hold."""
+
+    min_rows: int | None = None
+    not_null: tuple[str, ...] = ()
+    accepted_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fresh: Fresh | None = None
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntitySettings:
     """What a project says of one entity.
 
@@ -91,11 +115,63 @@ class EntitySettings:
     default_price_tier: str | None = None
     path: str = "/products/queue"
     search_path: str | None = "/products/elastic_search"
+    expect: Expect = Expect()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSettings:
+    """How ``s2s orders serve`` listens. A token, or a user name and a password, let Stock2Shop in."""
+
+    host: str = "127.0.0.1"
+    port: int = 8058
+    token: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    max_body: int = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullSettings:
+    """Where ``s2s orders pull`` asks for orders and answers them. Nothing of it is public."""
+
+    instructions: str = "add_order"
+    status: str | None = None
+    limit: int = 100
+    answer_path: str = "/orders/sources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    """How a project raises orders. ``source`` is the read-write login; ``channels`` what differs by channel id."""
+
+    source: SourceSettings
+    default_customer: str | None = None
+    create_customer: bool = False
+    shipping_item: str | None = None
+    warehouse: str | None = None
+    sales_rep: str | None = None
+    document_type: str | None = None
+    channels: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
+    known_channels_only: bool = False
+    tax_codes: Mapping[str, str] = field(default_factory=dict)
+    prices: Literal["excluding", "including"] = "excluding"
+    stock: Literal["allow", "refuse", "backorder"] = "allow"
+    repeated_skus: Literal["allow", "merge", "refuse"] = "allow"
+    timezone: str = "UTC"
+    tolerance: Decimal = TOLERANCE
+    keep_days: int = 30
+    receiver: ReceiverSettings = ReceiverSettings()
+    pull: PullSettings = PullSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """One client: where its folder is and all that ``project.toml`` says, variables filled in."""
+    """One client: where its folder is and all that ``project.toml`` says, variables filled in.
+
+    ``tests`` are severities of data tests by name, where project.toml says them.
+    """
 
     name: str
     root: Path
@@ -107,6 +183,8 @@ class Project:
     vars: Mapping[str, object] = field(default_factory=dict)
     state: Path
     keep_days: int = 90
+    tests: Mapping[str, Severity] = field(default_factory=dict)
+    orders: OrderSettings | None = None
     warnings: tuple[Fault, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -192,7 +270,7 @@ class Counts:
 class Breach:
     """A guard that a plan breaks: what it found, what it allows, and the command that goes on all the same."""
 
-    guard: Literal["max_deletes", "max_changes", "min_rows"]
+    guard: Literal["max_deletes", "max_changes", "min_rows", "test"]
     found: int
     allowed: int
     message: str

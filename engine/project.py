@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
@@ -12,7 +13,18 @@ from urllib.parse import urlsplit
 
 from engine.contract import ACTIVE_WORDS, ENTITIES
 from engine.errors import Fault, ProjectError
-from engine.model import EntitySettings, Limit, Project, SourceSettings, Stock2ShopSettings
+from engine.model import (
+    EntitySettings,
+    Expect,
+    Fresh,
+    Limit,
+    OrderSettings,
+    Project,
+    PullSettings,
+    ReceiverSettings,
+    SourceSettings,
+    Stock2ShopSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +56,7 @@ FLAGS: tuple[Flag, ...] = ("Active", "Delete", "Ignore")
 _VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
 _SECRET = re.compile(r"(?i)(?:pwd|password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{\s][^;]*)")
 _SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
+_URL = "https://app.stock2shop.com/v1"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -76,11 +89,12 @@ def discover(workspace: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in (workspace / "projects").glob("*/project.toml")))
 
 
-def load(name: str, *, workspace: Path, environ: Mapping[str, str]) -> Project:
+def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool = False) -> Project:
     """Read the project ``name``, or the one in the folder that ``name`` is a path of.
 
-    Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. Raises
-    :class:`ProjectError` with every fault that was found.
+    Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. With
+    ``offline`` each stands for itself, so that ``${NAME}`` is the text NAME on every machine: for what neither
+    connects nor sends. Raises :class:`ProjectError` with every fault that was found.
     """
     if name in discover(workspace):
         # By its exact name: where the file system takes ACME for acme, the state would be another's.
@@ -90,7 +104,7 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str]) -> Project:
     else:
         raise ProjectError([_unknown(name, workspace)])
     path = root / "project.toml"
-    return _Reading(path, workspace=workspace, environ=environ).project()
+    return _Reading(path, workspace=workspace, environ=environ, offline=offline).project()
 
 
 def schema() -> dict[str, Any]:
@@ -114,15 +128,18 @@ def _unknown(name: str, workspace: Path) -> Fault:
 class _Reading:
     """One reading of one ``project.toml``: its text, its variables and the faults found so far."""
 
-    def __init__(self, path: Path, *, workspace: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, *, workspace: Path, environ: Mapping[str, str], offline: bool) -> None:
         self.path = path
         self.root = path.parent
         self.workspace = workspace
         self.environ = environ
+        self.offline = offline
         self.faults: list[Fault] = []
         self.secrets: set[str] = set()
         self.unfilled: set[tuple[str, ...]] = set()
-        self.variables = {**self._dotenv(workspace / ".env"), **self._dotenv(self.root / ".env"), **environ}
+        self.variables = (
+            {} if offline else {**self._dotenv(workspace / ".env"), **self._dotenv(self.root / ".env"), **environ}
+        )
 
     def project(self) -> Project:
         text = self._text()
@@ -201,7 +218,7 @@ class _Reading:
             name = found["name"]
             if name is None:
                 return "${"
-            if not found["end"] or name not in self.variables:
+            if not found["end"] or (name not in self.variables and not self.offline):
                 self.unfilled.add(at)
             if not found["end"]:
                 self.fault(at, f"${{{name} has no closing brace.", "Write $${ for the text ${ itself.")
@@ -209,6 +226,8 @@ class _Reading:
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 self.fault(at, f"${{{name}}} is no variable's name.", "Write $${ for the text ${ itself.")
                 return ""
+            if self.offline:
+                return name
             if name not in self.variables:
                 self.fault(
                     at,
@@ -224,7 +243,9 @@ class _Reading:
             return self.variables[name]
 
         filled = _VARIABLE.sub(variable, value)
-        if at[-1] == "connection":
+        if self.offline and at == ("stock2shop", "url") and filled != value:
+            return _URL
+        if at[-1] == "connection" and not self.offline:
             self.secrets.update(_passwords(filled))
         return filled
 
@@ -259,12 +280,34 @@ class _Reading:
                     f"A `database` file is read as DuckDB or SQLite, not as {source['dialect']}.",
                     'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
                 )
-        if not any(name in data or self._view(name).is_file() for name in ENTITIES):
+        self._consistent_orders(data.get("orders"))
+        if "orders" not in data and not any(name in data or self._view(name).is_file() for name in ENTITIES):
             self.fault(
                 (),
                 "The project syncs nothing.",
                 f"Write views/products.sql, or one of the tables {', '.join(f'[{name}]' for name in ENTITIES)}.",
             )
+
+    def _consistent_orders(self, orders: Any) -> None:
+        if not isinstance(orders, dict):
+            return
+        if ("connection" in orders) == ("database" in orders):
+            self.fault(
+                ("orders",),
+                "Orders need either `connection` or `database`: a login that may write.",
+                "It is another login than that of [source], which only reads.",
+            )
+        serve = orders.get("serve")
+        if isinstance(serve, dict):
+            shut = "token" in serve or ("username" in serve and "password" in serve)
+            if str(serve.get("host", "127.0.0.1")) not in _LOOPBACK and not shut:
+                self.fault(
+                    ("orders", "serve", "host"),
+                    "Whoever reaches this address could raise orders.",
+                    'Give a token: token = "${ORDERS_TOKEN}", or username and password.',
+                )
+            if ("tls_certificate" in serve) != ("tls_key" in serve):
+                self.fault(("orders", "serve"), "TLS needs both tls_certificate and tls_key.")
 
     def _view(self, entity: str) -> Path:
         return self.root / "views" / f"{entity}.sql"
@@ -286,7 +329,30 @@ class _Reading:
             vars=document.vars,
             state=folder / f"{self.root.name}.duckdb",
             keep_days=document.history.keep_days,
+            tests=document.tests,
+            orders=None if document.orders is None else self._orders(document),
             secrets=tuple(sorted(self.secrets)),
+        )
+
+    def _orders(self, document: Any) -> OrderSettings:
+        table = document.orders
+        values = table.model_dump(exclude={"connection", "database", "dialect", "session", "serve", "pull"})
+        own = {"connection": table.connection, "database": None if not table.database else self.root / table.database}
+        source = replace(
+            self._source(document.source),
+            **own,
+            dialect=DIALECTS[table.dialect or document.source.dialect],
+            session=tuple(table.session),
+        )
+        receiver = table.serve.model_dump()
+        for name in ("tls_certificate", "tls_key"):
+            receiver[name] = None if receiver[name] is None else self.root / receiver[name]
+        values["tolerance"] = Decimal(str(table.tolerance))
+        return OrderSettings(
+            source=source,
+            receiver=ReceiverSettings(**receiver),
+            pull=PullSettings(**table.pull.model_dump()),
+            **values,
         )
 
     def _source(self, table: Any) -> SourceSettings:
@@ -315,6 +381,7 @@ class _Reading:
             max_changes=table.max_changes or Limit(share=0.5, floor=100),
             min_rows=table.min_rows,
             active=table.active or ACTIVE_WORDS,
+            expect=_expect(table.expect),
             **own,
         )
 
@@ -343,6 +410,18 @@ class _Reading:
         return found
 
 
+def _expect(table: Any) -> Expect:
+    if table is None:
+        return Expect()
+    return Expect(
+        min_rows=table.min_rows,
+        not_null=tuple(table.not_null),
+        accepted_values={name: tuple(values) for name, values in table.accepted_values.items()},
+        fresh=Fresh(column=table.fresh.column, hours=table.fresh.hours) if table.fresh else None,
+        severity=table.severity,
+    )
+
+
 def _passwords(connection: str) -> list[str]:
     """The passwords in a connection string, in braces and without them."""
     found = [text.strip() for text in _SECRET.findall(connection)]
@@ -368,6 +447,20 @@ def _dialect(word: str) -> str:
             (f"{word!r} is no dialect that s2s knows.", f"{_close(word, DIALECTS)}Known are: {', '.join(DIALECTS)}.")
         )
     return word
+
+
+def _optional_dialect(word: str | None) -> str | None:
+    return None if word is None else _dialect(word)
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # an unknown one is a KeyError, a folder an OSError
+        raise _BrokenError((f"{name!r} is no time zone.", 'Write one such as "Africa/Johannesburg".')) from None
+    return name
 
 
 def _address(text: str) -> str:
@@ -478,12 +571,14 @@ _WANTED = {
 
 
 def _table(at: tuple[str, ...]) -> Any:
-    document = _document()
-    if not at:
-        return document
-    field = document.model_fields.get(at[0])
-    kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-    return next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+    table = _document()
+    for part in at:
+        field = table.model_fields.get(part)
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        table = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        if table is None:
+            return None
+    return table
 
 
 def _synthetic(part: object) -> bool:
@@ -503,6 +598,27 @@ def _entity_tables() -> dict[str, Any]:
         {"type": "object", "properties": dict.fromkeys(FLAGS, words), "additionalProperties": False}
     )
 
+    number = BeforeValidator(_no_flag)
+
+    class FreshTable(BaseModel):
+        """How old the newest value of a column may be."""
+
+        model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+        column: str = Field(min_length=1, description="A column of the view that holds a time.")
+        hours: Annotated[float, number] = Field(gt=0, description="Hours; a time without a zone is UTC.")
+
+    class ExpectTable(BaseModel):
+        """What must hold of the entity's sound, Active rows."""
+
+        model_config = ConfigDict(extra="forbid")
+        min_rows: Annotated[int | None, number] = Field(None, ge=0, description="There are at least so many rows.")
+        not_null: list[str] = Field(default_factory=list, description="Columns that are never blank.")
+        accepted_values: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+            default_factory=dict, description="The values that a column may have; blank is left to not_null."
+        )
+        fresh: FreshTable | None = Field(None, description='{ column = "…", hours = 24 }, checked on live rows only.')
+        severity: Literal["error", "warning"] = Field("error", description="error stops the entity, warning is a note.")
+
     class EntityTable(BaseModel):
         """What all entities have in common."""
 
@@ -520,6 +636,10 @@ def _entity_tables() -> dict[str, Any]:
         )
         active: Annotated[dict[str, list[str]], AfterValidator(_vocabulary), vocabulary] = Field(
             default_factory=dict, description="The flag's words: { Active = [...], Delete = [...], Ignore = [...] }."
+        )
+        expect: ExpectTable | None = Field(
+            None,
+            description="What must hold of the rows: { min_rows, not_null, accepted_values, fresh, severity }.",
         )
 
     class ProductsTable(EntityTable):
@@ -584,9 +704,7 @@ def _document() -> Any:
         source_id: Annotated[int, number] = Field(ge=1, description="The source's number in the Stock2Shop console.")
         username: str = Field(min_length=1, description='Write "${S2S_USER}" and set it in .env.')
         password: str = Field(min_length=1, description='Write "${S2S_PASSWORD}" and set it in .env.')
-        url: Annotated[str, AfterValidator(_address)] = Field(
-            "https://app.stock2shop.com/v1", description="Stock2Shop's address."
-        )
+        url: Annotated[str, AfterValidator(_address)] = Field(_URL, description="Stock2Shop's address.")
         pace: Annotated[float, number] = Field(1.0, ge=0, description="Requests a second; 0 for no limit.")
         batch_variants: Annotated[int, number] = Field(500, ge=1, le=500, description="Variants a request.")
         connect_timeout: Annotated[float, number] = Field(10.0, gt=0, description="Seconds.")
@@ -604,6 +722,82 @@ def _document() -> Any:
             90, ge=1, description="History and resolved quarantine older than this are dropped."
         )
 
+    severities: Any = dict[str, Literal["error", "warning"]]
+
+    class ChannelTable(BaseModel):
+        """What differs for the orders of one channel."""
+
+        model_config = strict
+        warehouse: str | None = Field(None, description="The warehouse's code.")
+        sales_rep: str | None = Field(None, description="The sales representative's code.")
+        document_type: str | None = Field(None, description="Such as order, invoice or quotation.")
+        customer: str | None = Field(None, description="The customer of orders that have none.")
+
+    class ServeTable(BaseModel):
+        """How `s2s orders serve` listens."""
+
+        model_config = strict
+        host: str = Field("127.0.0.1", description="The address; anything but this machine's own needs a token.")
+        port: Annotated[int, number] = Field(8058, ge=0, le=65535, description="The port.")
+        token: str | None = Field(None, min_length=16, description='The bearer token. Write "${ORDERS_TOKEN}".')
+        username: str | None = Field(None, min_length=1, description="For basic authentication instead.")
+        password: str | None = Field(None, min_length=8, description="For basic authentication instead.")
+        tls_certificate: str | None = Field(None, description="A PEM file, from the project's folder.")
+        tls_key: str | None = Field(None, description="A PEM file, from the project's folder.")
+        max_body: Annotated[int, number] = Field(2_000_000, ge=1_000, description="The largest order in bytes.")
+
+    class PullTable(BaseModel):
+        """Where `s2s orders pull` asks for orders and answers them. Not public: confirm it with Stock2Shop."""
+
+        model_config = strict
+        instructions: str = Field("add_order", description="The instruction that marks an order in the queue.")
+        status: str | None = Field(None, description="Only items with this status.")
+        limit: Annotated[int, number] = Field(100, ge=1, le=1000, description="Orders asked for at a time.")
+        answer_path: Annotated[str, AfterValidator(_path)] = Field(
+            "/orders/sources", description="Where the source's order code goes."
+        )
+
+    class OrdersTable(BaseModel):
+        """How orders are raised."""
+
+        model_config = strict
+        connection: str | None = Field(None, description="The ODBC connection string of a read-write login.")
+        database: str | None = Field(None, description="A DuckDB or SQLite file, from the project's folder.")
+        dialect: Annotated[str | None, AfterValidator(_optional_dialect)] = Field(
+            None, description="Where it is not the source's.", json_schema_extra={"enum": [*DIALECTS, None]}
+        )
+        session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
+        default_customer: str | None = Field(None, description="The customer of orders that have none.")
+        create_customer: bool = Field(default=False, description="Run orders/customer.sql for one that is not there.")
+        shipping_item: str | None = Field(
+            None, description="The item code of shipping lines; without it they are left out."
+        )
+        warehouse: str | None = Field(None, description="The warehouse's code.")
+        sales_rep: str | None = Field(None, description="The sales representative's code.")
+        document_type: str | None = Field(None, description="Such as order, invoice or quotation.")
+        channels: dict[int, ChannelTable] = Field(default_factory=dict, description="What differs by channel id.")
+        known_channels_only: bool = Field(default=False, description="Let orders of other channels wait.")
+        tax_codes: dict[str, str] = Field(
+            default_factory=dict,
+            description='The codes of the database: { taxed = "1", exempt = "0" }, or by tax code.',
+        )
+        prices: Literal["excluding", "including"] = Field("excluding", description="What `line.price` is.")
+        stock: Literal["allow", "refuse", "backorder"] = Field(
+            "allow", description="When orders/stock.sql shows too little: raise, let wait, or mark the line."
+        )
+        repeated_skus: Literal["allow", "merge", "refuse"] = Field(
+            "allow", description="When a SKU stands on two lines: raise both, add them up, or let wait."
+        )
+        timezone: Annotated[str, AfterValidator(_zone)] = Field(
+            "UTC", description="The zone of the dates that are raised."
+        )
+        tolerance: Annotated[float, number] = Field(0.05, ge=0, description="By how much totals may differ.")
+        keep_days: Annotated[int, number] = Field(
+            30, ge=1, description="Documents of finished orders are dropped then."
+        )
+        serve: ServeTable = Field(default_factory=lambda: ServeTable.model_validate({}))
+        pull: PullTable = Field(default_factory=lambda: PullTable.model_validate({}))
+
     entities: Any = {name: (table | None, None) for name, table in _entity_tables().items()}
     return create_model(
         "Document",
@@ -612,7 +806,12 @@ def _document() -> Any:
         source=(SourceTable, Field(description="The table [source] says how to reach the client's database.")),
         stock2shop=(Stock2ShopTable, Field(description="The table [stock2shop] says how to reach Stock2Shop.")),
         vars=(dict[str, Any], Field(default_factory=dict, description="Values for the views.")),
+        orders=(OrdersTable | None, None),
         history=(HistoryTable, Field(default_factory=lambda: HistoryTable.model_validate({}))),
+        tests=(
+            severities,
+            Field(default_factory=dict, description='How grave a failed data test is: no_free_items = "warning".'),
+        ),
         **entities,
     )
 

@@ -444,6 +444,9 @@ def _environment(writer: _Writer, *, names: Mapping[str, object]) -> Environment
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # A name that were quoted while compiling would be a mark of this writer in the code of all others.
+        optimized=False,
+        bytecode_cache=_compiled(),
     )
     given = environment.filters
     environment.filters = {
@@ -455,6 +458,28 @@ def _environment(writer: _Writer, *, names: Mapping[str, object]) -> Environment
     environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}
     environment.globals |= {"col": writer.column, "fail": _fail}
     return environment
+
+
+@cache
+def _compiled() -> Any:
+    """Compiled templates by file, for as long as the file stays as it is: macros serve many views of many projects."""
+    from jinja2 import BytecodeCache
+
+    class Compiled(BytecodeCache):
+        """Keeps code in memory."""
+
+        def __init__(self) -> None:
+            self._kept: dict[str, tuple[str, Any]] = {}
+
+        def load_bytecode(self, bucket: Any) -> None:
+            checksum, code = self._kept.get(bucket.key, ("", None))
+            if checksum == bucket.checksum:
+                bucket.code = code
+
+        def dump_bytecode(self, bucket: Any) -> None:
+            self._kept[bucket.key] = (bucket.checksum, bucket.code)
+
+    return Compiled()
 
 
 def _fail(message: str) -> None:

@@ -22,7 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.errors import ConnectError, DriverError, QueryError, SourceError
+from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -326,6 +326,178 @@ def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator
         connection.close()
 
 
+class Writer(Protocol):
+    """A transaction on the read-write login.
+
+    Raises :class:`WriteError`, which is ``retriable`` where the same may succeed later.
+    """
+
+    def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
+        """Run one statement with its values; gives the rows of the first result that has columns, names as written."""
+
+    def commit(self) -> None:
+        """Keep what was executed."""
+
+    def rollback(self) -> None:
+        """Undo what was executed and not kept; never raises."""
+
+
+@contextmanager
+def open_writer(settings: SourceSettings) -> Iterator[Writer]:
+    """Connect to raise orders: nothing is kept but by :meth:`Writer.commit`.
+
+    Raises :class:`DriverError` and :class:`ConnectError` as :func:`open_source` does.
+    """
+    writer: _Written
+    if settings.database is not None:
+        writer = _file_writer(settings.database, settings)
+    else:
+        odbc = _Odbc(settings, read_only=False)
+        errors = (_pyodbc().Error, OverflowError, ValueError)
+        writer = _Written(odbc.writable(), odbc.close, errors=errors, cleaned=odbc.without_secrets, seconds=WAIT)
+    try:
+        yield writer
+    finally:
+        writer.rollback()
+        writer.close()
+
+
+@dataclass
+class _Written:
+    """A DB-API connection that writes; they differ in how values go in and how errors speak."""
+
+    connection: Any
+    close: Callable[[], None]
+    bound: Callable[[object], object] = lambda value: value
+    errors: tuple[type[Exception], ...] = ()
+    begin: str = ""
+    cleaned: Callable[[str], str] = str
+    own_cursor: bool = True
+    seconds: float = 0
+    _open: bool = False
+
+    def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
+        try:
+            # Another cursor of DuckDB's is another transaction.
+            cursor = self.connection.cursor() if self.own_cursor else self.connection
+            if self.begin and not self._open:
+                cursor.execute(self.begin)
+            self._open = True
+            values = [self.bound(value) for value in binds]
+            with _limited(self.seconds, cursor.cancel if self.seconds else bool):
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+            while cursor.description is None:
+                # Statements that come before, and triggers, give counts first.
+                if not (hasattr(cursor, "nextset") and cursor.nextset()):
+                    return []
+            names = _names(cursor.description)
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except QueryError:
+            raise WriteError(
+                f"A statement of the order took more than {self.seconds:g} s: somebody may hold a lock on its rows.",
+                hint="It is tried again by itself.",
+                retriable=True,
+            ) from None
+        except self.errors as error:
+            raise self._failed(error) from None
+
+    def commit(self) -> None:
+        try:
+            self.connection.commit()
+        except self.errors as error:
+            raise self._failed(error, committing=True) from None
+        self._open = False
+
+    def rollback(self) -> None:
+        if self._open:
+            with suppress(Exception):  # a connection that is lost has undone it
+                self.connection.rollback()
+        self._open = False
+
+    def _failed(self, error: Exception, *, committing: bool = False) -> WriteError:
+        state, text = _state_and_text(error)
+        text = self.cleaned(_plain(text))
+        passing = bool(_PASSING_STATES.fullmatch(state) or _PASSING_WORDS.search(text))
+        if not passing:
+            # Constraint errors repeat the values, which are a customer's.
+            text = re.sub(r"(['\"]).*?\1|\(.*\)", "…", text)
+        said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
+        if passing:
+            return WriteError(
+                f"The database could not take the order just now. {said}",
+                hint="It is tried again by itself.",
+                retriable=True,
+                uncertain=committing,
+            )
+        return WriteError(
+            f"The database refused a statement of the order. {said}",
+            hint="Mend the statement in orders/, or what it runs into, then retry the order.",
+        )
+
+
+WAIT = 30
+"""Seconds that a statement of an order may take, most of which is waiting for somebody else's lock."""
+
+_PASSING_STATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
+_PASSING_WORDS = re.compile(
+    r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is locked"
+    r"|lost connection|gone away"
+    r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link|conflict"
+    r"|terminating connection|busy",
+    re.IGNORECASE,
+)
+"""What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
+
+
+def _state_and_text(error: Exception) -> tuple[str, str]:
+    """An ODBC error's SQLSTATE and text; another module's text alone."""
+    if len(error.args) > 1:
+        return str(error.args[0]), str(error.args[1])
+    return "", str(error)
+
+
+def _file_writer(path: Path, settings: SourceSettings) -> _Written:
+    """A SQLite or DuckDB file, to write to."""
+    reader = _open_file(path, settings)
+    reader.close()
+    if isinstance(reader, _Sqlite):
+        import sqlite3
+
+        # Orders are raised one at a time, though not always from one thread.
+        connection = sqlite3.connect(
+            str(path), isolation_level=None, timeout=settings.connect_timeout, check_same_thread=False
+        )
+        for statement in settings.session:
+            connection.execute(statement)
+        return _Written(
+            connection,
+            connection.close,
+            bound=_for_sqlite,
+            errors=(sqlite3.Error, OverflowError),
+            begin="begin immediate",
+        )
+    import duckdb
+
+    try:
+        opened = duckdb.connect(str(path))
+    except duckdb.Error as error:
+        raise WriteError(
+            f"The file {path} cannot be opened to write: {_plain(str(error))}",
+            hint="It is tried again by itself: another program holds it.",
+            retriable=True,
+        ) from None
+    return _Written(opened, opened.close, errors=(duckdb.Error,), begin="begin transaction", own_cursor=False)
+
+
+def _for_sqlite(value: object) -> object:
+    """SQLite has neither decimals nor times; a column's affinity makes numbers of what looks like one."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, (date, time)) else value
+
+
 def installed_drivers() -> tuple[str, ...]:
     """The ODBC drivers that the driver manager knows. Raises :class:`DriverError` when there is no driver manager."""
     return tuple(_pyodbc().drivers())
@@ -396,6 +568,17 @@ class _Odbc:
                     hint="Run again. If it comes back, look at the database's load, or raise connect_timeout.",
                 ) from None
             raise self._explained(error, connecting=True) from None
+
+    def writable(self) -> Any:
+        """The connection itself, with every statement in a transaction."""
+        self._connection.autocommit = False
+        return self._connection
+
+    def without_secrets(self, text: str) -> str:
+        """``text`` without what the connection string holds."""
+        for secret in filter(None, (self._settings.connection, *self._secrets)):
+            text = text.replace(secret, "***")
+        return text
 
     def _prepare(self, cursor: Any, *, read_only: bool) -> None:
         connection, settings, profile, driver = self._connection, self._settings, self._profile, self._driver
@@ -601,8 +784,7 @@ class _Odbc:
                 hint="Cast dates to text in the view, or give `decoding` under [source]; the driver's page says more.",
             )
         state, text = (str(part) for part in (*error.args, "", "")[:2])
-        for secret in filter(None, (self._settings.connection, *self._secrets)):
-            text = text.replace(secret, "***")
+        text = self.without_secrets(text)
         return explained(state, text, connecting=connecting, drivers=installed_drivers)
 
 

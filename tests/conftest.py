@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("support.client", "support.servers", "support.stock2shop")
+pytest_plugins = ("support.client", "support.erp", "support.servers", "support.stock2shop")

@@ -1,0 +1,199 @@
+"""The commands that say what a mapping does, without a database: ``test`` and ``fixtures capture``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.errors import ConfigError, UsageError
+from engine.terminal import (
+    FAILED,
+    GRAVITY,
+    Output,
+    OutputFormat,
+    ProjectName,
+    load_project,
+    report_error,
+    say,
+    show_json,
+    watched,
+    workspace_folder,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.model import Project
+    from engine.snapshots import Difference, Produced
+
+DIFF_LINES = 120
+"""How much of one file's difference is printed; --output json has all of it."""
+
+fixtures_app = typer.Typer(no_args_is_help=True, help="Make the rows that a mapping is tested on.")
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command("test")(rehearse_all)
+    app.add_typer(fixtures_app, name="fixtures")
+
+
+def rehearse_all(
+    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write the snapshots as they are now.")] = False,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Run the views on their fixtures; compare with the committed snapshots; run the data tests. No database."""
+    from engine.project import discover
+    from engine.rehearsal import rehearsals
+    from engine.snapshots import compare, orphans, produce
+    from engine.snapshots import update as rewrite
+
+    workspace = workspace_folder()
+    if not (projects or discover(workspace)):
+        raise UsageError("There are no projects to test.", hint="Begin one with `s2s init NAME`.")
+    code = 0
+    results: list[dict[str, Any]] = []
+
+    def failed(name: str, error: ConfigError) -> None:
+        nonlocal code
+        code = max(code, error.exit_code, key=GRAVITY.__getitem__)
+        report_error(error, where="" if error.faults else name)
+        results.append({"project": name, "outcome": "failed", "error": str(error)})
+
+    loaded: list[Project] = []
+    for name in projects or discover(workspace):
+        try:
+            loaded.append(_offline(name))
+        except ConfigError as error:
+            failed(name, error)
+    with rehearsals(loaded) as stage:
+        for project in loaded:
+            try:
+                produced = produce(stage, project)
+                differences = rewrite(produced) if update else compare(produced)
+            except ConfigError as error:
+                failed(project.name, error)
+                continue
+            broken = [each for each in produced.failed if each.severity == "error"]
+            if broken or (differences and not update):
+                code = max(code, FAILED, key=GRAVITY.__getitem__)
+            results.append(_result(produced, differences, update=update))
+            if output is Output.text:
+                _say(produced, differences, update=update)
+    if not projects:
+        for folder in orphans(workspace):
+            code = max(code, 0 if update else FAILED, key=GRAVITY.__getitem__)
+            _orphan(folder, results, update=update, output=output)
+    if output is Output.json:
+        show_json(results)
+    raise typer.Exit(code)
+
+
+@fixtures_app.command("capture")
+def capture(
+    project: ProjectName,
+    rows: Annotated[int, typer.Option(min=1, help="About so many rows a table.")] = 40,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the fixtures that there are.")] = False,
+) -> None:
+    """Make fixtures from the live source: a few rows of what the views read, personal data replaced."""
+    from engine.capture import capture as take
+
+    loaded = load_project(project)
+    with watched(f"{loaded.name} fixtures") as (stop, progress):
+        taken = take(loaded, rows=rows, replace=replace, stop=stop, progress=progress)
+    for each in taken:
+        replaced = f"; replaced: {', '.join(each.replaced)}" if each.replaced else ""
+        say(f"wrote {each.path}: {each.rows:,} of {each.seen:,} rows{replaced}")
+    say(
+        "\nRead the files before you commit them: what is personal was told by the columns' names and the shapes of"
+        f" values.\nNext: s2s test {loaded.name} --update"
+    )
+
+
+def _offline(name: str) -> Project:
+    from engine.project import load
+
+    return load(name, workspace=workspace_folder(), environ=os.environ, offline=True)
+
+
+def _result(produced: Produced, differences: tuple[Difference, ...], *, update: bool) -> dict[str, Any]:
+    broken = any(each.severity == "error" for each in produced.failed)
+    return {
+        "project": produced.project,
+        "outcome": "failed" if broken or (differences and not update) else "updated" if differences else "ok",
+        "snapshots": [{"path": str(each.path), "state": each.state, "diff": each.diff} for each in differences],
+        "tests": [
+            {
+                "name": each.name,
+                "entity": each.entity,
+                "severity": each.severity,
+                "found": each.found,
+                "message": each.message,
+            }
+            for each in produced.failed
+        ],
+        "notes": list(produced.notes),
+    }
+
+
+def _say(produced: Produced, differences: tuple[Difference, ...], *, update: bool) -> None:
+    """One line where all is well; else what differs, and the command that takes it over."""
+    errors = [each for each in produced.failed if each.severity == "error"]
+    if update:
+        for each in differences:
+            say(f"{'removed' if each.state == 'unused' else 'wrote'} {_shown(each.path)}")
+        differences = ()
+    else:
+        for each in differences:
+            say(f"{_shown(each.path)}: {each.state}")
+            if each.state == "changed":
+                say(f"{_shortened(each.diff)}\n")
+    for test_ in produced.failed:
+        say(f"{_shown(test_.path)}: {test_.severity}: {test_.message}")
+    for note in produced.notes:
+        say(f"note: {note}")
+    said = []
+    if differences:
+        said.append(f"{len(differences)} of {_count(len(produced.files), 'snapshot')} differ")
+    else:
+        said.append(f"{_count(len(produced.files), 'snapshot')} {'written' if update else 'as committed'}")
+    if errors:
+        said.append(f"{_count(len(errors), 'data test')} failed")
+    elif produced.tests and produced.rehearsed:
+        said.append(f"{_count(len(produced.tests), 'data test')} passed")
+    say(f"{produced.project}: {', '.join(said)}")
+    if differences:
+        say(f"  → If this is meant: s2s test {produced.project} --update")
+
+
+def _shown(path: Path) -> str:
+    """A file's path from the workspace on."""
+    workspace = workspace_folder()
+    return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)
+
+
+def _shortened(diff: str) -> str:
+    lines = diff.split("\n")
+    if len(lines) <= DIFF_LINES:
+        return diff
+    return "\n".join([*lines[:DIFF_LINES], f"… and {len(lines) - DIFF_LINES} lines more; git shows all after --update"])
+
+
+def _orphan(folder: Path, results: list[dict[str, Any]], *, update: bool, output: Output) -> None:
+    """Snapshots of a project that there is no more."""
+    import shutil
+
+    if update:
+        shutil.rmtree(folder)
+    results.append({"project": folder.name, "outcome": "updated" if update else "failed", "unused": str(folder)})
+    if output is Output.text:
+        say(f"removed {folder}" if update else f"{folder}: unused: there is no project {folder.name}.")
+        if not update:
+            say("  → If it is gone for good: s2s test --update")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

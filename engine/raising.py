@@ -1,0 +1,345 @@
+"""Raise one order in the client's database: the statements of ``orders/`` in one transaction.
+
+What the statements see is plain data, bound as values; what one gives is there for the next under its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.errors import Fault, RenderError, ViewError
+from engine.render import render_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from engine.inbox import Order
+    from engine.model import OrderSettings, Project, Query
+    from engine.source import Writer
+
+SPECIAL = ("lookup", "find_customer", "customer", "item", "stock")
+"""Statements that are asked for by name: is the order there, is the customer, make one, is the item, how many of it."""
+
+_FILE = re.compile(r"(?P<number>\d+)_(?P<name>[A-Za-z]\w*)(?:\.(?P<each>line|shipping))?\.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What an order may break; it waits then. The words are for somebody in the shop."""
+
+    reason: str
+    mend: str
+
+
+RULES: dict[str, Rule] = {
+    "unreadable": Rule(
+        reason="a value of the order cannot be used",
+        mend="Correct the order in the channel or in Stock2Shop, and send it again under a new id; or skip it.",
+    ),
+    "no_lines": Rule(reason="the order has no lines", mend="Skip it; there is nothing to deliver."),
+    "blank_sku": Rule(
+        reason="a line has no SKU",
+        mend="Give the product its SKU in the channel, or enter the order by hand and skip it.",
+    ),
+    "unknown_sku": Rule(
+        reason="a line's SKU is not in the database", mend="Make the item, or mend its code, then retry the order."
+    ),
+    "repeated_sku": Rule(
+        reason="a SKU stands on more than one line",
+        mend='Write repeated_skus = "allow" or "merge" under [orders]; or enter it by hand and skip it.',
+    ),
+    "bad_quantity": Rule(
+        reason="a line's quantity is not above 0", mend="It may be a return: enter it by hand and skip it."
+    ),
+    "foreign_line": Rule(
+        reason="a line belongs to another source", mend="Check in Stock2Shop which source fulfils the order."
+    ),
+    "unknown_channel": Rule(
+        reason="the order is from a channel that project.toml does not know",
+        mend="Add it under [orders.channels], then retry the order.",
+    ),
+    "no_customer": Rule(
+        reason="the order has no customer, and there is no default",
+        mend="Link the customer in Stock2Shop, or set default_customer under [orders], then retry the order.",
+    ),
+    "unknown_customer": Rule(
+        reason="the customer is not in the database",
+        mend="Make the customer, or set create_customer = true under [orders], then retry the order.",
+    ),
+    "totals_differ": Rule(
+        reason="the lines do not add up to the order's total",
+        mend="Look at the order in Stock2Shop: a discount or a fee may be missing from its lines.",
+    ),
+    "short_stock": Rule(reason="there is too little stock of an item", mend="Retry the order when there is stock."),
+    "no_code": Rule(
+        reason="no statement gave a source_order_code, so nothing was kept",
+        mend="Let the last statement in orders/ give a column source_order_code, then retry the order.",
+    ),
+    "refused": Rule(reason="the database refused it", mend="Mend what it says, then retry the order."),
+    "uncertain": Rule(
+        reason="raising was broken off, and nothing tells whether the order is in the database",
+        mend="Look for it there. If it is there: s2s orders skip PROJECT ID --as CODE. If not: s2s orders retry. With"
+        " an orders/lookup.sql this is found out by itself.",
+    ),
+}
+
+
+class RuleError(Exception):
+    """The order breaks a rule; ``said`` is where."""
+
+    def __init__(self, rule: str, said: str = "") -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.said = said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A statement of ``orders/``, and whether it is run once an order, a line or a shipping line."""
+
+    path: Path
+    name: str
+    each: Literal["order", "line", "shipping"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """As what an order stands in the database."""
+
+    source_order_code: str
+    source_customer_code: str | None
+    found: bool = False
+
+
+def statements(project: Project) -> tuple[Statement, ...]:
+    """The project's statements in the order of their numbers.
+
+    Raises :class:`ViewError` for a file whose name says nothing, and where there is none.
+    """
+    folder = project.root / "orders"
+    found: list[tuple[int, str, Statement]] = []
+    faults = []
+    for path in sorted(folder.glob("*.sql")):
+        if path.stem in SPECIAL:
+            continue
+        named = _FILE.fullmatch(path.name)
+        if named is None:
+            hint = f"Call it 10_header.sql, 20_lines.line.sql or 30_fees.shipping.sql; or one of {', '.join(SPECIAL)}."
+            faults.append(Fault(path=path, message="The file's name does not say when it is run.", hint=hint))
+            continue
+        each: Any = named["each"] or "order"
+        found.append((int(named["number"]), path.name, Statement(path=path, name=named["name"], each=each)))
+    if not found and not faults:
+        hint = "Write orders/10_header.sql; docs/orders.md has statements for each kind of database."
+        faults.append(Fault(path=folder, message="There are no statements that raise an order.", hint=hint))
+    if faults:
+        raise ViewError(faults)
+    return tuple(statement for _, _, statement in sorted(found, key=lambda entry: entry[:2]))
+
+
+def check(order: Order, settings: OrderSettings, *, source_id: int) -> None:
+    """Hold the order against the rules that need no database. Raises :class:`RuleError`."""
+    if order.reason:
+        raise RuleError("unreadable", order.reason)
+    if not order.lines:
+        raise RuleError("no_lines")
+    if settings.known_channels_only and str(order.order["channel_id"]) not in {str(id_) for id_ in settings.channels}:
+        raise RuleError("unknown_channel", f"channel {order.order['channel_id'] or '(none)'}")
+    for line in order.lines:
+        if line["sku"] is None:
+            raise RuleError("blank_sku", f"line {line['number']}")
+        if line["qty"] is None or line["qty"] <= 0:
+            raise RuleError("bad_quantity", f"line {line['number']}, {line['sku']}: {line['qty']}")
+        if line["source_id"] is not None and line["source_id"] != str(source_id):
+            raise RuleError("foreign_line", f"line {line['number']}, {line['sku']}: source {line['source_id']}")
+    if settings.repeated_skus == "refuse":
+        repeated = [sku for sku, count in Counter(line["sku"] for line in order.lines).items() if count > 1]
+        if repeated:
+            raise RuleError("repeated_sku", ", ".join(repeated))
+    if order.customer["code"] is None and not settings.create_customer:
+        raise RuleError("no_customer")
+    _add_up(order, settings)
+
+
+def _add_up(order: Order, settings: OrderSettings) -> None:
+    """What is on the lines must be the total, where the document says both. Shipping counts whether raised or not."""
+    stated = order.order["total"]
+    totals = [line["total"] for line in order.lines]
+    if stated is None or None in totals:
+        return
+    parts = (order.order["shipping_sub_total"], order.order["shipping_tax"])
+    found = sum(totals, Decimal(0)) + sum((part for part in parts if part is not None), Decimal(0))
+    if abs(found - stated) > settings.tolerance:
+        raise RuleError("totals_differ", f"{found} on the lines and for shipping, {stated} in all")
+
+
+def raise_order(
+    project: Project,
+    settings: OrderSettings,
+    order: Order,
+    writer: Writer,
+    *,
+    at: Callable[[str], None] = lambda _: None,
+) -> Raised:
+    """Run the statements and keep them, unless the order is in the database already.
+
+    Raises :class:`RuleError` with nothing kept, :class:`WriteError` as the writer does, and :class:`ConfigError` where
+    a statement cannot be rendered. ``at`` is told the name of each boundary that is passed.
+    """
+    found = lookup(project, settings, order, writer)
+    if found is not None:
+        return found
+    at("in the transaction")
+    values = _values(order)
+    code = order.customer["code"]
+    _items(project, settings, order, writer, values)
+    code = _customer(project, settings, order, writer, values) or code
+    values["order"]["customer_code"] = values["customer"]["code"] = code
+    results: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    for statement in statements(project):
+        for given, parts in _runs(statement, order):
+            rows = _run(project, settings, statement.path, {**values, **parts, "results": results}, writer)
+            row = dict(rows[-1]) if rows else {}
+            if given is None:
+                results[statement.name] = row
+            else:
+                results.setdefault(statement.name, []).append(row)
+            if _code(row, "source_order_code") is not None:
+                result = row
+        if statement.each != "order":
+            results.setdefault(statement.name, [])
+    raised = _code(result, "source_order_code")
+    if raised is None:
+        raise RuleError("no_code")
+    at("before the commit")
+    writer.commit()
+    return Raised(source_order_code=raised, source_customer_code=_code(result, "source_customer_code") or code)
+
+
+def lookup(project: Project, settings: OrderSettings, order: Order, writer: Writer) -> Raised | None:
+    """Ask ``orders/lookup.sql`` whether the order is in the database; None too where there is no such statement."""
+    path = project.root / "orders" / "lookup.sql"
+    rows = _run(project, settings, path, _values(order), writer) if path.is_file() else []
+    code = _code(rows[0], "source_order_code") if rows else None
+    if code is None:
+        return None
+    own = _code(rows[0], "source_customer_code") or order.customer["code"]
+    return Raised(source_order_code=code, source_customer_code=own, found=True)
+
+
+def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator[tuple[Statement, Query]]:
+    """Every statement with its values, as far as they are known without running one: for a plan."""
+    results = {
+        statement.name: _Later(statement.name) if statement.each == "order" else [_Later(statement.name)]
+        for statement in statements(project)
+    }
+    values = _values(order)
+    for statement in statements(project):
+        for _, parts in _runs(statement, order):
+            yield statement, _bound(project, settings, statement.path, {**values, **parts, "results": results})
+
+
+class _Later(dict[str, str]):
+    """The result of a statement that was not run: each of its columns is its own name in brackets."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __missing__(self, column: str) -> str:
+        return f"<{self._name}.{column}>"
+
+    def __deepcopy__(self, _memo: object) -> _Later:
+        return self
+
+
+def _values(order: Order) -> dict[str, Any]:
+    return {
+        "order": dict(order.order),
+        "customer": dict(order.customer),
+        "lines": [dict(line) for line in order.lines],
+        "shipping_lines": [dict(line) for line in order.shipping_lines],
+    }
+
+
+def _runs(statement: Statement, order: Order) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """What a statement sees besides, each time that it is run."""
+    if statement.each == "order":
+        yield None, {}
+        return
+    lines: Sequence[Mapping[str, Any]] = order.lines if statement.each == "line" else order.shipping_lines
+    yield from ((number, {"line": line}) for number, line in enumerate(lines))
+
+
+def _bound(project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any]) -> Query:
+    own = replace(project, source=replace(project.source, dialect=settings.source.dialect))
+    query = render_bound(own, path, values)
+    sql = query.sql.strip().rstrip(";")
+    if not sql:
+        raise RenderError([Fault(path=path, message="The statement is empty.", hint="Write one, or delete the file.")])
+    return replace(query, sql=sql)
+
+
+def _run(
+    project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any], writer: Writer
+) -> list[dict[str, Any]]:
+    query = _bound(project, settings, path, values)
+    return writer.execute(query.sql, query.binds)
+
+
+def _items(project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]) -> None:
+    """Every SKU must be in the database, and in stock as far as the project wants it."""
+    item, stock = project.root / "orders" / "item.sql", project.root / "orders" / "stock.sql"
+    for line in values["lines"]:
+        if item.is_file() and not _run(project, settings, item, {**values, "line": line}, writer):
+            raise RuleError("unknown_sku", line["sku"])
+        if settings.stock == "allow" or not stock.is_file():
+            continue
+        rows = _run(project, settings, stock, {**values, "line": line}, writer)
+        there = next(iter(rows[0].values()), None) if rows else None
+        if Decimal(str(there or 0)) < line["qty"]:
+            if settings.stock == "refuse":
+                raise RuleError("short_stock", f"{line['sku']}: {there or 0} of {line['qty']}")
+            line["backorder"] = True
+    backordered = {line["number"] for line in values["lines"] if line["backorder"]}
+    for kept in order.lines:
+        if kept["number"] in backordered and isinstance(kept, dict):
+            kept["backorder"] = True
+
+
+def _customer(
+    project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]
+) -> str | None:
+    """The customer's code as the database has it; a new one where the project wants that."""
+    find, make = (project.root / "orders" / f"{name}.sql" for name in ("find_customer", "customer"))
+    if find.is_file():
+        rows = _run(project, settings, find, values, writer)
+        if rows:
+            return _code(rows[0], "source_customer_code") or order.customer["code"]
+        if not settings.create_customer:
+            raise RuleError("unknown_customer", str(order.customer["code"] or "(no code)"))
+    elif order.customer["code"] is not None:
+        return None
+    if not make.is_file():
+        raise RuleError("unknown_customer", "there is no orders/customer.sql to make one")
+    rows = _run(project, settings, make, values, writer)
+    code = _code(rows[-1], "source_customer_code") if rows else None
+    code = code or order.customer["code"]
+    if code is None:
+        raise RuleError("no_customer", "orders/customer.sql gave no source_customer_code")
+    return code
+
+
+def _code(row: Mapping[str, Any], name: str) -> str | None:
+    """A code in a row, whose column names a database may have folded to one case."""
+    value = next((value for column, value in row.items() if column.lower() == name), None)
+    if value is None:
+        return None
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    return text.strip() or None

@@ -1,0 +1,209 @@
+"""The HTTP receiver that Stock2Shop's tunnel calls with an order: kept, raised and answered in one request.
+
+``POST /orders`` (or ``/``) takes a ``system_order`` and answers ``{source_id, source_order_code,
+source_customer_code}``; ``GET /health`` says that it listens. That Stock2Shop calls the agent beside the database
+and expects the source's order code back is public; the exact contract is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import inbox, orders
+from engine.errors import OrderError, StateLockedError, SyncError
+from engine.ledger import open_ledger
+from engine.orders import Raiser, answer, settings_of
+from engine.raising import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from engine.ledger import Entry
+    from engine.model import Project, ReceiverSettings
+
+GUESSES = 20
+"""Wrong tokens a minute; then everybody with a wrong one waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An HTTP status, the JSON that goes with it, and after how many seconds to come again."""
+
+    status: int
+    body: dict[str, Any]
+    retry_after: int = 0
+
+
+class Receiver:
+    """Takes orders of one project; safe to be called from several threads."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.settings: ReceiverSettings = settings_of(project).receiver
+        self._raiser = Raiser(project)
+        self._turn = threading.Lock()
+        self._wrong: deque[float] = deque(maxlen=GUESSES)
+
+    def close(self) -> None:
+        """Finish the order in hand and give the connection back."""
+        with self._turn:
+            self._raiser.close()
+
+    def admits(self, authorization: str) -> Reply | None:
+        """None where the header lets in, else what to answer; equally fast for every wrong one."""
+        wanted = []
+        if self.settings.token:
+            wanted.append(f"Bearer {self.settings.token}")
+        if self.settings.username and self.settings.password:
+            pair = f"{self.settings.username}:{self.settings.password}".encode()
+            wanted.append(f"Basic {base64.b64encode(pair).decode()}")
+        if not wanted:
+            return None
+        right = [hmac.compare_digest(authorization.encode(), each.encode()) for each in wanted]
+        if any(right):
+            return None
+        at = time.monotonic()
+        often = len(self._wrong) == GUESSES and at - self._wrong[0] < 60  # noqa: PLR2004 - a minute
+        self._wrong.append(at)
+        if often:
+            return _refusal(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
+        return _refusal(401, "The token or the password is missing or wrong.", "Send it in the Authorization header.")
+
+    def take(self, raw: bytes) -> Reply:
+        """Keep an order, raise it, and say what became of it."""
+        try:
+            document = inbox.parse(raw)
+            with open_ledger(self.project) as ledger:
+                ledger.receive(inbox.identity(document), document, via="serve")
+                orders.at_boundary("after receipt")
+                with self._turn:
+                    entry = self._raiser.raise_one(ledger, inbox.identity(document))
+                if entry.standing in {"raised", "answered"}:
+                    orders.at_boundary("before the answer")
+                    ledger.answered(entry.order_id)
+                    return Reply(status=200, body=answer(self.project, entry))
+                return _unraised(entry)
+        except OrderError as error:
+            return _refusal(error.status, error.message, error.hint or "Send the order as Stock2Shop has it.")
+        except StateLockedError as error:
+            return _refusal(503, error.message, "Send it again.", retry_after=5)
+        except SyncError as error:
+            return _refusal(503, error.message, error.hint, retry_after=60)
+
+
+def application(receiver: Receiver) -> Starlette:
+    """The ASGI application around a receiver."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    def reply(made: Reply) -> Response:
+        headers = {"Retry-After": str(made.retry_after)} if made.retry_after else {}
+        if made.status == 401:  # noqa: PLR2004 - Unauthorized
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(made.body, made.status, headers)
+
+    async def take(request: Request) -> Response:
+        shut = receiver.admits(request.headers.get("authorization", ""))
+        if shut is not None:
+            return reply(shut)
+        raw = bytearray()
+        async for part in request.stream():
+            raw += part
+            if len(raw) > receiver.settings.max_body:
+                return reply(
+                    _refusal(
+                        413,
+                        f"The order is larger than {receiver.settings.max_body:,} bytes.",
+                        "Raise max_body under [orders.serve] if orders are so large.",
+                    )
+                )
+        return reply(await run_in_threadpool(receiver.take, bytes(raw)))
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def elsewhere(_request: Request, error: Exception) -> Response:
+        status = int(getattr(error, "status_code", 404))
+        return reply(_refusal(status, "There is no such call.", "POST orders to /orders; GET /health."))
+
+    routes = [
+        Route("/", take, methods=["POST"]),
+        Route("/orders", take, methods=["POST"]),
+        Route("/health", health, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, exception_handlers={404: elsewhere, 405: elsewhere})
+
+
+@contextmanager
+def listening(project: Project, *, stop: threading.Event) -> Iterator[str]:
+    """Listen in a thread until the block ends; gives the address. The order in hand is finished first.
+
+    Raises :class:`OSError` where the port cannot be had.
+    """
+    import uvicorn
+
+    receiver = Receiver(project)
+    settings = receiver.settings
+    config = uvicorn.Config(
+        application(receiver),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=60,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = uvicorn.Server(config)
+    failed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            server.run()
+        except BaseException as error:  # noqa: BLE001 - uvicorn leaves with SystemExit where it cannot listen
+            failed.append(error)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive() and not stop.is_set():
+            time.sleep(0.01)
+        if not server.started:
+            raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=90)
+        receiver.close()
+
+
+def _unraised(entry: Entry) -> Reply:
+    """What to say of an order that waits, failed for now, or was skipped."""
+    body = {"order": entry.order_id, "standing": entry.standing, "rule": entry.rule, "reason": entry.reason}
+    if entry.standing == "failed":
+        return Reply(
+            status=503,
+            body={"error": {**body, "what_to_do": "Send it again later: it is raised once."}},
+            retry_after=60,
+        )
+    mend = RULES[entry.rule].mend if entry.rule in RULES else "Look with `s2s orders show`."
+    return Reply(status=422, body={"error": {**body, "what_to_do": mend}})
+
+
+def _refusal(status: int, reason: str, what_to_do: str, *, retry_after: int = 0) -> Reply:
+    return Reply(status=status, body={"error": {"reason": reason, "what_to_do": what_to_do}}, retry_after=retry_after)

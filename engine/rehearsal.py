@@ -1,0 +1,295 @@
+"""The offline run: a project's views on its fixtures, through the very same steps as a live run.
+
+The source is exchanged for a DuckDB file that the fixtures were loaded into, and the state for one that is thrown
+away; what then stages, validates, compares and builds documents is :func:`engine.sync.compare` and
+:mod:`engine.payload`, so that a rehearsal cannot differ from a run.
+
+A view is written in the project's dialect, and so is what macros make of it when it is rendered for that dialect: the
+whole text is in one language. So it is rendered as for a live run, checked as for a live run, and transpiled to DuckDB
+as a whole. Only where that fails is the view rendered with ``dialect = "duckdb"``, where macros give DuckDB's own SQL,
+and run as it is, untranspiled: then again the whole text is in one language, and DuckDB refuses what is not. To
+transpile a text that macros have already half turned into DuckDB's would read one language as another, and where a
+double quote is a name here and a text there, nobody would notice. If the second way fails too, the fault of the first
+is reported: it names the construct, and the macro that would do instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import expectations, payload, sync
+from engine.contract import ENTITIES
+from engine.errors import ConfigError, Fault, FixtureError, QueryError, ViewError
+from engine.fixtures import building, has_fixtures, load_fixtures
+from engine.model import SourceSettings
+from engine.render import render_sql, render_view
+from engine.source import open_source
+from engine.state import open_state
+from engine.sync import Options
+from engine.validate import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from engine.expectations import FailedTest
+    from engine.model import Counts, Problem, Project, Query
+    from engine.state import State
+
+SYNC_TOKEN = "0"  # noqa: S105 - a version that Stock2Shop counts, no secret
+"""Stock2Shop's own first one: a rehearsal is the first contact with an empty source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What came of one entity's view on the fixtures.
+
+    ``query`` is the view in the project's own dialect. ``documents`` are the keys and the items as they would be sent,
+    by key, with numbers as :class:`~decimal.Decimal` or int. ``quarantine`` and ``warnings`` are complete, by rule and
+    key. ``notes`` tell people what is not as in a live run.
+    """
+
+    entity: str
+    query: Query
+    documents: tuple[tuple[str, Mapping[str, Any]], ...]
+    quarantine: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    failed: tuple[FailedTest, ...]
+    counts: Counts
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The view, rendered for the project's own dialect."""
+        return self.query.sql
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The fixtures of several projects in one file, and one state to throw away.
+
+    ``schemas`` are where each project's fixtures stand, by the project's folder; ``faults`` why they do not.
+    """
+
+    state: State
+    database: Path
+    schemas: Mapping[Path, str]
+    tables: Mapping[Path, tuple[str, ...]]
+    faults: Mapping[Path, FixtureError]
+
+
+class Stage:
+    """Where rehearsals are run. Nothing is made before the first one needs it."""
+
+    def __init__(self, projects: Sequence[Project], stack: ExitStack) -> None:
+        self._projects = projects
+        self._stack = stack
+        self._loaded: Loaded | None = None
+
+    def load(self) -> Loaded:
+        """The fixtures of all projects, loaded when this is first asked for. One database serves all of them."""
+        if self._loaded is None:
+            self._loaded = _load(self._projects, self._stack)
+        return self._loaded
+
+
+@contextmanager
+def rehearsals(projects: Sequence[Project]) -> Iterator[Stage]:
+    """A stage for rehearsals of ``projects``; what is made for them is gone when this ends."""
+    with ExitStack() as stack:
+        yield Stage(projects, stack)
+
+
+def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
+    database = folder / "fixtures.duckdb"
+    schemas: dict[Path, str] = {}
+    tables: dict[Path, tuple[str, ...]] = {}
+    faults: dict[Path, FixtureError] = {}
+    with building(database) as connection:
+        for project in projects:
+            if not has_fixtures(project.root) or project.root in schemas:
+                continue
+            schemas[project.root] = f"client{len(schemas)}"
+            try:
+                tables[project.root] = load_fixtures(connection, project.root, schema=schemas[project.root])
+            except FixtureError as error:
+                faults[project.root] = error
+    # Held open, so that each rehearsal's own connection finds the database already there.
+    stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
+    state = stack.enter_context(open_state(folder / "state.duckdb"))
+    # A few dozen rows need neither a file nor a good plan; making those would take most of the time.
+    state.run("detach run; attach ':memory:' as run; pragma disable_optimizer; set threads = 1")
+    return Loaded(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
+
+
+def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
+    """Run the view of ``entity`` on the project's fixtures.
+
+    Raises :class:`RenderError` and :class:`ViewError` as a check does, :class:`FixtureError` where the fixtures are
+    wrong or lack what the view reads, and :class:`ViewError` that names the construct where the view cannot be
+    transpiled.
+    """
+    loaded = stage.load()
+    if project.root in loaded.faults:
+        raise loaded.faults[project.root]
+    if project.root not in loaded.schemas:
+        raise FixtureError(
+            [
+                Fault(
+                    path=project.root / "fixtures",
+                    message=f"{project.name} has no fixtures.",
+                    hint=f"Make them from the live source with `s2s fixtures capture {project.name}`, or write"
+                    " fixtures/<table>.csv.",
+                )
+            ]
+        )
+    query, _ = sync.check(project, entity)
+    work, notes = _compared(loaded, project, entity, query)
+    state, layout = loaded.state, work.staged.layout
+    upto = work.cuts[-1] if work.cuts else 0
+    state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=0, upto=upto))
+    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=0, upto=upto))
+    body = payload.document(
+        entity,
+        rows,
+        fields=layout.fields,
+        source_id=project.stock2shop.source_id,
+        sync_token=SYNC_TOKEN,
+        default_price_tier=work.settings.default_price_tier,
+    )
+    (items,) = json.loads(body, parse_float=Decimal).values()
+    documents = sorted(zip([str(row["_key"]) for row in rows], items, strict=True), key=lambda pair: pair[0])
+    return Rehearsal(
+        entity=entity,
+        query=query,
+        documents=tuple(documents),
+        quarantine=problems(state, entity, "violation", limit=None, reveal=True),
+        warnings=problems(state, entity, "warning", limit=None, reveal=True),
+        failed=expectations.examine(state, project, work.staged, live=False),
+        counts=work.counts,
+        notes=notes,
+    )
+
+
+def _compared(loaded: Loaded, project: Project, entity: str, query: Query) -> tuple[sync.Work, tuple[str, ...]]:
+    """Compare the view's rows on the fixtures with nothing, in one of the two ways that the module's head tells."""
+    dialect = project.source.dialect
+    if dialect == "duckdb":
+        try:
+            return _run(loaded, project, entity, query), ()
+        except QueryError as error:
+            raise _wanting(error, loaded, project, query) from None
+    first: ConfigError
+    try:
+        return _run(loaded, project, entity, replace(query, sql=_transpiled(query, dialect))), ()
+    except ViewError as error:
+        first = error
+    except QueryError as error:
+        first = _wanting(error, loaded, project, query)
+    try:
+        own = render_view(project, entity, dialect="duckdb")
+        work = _run(loaded, project, entity, own)
+    except (ConfigError, QueryError):
+        raise first from None
+    said = first.faults[0]
+    why = f"because the view in {dialect} cannot be transpiled: {said.message}"
+    return work, (f"{entity} was rehearsed in DuckDB's own SQL, {why}",)
+
+
+def _transpiled(query: Query, dialect: str) -> str:
+    from engine.transpile import to_duckdb
+
+    return to_duckdb(query, dialect=dialect)
+
+
+def _run(loaded: Loaded, project: Project, entity: str, query: Query) -> sync.Work:
+    offline = replace(
+        project,
+        state=loaded.state.path,
+        source=SourceSettings(
+            dialect="duckdb",
+            database=loaded.database,
+            session=("set threads = 1", f"set schema = '{loaded.schemas[project.root]}'"),
+        ),
+    )
+    return sync.compare(
+        loaded.state,
+        offline,
+        entity,
+        SYNC_TOKEN,
+        # Nothing of another project's rehearsal is taken for known.
+        options=Options(full=True),
+        stop=threading.Event(),
+        query=query,
+    )
+
+
+def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) -> ConfigError:
+    """What DuckDB refused, as what is wrong with the fixtures or with the view."""
+    table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", error.message)
+    folder = project.root / "fixtures"
+    if table:
+        known = ", ".join(loaded.tables.get(project.root, ()))
+        return FixtureError(
+            [
+                Fault(
+                    path=query.path,
+                    line=_mention(query, table[1], lead=r"(?:from|join|,)\s+[\w.\[\"`]*?") or _mention(query, table[1]),
+                    message=f"The view reads the table {table[1]}, of which there is no fixture.",
+                    hint=f"Write {folder / (table[1].lower() + '.csv')}, or capture it: s2s fixtures capture"
+                    f" {project.name}. There are: {known or 'none'}.",
+                )
+            ]
+        )
+    column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", error.message)
+    if column:
+        name = (column[1] or column[2]).rpartition(".")[2]
+        said = _first(error.message)
+        return FixtureError(
+            [
+                Fault(
+                    path=query.path,
+                    line=_mention(query, name),
+                    message=f"The view reads the column {name}, which the fixtures do not have: {said}",
+                    hint=f"Add it to its table's file in {folder}, or capture again with"
+                    f" `s2s fixtures capture {project.name} --replace`.",
+                )
+            ]
+        )
+    return FixtureError(
+        [
+            Fault(
+                path=query.path,
+                message=f"The view does not run on the fixtures: {_first(error.message)}",
+                hint="Where a column's type is the reason, say it in the fixture's header, as in code:text or"
+                " qty:decimal(12,2); where a function is, use the macro that writes it for every dialect.",
+            )
+        ]
+    )
+
+
+def _first(message: str) -> str:
+    return message.strip().splitlines()[0]
+
+
+def _mention(query: Query, word: str, *, lead: str = "") -> int | None:
+    """The template's line that first has ``word``, with ``lead`` before it."""
+    try:
+        lines = query.path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    pattern = re.compile(rf"{lead}(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    return next((number for number, line in enumerate(lines, 1) if pattern.search(line)), None)
+
+
+def entities(project: Project) -> tuple[str, ...]:
+    """The project's entities in the contract's order."""
+    return tuple(name for name in ENTITIES if name in project.entities)

@@ -1,0 +1,1 @@
+{% extends "sage_evolution/customers.sql" %}

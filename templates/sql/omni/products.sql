@@ -1,0 +1,53 @@
+{#
+  Omni Accounts, on Firebird: one row a stock item. Stock2Shop names the columns but no table: `stock_table` and
+  `qty_column` are placeholders until they are set. template.toml says which columns are documented, which to confirm on
+  site, and what the vars mean. A project changes what is in a block, with `super()` where it adds to it.
+#}
+{% import "macros/dialect.sql" as sql %}
+{% set flag = vars.flag | default("EXTRADTLS8") %}
+{% set price_list = vars.price_list | default(1) %}
+{% set price_lists = vars.price_lists | default({}) %}
+{% set stock_table = vars.stock_table | default("STOCK_ITEMS") %}
+{% set qty_column = vars.qty_column | default("QTY_AVAILABLE") -%}
+
+select
+    {% block columns %}
+    {% block product %}
+    item.STOCKCODE as source_product_code,
+    {% endblock %}
+    {% block variant %}
+    item.STOCKCODE as source_variant_code,
+    {% endblock %}
+    {% block title %}
+    item.DESCRIPTION as title,
+    {% endblock %}
+    {% block flag %}
+    item.{{ flag | ident }} as product_active,
+    {% endblock %}
+    {% block price %}
+    item.{{ ("SELLINGPRICE" ~ price_list) | ident }} as csv_price_tiers,
+    {% endblock %}
+    {% block prices %}
+    {% for number, name in price_lists.items() %}
+    item.{{ ("SELLINGPRICE" ~ number) | ident }} as {{ ("price_" ~ name) | ident }},
+    {% endfor %}
+    {% endblock %}
+    {% block qty %}
+    item.{{ qty_column | ident }} as {{ "variants.qty" | ident }},
+    {% endblock %}
+    {% block options %}
+    {% endblock %}
+    {% block more %}
+    {% endblock %}
+    {% block tracked %}
+    1 as {{ "variants.inventory_management" | ident }},
+    {% endblock %}
+    {% block sku %}
+    item.STOCKCODE as {{ "variants.sku" | ident }}
+    {% endblock %}
+    {% endblock %}
+{% block from %}
+from {{ stock_table | ident }} item
+{% endblock %}
+{% block where %}
+{% endblock %}
