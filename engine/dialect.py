@@ -69,23 +69,23 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
         return unread, faults
     from sqlglot import exp
 
-    parsed = _parsed(sql, dialect)
-    if isinstance(parsed, str):
+    found = parsed(sql, dialect)
+    if isinstance(found, str):
         faults = tuple(_read_only(query, sql, dialect, parsed=False))
-        return unread, faults or (_unparsed(query, sql, dialect, parsed),)
-    if not parsed:
-        return unread, (_fault(query, 1, "The view is empty.", "Write one SELECT."),)
-    if len(parsed) > 1:
+        return unread, faults or (_unparsed(query, sql, dialect, found),)
+    if not found:
+        return unread, (fault_at(query, 1, "The view is empty.", "Write one SELECT."),)
+    if len(found) > 1:
         line = _line_of_second(sql, dialect)
         return unread, (
-            _fault(query, line, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
+            fault_at(query, line, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
         )
-    (statement,) = parsed
+    (statement,) = found
     word = _writes(statement) or ("" if isinstance(statement, exp.Query) else _called(statement))
     if word:
         line = _mention(blanked(sql, dialect), word.split()[0])
         return unread, (
-            _fault(
+            fault_at(
                 query,
                 line,
                 f"The view is not one SELECT: it has {word}.",
@@ -95,9 +95,9 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
     for arm in _arms(statement):
         star = next((part for part in arm.selects if part.is_star), None)
         if star is not None:
-            line = _line_of(star) or _mention(blanked(sql, dialect), "*")
+            line = line_of(star) or _mention(blanked(sql, dialect), "*")
             return unread, (
-                _fault(
+                fault_at(
                     query,
                     line,
                     "The view selects `*`.",
@@ -126,24 +126,24 @@ def _columns(
     parts = statement.selects
     columns = tuple(part.output_name for part in parts)
     faults = [
-        _fault(query, _line_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS.")
+        fault_at(query, line_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS.")
         for number, (part, name) in enumerate(zip(parts, columns, strict=True), 1)
         if not name
     ]
     if faults:
         return ViewFacts(columns=columns), tuple(faults)
     for position, message, hint in _column_faults(columns, entity=entity, linked=linked):
-        line = None if position is None else _line_of(parts[position])
-        faults.append(_fault(query, line, message, hint))
+        line = None if position is None else line_of(parts[position])
+        faults.append(fault_at(query, line, message, hint))
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)
         folded = name.upper() if dialect in UPPER else name.lower() if dialect in LOWER else name
         arrives = resolve_column(folded, entity)
         if field and arrives and not _quoted(part) and arrives.part != field.part:
             faults.append(
-                _fault(
+                fault_at(
                     query,
-                    _line_of(part),
+                    line_of(part),
                     f"The alias {name} has no quotes: {dialect} makes {folded} of it, and {arrives.part!r} is not"
                     f" {field.part!r} to Stock2Shop.",
                     f"Write: as {ident(name, dialect)}",
@@ -223,8 +223,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _parsed(sql: str, dialect: str) -> list[Any] | str:
-    """The statements of ``sql``, or what sqlglot says of it, as ``line:column message``."""
+def parsed(sql: str, dialect: str) -> list[Any] | str:
+    """Give the statements of ``sql``, or what sqlglot says of it, as ``line:column message``."""
     import sqlglot
     from sqlglot import errors, exp
 
@@ -286,8 +286,8 @@ def _quoted(part: Any) -> bool:
     return isinstance(name, exp.Identifier) and bool(name.quoted)
 
 
-def _line_of(part: Any) -> int | None:
-    """The line of the rendered SQL on which an output column gets its name."""
+def line_of(part: Any) -> int | None:
+    """Find the line of the rendered SQL on which an output column gets its name."""
     from sqlglot import exp
 
     alias = part.args.get("alias")
@@ -299,7 +299,7 @@ def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
     """Find ``x.qty`` without a name, where ``as variants.qty`` was likely meant, and parsed away."""
     for found in re.finditer(r"(?i)\bas\s+(variants|address\d+)\s*\.\s*(\w+)", blanked(sql, dialect)):
         name = f"{found[1]}.{found[2]}"
-        yield _fault(
+        yield fault_at(
             query,
             sql.count("\n", 0, found.start()) + 1,
             f"The alias {name} has a dot and must be quoted.",
@@ -316,7 +316,7 @@ def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterato
     text = blanked(sql, dialect)
 
     def fault(position: int, message: str) -> Fault:
-        return _fault(query, text.count("\n", 0, position) + 1, message, "Views only read. Write one SELECT.")
+        return fault_at(query, text.count("\n", 0, position) + 1, message, "Views only read. Write one SELECT.")
 
     if dialect == "mysql":
         for region in regions(sql, dialect):
@@ -363,7 +363,7 @@ def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
     named = re.search(r"(?i)\bas\s+(variants\.\w+)", blanked(sql, dialect))
     if named:
         line = str(sql.count("\n", 0, named.start()) + 1)
-        return _fault(
+        return fault_at(
             query,
             int(line),
             f"The alias {named[1]} has a dot and must be quoted.",
@@ -391,8 +391,8 @@ def _mention(sql: str, text: str) -> int | None:
     return sql.count("\n", 0, found.start()) + 1 if found else None
 
 
-def _fault(query: Query, line: int | None, message: str, hint: str) -> Fault:
-    """A fault at a line of the rendered SQL: in the template where the two have that line in common."""
+def fault_at(query: Query, line: int | None, message: str, hint: str) -> Fault:
+    """Make a fault at a line of the rendered SQL: in the template where the two have that line in common."""
     return Fault(path=query.path, line=_template_line(query, line), message=message, hint=hint)
 
 
