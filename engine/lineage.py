@@ -115,7 +115,8 @@ def mapping_markdown(query: Query, *, dialect: str, entity: Entity, linked: bool
             code = f"`{_cell(each.expression)}`"
             sources = f"{sources}: {code}" if sources else code
         need = "yes" if each.field.name in required else ""
-        lines.append(f"| {sources} | {each.field.name} | {need} | {_cell(each.field.meaning)} |")
+        meaning = each.field.meaning.replace("NAME", each.field.part) if each.field.part else each.field.meaning
+        lines.append(f"| {sources} | {each.field.name} | {need} | {_cell(meaning)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -211,10 +212,7 @@ class _Scopes:
     @staticmethod
     def _outputs(source: Any, arm: Any, name: str) -> Iterator[Any]:
         """The expressions of ``arm`` that the column ``name`` of ``source`` stands for."""
-        names = [part.output_name.lower() for part in source.selects]
-        alias = source.parent.args.get("alias") if source.parent is not None else None
-        listed = [column.name.lower() for column in alias.args.get("columns") or ()] if alias else []
-        names[: len(listed)] = listed
+        names = _outputs_of(source)
         for position, part in enumerate(arm.selects):
             if (position < len(names) and names[position] == name.lower()) or part.is_star:
                 yield part
@@ -295,8 +293,16 @@ class _Scopes:
         if isinstance(source, str):
             columns = self._schema.get(source.lower().rpartition(".")[2])
             return None if columns is None else name.lower() in {column.lower() for column in columns}
-        outputs = [part.output_name.lower() for part in source.selects]
-        return None if any(part.is_star for part in source.selects) else name.lower() in outputs
+        return None if any(part.is_star for part in source.selects) else name.lower() in _outputs_of(source)
+
+
+def _outputs_of(source: Any) -> list[str]:
+    """What a query's columns are called outside: as it says, or as the name it was given lists them."""
+    names = [part.output_name.lower() for part in source.selects]
+    alias = source.parent.args.get("alias") if source.parent is not None else None
+    listed = [column.name.lower() for column in alias.args.get("columns") or ()] if alias else []
+    names[: len(listed)] = listed
+    return names
 
 
 def _whole(table: Any) -> str:

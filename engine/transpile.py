@@ -72,6 +72,10 @@ def to_duckdb(query: Query, *, dialect: str) -> str:
         if cast.to.this in exp.DataType.INTEGER_TYPES and not isinstance(cast.this, exp.Literal):
             number = exp.Cast(this=cast.this.copy(), to=exp.DataType.build("decimal(38, 10)"))
             cast.set("this", exp.Anonymous(this="trunc", expressions=[number]))
+    if dialect == "sqlite":
+        for cast in list(statement.find_all(exp.Cast)):
+            if cast.to.is_type("decimal"):  # a number with an affinity, and as many digits as it has
+                cast.set("to", exp.DataType.build("decimal(38, 10)"))
     if dialect == "tsql":
         for length in list(statement.find_all(exp.Length)):
             length.set("this", exp.Anonymous(this="rtrim", expressions=[length.this.copy()]))
