@@ -48,7 +48,6 @@ ADDRESS = (
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_EXACT = Context(prec=4 * DIGITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
+from engine.quoting import regions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +91,8 @@ class Profile:
     ``match`` is looked for in the driver's name. ``options`` go into the connection string unless it has them, with
     ``{connect_timeout}``, ``{query_timeout}`` and ``{network_timeout}`` filled in; ``superseded`` ones are taken out,
     because something better does their work. ``session`` statements run on a connection that only reads, and ``asks``
-    is a query whose last value tells whether it does. ``narrow`` probes how texts travel cheapest. ``timeout`` tells
+    is a query whose last value tells whether it does. ``narrow`` probes how texts travel cheapest. ``text``
+    writes a text that is not ASCII, with its UTF-8 in hexadecimal as ``{1}``. ``timeout`` tells
     whether the driver knows ODBC's own query timeout. ``recast`` names, by the type and the size under which the
     driver describes a column (None for any size), the SQL that gets its value across unharmed; ``quote`` is what
     encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
@@ -109,6 +111,7 @@ class Profile:
     decoding: str = ""
     wide_decoding: str = ""
     narrow: bool = False
+    text: str = "'{0}'"
     autocommit: bool = True
     timeout: bool = True
     recast: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
@@ -188,6 +191,10 @@ PROFILES = (
         session=("set session transaction read only", _WHOLE_LISTS),
         asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
         narrow=True,
+        # SQL that is not ASCII damages its memory (3.1.15): now and then a syntax error where there is none, or the end
+        # of the process.
+        text="convert(x'{1}' using utf8mb4)",
+        encoding="utf-8",
         timeout=False,
         # INT UNSIGNED of 2³¹ and more arrives negative, FLOAT with invented digits, TIME without sign and fraction,
         # 0000-00-00 as NULL; an impossible date raises.
@@ -623,10 +630,32 @@ class _Odbc:
                 for kind in (driver.SQL_CHAR, driver.SQL_WCHAR):
                     self._decode(kind, received)
                 with suppress(driver.Error, UnicodeError):
-                    if cursor.execute(f"select '{literal}'").fetchval() == literal:
+                    if cursor.execute(f"select {self._literal(literal)}").fetchval() == literal:
                         self._end()
                         return
                 self._end()
+
+    def _literal(self, text: str) -> str:
+        return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
+
+    def _plain_sql(self, sql: str) -> str:
+        """The view without letters that the driver cannot take: texts in hexadecimal, comments without them."""
+        if sql.isascii() or self._profile.text == OTHER.text:
+            return sql
+        parts, position = [], 0
+        for region in regions(sql, self._settings.dialect):
+            part = sql[region.start : region.end]
+            parts.append(sql[position : region.start])
+            position = region.end
+            if part.isascii() or region.kind == "name":
+                parts.append(part)
+            elif region.kind == "comment":
+                parts.append(part.encode("ascii", "replace").decode())
+            elif "\\" in part or re.search(r"\w$", parts[-1]):
+                parts.append(part)  # with an escape, or with a prefix of its own
+            else:
+                parts.append(self._literal(part[1:-1].replace(part[0] * 2, part[0])))
+        return "".join([*parts, sql[position:]])
 
     def _end(self) -> None:
         """End the transaction that reading needed."""
@@ -636,7 +665,7 @@ class _Odbc:
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
-        sql = sql.rstrip().rstrip(";")
+        sql = self._plain_sql(sql.rstrip().rstrip(";"))
         cursor = self._connection.cursor()
         described = self._describe(cursor, sql)
         columns = tuple(name for name, _, _ in described)
