@@ -122,6 +122,7 @@ class Bench:
             '\n[products]\nmax_changes = "100%"\n'
         )
         self.environment = {**os.environ, "U": "sandbox", "PYTHONPATH": str(HERE.parent)}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
         self.sandbox = subprocess.Popen(
             [sys.executable, "-m", "engine", "sandbox", "--port", str(port)],
             env=self.environment,

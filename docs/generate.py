@@ -15,6 +15,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from engine.contract import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
 from engine.project import schema  # noqa: E402 - as above
+from engine.raising import RULES as ORDER_RULES  # noqa: E402 - as above
 from engine.validate import RULES  # noqa: E402 - as above
 
 MADE = "<!-- Made by `just docs`; edit the code, not this page. -->\n\n"
@@ -61,6 +62,11 @@ def rules() -> str:
         ),
     ]
     parts += [f"| `{name}` | {rule.severity} | {rule.reason} | {rule.mend} |\n" for name, rule in RULES.items()]
+    parts.append(
+        "\n## Orders\n\nAn order that breaks one of these waits in the ledger, with nothing of it in the database, until it"
+        " is retried or skipped.\n\n| rule | what is wrong | what to do |\n|---|---|---|\n"
+    )
+    parts += [f"| `{name}` | {broken.reason} | {broken.mend} |\n" for name, broken in ORDER_RULES.items()]
     return "".join(parts)
 
 

@@ -92,30 +92,36 @@ class Raiser:
             entry = ledger.entry(order_id)
             if entry.standing in {"received", "raising", "failed"}:
                 self._raise(ledger, entry)
+                if self.settings.source.database is not None:
+                    self._drop()  # an open file keeps other programs out
             return ledger.entry(order_id)
 
     def _raise(self, ledger: Ledger, entry: Entry) -> None:
         order_id = entry.order_id
+        # Whether the database may have the order already; it stays so until the database was asked.
         uncertain = entry.uncertain or entry.standing == "raising"
         document = ledger.document(order_id) or {"id": str(order_id)}
         try:
             order = inbox.read(document, self.settings, source_id=self.project.stock2shop.source_id)
             check(order, self.settings, source_id=self.project.stock2shop.source_id)
-            if entry.standing != "raising":
-                ledger.move(order_id, "raising", uncertain=int(uncertain))
-            at_boundary("before the transaction")
+        except RuleError as broken:
+            self._wait(ledger, order_id, broken, uncertain=uncertain)
+            return
+        if entry.standing != "raising":
+            ledger.move(order_id, "raising", uncertain=int(uncertain))
+        at_boundary("before the transaction")
+        try:
             raised = self._tried(order, uncertain=uncertain)
         except RuleError as broken:
-            self._wait(ledger, order_id, broken.rule, broken.said)
+            self._wait(ledger, order_id, broken, uncertain=uncertain)
         except WriteError as error:
             self._drop()
             if error.retriable:
                 ledger.fail(order_id, reason=error.message, uncertain=uncertain or error.uncertain)
             else:
-                self._wait(ledger, order_id, "refused", error.message)
+                self._wait(ledger, order_id, RuleError("refused", error.message), uncertain=uncertain)
         except (SourceError, ConfigError) as error:
             self._drop()
-            self._pass(ledger, order_id)
             ledger.fail(order_id, reason=error.message, uncertain=uncertain)
         else:
             at_boundary("after the commit")
@@ -141,9 +147,9 @@ class Raiser:
             except WriteError as error:
                 self._drop()
                 pause = next(pauses, None)
-                if not error.retriable or pause is None:
+                # What a commit left open goes to the ledger first: it must outlive whatever comes next.
+                if not error.retriable or error.uncertain or pause is None:
                     raise
-                uncertain = uncertain or error.uncertain
                 time.sleep(pause)
             finally:
                 if self._writer is not None:
@@ -159,15 +165,9 @@ class Raiser:
         self._stack.close()
 
     @staticmethod
-    def _pass(ledger: Ledger, order_id: int) -> None:
-        """Let an order that never came to its transaction stand in ``raising``, from where it can fail."""
-        if ledger.entry(order_id).standing != "raising":
-            ledger.move(order_id, "raising")
-
-    @staticmethod
-    def _wait(ledger: Ledger, order_id: int, rule: str, said: str) -> None:
-        reason = RULES[rule].reason + (f": {said}" if said else "")
-        ledger.move(order_id, "waiting", rule=rule, reason=reason)
+    def _wait(ledger: Ledger, order_id: int, broken: RuleError, *, uncertain: bool) -> None:
+        reason = RULES[broken.rule].reason + (f": {broken.said}" if broken.said else "")
+        ledger.move(order_id, "waiting", rule=broken.rule, reason=reason, uncertain=int(uncertain))
 
 
 def raise_due(project: Project, *, stop: threading.Event) -> list[Entry]:
@@ -185,10 +185,12 @@ def raise_due(project: Project, *, stop: threading.Event) -> list[Entry]:
 def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
-    How orders are asked for and answered is not public: ``[orders.pull]`` configures it.
+    How orders are asked for and answered is not public: ``[orders.pull]`` configures it. Raises :class:`OrderError`,
+    when all others are done, where a document of the queue cannot be read.
     """
     settings = settings_of(project)
     done: dict[int, Entry] = {}
+    unread: list[str] = []
     with (
         open_api(project.stock2shop, stop=stop) as api,
         open_ledger(project) as ledger,
@@ -199,7 +201,13 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
             if stop.is_set():
                 break
             document = item.get("data") or item.get("system_order") or item
-            entry = raiser.receive(ledger, inbox.parse(json.dumps(document, default=str).encode()), via="pull")
+            try:
+                parsed = inbox.parse(json.dumps(document, default=str).encode())
+            except OrderError as error:
+                # The others are not to blame for it.
+                unread.append(error.message)
+                continue
+            entry = raiser.receive(ledger, parsed, via="pull")
             done[entry.order_id] = entry
         for entry in ledger.due():
             if not stop.is_set():
@@ -212,13 +220,19 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
             ledger.answered(entry.order_id)
             done[entry.order_id] = ledger.entry(entry.order_id)
         ledger.prune(keep_days=settings.keep_days)
+    if unread:
+        raise OrderError(
+            f"{len(unread)} of Stock2Shop's orders cannot be read; all others were seen to. {unread[0]}",
+            hint="Look into Stock2Shop's queue of orders: such a one comes again with every pull.",
+        )
     return list(done.values())
 
 
 def take_files(project: Project, path: Path, *, stop: threading.Event) -> Iterator[tuple[Path, Entry | None, str]]:
     """Raise the orders in a JSON file, or in each ``*.json`` of a folder; gives each with what is wrong with it.
 
-    The files stay where they are: one that comes again is known by its order's id.
+    The files stay where they are: one that comes again is known by its order's id. Orders of before that are due
+    come last, under ``path`` itself.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
@@ -236,13 +250,22 @@ def take_files(project: Project, path: Path, *, stop: threading.Event) -> Iterat
                 yield file, None, f"The file cannot be read: {error.strerror}."
                 continue
             yield file, raiser.receive(ledger, document, via="import"), ""
+        for entry in ledger.due():
+            if stop.is_set():
+                return
+            yield path, raiser.raise_one(ledger, entry.order_id), ""
+        ledger.prune(keep_days=raiser.settings.keep_days)
 
 
 def retry(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event) -> list[Entry]:
-    """Raise orders that wait or failed, all of them where none is named; gives what became of them."""
+    """Raise orders that wait or failed; where none is named, all of them and all that are due.
+
+    Gives what became of them.
+    """
     with open_ledger(project) as ledger, closing(Raiser(project)) as raiser:
         entries = [ledger.entry(each) for each in order_ids] or ledger.entries("standing in ('waiting', 'failed')")
-        done = []
+        done = [] if order_ids else [raiser.raise_one(ledger, entry.order_id) for entry in ledger.due()]
+        entries = [entry for entry in entries if entry.order_id not in {each.order_id for each in done}]
         for entry in entries:
             if stop.is_set():
                 break

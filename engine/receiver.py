@@ -12,7 +12,7 @@ import hmac
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from engine.ledger import Entry
     from engine.model import Project, ReceiverSettings
+
+DUE = 30
+"""Seconds between two looks at what is due from before: orders whose process died, and those that failed for now."""
 
 GUESSES = 20
 """Wrong tokens a minute; then everybody with a wrong one waits."""
@@ -54,6 +57,11 @@ class Receiver:
         self._raiser = Raiser(project)
         self._turn = threading.Lock()
         self._wrong: deque[float] = deque(maxlen=GUESSES)
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may send orders who reaches the address."""
+        return not (self.settings.token or (self.settings.username and self.settings.password))
 
     def close(self) -> None:
         """Finish the order in hand and give the connection back."""
@@ -79,6 +87,16 @@ class Receiver:
         if often:
             return _refusal(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
         return _refusal(401, "The token or the password is missing or wrong.", "Send it in the Authorization header.")
+
+    def raise_due(self, stop: threading.Event) -> None:
+        """Raise what is due from before; what goes wrong is in the ledger, or goes wrong again for the next order."""
+        with suppress(SyncError), open_ledger(self.project) as ledger:
+            for entry in ledger.due():
+                if stop.is_set():
+                    return
+                with self._turn:
+                    self._raiser.raise_one(ledger, entry.order_id)
+            ledger.prune(keep_days=self._raiser.settings.keep_days)
 
     def take(self, raw: bytes) -> Reply:
         """Keep an order, raise it, and say what became of it."""
@@ -117,6 +135,9 @@ def application(receiver: Receiver) -> Starlette:
 
     async def take(request: Request) -> Response:
         shut = receiver.admits(request.headers.get("authorization", ""))
+        if shut is None and receiver.open and "origin" in request.headers:
+            # Any page that is open in a browser on this machine could post here.
+            shut = _refusal(403, "Web pages may not send orders.", "Set a token under [orders.serve].")
         if shut is not None:
             return reply(shut)
         raw = bytearray()
@@ -177,18 +198,30 @@ def listening(project: Project, *, stop: threading.Event) -> Iterator[str]:
         except BaseException as error:  # noqa: BLE001 - uvicorn leaves with SystemExit where it cannot listen
             failed.append(error)
 
+    ended = threading.Event()
+
+    def mind() -> None:
+        receiver.raise_due(ended)
+        while not ended.wait(DUE):
+            receiver.raise_due(ended)
+
     thread = threading.Thread(target=serve, daemon=True)
+    minding = threading.Thread(target=mind, daemon=True)
     thread.start()
     try:
         while not server.started and thread.is_alive() and not stop.is_set():
             time.sleep(0.01)
         if not server.started:
             raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")
+        minding.start()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{port}"
     finally:
         server.should_exit = True
+        ended.set()
         thread.join(timeout=90)
+        if minding.is_alive():
+            minding.join(timeout=90)
         receiver.close()
 
 

@@ -361,7 +361,14 @@ def open_writer(settings: SourceSettings) -> Iterator[Writer]:
     else:
         odbc = _Odbc(settings, read_only=False)
         errors = (_pyodbc().Error, OverflowError, ValueError)
-        writer = _Written(odbc.writable(), odbc.close, errors=errors, cleaned=odbc.without_secrets, seconds=WAIT)
+        writer = _Written(
+            odbc.writable(),
+            odbc.close,
+            errors=errors,
+            cleaned=odbc.without_secrets,
+            written=odbc.plain_sql,
+            seconds=WAIT,
+        )
     try:
         yield writer
     finally:
@@ -379,11 +386,13 @@ class _Written:
     errors: tuple[type[Exception], ...] = ()
     begin: str = ""
     cleaned: Callable[[str], str] = str
+    written: Callable[[str], str] = str
     own_cursor: bool = True
     seconds: float = 0
     _open: bool = False
 
     def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
+        sql = self.written(sql)
         try:
             # Another cursor of DuckDB's is another transaction.
             cursor = self.connection.cursor() if self.own_cursor else self.connection
@@ -393,12 +402,7 @@ class _Written:
             values = [self.bound(value) for value in binds]
             with _limited(self.seconds, cursor.cancel if self.seconds else bool):
                 cursor.execute(sql, values) if values else cursor.execute(sql)
-            while cursor.description is None:
-                # Statements that come before, and triggers, give counts first.
-                if not (hasattr(cursor, "nextset") and cursor.nextset()):
-                    return []
-            names = _names(cursor.description)
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+                return _first_result(cursor)
         except QueryError:
             raise WriteError(
                 f"A statement of the order took more than {self.seconds:g} s: somebody may hold a lock on its rows.",
@@ -406,7 +410,7 @@ class _Written:
                 retriable=True,
             ) from None
         except self.errors as error:
-            raise self._failed(error) from None
+            raise self._failed(error, binds=binds) from None
 
     def commit(self) -> None:
         try:
@@ -421,20 +425,24 @@ class _Written:
                 self.connection.rollback()
         self._open = False
 
-    def _failed(self, error: Exception, *, committing: bool = False) -> WriteError:
+    def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
         state, text = _state_and_text(error)
         text = self.cleaned(_plain(text))
-        passing = bool(_PASSING_STATES.fullmatch(state) or _PASSING_WORDS.search(text))
-        if not passing:
-            # Constraint errors repeat the values, which are a customer's.
-            text = re.sub(r"(['\"]).*?\1|\(.*\)", "…", text)
+        # The words of a constraint's error are the order's as much as the database's.
+        refused = state[:2] in {"22", "23"} or any(
+            kind.__name__ in {"IntegrityError", "DataError"} for kind in type(error).__mro__
+        )
+        passing = not refused and bool(_PASSING_STATES.fullmatch(state) or _PASSING_WORDS.search(text))
+        # Whatever breaks while committing, but for a refusal, leaves open whether the order was kept.
+        uncertain = committing and not refused and state not in _UNDONE
+        text = _impersonal(text, binds)
         said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
-        if passing:
+        if passing or uncertain:
             return WriteError(
                 f"The database could not take the order just now. {said}",
                 hint="It is tried again by itself.",
                 retriable=True,
-                uncertain=committing,
+                uncertain=uncertain,
             )
         return WriteError(
             f"The database refused a statement of the order. {said}",
@@ -454,6 +462,31 @@ _PASSING_WORDS = re.compile(
     re.IGNORECASE,
 )
 """What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
+
+_UNDONE = frozenset({"40000", "40001", "40002", "40P01"})
+"""With these a database says that it rolled the transaction back."""
+
+
+def _first_result(cursor: Any) -> list[dict[str, Any]]:
+    """The rows of the first result that has columns, with all results read: an error may come after the last row."""
+    more = getattr(cursor, "nextset", bool)  # only ODBC has several
+    rows: list[dict[str, Any]] | None = None
+    while True:
+        if cursor.description is not None:
+            names = _names(cursor.description)
+            fetched = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            rows = fetched if rows is None else rows
+        # Statements that come before, and triggers, give counts first.
+        if not more():
+            return rows or []
+
+
+def _impersonal(text: str, binds: Sequence[object]) -> str:
+    """A database's words without the values that it repeats, which are a customer's; one-word names stay."""
+    for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text)
+    text = re.sub(r"=\s*\(.*\)", "=(…)", text)
+    return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
 
 
 def _state_and_text(error: Exception) -> tuple[str, str]:
@@ -638,7 +671,7 @@ class _Odbc:
     def _literal(self, text: str) -> str:
         return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
 
-    def _plain_sql(self, sql: str) -> str:
+    def plain_sql(self, sql: str) -> str:
         """The view without letters that the driver cannot take: texts in hexadecimal, comments without them."""
         if sql.isascii() or self._profile.text == OTHER.text:
             return sql
@@ -665,7 +698,7 @@ class _Odbc:
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
-        sql = self._plain_sql(sql.rstrip().rstrip(";"))
+        sql = self.plain_sql(sql.rstrip().rstrip(";"))
         cursor = self._connection.cursor()
         described = self._describe(cursor, sql)
         columns = tuple(name for name, _, _ in described)

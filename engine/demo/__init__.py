@@ -5,9 +5,11 @@ Every command is the real one, in a process of its own, against a real database 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NAME = "karoo"
+TOKEN = "a-token-of-the-demo-only"  # noqa: S105 - it lets into a receiver that lives for seconds, on this machine
 
 
 def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
@@ -29,14 +32,22 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
     workspace = (folder or Path("s2s-demo")).resolve()
     project = _prepare(workspace)
     with Sandbox(SandboxSettings(port=0)) as sandbox:
-        environment = {**os.environ, "DEMO_URL": sandbox.url, "DEMO_USER": "sandbox", "DEMO_PASSWORD": "sandbox"}
+        environment = {
+            **os.environ,
+            "DEMO_URL": sandbox.url,
+            "DEMO_USER": "sandbox",
+            "DEMO_PASSWORD": "sandbox",
+            "DEMO_ORDERS_TOKEN": TOKEN,
+            "PYTHONPATH": str(HERE.parent.parent),
+            "PYTHONIOENCODING": "utf-8",
+        }
 
         def command(*words: str) -> None:
             say(f"\n$ s2s {' '.join(words)}")
             ran = subprocess.run(  # noqa: S603 - this very program, with words from this file
                 [sys.executable, "-m", "engine", *words],
                 cwd=workspace,
-                env={**environment, "PYTHONPATH": str(HERE.parent.parent), "PYTHONIOENCODING": "utf-8"},
+                env=environment,
                 capture_output=True,
                 encoding="utf-8",
                 check=False,
@@ -76,6 +87,20 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
         command("quarantine", "list", NAME)
         command("history", NAME)
         command("explain", NAME, "TOOL-0600")
+        chapter(
+            "8. Customers",
+            f"One more file, {project / 'views' / 'customers.sql'}, and customers go too.\n"
+            "What is about a person is masked wherever it would be printed.",
+        )
+        (project / "views" / "customers.sql").write_bytes((HERE / "customers.sql").read_bytes())
+        command("run", NAME, "--entity", "customers")
+        chapter(
+            "9. An order comes home",
+            f"A shop sells two items. Stock2Shop pushes the order to the receiver, which raises it in the database\n"
+            f"with the statements in {project / 'orders'}, in one transaction, and answers with the order's code.",
+        )
+        _order(sandbox, workspace, project, environment, say=say)
+        command("orders", "show", NAME, "90001")
     chapter(
         "What next",
         f"Look at the view and change it: {project / 'views' / 'products.sql'}\n"
@@ -83,6 +108,50 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
         "Begin with your own client:                 s2s init acme --dialect tsql\n"
         "Read on:                                    docs/tutorial.md",
     )
+
+
+def _order(
+    sandbox: Sandbox, workspace: Path, project: Path, environment: dict[str, str], *, say: Callable[[str], object]
+) -> None:
+    """Push the order to a receiver twice, and look into the database after each time."""
+    order = json.loads((HERE / "order.json").read_text("utf-8"))
+    sandbox.place_order(order)
+    words = ("orders", "serve", NAME, "--port", "0")
+    say(f"\n$ s2s {' '.join(words)} &")
+    receiver = subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, "-m", "engine", *words],
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    )
+    try:
+        said = receiver.stdout.readline().rstrip() if receiver.stdout else ""
+        say(said)
+        address = said.partition(" at ")[2].partition(";")[0]
+        for time in ("", " a second time, because its answer was lost on the way"):
+            say(f"\nStock2Shop pushes order {order['id']}{time}:")
+            request = urllib.request.Request(  # noqa: S310 - the receiver's own address
+                address, json.dumps(order).encode(), {"Authorization": f"Bearer {TOKEN}"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+                say(f"  {answer.status} {answer.read().decode()}")
+            for row in _rows(project / "erp.duckdb"):
+                say("  in the database: " + ", ".join(str(value) for value in row))
+    finally:
+        receiver.terminate()
+        receiver.wait(timeout=60)
+
+
+def _rows(database: Path) -> list[tuple[object, ...]]:
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(
+            "select 'order ' || number, account, reference, count(*) || ' lines' from sales_order"
+            " join sales_line using (number) group by all order by 1"
+        ).fetchall()
 
 
 def _brief(text: str, *, lines: int = 44) -> str:
@@ -101,11 +170,14 @@ def _prepare(workspace: Path) -> Path:
             raise UsageError(
                 f"{workspace} is there already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
             )
-        for old in (project / "erp.duckdb", workspace / ".state" / f"{NAME}.duckdb"):
+        for old in (project / "erp.duckdb", project / "views" / "customers.sql", *(workspace / ".state").glob("*")):
             old.unlink(missing_ok=True)
     (project / "views").mkdir(parents=True, exist_ok=True)
     (project / "project.toml").write_bytes((HERE / "project.toml").read_bytes())
     (project / "views" / "products.sql").write_bytes((HERE / "products.sql").read_bytes())
+    (project / "orders").mkdir(exist_ok=True)
+    for statement in (HERE / "orders").glob("*.sql"):
+        (project / "orders" / statement.name).write_bytes(statement.read_bytes())
     (workspace / ".gitignore").write_bytes(b".state/\n.env\n")
     _execute(project / "erp.duckdb", "setup.sql")
     return project

@@ -94,3 +94,49 @@ update item set size = null where trim(code) = 'SHIRT-70-XL-Ol';
 update item set descr = 'Bush shirt number 69' where trim(code) = 'SHIRT-69-M-Kh';
 update stock set on_hand = -4 where trim(code) = 'TOOL-0500' and warehouse = 'JHB';
 insert into item values ('', null, 'An item without a code', null, null, null, 'Yes', null, 0, null, null);
+
+-- Customers, one of them without an address to write to, and one on hold.
+create table customer (
+    account varchar primary key,
+    contact varchar,
+    surname varchar,
+    email varchar,
+    phone varchar,
+    town varchar,
+    on_hold varchar,
+    list_name varchar
+);
+
+insert into customer
+select
+    'CUST' || lpad(n::varchar, 3, '0') as account,
+    'Contact ' || n as contact,
+    'Example' as surname,
+    'buyer' || n || '@example.com' as email,
+    '010 000 ' || lpad(n::varchar, 4, '0') as phone,
+    case when n % 2 = 0 then 'Beaufort West' else 'Graaff-Reinet' end as town,
+    case when n = 40 then 'Yes' else 'No' end as on_hold,
+    case when n % 3 = 0 then 'Export' else 'Trade' end as list_name
+from range(1, 41) as numbers(n);
+
+update customer set email = 'no e-mail' where account = 'CUST007';
+insert into customer values ('CASH', 'Cash', 'Sales', 'cash@example.com', null, null, 'Yes', null);
+
+-- Where orders are raised.
+create sequence order_number start 5001;
+
+create table sales_order (
+    number integer default nextval('order_number') primary key,
+    reference varchar,
+    account varchar not null,
+    placed_at timestamp,
+    warehouse varchar
+);
+
+create table sales_line (
+    number integer,
+    line integer,
+    code varchar,
+    quantity decimal(12, 2),
+    price decimal(12, 4)
+);

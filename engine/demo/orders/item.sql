@@ -1,0 +1,3 @@
+select code
+from item
+where trim(code) = {{ line.sku }}
