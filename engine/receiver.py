@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
 import threading
 import time
 from collections import deque
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from engine.ledger import Entry
     from engine.model import Project, ReceiverSettings
+
+log = logging.getLogger(__name__)
 
 DUE = 30
 """Seconds between two looks at what is due from before: orders whose process died, and those that failed for now."""
@@ -118,12 +121,17 @@ class Receiver:
             return _refusal(503, error.message, "Send it again.", retry_after=5)
         except SyncError as error:
             return _refusal(503, error.message, error.hint, retry_after=60)
+        except Exception as error:  # noqa: BLE001 - the sender hears of it, and sends the order again
+            # Its text may hold what is in the order.
+            log.error("An order met something unforeseen: %s", type(error).__name__)  # noqa: TRY400 - as above
+            return _refusal(503, "Something unforeseen went wrong.", "Send it again.", retry_after=60)
 
 
 def application(receiver: Receiver) -> Starlette:
     """The ASGI application around a receiver."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
@@ -141,16 +149,19 @@ def application(receiver: Receiver) -> Starlette:
         if shut is not None:
             return reply(shut)
         raw = bytearray()
-        async for part in request.stream():
-            raw += part
-            if len(raw) > receiver.settings.max_body:
-                return reply(
-                    _refusal(
-                        413,
-                        f"The order is larger than {receiver.settings.max_body:,} bytes.",
-                        "Raise max_body under [orders.serve] if orders are so large.",
+        try:
+            async for part in request.stream():
+                raw += part
+                if len(raw) > receiver.settings.max_body:
+                    return reply(
+                        _refusal(
+                            413,
+                            f"The order is larger than {receiver.settings.max_body:,} bytes.",
+                            "Raise max_body under [orders.serve] if orders are so large.",
+                        )
                     )
-                )
+        except ClientDisconnect:  # nobody is left to hear of it
+            return reply(_refusal(400, "The order broke off.", "Send it again."))
         return reply(await run_in_threadpool(receiver.take, bytes(raw)))
 
     async def health(_request: Request) -> Response:

@@ -485,7 +485,7 @@ def _impersonal(text: str, binds: Sequence[object]) -> str:
     """A database's words without the values that it repeats, which are a customer's; one-word names stay."""
     for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text)
-    text = re.sub(r"=\s*\(.*\)", "=(…)", text)
+    text = re.sub(r"=\s*\(.*\)", "=…", text)
     return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
 
 

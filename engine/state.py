@@ -235,7 +235,13 @@ def _explain(error: Exception, path: Path) -> StateError:
             "The rows of the view need more memory than this machine has free. Nothing was lost.",
             hint="Close other programs, or leave very long texts out of the view.",
         )
-    if "no space" in low or "disk full" in low or "max_temp_directory_size" in low or "enospc" in low:
+    if (
+        "no space" in low
+        or "disk full" in low
+        or "file too large" in low
+        or "enospc" in low
+        or "max_temp_directory_size" in low
+    ):
         return StateError(
             f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
             hint="Free some space there, or set S2S_STATE to a folder on a larger disk, and run again.",

@@ -267,6 +267,35 @@ def test_a_state_file_of_a_newer_version_is_left_alone(s2s: S2s) -> None:
     failed(s2s("run", "acme"), 1, "newer s2s")
 
 
+def test_a_disk_that_is_full_while_staging_loses_nothing(s2s: S2s) -> None:
+    """Nothing is sent, published is as it was, and the next run goes on."""
+    s2s.client.items(20)
+    assert s2s("run", "acme").returncode == 0
+    s2s.client.sql(
+        "insert into item (product, code, title, active, price, qty, sku, html) select c, c, c, 'Yes', '1', '1', c,"
+        " repeat('<p>' || c || md5(c) || '</p>', 200) from (select printf('J%04d', n) as c from range(2000) as t(n))"
+    )
+    cramped = subprocess.run(
+        ["bash", "-c", f"ulimit -f 2048; exec {sys.executable} -m engine run acme --approve-changes 9999"],
+        cwd=s2s.client.workspace,
+        env=s2s.environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    failed(cramped, 1, "The disk is full", "S2S_STATE")
+    assert len(s2s.client.held()) == 20
+    assert s2s("run", "acme", "--approve-changes", "9999").returncode == 0
+    assert len(s2s.client.held()) == 2020
+
+
+def test_a_state_folder_that_cannot_be_is_said(s2s: S2s, tmp_path: Path) -> None:
+    """Such as a file where the folder should be."""
+    (tmp_path / "taken").write_text("")
+    s2s.client.item("A")
+    failed(s2s("run", "acme", S2S_STATE=str(tmp_path / "taken")), 1, "taken")
+
+
 def test_two_runs_of_one_project_do_not_meet(s2s: S2s, client: Client) -> None:
     """The second ends with 75 at once, and its lock needs no mending."""
     client.item("A")

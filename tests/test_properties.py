@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import duckdb
 import pytest
 from support.client import VIEW, Client
@@ -407,3 +409,13 @@ def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
     ran = sync.run(client.project, "products").plan
     assert planned.digest == ran.digest
     assert planned.counts == ran.counts
+
+
+def test_a_delete_of_what_was_never_published_has_its_own_title_and_sku(client: Client) -> None:
+    """Stock2Shop needs both, even to remove."""
+    client.item("A", active="Delete", title="Own title", sku="S1")
+    assert client.run().sent == 1
+    (request,) = [each for each in client.sandbox.requests if each.path.endswith("/products/queue")]
+    (item,) = json.loads(request.body or b"")["system_products"]
+    assert item["source"]["product_active"] == "false"
+    assert (item["product"]["title"], item["product"]["variants"]["sku"]) == ("Own title", "S1")

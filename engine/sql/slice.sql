@@ -10,8 +10,9 @@ select
     outgoing._fingerprint,
     coalesce(landed._variable, false) as _variable
     {%- for field in fields %},
+    {% if loop.first %}{# A row that is marked Delete may never have been published: then it speaks for itself. #}{% endif -%}
     case
-        when outgoing.kind = 'delete' then published.{{ field.name | ident }}
+        when outgoing.kind = 'delete' then coalesce(published.{{ field.name | ident }}, landed.{{ field.name | ident }})
         else landed.{{ field.name | ident }}
     end as {{ field.name | ident }}
     {%- endfor %}
@@ -20,7 +21,6 @@ left join run.landed as landed
     on
         landed._raw = outgoing._raw
         and landed._standing is null
-        and outgoing.kind <> 'delete'
 left join {{ published | ident }} as published
     on
         published._key = outgoing._key

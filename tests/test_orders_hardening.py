@@ -1,0 +1,313 @@
+"""What is hard on the way back: hostile documents, broken connections, errors that come late, several ways at once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.erp import ROOT, STATEMENTS, document
+from support.servers import free_port
+
+from engine import inbox, orders, source
+from engine.errors import OrderError, WriteError
+from engine.ledger import open_ledger
+from engine.model import OrderSettings, SourceSettings
+from engine.receiver import listening
+
+if TYPE_CHECKING:
+    from support.erp import Erp
+
+    from engine.ledger import Entry
+
+NOWHERE = OrderSettings(source=SourceSettings(dialect="sqlite"), timezone="America/New_York")
+
+
+def read(raw: bytes) -> inbox.Order:
+    """A document as the statements would see it."""
+    return inbox.read(inbox.parse(raw), NOWHERE, source_id=57)
+
+
+def take(erp: Erp, raw: bytes) -> Entry:
+    """Receive a document that Python would not write so."""
+    with open_ledger(erp.project) as ledger, closing(orders.Raiser(erp.project)) as raiser:
+        return raiser.receive(ledger, inbox.parse(raw), via="import")
+
+
+def test_a_text_that_never_ends_is_refused_at_once() -> None:
+    """However many quotes are in it: looking for its end from each of them would take hours."""
+    with pytest.raises(OrderError, match="no JSON"):
+        inbox.parse(b'{"id": 1, "notes": "' + b'\\"' * 900_000)
+
+
+@pytest.mark.parametrize("number", [b"1001", b"1001.0", b"1.001e3", b'"1001"'])
+def test_an_id_is_a_number_however_it_is_written(erp: Erp, number: bytes) -> None:
+    """And one order, not four."""
+    erp.receive(document())
+    assert take(erp, b'{"id": ' + number + b"}").source_order_code == "SO1"
+
+
+def test_a_number_with_an_exponent_is_that_number(erp: Erp) -> None:
+    """Also after it was kept in the ledger."""
+    take(erp, b'{"id": 1, "line_items": [{"sku": "A", "qty": 1e2, "price": 25e-2}], "sources": []}')
+    assert erp.lines() == [("A", 100.0, 0.25)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        b'"line_items": [{"sku": "A", "qty": 3, "sub_total": 1234567890123456789012345678}]',
+        b'"line_items": [{"sku": "A", "qty": 1e-29, "sub_total": 1e29}]',
+        b'"line_items": [{"sku": "A", "qty": 1e999999999, "price": 1}]',
+        b'"created": "0001-01-01 00:00:00"',
+        b'"created": "9999-12-31 23:59:59-12:00"',
+        b'"channel_id": "' + b"9" * 5000 + b'"',
+        b'"notes": 1e999999999',
+        b'"total": -0e999999999',
+    ],
+)
+def test_a_value_beyond_all_bounds_breaks_nothing(changes: bytes) -> None:
+    """It is a value, or a reason to wait."""
+    order = read(b'{"id": 1, ' + changes + b"}")
+    assert order.id == 1
+
+
+def test_no_date_is_no_fault() -> None:
+    """As MySQL writes a date that there is none of."""
+    order = read(b'{"id": 1, "modified": "0000-00-00 00:00:00"}')
+    assert (order.order["modified"], order.reason) == (None, "")
+
+
+plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.just("9" * 5000))
+anything = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+)
+NAMES = ("id", "channel_id", "created", "customer", "line_items", "shipping_lines", "sources", "total", "notes")
+LINE = ("sku", "qty", "price", "sub_total", "tax", "total", "tax_lines", "source_id")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), anything, max_size=5),
+    st.lists(st.dictionaries(st.sampled_from(LINE), anything, max_size=5), max_size=3),
+)
+def test_no_document_raises_anything_but_that_it_is_no_order(changes: dict[str, Any], lines: list[Any]) -> None:
+    """Whatever stands in whatever place."""
+    with suppress(OrderError):
+        order = read(json.dumps({"id": 1, "line_items": lines, **changes}).encode())
+        assert order.id > 0
+
+
+def test_texts_of_all_scripts_arrive_as_they_are(any_erp: Erp) -> None:
+    """Those of the order, and those of the statements."""
+    header = "/* Kopf für 漢 */ " + STATEMENTS["10_header.sql"].replace("{{ order.warehouse }}", "'Größe 漢'")
+    any_erp.write(statements={"10_header.sql": header})
+    any_erp.receive(document(notes="é 漢 😀 \\ ' \" % ? {x}"))
+    assert any_erp.rows("select notes, warehouse from erp_order") == [("é 漢 😀 \\ ' \" % ? {x}", "Größe 漢")]
+
+
+def test_a_value_that_sounds_like_a_deadlock_is_not_tried_again(any_erp: Erp) -> None:
+    """The database repeats it in the error of a constraint."""
+    any_erp.write(statements={"lookup.sql": None})
+    words = "deadlock conflict busy O'Brien"
+    any_erp.receive(document(channel_order_code=words))
+    (entry,) = any_erp.receive(document(1002, channel_order_code=words))
+    assert (entry.standing, entry.rule) == ("waiting", "refused")
+    assert [word for word in words.split() if word in entry.reason] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Duplicate entry 'O'Brien & Sons' for key 'reference'", "Duplicate entry … for key 'reference'"),
+        (
+            'violates unique constraint "order_key"; Key (reference)=(O\'Brien & Sons) already exists.',
+            'violates unique constraint "order_key"; Key (reference)=… already exists.',
+        ),
+        ("The duplicate key value is (Some, 1).", "The duplicate key value is …."),
+        ("conflicted with \"FK_Customer\", column 'Code'", "conflicted with \"FK_Customer\", column 'Code'"),
+        ("Column 'total' cannot be null", "Column 'total' cannot be null"),
+    ],
+)
+def test_an_error_names_the_column_and_not_the_value(said: str, shown: str) -> None:
+    """Somebody must be able to mend it, and nobody is to read who ordered."""
+    assert source._impersonal(said, ["O'Brien & Sons", None, 7]) == shown
+
+
+@pytest.mark.parametrize("any_erp", ["mysql"], indirect=True)
+def test_an_error_that_comes_after_a_result_undoes_the_order(any_erp: Erp) -> None:
+    """A procedure may fail when it has already given its rows."""
+    with suppress(Exception):  # a statement that gives no rows
+        any_erp.rows(
+            "create procedure late(p bigint) begin select 'SO1' as source_order_code;"
+            " signal sqlstate '45000' set message_text = 'Period is closed'; end"
+        )
+    any_erp.write(statements={"90_code.sql": "{call late({{ results.header.id }})}"})
+    (entry,) = any_erp.receive(document())
+    assert (entry.standing, entry.rule, any_erp.orders()) == ("waiting", "refused", [])
+    assert "Period is closed" in entry.reason
+
+
+def cut_connections(erp: Erp) -> None:
+    """End every connection to the database but the one that says so."""
+    if erp.dialect == "postgres":
+        erp.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where pid <> pg_backend_pid() and datname = current_database()"
+        )
+        return
+    others = "select id from information_schema.processlist where db = database() and id <> connection_id()"
+    for (number,) in erp.rows(others):
+        with suppress(Exception):  # a statement that gives no rows
+            erp.rows(f"kill {number}")
+
+
+def test_a_connection_that_went_away_between_two_orders_is_made_anew(any_erp: Erp) -> None:
+    """Nobody has to look: the first statement failed, so nothing was kept."""
+    any_erp.write(statements={"lookup.sql": None})
+    with open_ledger(any_erp.project) as ledger, closing(orders.Raiser(any_erp.project)) as raiser:
+        for number in (1, 2):
+            entry = raiser.receive(ledger, inbox.parse(json.dumps(document(number)).encode()), via="import")
+            if any_erp.dialect != "sqlite":
+                cut_connections(any_erp)
+            assert entry.standing == "raised"
+    assert len(any_erp.orders()) == 2
+
+
+def broken_commit(monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """Let the next commit be done, or not, and the connection break before the database says so."""
+    commit = source._Written.commit
+
+    def breaking(writer: Any) -> None:
+        monkeypatch.undo()
+        if kept:
+            commit(writer)
+        raise WriteError("The connection was lost.", retriable=True, uncertain=True)
+
+    monkeypatch.setattr(source._Written, "commit", breaking)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_commit_that_nobody_confirmed_is_looked_up(erp: Erp, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """The order is found, or raised; once in both cases."""
+    broken_commit(monkeypatch, kept=kept)
+    (entry,) = erp.receive(document())
+    assert (entry.standing, entry.uncertain) == ("failed", True)
+    (entry,) = erp.receive(document())
+    assert (entry.standing, len(erp.orders())) == ("raised", 1)
+
+
+def test_a_commit_that_nobody_confirmed_waits_where_nothing_looks_it_up(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the database is away by the time of the next try."""
+    erp.write(statements={"lookup.sql": None})
+    broken_commit(monkeypatch, kept=True)
+    erp.receive(document())
+    away = erp.workspace / "away"
+    (erp.workspace / "erp.sqlite").rename(away)
+    erp.receive(document())
+    away.rename(erp.workspace / "erp.sqlite")
+    (entry,) = erp.receive(document())
+    assert (entry.standing, entry.rule, len(erp.orders())) == ("waiting", "uncertain", 1)
+
+
+def test_an_order_that_may_be_there_stays_so_whatever_rule_it_breaks_meanwhile(erp: Erp) -> None:
+    """A retry does not forget that its process died."""
+    nothing: dict[str, str | None] = {"lookup.sql": None}
+    erp.write(statements=nothing)
+    erp.die_at("after the commit", document())
+    erp.write("known_channels_only = true", statements=nothing)
+    assert erp.receive(document())[0].rule == "unknown_channel"
+    erp.write(statements=nothing)
+    (entry,) = orders.retry(erp.project, (1001,), stop=threading.Event())
+    assert (entry.rule, len(erp.orders())) == ("uncertain", 1)
+
+
+def test_an_import_raises_what_is_due_from_before(erp: Erp) -> None:
+    """Also where the file with that order is gone."""
+    erp.die_at("in the transaction", document())
+    path = erp.workspace / "next.json"
+    path.write_text(json.dumps(document(1002)), "utf-8")
+    found = list(orders.take_files(erp.project, path, stop=threading.Event()))
+    assert [entry.order_id for _, entry, _ in found if entry is not None] == [1002, 1001]
+    assert len(erp.orders()) == 2
+
+
+def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp) -> None:
+    """Nobody has to send it again; who does hears the code."""
+    erp.die_at("before the commit", document())
+    erp.write(f"[orders.serve]\nport = {free_port()}")
+    with listening(erp.project, stop=threading.Event()) as address:
+        deadline = threading.Event()
+        for _ in range(200):
+            if erp.entry().standing == "raised":
+                break
+            deadline.wait(0.05)
+        answer = requests.post(f"{address}/orders", json=document(), timeout=30)
+    assert (answer.status_code, answer.json()["source_order_code"], len(erp.orders())) == (200, "SO1", 1)
+
+
+def test_a_document_that_cannot_be_read_stops_no_other(erp: Erp) -> None:
+    """It is named when all others are raised and answered."""
+    erp.sandbox.place_order({**document(), "id": 0})
+    erp.sandbox.place_order(document(5))
+    with pytest.raises(OrderError, match="1 of Stock2Shop's orders"):
+        orders.pull(erp.project, stop=threading.Event())
+    assert erp.entry(5).standing == "answered"
+
+
+def test_a_web_page_cannot_send_orders_to_a_receiver_without_a_token(erp: Erp) -> None:
+    """A browser on the same machine would do so for any page; it says where the page is from."""
+    erp.write(f"[orders.serve]\nport = {free_port()}")
+    with listening(erp.project, stop=threading.Event()) as address:
+        body, headers = json.dumps(document()), {"Origin": "https://example.com", "Content-Type": "text/plain"}
+        answer = requests.post(f"{address}/orders", data=body, headers=headers, timeout=30)
+    assert (answer.status_code, erp.orders()) == (403, [])
+
+
+def test_a_sender_that_hangs_up_in_the_middle_leaves_nothing(erp: Erp, caplog: pytest.LogCaptureFixture) -> None:
+    """Half an order is none; the next one is taken."""
+    port = free_port()
+    erp.write(f"[orders.serve]\nport = {port}")
+    with listening(erp.project, stop=threading.Event()) as address:
+        with closing(socket.create_connection(("127.0.0.1", port))) as half:
+            half.sendall(b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + b'{"id": 1001, ')
+        answer = requests.post(f"{address}/orders", json=document(1002), timeout=30)
+    assert (answer.status_code, len(erp.orders())) == (200, 1)
+    assert caplog.records == []
+
+
+def test_one_order_that_comes_over_several_ways_at_once_is_raised_once(any_erp: Erp) -> None:
+    """Four imports as processes of their own, a receiver and a poll, all in the same moment."""
+    any_erp.write(f"[orders.serve]\nport = {free_port()}")
+    any_erp.sandbox.place_order(document())
+    path = any_erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    environment = {**any_erp.environment, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    with listening(any_erp.project, stop=threading.Event()) as address:
+        ways = [["orders", "import", "acme", str(path)]] * 4 + [["orders", "pull", "acme"]]
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "engine", *words],
+                cwd=any_erp.workspace,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+            )
+            for words in ways
+        ]
+        codes = {
+            requests.post(f"{address}/orders", json=document(), timeout=60).json()["source_order_code"]
+            for _ in range(5)
+        }
+        assert [process.wait(timeout=120) for process in running] == [0] * 5
+    assert len(codes) == 1
+    assert any_erp.orders() == [("#1001", "C1")]
