@@ -500,28 +500,55 @@ def doctor(
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="The new project's name.")],
+    template: Annotated[
+        str | None, typer.Option(help="The system that the client has, such as sap_business_one.")
+    ] = None,
     dialect: Annotated[
-        str, typer.Option(help="How the client's database writes SQL: tsql, mysql, postgres, sqlite, duckdb …")
-    ] = "tsql",
+        str | None,
+        typer.Option(help="How the client's database writes SQL: tsql (unless told otherwise), mysql, postgres …"),
+    ] = None,
     connection: Annotated[
         str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
     ] = None,
     database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
     source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
 ) -> None:
-    """Begin a project: its folder, project.toml, a first view and a .env to fill in."""
-    from engine.scaffold import scaffold
+    """Begin a project: its folder, project.toml, first views and a .env to fill in."""
+    from engine.scaffold import scaffold, scaffold_template
 
     base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
-    made = scaffold(base, name, dialect=dialect, connection=connection, database=database, source_id=source_id)
+    if template is not None:
+        if database is not None:
+            raise UsageError("A template reads the system's own database.", hint="Leave --database out.")
+        made = scaffold_template(base, name, template, dialect=dialect, connection=connection, source_id=source_id)
+    else:
+        made = scaffold(
+            base, name, dialect=dialect or "tsql", connection=connection, database=database, source_id=source_id
+        )
     for path in made:
         say(f"wrote {path}")
+    if template is not None:
+        _first_snapshots(base, name)
+    rehearse = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
     say(
-        f"\nNext: fill in projects/{name}/.env and the view, then\n"
-        f"  s2s check {name}      the mapping, without a database\n"
-        f"  s2s doctor {name}     drivers, login, Stock2Shop\n"
-        f"  s2s plan {name}       what a run would send"
+        f"\nNext: {'answer the questions in its README.md, ' if template else ''}fill in projects/{name}/.env, then\n"
+        f"{rehearse}"
+        f"  s2s check {name}           the mapping, without a database\n"
+        f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
+        f"  s2s plan {name}            what a run would send"
     )
+
+
+def _first_snapshots(workspace: Path, name: str) -> None:
+    """Write the snapshots that a new project's tests are compared with."""
+    from engine.project import load
+    from engine.rehearsal import rehearsals
+    from engine.snapshots import produce, update
+
+    project = load(name, workspace=workspace, environ=os.environ, offline=True)
+    with rehearsals([project]) as stage:
+        for written in update(produce(stage, project)):
+            say(f"wrote {written.path}")
 
 
 @app.command()

