@@ -1,8 +1,9 @@
-"""The commands that say what a mapping does, without a database: ``test`` and ``fixtures capture``."""
+"""The commands that say what a mapping does, without a database: ``test``, ``review``, ``fixtures``."""
 
 from __future__ import annotations
 
 import os
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,12 +32,21 @@ if TYPE_CHECKING:
 DIFF_LINES = 120
 """How much of one file's difference is printed; --output json has all of it."""
 
+
+class ReviewOutput(str, Enum):
+    """How a review is printed."""
+
+    markdown = "markdown"
+    json = "json"
+
+
 fixtures_app = typer.Typer(no_args_is_help=True, help="Make the rows that a mapping is tested on.")
 
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the command line."""
     app.command("test")(rehearse_all)
+    app.command()(review)
     app.add_typer(fixtures_app, name="fixtures")
 
 
@@ -89,6 +99,39 @@ def rehearse_all(
             _orphan(folder, results, update=update, output=output)
     if output is Output.json:
         show_json(results)
+    raise typer.Exit(code)
+
+
+def review(
+    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    against: Annotated[str, typer.Option(help="A branch, tag or commit to compare with.", metavar="REF")] = "HEAD",
+    output: Annotated[ReviewOutput, typer.Option(help="How to print it.")] = ReviewOutput.markdown,
+) -> None:
+    """Show what a change to the mappings does: SQL, fields, and the documents of the fixtures; needs no database."""
+    from dataclasses import asdict
+
+    from engine.project import discover
+    from engine.review import at_reference, review_markdown
+    from engine.review import review as compare_mappings
+
+    workspace = workspace_folder()
+    code = 0
+    found = []
+    with at_reference(workspace, against) as then:
+        for name in projects or discover(workspace):
+            try:
+                found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
+            except ConfigError as error:
+                code = max(code, error.exit_code, key=GRAVITY.__getitem__)
+                report_error(error, where="" if error.faults else name)
+    if output is ReviewOutput.json:
+        show_json([asdict(each) for each in found])
+    else:
+        # Of many projects only those that the change touches are worth a reader's time.
+        shown = found if projects else [each for each in found if each.changed]
+        say("\n".join(map(review_markdown, shown)) if shown else f"Nothing changes against {against}.")
+    if any(entity.faults for each in found for entity in each.entities):
+        code = max(code, FAILED, key=GRAVITY.__getitem__)
     raise typer.Exit(code)
 
 

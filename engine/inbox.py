@@ -104,9 +104,10 @@ def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int
     reading = _Reading()
     order = _order(document, reading, settings)
     customer = _customer(document, reading)
-    code = _own(document, source_id, reading) or customer["code"] or order.pop("channel_customer")
+    known = _own(document, source_id, reading) or customer["code"]
+    customer["code"] = known or order.pop("channel_customer", None) or settings.default_customer
+    customer["default"] = known is None
     order.pop("channel_customer", None)
-    customer["code"] = code or settings.default_customer
     lines = [
         _line(entry, number, reading.at(f"line_items[{number}]"), settings)
         for number, entry in enumerate(reading.list(document, "line_items"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import inbox
 from engine.api import open_api
-from engine.errors import ConfigError, OrderError, SourceError, UsageError, WriteError
+from engine.errors import ConfigError, OrderError, RefusedError, SourceError, UsageError, WriteError
 from engine.ledger import now, open_ledger, raising_lock
 from engine.raising import RULES, RuleError, check, queries, raise_order, statements
 from engine.source import open_writer
@@ -103,7 +103,7 @@ class Raiser:
         document = ledger.document(order_id) or {"id": str(order_id)}
         try:
             order = inbox.read(document, self.settings, source_id=self.project.stock2shop.source_id)
-            check(order, self.settings, source_id=self.project.stock2shop.source_id)
+            check(self.project, order, self.settings)
         except RuleError as broken:
             self._wait(ledger, order_id, broken, uncertain=uncertain)
             return
@@ -186,11 +186,11 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
     How orders are asked for and answered is not public: ``[orders.pull]`` configures it. Raises :class:`OrderError`,
-    when all others are done, where a document of the queue cannot be read.
+    when all others are done, where a document of the queue cannot be read or its answer is refused.
     """
     settings = settings_of(project)
     done: dict[int, Entry] = {}
-    unread: list[str] = []
+    wrong: list[str] = []
     with (
         open_api(project.stock2shop, stop=stop) as api,
         open_ledger(project) as ledger,
@@ -205,7 +205,7 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
                 parsed = inbox.parse(json.dumps(document, default=str).encode())
             except OrderError as error:
                 # The others are not to blame for it.
-                unread.append(error.message)
+                wrong.append(error.message)
                 continue
             entry = raiser.receive(ledger, parsed, via="pull")
             done[entry.order_id] = entry
@@ -216,13 +216,17 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
             if stop.is_set():
                 break
             at_boundary("before the answer")
-            api.queue(wanted.answer_path, answer_document(project, entry), items=1)
+            try:
+                api.queue(wanted.answer_path, answer_document(project, entry), items=1)
+            except RefusedError as error:
+                wrong.append(error.message)
+                continue
             ledger.answered(entry.order_id)
             done[entry.order_id] = ledger.entry(entry.order_id)
         ledger.prune(keep_days=settings.keep_days)
-    if unread:
+    if wrong:
         raise OrderError(
-            f"{len(unread)} of Stock2Shop's orders cannot be read; all others were seen to. {unread[0]}",
+            f"{len(wrong)} of Stock2Shop's orders could not be read or answered; all others were. {wrong[0]}",
             hint="Look into Stock2Shop's queue of orders: such a one comes again with every pull.",
         )
     return list(done.values())
@@ -303,7 +307,7 @@ def planned(project: Project, order_ids: tuple[int, ...]) -> list[Planned]:
             order = inbox.read(document, settings, source_id=project.stock2shop.source_id)
             rule = reason = ""
             try:
-                check(order, settings, source_id=project.stock2shop.source_id)
+                check(project, order, settings)
             except RuleError as broken:
                 rule = broken.rule
                 reason = RULES[rule].reason + (f": {broken.said}" if broken.said else "")

@@ -6,9 +6,9 @@ What the statements see is plain data, bound as values; what one gives is there 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Fault, RenderError, ViewError
@@ -142,8 +142,9 @@ def statements(project: Project) -> tuple[Statement, ...]:
     return tuple(statement for _, _, statement in sorted(found, key=lambda entry: entry[:2]))
 
 
-def check(order: Order, settings: OrderSettings, *, source_id: int) -> None:
+def check(project: Project, order: Order, settings: OrderSettings) -> None:
     """Hold the order against the rules that need no database. Raises :class:`RuleError`."""
+    source_id = project.stock2shop.source_id
     if order.reason:
         raise RuleError("unreadable", order.reason)
     if not order.lines:
@@ -161,7 +162,8 @@ def check(order: Order, settings: OrderSettings, *, source_id: int) -> None:
         repeated = [sku for sku, count in Counter(line["sku"] for line in order.lines).items() if count > 1]
         if repeated:
             raise RuleError("repeated_sku", ", ".join(repeated))
-    if order.customer["code"] is None and not settings.create_customer:
+    found = settings.create_customer or (project.root / "orders" / "find_customer.sql").is_file()
+    if order.customer["code"] is None and not found:
         raise RuleError("no_customer")
     _add_up(order, settings)
 
@@ -223,12 +225,17 @@ def raise_order(
 
 
 def lookup(project: Project, settings: OrderSettings, order: Order, writer: Writer) -> Raised | None:
-    """Ask ``orders/lookup.sql`` whether the order is in the database; None too where there is no such statement."""
+    """Ask ``orders/lookup.sql`` whether the order is in the database; None too where there is no such statement.
+
+    Raises :class:`RuleError` where it finds something without saying under which code: that is no "no".
+    """
     path = project.root / "orders" / "lookup.sql"
     rows = _run(project, settings, path, _values(order), writer) if path.is_file() else []
-    code = _code(rows[0], "source_order_code") if rows else None
-    if code is None:
+    if not rows:
         return None
+    code = _code(rows[0], "source_order_code")
+    if code is None:
+        raise RuleError("uncertain", "orders/lookup.sql gave a row without a source_order_code")
     own = _code(rows[0], "source_customer_code") or order.customer["code"]
     return Raised(source_order_code=code, source_customer_code=own, found=True)
 
@@ -296,16 +303,18 @@ def _run(
 def _items(project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]) -> None:
     """Every SKU must be in the database, and in stock as far as the project wants it."""
     item, stock = project.root / "orders" / "item.sql", project.root / "orders" / "stock.sql"
+    wanted: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in values["lines"]:
+        wanted[line["sku"]] += line["qty"]
         if item.is_file() and not _run(project, settings, item, {**values, "line": line}, writer):
             raise RuleError("unknown_sku", line["sku"])
         if settings.stock == "allow" or not stock.is_file():
             continue
         rows = _run(project, settings, stock, {**values, "line": line}, writer)
-        there = next(iter(rows[0].values()), None) if rows else None
-        if Decimal(str(there or 0)) < line["qty"]:
+        there = _quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
+        if there < wanted[line["sku"]]:
             if settings.stock == "refuse":
-                raise RuleError("short_stock", f"{line['sku']}: {there or 0} of {line['qty']}")
+                raise RuleError("short_stock", f"{line['sku']}: {there} of {wanted[line['sku']]}")
             line["backorder"] = True
     backordered = {line["number"] for line in values["lines"] if line["backorder"]}
     for kept in order.lines:
@@ -323,7 +332,11 @@ def _customer(
         if rows:
             return _code(rows[0], "source_customer_code") or order.customer["code"]
         if not settings.create_customer:
-            raise RuleError("unknown_customer", str(order.customer["code"] or "(no code)"))
+            if order.customer["code"] is None:
+                raise RuleError("no_customer", "and orders/find_customer.sql found none")
+            if order.customer["default"]:
+                return None
+            raise RuleError("unknown_customer", str(order.customer["code"]))
     elif order.customer["code"] is not None:
         return None
     if not make.is_file():
@@ -334,6 +347,15 @@ def _customer(
     if code is None:
         raise RuleError("no_customer", "orders/customer.sql gave no source_customer_code")
     return code
+
+
+def _quantity(found: object, *, path: Path) -> Decimal:
+    """A quantity of the database's; none is 0."""
+    try:
+        return Decimal(str(found or 0).strip())
+    except InvalidOperation:
+        hint = "Its first column is the quantity that can be sold."
+        raise ViewError([Fault(path=path, message="What it gives is no number.", hint=hint)]) from None
 
 
 def _code(row: Mapping[str, Any], name: str) -> str | None:

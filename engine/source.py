@@ -513,7 +513,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
             connection,
             connection.close,
             bound=_for_sqlite,
-            errors=(sqlite3.Error, OverflowError),
+            errors=(sqlite3.Error, sqlite3.Warning, OverflowError),
             begin="begin immediate",
         )
     import duckdb

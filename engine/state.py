@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 1
-MEMORY = ("160MB", "640MB", "2560MB")
+MEMORY = ("112MB", "640MB", "2560MB")
 """What DuckDB may hold in memory; beyond it, it works from disk.
 
 The first is enough for any number of rows. Very wide ones, with descriptions of 100 KB, need the next: DuckDB holds a

@@ -21,7 +21,7 @@ LAYERS = [
     {"sync", "orders"},
     {"adopt", "explain", "doctor", "scaffold", "sandbox", "fixtures", "receiver"},
     {"rehearsal", "remembered"},
-    {"snapshots", "capture"},
+    {"snapshots", "capture", "review"},
     {"demo"},
     {"terminal", "pytest_plugin"},
     {"cli_orders", "cli_review"},

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +18,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.erp import ROOT, STATEMENTS, document
+from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 
 from engine import inbox, orders, source
@@ -170,6 +174,23 @@ def cut_connections(erp: Erp) -> None:
             erp.rows(f"kill {number}")
 
 
+@pytest.mark.parametrize(
+    ("state", "text", "passing", "uncertain"),
+    [
+        ("40001", "could not serialize access", True, False),
+        ("08S01", "Communication link failure", True, True),
+        ("HY000", "no words that anybody knows", True, True),
+        ("23505", "duplicate key value; the server is busy", False, False),
+    ],
+)
+def test_a_commit_that_fails_is_uncertain_unless_it_was_undone(
+    state: str, text: str, *, passing: bool, uncertain: bool
+) -> None:
+    """What the database says that it rolled back or refused is not there."""
+    error = source._Written(None, lambda: None)._failed(Exception(state, text), committing=True)
+    assert (error.retriable, error.uncertain) == (passing, uncertain)
+
+
 def test_a_connection_that_went_away_between_two_orders_is_made_anew(any_erp: Erp) -> None:
     """Nobody has to look: the first statement failed, so nothing was kept."""
     any_erp.write(statements={"lookup.sql": None})
@@ -242,16 +263,15 @@ def test_an_import_raises_what_is_due_from_before(erp: Erp) -> None:
     assert len(erp.orders()) == 2
 
 
-def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp) -> None:
+def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to send it again; who does hears the code."""
     erp.die_at("before the commit", document())
+    # The next look is half a minute later.
+    monkeypatch.setattr("engine.receiver.DUE", 1_000_000)
     erp.write(f"[orders.serve]\nport = {free_port()}")
     with listening(erp.project, stop=threading.Event()) as address:
-        deadline = threading.Event()
-        for _ in range(200):
-            if erp.entry().standing == "raised":
-                break
-            deadline.wait(0.05)
+        while erp.entry().standing != "raised":
+            threading.Event().wait(0.02)
         answer = requests.post(f"{address}/orders", json=document(), timeout=30)
     assert (answer.status_code, answer.json()["source_order_code"], len(erp.orders())) == (200, "SO1", 1)
 
@@ -311,3 +331,152 @@ def test_one_order_that_comes_over_several_ways_at_once_is_raised_once(any_erp: 
         assert [process.wait(timeout=120) for process in running] == [0] * 5
     assert len(codes) == 1
     assert any_erp.orders() == [("#1001", "C1")]
+
+
+def test_a_lookup_that_finds_something_without_its_code_is_no_leave_to_raise(erp: Erp) -> None:
+    """A misspelt column must not raise the order twice."""
+    erp.receive(document())
+    for path in erp.project.state.parent.glob("*.orders.sqlite*"):
+        path.unlink()
+    erp.write(statements={"lookup.sql": STATEMENTS["lookup.sql"].replace("source_order_code", "source_ordercode")})
+    (entry,) = erp.receive(document())
+    assert (entry.standing, entry.rule, len(erp.orders())) == ("waiting", "uncertain", 1)
+    assert "lookup.sql" in entry.reason
+
+
+BY_NAME: dict[str, str | None] = {
+    "find_customer.sql": "select code as source_customer_code from erp_customer where name = {{ customer.last_name }}"
+}
+
+
+def test_a_customer_without_a_code_is_found_by_what_is_known(erp: Erp) -> None:
+    """By name here, by e-mail in most shops; who is not found takes the default, or waits."""
+    erp.write(statements=BY_NAME)
+    stranger = {"email": "x@example.com", "last_name": "Else"}
+    erp.receive(document(sources=[]), document(1002, sources=[], customer=stranger))
+    assert (erp.entry().source_customer_code, erp.entry(1002).rule) == ("C1", "no_customer")
+    erp.write('default_customer = "CASH"', statements=BY_NAME)
+    (entry,) = orders.retry(erp.project, (1002,), stop=threading.Event())
+    assert entry.source_customer_code == "CASH"
+
+
+def test_two_lines_of_one_item_need_stock_for_both(erp: Erp) -> None:
+    """Each by itself would fit."""
+    erp.write('stock = "refuse"')
+    lines = [{"sku": "A", "qty": 6, "price": 1}, {"sku": "A", "qty": 6, "price": 1}]
+    (entry,) = erp.receive(document(line_items=lines, total=None))
+    assert (entry.rule, "10" in entry.reason, "12" in entry.reason) == ("short_stock", True, True)
+
+
+def test_a_file_with_two_statements_is_refused_with_its_reason(erp: Erp) -> None:
+    """SQLite takes one at a time; nothing of the first is kept."""
+    erp.write(statements={"90_code.sql": "select 1; select 2"})
+    (entry,) = erp.receive(document())
+    assert (entry.rule, "one statement" in entry.reason, erp.orders()) == ("refused", True, [])
+
+
+def test_an_answer_that_is_refused_keeps_no_other_from_being_given(erp: Erp) -> None:
+    """It is given again with the next pull."""
+    erp.receive(document(1), via="pull")
+    erp.sandbox.place_order(document(2))
+    with pytest.raises(OrderError, match="1 of Stock2Shop's orders"):
+        orders.pull(erp.project, stop=threading.Event())
+    assert (erp.entry(1).standing, erp.entry(2).standing) == ("raised", "answered")
+    erp.sandbox.place_order(document(1))
+    orders.pull(erp.project, stop=threading.Event())
+    assert erp.entry(1).standing == "answered"
+
+
+def test_a_process_that_only_sleeps_still_holds_the_order(any_erp: Erp) -> None:
+    """Another one waits for it, however long: only a process that died has left its order behind."""
+    path = any_erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    sleeping = subprocess.Popen(
+        [sys.executable, "-c", DYING.replace("SIGKILL", "SIGSTOP"), "in the transaction", any_erp.workspace, path],
+        env={**os.environ, **any_erp.environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    assert os.WIFSTOPPED(os.waitpid(sleeping.pid, os.WUNTRACED)[1])
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(any_erp.receive, document())
+        # Were it not to wait, it would have raised the order by then.
+        threading.Event().wait(1)
+        sleeping.send_signal(signal.SIGCONT)
+        (entry,) = waiting.result()
+    assert sleeping.wait(timeout=60) == 0
+    assert entry.standing in {"raised", "answered"}
+    assert any_erp.rows("select id from erp_order") == [(int(str(entry.source_order_code).removeprefix("SO")),)]
+    with open_ledger(any_erp.project) as ledger:
+        told = [standing for _, standing, _ in ledger.story(1001)]
+    assert told == ["received", "raising", "raised", "answered"]
+
+
+def serving(erp: Erp, port: int) -> subprocess.Popen[str]:
+    """A receiver as a process of its own that takes orders by now."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "orders", "serve", "acme", "--port", str(port)],
+        cwd=erp.workspace,
+        env={**os.environ, **erp.environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    assert f":{port}/orders" in process.stdout.readline()
+    return process
+
+
+def in_hand(erp: Erp) -> bool:
+    """Whether an order is being raised."""
+    with open_ledger(erp.project) as ledger:
+        return bool(ledger.entries("standing = 'raising'"))
+
+
+def test_a_receiver_that_is_stopped_ends_with_the_order_in_hand(erp: Erp) -> None:
+    """Its sender hears the code; whoever comes after that finds nobody."""
+    port = free_port()
+    process = serving(erp, port)
+    with closing(sqlite3.connect(erp.workspace / "erp.sqlite", isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        with ThreadPoolExecutor() as pool:
+            sent = pool.submit(requests.post, f"http://127.0.0.1:{port}/orders", json=document(), timeout=60)
+            while not in_hand(erp):
+                threading.Event().wait(0.01)
+            process.terminate()
+            holder.execute("rollback")
+            answer = sent.result()
+    process.communicate(timeout=60)
+    assert (answer.status_code, answer.json()["source_order_code"]) == (200, "SO1")
+    assert (process.returncode, len(erp.orders())) == (0, 1)
+
+
+def test_receivers_that_are_killed_under_load_lose_and_double_nothing(any_erp: Erp) -> None:
+    """Senders try again until they are answered, as Stock2Shop does; the receiver dies three times meanwhile."""
+    port = free_port()
+    done: list[int] = []
+
+    def send(number: int) -> str:
+        while True:
+            with suppress(requests.RequestException):
+                answer = requests.post(f"http://127.0.0.1:{port}/orders", json=document(number), timeout=60)
+                if answer.status_code == 200:
+                    done.append(number)
+                    return str(answer.json()["source_order_code"])
+            threading.Event().wait(0.05)
+
+    process = serving(any_erp, port)
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(send, number) for number in range(1, 61)]
+        for deaths in (1, 2, 3):
+            while len(done) < 15 * deaths:
+                threading.Event().wait(0.002)
+            process.kill()
+            process.communicate()
+            process = serving(any_erp, port)
+        codes = [each.result() for each in sent]
+    process.terminate()
+    process.communicate(timeout=60)
+    found = any_erp.rows("select id, reference from erp_order")
+    assert sorted((f"SO{number}", reference) for number, reference in found) == sorted(
+        (code, f"#{number}") for number, code in enumerate(codes, 1)
+    )
+    assert len(any_erp.lines()) == 120

@@ -1,11 +1,12 @@
 {# One pass over the source. A row whose raw fingerprint is known is what it was when it was last settled: it is
    counted and dropped here, before it is cast or written. What remains are the rows that are new or differ, whole
-   and canonical, and the known rows that the source no longer shows (`_standing` says what they were). #}
+   and canonical, and the known rows that the source no longer shows: of those only `_known`, the row of `run.known`
+   that they are, so that what is held in memory while the source streams past is two numbers a row. #}
 create or replace table run.landed (
     _key varchar,
     _group varchar,
     _flag varchar,
-    _standing varchar,
+    _known bigint,
     _raw ubigint,
     _fingerprint ubigint,
     _variable boolean,
@@ -31,15 +32,18 @@ read as (
 {% if packed %}arrived{% else %}differing{% endif %} as (
     select
         read.*,
-        known.key as _known_key,
-        known.product as _known_group,
-        known.standing as _standing
+        known.position as _known
     from read
-    full join run.known as known
+    full join (
+        select
+            raw,
+            rowid as position
+        from run.known
+    ) as known
         on known.raw = read._raw
     where
         read._raw is null
-        or known.raw is null
+        or known.position is null
 ),
 
 {% if packed %}
@@ -56,36 +60,34 @@ differing as (
         packed_value(_values[{{ loop.index }}]) as {{ column | ident }},
         {%- endfor %}
         _raw,
-        _known_key,
-        _known_group,
-        _standing
+        _known
     from unpacked
 ),
 {% endif %}
 
 canonical as (
     select
-        coalesce(_known_key, canonical_code({{ key | ident }})) as _key,
+        canonical_code({{ key | ident }}) as _key,
         {% if group %}
-        coalesce(_known_group, canonical_code({{ group | ident }})) as _group,
+        canonical_code({{ group | ident }}) as _group,
         {% else %}
-        coalesce(_known_key, canonical_code({{ key | ident }})) as _group,
+        canonical_code({{ key | ident }}) as _group,
         {% endif %}
         {% if flag in columns %}
         case
-            when _standing is null then
+            when _known is null then
                 case flag_word({{ flag | ident }})
                     {% for word, meaning in active.items() %}
                     when {{ word }} then {{ meaning }}
                     {% endfor %}
                 end
         end as _flag,
-        case when _standing is null then {{ flag | ident }} end as _flag_text,
+        case when _known is null then {{ flag | ident }} end as _flag_text,
         {% else %}
         'Active' as _flag,
         null as _flag_text,
         {% endif %}
-        _standing,
+        _known,
         _raw,
         {% for field in fields %}
         {% if field.name in columns %}
@@ -121,10 +123,10 @@ select
     _key,
     _group,
     _flag,
-    _standing,
+    _known,
     _raw,
     case
-        when _standing is null then
+        when _known is null then
             hash(
                 {%- for field in fields %}
                 {{ field.name | ident }}{% if not loop.last %},{% endif %}
@@ -135,7 +137,7 @@ select
     end as _fingerprint,
     _variable,
     case
-        when _standing is not null or _flag = 'Ignore' then []
+        when _known is not null or _flag = 'Ignore' then []
         when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]
         else
             list_filter(

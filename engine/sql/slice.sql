@@ -20,7 +20,7 @@ from run.outgoing as outgoing
 left join run.landed as landed
     on
         landed._raw = outgoing._raw
-        and landed._standing is null
+        and landed._known is null
 left join {{ published | ident }} as published
     on
         published._key = outgoing._key

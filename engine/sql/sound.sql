@@ -14,7 +14,7 @@ from run.candidate as candidate
 inner join run.landed as landed
     on
         landed._raw = candidate._raw
-        and landed._standing is null
+        and landed._known is null
 where candidate._flag = 'Active'
 union all
 select

@@ -3,15 +3,16 @@
 create or replace view run.changed as
 select *
 from run.landed
-where _standing is null;
+where _known is null;
 
 create or replace view run.unseen as
 select
-    _key as key,
-    _group as product,
-    _standing as standing
-from run.landed
-where _standing is not null;
+    known.key,
+    known.product,
+    known.standing
+from run.landed as landed
+inner join run.known as known
+    on known.rowid = landed._known;
 
 create or replace table run.fault (
     key varchar,
