@@ -108,8 +108,9 @@ def check(
     projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
     output: OutputFormat = Output.text,
 ) -> None:
-    """Check project.toml and the views, without a database."""
+    """Check project.toml, the views and the names of the order statements, without a database."""
     from engine.project import discover
+    from engine.raising import statements
     from engine.report import faults_text
     from engine.sync import check as check_view
 
@@ -125,6 +126,8 @@ def check(
                     faults += check_view(project, entity)[1]
                 except ConfigError as error:
                     faults += error.faults
+            if project.orders is not None:
+                statements(project)
         except ConfigError as error:
             faults += error.faults
         bad = any(fault.severity == "error" for fault in faults)

@@ -168,6 +168,7 @@ PROFILES = (
         # It reads the date infinity as today, drops the sign of years BC and the zone of timestamptz, and writes
         # a uuid (described as 37 characters) in upper case.
         recast={
+            ("Decimal", None): "cast({0} as text)",  # of which one may be NaN
             ("date", None): "cast({0} as text)",
             ("datetime", None): "cast({0} as text)",
             ("time", None): "cast({0} as text)",
@@ -802,7 +803,7 @@ class _Odbc:
         try:
             with self._limited(self._settings.query_timeout, cursor):
                 yield
-        except (self._driver.Error, ValueError, OverflowError) as error:
+        except (self._driver.Error, ValueError, ArithmeticError) as error:
             raise self._explained(error) from None
 
     def _limited(self, seconds: float, cursor: Any) -> Any:

@@ -458,7 +458,8 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     codes = [line for line in ran.stdout.splitlines() if line.startswith("(exit code")]
-    assert codes == [f"(exit code {code})" for code in (0, 0, 4, 0, 4, 4, 0, 0, 0)]
+    assert codes == [f"(exit code {code})" for code in (0, 0, 4, 0, 4, 4, 0, 0, 0, 4, 0)]
+    assert ran.stdout.count('"source_order_code":"SO5001"') == 2
     assert "4 acknowledged (1 new, 2 changed, 1 removed)" in ran.stdout
     assert "nothing to send" in ran.stdout
 
