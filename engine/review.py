@@ -54,7 +54,7 @@ class DocumentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityReview:
-    """One entity: its SQL as a unified diff, its fields, its documents, and the keys that went into quarantine or left."""
+    """One entity: its SQL as a unified diff, its fields, its documents, and the keys that quarantine gained or lost."""
 
     entity: str
     sql: str
@@ -111,7 +111,7 @@ def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
 
 
 def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same of ``then``; one that is new is compared with nothing.
+    """Compare the project ``name`` of ``workspace`` with the same of ``then``; a new one is compared with nothing.
 
     Raises :class:`ConfigError` where the project as it is now cannot be loaded; what is wrong with a view is among
     the faults of its entity.
