@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.api import open_api
 from engine.errors import ConfigError, StateLockedError, SyncError
-from engine.source import installed_drivers, open_source
+from engine.ledger import open_ledger
+from engine.raising import statements
+from engine.source import installed_drivers, open_source, open_writer
 from engine.state import open_state
 from engine.sync import check
 
@@ -58,6 +60,7 @@ def examine(project: Project) -> Iterator[Finding]:
     yield from _source(project)
     yield from _stock2shop(project)
     yield from _state(project)
+    yield from _orders(project)
 
 
 def _bad(name: str, error: SyncError) -> Finding:
@@ -108,6 +111,37 @@ def _source(project: Project) -> Iterator[Finding]:
         yield Finding(name="read-only", state="ok", detail=known)
     for note in facts.notes:
         yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")
+
+
+def _orders(project: Project) -> Iterator[Finding]:
+    if project.orders is None:
+        return
+    try:
+        found = statements(project)
+        with open_writer(project.orders.source), open_ledger(project) as ledger:
+            waiting = ledger.entries("standing in ('waiting', 'failed')")
+    except ConfigError as error:
+        for fault in error.faults:
+            yield Finding(name="orders", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint)
+        return
+    except SyncError as error:
+        yield _bad("orders", error)
+        return
+    yield Finding(name="orders", state="ok", detail=f"{len(found)} statements; the login that writes connects")
+    if not (project.root / "orders" / "lookup.sql").is_file():
+        yield Finding(
+            name="orders",
+            state="warn",
+            detail="there is no orders/lookup.sql",
+            todo="Write it: without it an order whose raising was broken off waits for somebody to look.",
+        )
+    if waiting:
+        yield Finding(
+            name="orders",
+            state="warn",
+            detail=f"{len(waiting):,} wait to be looked at",
+            todo=f"s2s orders list {project.name} --standing waiting",
+        )
 
 
 def _stock2shop(project: Project) -> Iterator[Finding]:

@@ -576,3 +576,14 @@ def test_the_runner_of_the_crash_tests_raises_when_it_is_not_killed(erp: Erp) ->
     assert "os.kill" in DYING
     assert erp.die_at("nowhere", document()) == 0
     assert len(erp.orders()) == 1
+
+
+def test_doctor_looks_at_the_way_back_too(erp: Erp) -> None:
+    """The login that writes, the statements, and orders that wait."""
+    erp.receive(document(line_items=[line(sku="Z")], total=None))
+    said = erp.s2s("doctor", "acme").stdout
+    assert "the login that writes connects" in said
+    assert "1 wait to be looked at" in said
+    (erp.root / "orders" / "lookup.sql").unlink()
+    (erp.root / "orders" / "header.sql").write_text("select 1", "utf-8")
+    assert "does not say when it is run" in erp.s2s("doctor", "acme").stdout
