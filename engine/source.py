@@ -158,6 +158,7 @@ PROFILES = (
         session=(
             "set session characteristics as transaction read only",
             "set datestyle = 'ISO'",
+            "set intervalstyle = 'postgres'",
             "set bytea_output = 'hex'",
             "set cursor_tuple_fraction = 1.0",  # all rows will be read, so plan for all of them
         ),
