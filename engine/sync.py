@@ -350,6 +350,8 @@ def _landed(
                 if not state.grow():
                     raise
             else:
+                if staged.fast:  # a first load needs more than the runs after it
+                    state.keep_memory()
                 return staged, columns
 
 
