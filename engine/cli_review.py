@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import ConfigError, UsageError
+from engine.errors import ConfigError, SyncError, UsageError
 from engine.terminal import (
     FAILED,
     GRAVITY,
     Output,
     OutputFormat,
     ProjectName,
+    exit_code,
+    json_text,
     load_project,
     report_error,
     say,
+    session,
     show_json,
     watched,
     workspace_folder,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from engine.model import Project
+    from engine.review import Review
     from engine.snapshots import Difference, Produced
 
 DIFF_LINES = 120
@@ -36,8 +41,10 @@ DIFF_LINES = 120
 class ReviewOutput(str, Enum):
     """How a review is printed."""
 
+    text = "text"
     markdown = "markdown"
     json = "json"
+    html = "html"
 
 
 fixtures_app = typer.Typer(no_args_is_help=True, help="Make the rows that a mapping is tested on.")
@@ -105,34 +112,82 @@ def rehearse_all(
 def review(
     projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
     against: Annotated[str, typer.Option(help="A branch, tag or commit to compare with.", metavar="REF")] = "HEAD",
-    output: Annotated[ReviewOutput, typer.Option(help="How to print it.")] = ReviewOutput.markdown,
+    everything: Annotated[bool, typer.Option("--all", help="Every project of the workspace.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Over the rows of the live source, not the fixtures.")] = False,
+    output: Annotated[ReviewOutput, typer.Option(help="How to print it.")] = ReviewOutput.text,
+    to: Annotated[Path | None, typer.Option(help="Write it to this file.", metavar="FILE")] = None,
 ) -> None:
-    """Show what a change to the mappings does: SQL, fields, and the documents of the fixtures; needs no database."""
-    from dataclasses import asdict
-
+    """Show what a change to the mappings does: SQL, fields, and what becomes of rows. Without --live no database."""
     from engine.project import discover
-    from engine.review import at_reference, review_markdown
-    from engine.review import review as compare_mappings
 
+    if projects and everything:
+        raise UsageError("--all is every project, so none is named besides.", hint="Leave out the one or the other.")
     workspace = workspace_folder()
-    code = 0
-    found = []
-    with at_reference(workspace, against) as then:
-        for name in projects or discover(workspace):
-            try:
-                found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
-            except ConfigError as error:
-                code = max(code, error.exit_code, key=GRAVITY.__getitem__)
-                report_error(error, where="" if error.faults else name)
-    if output is ReviewOutput.json:
-        show_json([asdict(each) for each in found])
+    found, code = _reviewed(projects or discover(workspace), workspace=workspace, against=against, live=live)
+    # Of many projects only those that the change touches are worth a reader's time.
+    shown = found if projects else [each for each in found if each.changed]
+    text = _written(shown, found, output, against)
+    if to is None:
+        say(text)
     else:
-        # Of many projects only those that the change touches are worth a reader's time.
-        shown = found if projects else [each for each in found if each.changed]
-        say("\n".join(map(review_markdown, shown)) if shown else f"Nothing changes against {against}.")
-    if any(entity.faults for each in found for entity in each.entities):
+        try:
+            to.write_text(session.clean(text) + "\n", "utf-8", newline="\n")
+        except OSError as error:
+            raise UsageError(f"{to} cannot be written: {error.strerror}.", hint="Name another file.") from None
+        say(f"wrote {to}: {', '.join(each.project for each in shown) or 'nothing changes'}")
+    if not all(each.runs for each in found):
         code = max(code, FAILED, key=GRAVITY.__getitem__)
     raise typer.Exit(code)
+
+
+def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool) -> tuple[list[Review], int]:
+    """The reviews of those projects that can be reviewed, and the exit code for the others."""
+    from engine.project import load
+    from engine.review import at_reference, review_live
+    from engine.review import review as compare_mappings
+
+    code = 0
+    found: list[Review] = []
+    with at_reference(workspace, against) as then, watched("review") as (stop, progress):
+        for name in names:
+            try:
+                if live:
+                    session.secrets.update(load(name, workspace=workspace, environ=os.environ).secrets)
+                    found.append(
+                        review_live(
+                            name,
+                            workspace=workspace,
+                            then=then,
+                            against=against,
+                            environ=os.environ,
+                            stop=stop,
+                            progress=progress,
+                        )
+                    )
+                else:
+                    found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
+            except SyncError as error:
+                code = max(code, exit_code(error), key=GRAVITY.__getitem__)
+                report_error(error, where="" if isinstance(error, ConfigError) and error.faults else name)
+    return found, code
+
+
+def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str) -> str:
+    from dataclasses import asdict
+
+    from engine.review_report import review_markdown, review_text
+
+    if output is ReviewOutput.json:
+        return json_text([asdict(each) for each in found])
+    if output is ReviewOutput.html:
+        from engine.page import review_page
+
+        return review_page(shown, against=against)
+    if not shown:
+        return f"Nothing changes against {against}."
+    return (
+        "\n\n".join(map(review_text, shown)) if output is ReviewOutput.text else "\n".join(map(review_markdown, shown))
+    )
 
 
 @fixtures_app.command("capture")

@@ -105,18 +105,42 @@ def tables_read(
     return tuple(TableRead(table=table, columns=tuple(columns)) for table, columns in found.items())
 
 
-def mapping_markdown(query: Query, *, dialect: str, entity: Entity, linked: bool) -> str:
-    """The mapping as the Custom Database guide's table: source, field, whether it is required, description."""
-    lines = ["| Custom Database | Stock2Shop | Required | Description |", "| --- | --- | --- | --- |"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """A row of the mapping table: the source columns (``table.column``) of a field, and what the field is.
+
+    ``expression`` is blank where the field is a column as it is.
+    """
+
+    field: str
+    sources: tuple[str, ...]
+    expression: str
+    required: bool
+    meaning: str
+
+
+def mapping(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[Mapped, ...]:
+    """The mapping as the Custom Database guide's table. Raises :class:`ViewError` where the view cannot be parsed."""
     required = {field.name for field in entity.required(linked=linked)}
-    for each in trace(query, dialect=dialect, entity=entity):
-        sources = ", ".join(f"`{table}.{column}`" if table != "?" else f"`{column}`" for table, column in each.sources)
-        if each.kind != "column":
-            code = f"`{_cell(each.expression)}`"
-            sources = f"{sources}: {code}" if sources else code
-        need = "yes" if each.field.name in required else ""
-        meaning = each.field.meaning.replace("NAME", each.field.part) if each.field.part else each.field.meaning
-        lines.append(f"| {sources} | {each.field.name} | {need} | {_cell(meaning)} |")
+    return tuple(
+        Mapped(
+            field=each.field.name,
+            sources=tuple(f"{table}.{column}" if table != "?" else column for table, column in each.sources),
+            expression="" if each.kind == "column" else each.expression,
+            required=each.field.name in required,
+            meaning=each.field.meaning.replace("NAME", each.field.part) if each.field.part else each.field.meaning,
+        )
+        for each in trace(query, dialect=dialect, entity=entity)
+    )
+
+
+def mapping_markdown(rows: Sequence[Mapped]) -> str:
+    """The mapping table: source, field, whether it is required, description."""
+    lines = ["| Custom Database | Stock2Shop | Required | Description |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        code = f"`{_cell(row.expression)}`" if row.expression else ""
+        sources = ": ".join(filter(None, (", ".join(f"`{source}`" for source in row.sources), code)))
+        lines.append(f"| {sources} | {row.field} | {'yes' if row.required else ''} | {_cell(row.meaning)} |")
     return "\n".join(lines) + "\n"
 
 

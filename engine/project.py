@@ -125,6 +125,42 @@ def _unknown(name: str, workspace: Path) -> Fault:
     )
 
 
+def variables(
+    root: Path, *, workspace: Path, environ: Mapping[str, str], faults: list[Fault] | None = None
+) -> dict[str, str]:
+    """What ``${NAME}`` may stand for in the project at ``root``: the environment over its .env over the workspace's.
+
+    A file that cannot be read goes to ``faults``.
+    """
+    wrong: list[Fault] = [] if faults is None else faults
+    return {**_dotenv(workspace / ".env", wrong), **_dotenv(root / ".env", wrong), **environ}
+
+
+def _dotenv(path: Path, faults: list[Fault]) -> dict[str, str]:
+    """``NAME=value`` lines, ``#`` comments, and values in quotes; nothing where there is no file."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        faults.append(Fault(path=path, message="The file is not UTF-8.", hint="Save it as UTF-8."))
+        return {}
+    except OSError as error:
+        faults.append(Fault(path=path, message=f"The file cannot be read: {error.strerror}."))
+        return {}
+    found = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().partition("=")
+        name = name.removeprefix("export ").strip()
+        if not separator or name.startswith("#"):
+            continue
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        found[name] = value
+    return found
+
+
 class _Reading:
     """One reading of one ``project.toml``: its text, its variables and the faults found so far."""
 
@@ -138,7 +174,7 @@ class _Reading:
         self.secrets: set[str] = set()
         self.unfilled: set[tuple[str, ...]] = set()
         self.variables = (
-            {} if offline else {**self._dotenv(workspace / ".env"), **self._dotenv(self.root / ".env"), **environ}
+            {} if offline else variables(self.root, workspace=workspace, environ=environ, faults=self.faults)
         )
 
     def project(self) -> Project:
@@ -386,30 +422,6 @@ class _Reading:
             expect=_expect(table.expect),
             **own,
         )
-
-    def _dotenv(self, path: Path) -> dict[str, str]:
-        """``NAME=value`` lines, ``#`` comments, and values in quotes; nothing where there is no file."""
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            return {}
-        except UnicodeDecodeError:
-            self.faults.append(Fault(path=path, message="The file is not UTF-8.", hint="Save it as UTF-8."))
-            return {}
-        except OSError as error:
-            self.faults.append(Fault(path=path, message=f"The file cannot be read: {error.strerror}."))
-            return {}
-        found = {}
-        for line in text.splitlines():
-            name, separator, value = line.strip().partition("=")
-            name = name.removeprefix("export ").strip()
-            if not separator or name.startswith("#"):
-                continue
-            value = value.strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            found[name] = value
-        return found
 
 
 def _expect(table: Any) -> Expect:

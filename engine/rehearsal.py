@@ -124,10 +124,16 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
                 faults[project.root] = error
     # Held open, so that each rehearsal's own connection finds the database already there.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
-    state = stack.enter_context(open_state(folder / "state.duckdb"))
-    # A few dozen rows need neither a file nor a good plan; making those would take most of the time.
-    state.run("detach run; attach ':memory:' as run; pragma disable_optimizer; set threads = 1")
+    state = stack.enter_context(small_state(folder / "state.duckdb"))
     return Loaded(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
+
+
+@contextmanager
+def small_state(path: Path) -> Iterator[State]:
+    """A state to throw away, for a few dozen rows: they need neither a file nor a good plan, which take time."""
+    with open_state(path) as state:
+        state.run("detach run; attach ':memory:' as run; pragma disable_optimizer; set threads = 1")
+        yield state
 
 
 def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
@@ -152,7 +158,7 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
             ]
         )
     query, _ = sync.check(project, entity)
-    work, notes = _compared(loaded, project, entity, query)
+    work, notes = compared(loaded, project, entity, query)
     state, layout = loaded.state, work.staged.layout
     upto = work.cuts[-1] if work.cuts else 0
     state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=0, upto=upto))
@@ -179,24 +185,38 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
     )
 
 
-def _compared(loaded: Loaded, project: Project, entity: str, query: Query) -> tuple[sync.Work, tuple[str, ...]]:
-    """Compare the view's rows on the fixtures with nothing, in one of the two ways that the module's head tells."""
+def compared(
+    loaded: Loaded,
+    project: Project,
+    entity: str,
+    query: Query,
+    *,
+    state: State | None = None,
+    fixtures: Path | None = None,
+) -> tuple[sync.Work, tuple[str, ...]]:
+    """Compare the view's rows on the fixtures with what ``state`` has as acknowledged, and say what is not as live.
+
+    The state is the loaded one, and the fixtures are those of the project's folder, unless others are given.
+    """
+
+    def run(sql: Query) -> sync.Work:
+        return _run(loaded, project, entity, sql, state=state or loaded.state, fixtures=fixtures or project.root)
+
     dialect = project.source.dialect
     if dialect == "duckdb":
         try:
-            return _run(loaded, project, entity, query), ()
+            return run(query), ()
         except QueryError as error:
             raise _wanting(error, loaded, project, query) from None
     first: ConfigError
     try:
-        return _run(loaded, project, entity, replace(query, sql=_transpiled(query, dialect))), ()
+        return run(replace(query, sql=_transpiled(query, dialect))), ()
     except ViewError as error:
         first = error
     except QueryError as error:
         first = _wanting(error, loaded, project, query)
     try:
-        own = render_view(project, entity, dialect="duckdb")
-        work = _run(loaded, project, entity, own)
+        work = run(render_view(project, entity, dialect="duckdb"))
     except (ConfigError, QueryError):
         raise first from None
     said = first.faults[0]
@@ -210,18 +230,18 @@ def _transpiled(query: Query, dialect: str) -> str:
     return to_duckdb(query, dialect=dialect)
 
 
-def _run(loaded: Loaded, project: Project, entity: str, query: Query) -> sync.Work:
+def _run(loaded: Loaded, project: Project, entity: str, query: Query, *, state: State, fixtures: Path) -> sync.Work:
     offline = replace(
         project,
-        state=loaded.state.path,
+        state=state.path,
         source=SourceSettings(
             dialect="duckdb",
             database=loaded.database,
-            session=("set threads = 1", f"set schema = '{loaded.schemas[project.root]}'"),
+            session=("set threads = 1", f"set schema = '{loaded.schemas[fixtures]}'"),
         ),
     )
     return sync.compare(
-        loaded.state,
+        state,
         offline,
         entity,
         SYNC_TOKEN,

@@ -127,6 +127,14 @@ def plural(count: int, word: str) -> str:
     return word if count == 1 else f"{word}s"
 
 
+def short(value: str | None) -> str:
+    """A value on one line of a report: no wider than it may be, and blank in words."""
+    if value is None:
+        return "(blank)"
+    flat = " ".join(value.split())
+    return flat if len(flat) <= WIDTH else f"{flat[: WIDTH - 1]}…"
+
+
 def _counted(counts: Counts) -> list[str]:
     rows = {
         "unchanged": counts.unchanged,
@@ -175,7 +183,7 @@ def _change(change: Change) -> list[str]:
     cause = f"  {change.cause}" if change.cause else ""
     return [
         f"  {SIGNS[change.kind]} {change.key}{product}{cause}",
-        *(f"      {name}: {_short(old)} → {_short(new)}" for name, old, new in change.columns),
+        *(f"      {name}: {short(old)} → {short(new)}" for name, old, new in change.columns),
     ]
 
 
@@ -186,7 +194,7 @@ def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int])
     for rule, count in rules.items():
         lines.append(f"  {rule}: {count:,} {plural(count, 'row')}: {RULES[rule].reason}")
         shown = [problem for problem in problems if problem.rule == rule]
-        lines += [f"      {problem.key or '(no code)'}  {problem.column}: {_short(problem.value)}" for problem in shown]
+        lines += [f"      {problem.key or '(no code)'}  {problem.column}: {short(problem.value)}" for problem in shown]
         if count > len({problem.key for problem in shown}):
             lines.append("      …")
         lines.append(f"    {RULES[rule].mend}")
@@ -199,13 +207,6 @@ def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
         return []
     said = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
     return [f"  {title:<11}  {said}: {command}"]
-
-
-def _short(value: str | None) -> str:
-    if value is None:
-        return "(blank)"
-    flat = " ".join(value.split())
-    return flat if len(flat) <= WIDTH else f"{flat[: WIDTH - 1]}…"
 
 
 def _cell(value: object) -> str:

@@ -1,7 +1,8 @@
 """What a change to a mapping does: the project as it is against the same project at a git reference.
 
-Both are rehearsed on their own fixtures, so no database is needed: the SQL, the sources of each field, and the
-documents that would go to Stock2Shop, compared key by key.
+Both mappings are run over the same rows, into a state that is thrown away: the first as if Stock2Shop had acknowledged
+all of it, then the second against that. So what a review shows is what a run would send, by the very comparison that a
+run makes. The rows are the fixtures, which need no database, or the live source's, of one moment.
 """
 
 from __future__ import annotations
@@ -11,26 +12,40 @@ import io
 import subprocess
 import tarfile
 import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
+import threading
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from engine.contract import ENTITIES
-from engine.errors import ConfigError, UsageError
-from engine.lineage import trace
-from engine.project import load
-from engine.rehearsal import entities, rehearsals, rehearse
+from engine import acknowledge, diff, expectations, sync
+from engine.contract import ENTITIES, masked, unmasked
+from engine.errors import ConfigError, QueryError, UsageError
+from engine.fixtures import has_fixtures
+from engine.lineage import mapping, trace
+from engine.model import Counts, Problem
+from engine.project import load, variables
+from engine.rehearsal import SYNC_TOKEN, compared, entities, rehearsals, small_state
+from engine.render import render_sql, render_view
+from engine.snapshots import order_statements, tidy
+from engine.source import open_source
+from engine.state import open_state
+from engine.sync import SLICE, Options, silent
+from engine.validate import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from engine.lineage import Trace
-    from engine.model import Project
-    from engine.rehearsal import Rehearsal
+    from engine.lineage import Mapped, Trace
+    from engine.model import Project, Query
+    from engine.rehearsal import Stage
+    from engine.source import Connection
+    from engine.state import State
 
-SHOWN = 5
-"""How many changed keys of each kind a review shows."""
+SAMPLES = 5
+"""How many rows of each kind, and of each column, a review shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,50 +53,115 @@ class FieldChange:
     """A Stock2Shop field that is new, gone, or fed by something else; ``before`` and ``after`` are expressions."""
 
     field: str
-    kind: str
+    kind: Literal["added", "removed", "fed by something else"]
     before: str
     after: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentChange:
-    """What becomes of one key of the fixtures; ``values`` are places in the document, with old and new."""
+class Sample:
+    """A row that changes: its key, what people call it, and for a column the value before and after."""
 
     key: str
-    kind: str
-    values: tuple[tuple[str, str, str], ...] = ()
+    label: str | None = None
+    before: str | None = None
+    after: str | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnImpact:
+    """A Stock2Shop field whose values change: in how many rows, and samples of them."""
+
+    column: str
+    rows: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impact:
+    """What the new mapping would send after the old one, over the same rows.
+
+    ``before`` and ``after`` tell where each mapping's rows went. ``moved`` are variants that are removed and created
+    anew, because their product changes. ``quarantined`` and ``released`` count the rows that only the new or only the
+    old mapping holds back. ``stops`` are the guards and data tests that would stop a run; samples are of each kind.
+    """
+
+    before: Counts
+    after: Counts
+    columns: tuple[ColumnImpact, ...]
+    inserted: tuple[Sample, ...]
+    removed: tuple[Sample, ...]
+    moved: tuple[Sample, ...]
+    quarantined: int
+    released: int
+    held: tuple[Problem, ...]
+    freed: tuple[str, ...]
+    stops: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def inserts(self) -> int:
+        """Rows that are sent for the first time."""
+        return self.after.inserts - self.after.replaced
+
+    @property
+    def removals(self) -> int:
+        """Rows that are taken out of Stock2Shop."""
+        return self.after.deleted + self.after.marked
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row is sent, held back or let go."""
+        return bool(self.after.changed or self.after.deletes or self.quarantined or self.released)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityReview:
-    """One entity: its SQL as a unified diff, its fields, its documents, and the keys that quarantine gained or lost."""
+    """One entity: its SQL as a unified diff, its mapping with what changed of it, and the impact on rows.
+
+    ``mapping`` is the new one. ``impact`` is None where nothing could be run, or nothing needed to be because the view
+    and its settings are the same; ``faults`` say why the view does not run.
+    """
 
     entity: str
     sql: str
     fields: tuple[FieldChange, ...]
-    documents: tuple[DocumentChange, ...]
-    quarantined: tuple[str, ...]
-    released: tuple[str, ...]
-    rows: int
+    mapping: tuple[Mapped, ...]
+    impact: Impact | None
     faults: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to review."""
+        return bool(self.sql or self.fields or self.faults or (self.impact and self.impact.changed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a change does to one project. ``settings`` is a unified diff of project.toml and the order statements."""
+    """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
+
+    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have.
+    """
 
     project: str
+    description: str
     against: str
+    rows: Literal["fixtures", "live", "none"]
+    new: bool
     settings: str
+    orders: str
     entities: tuple[EntityReview, ...]
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to review."""
-        return bool(self.settings) or any(
-            each.sql or each.fields or each.documents or each.quarantined or each.released or each.faults
-            for each in self.entities
-        )
+        return bool(self.settings or self.orders) or any(each.changed for each in self.entities)
+
+    @property
+    def runs(self) -> bool:
+        """Whether all views of the project run."""
+        return not any(each.faults for each in self.entities)
 
 
 @contextmanager
@@ -111,165 +191,373 @@ def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
 
 
 def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same of ``then``; a new one is compared with nothing.
+    """Compare the project ``name`` of ``workspace`` with the same of ``then``, on fixtures.
 
     Raises :class:`ConfigError` where the project as it is now cannot be loaded; what is wrong with a view is among
     the faults of its entity.
     """
     now = load(name, workspace=workspace, environ={}, offline=True)
-    try:
-        before: Project | None = load(name, workspace=then, environ={}, offline=True)
-    except ConfigError:
-        before = None
-    found = []
-    projects = [each for each in (before, now) if each is not None]
+    before = _earlier(now, then, environ={}, offline=True)
+    projects = [each for each in (now, before) if each is not None]
+    rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
     with rehearsals(projects) as stage:
-        for entity in dict.fromkeys((*entities(now), *(entities(before) if before else ()))):
-            ran: dict[str, Rehearsal] = {}
-            faults = []
-            for side, project in (("before", before), ("after", now)):
-                if project is None or entity not in project.entities:
-                    continue
-                try:
-                    ran[side] = rehearse(stage, project, entity)
-                except ConfigError as error:
-                    if side == "after":
-                        faults += [f"{fault.where}: {fault.message}" for fault in error.faults]
-            found.append(_entity(entity, ran, before=before, now=now, faults=faults))
+        found = [_entity(_OnFixtures(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
+    return _review(now, before, against=against, rows=rows, found=found)
+
+
+def review_live(
+    name: str,
+    *,
+    workspace: Path,
+    then: Path,
+    against: str,
+    environ: Mapping[str, str],
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Review:
+    """Compare the project ``name`` of ``workspace`` with the same of ``then``, over the rows of its live source.
+
+    The source is read through the project as it is now, in one transaction where the database can give one moment to
+    all that is read in it. Nothing is sent, and the project's own state is not touched. Personal data is masked.
+    Raises :class:`ConfigError` where the project cannot be loaded and :class:`SourceError` where the source cannot be
+    read.
+    """
+    now = load(name, workspace=workspace, environ=environ)
+    # Git does not keep the .env files, so they are those of now.
+    before = _earlier(now, then, environ=variables(now.root, workspace=workspace, environ=environ), offline=False)
+    if before is not None:
+        before = replace(before, source=replace(now.source, dialect=before.source.dialect))
+    found = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
+        source = stack.enter_context(open_source(now.source))
+        note = (
+            () if source.hold() else ("The two mappings were read one after the other: the source may have changed.",)
+        )
+        for entity in _mapped(now, before):
+            live = _Live(
+                now,
+                before,
+                entity,
+                source=source,
+                path=folder / f"{entity}.duckdb",
+                stop=stop or threading.Event(),
+                progress=progress,
+                notes=note,
+            )
+            found.append(_entity(live, reveal=False))
+    return _review(now, before, against=against, rows="live", found=found)
+
+
+def _earlier(now: Project, then: Path, *, environ: Mapping[str, str], offline: bool) -> Project | None:
+    """The project as it stood; None where there was none, or none that could be loaded."""
+    try:
+        return load(now.name, workspace=then, environ=environ, offline=offline)
+    except ConfigError:
+        return None
+
+
+def _mapped(now: Project, before: Project | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*entities(now), *(entities(before) if before else ()))))
+
+
+def _review(
+    now: Project,
+    before: Project | None,
+    *,
+    against: str,
+    rows: Literal["fixtures", "live", "none"],
+    found: Sequence[EntityReview],
+) -> Review:
     return Review(
-        project=name,
+        project=now.name,
+        description=now.description,
         against=against,
+        rows=rows,
+        new=before is None,
         settings="".join(_text_diffs(before.root if before else None, now.root)),
+        orders=_unified(_orders(before), _orders(now), "orders.sql"),
         entities=tuple(found),
     )
 
 
-def review_markdown(reviewed: Review) -> str:
-    """A review as a comment for a pull request."""
-    lines = [f"## {reviewed.project}: the mapping against `{reviewed.against}`", ""]
-    if not reviewed.changed:
-        return "\n".join([*lines, "Nothing changes.", ""])
-    for each in reviewed.entities:
-        lines += _entity_markdown(each)
-    if reviewed.settings:
-        lines += ["### Settings and order statements", "", "```diff", reviewed.settings.rstrip(), "```", ""]
-    return "\n".join(lines)
+def _orders(project: Project | None) -> str:
+    """The rendered order statements, where they can be rendered: a review is about more than them."""
+    try:
+        return (order_statements(project) if project else None) or ""
+    except ConfigError:
+        return ""
 
 
-def _entity_markdown(each: EntityReview) -> list[str]:
-    kinds = {kind: sum(change.kind == kind for change in each.documents) for kind in ("insert", "update", "delete")}
-    said = ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in kinds.items() if count)
-    lines = [
-        f"### {each.entity.capitalize()}",
-        "",
-        f"On {each.rows:,} rows of fixtures: {said or 'no document changes'}.",
-    ]
-    for title, keys in (("Newly in quarantine", each.quarantined), ("No longer in quarantine", each.released)):
-        if keys:
-            lines.append(f"{title}: {', '.join(keys)}.")
-    lines += [f"**It does not run:** {fault}" for fault in each.faults]
-    if each.fields:
-        lines += ["", "| field | | before | after |", "| --- | --- | --- | --- |"]
-        lines += [f"| {c.field} | {c.kind} | {_code(c.before)} | {_code(c.after)} |" for c in each.fields]
-    if each.documents:
-        lines += ["", "| key | | place | before | after |", "| --- | --- | --- | --- | --- |"]
-        for kind in kinds:
-            of_kind = [change for change in each.documents if change.kind == kind]
-            for change in of_kind[:SHOWN]:
-                rows = change.values or (("", "", ""),)
-                lines += [
-                    f"| {change.key} | {kind} | {p} | {_code(old)} | {_code(new)} |" for p, old, new in rows[:SHOWN]
-                ]
-            if len(of_kind) > SHOWN:
-                lines.append(f"| … | {kind} | {len(of_kind) - SHOWN:,} more | | |")
-    if each.sql:
-        lines += ["", "```diff", each.sql.rstrip(), "```"]
-    return [*lines, ""]
+class _Rows(ABC):
+    """One entity's two mappings and the rows that they are run over; ``live`` tells that those are the source's own."""
+
+    live: bool
+
+    def __init__(self, now: Project, before: Project | None, entity: str) -> None:
+        self.now = now
+        self.before = before
+        self.entity = entity
+        self.notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def state(self) -> AbstractContextManager[State]:
+        """A state to throw away."""
+
+    @abstractmethod
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        """Run one mapping and compare it with what ``state`` holds.
+
+        Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
+        """
 
 
-def _code(text: str) -> str:
-    flat = " ".join(text.split()).replace("|", "\\|").replace("`", "'")
-    return f"`{flat[:120]}{'…' if len(flat) > 120 else ''}`" if flat else ""  # noqa: PLR2004 - a cell's width
+class _OnFixtures(_Rows):
+    """The rows of the fixtures: those of now for both mappings, so that only the mapping makes the difference."""
+
+    live = False
+
+    def __init__(self, stage: Stage, now: Project, before: Project | None, entity: str) -> None:
+        super().__init__(now, before, entity)
+        self._stage = stage
+
+    @contextmanager
+    def state(self) -> Iterator[State]:
+        with (
+            tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True) as folder,
+            small_state(Path(folder) / "state.duckdb") as state,
+        ):
+            yield state
+
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        loaded = self._stage.load()
+        if self.now.root in loaded.faults:
+            raise loaded.faults[self.now.root]
+        try:
+            work, notes = compared(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
+        except ConfigError:
+            if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
+                raise
+            work, notes = compared(loaded, project, self.entity, query, state=state)
+            notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
+        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
+        return work
 
 
-def _entity(
-    entity: str, ran: Mapping[str, Rehearsal], *, before: Project | None, now: Project, faults: Sequence[str]
-) -> EntityReview:
-    old, new = ran.get("before"), ran.get("after")
-    held = [{str(problem.key) for problem in side.quarantine} if side else set() for side in (old, new)]
+class _Live(_Rows):
+    """The rows of the source, read once for each mapping in one transaction."""
+
+    live = True
+
+    def __init__(
+        self,
+        now: Project,
+        before: Project | None,
+        entity: str,
+        *,
+        source: Connection,
+        path: Path,
+        stop: threading.Event,
+        progress: Callable[[str, int, int | None], None],
+        notes: tuple[str, ...],
+    ) -> None:
+        super().__init__(now, before, entity)
+        self._source = source
+        self._path = path
+        self._stop = stop
+        self._progress = progress
+        self.notes = notes
+
+    def state(self) -> AbstractContextManager[State]:
+        return open_state(self._path)
+
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        return sync.compare(
+            state,
+            project,
+            self.entity,
+            SYNC_TOKEN,
+            options=Options(full=True),  # a row that both hold back must show in both
+            stop=self._stop,
+            progress=self._progress,
+            query=query,
+            source=self._source,
+        )
+
+
+def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
+    """Review one entity over ``rows``."""
+    now, before, entity = rows.now, rows.before, rows.entity
+    faults: list[str] = []
+    queries: dict[str, Query] = {}
+    for side, project in (("before", before), ("after", now)):
+        if project is None or entity not in project.entities:
+            continue
+        try:
+            # What is wrong with the mapping as it was is past; as it is, it is checked as a run would.
+            queries[side] = sync.check(now, entity)[0] if side == "after" else render_view(project, entity)
+        except ConfigError as error:
+            if side == "after":
+                faults += _said(error, now)
+    old, new = queries.get("before"), queries.get("after")
+    impact = None
+    if new is not None and not (rows.live is False and not has_fixtures(now.root)) and not _same(rows, old, new):
+        try:
+            impact = _impact(rows, old, new, reveal=reveal)
+        except ConfigError as error:
+            faults += _said(error, now)
+    was, will = (tidy(query.sql, now.source.dialect) if query else "" for query in (old, new))
     return EntityReview(
         entity=entity,
-        sql=_unified(old.sql if old else "", new.sql if new else "", f"{entity}.sql") if new or not faults else "",
+        sql=_unified(was, will, f"{entity}.sql") if new or not faults else "",
         fields=tuple(_fields(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
-        documents=tuple(_documents(old, new)) if not faults else (),
-        quarantined=tuple(sorted(held[1] - held[0])),
-        released=tuple(sorted(held[0] - held[1])) if new else (),
-        rows=new.counts.source if new else 0,
+        mapping=_mapping(new, now, entity),
+        impact=impact,
         faults=tuple(faults),
     )
 
 
-def _traces(ran: Rehearsal | None, project: Project | None, entity: str) -> dict[str, Trace]:
-    if ran is None or project is None:
+def _said(error: ConfigError, project: Project) -> list[str]:
+    """What is wrong, with its place in the workspace: a page tells nothing of the machine that it was made on."""
+    said = []
+    for fault in error.faults:
+        path = fault.path
+        if path is not None and path.is_relative_to(project.workspace):
+            path = path.relative_to(project.workspace)
+        where = replace(fault, path=path).where
+        said.append(f"{where}: {fault.message}" if where else fault.message)
+    return said
+
+
+def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
+    """Whether nothing that decides what rows become differs between the two mappings."""
+    before = rows.before
+    if before is None or old is None:
+        return False
+    was, will = (replace(each.entities[rows.entity], view=Path()) for each in (before, rows.now))
+    tests = [{path.name: path.read_bytes() for path in each.root.glob("tests/*.sql")} for each in (before, rows.now)]
+    dialects = (before.source.dialect, rows.now.source.dialect)
+    return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
+
+
+def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> Impact:
+    """Run the old mapping as if all of it were acknowledged, then the new one against that."""
+    notes: tuple[str, ...] = ()
+    with rows.state() as state:
+        before = Counts(**{each.name: 0 for each in fields(Counts)})
+        state.run("create table run.was_held (key varchar)")
+        if old is not None and rows.before is not None:
+            try:
+                work = rows.compare(state, rows.before, old)
+            except (ConfigError, QueryError) as error:
+                said = "; ".join(each.message for each in error.faults) if isinstance(error, ConfigError) else error
+                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {said}",)
+            else:
+                before = work.counts
+                state.run("insert into run.was_held select distinct key from run.violation")
+                acknowledge.assume(state, work.staged, step=SLICE)
+        work = rows.compare(state, rows.now, new)
+        failed = expectations.examine(state, rows.now, work.staged, live=rows.live)
+        stops = [*(test.message for test in failed if test.severity == "error")]
+        if rows.live and before.published + before.inserts:
+            breaches = diff.guard(work.counts, work.settings, project=rows.now.name)
+            stops += [breach.message for breach in breaches]
+        return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes))
+
+
+def _summed(
+    state: State, work: sync.Work, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
+) -> Impact:
+    """What stands compared, as numbers and samples."""
+    layout, entity = work.staged.layout, work.entity
+    shown = unmasked if reveal else masked
+    label = next((each.name for each in layout.fields if each.name == "title"), None)
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    for sort, what, key, _, name, old, new in state.rows(
+        render_sql("impact.sql", **layout.tables, label=label, limit=SAMPLES)
+    ):
+        if sort == "update":
+            found = Sample(key=key, label=name, before=shown(entity, what, old), after=shown(entity, what, new))
+            samples.setdefault((sort, what), []).append(found)
+        else:
+            samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
+    columns = state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
+    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.was_held)"
+    gone = "from run.was_held where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
+    held = state.rows(
+        f"select key, product, column_name, rule, value {fresh}"
+        f" qualify row_number() over (partition by rule order by key, column_name) <= {SAMPLES} order by rule, key"
+    )
+    return Impact(
+        before=before,
+        after=work.counts,
+        columns=tuple(
+            ColumnImpact(column=name, rows=count, samples=tuple(samples.get(("update", name), ())))
+            for name, count in columns
+        ),
+        inserted=tuple(samples.get(("insert", ""), ())),
+        removed=tuple(samples.get(("delete", ""), ())),
+        moved=tuple(samples.get(("replace", ""), ())),
+        quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
+        released=int(state.value(f"select count(*) {gone}")),
+        held=tuple(
+            Problem(
+                key=key,
+                group=product,
+                column=column,
+                rule=rule,
+                value=shown(entity, column, value),
+                reason=RULES[rule].reason,
+            )
+            for key, product, column, rule, value in held
+        ),
+        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {SAMPLES}")),
+        stops=tuple(stops),
+        notes=tuple(notes),
+    )
+
+
+def _mapping(query: Query | None, project: Project, entity: str) -> tuple[Mapped, ...]:
+    if query is None:
+        return ()
+    try:
+        return mapping(
+            query,
+            dialect=project.source.dialect,
+            entity=ENTITIES[entity],
+            linked=project.entities[entity].linked,
+        )
+    except ConfigError:
+        return ()
+
+
+def _traces(query: Query | None, project: Project | None, entity: str) -> dict[str, Trace]:
+    if query is None or project is None:
         return {}
-    found = trace(ran.query, dialect=project.source.dialect, entity=ENTITIES[entity])
+    try:
+        found = trace(query, dialect=project.source.dialect, entity=ENTITIES[entity])
+    except ConfigError:
+        return {}
     return {each.field.name: each for each in found}
 
 
 def _fields(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator[FieldChange]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
-        kind = "added" if old is None else "removed" if new is None else "fed by something else"
         if old is None or new is None or (old.sources, old.expression) != (new.sources, new.expression):
             yield FieldChange(
-                field=name, kind=kind, before=old.expression if old else "", after=new.expression if new else ""
+                field=name,
+                kind="added" if old is None else "removed" if new is None else "fed by something else",
+                before=old.expression if old else "",
+                after=new.expression if new else "",
             )
-
-
-def _documents(old: Rehearsal | None, new: Rehearsal | None) -> Iterator[DocumentChange]:
-    """By key: what a run would send after the change, had everything been sent before it."""
-    before, after = (dict(ran.documents) if ran else {} for ran in (old, new))
-    held = {str(problem.key) for problem in new.quarantine} if new else set()
-    for key in sorted({*before, *after}):
-        if key not in before:
-            yield DocumentChange(key=key, kind="insert")
-        elif key not in after:
-            if key not in held:  # what stands in quarantine is never removed
-                yield DocumentChange(key=key, kind="delete")
-        elif before[key] != after[key]:
-            flat = [dict(_flat(side[key])) for side in (before, after)]
-            values = tuple(
-                (place, flat[0].get(place, ""), flat[1].get(place, ""))
-                for place in sorted({*flat[0], *flat[1]})
-                if flat[0].get(place) != flat[1].get(place)
-            )
-            yield DocumentChange(key=key, kind="update", values=values)
-
-
-def _flat(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a document by their places; entries of a list go by what names them."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _flat(inner, f"{place}.{name}" if place else name)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            names = (
-                [inner[name] for name in ("tier", "description", "key", "name") if name in inner]
-                if isinstance(inner, dict)
-                else []
-            )
-            yield from _flat(inner, f"{place}[{names[0] if names else number}]")
-    else:
-        yield place, "" if value is None else str(value)
 
 
 def _text_diffs(before: Path | None, now: Path) -> Iterator[str]:
-    """Unified diffs of project.toml and the order statements."""
-    names = [
-        "project.toml",
-        *sorted({f"orders/{p.name}" for root in (before, now) if root for p in root.glob("orders/*.sql")}),
-    ]
-    for name in names:
+    """Unified diffs of project.toml, the order statements and the data tests, as they are written."""
+    roots = [root for root in (before, now) if root]
+    names = sorted({f"{path.parent.name}/{path.name}" for root in roots for path in root.glob("*/*.sql")})
+    for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
         old, new = (root / name if root else None for root in (before, now))
         texts = [path.read_text("utf-8-sig") if path and path.is_file() else "" for path in (old, new)]
         yield _unified(texts[0], texts[1], name)

@@ -303,17 +303,17 @@ def order_statements(project: Project) -> str | None:
 
 
 def _mapping(project: Project, queries: Mapping[str, Query]) -> str:
-    from engine.lineage import mapping_markdown
+    from engine.lineage import mapping, mapping_markdown
 
     parts = [f"# Mapping of {project.name}\n"]
     for entity, query in queries.items():
-        table = mapping_markdown(
+        rows = mapping(
             query,
             dialect=project.source.dialect,
             entity=ENTITIES[entity],
             linked=project.entities[entity].linked,
         )
-        parts.append(f"## {entity.capitalize()}\n\n{table.strip()}\n")
+        parts.append(f"## {entity.capitalize()}\n\n{mapping_markdown(rows).strip()}\n")
     return "\n".join(parts)
 
 

@@ -98,7 +98,7 @@ class Profile:
     encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
     types whose text in there is not what this module promises. ``declare`` reads through a cursor of the server's.
     ``converters`` make text of the bytes of an ODBC type that pyodbc cannot read. ``file`` is the option that names the
-    database's file, where it has one.
+    database's file, where it has one. ``moment`` begins a transaction in which every read sees the same moment.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Profile:
     declare: bool = False
     converters: Mapping[int, Callable[[bytes | None], str | None]] = field(default_factory=dict)
     file: str = ""
+    moment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -139,6 +140,11 @@ _SQLSERVER_ASKS = (
 
 _WHOLE_LISTS = "set session group_concat_max_len = 4294967295"
 """GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
+
+HELD = "s2s_moment"
+"""The savepoint at which a moment that is held begins."""
+
+_SNAPSHOT = "start transaction with consistent snapshot, read only"
 
 PROFILES = (
     Profile(
@@ -183,6 +189,7 @@ PROFILES = (
             "bytearray": "encode({0}, 'hex')",
         },
         declare=True,
+        moment=("set transaction isolation level repeatable read",),
         notes=("A timestamptz reads with the offset of the session's time zone: fix that with `session`.",),
     ),
     Profile(
@@ -208,6 +215,7 @@ PROFILES = (
             ("time", None): "cast({0} as char)",
         },
         quote="`",
+        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
         notes=(
             "The MariaDB driver holds the whole result in memory, about 700 bytes a row of 25 columns.",
             "The server takes the padding off CHAR; BIT(n) of more than one bit reads as hexadecimal.",
@@ -221,6 +229,7 @@ PROFILES = (
         asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
         narrow=True,
         quote="`",
+        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
         notes=(
             "MySQL's driver holds the whole result in memory, unless NO_CACHE=1;FORWARD_CURSOR=1 is in the connection.",
         ),
@@ -235,6 +244,7 @@ PROFILES = (
         file="database",
         narrow=True,
         timeout=False,
+        moment=("begin",),
         # It types an expression by its first row, and text in a column of another type reads as NULL.
         recast=dict.fromkeys(
             [(kind, None) for kind in ("str", "int", "float", "bool", "Decimal", "date", "datetime", "time")],
@@ -309,6 +319,9 @@ class Connection(Protocol):
 
         Raises :class:`QueryError` when the database refuses it, breaks off or takes too long.
         """
+
+    def hold(self) -> bool:
+        """Let all that is read from now on be of one moment; tells whether the database can."""
 
     def describe(self) -> ServerFacts:
         """What answered, for ``s2s doctor``."""
@@ -579,6 +592,7 @@ class _Odbc:
 
     def __init__(self, settings: SourceSettings, *, read_only: bool) -> None:
         self._settings = settings
+        self._held = False
         self._driver = _pyodbc()
         given = _options(settings.connection or "")
         known = {name.lower(): value for name, value in given}
@@ -692,11 +706,27 @@ class _Odbc:
                 parts.append(self._literal(part[1:-1].replace(part[0] * 2, part[0])))
         return "".join([*parts, sql[position:]])
 
+    def hold(self) -> bool:
+        if self._profile.moment:
+            self._end()
+            cursor = self._connection.cursor()
+            with self._asking(cursor):
+                for statement in self._profile.moment:
+                    cursor.execute(statement)
+                if not self._profile.autocommit:
+                    cursor.execute(f"savepoint {HELD}")
+                    self._held = True
+            cursor.close()
+        return bool(self._profile.moment)
+
     def _end(self) -> None:
-        """End the transaction that reading needed."""
+        """End the transaction that reading needed, or go back to where its moment began."""
         if not self._profile.autocommit:
             with suppress(self._driver.Error):
-                self._connection.rollback()
+                if self._held:
+                    self._connection.execute(f"rollback to savepoint {HELD}").close()
+                else:
+                    self._connection.rollback()
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
@@ -1301,6 +1331,11 @@ class _Sqlite:
         finally:
             cursor.close()
 
+    def hold(self) -> bool:
+        with self._asking():
+            self._connection.execute("begin").close()
+        return True
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         try:
@@ -1378,6 +1413,11 @@ class _DuckDb:
                 yield batch
         finally:
             reader.close()
+
+    def hold(self) -> bool:
+        with self._asking():
+            self._connection.execute("begin transaction")
+        return True
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

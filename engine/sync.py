@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from engine.api import Api
     from engine.errors import Fault
     from engine.model import Counts, EntitySettings, Plan, Project, Query
+    from engine.source import Connection
     from engine.state import State
 
 SLICE = 10_000
@@ -193,14 +194,20 @@ def check(project: Project, entity: str) -> tuple[Query, tuple[Fault, ...]]:
 
 @contextmanager
 def extracted(
-    project: Project, query: Query, *, entity: str, stop: threading.Event, pack: bool = False
+    project: Project,
+    query: Query,
+    *,
+    entity: str,
+    stop: threading.Event,
+    pack: bool = False,
+    source: Connection | None = None,
 ) -> Iterator[tuple[tuple[str, ...], bool, Iterator[pa.RecordBatch]]]:
     """Run the view; gives the canonical names of its columns, whether its rows are packed into one, and its batches.
 
-    The batches raise :class:`CancelledError` when ``stop`` is set.
+    It is run on ``source`` where that is open already. The batches raise :class:`CancelledError` when ``stop`` is set.
     """
     settings = project.entities[entity]
-    with open_source(project.source) as connection:
+    with nullcontext(source) if source else open_source(project.source) as connection:
         read = connection.read(query.sql, pack=pack)
         _sorted_out(check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path))
 
@@ -262,10 +269,12 @@ def compare(
     progress: Callable[[str, int, int | None], None] = silent,
     tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None = None,
     query: Query | None = None,
+    source: Connection | None = None,
 ) -> Work:
     """Stage, validate and diff one entity into the working set; nothing is kept but what speeds up the next time.
 
-    ``tap`` sees the columns and every batch as it passes by. ``query`` is run instead of the project's view, as it is.
+    ``tap`` sees the columns and every batch as it passes by. ``query`` is run instead of the project's view, as it is,
+    and on ``source`` where that is open already.
     Raises :class:`UsageError` when the project has no such entity and :class:`AccountingError` when the rows do not add
     up.
     """
@@ -288,6 +297,7 @@ def compare(
             stop=stop,
             progress=progress,
             tap=tap,
+            source=source,
         )
         progress("comparing", 0, None)
         validate(state, staged, settings=settings)
@@ -326,12 +336,17 @@ def _landed(
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None],
     tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None,
+    source: Connection | None,
 ) -> tuple[Staged, tuple[str, ...]]:
     """Read the source into the working set; once more, from its beginning, where that needs more memory."""
     settings = project.entities[entity]
     version = str(state.value("select version()"))
     while True:
-        with extracted(project, query, entity=entity, stop=stop, pack=tap is None) as (columns, packed, arriving):
+        with extracted(project, query, entity=entity, stop=stop, pack=tap is None, source=source) as (
+            columns,
+            packed,
+            arriving,
+        ):
             layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version, packed=packed)
             prepare(state, layout)
             acknowledge.fold(state, layout)

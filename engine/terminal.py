@@ -214,7 +214,12 @@ def section(title: str, row: dict[str, Any]) -> None:
 
 def show_json(value: object) -> None:
     """Print a value as JSON."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
+    say(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """A value as JSON, indented."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=plain)
 
 
 def plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The system packages that the tests need: real ODBC drivers and real database servers.
+# The system packages that the tests need: real ODBC drivers, real database servers and a real browser.
 # Installed when this is root on a Debian system; named otherwise. Nothing is skipped in silence.
 set -eu
-packages="unixodbc odbc-postgresql odbc-mariadb libsqliteodbc odbc-mdbtools mdbtools postgresql mariadb-server"
+packages="unixodbc odbc-postgresql odbc-mariadb libsqliteodbc odbc-mdbtools mdbtools postgresql mariadb-server chromium"
 missing=""
 for package in $packages; do
     status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)

@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from engine.cli import app
@@ -20,6 +21,19 @@ GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
 def test_a_generated_page_is_what_the_code_says(path: Path) -> None:
     """`just docs` was run after the code changed."""
     assert path.read_text("utf-8") == GENERATED[path]
+
+
+@pytest.mark.parametrize("example", sorted(ROOT.glob("docs/examples/*.y*ml")), ids=lambda example: example.name)
+def test_an_example_calls_commands_that_there_are(example: Path) -> None:
+    """With options that they know; and it is YAML."""
+    text = example.read_text("utf-8")
+    assert yaml.safe_load(text)
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
+    called = re.findall(r"(?m)^\s*(?:run: |entry: |- run: )?s2s (\w+)(.*)$", text)
+    assert called
+    for name, words in called:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert [word for word in re.findall(r"--[\w-]+", words) if word not in known] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

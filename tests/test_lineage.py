@@ -8,7 +8,7 @@ import pytest
 
 from engine.contract import PRODUCTS
 from engine.errors import ViewError
-from engine.lineage import Trace, mapping_markdown, tables_read, trace
+from engine.lineage import Trace, mapping, mapping_markdown, tables_read, trace
 from engine.model import Query
 
 
@@ -105,7 +105,7 @@ def test_the_tables_that_are_read_have_the_columns_of_filters_too() -> None:
 def test_the_mapping_is_the_guides_table() -> None:
     """One row a field, in the view's order; a bar in an expression does not break it."""
     sql = 'select code as source_product_code, a || b as title, amount as "price_Trade" from item'
-    assert mapping_markdown(query(sql), dialect="postgres", entity=PRODUCTS, linked=False) == (
+    assert mapping_markdown(mapping(query(sql), dialect="postgres", entity=PRODUCTS, linked=False)) == (
         "| Custom Database | Stock2Shop | Required | Description |\n| --- | --- | --- | --- |\n"
         "| `item.code` | source_product_code | yes | Groups variants into a product; equals the item code for a simple"
         " product. |\n"

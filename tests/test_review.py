@@ -7,12 +7,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support.client import VIEW as VIEW_OF_CLIENT
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
-from engine.review import Review, at_reference, review, review_markdown
+from engine.page import review_page
+from engine.review import Review, at_reference, review, review_live
+from engine.review_report import differing, review_markdown
+
+if TYPE_CHECKING:
+    from support.client import Client
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,8 +94,11 @@ def test_another_source_of_a_field_shows_its_sql_its_columns_and_its_rows(branch
         "price.amount",
         "price.amount * 2",
     )
-    changes = {change.key: (change.kind, change.values) for change in products.documents}
-    assert changes["A1"] == ("update", (("product.variants.price", "99.5", "199"),))
+    assert products.impact is not None
+    (column,) = products.impact.columns
+    assert (column.column, column.rows) == ("csv_price_tiers", 2)
+    sample, _ = column.samples
+    assert (sample.key, sample.label, sample.before, sample.after) == ("A1", "Hammer", "99.5", "199")
 
 
 def test_a_field_that_is_added_or_removed_is_named(branch: Branch) -> None:
@@ -103,11 +113,12 @@ def test_a_field_that_is_added_or_removed_is_named(branch: Branch) -> None:
 
 def test_a_lost_condition_shows_as_rows_that_come_and_go(branch: Branch) -> None:
     """The most dangerous change is one of few letters."""
-    branch.view("from item\n", "from item where item.code <> 'A1'\n") if "from item\n" in VIEW else None
-    (products,) = branch.reviewed().entities
-    text = review_markdown(branch.reviewed())
-    assert [(change.key, change.kind) for change in products.documents if change.kind == "delete"] == [("A1", "delete")]
-    assert "1 delete" in text
+    branch.view("from item\n", "from item where item.code <> 'A1'\n")
+    reviewed = branch.reviewed()
+    (products,) = reviewed.entities
+    assert products.impact is not None
+    assert [(row.key, row.cause) for row in products.impact.removed] == [("A1", "gone from the source")]
+    assert "1 is removed from Stock2Shop" in review_markdown(reviewed)
 
 
 def test_a_macro_that_changes_shows_every_client_that_it_touches(branch: Branch) -> None:
@@ -130,7 +141,7 @@ def test_a_macro_that_changes_shows_every_client_that_it_touches(branch: Branch)
     branch.git("add", ".")
     branch.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "Second")
     macro.write_text("{% macro shown(x) %}lower({{ x }}){% endmacro %}", "utf-8")
-    said = branch.s2s().stdout
+    said = branch.s2s("--output", "markdown").stdout
     assert "## acme" in said
     assert "## other" not in said
     assert "`HAMMER` | `hammer`" in said
@@ -141,7 +152,7 @@ def test_a_view_that_no_longer_runs_says_why_and_fails(branch: Branch) -> None:
     branch.view("item.descr as title", "item.descr as titel")
     ran = branch.s2s("acme")
     assert ran.returncode == 1
-    assert "It does not run" in ran.stdout
+    assert "DOES NOT RUN" in ran.stdout
     assert "Traceback" not in ran.stderr
 
 
@@ -167,3 +178,88 @@ def test_a_review_is_json_for_machines(branch: Branch) -> None:
     branch.view("item.qty as", "item.qty + 1 as")
     (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
     assert found["entities"][0]["fields"][0]["field"] == "variants.qty"
+
+
+class Live:
+    """A client whose view is committed, and whose database can be read."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.git("init", "-q")
+        self.commit()
+
+    def git(self, *words: str) -> None:
+        """Run git in the workspace."""
+        subprocess.run(["git", *words], cwd=self.client.workspace, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        """Commit everything that is not the database."""
+        (self.client.workspace / ".gitignore").write_text("*.duckdb\n.state\n.env\n", "utf-8")
+        self.git("add", ".")
+        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "First")
+
+    def reviewed(self) -> Review:
+        """What the working tree changes, over the live rows."""
+        with at_reference(self.client.workspace, "HEAD") as then:
+            return review_live(
+                "acme",
+                workspace=self.client.workspace,
+                then=then,
+                against="HEAD",
+                environ=self.client.environment,
+            )
+
+
+def test_over_live_rows_a_review_counts_what_a_run_would_send(client: Client) -> None:
+    """The numbers are those of the next run, had everything been sent before."""
+    client.items(400)
+    live = Live(client)
+    client.write(view=VIEW_OF_CLIENT.replace("title,", "upper(title) as title,", 1))
+    client.sql("update item set title = upper(title) where code < 'I100'")
+    (products,) = live.reviewed().entities
+    assert products.impact is not None
+    assert products.impact.after.updates == 300
+    (column,) = products.impact.columns
+    assert (column.column, column.rows, len(column.samples)) == ("title", 300, 5)
+    assert not client.posted()
+    assert not (client.workspace / ".state").exists()
+
+
+def test_a_lost_condition_over_live_rows_is_what_a_guard_would_stop(client: Client) -> None:
+    """Before anybody runs it."""
+    client.items(100)
+    live = Live(client)
+    client.write(view=f"{VIEW_OF_CLIENT} where code > 'I049'")
+    (products,) = live.reviewed().entities
+    assert products.impact is not None
+    assert products.impact.removals == 50
+    assert any("max_deletes" in stop for stop in products.impact.stops)
+
+
+def test_personal_data_of_live_rows_is_masked_in_a_review(client: Client) -> None:
+    """A page goes to people who need not know it."""
+    client.write(more="[customers]\n")
+    view = client.root / "views" / "customers.sql"
+    text = (
+        "select code as source_customer_code, 'Active' as customer_active, title as first_name,"
+        " lower(code) || '@example.com' as email from item"
+    )
+    view.write_text(text, "utf-8")
+    client.item("C1", title="Thandi")
+    live = Live(client)
+    view.write_text(text.replace("title as first_name", "upper(title) as first_name"), "utf-8")
+    reviewed = live.reviewed()
+    page = review_page([reviewed], against="HEAD")
+    assert "first_name" in page
+    assert "thandi" not in page.lower()
+    assert "thandi" not in review_markdown(reviewed).lower()
+
+
+def test_only_the_part_of_a_long_expression_that_differs_is_shown() -> None:
+    """With a little of what stands around it."""
+    long = "coalesce(" + ", ".join(f"price.list_{n}" for n in range(20)) + ", {}, 0)"
+    before, after = differing(long.format("price.retail"), long.format("price.trade"))
+    assert before.startswith("… ")
+    assert "price.retail, 0)" in before
+    assert "price.trade, 0)" in after
+    assert len(before) < 80

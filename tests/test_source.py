@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,13 @@ from engine.model import SourceSettings
 from engine.source import open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.client import Client
     from support.servers import MariaDb, Postgres
+
+    from engine.source import Batches
 
 
 def drain(settings: SourceSettings, query: str) -> int:
@@ -184,3 +189,52 @@ def test_no_error_repeats_the_password(postgres: Postgres) -> None:
         with pytest.raises(SourceError) as raised:
             drain(SourceSettings(dialect="postgres", connection=connection), "select nope")
         assert PASSWORDS[READER] not in str(raised.value) + raised.value.hint
+
+
+@pytest.fixture(params=["PostgreSQL", "MariaDB", "SQLite over ODBC", "SQLite"])
+def changing(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[SourceSettings, Callable[[str], None]]:
+    """A database with a table ``item`` of one row, and how another program changes it."""
+    if request.param in {"PostgreSQL", "MariaDB"}:
+        server: Postgres | MariaDb = request.getfixturevalue(request.param.lower().replace("postgresql", "postgres"))
+        database = server.fresh_database()
+        dialect = "postgres" if request.param == "PostgreSQL" else "mysql"
+        settings = SourceSettings(dialect=dialect, connection=server.connection(database))
+
+        def change(statement: str) -> None:
+            server.execute(database, statement)
+    else:
+        file = tmp_path / "client.sqlite"
+
+        def change(statement: str) -> None:
+            with closing(sqlite3.connect(file)) as connection, connection:
+                connection.execute("pragma journal_mode = wal")
+                connection.execute(statement)
+
+        settings = (
+            SourceSettings(dialect="sqlite", database=file)
+            if request.param == "SQLite"
+            else SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={file}")
+        )
+    change("create table item (qty int)")
+    change("insert into item values (1)")
+    return settings, change
+
+
+def test_what_is_read_of_one_moment_does_not_see_what_others_change(
+    changing: tuple[SourceSettings, Callable[[str], None]],
+) -> None:
+    """So two mappings that are compared over the live source differ by the mapping alone."""
+    settings, change = changing
+    query = "select qty from item"
+    with open_source(settings) as connection:
+        assert connection.hold()
+        assert texts(connection.read(query)) == ["1"]
+        change("update item set qty = 2")
+        assert texts(connection.read(query)) == ["1"]
+    with open_source(settings) as connection:
+        assert texts(connection.read(query)) == ["2"]
+
+
+def texts(batches: Batches) -> list[str]:
+    """The first column of a result."""
+    return [str(value) for batch in batches for value in batch.column(0).to_pylist()]

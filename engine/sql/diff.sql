@@ -171,8 +171,13 @@ from (
                         when old.{{ field.name | ident }} is distinct from new.{{ field.name | ident }}
                             then {
                                 'column_name': {{ field.name }},
-                                'old': old.{{ field.name | ident }}::varchar,
-                                'new': new.{{ field.name | ident }}::varchar
+                                {% for side in ("old", "new") %}
+                                {% if field.type == "number" %}
+                                '{{ side | sql }}': rtrim(rtrim({{ side | sql }}.{{ field.name | ident }}::varchar, '0'), '.')
+                                {%- else %}
+                                '{{ side | sql }}': {{ side | sql }}.{{ field.name | ident }}::varchar
+                                {%- endif %}{% if not loop.last %},{% endif +%}
+                                {% endfor %}
                             }
                     end{% if not loop.last %},{% endif %}
                     {%- endfor %}

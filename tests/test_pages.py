@@ -1,0 +1,136 @@
+"""The pages that people read, in a real browser: nothing leaves them, they fit a phone, and they print."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from engine.page import review_page
+from engine.review import at_reference, review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[1]
+PHONE, DESK = 360, 1280
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that the system calls so."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "There is no Chromium here: sh tests/system-packages.sh installs it."
+    with sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield found
+        found.close()
+
+
+class Opened:
+    """A page that is open, with what it asked for and what it complained of."""
+
+    def __init__(self, browser: Browser, file: Path, *, width: int, scheme: str = "light") -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(file.as_uri())
+
+    @property
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The review page of a branch that changes a price list of an example project, and hostile texts in it."""
+    workspace = tmp_path_factory.mktemp("reviewed")
+    shutil.copytree(ROOT / "projects", workspace / "projects")
+    commit = ("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "First")
+    for words in (("init", "-q"), ("add", "."), commit):
+        subprocess.run(["git", *words], cwd=workspace, check=True, capture_output=True)
+    settings = workspace / "projects" / "karoo_outdoor" / "project.toml"
+    text = settings.read_text("utf-8").replace('default_list = "Retail"', 'default_list = "Trade"')
+    settings.write_text(text.replace("(an example)", "<img src=x onerror=alert(1)>"), "utf-8")
+    items = workspace / "projects" / "karoo_outdoor" / "fixtures" / "item.csv"
+    items.write_text(items.read_text("utf-8").replace("Enamel mug", "<script>alert(1)</script>"), "utf-8")
+    with at_reference(workspace, "HEAD") as then:
+        found = review("karoo_outdoor", workspace=workspace, then=then, against="HEAD")
+    file = workspace / "review.html"
+    file.write_text(review_page([found], against="HEAD"), "utf-8")
+    return file
+
+
+def test_a_review_page_asks_nothing_of_a_network_and_complains_of_nothing(browser: Browser, reviewed: Path) -> None:
+    """It is one file that may be sent by mail."""
+    opened = Opened(browser, reviewed, width=DESK)
+    assert opened.requests == [reviewed.as_uri()]
+    assert opened.complaints == []
+    # The style came through the page's own policy.
+    assert opened.page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "flex"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, 768, DESK])
+def test_a_review_page_is_as_wide_as_the_window(browser: Browser, reviewed: Path, width: int, scheme: str) -> None:
+    """Only the drawing and the SQL scroll sideways, in boxes of their own."""
+    assert Opened(browser, reviewed, width=width, scheme=scheme).overflow == 0
+
+
+def test_texts_of_the_client_are_shown_and_never_run(browser: Browser, reviewed: Path) -> None:
+    """Whatever stands in a title."""
+    page = Opened(browser, reviewed, width=DESK).page
+    assert page.get_by_text("<script>alert(1)</script>").count() > 0
+    assert page.locator("script").count() == 0
+    assert page.locator("img").count() == 0
+
+
+def test_a_review_page_says_first_what_changes_in_plain_words(browser: Browser, reviewed: Path) -> None:
+    """Then the numbers, the rows, the fields, the SQL."""
+    page = Opened(browser, reviewed, width=PHONE).page
+    assert page.title() == "What changes for karoo_outdoor"
+    assert page.locator(".lead").first.inner_text() == "On 7 rows of products: 5 change."
+    assert page.locator("h2").all_inner_texts() == [
+        "Products",
+        "Customers",
+        "Settings, data tests and order statements",
+    ]
+    texts = page.locator("h3").all_inner_texts()
+    wanted = ["What changes in them", "Where each field comes from", "Fed by something else than before", "The SQL"]
+    assert [text for text in texts if text in wanted][:4] == wanted
+
+
+def test_the_drawing_joins_every_column_to_the_field_that_it_feeds(browser: Browser, reviewed: Path) -> None:
+    """And marks what changed, in words too."""
+    page = Opened(browser, reviewed, width=DESK).page
+    drawing = page.locator("svg.lineage").first
+    assert drawing.locator("path title", has_text="price_list.name feeds csv_price_tiers").count() == 1
+    assert drawing.locator("text", has_text="csv_price_tiers (changed)").count() == 1
+    assert drawing.locator("path.changed").count() == 2
+    ends = drawing.locator("path").evaluate_all("paths => paths.map(path => path.getBBox().width)")
+    assert min(ends) > 0
+
+
+def test_a_review_page_prints_on_paper(browser: Browser, reviewed: Path) -> None:
+    """For the client to sign."""
+    page = Opened(browser, reviewed, width=DESK).page
+    printed = page.pdf(format="A4")
+    assert printed.startswith(b"%PDF")
+    page.emulate_media(media="print")
+    assert page.get_by_text("Approved by").is_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('pre')).whiteSpaceCollapse") == "preserve"
+    assert page.evaluate("getComputedStyle(document.querySelector('pre')).textWrapMode") == "wrap"
