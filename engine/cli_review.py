@@ -1,10 +1,10 @@
-"""The commands that say what a mapping does, without a database: ``test``, ``review``, ``fixtures``."""
+"""The commands that say what a mapping does: ``test``, ``review``, ``docs``, ``fixtures``."""
 
 from __future__ import annotations
 
 import os
 from enum import Enum
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
     """Put these commands on the command line."""
     app.command("test")(rehearse_all)
     app.command()(review)
+    app.command()(docs)
     app.add_typer(fixtures_app, name="fixtures")
 
 
@@ -188,6 +189,20 @@ def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOut
     return (
         "\n\n".join(map(review_text, shown)) if output is ReviewOutput.text else "\n".join(map(review_markdown, shown))
     )
+
+
+def docs(
+    to: Annotated[Path, typer.Option(help="The folder to write it to.", metavar="FOLDER")] = Path("site"),
+) -> None:
+    """Write the workspace as a small static site: clients, mapping tables, lineage; searchable without a network."""
+    from engine.site import build_site
+
+    clients = build_site(workspace_folder(), to)
+    for client in clients:
+        for fault in client.faults:
+            typer.echo(session.clean(fault), err=True)
+    say(f"wrote {to / 'index.html'}: {_count(len(clients), 'client')}")
+    raise typer.Exit(FAILED if any(client.faults for client in clients) else 0)
 
 
 @fixtures_app.command("capture")

@@ -34,7 +34,7 @@ token or a customer's data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class Fault:
             return ""
         parts = [str(self.path), *(str(number) for number in (self.line, self.column) if number is not None)]
         return ":".join(parts)
+
+    def within(self, workspace: Path) -> str:
+        """:attr:`where`, counted from the workspace: a page tells nothing of the machine that it was made on."""
+        if self.path is not None and self.path.is_relative_to(workspace):
+            return replace(self, path=self.path.relative_to(workspace)).where
+        return self.where
 
 
 class SyncError(Exception):

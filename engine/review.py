@@ -418,15 +418,8 @@ def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
 
 
 def _said(error: ConfigError, project: Project) -> list[str]:
-    """What is wrong, with its place in the workspace: a page tells nothing of the machine that it was made on."""
-    said = []
-    for fault in error.faults:
-        path = fault.path
-        if path is not None and path.is_relative_to(project.workspace):
-            path = path.relative_to(project.workspace)
-        where = replace(fault, path=path).where
-        said.append(f"{where}: {fault.message}" if where else fault.message)
-    return said
+    """What is wrong, with its place in the workspace."""
+    return [f"{fault.within(project.workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults]
 
 
 def _same(rows: _Rows, old: Query | None, new: Query) -> bool:

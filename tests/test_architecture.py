@@ -25,6 +25,7 @@ LAYERS = [
     {"review"},
     {"review_report"},
     {"page"},
+    {"site"},
     {"demo"},
     {"terminal", "pytest_plugin"},
     {"cli_orders", "cli_review"},

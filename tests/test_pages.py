@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import sync_playwright
+from support.mapping import write_project
 
+from engine.errors import UsageError
 from engine.page import review_page
 from engine.review import at_reference, review
+from engine.site import build_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,3 +137,69 @@ def test_a_review_page_prints_on_paper(browser: Browser, reviewed: Path) -> None
     assert page.get_by_text("Approved by").is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('pre')).whiteSpaceCollapse") == "preserve"
     assert page.evaluate("getComputedStyle(document.querySelector('pre')).textWrapMode") == "wrap"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the example projects."""
+    folder = tmp_path_factory.mktemp("site")
+    build_site(ROOT, folder)
+    return folder
+
+
+def test_the_site_finds_a_field_by_the_words_that_are_typed(browser: Browser, site: Path) -> None:
+    """In a folder on a disk, without a server."""
+    opened = Opened(browser, site / "index.html", width=DESK)
+    opened.page.get_by_label("Search clients").fill("KAROO price_list.name")
+    rows = opened.page.locator("tbody tr:visible b").all_inner_texts()
+    assert sorted(rows) == ["csv_price_tiers", "price_tier"]
+    assert opened.page.get_by_role("status").inner_text().startswith("2 of ")
+    assert opened.complaints == []
+    assert len(opened.requests) == 1
+
+
+def test_a_client_of_the_site_is_a_page_with_its_mapping_and_its_guards(browser: Browser, site: Path) -> None:
+    """From a link of the index."""
+    opened = Opened(browser, site / "index.html", width=PHONE)
+    assert opened.overflow == 0
+    opened.page.get_by_role("link", name="karoo_outdoor").first.click()
+    assert opened.page.locator("h1").inner_text() == "karoo_outdoor"
+    assert opened.overflow == 0
+    text = opened.page.locator("main").inner_text()
+    assert "at most 25" in text
+    assert "barcodes_of_13_digits" in text
+    assert opened.page.locator("svg.lineage").count() == 2
+    assert opened.complaints == []
+
+
+def test_the_site_never_holds_a_secret(tmp_path: Path) -> None:
+    """Variables stand for their own names."""
+    write_project(tmp_path, settings='\n[vars]\nkey = "${TEST_PASSWORD}"\n')
+    (tmp_path / "projects" / "acme" / ".env").write_text("TEST_PASSWORD=hunter2-secret\n", "utf-8")
+    build_site(tmp_path, tmp_path / "site")
+    written = "".join(path.read_text("utf-8") for path in (tmp_path / "site").iterdir())
+    assert "hunter2" not in written
+    assert "TEST_PASSWORD" in written
+
+
+def test_a_client_that_is_faulty_has_a_page_that_says_why(tmp_path: Path) -> None:
+    """And the others are there all the same."""
+    write_project(tmp_path)
+    broken = write_project(tmp_path, name="broken", view="select 1 as titel")
+    assert broken.is_dir()
+    acme, faulty = build_site(tmp_path, tmp_path / "site")
+    assert (acme.name, acme.faults) == ("acme", ())
+    assert "titel" in faulty.faults[0]
+    assert str(tmp_path) not in (tmp_path / "site" / "broken.html").read_text("utf-8")
+    assert (tmp_path / "site" / "acme.html").is_file()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    """A site written over somebody's work would be a loss."""
+    write_project(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("mine", "utf-8")
+    with pytest.raises(UsageError, match="holds other files"):
+        build_site(tmp_path, tmp_path / "mine")
+    assert (tmp_path / "mine" / "index.html").read_text("utf-8") == "mine"
+    assert build_site(tmp_path, tmp_path / "site") == build_site(tmp_path, tmp_path / "site")

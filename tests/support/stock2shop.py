@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-import yaml  # type: ignore[import-untyped]  # it comes without types
+import yaml
 
 from engine.sandbox import Sandbox, SandboxSettings
 
