@@ -122,7 +122,7 @@ def record(
     after: int,
     upto: int,
     run_id: int,
-    sync_token: str,
+    stamp: str,
     status: int,
 ) -> None:
     """Record one receipt: ``keys`` are the variants it acknowledges, each with whether it was a removal.
@@ -144,14 +144,14 @@ def record(
                 after=after,
                 upto=upto,
                 run_id=run_id,
-                sync_token=sync_token,
+                stamp=stamp,
                 status=status,
                 now=now(),
             )
         )
 
 
-def assume(state: State, staged: Staged, *, step: int) -> None:
+def assume(state: State, staged: Staged, *, stamp: str, step: int) -> None:
     """Take everything that stands compared as sent and acknowledged, ``step`` rows at a time.
 
     For a state to throw away: what another mapping would send after this one is then a plain comparison.
@@ -174,7 +174,7 @@ def assume(state: State, staged: Staged, *, step: int) -> None:
                     fields=layout.fields,
                     **place,
                     run_id=0,
-                    sync_token="0",  # noqa: S106 - a version that Stock2Shop counts, no secret
+                    stamp=stamp,
                     status=0,
                     now=now(),
                 )

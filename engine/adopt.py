@@ -72,7 +72,7 @@ def adopt(project: Project, entity: str, *, stop: threading.Event | None = None)
                     "adopt.sql",
                     **layout.tables,
                     fields=layout.fields,
-                    sync_token=token,
+                    stamp=project.entities[entity].stamp(token),
                     run_id=run_id,
                     now=acknowledge.now(),
                 )
@@ -122,7 +122,7 @@ def verify(
                         "repair.sql",
                         **layout.tables,
                         fields=layout.fields,
-                        sync_token=token,
+                        stamp=project.entities[entity].stamp(token),
                         run_id=run_id,
                         now=acknowledge.now(),
                     )
@@ -153,7 +153,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
             _batches(api.read_back(settings.search_path, f"system_{entity}"), layout),
             layout=layout,
             settings=settings,
-            sync_token=token,
+            stamp=settings.stamp(token),
             full=True,
         )
     return layout, token, staged.rows

@@ -30,8 +30,11 @@ PROBLEMS = 5
 """How many violations and warnings of each rule it shows."""
 
 
-def compare(state: State, staged: Staged, *, settings: EntitySettings, sync_token: str) -> Counts:
-    """Fill ``run.delta``, ``run.difference``, ``run.gone`` and ``run.outgoing``; count where every row went."""
+def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: str) -> Counts:
+    """Fill ``run.delta``, ``run.difference``, ``run.gone`` and ``run.outgoing``; count where every row went.
+
+    ``stamp`` is what a row must have been acknowledged under, see :meth:`EntitySettings.stamp`.
+    """
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     names = [field.name for field in layout.fields]
@@ -45,7 +48,7 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, sync_toke
             fingerprint="_fingerprint" if current else render_sql("fingerprint.sql", columns=names),
             missing=settings.missing,
             shared=layout.shared,
-            sync_token=sync_token,
+            stamp=stamp,
         )
     )
     (counted,) = state.dicts(render_sql("counts.sql", **layout.tables, fast=staged.fast))

@@ -117,6 +117,10 @@ class EntitySettings:
     search_path: str | None = "/products/elastic_search"
     expect: Expect = Expect()
 
+    def stamp(self, sync_token: str) -> str:
+        """What a document depends on besides its row: a row that was acknowledged under another is sent again."""
+        return sync_token if self.default_price_tier is None else f"{sync_token} {self.default_price_tier}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverSettings:

@@ -448,7 +448,7 @@ def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> Impa
             else:
                 before = work.counts
                 state.run("insert into run.was_held select distinct key from run.violation")
-                acknowledge.assume(state, work.staged, step=SLICE)
+                acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN), step=SLICE)
         work = rows.compare(state, rows.now, new)
         failed = expectations.examine(state, rows.now, work.staged, live=rows.live)
         stops = [*(test.message for test in failed if test.severity == "error")]

@@ -162,13 +162,14 @@ def land(
     *,
     layout: Layout,
     settings: EntitySettings,
-    sync_token: str,
+    stamp: str,
     full: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Staged:
     """Stream ``batches``, whose columns stand in the layout's order, into ``run.landed``.
 
-    ``full`` makes every row canonical again. Whatever the reader raises comes through as it was raised.
+    ``full`` makes every row canonical again; so are those that were acknowledged under another ``stamp``. Whatever the
+    reader raises comes through as it was raised.
     """
     trusted = not full and state.meta(f"mapping:{layout.entity.name}") == layout.mapping
     state.run(
@@ -176,7 +177,7 @@ def land(
             "known.sql",
             **layout.tables,
             trusted=trusted,
-            sync_token=sync_token,
+            stamp=stamp,
         )
     )
     sql = render_sql(

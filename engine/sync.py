@@ -301,7 +301,7 @@ def compare(
         )
         progress("comparing", 0, None)
         validate(state, staged, settings=settings)
-        counts = diff.compare(state, staged, settings=settings, sync_token=sync_token)
+        counts = diff.compare(state, staged, settings=settings, stamp=settings.stamp(sync_token))
         if counts.balanced:
             break
         if not staged.fast:
@@ -357,7 +357,7 @@ def _landed(
                     tap(columns, arriving) if tap else arriving,
                     layout=layout,
                     settings=settings,
-                    sync_token=sync_token,
+                    stamp=settings.stamp(sync_token),
                     full=full,
                     progress=lambda rows: progress("reading", rows, None),
                 )
@@ -416,6 +416,10 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
     failed = expectations.examine(state, project, work.staged)
     breaches += expectations.breaches(failed)
     notes += expectations.notes(failed)
+    if work.counts.resends and not any("sync token" in note for note in notes):
+        notes.append(
+            "Rows are sent again that did not change: default_price_tier did, or they were never sent under it."
+        )
     notes += [f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent]
     if work.counts.held:
         notes.append(
@@ -517,7 +521,7 @@ def _send(
                     after=position,
                     upto=cut,
                     run_id=run_id,
-                    sync_token=sync_token,
+                    stamp=work.settings.stamp(sync_token),
                     status=delivery.receipt.status,
                 )
                 sent += len(delivery.rows)

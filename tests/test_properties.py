@@ -310,6 +310,21 @@ def test_a_changed_sync_token_sends_everything_again(client: Client) -> None:
     assert client.run().sent == 0
 
 
+def test_another_tier_for_the_default_price_sends_the_rows_again(client: Client) -> None:
+    """No row changed, but what is sent of it did; once, and what is adopted counts as sent under the tier."""
+    client.item("A", price=None, trade="80")
+    client.item("B", price="100", trade="90")
+    client.run()
+    client.write(settings='default_price_tier = "Trade"')
+    plan = client.plan()
+    assert plan.counts.resends == 2
+    assert any("default_price_tier" in note for note in plan.notes)
+    client.run()
+    assert client.held()["A"]["variants"]["price"] == 80
+    assert client.plan().counts.changed == 0
+
+
+
 def test_a_variant_that_moves_leaves_its_old_product_first(client: Client) -> None:
     """A changed product code is a delete of the old and an insert of the new."""
     client.shirt("S", "M", "L")

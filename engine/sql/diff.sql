@@ -56,7 +56,7 @@ select
         when base._key is null then 'insert'
         when base._group <> candidate._group or base._variable <> candidate._variable then 'replace'
         when base._fingerprint <> candidate._fingerprint then 'update'
-        when base._sync_token <> {{ sync_token }} then 'resend'
+        when base._sync_token <> {{ stamp }} then 'resend'
         else 'unchanged'
     end as verdict
 from run.candidate as candidate

@@ -3,7 +3,7 @@
    too, unmatched by anything, so that it is compared. #}
 create or replace table run.known as
 select
-    case when _sync_token = {{ sync_token }} then _raw end as raw,
+    case when _sync_token = {{ stamp }} then _raw end as raw,
     _key as key,
     _group as product,
     'published' as standing

@@ -6,7 +6,7 @@ select
     _variable,
     _fingerprint,
     _raw,
-    {{ sync_token }} as _sync_token,
+    {{ stamp }} as _sync_token,
     {{ run_id }} as _run_id,
     {{ now }}::timestamp as _acknowledged_at,
     case

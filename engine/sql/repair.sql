@@ -12,7 +12,7 @@ select
     _variable,
     _fingerprint,
     null as _raw,
-    {{ sync_token }} as _sync_token,
+    {{ stamp }} as _sync_token,
     {{ run_id }} as _run_id,
     {{ now }}::timestamp as _acknowledged_at
     {%- for field in fields %},
