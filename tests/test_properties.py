@@ -320,7 +320,7 @@ def test_another_tier_for_the_default_price_sends_the_rows_again(client: Client)
     assert plan.counts.resends == 2
     assert any("default_price_tier" in note for note in plan.notes)
     client.run()
-    assert client.held()["A"]["variants"]["price"] == 80
+    assert client.held()["A"]["price"] == 80
     assert client.plan().counts.changed == 0
 
 
