@@ -324,7 +324,6 @@ def test_another_tier_for_the_default_price_sends_the_rows_again(client: Client)
     assert client.plan().counts.changed == 0
 
 
-
 def test_a_variant_that_moves_leaves_its_old_product_first(client: Client) -> None:
     """A changed product code is a delete of the old and an insert of the new."""
     client.shirt("S", "M", "L")
