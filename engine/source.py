@@ -323,6 +323,12 @@ class Connection(Protocol):
     def hold(self) -> bool:
         """Let all that is read from now on be of one moment; tells whether the database can."""
 
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every column that the login sees, as schema (blank where there is none), table, column and type.
+
+        In the order of the tables' columns. Raises :class:`QueryError` as :meth:`read` does.
+        """
+
     def describe(self) -> ServerFacts:
         """What answered, for ``s2s doctor``."""
 
@@ -587,6 +593,11 @@ class _Result:
         return self.batches
 
 
+_COMMENTED = re.compile(r"--|/\*|#")
+_PUNCTUATION = re.compile(r"[;?'\"`{}\[\]]")
+"""What a driver that looks into comments may take for a parameter, a statement's end, a text, a name, an escape."""
+
+
 class _Odbc:
     """A database behind an ODBC driver."""
 
@@ -688,18 +699,24 @@ class _Odbc:
         return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
 
     def plain_sql(self, sql: str) -> str:
-        """The view without letters that the driver cannot take: texts in hexadecimal, comments without them."""
-        if sql.isascii() or self._profile.text == OTHER.text:
+        """The view without what the driver cannot take: letters of texts in hexadecimal, and comments made harmless.
+
+        Drivers look for parameters, statements and escapes in comments too: sqliteodbc takes a question mark in one for
+        a parameter that has no value, and a semicolon for a second statement. Hints stay as they are.
+        """
+        texts = not sql.isascii() and self._profile.text != OTHER.text
+        if not (texts or _COMMENTED.search(sql)):
             return sql
         parts, position = [], 0
         for region in regions(sql, self._settings.dialect):
             part = sql[region.start : region.end]
             parts.append(sql[position : region.start])
             position = region.end
-            if part.isascii() or region.kind == "name":
+            if region.kind == "comment" and not part.startswith(("/*+", "/*!", "--+")):
+                part = _PUNCTUATION.sub(" ", part)
+                parts.append(re.sub(r"[^\x00-\x7f]", " ", part) if texts else part)
+            elif not texts or part.isascii() or region.kind != "text":
                 parts.append(part)
-            elif region.kind == "comment":
-                parts.append(part.encode("ascii", "replace").decode())
             elif "\\" in part or re.search(r"\w$", parts[-1]):
                 parts.append(part)  # with an escape, or with a prefix of its own
             else:
@@ -718,6 +735,19 @@ class _Odbc:
                     self._held = True
             cursor.close()
         return bool(self._profile.moment)
+
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        cursor = self._connection.cursor()
+        with self._asking(cursor):
+            # Where a catalogue is a database, as in MySQL, the others' tables are not this client's.
+            here = None
+            with suppress(self._driver.Error):
+                here = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
+            # By the places that ODBC gives them: drivers write these columns' own names in different cases.
+            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+        cursor.close()
+        self._end()
+        yield from rows
 
     def _end(self) -> None:
         """End the transaction that reading needed, or go back to where its moment began."""
@@ -1336,6 +1366,13 @@ class _Sqlite:
             self._connection.execute("begin").close()
         return True
 
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        with self._asking():
+            yield from self._connection.execute(
+                "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
+                " where t.type in ('table', 'view') order by t.name, c.cid"
+            ).fetchall()
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         try:
@@ -1418,6 +1455,13 @@ class _DuckDb:
         with self._asking():
             self._connection.execute("begin transaction")
         return True
+
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        with self._asking():
+            yield from self._connection.execute(
+                "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
+                " and database_name = current_database() order by schema_name, table_name, column_index"
+            ).fetchall()
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

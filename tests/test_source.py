@@ -238,3 +238,17 @@ def test_what_is_read_of_one_moment_does_not_see_what_others_change(
 def texts(batches: Batches) -> list[str]:
     """The first column of a result."""
     return [str(value) for batch in batches for value in batch.column(0).to_pylist()]
+
+
+def test_a_comment_may_say_anything(changing: tuple[SourceSettings, Callable[[str], None]]) -> None:
+    """Drivers look for parameters, texts and a second statement in comments too, and stumble."""
+    settings, _ = changing
+    query = (
+        "-- which warehouse? The client's own; see {fn} and [dbo]\n"
+        "select qty, 'a; b -- ?' as said /* why? it's \"so\"; ünlike é */\nfrom item -- the end;"
+    )
+    with open_source(settings) as connection:
+        batches = connection.read(query)
+        assert texts(batches) == ["1"]
+        said = [value for batch in connection.read(query) for value in batch.column(1).to_pylist()]
+    assert said == ["a; b -- ?"]
