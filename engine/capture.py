@@ -91,6 +91,11 @@ class _Table:
     matched: bool = False
 
 
+def about_a_person(column: str) -> bool:
+    """Whether a column of any table is called so that its values may be about a person."""
+    return any(pattern.search(column) for pattern in _ANYWHERE.values())
+
+
 def capture(
     project: Project,
     *,

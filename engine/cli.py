@@ -10,12 +10,12 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine import __version__, cli_orders, cli_review
+from engine import __version__, cli_init, cli_orders, cli_review
 from engine.errors import ConfigError, SyncError, UsageError
 from engine.terminal import (
     ATTENTION,
@@ -57,6 +57,7 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are h
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(cli_orders.orders_app, name="orders")
 cli_review.register(app)
+cli_init.register(app)
 
 
 @app.callback()
@@ -498,60 +499,6 @@ def doctor(
                 say("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(FAILED)
-
-
-@app.command()
-def init(
-    name: Annotated[str, typer.Argument(help="The new project's name.")],
-    template: Annotated[
-        str | None, typer.Option(help="The system that the client has, such as sap_business_one.")
-    ] = None,
-    dialect: Annotated[
-        str | None,
-        typer.Option(help="How the client's database writes SQL: tsql (unless told otherwise), mysql, postgres …"),
-    ] = None,
-    connection: Annotated[
-        str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
-    ] = None,
-    database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
-    source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
-) -> None:
-    """Begin a project: its folder, project.toml, first views and a .env to fill in."""
-    from engine.scaffold import scaffold, scaffold_template
-
-    base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
-    if template is not None:
-        if database is not None:
-            raise UsageError("A template reads the system's own database.", hint="Leave --database out.")
-        made = scaffold_template(base, name, template, dialect=dialect, connection=connection, source_id=source_id)
-    else:
-        made = scaffold(
-            base, name, dialect=dialect or "tsql", connection=connection, database=database, source_id=source_id
-        )
-    for path in made:
-        say(f"wrote {path}")
-    if template is not None:
-        _first_snapshots(base, name)
-    rehearse = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
-    say(
-        f"\nNext: {'answer the questions in its README.md, ' if template else ''}fill in projects/{name}/.env, then\n"
-        f"{rehearse}"
-        f"  s2s check {name}           the mapping, without a database\n"
-        f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
-        f"  s2s plan {name}            what a run would send"
-    )
-
-
-def _first_snapshots(workspace: Path, name: str) -> None:
-    """Write the snapshots that a new project's tests are compared with."""
-    from engine.project import load
-    from engine.rehearsal import rehearsals
-    from engine.snapshots import produce, update
-
-    project = load(name, workspace=workspace, environ=os.environ, offline=True)
-    with rehearsals([project]) as stage:
-        for written in update(produce(stage, project)):
-            say(f"wrote {written.path}")
 
 
 @app.command()

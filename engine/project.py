@@ -27,7 +27,7 @@ from engine.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from engine.model import Flag
 
@@ -89,12 +89,13 @@ def discover(workspace: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in (workspace / "projects").glob("*/project.toml")))
 
 
-def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool = False) -> Project:
+def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str] = False) -> Project:
     """Read the project ``name``, or the one in the folder that ``name`` is a path of.
 
     Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. With
     ``offline`` each stands for itself, so that ``${NAME}`` is the text NAME on every machine: for what neither
-    connects nor sends. Raises :class:`ProjectError` with every fault that was found.
+    connects nor sends. As the names of tables, it holds in these: who only reads the source needs no Stock2Shop.
+    Raises :class:`ProjectError` with every fault that was found.
     """
     if name in discover(workspace):
         # By its exact name: where the file system takes ACME for acme, the state would be another's.
@@ -164,26 +165,33 @@ def _dotenv(path: Path, faults: list[Fault]) -> dict[str, str]:
 class _Reading:
     """One reading of one ``project.toml``: its text, its variables and the faults found so far."""
 
-    def __init__(self, path: Path, *, workspace: Path, environ: Mapping[str, str], offline: bool) -> None:
+    def __init__(
+        self, path: Path, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str]
+    ) -> None:
         self.path = path
         self.root = path.parent
         self.workspace = workspace
         self.environ = environ
-        self.offline = offline
+        self._without = offline
         self.faults: list[Fault] = []
         self.secrets: set[str] = set()
         self.unfilled: set[tuple[str, ...]] = set()
         self.variables = (
-            {} if offline else variables(self.root, workspace=workspace, environ=environ, faults=self.faults)
+            {} if offline is True else variables(self.root, workspace=workspace, environ=environ, faults=self.faults)
         )
+
+    def offline(self, at: tuple[str, ...]) -> bool:
+        """Whether the variables at a place stand for themselves."""
+        return self._without if isinstance(self._without, bool) else at[0] in self._without
 
     def project(self) -> Project:
         text = self._text()
         data = self._toml(text)
         self.lines = _Lines(text)
         literal = self._literal_passwords(data)
-        if self.offline and isinstance(data.get("stock2shop"), dict) and data["stock2shop"].get("source_id") == 0:
-            data["stock2shop"]["source_id"] = 1  # nothing is sent, so a source without its number is no fault yet
+        sent_to = data.get("stock2shop")
+        if self.offline(("stock2shop",)) and isinstance(sent_to, dict) and sent_to.get("source_id") == 0:
+            sent_to["source_id"] = 1  # nothing is sent, so a source without its number is no fault yet
         data = self._fill(data, ())
         document = self._validated(data)
         self._consistent(data)
@@ -256,7 +264,7 @@ class _Reading:
             name = found["name"]
             if name is None:
                 return "${"
-            if not found["end"] or (name not in self.variables and not self.offline):
+            if not found["end"] or (name not in self.variables and not self.offline(at)):
                 self.unfilled.add(at)
             if not found["end"]:
                 self.fault(at, f"${{{name} has no closing brace.", "Write $${ for the text ${ itself.")
@@ -264,7 +272,7 @@ class _Reading:
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 self.fault(at, f"${{{name}}} is no variable's name.", "Write $${ for the text ${ itself.")
                 return ""
-            if self.offline:
+            if self.offline(at):
                 return name
             if name not in self.variables:
                 self.fault(
@@ -281,9 +289,9 @@ class _Reading:
             return self.variables[name]
 
         filled = _VARIABLE.sub(variable, value)
-        if self.offline and at == ("stock2shop", "url") and filled != value:
+        if at == ("stock2shop", "url") and self.offline(at) and filled != value:
             return _URL
-        if at[-1] == "connection" and not self.offline:
+        if at[-1] == "connection" and not self.offline(at):
             self.secrets.update(_passwords(filled))
         return filled
 

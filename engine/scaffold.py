@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from engine.contract import PRODUCTS
 from engine.errors import UsageError
+from engine.project import schema
 from engine.render import ENGINE, ident
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from engine.model import Project
+
+SCHEMA = "project.schema.json"
+"""The JSON Schema of project.toml in a workspace; editors that know Taplo's ``#:schema`` complete and check with it."""
+
+LOGIN = re.compile(
+    r"(?i)\b(?P<option>uid|user|user id|username|pwd|password)\s*=\s*(?P<value>\{(?:[^}]|\}\})*\}|[^;{}\s][^;]*)"
+)
+"""A user or a password in a connection string, as far as the next option."""
 
 CONNECTIONS = {
     "tsql": "Driver={{ODBC Driver 18 for SQL Server}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
@@ -32,8 +45,12 @@ def scaffold(
     connection: str | None,
     database: str | None,
     source_id: int,
+    values: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
     """Write ``projects/<name>`` under ``workspace``; gives the files. Never touches what is there already.
+
+    A login that is written out in ``connection`` goes to .env, as do ``values``, by the names of their variables. Next
+    to ``projects/`` stands the JSON Schema that editors check project.toml with; it is always that of this version.
 
     Raises :class:`UsageError` for a name that is no folder's name, and when the project exists.
     """
@@ -44,16 +61,21 @@ def scaffold(
     root = workspace / "projects" / name
     if root.exists():
         raise UsageError(f"{root} exists already.", hint=f"Look at it with `s2s check {name}`.")
-    prefix = re.sub(r"\W", "_", name).upper()
-    if database is None and connection is None:
-        connection = CONNECTIONS.get(dialect, FALLBACK).format(prefix)
+    prefix = prefix_of(name)
+    secrets = dict(values or {})
+    if connection is not None:
+        connection, found = without_login(connection, prefix)
+        secrets.update(found)
+    elif database is None:
+        connection = default_connection(name, dialect)
     files = {
         root / "project.toml": _project(
             name, prefix, dialect=dialect, connection=connection, database=database, source_id=source_id
         ),
         root / "views" / "products.sql": _view(dialect),
-        root / ".env": _env(prefix, connection),
+        root / ".env": _env(wanted_values(name, connection), secrets),
         root / ".gitignore": ".env\n",
+        workspace / SCHEMA: json.dumps(schema(), indent=2) + "\n",
     }
     ignore = workspace / ".gitignore"
     if not ignore.exists():
@@ -74,6 +96,7 @@ def scaffold_template(
     dialect: str | None,
     connection: str | None,
     source_id: int,
+    values: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
     """Write ``projects/<name>`` as an extension of a template, with its vars and fixtures; gives the files.
 
@@ -81,20 +104,15 @@ def scaffold_template(
     """
     import shutil
 
-    found = templates(workspace)
-    if template not in found:
-        close = get_close_matches(template, found, n=1)
-        guess = f"Did you mean {close[0]}? " if close else ""
-        raise UsageError(f"There is no template {template!r}.", hint=f"{guess}There are: {', '.join(found) or 'none'}.")
-    folder = found[template]
-    about = (folder / "template.toml").read_text("utf-8")
-    known = re.findall(r'"(\w+)"', re.search(r"(?m)^dialects = \[(.*)\]", about)[1])  # type: ignore[index]  # each has it
+    folder, about, known = _template(workspace, template)
     dialect = dialect or known[0]
     if dialect not in known:
         raise UsageError(
             f"The template {template} is not written for {dialect}.", hint=f"It is for: {', '.join(known)}."
         )
-    made = scaffold(workspace, name, dialect=dialect, connection=connection, database=None, source_id=source_id)
+    made = scaffold(
+        workspace, name, dialect=dialect, connection=connection, database=None, source_id=source_id, values=values
+    )
     root = workspace / "projects" / name
     project = root / "project.toml"
     head = project.read_text("utf-8").partition("[vars]")[0]
@@ -111,11 +129,71 @@ def scaffold_template(
     return tuple(dict.fromkeys((*made, *views, root / "fixtures", readme)))
 
 
+def dialects_of(workspace: Path, template: str) -> list[str]:
+    """The dialects that a template is written for, the usual one first. Raises :class:`UsageError` for none such."""
+    return _template(workspace, template)[2]
+
+
+def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
+    """A template's folder, what it says of itself, and its dialects."""
+    found = templates(workspace)
+    if template not in found:
+        close = get_close_matches(template, found, n=1)
+        guess = f"Did you mean {close[0]}? " if close else ""
+        raise UsageError(f"There is no template {template!r}.", hint=f"{guess}There are: {', '.join(found) or 'none'}.")
+    about = (found[template] / "template.toml").read_text("utf-8")
+    dialects = re.search(r"(?m)^dialects = \[(.*)\]", about)
+    return found[template], about, re.findall(r'"(\w+)"', dialects[1] if dialects else "")
+
+
 def templates(workspace: Path) -> dict[str, Path]:
     """The templates that a project can extend, by name: the workspace's, and the engine's own."""
     own = ENGINE / "templates" / "sql"
     folders = (own if own.is_dir() else ENGINE.parent / "templates" / "sql", workspace / "templates" / "sql")
     return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
+
+
+def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write views, by entity, where there is none, or still the one that a project begins with; gives those files."""
+    written = []
+    for entity, sql in views.items():
+        path = project.root / "views" / f"{entity}.sql"
+        if not path.exists() or path.read_text("utf-8") == _view(project.source.dialect):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(sql.encode())
+            written.append(path)
+    return tuple(written)
+
+
+def prefix_of(name: str) -> str:
+    """What the names of a project's variables begin with."""
+    return re.sub(r"\W", "_", name).upper()
+
+
+def default_connection(name: str, dialect: str) -> str:
+    """The ODBC connection string that a project begins with."""
+    return CONNECTIONS.get(dialect, FALLBACK).format(prefix_of(name))
+
+
+def without_login(connection: str, prefix: str) -> tuple[str, dict[str, str]]:
+    """``connection`` with variables where a user and a password stand, and their values."""
+    found: dict[str, str] = {}
+
+    def variable(said: re.Match[str]) -> str:
+        if "${" in said["value"]:
+            return said[0]
+        name = f"{prefix}_{'USER' if said['option'].lower().startswith('u') else 'PASSWORD'}"
+        found[name] = said["value"]
+        return f"{said['option']}=${{{name}}}"
+
+    return LOGIN.sub(variable, connection), found
+
+
+def wanted_values(name: str, connection: str | None) -> tuple[str, ...]:
+    """The variables that a project's .env gives values to: those of the connection, and Stock2Shop's user."""
+    prefix = prefix_of(name)
+    names = re.findall(r"\$\{(\w+)\}", connection or "")
+    return tuple(dict.fromkeys((*names, f"{prefix}_S2S_USER", f"{prefix}_S2S_PASSWORD")))
 
 
 def _to_confirm(name: str, template: str, about: str) -> str:
@@ -143,6 +221,7 @@ def _project(
 ) -> str:
     reach = f"database = {_toml(database)}" if database is not None else f"connection = {_toml(connection or '')}"
     return f"""\
+#:schema ../../{SCHEMA}
 [project]
 description = {_toml(name)}
 
@@ -192,7 +271,6 @@ where warehouse = {{ vars.warehouse }}
 """
 
 
-def _env(prefix: str, connection: str | None) -> str:
-    names = list(dict.fromkeys(re.findall(r"\$\{(\w+)\}", connection or "")))
-    names += [f"{prefix}_S2S_USER", f"{prefix}_S2S_PASSWORD"]
-    return "# Secrets of this project; never commit this file.\n" + "".join(f"{name}=\n" for name in names)
+def _env(names: Sequence[str], values: Mapping[str, str]) -> str:
+    lines = (f'{name}="{values[name]}"\n' if values.get(name) else f"{name}=\n" for name in names)
+    return "# Secrets of this project; never commit this file.\n" + "".join(lines)

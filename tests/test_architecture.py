@@ -22,19 +22,19 @@ LAYERS = [
     {"adopt", "explain", "doctor", "scaffold", "sandbox", "fixtures", "receiver"},
     {"rehearsal", "remembered"},
     {"snapshots", "capture"},
-    {"review"},
+    {"review", "introspect"},
     {"review_report"},
     {"page"},
     {"site"},
     {"demo"},
     {"terminal", "pytest_plugin"},
-    {"cli_orders", "cli_review"},
+    {"cli_orders", "cli_review", "cli_init"},
     {"cli"},
     {"__main__"},
 ]
 
 DOORS = {
-    "typer": {"cli", "cli_orders", "cli_review", "terminal"},
+    "typer": {"cli", "cli_init", "cli_orders", "cli_review", "terminal"},
     "pytest": {"pytest_plugin"},
     "syrupy": {"pytest_plugin"},
     "tomli": {"project"},
