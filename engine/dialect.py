@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault
@@ -13,7 +13,6 @@ from engine.quoting import blanked, ident, regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from engine.contract import Entity, Field
     from engine.model import Query
@@ -42,6 +41,9 @@ CALLS = frozenset(
     | {"pg_cancel_backend", "pg_reload_conf", "get_lock", "release_lock"}
 )
 """Functions that change something in the database, though a SELECT calls them."""
+
+_NAMED = re.compile(r"[\"'`\[](\w[\w.$# ]*)[\"'`\]]|(?:no such \w+:|column|relation) ([\w.$#]+)|\w+ ([\w.]+)\(")
+"""Names in what databases say of a query."""
 
 UPPER = frozenset({"oracle", "snowflake", "hana", "firebird"})
 LOWER = frozenset({"postgres", "redshift"})
@@ -74,20 +76,20 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
         faults = tuple(_read_only(query, sql, dialect, parsed=False))
         return unread, faults or (_unparsed(query, sql, dialect, found),)
     if not found:
-        return unread, (fault_at(query, 1, "The view is empty.", "Write one SELECT."),)
+        return unread, (fault_at(query, 0, "The view is empty.", "Write one SELECT."),)
     if len(found) > 1:
-        line = _line_of_second(sql, dialect)
+        second = re.compile(r";[\s;]*(?=\S)").search(blanked(sql, dialect).lstrip(";"))
+        at = second.end() + len(sql) - len(sql.lstrip(";")) if second else None
         return unread, (
-            fault_at(query, line, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
+            fault_at(query, at, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
         )
     (statement,) = found
     word = _writes(statement) or ("" if isinstance(statement, exp.Query) else _called(statement))
     if word:
-        line = _mention(blanked(sql, dialect), word.split()[0])
         return unread, (
             fault_at(
                 query,
-                line,
+                mention(blanked(sql, dialect), word.split()[0]),
                 f"The view is not one SELECT: it has {word}.",
                 "Views only read. Write one SELECT, WITH first.",
             ),
@@ -95,11 +97,10 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
     for arm in _arms(statement):
         star = next((part for part in arm.selects if part.is_star), None)
         if star is not None:
-            line = line_of(star) or _mention(blanked(sql, dialect), "*")
             return unread, (
                 fault_at(
                     query,
-                    line,
+                    mention(blanked(sql, dialect), "*") if (at := start_of(star)) is None else at,
                     "The view selects `*`.",
                     "Name each column, with Stock2Shop's field name as its alias: a column that is added to a table"
                     " would change what is sent.",
@@ -111,11 +112,11 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
     return _columns(query, statement, dialect=dialect, entity=entity, linked=linked)
 
 
-def check_columns(columns: Sequence[str], *, entity: Entity, linked: bool, path: Path) -> tuple[Fault, ...]:
-    """Check output names against the contract: each known, none twice, the required ones there."""
+def check_columns(query: Query, columns: Sequence[str], *, entity: Entity, linked: bool) -> tuple[Fault, ...]:
+    """Check the names that the database gives to a view's columns: each known, none twice, the required ones there."""
     return tuple(
-        Fault(path=path, message=message, hint=hint)
-        for _, message, hint in _column_faults(columns, entity=entity, linked=linked)
+        fault_at(query, None if position is None else mention(query.sql, columns[position]), message, hint)
+        for position, message, hint in _column_faults(columns, entity=entity, linked=linked)
     )
 
 
@@ -126,15 +127,15 @@ def _columns(
     parts = statement.selects
     columns = tuple(part.output_name for part in parts)
     faults = [
-        fault_at(query, line_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS.")
+        fault_at(query, start_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS.")
         for number, (part, name) in enumerate(zip(parts, columns, strict=True), 1)
         if not name
     ]
     if faults:
         return ViewFacts(columns=columns), tuple(faults)
     for position, message, hint in _column_faults(columns, entity=entity, linked=linked):
-        line = None if position is None else line_of(parts[position])
-        faults.append(fault_at(query, line, message, hint))
+        at = None if position is None else start_of(parts[position])
+        faults.append(fault_at(query, at, message, hint))
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)
         folded = name.upper() if dialect in UPPER else name.lower() if dialect in LOWER else name
@@ -143,7 +144,7 @@ def _columns(
             faults.append(
                 fault_at(
                     query,
-                    line_of(part),
+                    start_of(part),
                     f"The alias {name} has no quotes: {dialect} makes {folded} of it, and {arrives.part!r} is not"
                     f" {field.part!r} to Stock2Shop.",
                     f"Write: as {ident(name, dialect)}",
@@ -224,7 +225,7 @@ def _quiet() -> Iterator[None]:
 
 
 def parsed(sql: str, dialect: str) -> list[Any] | str:
-    """Give the statements of ``sql``, or what sqlglot says of it, as ``line:column message``."""
+    """Give the statements of ``sql``, or what sqlglot says of it, as ``offset message``; the offset may be blank."""
     import sqlglot
     from sqlglot import errors, exp
 
@@ -235,12 +236,21 @@ def parsed(sql: str, dialect: str) -> list[Any] | str:
     except errors.ParseError as error:
         details = error.errors[0] if error.errors else {}
         said = details.get("description") or str(error).splitlines()[0]
-        return f"{details.get('line') or ''}:{details.get('col') or ''} {said}"
+        # What it highlights ends at its column; where nothing is left, it says where the text ends.
+        at = _end_of(sql, details.get("line"), details.get("col"))
+        return f"{'' if at is None else at - len(details.get('highlight') or '')} {said}"
     except errors.SqlglotError as error:
-        return f": {str(error).splitlines()[0]}"
+        return f" {str(error).splitlines()[0]}"
     except RecursionError:
-        return ": it is nested too deeply"
+        return " it is nested too deeply"
     return [statement for statement in found if statement is not None and not isinstance(statement, exp.Semicolon)]
+
+
+def _end_of(sql: str, line: int | None, column: int | None) -> int | None:
+    """The offset behind a line's letter ``column``."""
+    if not line or column is None:
+        return None
+    return sum(len(each) + 1 for each in sql.split("\n")[: line - 1]) + column
 
 
 def _arms(statement: Any) -> Iterator[Any]:
@@ -286,13 +296,14 @@ def _quoted(part: Any) -> bool:
     return isinstance(name, exp.Identifier) and bool(name.quoted)
 
 
-def line_of(part: Any) -> int | None:
-    """Find the line of the rendered SQL on which an output column gets its name."""
+def start_of(part: Any) -> int | None:
+    """Find the offset in the rendered SQL at which a part begins; of an output column, at which it gets its name."""
     from sqlglot import exp
 
     alias = part.args.get("alias")
-    lines = [node.meta.get("line") for node in ([alias] if alias else part.walk()) if isinstance(node, exp.Expression)]
-    return next((int(line) for line in lines if line), None)
+    nodes = [alias] if isinstance(alias, exp.Identifier) else part.walk()
+    starts = (node.meta.get("start") for node in nodes)
+    return min((int(start) for start in starts if start is not None), default=None)
 
 
 def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
@@ -301,7 +312,7 @@ def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
         name = f"{found[1]}.{found[2]}"
         yield fault_at(
             query,
-            sql.count("\n", 0, found.start()) + 1,
+            found.start(1),
             f"The alias {name} has a dot and must be quoted.",
             f"Write: as {ident(name, dialect)}",
         )
@@ -316,7 +327,7 @@ def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterato
     text = blanked(sql, dialect)
 
     def fault(position: int, message: str) -> Fault:
-        return fault_at(query, text.count("\n", 0, position) + 1, message, "Views only read. Write one SELECT.")
+        return fault_at(query, position, message, "Views only read. Write one SELECT.")
 
     if dialect == "mysql":
         for region in regions(sql, dialect):
@@ -357,55 +368,56 @@ def _harmless(word: str, before: str, after: str) -> bool:
 
 
 def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
-    place, _, message = said.partition(" ")
-    line, _, column = place.partition(":")
-    hint = "The database decides; its columns are checked when it runs."
     named = re.search(r"(?i)\bas\s+(variants\.\w+)", blanked(sql, dialect))
     if named:
-        line = str(sql.count("\n", 0, named.start()) + 1)
         return fault_at(
             query,
-            int(line),
+            named.start(1),
             f"The alias {named[1]} has a dot and must be quoted.",
             f"Write: as {ident(named[1], dialect)}",
         )
-    at = _template_line(query, int(line) if line else None)
-    return Fault(
-        path=query.path,
-        line=at,
-        column=int(column) if column and at else None,
+    place, _, message = said.partition(" ")
+    return replace(
+        fault_at(
+            query,
+            int(place) if place else None,
+            f"The view does not parse as {dialect}: {message}.",
+            "The database decides; its columns are checked when it runs.",
+        ),
         severity="warning",
-        message=f"The view does not parse as {dialect}: {message}.",
-        hint=hint,
     )
 
 
-def _line_of_second(sql: str, dialect: str) -> int | None:
-    found = re.compile(r";[\s;]*(?=\S)").search(blanked(sql, dialect).lstrip(";"))
-    return None if found is None else sql.count("\n", 0, found.end()) + 1
-
-
-def _mention(sql: str, text: str) -> int | None:
-    """The line that first has ``text`` as a word."""
+def mention(sql: str, text: str) -> int | None:
+    """The offset at which ``sql`` first has ``text`` as a word."""
     found = re.search(rf"(?<!\w){re.escape(text)}(?!\w)", sql, flags=re.IGNORECASE)
-    return sql.count("\n", 0, found.start()) + 1 if found else None
+    return found.start() if found else None
 
 
-def fault_at(query: Query, line: int | None, message: str, hint: str) -> Fault:
-    """Make a fault at a line of the rendered SQL: in the template where the two have that line in common."""
-    return Fault(path=query.path, line=_template_line(query, line), message=message, hint=hint)
+def blamed(query: Query, said: str, *, dialect: str) -> int | None:
+    """The offset in a view of what a database's message is about: its line, or the first of its names that is there."""
+    line = re.search(r"LINE (\d+):|at line (\d+)", said) if dialect in {"duckdb", "mysql"} else None
+    if line:
+        start = sum(len(each) + 1 for each in query.sql.split("\n")[: int(line[1] or line[2]) - 1])
+        return len(query.sql) - len(query.sql[start:].lstrip())
+    sql = list(query.sql)
+    for region in regions(query.sql, dialect):
+        if region.kind != "name":
+            sql[region.start : region.end] = " " * (region.end - region.start)
+    quoted = _NAMED.findall(said)
+    names = (name.rpartition(".")[2] for found in quoted for name in found if name)
+    return next((at for name in names if (at := mention("".join(sql), name)) is not None), None)
 
 
-def _template_line(query: Query, line: int | None) -> int | None:
-    """The template's line that reads as the rendered ``line`` does; None where no single one does."""
-    if line is None:
-        return None
-    try:
-        written = query.path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    rendered = query.sql.split("\n")[line - 1].strip()
-    same = [number for number, text in enumerate(written, 1) if text.strip() == rendered]
-    if line in same:
-        return line
-    return same[0] if len(same) == 1 else None
+def fault_at(query: Query, offset: int | None, message: str, hint: str) -> Fault:
+    """Make a fault at an offset of the rendered SQL: at its place in the template that it came from, if that is known.
+
+    Where that is within a macro, the hint says where the macro is called.
+    """
+    place = None if offset is None or query.places is None else query.places(query.sql)(offset)
+    if place is None:
+        return Fault(path=query.path, message=message, hint=hint)
+    if place.call is not None:
+        call = Fault(path=place.call.path, line=place.call.line, column=place.call.column, message="").where
+        hint = f"The macro is called at {call}. {hint}"
+    return Fault(path=place.path, line=place.line, column=place.column, message=message, hint=hint)

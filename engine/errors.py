@@ -128,7 +128,14 @@ class ConnectError(SourceError):
 
 
 class QueryError(SourceError):
-    """The database refused the query, broke it off or took too long."""
+    """The database refused the query, broke it off or took too long.
+
+    ``said`` is the message without ``where``, the place in a template that it is about, if that is known.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.said = message
 
 
 class WriteError(SourceError):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.dialect import NEAREST, PARSED, fault_at, line_of, parsed, resolve_column
+from engine.dialect import NEAREST, PARSED, fault_at, parsed, resolve_column
 from engine.errors import ViewError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ class Trace:
     sources: tuple[tuple[str, str], ...]
     kind: Literal["column", "expression", "constant"]
     expression: str
-    line: int | None
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -78,7 +77,6 @@ def trace(
                 sources=tuple(sources),
                 kind=kind,
                 expression=re.sub(r"\s+", " ", expression),
-                line=line_of(part),
             )
         )
     return tuple(found)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from engine.errors import Fault
@@ -194,13 +194,27 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place in a template; line and column count from 1. ``call`` is where the macro that it is in was called."""
+
+    path: Path
+    line: int
+    column: int
+    call: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A rendered template: the SQL, the values bound to its ``?`` in order, and the file it came from."""
+    """A rendered template: the SQL, the values bound to its ``?`` in order, and the file it came from.
+
+    ``places`` takes the SQL and gives what finds the place in a template of an offset in it.
+    """
 
     sql: str
     path: Path
     binds: tuple[object, ...] = ()
     sources: tuple[Path, ...] = ()
+    places: Callable[[str], Callable[[int], Place | None]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def digest(self) -> str:

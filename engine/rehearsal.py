@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import expectations, payload, sync
 from engine.contract import ENTITIES
+from engine.dialect import blamed, fault_at, mention
 from engine.errors import ConfigError, Fault, FixtureError, QueryError, ViewError
 from engine.fixtures import building, has_fixtures, load_fixtures
 from engine.model import SourceSettings
@@ -254,60 +255,39 @@ def _run(loaded: Loaded, project: Project, entity: str, query: Query, *, state: 
 
 def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) -> ConfigError:
     """What DuckDB refused, as what is wrong with the fixtures or with the view."""
-    table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", error.message)
+    said = error.said
+    at = blamed(query, said, dialect=project.source.dialect)
+    table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", said)
+    column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", said)
     folder = project.root / "fixtures"
     if table:
         known = ", ".join(loaded.tables.get(project.root, ()))
-        return FixtureError(
-            [
-                Fault(
-                    path=query.path,
-                    line=_mention(query, table[1], lead=r"(?:from|join|,)\s+[\w.\[\"`]*?") or _mention(query, table[1]),
-                    message=f"The view reads the table {table[1]}, of which there is no fixture.",
-                    hint=f"Write {folder / (table[1].lower() + '.csv')}, or capture it: s2s fixtures capture"
-                    f" {project.name}. There are: {known or 'none'}.",
-                )
-            ]
+        message = f"The view reads the table {table[1]}, of which there is no fixture."
+        hint = (
+            f"Write {folder / (table[1].lower() + '.csv')}, or capture it: s2s fixtures capture {project.name}."
+            f" There are: {known or 'none'}."
         )
-    column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", error.message)
-    if column:
+        lead = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)
+        at = lead.end() - len(table[1]) if lead else mention(query.sql, table[1])
+    elif column:
         name = (column[1] or column[2]).rpartition(".")[2]
-        said = _first(error.message)
-        return FixtureError(
-            [
-                Fault(
-                    path=query.path,
-                    line=_mention(query, name),
-                    message=f"The view reads the column {name}, which the fixtures do not have: {said}",
-                    hint=f"Add it to its table's file in {folder}, or capture again with"
-                    f" `s2s fixtures capture {project.name} --replace`.",
-                )
-            ]
+        message = f"The view reads the column {name}, which the fixtures do not have: {_first(said)}"
+        hint = (
+            f"Add it to its table's file in {folder}, or capture again with"
+            f" `s2s fixtures capture {project.name} --replace`."
         )
-    return FixtureError(
-        [
-            Fault(
-                path=query.path,
-                message=f"The view does not run on the fixtures: {_first(error.message)}",
-                hint="Where a column's type is the reason, say it in the fixture's header, as in code:text or"
-                " qty:decimal(12,2); where a function is, use the macro that writes it for every dialect.",
-            )
-        ]
-    )
+        at = mention(query.sql, name)
+    else:
+        message = f"The view does not run on the fixtures: {_first(said)}"
+        hint = (
+            "Where a column's type is the reason, say it in the fixture's header, as in code:text or"
+            " qty:decimal(12,2); where a function is, use the macro that writes it for every dialect."
+        )
+    return FixtureError([fault_at(query, at, message, hint)])
 
 
 def _first(message: str) -> str:
     return message.strip().splitlines()[0]
-
-
-def _mention(query: Query, word: str, *, lead: str = "") -> int | None:
-    """The template's line that first has ``word``, with ``lead`` before it."""
-    try:
-        lines = query.path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    pattern = re.compile(rf"{lead}(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-    return next((number for number, line in enumerate(lines, 1) if pattern.search(line)), None)
 
 
 def entities(project: Project) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,15 +25,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine import quoting
 from engine.errors import Fault, RenderError
 from engine.model import Query
+from engine.places import Places
 from engine.quoting import ident, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from engine.model import Project
+    from engine.model import Place, Project
+
+    Placed = Callable[[], Callable[[int], Place | None]]
 
 __all__ = ["ident", "literal", "render_bound", "render_sql", "render_view", "search_path"]
 
@@ -90,9 +94,7 @@ def render_view(project: Project, entity: str, *, dialect: str | None = None) ->
     settings = project.entities[entity]
     dialect = dialect or project.source.dialect
     values = {**_said(project, dialect), "entity": entity, "linked": settings.linked}
-    writer = _Writer(partial(literal, dialect=dialect))
-    sql, used = _render(settings.view, writer, project=project, values=values)
-    return Query(sql=_written(sql, writer.marks, dialect, path=settings.view), path=settings.view, sources=used)
+    return _queried(settings.view, partial(literal, dialect=dialect), dialect, project=project, values=values)
 
 
 def render_bound(project: Project, path: Path, values: Mapping[str, object]) -> Query:
@@ -103,11 +105,7 @@ def render_bound(project: Project, path: Path, values: Mapping[str, object]) -> 
     """
     dialect = project.source.dialect
     names = {**_said(project, dialect), **copy.deepcopy(dict(values))}
-    writer = _Writer(lambda _: "?")
-    sql, used = _render(path, writer, project=project, values=names)
-    marks = [writer.marks[int(found[1])] for found in _MARK.finditer(sql)]
-    bound = tuple(item for mark in marks if mark.kind == "value" for item in mark.items)
-    return Query(sql=_written(sql, writer.marks, dialect, path=path), path=path, binds=bound, sources=used)
+    return _queried(path, lambda _: "?", dialect, project=project, values=names)
 
 
 def search_path(project: Project) -> tuple[Path, ...]:
@@ -121,20 +119,47 @@ def search_path(project: Project) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(candidates))
 
 
+def _queried(
+    path: Path,
+    write: Callable[[object], str],
+    dialect: str,
+    *,
+    project: Project,
+    values: Mapping[str, object],
+) -> Query:
+    writer = _Writer(write)
+    marked, used = _render(path, writer, project=project, values=values)
+
+    def places() -> Callable[[int], Place | None]:
+        """The places of the text with marks, from another rendering; of none where the two differ."""
+        found = Places()
+        again, _ = _render(path, _Writer(write), project=project, values=values, places=found)
+        return found.at if found.read(again) == marked else lambda _: None
+
+    sql, gaps = _written(marked, writer.marks, dialect, path=path, places=places)
+
+    def of(text: str) -> Callable[[int], Place | None]:
+        at = places() if text == sql else lambda _: None
+        return lambda offset: at(_before_writing(gaps, offset))
+
+    bound = (item for found in _MARK.finditer(marked) for item in writer.marks[int(found[1])].items)
+    return Query(sql=sql, path=path, binds=tuple(bound), sources=used, places=of)
+
+
 def _said(project: Project, dialect: str) -> dict[str, object]:
     return {"vars": copy.deepcopy(dict(project.vars)), "project": project.name, "dialect": dialect}
 
 
 def _render(
-    path: Path, writer: _Writer, *, project: Project, values: Mapping[str, object]
+    path: Path, writer: _Writer, *, project: Project, values: Mapping[str, object], places: Places | None = None
 ) -> tuple[str, tuple[Path, ...]]:
-    """The SQL with the writer's marks in it, and the files that it came from."""
+    """The SQL with the writer's marks in it, and those of ``places``, and the files that it came from."""
     import jinja2
 
     folders = search_path(project)
     name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
     used: list[Path] = []
-    environment = _environment(writer, names=values)
+    environment = _environment(writer, names=values, places=places)
     environment.loader = _loader(name, path, folders, used)
     # As globals they are seen in imported macros too.
     environment.globals.update(values)
@@ -150,8 +175,10 @@ def _render(
         raise RenderError([fault]) from None
     except jinja2.TemplateSyntaxError as error:
         file = Path(error.filename) if error.filename else path
-        hint = _filter_hint(str(error.message), environment)
-        raise RenderError([Fault(path=file, line=error.lineno, message=str(error.message), hint=hint)]) from None
+        said = str(error.message)
+        column = _column(file, error.lineno, said)
+        hint = _filter_hint(said, environment)
+        raise RenderError([Fault(path=file, line=error.lineno, column=column, message=said, hint=hint)]) from None
     except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
         raise RenderError([_located(error, used, path)]) from None
     return sql, tuple(dict.fromkeys(used))
@@ -238,28 +265,69 @@ def _located(error: Exception, used: Sequence[Path], path: Path) -> Fault:
         return Fault(path=place, message="The templates or macros call each other without end.")
     known = isinstance(error, (jinja2.TemplateError, _ValueError))
     message = str(error) if known else f"The template cannot be worked out: {error} ({type(error).__name__})."
-    return Fault(path=place, line=line, message=message, hint=getattr(error, "hint", ""))
+    column = _column(place, line, message)
+    return Fault(path=place, line=line, column=column, message=message, hint=getattr(error, "hint", ""))
 
 
-def _written(sql: str, marks: Sequence[_Mark], dialect: str, *, path: Path) -> str:
-    """``sql`` with each mark written out. Raises :class:`RenderError` for every mark that stands where it may not."""
-    faults: dict[Fault, None] = {}
-    parts, position = [], 0
+def _column(path: Path, line: int | None, said: str) -> int | None:
+    """The column of what a message quotes first, else of the braces, where the line has it once: Jinja keeps lines."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")[(line or 0) - 1]
+    except (OSError, UnicodeDecodeError, IndexError):
+        return None
+    quoted = re.search(r"'([^']+)'", said)
+    for sought in (rf"(?<![\w.]){re.escape(quoted[1])}(?!\w)" if quoted else "", r"\{[{%]"):
+        found = list(re.finditer(sought, text)) if sought and line else []
+        if len(found) == 1:
+            return found[0].start() + 1
+    return None
+
+
+def _written(
+    sql: str, marks: Sequence[_Mark], dialect: str, *, path: Path, places: Placed
+) -> tuple[str, list[tuple[int, int, int, int]]]:
+    """``sql`` with each mark written out, and where each begins and ends there, and did before.
+
+    Raises :class:`RenderError` for every mark that stands where it may not.
+    """
+    wrong: dict[int, tuple[_Mark, str, str]] = {}
+    parts, gaps, position, length = [], [], 0, 0
     regions = list(quoting.regions(sql, dialect))
     for found in _MARK.finditer(sql):
         mark = marks[int(found[1])]
-        wrong = _misplaced(sql, found, mark, regions)
-        if wrong:
-            faults[Fault(path=mark.path or path, line=mark.line, message=wrong[0], hint=wrong[1])] = None
+        misplaced = _misplaced(sql, found, mark, regions)
+        if misplaced:
+            wrong[found.start()] = (mark, *misplaced)
             continue
         text = ident(mark.text, dialect) if mark.kind == "name" else mark.text
         # Two minus signs would begin a comment.
         gap = " " if text.startswith("-") and sql[: found.start()].endswith("-") else ""
-        parts += [sql[position : found.start()], gap, text]
+        parts += [sql[position : found.start()], gap + text]
+        start = length + len(parts[-2])
+        length = start + len(parts[-1])
+        gaps.append((start, length, found.start(), found.end()))
         position = found.end()
-    if faults:
-        raise RenderError(list(faults))
-    return "".join([*parts, sql[position:]])
+    if wrong:
+        raise RenderError(list(dict.fromkeys(_misplaced_faults(wrong, path=path, places=places))))
+    return "".join([*parts, sql[position:]]), gaps
+
+
+def _misplaced_faults(wrong: Mapping[int, tuple[_Mark, str, str]], *, path: Path, places: Placed) -> Iterator[Fault]:
+    at = places()
+    for offset, (mark, message, hint) in wrong.items():
+        place = at(offset)
+        exact = place is not None and (place.path, place.line) == (mark.path, mark.line)
+        column = place.column if place is not None and exact else None
+        yield Fault(path=mark.path or path, line=mark.line, column=column, message=message, hint=hint)
+
+
+def _before_writing(gaps: Sequence[tuple[int, int, int, int]], offset: int) -> int:
+    """Where a letter of the written SQL stood while the values were marks."""
+    number = bisect_right(gaps, offset, key=lambda gap: gap[0]) - 1
+    if number < 0:
+        return offset
+    _, end, before, behind = gaps[number]
+    return before if offset < end else behind + offset - end
 
 
 def _misplaced(
@@ -391,7 +459,7 @@ def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _environment(writer: _Writer, *, names: Mapping[str, object]) -> Environment:
+def _environment(writer: _Writer, *, names: Mapping[str, object], places: Places | None = None) -> Environment:
     from jinja2 import nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
@@ -446,7 +514,8 @@ def _environment(writer: _Writer, *, names: Mapping[str, object]) -> Environment
         keep_trailing_newline=True,
         # A name that were quoted while compiling would be a mark of this writer in the code of all others.
         optimized=False,
-        bytecode_cache=_compiled(),
+        bytecode_cache=None if places else _compiled(),
+        extensions=[places.extension] if places else [],
     )
     given = environment.filters
     environment.filters = {

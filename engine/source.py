@@ -948,7 +948,7 @@ _ANYWHERE = (
     ),
     _Meaning(
         "",
-        r"certificate|ssl provider|ssl error|ssl connection|tls|encryption not supported",
+        r"certificate|ssl provider|ssl error|ssl connection|\btls\b|encryption not supported",
         "The encrypted connection failed.",
         "Microsoft's driver 18 encrypts unless told otherwise and refuses a self-signed certificate: install the"
         " server's certificate, or add TrustServerCertificate=yes on a network that you trust.",
@@ -1081,7 +1081,8 @@ def explained(state: str, text: str, *, connecting: bool, drivers: Callable[[], 
             f"The ODBC driver or data source of the connection is not installed here. {said}",
             hint=f"Installed drivers: {known}. Install the right one, or mend Driver= in the connection.",
         )
-    candidates = (*_ANYWHERE, *(_CONNECTING if connecting else _READING))
+    # A table or a column may be called after anything that can go wrong with a connection.
+    candidates = (*_ANYWHERE, *_CONNECTING) if connecting else (*_READING, *_ANYWHERE)
     fitting = [
         *(meaning for meaning in candidates if meaning.fits_state(state)),
         *(meaning for meaning in candidates if meaning.fits_words(text)),

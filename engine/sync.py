@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from engine import acknowledge, diff, expectations, payload
 from engine.api import open_api
 from engine.contract import ENTITIES
-from engine.dialect import check_columns, check_view, resolve_columns
+from engine.dialect import blamed, check_columns, check_view, fault_at, resolve_columns
 from engine.errors import (
     AccountingError,
     CancelledError,
     DeadlineError,
     GuardError,
+    QueryError,
     StateMemoryError,
     SyncError,
     UnavailableError,
@@ -208,8 +209,11 @@ def extracted(
     """
     settings = project.entities[entity]
     with nullcontext(source) if source else open_source(project.source) as connection:
-        read = connection.read(query.sql, pack=pack)
-        _sorted_out(check_columns(read.columns, entity=ENTITIES[entity], linked=settings.linked, path=query.path))
+        try:
+            read = connection.read(query.sql, pack=pack)
+        except QueryError as error:
+            raise _placed(error, query, project.source.dialect) from None
+        _sorted_out(check_columns(query, read.columns, entity=ENTITIES[entity], linked=settings.linked))
 
         def until_stopped() -> Iterator[pa.RecordBatch]:
             for batch in read:
@@ -218,6 +222,12 @@ def extracted(
                 yield batch
 
         yield resolve_columns(read.columns, entity=ENTITIES[entity]), read.packed, until_stopped()
+
+
+def _placed(error: QueryError, query: Query, dialect: str) -> QueryError:
+    """What the database refused of a view, with the place in its template that it is about."""
+    fault = fault_at(query, blamed(query, error.said, dialect=dialect), error.said, error.hint)
+    return QueryError(error.said, hint=fault.hint, where=fault.where)
 
 
 def stopped() -> CancelledError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.dialect import PARSED, fault_at, parsed
+from engine.dialect import PARSED, fault_at, parsed, start_of
 from engine.errors import ViewError
 from engine.quoting import blanked
 
@@ -56,12 +56,10 @@ def to_duckdb(query: Query, *, dialect: str) -> str:
     faults = list(_found_in_text(query, dialect))
     statements = parsed(query.sql.lstrip("\ufeff"), dialect)
     if isinstance(statements, str) or len(statements) != 1:
-        said = statements.partition(" ")[2] if isinstance(statements, str) else "it is not one statement"
-        faults.append(
-            fault_at(
-                query, None, f"The view cannot be read as {dialect}: {said}.", f"{MACROS} what is special with them."
-            )
-        )
+        said = statements if isinstance(statements, str) else " it is not one statement"
+        at, _, said = said.partition(" ")
+        why = f"The view cannot be read as {dialect}: {said}."
+        faults.append(fault_at(query, int(at) if at else None, why, f"{MACROS} what is special with them."))
         raise ViewError(faults)
     statement = statements[0].copy()
     faults += _found_in_tree(query, statement, dialect)
@@ -93,7 +91,7 @@ def _found_in_text(query: Query, dialect: str) -> Iterator[Fault]:
     for pattern, name, instead in patterns:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
-            yield _refusal(query, text.count("\n", 0, found.start()) + 1, name, instead)
+            yield _refusal(query, found.start(), name, instead)
 
 
 def _found_in_tree(query: Query, statement: Any, dialect: str) -> Iterator[Fault]:
@@ -122,7 +120,7 @@ def _found_in_tree(query: Query, statement: Any, dialect: str) -> Iterator[Fault
         for node in statement.find_all(kind):
             said = wrong(node)
             if said:
-                yield _refusal(query, _line(node), *said)
+                yield _refusal(query, start_of(node), *said)
 
 
 def _joins_texts(node: Any) -> bool:
@@ -176,7 +174,7 @@ def _renamed(query: Query, statement: Any) -> Iterator[Fault]:
         if other != whole:
             yield fault_at(
                 query,
-                _line(table),
+                start_of(table),
                 f"The view reads {other} and {whole}, but there is one fixture {name}.csv for both.",
                 "Give one of them another name in the database, or rehearse the view in DuckDB's own SQL.",
             )
@@ -192,16 +190,10 @@ def _renamed(query: Query, statement: Any) -> Iterator[Fault]:
         column.set("catalog", None)
 
 
-def _line(node: Any) -> int | None:
-    """The line of the rendered SQL on which a part stands, as far as the parser kept it."""
-    lines = (part.meta.get("line") for part in node.walk())
-    return next((int(line) for line in lines if line), None)
-
-
-def _refusal(query: Query, line: int | None, name: str, instead: str) -> Fault:
+def _refusal(query: Query, at: int | None, name: str, instead: str) -> Fault:
     return fault_at(
         query,
-        line,
+        at,
         f"The view has {name}, which cannot be rehearsed on fixtures as the database would run it.",
         f"{MACROS} {instead}" if "sql." in instead or "macro" in instead else f"Write {instead}",
     )

@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract", "quoting", "inbox"},
+    {"contract", "quoting", "inbox", "places"},
     {"render", "project", "dialect", "source", "state", "api"},
     {"stage", "payload", "ledger", "lineage", "transpile"},
     {"validate", "acknowledge", "raising"},
@@ -39,7 +39,7 @@ DOORS = {
     "syrupy": {"pytest_plugin"},
     "tomli": {"project"},
     "pydantic": {"project"},
-    "jinja2": {"render", "page"},
+    "jinja2": {"render", "page", "places"},
     "markupsafe": {"render"},
     "sqlglot": {"dialect", "lineage", "transpile"},
     "pyodbc": {"source"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.mapping import itself
 
 from engine.contract import PRODUCTS
 from engine.dialect import check_columns, check_view, resolve_column, resolve_columns
@@ -37,9 +38,7 @@ def check(tmp_path: Path) -> Check:
     """Check SQL as if it were the whole template."""
 
     def go(sql: str, *, dialect: str = "postgres", linked: bool = False) -> tuple[ViewFacts, tuple[Fault, ...]]:
-        path = tmp_path / "products.sql"
-        path.write_text(sql)
-        return check_view(Query(sql=sql, path=path), dialect=dialect, entity=PRODUCTS, linked=linked)
+        return check_view(itself(sql, tmp_path / "products.sql"), dialect=dialect, entity=PRODUCTS, linked=linked)
 
     return go
 
@@ -231,15 +230,6 @@ def test_what_does_not_parse_is_only_a_warning(check: Check, dialect: str, view:
     assert (facts.columns, [fault.severity for fault in faults]) == (None, ["warning"])
 
 
-def test_a_fault_points_at_the_template_only_where_it_reads_the_same(tmp_path: Path) -> None:
-    """A line that a loop made has no line of its own."""
-    path = tmp_path / "products.sql"
-    path.write_text("{% set a = 1 %}\nselect\n{{ a }} as titel,\nx as tagz\nfrom item")
-    query = Query(sql="select\n1 as titel,\nx as tagz\nfrom item", path=path)
-    _, faults = check_view(query, dialect="postgres", entity=PRODUCTS, linked=True)
-    assert [fault.line for fault in faults[:2]] == [None, 4]
-
-
 @pytest.mark.parametrize(
     ("column", "expected"),
     [
@@ -268,10 +258,11 @@ def test_a_name_that_is_no_field_resolves_to_none(column: str) -> None:
 
 def test_names_that_the_driver_described_obey_the_same_rules() -> None:
     """Folded to capitals, as Oracle gives them."""
+    query = Query(sql="select * from item", path=Path("v.sql"))
     columns = ("SOURCE_PRODUCT_CODE", "SOURCE_VARIANT_CODE", "TITLE", "PRODUCT_ACTIVE", "variants.sku")
-    assert check_columns(columns, entity=PRODUCTS, linked=False, path=Path("v.sql")) == ()
+    assert check_columns(query, columns, entity=PRODUCTS, linked=False) == ()
     assert resolve_columns(columns, entity=PRODUCTS) == REQUIRED
-    (fault,) = check_columns((*columns, "title"), entity=PRODUCTS, linked=False, path=Path("v.sql"))
+    (fault,) = check_columns(query, (*columns, "title"), entity=PRODUCTS, linked=False)
     assert fault.message == "The field 'title' stands twice ('TITLE' is the same field)."
 
 

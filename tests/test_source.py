@@ -86,6 +86,16 @@ def test_a_missing_table_and_a_missing_column_are_named(postgres: Postgres, mari
             drain(settings, "select nothing_like_it")
 
 
+def test_a_column_may_be_called_after_what_goes_wrong_with_connections(tmp_path: Path) -> None:
+    """Its name in a message is no sign of that."""
+    with closing(sqlite3.connect(tmp_path / "erp.sqlite")) as connection:
+        connection.execute("create table item (code text)")
+    settings = SourceSettings(dialect="sqlite", database=tmp_path / "erp.sqlite")
+    for column in ("certificate", "extradtls", "tls", "ssl_error"):
+        with pytest.raises(QueryError, match="names a column that its tables do not have"):
+            drain(settings, f"select {column} from item")
+
+
 def test_a_view_that_takes_too_long_is_stopped(postgres: Postgres, mariadb: MariaDb, tmp_path: Path) -> None:
     """query_timeout holds on every driver that is run here."""
     slow = {

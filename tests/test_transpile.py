@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from support.mapping import itself
 
 from engine.errors import ViewError
 from engine.model import Query, SourceSettings
@@ -166,13 +167,12 @@ def test_what_may_differ_is_refused_by_name(dialect: str, sql: str, said: str) -
     assert fault.hint
 
 
-def test_a_refusal_names_its_line(tmp_path: Path) -> None:
-    """In the template, where that has the line."""
-    path = tmp_path / "products.sql"
-    path.write_text("select\n  code,\n  stuff((select code from item for xml path('')), 1, 1, '') as title\n", "utf-8")
+def test_a_refusal_names_its_place(tmp_path: Path) -> None:
+    """And its column."""
+    sql = "select\n  code,\n  stuff((select code from item for xml path('')), 1, 1, '') as title\n"
     with pytest.raises(ViewError) as refused:
-        to_duckdb(Query(sql=path.read_text("utf-8"), path=path), dialect="tsql")
-    assert refused.value.faults[0].line == 3
+        to_duckdb(itself(sql, tmp_path / "products.sql"), dialect="tsql")
+    assert refused.value.faults[0].where == f"{tmp_path / 'products.sql'}:3:32"
 
 
 def test_duckdbs_own_views_stay_as_they_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.model import Place, Query
 from engine.project import load
 from engine.rehearsal import rehearsals, rehearse
 from engine.snapshots import Produced, produce
@@ -56,6 +57,15 @@ code,amount
 A1,99.50
 B2,100.00
 """
+
+
+def itself(sql: str, path: Path) -> Query:
+    """A view whose template is its SQL, to the letter."""
+
+    def at(offset: int) -> Place:
+        return Place(path=path, line=sql.count("\n", 0, offset) + 1, column=offset - sql.rfind("\n", 0, offset))
+
+    return Query(sql=sql, path=path, places=lambda _: at)
 
 
 def write(path: Path, text: str) -> Path:
