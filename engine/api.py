@@ -136,7 +136,12 @@ class Api(Protocol):
         """The counts of what Stock2Shop has not worked through yet."""
 
     def queue_items(
-        self, *, status: str | None = None, instructions: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        instructions: str | None = None,
+        limit: int = 100,
+        more: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """The items of the source's queue."""
 
@@ -374,13 +379,20 @@ class Stock2Shop:
         return answer.data
 
     def queue_items(
-        self, *, status: str | None = None, instructions: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        instructions: str | None = None,
+        limit: int = 100,
+        more: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
         """At most ``limit`` items of the source's queue: ``GET /queue/items`` (P, seen in use; shape U).
 
-        ``status`` such as ``failed`` and ``instructions`` such as ``add_order`` narrow them down.
+        ``status`` such as ``failed`` and ``instructions`` such as ``add_order`` narrow them down; ``more`` are other
+        parameters.
         """
-        params = {"format": "json", "source_id": str(self._settings.source_id), "limit": str(limit)}
+        source_id = str(self._settings.source_id)
+        params = {"format": "json", "source_id": source_id, "limit": str(limit), **(more or {})}
         if status is not None:
             params["status"] = status
         if instructions is not None:

@@ -21,6 +21,7 @@ from engine.terminal import (
     say,
     show,
     show_json,
+    tell,
     watched,
 )
 
@@ -40,6 +41,7 @@ def serve(
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
     from dataclasses import replace
+    from functools import partial
 
     from engine.orders import settings_of
     from engine.receiver import listening
@@ -50,7 +52,7 @@ def serve(
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     with watched(f"{loaded.name} orders") as (stop, _):
         try:
-            with listening(loaded, stop=stop) as address:
+            with listening(loaded, stop=stop, tell=partial(tell, loaded.name)) as address:
                 say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     say("Anybody on this machine may send them: set a token under [orders.serve].")
@@ -66,6 +68,7 @@ def serve(
 def import_(
     project: ProjectName,
     path: Annotated[Path, typer.Argument(help="A JSON file, or a folder of them.")],
+    hold: Annotated[bool, typer.Option("--hold", help="Raise nothing: new orders wait for plan and retry.")] = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Raise the orders in JSON documents."""
@@ -75,7 +78,7 @@ def import_(
     found: list[Entry] = []
     wrong: list[dict[str, str]] = []
     with watched(f"{loaded.name} orders") as (stop, _):
-        for file, entry, message in take_files(loaded, path, stop=stop):
+        for file, entry, message in take_files(loaded, path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append({"file": str(file), "error": message})
             else:
@@ -163,13 +166,15 @@ def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = Fals
     found = planned(loaded, tuple(order_ids or ()))
     for each in found:
         say(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
-        for statement, query in each.queries:
-            say(f"\n-- orders/{statement.path.name}\n{query.sql}")
+        seen: set[str] = set()
+        for path, query in each.queries:
+            say(f"\n-- orders/{path.name}, again" if query.sql in seen else f"\n-- orders/{path.name}\n{query.sql}")
+            seen.add(query.sql)
             for number, value in enumerate(query.binds, 1):
                 say(f"--   {number}: {_bound(value, shown=shown)}")
     if not found:
         say("No order waits to be raised.")
-    say("\nNothing was run. Rules that look into the database are held when the order is raised.")
+    say("\nNothing was run; what only the database can tell stands in <angle brackets>.")
 
 
 @orders_app.command()
@@ -201,9 +206,11 @@ def skip(
 
 def _bound(value: object, *, shown: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
+    from engine.raising import written
+
     if isinstance(value, str) and not shown and not (value.startswith("<") and value.endswith(">")):
         return f"(text of {len(value)})"
-    return "NULL" if value is None else str(value)
+    return written(value)
 
 
 def _show(project: Project, entries: list[Entry], output: Output) -> None:
@@ -230,8 +237,9 @@ def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[di
         _show(project, entries, output)
         unraised = [entry for entry in entries if entry.standing in {"waiting", "failed"}]
         if unraised:
-            say(f"Look: s2s orders show {project.name} {unraised[0].order_id}")
+            look = "plan" if unraised[0].rule == "held" else "show"
+            say(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
     elif not wrong:
         say("There are no orders to raise.")
-    if wrong or any(entry.standing in {"waiting", "failed"} for entry in entries):
+    if wrong or any(entry.standing in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
         raise typer.Exit(ATTENTION)

@@ -149,6 +149,11 @@ class WriteError(SourceError):
         self.retriable = retriable
         self.uncertain = uncertain
 
+    def at(self, path: Path) -> WriteError:
+        """The same of the statement in ``path``."""
+        message = f"{path.parent.name}/{path.name}: {self.message}"
+        return WriteError(message, hint=self.hint, retriable=self.retriable, uncertain=self.uncertain)
+
 
 class OrderError(SyncError):
     """A document that is no order. ``status`` is the HTTP status that says so."""

@@ -281,7 +281,9 @@ class _Reading:
         if found is None or found.startswith("0000-00-00"):  # as MySQL writes that there is none
             return None
         try:
-            at = datetime.fromisoformat(found.replace("Z", "+00:00").replace("T", " "))
+            # Python 3.10 reads three or six digits of a second and no others.
+            exact = re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6.6}", found)
+            at = datetime.fromisoformat(exact.replace("Z", "+00:00").replace("T", " "))
             if at.tzinfo is None:
                 at = at.replace(tzinfo=timezone.utc)
             return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)

@@ -201,8 +201,9 @@ class Ledger:
         before = _text(datetime.now(timezone.utc) - timedelta(days=keep_days))
         with self._change():
             self._connection.execute(
-                "update orders set document = null where document is not null and received_at < ?"
-                " and standing in ('answered', 'raised', 'skipped')",
+                "update orders set document = null where document is not null"
+                " and standing in ('answered', 'raised', 'skipped')"
+                " and (select max(at) from transitions where order_id = orders.order_id) < ?",
                 [before],
             )
 

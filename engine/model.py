@@ -143,6 +143,8 @@ class PullSettings:
     instructions: str = "add_order"
     status: str | None = None
     limit: int = 100
+    offset: str = "offset"
+    document: tuple[str, ...] = ("data", "system_order")
     answer_path: str = "/orders/sources"
 
 

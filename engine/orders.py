@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from engine.api import Stock2Shop
     from engine.inbox import Order
     from engine.ledger import Entry, Ledger
-    from engine.model import OrderSettings, Project, Query
-    from engine.raising import Raised, Statement
+    from engine.model import OrderSettings, Project, PullSettings, Query
+    from engine.raising import Raised
     from engine.source import Writer
 
 QUICK = (0.1, 0.4, 1.6)
@@ -46,7 +47,7 @@ class Planned:
     """What raising an order would run: the statements with their values, or the rule that it breaks."""
 
     order_id: int
-    queries: tuple[tuple[Statement, Query], ...]
+    queries: tuple[tuple[Path, Query], ...]
     rule: str = ""
     reason: str = ""
 
@@ -85,6 +86,13 @@ class Raiser:
         ledger.receive(order_id, document, via=via)
         at_boundary("after receipt")
         return self.raise_one(ledger, order_id)
+
+    def hold(self, ledger: Ledger, document: Mapping[str, Any], *, via: str) -> Entry:
+        """Keep an order and let it wait, unless it is known; gives where it stands."""
+        order_id = inbox.identity(document)
+        if ledger.receive(order_id, document, via=via):
+            self._wait(ledger, order_id, RuleError("held"), uncertain=False)
+        return ledger.entry(order_id)
 
     def raise_one(self, ledger: Ledger, order_id: int) -> Entry:
         """Raise one order if it is still to be raised; gives what became of it."""
@@ -197,10 +205,10 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
         closing(Raiser(project)) as raiser,
     ):
         wanted = settings.pull
-        for item in api.queue_items(status=wanted.status, instructions=wanted.instructions, limit=wanted.limit):
+        for item in _queued(api, wanted):
             if stop.is_set():
                 break
-            document = item.get("data") or item.get("system_order") or item
+            document = next((item[name] for name in wanted.document if item.get(name)), item)
             try:
                 parsed = inbox.parse(json.dumps(document, default=str).encode())
             except OrderError as error:
@@ -232,11 +240,30 @@ def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
     return list(done.values())
 
 
-def take_files(project: Project, path: Path, *, stop: threading.Event) -> Iterator[tuple[Path, Entry | None, str]]:
+def _queued(api: Stock2Shop, wanted: PullSettings) -> Iterator[Mapping[str, Any]]:
+    """The orders of the queue, page by page: those that wait stay in it, and must not hide newer ones.
+
+    Where the parameter that asks for the next page means nothing to Stock2Shop, the same page comes again: the last.
+    """
+    seen: set[str] = set()
+    while True:
+        more = {wanted.offset: str(len(seen))} if wanted.offset and seen else {}
+        page = api.queue_items(status=wanted.status, instructions=wanted.instructions, limit=wanted.limit, more=more)
+        new = {json.dumps(item, default=str, sort_keys=True): item for item in page}
+        new = {text: item for text, item in new.items() if text not in seen}
+        yield from new.values()
+        seen.update(new)
+        if not new or len(page) < wanted.limit or not wanted.offset:
+            return
+
+
+def take_files(
+    project: Project, path: Path, *, stop: threading.Event, hold: bool = False
+) -> Iterator[tuple[Path, Entry | None, str]]:
     """Raise the orders in a JSON file, or in each ``*.json`` of a folder; gives each with what is wrong with it.
 
     The files stay where they are: one that comes again is known by its order's id. Orders of before that are due
-    come last, under ``path`` itself.
+    come last, under ``path`` itself. With ``hold`` nothing is raised: new orders wait to be retried.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
@@ -253,8 +280,9 @@ def take_files(project: Project, path: Path, *, stop: threading.Event) -> Iterat
             except OSError as error:
                 yield file, None, f"The file cannot be read: {error.strerror}."
                 continue
-            yield file, raiser.receive(ledger, document, via="import"), ""
-        for entry in ledger.due():
+            take = raiser.hold if hold else raiser.receive
+            yield file, take(ledger, document, via="import"), ""
+        for entry in () if hold else ledger.due():
             if stop.is_set():
                 return
             yield path, raiser.raise_one(ledger, entry.order_id), ""

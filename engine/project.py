@@ -775,6 +775,12 @@ def _document() -> Any:
         instructions: str = Field("add_order", description="The instruction that marks an order in the queue.")
         status: str | None = Field(None, description="Only items with this status.")
         limit: Annotated[int, number] = Field(100, ge=1, le=1000, description="Orders asked for at a time.")
+        offset: str = Field(
+            "offset", description='The parameter that says how many orders to leave out; "" asks for one page only.'
+        )
+        document: tuple[str, ...] = Field(
+            ("data", "system_order"), description="The keys of a queue item of which the first has the order."
+        )
         answer_path: Annotated[str, AfterValidator(_path)] = Field(
             "/orders/sources", description="Where the source's order code goes."
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.errors import Fault, RenderError, ViewError
+from engine.errors import Fault, RenderError, ViewError, WriteError
 from engine.render import render_bound
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ RULES: dict[str, Rule] = {
         mend="Let the last statement in orders/ give a column source_order_code, then retry the order.",
     ),
     "refused": Rule(reason="the database refused it", mend="Mend what it says, then retry the order."),
+    "held": Rule(
+        reason="it was imported to be looked at first",
+        mend="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
+    ),
     "uncertain": Rule(
         reason="raising was broken off, and nothing tells whether the order is in the database",
         mend="Look for it there. If it is there: s2s orders skip PROJECT ID --as CODE. If not: s2s orders retry. With"
@@ -240,16 +244,43 @@ def lookup(project: Project, settings: OrderSettings, order: Order, writer: Writ
     return Raised(source_order_code=code, source_customer_code=own, found=True)
 
 
-def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator[tuple[Statement, Query]]:
-    """Every statement with its values, as far as they are known without running one: for a plan."""
+def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator[tuple[Path, Query]]:
+    """Every statement with its values, in the order in which it would be run, for a plan.
+
+    What only the database can tell is its own name in angle brackets.
+    """
+    values = _values(order)
+    folder = project.root / "orders"
+
+    def asked(name: str, **more: object) -> Iterator[tuple[Path, Query]]:
+        path = folder / f"{name}.sql"
+        if path.is_file():
+            yield path, _bound(project, settings, path, {**values, **more})
+
+    yield from asked("lookup")
+    for line in values["lines"]:
+        yield from asked("item", line=line)
+        if settings.stock != "allow":
+            yield from asked("stock", line=line)
+    yield from asked("find_customer")
+    if settings.create_customer:
+        yield from asked("customer")
+    if order.customer["code"] is None or (folder / "find_customer.sql").is_file():
+        values["order"]["customer_code"] = values["customer"]["code"] = "<source_customer_code>"
     results = {
         statement.name: _Later(statement.name) if statement.each == "order" else [_Later(statement.name)]
         for statement in statements(project)
     }
-    values = _values(order)
     for statement in statements(project):
         for _, parts in _runs(statement, order):
-            yield statement, _bound(project, settings, statement.path, {**values, **parts, "results": results})
+            yield statement.path, _bound(project, settings, statement.path, {**values, **parts, "results": results})
+
+
+def written(value: object) -> str:
+    """A bound value as people read it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "NULL" if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 class _Later(dict[str, str]):
@@ -297,7 +328,10 @@ def _run(
     project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any], writer: Writer
 ) -> list[dict[str, Any]]:
     query = _bound(project, settings, path, values)
-    return writer.execute(query.sql, query.binds)
+    try:
+        return writer.execute(query.sql, query.binds)
+    except WriteError as error:
+        raise error.at(path) from None
 
 
 def _items(project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]) -> None:

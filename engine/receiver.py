@@ -24,7 +24,7 @@ from engine.orders import Raiser, answer, settings_of
 from engine.raising import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -54,7 +54,9 @@ class Reply:
 class Receiver:
     """Takes orders of one project; safe to be called from several threads."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, tell: Callable[..., None] = lambda _text, **_facts: None) -> None:
+        """``tell`` hears a sentence of every order and every refusal, with nothing personal in it, and its facts."""
+        self._tell = tell
         self.project = project
         self.settings: ReceiverSettings = settings_of(project).receiver
         self._raiser = Raiser(project)
@@ -89,6 +91,7 @@ class Receiver:
         self._wrong.append(at)
         if often:
             return _refusal(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
+        self._say("Somebody was refused: the token or the password is missing or wrong.", status=401)
         return _refusal(401, "The token or the password is missing or wrong.", "Send it in the Authorization header.")
 
     def raise_due(self, stop: threading.Event) -> None:
@@ -98,18 +101,43 @@ class Receiver:
                 if stop.is_set():
                     return
                 with self._turn:
-                    self._raiser.raise_one(ledger, entry.order_id)
+                    self._told(self._raiser.raise_one(ledger, entry.order_id))
             ledger.prune(keep_days=self._raiser.settings.keep_days)
 
     def take(self, raw: bytes) -> Reply:
         """Keep an order, raise it, and say what became of it."""
+        reply = self._take(raw)
+        wrong = reply.body.get("error", {})
+        if wrong and "standing" not in wrong:
+            self._say(f"An order was not taken: {wrong['reason']}", status=reply.status)
+        return reply
+
+    def _say(self, text: str, **facts: object) -> None:
+        with suppress(Exception):  # an order does not suffer from a full disk of logs, or from nobody listening
+            self._tell(text, **facts)
+
+    def _told(self, entry: Entry, *, again: bool = False) -> None:
+        """Tell what became of an order."""
+        code = f" as {entry.source_order_code}" if entry.source_order_code else ""
+        reason = f": {entry.reason}" if entry.reason else ""
+        became = f"came again, and is {entry.standing}" if again else f"is {entry.standing}"
+        self._say(
+            f"Order {entry.order_id} {became}{code}{reason}",
+            order=entry.order_id,
+            standing=entry.standing,
+            rule=entry.rule,
+            source_order_code=entry.source_order_code,
+        )
+
+    def _take(self, raw: bytes) -> Reply:
         try:
             document = inbox.parse(raw)
             with open_ledger(self.project) as ledger:
-                ledger.receive(inbox.identity(document), document, via="serve")
+                new = ledger.receive(inbox.identity(document), document, via="serve")
                 orders.at_boundary("after receipt")
                 with self._turn:
                     entry = self._raiser.raise_one(ledger, inbox.identity(document))
+                self._told(entry, again=not new)
                 if entry.standing in {"raised", "answered"}:
                     orders.at_boundary("before the answer")
                     ledger.answered(entry.order_id)
@@ -180,14 +208,18 @@ def application(receiver: Receiver) -> Starlette:
 
 
 @contextmanager
-def listening(project: Project, *, stop: threading.Event) -> Iterator[str]:
+def listening(
+    project: Project, *, stop: threading.Event, tell: Callable[..., None] = lambda _text, **_facts: None
+) -> Iterator[str]:
     """Listen in a thread until the block ends; gives the address. The order in hand is finished first.
+
+    ``tell`` hears of every order, as :class:`Receiver` says.
 
     Raises :class:`OSError` where the port cannot be had.
     """
     import uvicorn
 
-    receiver = Receiver(project)
+    receiver = Receiver(project, tell=tell)
     settings = receiver.settings
     config = uvicorn.Config(
         application(receiver),

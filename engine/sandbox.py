@@ -551,9 +551,9 @@ class Sandbox:
     def _queue_items(self, request: Request, _body: Any) -> Json:
         self._source(request, needed=False)
         asked = request.query_params
-        limit = asked.get("limit", "100")
-        if not limit.isascii() or not limit.isdigit():
-            raise _RefusedError(400, "limit is no number.")
+        limit, offset = (asked.get(name, usual) for name, usual in (("limit", "100"), ("offset", "0")))
+        if not all(number.isascii() and number.isdigit() for number in (limit, offset)):
+            raise _RefusedError(400, "limit or offset is no number.")
         if asked.get("instructions", "add_order") != "add_order" or asked.get("status", "new") == "failed":
             return {"system_queue_items": []}
         waiting = [
@@ -561,7 +561,7 @@ class Sandbox:
             for number, order in sorted(self._orders.items())
             if order["status"] == asked.get("status", "new")
         ]
-        return {"system_queue_items": waiting[: int(limit)]}
+        return {"system_queue_items": waiting[int(offset) :][: int(limit)]}
 
     def _search(self, _request: Request, body: Any) -> Json:
         held = [product for products in self._products.values() for product in products.values()]

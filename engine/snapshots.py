@@ -7,8 +7,8 @@ r"""What a mapping comes to, as files that are committed and read in pull reques
   sorted; an object in a list that holds plain values only stands on one line.
 - ``quarantine.json``: the rows that would be held back, and why.
 - ``mapping.md``: which source columns feed which Stock2Shop field.
-- ``orders.sql``: the order statements with a ``?`` for every value, where the project has them; rendered with the
-  names that ``fixtures/order.json`` gives.
+- ``orders.sql``: what raising the order in ``fixtures/order.json`` would run, with a ``?`` for every value, and the
+  values.
 
 Files are UTF-8 with ``\n`` and end with one; a checkout that turned line ends round compares as equal.
 """
@@ -23,16 +23,16 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine import sync
+from engine import inbox, raising, sync
 from engine.contract import ENTITIES
-from engine.errors import ConfigError, Fault, FixtureError, ViewError
+from engine.errors import ConfigError, Fault, FixtureError, OrderError, ViewError
 from engine.expectations import data_tests
 from engine.fixtures import has_fixtures
 from engine.project import discover
 from engine.quoting import regions
 from engine.rehearsal import entities, rehearse
 from engine.remembered import digest, recall, remember
-from engine.render import render_bound, render_view
+from engine.render import render_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -109,7 +109,7 @@ def produce(stage: Stage, project: Project) -> Produced:
     if any((project.root / "orders").glob("*.sql")) and statements is None:
         kept["notes"] = (
             *kept["notes"],
-            "Its order statements are not compared: fixtures/order.json, which gives their names, is missing.",
+            "Its order statements are not compared: there is no order in fixtures/order.json.",
         )
     return Produced(
         project=project.name,
@@ -279,26 +279,32 @@ def _pretty(value: object, lead: str, put: Callable[[str], None], *, inline: boo
 
 
 def order_statements(project: Project) -> str | None:
-    """The project's order statements, each under its file's name; None where no fixture gives their names.
+    """What raising the order in ``fixtures/order.json`` would run: statements under their files' names, with values.
 
-    ``fixtures/order.json`` holds one object: the names that the statements use and their values, which are bound, so
-    that none of them is in the text.
+    None where the project raises no orders, or has no such order; that is a document as Stock2Shop sends it. Raises
+    :class:`FixtureError` where it is none.
     """
     path = project.root / "fixtures" / "order.json"
-    files = sorted((project.root / "orders").glob("*.sql"))
-    if not (files and path.is_file()):
+    settings = project.orders
+    if settings is None or not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        line = getattr(error, "lineno", None)
-        raise FixtureError([Fault(path=path, line=line, message="This is not JSON in UTF-8.")]) from None
-    if not isinstance(values, dict):
-        raise FixtureError([Fault(path=path, message="The file holds no object.", hint='Write { "order": {…} }.')])
+        order = inbox.read(inbox.parse(path.read_bytes()), settings, source_id=project.stock2shop.source_id)
+    except OrderError as error:
+        hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
+        raise FixtureError([Fault(path=path, message=error.message, hint=hint)]) from None
     parts = []
-    for statement in files:
-        query = render_bound(project, statement, values)
-        parts.append(f"-- orders/{statement.name}\n{tidy(query.sql, project.source.dialect).strip()}\n")
+    try:
+        raising.check(project, order, settings)
+    except raising.RuleError as broken:
+        said = f": {broken.said}" if broken.said else ""
+        parts.append(f"-- This order would wait: {raising.RULES[broken.rule].reason}{said}.\n")
+    shown: set[str] = set()
+    for statement, query in raising.queries(project, settings, order) if not order.reason else ():
+        values = "".join(f"--   {number}: {raising.written(value)}\n" for number, value in enumerate(query.binds, 1))
+        sql = f"-- orders/{statement.name}\n{tidy(query.sql, settings.source.dialect).strip()}\n"
+        parts.append(values and f"-- orders/{statement.name}, again\n{values}" if sql in shown else sql + values)
+        shown.add(sql)
     return "\n".join(parts)
 
 

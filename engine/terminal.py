@@ -178,6 +178,16 @@ def _log(event: str, project: str, **more: object) -> None:
     typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=plain), err=True)
 
 
+def tell(project: str, text: str, **facts: object) -> None:
+    """Say at once what happened just now, with the time, in a process that runs for ever."""
+    if session.log_format is LogFormat.json:
+        _log("order", project, message=text, **facts)
+        return
+    at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
+    say(f"{at} UTC  {text}")
+    sys.stdout.flush()
+
+
 def allowed(*, reveal: bool) -> bool:
     """Whether personal data is shown. Raises :class:`UsageError` where it would end up in a file."""
     if reveal and not sys.stdout.isatty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from decimal import Decimal
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_project
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, FixtureError
+from engine.project import discover
 from engine.snapshots import compare, order_statements, pretty, tidy, update
 
 ROOT = Path(__file__).parents[1]
@@ -191,17 +193,30 @@ def test_documents_read_well_in_a_diff() -> None:
     assert json.loads(pretty(value), parse_float=Decimal) == value
 
 
-def test_order_statements_show_a_question_mark_for_every_value(tmp_path: Path) -> None:
-    """The statements are rendered with the names of a fixture, none of whose values is in the text."""
+def test_order_statements_are_shown_with_their_values(tmp_path: Path) -> None:
+    """What raising an order of the fixtures would run, in the order in which it would be run; by a rule too."""
     root = write_project(tmp_path)
-    write(root / "orders" / "10_header.sql", "insert into ord (id) values ({{ order.id }})\n")
-    write(root / "orders" / "20_line.sql", "insert into line (sku) values ({{ line.sku }})\n")
+    write(root / "orders" / "10_header.sql", "insert into ord (id) values ({{ order.reference }}) returning id\n")
+    lines = "insert into line values ({{ results.header.id }}, {{ line.sku }}, {{ line.qty }})\n"
+    write(root / "orders" / "20_lines.line.sql", lines)
+    write(root / "orders" / "lookup.sql", "select id as source_order_code from ord where id = {{ order.reference }}\n")
+    settings = '\n[orders]\ndatabase = "erp.sqlite"\ndialect = "sqlite"\ndefault_customer = "CASH"\n'
+    write(root / "project.toml", (root / "project.toml").read_text("utf-8") + settings)
     assert order_statements(offline(tmp_path)) is None
-    write(root / "fixtures" / "order.json", '{"order": {"id": "secret"}, "line": {"sku": "A"}}')
+    assert any("no order in fixtures/order.json" in note for note in produced(tmp_path).notes)
+    order = {"id": 7, "line_items": [{"sku": "A1", "qty": "2.50"}]}
+    write(root / "fixtures" / "order.json", json.dumps(order))
     assert produced(tmp_path).files["orders.sql"] == (
-        "-- orders/10_header.sql\ninsert into ord (id) values (?)\n\n"
-        "-- orders/20_line.sql\ninsert into line (sku) values (?)\n"
+        "-- orders/lookup.sql\nselect id as source_order_code from ord where id = ?\n--   1: 7\n\n"
+        "-- orders/10_header.sql\ninsert into ord (id) values (?) returning id\n--   1: 7\n\n"
+        "-- orders/20_lines.line.sql\ninsert into line values (?, ?, ?)\n"
+        "--   1: <header.id>\n--   2: A1\n--   3: 2.50\n"
     )
+    write(root / "fixtures" / "order.json", json.dumps({**order, "line_items": []}))
+    assert "This order would wait: the order has no lines." in produced(tmp_path).files["orders.sql"]
+    write(root / "fixtures" / "order.json", "[]")
+    with pytest.raises(FixtureError, match=r"order\.json: The document is no order"):
+        order_statements(offline(tmp_path))
 
 
 def test_the_command_says_what_differs_and_how_to_take_it_over(tmp_path: Path) -> None:
@@ -299,3 +314,12 @@ def test_pytest_runs_the_data_tests(tmp_path: Path) -> None:
     ran = pytested(tmp_path)
     assert "names no entity" in ran.stdout
     assert "Traceback" not in ran.stdout
+
+
+@pytest.mark.parametrize("name", discover(ROOT))
+def test_the_examples_come_to_what_is_committed(tmp_path: Path, name: str) -> None:
+    """They are what newcomers read first."""
+    for folder in ("projects", "snapshots"):
+        shutil.copytree(ROOT / folder / name, tmp_path / folder / name)
+    ran = s2s(tmp_path, "test", name)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -18,7 +20,7 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.erp import DYING, STATEMENTS, document
+from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 
 from engine import inbox, orders
@@ -146,7 +148,7 @@ def test_an_order_that_breaks_a_rule_waits_with_its_reason(
 
 def test_every_rule_has_a_test() -> None:
     """A rule that nobody broke is a rule that nobody knows."""
-    elsewhere = {"no_code", "refused", "uncertain"}
+    elsewhere = {"no_code", "refused", "uncertain", "held"}
     assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
 
 
@@ -344,14 +346,14 @@ def test_the_statements_text_never_depends_on_the_order(
 
     made = list(queries(erp.project, orders.settings_of(erp.project), order))
     plain = {
-        statement.name: query.sql
-        for statement, query in queries(
+        path.name: query.sql
+        for path, query in queries(
             erp.project,
             orders.settings_of(erp.project),
             inbox.read(inbox.parse(json.dumps(document()).encode()), orders.settings_of(erp.project), source_id=57),
         )
     }
-    assert {(statement.name, query.sql) for statement, query in made} <= set(plain.items())
+    assert {(path.name, query.sql) for path, query in made} <= set(plain.items())
     assert all(
         isinstance(bind, (str, int, Decimal, type(None))) or hasattr(bind, "isoformat")
         for _, query in made
@@ -484,6 +486,123 @@ def test_orders_are_pulled_raised_and_answered(erp: Erp) -> None:
     assert len(erp.orders()) == 2
 
 
+def test_orders_that_wait_in_the_queue_hide_no_newer_ones(erp: Erp) -> None:
+    """Pages are asked for until one brings nothing new; also where Stock2Shop knows no pages."""
+    erp.write("[orders.pull]\nlimit = 2")
+    for number in range(1, 6):
+        sku = "Z" if number < 5 else "A"
+        lines = [line(sku=sku)]
+        erp.sandbox.place_order(document(number, line_items=lines, total=None))
+    found = orders.pull(erp.project, stop=threading.Event())
+    assert [(entry.order_id, entry.standing) for entry in found] == [
+        *((number, "waiting") for number in range(1, 5)),
+        (5, "answered"),
+    ]
+    erp.sandbox.place_order(document(6))
+    erp.write('[orders.pull]\nlimit = 2\noffset = "mode"')
+    found = orders.pull(erp.project, stop=threading.Event())
+    assert [entry.order_id for entry in found] == [1, 2]
+
+
+@pytest.mark.parametrize("digits", ["", ".1", ".12", ".1234567", ".123456789"])
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00"])
+def test_times_may_have_any_number_of_digits(erp: Erp, digits: str, zone: str) -> None:
+    """On every Python alike; the database's own precision decides."""
+    read = inbox.parse(json.dumps(document(created=f"2026-03-01T22:30:00{digits}{zone}")).encode())
+    order = inbox.read(read, orders.settings_of(erp.project), source_id=57)
+    wanted = f"{digits[1:]:0<6.6}"
+    assert (order.reason, order.order["date"].strftime("%H:%M:%S.%f")) == ("", f"22:30:00.{wanted}")
+
+
+def test_an_order_is_imported_to_be_looked_at_first(erp: Erp) -> None:
+    """Nothing is raised; plan shows every statement in its order, retry raises it, and it may come again."""
+    erp.write(
+        'create_customer = true\nstock = "refuse"',
+        statements={
+            "item.sql": "select 1 where {{ line.sku }} <> 'Z'",
+            "stock.sql": "select 100",
+            "find_customer.sql": "select 'C1' as source_customer_code where {{ customer.email }} <> ''",
+            "customer.sql": "select 'NEW' as source_customer_code",
+        },
+    )
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    held = erp.s2s("orders", "import", "acme", str(path), "--hold")
+    assert (held.returncode, erp.entry().standing, erp.orders()) == (0, "waiting", [])
+    assert "s2s orders plan acme 1001" in held.stdout
+    planned = erp.s2s("orders", "plan", "acme").stdout
+    shown = re.findall(r"(?m)^-- orders/(\S+?)(?:, again)?$", planned)
+    assert shown == [
+        "lookup.sql",
+        "item.sql",
+        "stock.sql",
+        "item.sql",
+        "stock.sql",
+        "find_customer.sql",
+        "customer.sql",
+        "10_header.sql",
+        "20_lines.line.sql",
+        "20_lines.line.sql",
+        "90_code.sql",
+    ]
+    assert "<source_customer_code>" in planned
+    assert "someone@example.com" not in planned
+    assert erp.s2s("orders", "import", "acme", str(path), "--hold").returncode == 0
+    assert erp.orders() == []
+    assert erp.s2s("orders", "retry", "acme").returncode == 0
+    assert (erp.entry().standing, len(erp.orders())) == ("raised", 1)
+
+
+def test_a_statement_that_the_database_refuses_is_named(erp: Erp) -> None:
+    """By its file: somebody who was not there must find it."""
+    erp.write(statements={"20_lines.line.sql": "insert into nowhere values ({{ line.sku }})"})
+    (entry,) = erp.receive(document())
+    assert "the database refused it: orders/20_lines.line.sql: The database refused a statement" in entry.reason
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_receiver_says_what_becomes_of_each_order(erp: Erp, form: str) -> None:
+    """A line an order and a line a refusal, at once, with the time and with nobody's name."""
+    port = free_port()
+    erp.write(f'[orders.serve]\nport = {port}\ntoken = "{TOKEN}"')
+    command = [sys.executable, "-m", "engine", "--log-format", form, "orders", "serve", "acme"]
+    environment = {**os.environ, **erp.environment, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=erp.workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    ) as served:
+        assert served.stdout is not None
+        lines = [served.stdout.readline()]
+        address = f"http://127.0.0.1:{port}"
+        sent = [
+            (document(1), TOKEN),
+            (document(1), TOKEN),
+            (document(2, line_items=[line(sku="Z")], total=None), TOKEN),
+            (document(3), "wrong"),
+            ([], TOKEN),
+        ]
+        for body, token in sent:
+            send(address, body, token=token)
+            lines.append(served.stdout.readline())
+        served.terminate()
+        lines += served.stdout.readlines()
+        assert served.wait(60) == 0
+    said = "".join(lines)
+    for wanted in (
+        "Order 1 is raised as SO1",
+        "Order 1 came again, and is answered as SO1",
+        "Order 2 is waiting: a line's SKU is not in the database: Z",
+        "Somebody was refused: the token",
+        "An order was not taken: The document is no order",
+    ):
+        assert said.count(wanted) == 1, said
+    assert "someone@example.com" not in said
+    if form == "json":
+        told = [json.loads(each) for each in lines if each.startswith("{")]
+        assert (told[0]["event"], told[0]["order"], told[0]["source_order_code"]) == ("order", 1, "SO1")
+    else:
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  Order 1", lines[1])
+
+
 def test_the_commands_tell_an_orders_story(erp: Erp) -> None:
     """Import, list, show, plan, retry and skip, with exit code 4 where an order waits; nobody's name is printed."""
     folder = erp.workspace / "inbox"
@@ -536,7 +655,11 @@ def test_finished_orders_lose_their_documents_after_a_while(erp: Erp) -> None:
     """They are about people; the code stays, and the order is still known."""
     erp.receive(document())
     with open_ledger(erp.project) as ledger:
+        # That it waited for long is no reason: what counts is when it was finished.
         ledger._connection.execute("update orders set received_at = '2020-01-01 00:00:00.000'")
+        ledger.prune(keep_days=30)
+        assert ledger.document(1001) is not None
+        ledger._connection.execute("update transitions set at = '2020-01-01 00:00:00.000'")
         ledger.prune(keep_days=30)
         assert ledger.document(1001) is None
     (entry,) = erp.receive(document())

@@ -1,0 +1,86 @@
+-- orders/lookup.sql
+-- Is the order in the database already? With this, a crash in the middle is found out by itself.
+select
+    number as source_order_code,
+    customer_code as source_customer_code
+from sales_order
+where reference = ?
+--   1: WEB-1042
+
+-- orders/item.sql
+-- No row: the SKU is not known, and the order waits.
+select code from item where code = ?
+--   1: MUG
+
+-- orders/stock.sql
+-- What can be sold of it in the order's warehouse.
+select on_hand - coalesce(reserved, 0)
+from stock
+where item_code = ? and warehouse = ?
+--   1: MUG
+--   2: COAST
+
+-- orders/item.sql, again
+--   1: BOOT-42
+
+-- orders/stock.sql, again
+--   1: BOOT-42
+--   2: COAST
+
+-- orders/find_customer.sql
+-- Trade customers order under their own e-mail address; who is not found takes the default.
+select code as source_customer_code
+from customer
+where lower(email) = lower(?) and status = 'active'
+--   1: theo@trailclub.example.com
+
+-- orders/10_header.sql
+insert into sales_order (reference, customer_code, placed_at, warehouse, channel_order, note)
+values (
+    ?,
+    ?,
+    ?,
+    ?,
+    ?,
+    ?
+)
+returning number as source_order_code
+--   1: WEB-1042
+--   2: <source_customer_code>
+--   3: 2026-03-02 10:15:00
+--   4: COAST
+--   5: WEB-1042
+--   6: Leave at the gate
+
+-- orders/20_lines.line.sql
+insert into sales_order_line (order_number, line_number, item_code, quantity, price, backorder)
+values (
+    ?,
+    ?,
+    ?,
+    ?,
+    ?,
+    ?
+)
+--   1: <header.source_order_code>
+--   2: 1
+--   3: MUG
+--   4: 6
+--   5: 89.5
+--   6: false
+
+-- orders/20_lines.line.sql, again
+--   1: <header.source_order_code>
+--   2: 2
+--   3: BOOT-42
+--   4: 1
+--   5: 1899
+--   6: false
+
+-- orders/30_courier.shipping.sql
+insert into sales_order_line (order_number, line_number, item_code, quantity, price, backorder)
+values (?, ?, ?, 1, ?, false)
+--   1: <header.source_order_code>
+--   2: 1001
+--   3: COURIER
+--   4: 95
