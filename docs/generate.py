@@ -38,6 +38,7 @@ def fields() -> str:
     parts.append(
         "\n*required* is what Stock2Shop's API needs, *minimum* what its guide for custom databases asks for. *sure* says"
         " whether Stock2Shop's public pages state the field, or whether it is inferred from several of them.\n"
+        "\nWhere a database knows no dots in names, as Access does, two underscores stand for one: `variants__qty`.\n"
         "\n## The active flag\n\nThe words that are known without a project saying so; case and outer blanks do not"
         " matter.\n\n| flag | words |\n|---|---|\n"
     )

@@ -354,7 +354,8 @@ class _Resolver:
             if found:
                 part = found["part"]
                 return replace(field, name=field.name.replace(field.dynamic, part), part=part, aliases=())
-        return None
+        # Where a database knows no dots in names, two underscores stand for one.
+        return self(column.replace("__", ".", 1)) if "__" in column else None
 
 
 def _pattern(name: str, placeholder: str) -> re.Pattern[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault
-from engine.quoting import blanked, ident, regions
+from engine.quoting import alias, blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,7 +147,7 @@ def _columns(
                     start_of(part),
                     f"The alias {name} has no quotes: {dialect} makes {folded} of it, and {arrives.part!r} is not"
                     f" {field.part!r} to Stock2Shop.",
-                    f"Write: as {ident(name, dialect)}",
+                    f"Write: as {alias(name, dialect)}",
                 )
             )
     return ViewFacts(columns=columns), tuple(faults)
@@ -300,8 +300,8 @@ def start_of(part: Any) -> int | None:
     """Find the offset in the rendered SQL at which a part begins; of an output column, at which it gets its name."""
     from sqlglot import exp
 
-    alias = part.args.get("alias")
-    nodes = [alias] if isinstance(alias, exp.Identifier) else part.walk()
+    named = part.args.get("alias")
+    nodes = [named] if isinstance(named, exp.Identifier) else part.walk()
     starts = (node.meta.get("start") for node in nodes)
     return min((int(start) for start in starts if start is not None), default=None)
 
@@ -314,7 +314,7 @@ def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
             query,
             found.start(1),
             f"The alias {name} has a dot and must be quoted.",
-            f"Write: as {ident(name, dialect)}",
+            f"Write: as {alias(name, dialect)}",
         )
 
 
@@ -374,7 +374,7 @@ def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
             query,
             named.start(1),
             f"The alias {named[1]} has a dot and must be quoted.",
-            f"Write: as {ident(named[1], dialect)}",
+            f"Write: as {alias(named[1], dialect)}",
         )
     place, _, message = said.partition(" ")
     return replace(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.capture import about_a_person
 from engine.contract import ENTITIES
 from engine.errors import QueryError, UsageError
-from engine.quoting import ident
+from engine.quoting import alias, ident
 from engine.source import open_source
 
 if TYPE_CHECKING:
@@ -411,7 +411,7 @@ class _Looking:
             if each.doubt:
                 lines.append(f"    -- TODO: {each.doubt}")
             comma = "," if number < len(candidates) - 1 else ""
-            lines.append(f"    {each.expression} as {ident(each.field, self._dialect)}{comma}")
+            lines.append(f"    {each.expression} as {alias(each.field, self._dialect)}{comma}")
         had = {each.field for each in candidates}
         lines += [f"    -- TODO: no column looks like {name}" for name, *_ in ELSEWHERE[entity] if name not in had]
         return "\n".join([*lines, f"from {self._table(table)}", ""])

@@ -32,6 +32,9 @@ DOUBLE_QUOTED_TEXTS = frozenset({"mysql", "bigquery", "access"})
 BACKSLASHES = frozenset({"mysql", "snowflake", "redshift", "bigquery"})
 """Dialects in which a backslash in a text escapes what follows it."""
 
+DOTLESS = frozenset({"access"})
+"""Dialects in which no name can hold a dot, however it is quoted."""
+
 NESTED_COMMENTS = frozenset({"tsql", "postgres", "duckdb", "redshift"})
 """Dialects in which ``/* /* */ */`` is one comment."""
 
@@ -60,6 +63,11 @@ def ident(name: str, dialect: str) -> str:
         raise ValueError("A name cannot be blank or hold a NUL character.")
     left, right = QUOTES.get(dialect, ('"', '"'))
     return f"{left}{name.replace(right, right * 2)}{right}"
+
+
+def alias(field: str, dialect: str) -> str:
+    """A field's name as a column's alias: quoted, and with two underscores where a name of ``dialect`` holds no dot."""
+    return field.replace(".", "__") if dialect in DOTLESS else ident(field, dialect)
 
 
 def literal(value: object, dialect: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from engine.contract import PRODUCTS
 from engine.errors import UsageError
 from engine.project import schema
-from engine.render import ENGINE, ident
+from engine.quoting import alias
+from engine.render import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -257,7 +258,7 @@ def _view(dialect: str) -> str:
         "variants.sku": "item_code",
         "variants.inventory_management": "1",
     }
-    lines = ",\n".join(f"    {columns[field.name]} as {ident(field.name, dialect)}" for field in wanted)
+    lines = ",\n".join(f"    {columns[field.name]} as {alias(field.name, dialect)}" for field in wanted)
     return VIEW.replace("COLUMNS", lines)
 
 

@@ -36,6 +36,7 @@ DATETIMEOFFSET = -155
 """SQL Server's own type, which pyodbc cannot read without being told how."""
 
 SQL_TYPE_TIMESTAMP = 93
+SQL_FLOAT = 6
 SQL_ATTR_ACCESS_MODE = 101
 SQL_MODE_READ_ONLY = 1
 
@@ -72,6 +73,19 @@ def _timestamp(raw: bytes | None) -> str | None:
     return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
 
 
+def _single(raw: bytes | None) -> float | None:
+    """A float of four bytes, as short as it reads back the same."""
+    if raw is None:
+        return None
+    (value,) = struct.unpack("<f", raw[:4])
+    return next(short for short in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if _is(short, value))
+
+
+def _is(short: float, value: float) -> bool:
+    """Whether a number is that one in four bytes; NaN is."""
+    return struct.pack("<f", short) == struct.pack("<f", value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
     """What answered: ``read_only`` is None where it cannot be told; ``notes`` are a driver's traps, for people."""
@@ -97,8 +111,10 @@ class Profile:
     driver describes a column (None for any size), the SQL that gets its value across unharmed; ``quote`` is what
     encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
     types whose text in there is not what this module promises. ``declare`` reads through a cursor of the server's.
-    ``converters`` make text of the bytes of an ODBC type that pyodbc cannot read. ``file`` is the option that names the
-    database's file, where it has one. ``moment`` begins a transaction in which every read sees the same moment.
+    ``converters`` make a value of the bytes of an ODBC type that pyodbc reads wrong. ``unsigned`` are the sizes in
+    bytes of integers that arrive without their sign, and a text of ``cut`` bytes may be the beginning of a longer one.
+    ``file`` is the option that names the database's file, where it has one. ``moment`` begins a transaction in which
+    every read sees the same moment.
     """
 
     name: str
@@ -119,7 +135,9 @@ class Profile:
     pack: str = ""
     packed: Mapping[str, str] = field(default_factory=dict)
     declare: bool = False
-    converters: Mapping[int, Callable[[bytes | None], str | None]] = field(default_factory=dict)
+    converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
+    unsigned: frozenset[int] = frozenset()
+    cut: int = 0
     file: str = ""
     moment: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -255,10 +273,16 @@ PROFILES = (
     Profile(
         name="mdbtools",
         match=r"mdbtools|libmdbodbc",
-        # It gives dates with a day 0 for the first days that Access knows, which no Python date can be.
-        converters={SQL_TYPE_TIMESTAMP: _timestamp},
+        # It gives dates with a day 0 for the first days that Access knows, which no Python date can be; four bytes of a
+        # Single where ODBC has eight; an Integer without its sign; and of a long text what fits into its buffer.
+        converters={SQL_TYPE_TIMESTAMP: _timestamp, SQL_FLOAT: _single},
+        unsigned=frozenset({2}),
+        cut=16_383,
         file="dbq",
-        notes=("mdbtools ignores WHERE on money columns and knows no JOIN, ORDER BY or aliases: read whole tables.",),
+        notes=(
+            "mdbtools ignores WHERE on money columns and knows no JOIN, ORDER BY or aliases: read whole tables.",
+            "mdbtools gives ?? for letters beyond the first 65,536 of Unicode, such as 😀.",
+        ),
     ),
     Profile(name="access", match=r"microsoft access|\*\.mdb", file="dbq"),
     Profile(
@@ -777,7 +801,11 @@ class _Odbc:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         kinds = tuple(column[1] for column in cursor.description)
         columns = columns or _names(cursor.description)
-        return _Result(columns=columns, batches=self._batches(cursor, kinds, fetch))
+        batches = self._batches(cursor, kinds, fetch)
+        if self._profile.cut:
+            sizes = tuple(column[3] for column in cursor.description)
+            batches = (self._mended(batch, columns, kinds, sizes) for batch in batches)
+        return _Result(columns=columns, batches=batches)
 
     def _execute(self, cursor: Any, sql: str) -> str:
         """Run a SELECT; gives the statement that fetches its next rows, where it is read in portions."""
@@ -857,6 +885,28 @@ class _Odbc:
             with suppress(self._driver.Error):
                 cursor.close()
             self._end()
+
+    def _mended(
+        self, batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[type], sizes: Sequence[int]
+    ) -> pa.RecordBatch:
+        """A batch with the signs that the driver lost; a text that it may have cut is an error."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        arrays = []
+        for name, kind, size, values in zip(columns, kinds, sizes, batch.columns, strict=True):
+            if pa.types.is_string(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) >= self._profile.cut:
+                raise QueryError(
+                    f"The driver gives no more than {self._profile.cut:,} bytes of a text, and the column {name} has"
+                    " one that is as long or longer.",
+                    hint="Leave the column out, or read the file with Microsoft's driver on Windows.",
+                )
+            if kind is int and size in self._profile.unsigned and pa.types.is_integer(values.type):
+                bits = 8 * size
+                lost = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
+                values = pc.if_else(lost, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)  # noqa: PLW2901
+            arrays.append(values)
+        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
     @contextmanager
     def _asking(self, cursor: Any) -> Iterator[None]:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -320,6 +321,7 @@ def on_a_terminal(workspace: Path, *words: str, answers: Iterable[str]) -> tuple
     """Run the command on a terminal and answer its questions; gives its exit code and what it printed."""
     child, terminal = pty.fork()
     if not child:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background ignores it
         os.chdir(workspace)
         os.environ["PYTHONPATH"] = str(REPOSITORY)
         os.execv(sys.executable, [sys.executable, "-m", "engine", *words])

@@ -6,4 +6,5 @@ select
     *,
     (select count(*) from failing) as _found
 from failing
+order by all
 limit {{ limit }};
