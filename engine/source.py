@@ -1,7 +1,7 @@
 """Open a client's database and read batches as Arrow.
 
 Two kinds of sources: anything that ODBC reaches, through pyodbc, which was measured to be right with every driver;
-and DuckDB or SQLite files, which need no driver manager. What differs between drivers is data: a :class:`Profile`.
+and DuckDB or SQLite files, which need no driver manager. What differs between drivers is data: :mod:`engine.drivers`.
 
 Every value arrives as text, or as an Arrow integer or boolean: dates and timestamps in ISO 8601, decimals with all
 their digits, floats as the shortest text that reads back the same, bytes in lower-case hexadecimal. The text of a
@@ -12,31 +12,27 @@ from __future__ import annotations
 
 import gc
 import re
-import struct
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.complaints import PASSING_STATES, PASSING_WORDS, UNDONE, explained, impersonal, plain, state_and_text
+from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of
 from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
 from engine.quoting import regions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
     from engine.model import SourceSettings
 
-DATETIMEOFFSET = -155
-"""SQL Server's own type, which pyodbc cannot read without being told how."""
-
-SQL_TYPE_TIMESTAMP = 93
-SQL_FLOAT = 6
 SQL_ATTR_ACCESS_MODE = 101
 SQL_MODE_READ_ONLY = 1
 
@@ -51,41 +47,6 @@ FEWEST = 80
 """Fewer rows are no batch, however wide: up to 64, DuckDB's joins would gather them until 2,048 are together."""
 
 
-def _datetimeoffset(raw: bytes | None) -> str | None:
-    """SQL_SS_TIMESTAMPOFFSET_STRUCT as ISO 8601; its layout is in Microsoft's reference of the ODBC types."""
-    if raw is None:
-        return None
-    year, month, day, hour, minute, second, nanos, hours, minutes = struct.unpack("<6hI2h", raw)
-    sign = "-" if hours < 0 or minutes < 0 else "+"
-    fraction = f".{nanos:09d}".rstrip("0").rstrip(".") if nanos else ""
-    return (
-        f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
-        f"{sign}{abs(hours):02d}:{abs(minutes):02d}"
-    )
-
-
-def _timestamp(raw: bytes | None) -> str | None:
-    """SQL_TIMESTAMP_STRUCT as ISO 8601, even where the date is one that no calendar has."""
-    if raw is None:
-        return None
-    year, month, day, hour, minute, second, nanos = struct.unpack("<6hI", raw)
-    fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
-    return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
-
-
-def _single(raw: bytes | None) -> float | None:
-    """A float of four bytes, as short as it reads back the same."""
-    if raw is None:
-        return None
-    (value,) = struct.unpack("<f", raw[:4])
-    return next(short for short in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if _is(short, value))
-
-
-def _is(short: float, value: float) -> bool:
-    """Whether a number is that one in four bytes; NaN is."""
-    return struct.pack("<f", short) == struct.pack("<f", value)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
     """What answered: ``read_only`` is None where it cannot be told; ``notes`` are a driver's traps, for people."""
@@ -96,229 +57,6 @@ class ServerFacts:
     dbms_version: str
     read_only: bool | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What a family of ODBC drivers needs.
-
-    ``match`` is looked for in the driver's name. ``options`` go into the connection string unless it has them, with
-    ``{connect_timeout}``, ``{query_timeout}`` and ``{network_timeout}`` filled in; ``superseded`` ones are taken out,
-    because something better does their work. ``session`` statements run on a connection that only reads, and ``asks``
-    is a query whose last value tells whether it does. ``narrow`` probes how texts travel cheapest. ``text``
-    writes a text that is not ASCII, with its UTF-8 in hexadecimal as ``{1}``. ``timeout`` tells
-    whether the driver knows ODBC's own query timeout. ``recast`` names, by the type and the size under which the
-    driver describes a column (None for any size), the SQL that gets its value across unharmed; ``quote`` is what
-    encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
-    types whose text in there is not what this module promises. ``declare`` reads through a cursor of the server's.
-    ``converters`` make a value of the bytes of an ODBC type that pyodbc reads wrong. ``unsigned`` are the sizes in
-    bytes of integers that arrive without their sign, and a text of ``cut`` bytes may be the beginning of a longer one.
-    ``file`` is the option that names the database's file, where it has one. ``moment`` begins a transaction in which
-    every read sees the same moment.
-    """
-
-    name: str
-    match: str
-    options: tuple[tuple[str, str], ...] = ()
-    superseded: tuple[str, ...] = ()
-    session: tuple[str, ...] = ()
-    asks: str = ""
-    encoding: str = ""
-    decoding: str = ""
-    wide_decoding: str = ""
-    narrow: bool = False
-    text: str = "'{0}'"
-    autocommit: bool = True
-    timeout: bool = True
-    recast: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
-    quote: str = '"'
-    pack: str = ""
-    packed: Mapping[str, str] = field(default_factory=dict)
-    declare: bool = False
-    converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
-    unsigned: frozenset[int] = frozenset()
-    cut: int = 0
-    file: str = ""
-    moment: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-_SQLITE_TEXT = (
-    "case when typeof({0}) <> 'real' then cast({0} as text)"
-    " when cast(printf('%!.15g', {0}) as real) = {0} then printf('%!.15g', {0}) else printf('%!.17g', {0}) end"
-)
-"""A SQLite value's text; a float with as many digits as it needs, where a plain cast stops at 15."""
-
-_SQLSERVER_ASKS = (
-    "select case when has_perms_by_name(db_name(), 'DATABASE', 'INSERT') = 1"
-    " or has_perms_by_name(db_name(), 'DATABASE', 'UPDATE') = 1"
-    " or has_perms_by_name(db_name(), 'DATABASE', 'DELETE') = 1 then 'off' else 'on' end"
-)
-"""SQL Server has no read-only session: what the login may do is what there is to know."""
-
-_WHOLE_LISTS = "set session group_concat_max_len = 4294967295"
-"""GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
-
-HELD = "s2s_moment"
-"""The savepoint at which a moment that is held begins."""
-
-_SNAPSHOT = "start transaction with consistent snapshot, read only"
-
-PROFILES = (
-    Profile(
-        name="psqlodbc",
-        match=r"psqlodbc|postgres",
-        # Without a cursor the driver holds the whole result in memory. Its own cursors (UseDeclareFetch, or B6) crash
-        # the process when the connection is cut in mid-result (13.02); its ReadOnly (A0) refuses to declare one.
-        options=(
-            ("BoolsAsChar", "0"),
-            ("LFConversion", "0"),
-            ("UseDeclareFetch", "0"),
-            ("ReadOnly", "0"),
-            ("KeepaliveTime", "60"),
-            ("KeepaliveInterval", "10"),
-        ),
-        superseded=("usedeclarefetch", "b6", "readonly", "a0"),
-        session=(
-            "set session characteristics as transaction read only",
-            "set datestyle = 'ISO'",
-            "set intervalstyle = 'postgres'",
-            "set bytea_output = 'hex'",
-            "set cursor_tuple_fraction = 1.0",  # all rows will be read, so plan for all of them
-        ),
-        asks="show transaction_read_only",
-        narrow=True,
-        autocommit=False,
-        timeout=False,
-        # It reads the date infinity as today, drops the sign of years BC and the zone of timestamptz, and writes
-        # a uuid (described as 37 characters) in upper case.
-        recast={
-            ("Decimal", None): "cast({0} as text)",  # of which one may be NaN
-            ("date", None): "cast({0} as text)",
-            ("datetime", None): "cast({0} as text)",
-            ("time", None): "cast({0} as text)",
-            ("str", 36): "cast({0} as text)",
-            ("str", 37): "cast({0} as text)",
-        },
-        # One value a row instead of one a column: fetching a view of 25 columns costs a quarter of the CPU time.
-        pack="cast(row({0}) as text)",
-        packed={
-            "bool": "case when {0} then 'true' when not {0} then 'false' end",
-            "bytearray": "encode({0}, 'hex')",
-        },
-        declare=True,
-        moment=("set transaction isolation level repeatable read",),
-        notes=("A timestamptz reads with the offset of the session's time zone: fix that with `session`.",),
-    ),
-    Profile(
-        name="mariadb",
-        match=r"maodbc|mariadb",
-        # It knows nothing of ODBC's login timeout, and waits for ever on a connection that went dead.
-        options=(("CONN_TIMEOUT", "{connect_timeout}"), ("READ_TIMEOUT", "{network_timeout}")),
-        session=("set session transaction read only", _WHOLE_LISTS),
-        asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
-        narrow=True,
-        # SQL that is not ASCII damages its memory (3.1.15): now and then a syntax error where there is none, or the end
-        # of the process.
-        text="convert(x'{1}' using utf8mb4)",
-        encoding="utf-8",
-        timeout=False,
-        # INT UNSIGNED of 2³¹ and more arrives negative, FLOAT with invented digits, TIME without sign and fraction,
-        # 0000-00-00 as NULL; an impossible date raises.
-        recast={
-            ("int", 10): "{0} + 0",
-            ("float", 7): "cast({0} as char)",
-            ("date", None): "cast({0} as char)",
-            ("datetime", None): "cast({0} as char)",
-            ("time", None): "cast({0} as char)",
-        },
-        quote="`",
-        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
-        notes=(
-            "The MariaDB driver holds the whole result in memory, about 700 bytes a row of 25 columns.",
-            "The server takes the padding off CHAR; BIT(n) of more than one bit reads as hexadecimal.",
-            "TINYINT(1) and BOOLEAN read as numbers.",
-        ),
-    ),
-    Profile(
-        name="mysql",
-        match=r"myodbc|mysql",
-        session=("set session transaction read only", _WHOLE_LISTS),
-        asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
-        narrow=True,
-        quote="`",
-        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
-        notes=(
-            "MySQL's driver holds the whole result in memory, unless NO_CACHE=1;FORWARD_CURSOR=1 is in the connection.",
-        ),
-    ),
-    Profile(
-        name="sqliteodbc",
-        match=r"sqlite",
-        # Rows one by one, whole 64-bit integers, no empty file where there is none, and names with their dots.
-        options=(("StepAPI", "1"), ("BigInt", "1"), ("NoCreat", "1"), ("LongNames", "1")),
-        session=("pragma query_only = on",),
-        asks="pragma query_only",
-        file="database",
-        narrow=True,
-        timeout=False,
-        moment=("begin",),
-        # It types an expression by its first row, and text in a column of another type reads as NULL.
-        recast=dict.fromkeys(
-            [(kind, None) for kind in ("str", "int", "float", "bool", "Decimal", "date", "datetime", "time")],
-            _SQLITE_TEXT,
-        ),
-        notes=("For SQLite files prefer `database = …` under [source]: it needs no driver, and is faster.",),
-    ),
-    Profile(
-        name="mdbtools",
-        match=r"mdbtools|libmdbodbc",
-        # It gives dates with a day 0 for the first days that Access knows, which no Python date can be; four bytes of a
-        # Single where ODBC has eight; an Integer without its sign; and of a long text what fits into its buffer.
-        converters={SQL_TYPE_TIMESTAMP: _timestamp, SQL_FLOAT: _single},
-        unsigned=frozenset({2}),
-        cut=16_383,
-        file="dbq",
-        notes=(
-            "mdbtools ignores WHERE on money columns and knows no JOIN, ORDER BY or aliases: read whole tables.",
-            "mdbtools gives ?? for letters beyond the first 65,536 of Unicode, such as 😀.",
-        ),
-    ),
-    Profile(name="access", match=r"microsoft access|\*\.mdb", file="dbq"),
-    Profile(
-        name="freetds",
-        match=r"freetds|tdsodbc",
-        options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
-        asks=_SQLSERVER_ASKS,
-        converters={DATETIMEOFFSET: _datetimeoffset},
-    ),
-    Profile(
-        name="sqlserver",
-        match=r"odbc driver \d+ for sql server|msodbcsql|sql server",
-        options=(("ApplicationIntent", "ReadOnly"),),
-        asks=_SQLSERVER_ASKS,
-        converters={DATETIMEOFFSET: _datetimeoffset},
-        # As SQL_C_CHAR, texts come in the code page of the locale, and a scheduler's is often C.
-        decoding="utf-16le",
-    ),
-    Profile(name="pervasive", match=r"pervasive|actian|\bzen\b|btrieve"),
-    Profile(name="hana", match=r"hdbodbc|\bhana\b"),
-    # A driver built without its wide functions cuts texts short unless they are fetched as bytes.
-    Profile(
-        name="firebird",
-        match=r"firebird|interbase|odbcfb",
-        encoding="utf-8",
-        decoding="utf-8",
-        wide_decoding="utf-8",
-        notes=("Give CHARSET=UTF8 in the connection: texts are read as UTF-8.",),
-    ),
-    Profile(
-        name="oracle",
-        match=r"oracle|sqora",
-        notes=("Set NLS_LANG to a UTF-8 character set, such as .AL32UTF8, where s2s runs.",),
-    ),
-)
-OTHER = Profile(name="other", match="")
 
 
 class Batches(Protocol):
@@ -471,16 +209,16 @@ class _Written:
         self._open = False
 
     def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
-        state, text = _state_and_text(error)
-        text = self.cleaned(_plain(text))
+        state, text = state_and_text(error)
+        text = self.cleaned(plain(text))
         # The words of a constraint's error are the order's as much as the database's.
         refused = state[:2] in {"22", "23"} or any(
             kind.__name__ in {"IntegrityError", "DataError"} for kind in type(error).__mro__
         )
-        passing = not refused and bool(_PASSING_STATES.fullmatch(state) or _PASSING_WORDS.search(text))
+        passing = not refused and bool(PASSING_STATES.fullmatch(state) or PASSING_WORDS.search(text))
         # Whatever breaks while committing, but for a refusal, leaves open whether the order was kept.
-        uncertain = committing and not refused and state not in _UNDONE
-        text = _impersonal(text, binds)
+        uncertain = committing and not refused and state not in UNDONE
+        text = impersonal(text, binds)
         said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
         if passing or uncertain:
             return WriteError(
@@ -498,19 +236,6 @@ class _Written:
 WAIT = 30
 """Seconds that a statement of an order may take, most of which is waiting for somebody else's lock."""
 
-_PASSING_STATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
-_PASSING_WORDS = re.compile(
-    r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is locked"
-    r"|lost connection|gone away"
-    r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link|conflict"
-    r"|terminating connection|busy",
-    re.IGNORECASE,
-)
-"""What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
-
-_UNDONE = frozenset({"40000", "40001", "40002", "40P01"})
-"""With these a database says that it rolled the transaction back."""
-
 
 def _first_result(cursor: Any) -> list[dict[str, Any]]:
     """The rows of the first result that has columns, with all results read: an error may come after the last row."""
@@ -524,21 +249,6 @@ def _first_result(cursor: Any) -> list[dict[str, Any]]:
         # Statements that come before, and triggers, give counts first.
         if not more():
             return rows or []
-
-
-def _impersonal(text: str, binds: Sequence[object]) -> str:
-    """A database's words without the values that it repeats, which are a customer's; one-word names stay."""
-    for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text)
-    text = re.sub(r"=\s*\(.*\)", "=…", text)
-    return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
-
-
-def _state_and_text(error: Exception) -> tuple[str, str]:
-    """An ODBC error's SQLSTATE and text; another module's text alone."""
-    if len(error.args) > 1:
-        return str(error.args[0]), str(error.args[1])
-    return "", str(error)
 
 
 def _file_writer(path: Path, settings: SourceSettings) -> _Written:
@@ -567,7 +277,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
         opened = duckdb.connect(str(path))
     except duckdb.Error as error:
         raise WriteError(
-            f"The file {path} cannot be opened to write: {_plain(str(error))}",
+            f"The file {path} cannot be opened to write: {plain(str(error))}",
             hint="It is tried again by itself: another program holds it.",
             retriable=True,
         ) from None
@@ -629,17 +339,17 @@ class _Odbc:
         self._settings = settings
         self._held = False
         self._driver = _pyodbc()
-        given = _options(settings.connection or "")
+        given = options(settings.connection or "")
         known = {name.lower(): value for name, value in given}
-        self._secrets = [_bare(value) for name, value in given if re.search("pwd|pass|secret|token|key", name.lower())]
-        self._profile = _profile(self._driver, known)
-        _there(_bare(known.get(self._profile.file, "")))
+        self._secrets = [bare(value) for name, value in given if re.search("pwd|pass|secret|token|key", name.lower())]
+        self._profile = profile_of(self._driver, known)
+        _there(bare(known.get(self._profile.file, "")))
         attributes = dict(settings.attributes)
         if read_only:
             attributes.setdefault(SQL_ATTR_ACCESS_MODE, SQL_MODE_READ_ONLY)
         try:
             self._connection = self._driver.connect(
-                _connection_string(given, self._profile, settings, read_only=read_only),
+                connection_string(given, self._profile, settings, read_only=read_only),
                 autocommit=self._profile.autocommit,
                 timeout=settings.connect_timeout,
                 attrs_before=attributes,
@@ -962,197 +672,6 @@ class _Odbc:
         return explained(state, text, connecting=connecting, drivers=installed_drivers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What an error of a database comes to: ``states`` and ``words`` are looked for in its SQLSTATE and its text."""
-
-    states: str
-    words: str
-    message: str
-    hint: str
-    error: type[SourceError] | None = None
-
-    def fits_state(self, state: str) -> bool:
-        return bool(self.states and re.fullmatch(self.states, state))
-
-    def fits_words(self, text: str) -> bool:
-        return bool(self.words and re.search(self.words, text, re.IGNORECASE))
-
-
-_ANYWHERE = (
-    _Meaning(
-        r"28000|28P01",
-        r"password authentication failed|no password supplied|login failed|logon denied|ora-01017|authentication failed"
-        r"|access denied for user .*\(using password|user name and password are not defined",
-        "The database refuses the login.",
-        "Check the user and the password in .env, and that the login may connect from this machine.",
-        ConnectError,
-    ),
-    _Meaning(
-        r"3D000",
-        r"^(fatal: )?database .* does not exist|: database .* does not exist|unknown database|cannot open database"
-        r"|denied for user .* to database",
-        "There is no such database, or the login may not use it.",
-        "Check Database= in the connection, and that the login was granted access to it.",
-        ConnectError,
-    ),
-    _Meaning(
-        "",
-        r"certificate|ssl provider|ssl error|ssl connection|\btls\b|encryption not supported",
-        "The encrypted connection failed.",
-        "Microsoft's driver 18 encrypts unless told otherwise and refuses a self-signed certificate: install the"
-        " server's certificate, or add TrustServerCertificate=yes on a network that you trust.",
-        ConnectError,
-    ),
-    _Meaning(
-        r"53300",
-        r"too many (clients|connections)|remaining connection slots",
-        "The database takes no more connections.",
-        "Try later, or let its administrator raise the limit.",
-        ConnectError,
-    ),
-)
-
-_CONNECTING = (
-    _Meaning(
-        "",
-        r"translate host name|unknown (mysql )?server host|name or service not known|could not resolve|getaddrinfo"
-        r"|nodename nor servname|no such host",
-        "The server's name is not known here.",
-        "Check the server in the connection, and the DNS of this machine.",
-    ),
-    _Meaning(
-        "",
-        r"did not supply an error|connect failed|not a database|unrecognized database format",
-        "The file cannot be opened as a database of this driver's.",
-        "Check the file's path and its rights, and that the copy of it is complete.",
-    ),
-    _Meaning(
-        r"HYT0[01]",
-        r"time-?out|timed out|system error: 1[01]\d",
-        "The database does not answer.",
-        "Check the server's name and port, that it runs, and the firewall between here and there.",
-    ),
-)
-
-_UNREACHED = _Meaning(
-    "",
-    "",
-    "The database cannot be reached.",
-    "Check server, port and database in the connection, that the server runs, and the firewall.",
-)
-
-_READING = (
-    _Meaning(
-        r"HYT0[01]|57014|70100|HY008|HY018",
-        r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
-        "The view took too long.",
-        "Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
-    ),
-    _Meaning(
-        r"08...|57P0.",
-        r"closed the connection|lost connection|gone away|communication link"
-        r"|connection (has been|was) (lost|reset|closed)|connection reset|broken pipe|terminating connection",
-        "The connection broke while the view was read; nothing of it is used.",
-        "Run again. If it comes back, look at the database's log and the network.",
-    ),
-    _Meaning(
-        r"42S02|42P01",
-        r"no such table|invalid object name|table .*doesn't exist|ora-00942|table unknown|invalid table name"
-        r"|table with name .* does not exist",
-        "The view names a table that the database does not have.",
-        "Check the spelling and the schema, and that the login may see it. `s2s render` shows the SQL.",
-    ),
-    _Meaning(
-        r"42S22|42703",
-        r"no such column|unknown column|invalid column name|ora-00904|column unknown|referenced column",
-        "The view names a column that its tables do not have.",
-        "Check the spelling against the table. `s2s render` shows the SQL.",
-    ),
-    _Meaning(
-        r"42501",
-        r"permission .*denied|command denied|ora-01031|insufficient privilege|no permission",
-        "The login may not read everything that the view reads.",
-        "Grant SELECT on it to the login; the driver's page has the SQL.",
-    ),
-    _Meaning(
-        r"25006",
-        r"read.?only|only select",
-        "The view tries to write, and this connection only reads.",
-        "A view is one SELECT; what it calls may not write either.",
-    ),
-    _Meaning(
-        r"40001|40P01|55P03",
-        r"database (table )?is locked|deadlock|lock wait timeout|lock request time",
-        "Somebody else holds what the view reads.",
-        "Run again; if it comes back, run at a quieter time.",
-    ),
-    _Meaning(
-        r"07006",
-        r"",
-        "The driver cannot deliver a column's type.",
-        "Use the driver's Unicode variant, or cast the column to text in the view.",
-    ),
-    _Meaning(
-        r"22...",
-        r"conversion error|could not convert|division by zero",
-        "A value did not fit what the view does with it.",
-        "Look at the casts and calculations in the view; the value itself is not shown here.",
-    ),
-    _Meaning(
-        r"42601|37000",
-        r"syntax|couldn't parse",
-        "The database does not understand the view's SQL.",
-        "Check `dialect` under [source]. `s2s render` shows the SQL as it was sent.",
-    ),
-)
-
-_REFUSED = _Meaning(
-    "",
-    "",
-    "The database refused the view.",
-    "`s2s render` shows the SQL as it was sent; try it in the database's own console.",
-)
-
-
-def explained(state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple) -> SourceError:
-    """What a driver's SQLSTATE and message come to, and what to do; ``text`` holds no secret.
-
-    Values that a database quotes in an error about data (class 22) are left out.
-    """
-    text = _plain(text)
-    if state.startswith("22") or "onversion" in text:
-        text = re.sub(r"(['\"]).*\1", r"\1…\1", text)
-    state = state if state.strip("0") else ""
-    said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
-    if state in {"IM002", "IM003", "IM004"} or "can't open lib" in text.lower():
-        known = ", ".join(drivers()) or "none"
-        return DriverError(
-            f"The ODBC driver or data source of the connection is not installed here. {said}",
-            hint=f"Installed drivers: {known}. Install the right one, or mend Driver= in the connection.",
-        )
-    # A table or a column may be called after anything that can go wrong with a connection.
-    candidates = (*_ANYWHERE, *_CONNECTING) if connecting else (*_READING, *_ANYWHERE)
-    fitting = [
-        *(meaning for meaning in candidates if meaning.fits_state(state)),
-        *(meaning for meaning in candidates if meaning.fits_words(text)),
-        _UNREACHED if connecting else _REFUSED,
-    ]
-    meaning = fitting[0]
-    error = meaning.error or (ConnectError if connecting else QueryError)
-    return error(f"{meaning.message} {said}", hint=meaning.hint)
-
-
-def _plain(text: str) -> str:
-    """A driver's message without the brackets, call names and advice that it wraps around the database's own words."""
-    text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
-    text = re.sub(r"(\s*\((SQL\w+|-?\d+)\))+\s*$", "", text)
-    text = re.sub(
-        r";\s*Error while (preparing|executing|fetching)[^;]*$|\s*This probably means.*", "", text, flags=re.DOTALL
-    )
-    return re.sub(r"\s+", " ", text).strip(" ;")
-
-
 @contextmanager
 def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
     """Cancel what takes longer than ``seconds`` (0: no limit): some drivers ignore the timeouts that ODBC has.
@@ -1291,45 +810,6 @@ _TEXTS: dict[type, Callable[[Any], str]] = {
 def _names(description: Sequence[Any]) -> tuple[str, ...]:
     """The columns' names; sqliteodbc puts a NUL behind those that are not ASCII."""
     return tuple(column[0].rstrip("\0") for column in description)
-
-
-def _options(connection: str) -> list[tuple[str, str]]:
-    """The connection string's options in their order; a value keeps the braces around it."""
-    found = re.findall(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", connection)
-    return [(name, value.strip()) for name, value in found]
-
-
-def _bare(value: str) -> str:
-    """An option's value without the braces of ODBC."""
-    if value.startswith("{") and value.endswith("}"):
-        return value[1:-1].replace("}}", "}")
-    return value
-
-
-def _connection_string(
-    given: Sequence[tuple[str, str]], profile: Profile, settings: SourceSettings, *, read_only: bool
-) -> str:
-    """What the user gave, and what the driver needs besides."""
-    names = {name.lower() for name, _ in given if name.lower() not in profile.superseded}
-    kept = [(name, value) for name, value in given if name.lower() in names]
-    seconds = {
-        "connect_timeout": settings.connect_timeout,
-        "query_timeout": settings.query_timeout,
-        # The network comes last: a query that is cancelled in time still hears of it.
-        "network_timeout": settings.query_timeout + 30 if settings.query_timeout else 0,
-    }
-    added = [
-        (name, value.format(**seconds))
-        for name, value in profile.options
-        if name.lower() not in names and (read_only or name != "ApplicationIntent")
-    ]
-    return ";".join(f"{name}={value}" for name, value in (*kept, *added))
-
-
-def _profile(driver: Any, options: Mapping[str, str]) -> Profile:
-    """The profile of the driver that the connection names, itself or through a data source."""
-    name = _bare(options.get("driver", "")) or driver.dataSources().get(_bare(options.get("dsn", "")), "")
-    return next((profile for profile in PROFILES if re.search(profile.match, name, re.IGNORECASE)), OTHER)
 
 
 def _there(file: str) -> None:
@@ -1477,7 +957,7 @@ class _DuckDb:
                 self._connection.execute(statement)
         except duckdb.Error as error:
             raise ConnectError(
-                f"The file {path} cannot be opened: {_plain(str(error))}",
+                f"The file {path} cannot be opened: {plain(str(error))}",
                 hint="If another program holds it, let that end; a newer DuckDB may have written it.",
             ) from None
 

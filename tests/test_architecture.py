@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract", "quoting", "inbox", "places"},
+    {"contract", "quoting", "inbox", "places", "drivers", "complaints"},
     {"render", "project", "dialect", "source", "state", "api"},
     {"stage", "payload", "ledger", "lineage", "transpile"},
     {"validate", "acknowledge", "raising"},

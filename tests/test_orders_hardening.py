@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 
-from engine import inbox, orders, source
+from engine import complaints, inbox, orders, source
 from engine.errors import OrderError, WriteError
 from engine.ledger import open_ledger
 from engine.model import OrderSettings, SourceSettings
@@ -143,7 +143,7 @@ def test_a_value_that_sounds_like_a_deadlock_is_not_tried_again(any_erp: Erp) ->
 )
 def test_an_error_names_the_column_and_not_the_value(said: str, shown: str) -> None:
     """Somebody must be able to mend it, and nobody is to read who ordered."""
-    assert source._impersonal(said, ["O'Brien & Sons", None, 7]) == shown
+    assert complaints.impersonal(said, ["O'Brien & Sons", None, 7]) == shown
 
 
 @pytest.mark.parametrize("any_erp", ["mysql"], indirect=True)

@@ -1,0 +1,235 @@
+"""What databases say when something goes wrong, in words for people: what it means, and what to do next.
+
+By SQLSTATE first, whose classes the ODBC and SQL standards give; then by the words that drivers were seen to use.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import ConnectError, DriverError, QueryError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What an error of a database comes to: ``states`` and ``words`` are looked for in its SQLSTATE and its text."""
+
+    states: str
+    words: str
+    message: str
+    hint: str
+    error: type[SourceError] | None = None
+
+    def fits_state(self, state: str) -> bool:
+        return bool(self.states and re.fullmatch(self.states, state))
+
+    def fits_words(self, text: str) -> bool:
+        return bool(self.words and re.search(self.words, text, re.IGNORECASE))
+
+
+_ANYWHERE = (
+    _Meaning(
+        r"28000|28P01",
+        r"password authentication failed|no password supplied|login failed|logon denied|ora-01017|authentication failed"
+        r"|access denied for user .*\(using password|user name and password are not defined",
+        "The database refuses the login.",
+        "Check the user and the password in .env, and that the login may connect from this machine.",
+        ConnectError,
+    ),
+    _Meaning(
+        r"3D000",
+        r"^(fatal: )?database .* does not exist|: database .* does not exist|unknown database|cannot open database"
+        r"|denied for user .* to database",
+        "There is no such database, or the login may not use it.",
+        "Check Database= in the connection, and that the login was granted access to it.",
+        ConnectError,
+    ),
+    _Meaning(
+        "",
+        r"certificate|ssl provider|ssl error|ssl connection|\btls\b|encryption not supported",
+        "The encrypted connection failed.",
+        "Microsoft's driver 18 encrypts unless told otherwise and refuses a self-signed certificate: install the"
+        " server's certificate, or add TrustServerCertificate=yes on a network that you trust.",
+        ConnectError,
+    ),
+    _Meaning(
+        r"53300",
+        r"too many (clients|connections)|remaining connection slots",
+        "The database takes no more connections.",
+        "Try later, or let its administrator raise the limit.",
+        ConnectError,
+    ),
+)
+
+_CONNECTING = (
+    _Meaning(
+        "",
+        r"translate host name|unknown (mysql )?server host|name or service not known|could not resolve|getaddrinfo"
+        r"|nodename nor servname|no such host",
+        "The server's name is not known here.",
+        "Check the server in the connection, and the DNS of this machine.",
+    ),
+    _Meaning(
+        "",
+        r"did not supply an error|connect failed|not a database|unrecognized database format",
+        "The file cannot be opened as a database of this driver's.",
+        "Check the file's path and its rights, and that the copy of it is complete.",
+    ),
+    _Meaning(
+        r"HYT0[01]",
+        r"time-?out|timed out|system error: 1[01]\d",
+        "The database does not answer.",
+        "Check the server's name and port, that it runs, and the firewall between here and there.",
+    ),
+)
+
+_UNREACHED = _Meaning(
+    "",
+    "",
+    "The database cannot be reached.",
+    "Check server, port and database in the connection, that the server runs, and the firewall.",
+)
+
+_READING = (
+    _Meaning(
+        r"HYT0[01]|57014|70100|HY008|HY018",
+        r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
+        "The view took too long.",
+        "Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
+    ),
+    _Meaning(
+        r"08...|57P0.",
+        r"closed the connection|lost connection|gone away|communication link"
+        r"|connection (has been|was) (lost|reset|closed)|connection reset|broken pipe|terminating connection",
+        "The connection broke while the view was read; nothing of it is used.",
+        "Run again. If it comes back, look at the database's log and the network.",
+    ),
+    _Meaning(
+        r"42S02|42P01",
+        r"no such table|invalid object name|table .*doesn't exist|ora-00942|table unknown|invalid table name"
+        r"|table with name .* does not exist",
+        "The view names a table that the database does not have.",
+        "Check the spelling and the schema, and that the login may see it. `s2s render` shows the SQL.",
+    ),
+    _Meaning(
+        r"42S22|42703",
+        r"no such column|unknown column|invalid column name|ora-00904|column unknown|referenced column",
+        "The view names a column that its tables do not have.",
+        "Check the spelling against the table. `s2s render` shows the SQL.",
+    ),
+    _Meaning(
+        r"42501",
+        r"permission .*denied|command denied|ora-01031|insufficient privilege|no permission",
+        "The login may not read everything that the view reads.",
+        "Grant SELECT on it to the login; the driver's page has the SQL.",
+    ),
+    _Meaning(
+        r"25006",
+        r"read.?only|only select",
+        "The view tries to write, and this connection only reads.",
+        "A view is one SELECT; what it calls may not write either.",
+    ),
+    _Meaning(
+        r"40001|40P01|55P03",
+        r"database (table )?is locked|deadlock|lock wait timeout|lock request time",
+        "Somebody else holds what the view reads.",
+        "Run again; if it comes back, run at a quieter time.",
+    ),
+    _Meaning(
+        r"07006",
+        r"",
+        "The driver cannot deliver a column's type.",
+        "Use the driver's Unicode variant, or cast the column to text in the view.",
+    ),
+    _Meaning(
+        r"22...",
+        r"conversion error|could not convert|division by zero",
+        "A value did not fit what the view does with it.",
+        "Look at the casts and calculations in the view; the value itself is not shown here.",
+    ),
+    _Meaning(
+        r"42601|37000",
+        r"syntax|couldn't parse",
+        "The database does not understand the view's SQL.",
+        "Check `dialect` under [source]. `s2s render` shows the SQL as it was sent.",
+    ),
+)
+
+_REFUSED = _Meaning(
+    "",
+    "",
+    "The database refused the view.",
+    "`s2s render` shows the SQL as it was sent; try it in the database's own console.",
+)
+
+
+def explained(state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple) -> SourceError:
+    """What a driver's SQLSTATE and message come to, and what to do; ``text`` holds no secret.
+
+    Values that a database quotes in an error about data (class 22) are left out.
+    """
+    text = plain(text)
+    if state.startswith("22") or "onversion" in text:
+        text = re.sub(r"(['\"]).*\1", r"\1…\1", text)
+    state = state if state.strip("0") else ""
+    said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
+    if state in {"IM002", "IM003", "IM004"} or "can't open lib" in text.lower():
+        known = ", ".join(drivers()) or "none"
+        return DriverError(
+            f"The ODBC driver or data source of the connection is not installed here. {said}",
+            hint=f"Installed drivers: {known}. Install the right one, or mend Driver= in the connection.",
+        )
+    # A table or a column may be called after anything that can go wrong with a connection.
+    candidates = (*_ANYWHERE, *_CONNECTING) if connecting else (*_READING, *_ANYWHERE)
+    fitting = [
+        *(meaning for meaning in candidates if meaning.fits_state(state)),
+        *(meaning for meaning in candidates if meaning.fits_words(text)),
+        _UNREACHED if connecting else _REFUSED,
+    ]
+    meaning = fitting[0]
+    error = meaning.error or (ConnectError if connecting else QueryError)
+    return error(f"{meaning.message} {said}", hint=meaning.hint)
+
+
+def plain(text: str) -> str:
+    """A driver's message without the brackets, call names and advice that it wraps around the database's own words."""
+    text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
+    text = re.sub(r"(\s*\((SQL\w+|-?\d+)\))+\s*$", "", text)
+    text = re.sub(
+        r";\s*Error while (preparing|executing|fetching)[^;]*$|\s*This probably means.*", "", text, flags=re.DOTALL
+    )
+    return re.sub(r"\s+", " ", text).strip(" ;")
+
+
+PASSING_STATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
+PASSING_WORDS = re.compile(
+    r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is locked"
+    r"|lost connection|gone away"
+    r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link|conflict"
+    r"|terminating connection|busy",
+    re.IGNORECASE,
+)
+"""What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
+
+UNDONE = frozenset({"40000", "40001", "40002", "40P01"})
+"""With these a database says that it rolled the transaction back."""
+
+
+def impersonal(text: str, binds: Sequence[object]) -> str:
+    """A database's words without the values that it repeats, which are a customer's; one-word names stay."""
+    for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text)
+    text = re.sub(r"=\s*\(.*\)", "=…", text)
+    return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
+
+
+def state_and_text(error: Exception) -> tuple[str, str]:
+    """An ODBC error's SQLSTATE and text; another module's text alone."""
+    if len(error.args) > 1:
+        return str(error.args[0]), str(error.args[1])
+    return "", str(error)
