@@ -46,16 +46,14 @@ def _timestamp(raw: bytes | None) -> str | None:
 
 
 def _single(raw: bytes | None) -> float | None:
-    """A float of four bytes, as short as it reads back the same."""
+    """A float that came in four bytes, as short as it reads back the same; one that came in eight is whole."""
     if raw is None:
         return None
-    (value,) = struct.unpack("<f", raw[:4])
-    return next(short for short in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if _is(short, value))
-
-
-def _is(short: float, value: float) -> bool:
-    """Whether a number is that one in four bytes; NaN is."""
-    return struct.pack("<f", short) == struct.pack("<f", value)
+    if len(raw) > 4:  # noqa: PLR2004 - as above
+        return float(struct.unpack("<d", raw)[0])
+    value = float(struct.unpack("<f", raw)[0])
+    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((short for short in shorter if struct.pack("<f", short) == raw), value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
