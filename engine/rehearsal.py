@@ -217,7 +217,7 @@ def compared(
     except QueryError as error:
         first = _wanting(error, loaded, project, query)
     try:
-        work = run(render_view(project, entity, dialect="duckdb"))
+        work = run(_own(project, entity, query, dialect))
     except (ConfigError, QueryError):
         raise first from None
     said = first.faults[0]
@@ -229,6 +229,15 @@ def _transpiled(query: Query, dialect: str) -> str:
     from engine.transpile import to_duckdb
 
     return to_duckdb(query, dialect=dialect)
+
+
+def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
+    """The view with the macros' own SQL for DuckDB, if nothing else of it means something else there."""
+    from engine.transpile import check_own
+
+    own = render_view(project, entity, dialect="duckdb")
+    check_own(own, query, dialect=dialect)
+    return own
 
 
 def _run(loaded: Loaded, project: Project, entity: str, query: Query, *, state: State, fixtures: Path) -> sync.Work:
@@ -267,8 +276,8 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
             f"Write {folder / (table[1].lower() + '.csv')}, or capture it: s2s fixtures capture {project.name}."
             f" There are: {known or 'none'}."
         )
-        lead = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)
-        at = lead.end() - len(table[1]) if lead else mention(query.sql, table[1])
+        found = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)
+        at = found.end() - len(table[1]) if found else mention(query.sql, table[1])
     elif column:
         name = (column[1] or column[2]).rpartition(".")[2]
         message = f"The view reads the column {name}, which the fixtures do not have: {_first(said)}"
@@ -277,6 +286,11 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
             f" `s2s fixtures capture {project.name} --replace`."
         )
         at = mention(query.sql, name)
+    elif differs := re.search("databases (differ in [^:]+)(?:: (.+))?", re.sub(r"\s+", " ", said)):
+        message = f"The view cannot be rehearsed on the fixtures as the database would run it: databases {differs[1]}."
+        instead = differs[2] or "write it in another way"
+        lead = "Import macros/dialect.sql as sql, and " if "sql." in instead else ""
+        hint = f"{lead}{instead if lead else instead.capitalize()}."
     else:
         message = f"The view does not run on the fixtures: {_first(said)}"
         hint = (
@@ -286,8 +300,9 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
     return FixtureError([fault_at(query, at, message, hint)])
 
 
-def _first(message: str) -> str:
-    return message.strip().splitlines()[0]
+def _first(said: str) -> str:
+    """DuckDB's own words, without all the functions that it would have taken instead."""
+    return (said.partition("The database says: ")[2] or said).partition(" Candidate functions:")[0]
 
 
 def entities(project: Project) -> tuple[str, ...]:

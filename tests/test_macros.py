@@ -223,6 +223,12 @@ def test_try_number_rounds_to_its_places(read: Callable[..., Any]) -> None:
     assert number(found[0][0]) == Decimal("1.23")
 
 
+def test_half_of_a_number_that_is_cast_is_not_cut_off(read: Callable[..., Any]) -> None:
+    """Also where a division of whole numbers is one without a remainder."""
+    found = read('select {{ sql.cast_number(col("code")) }} / 2 as n from words order by code, ranked')
+    assert [number(row[0]) for row in found] == [number(half) for half in ("0.5", "0.5", "0.5", "1", "1.5")]
+
+
 def test_try_int_rounds_down(read: Callable[..., Any]) -> None:
     """As quantities are rounded when they are staged."""
     found = read('select {{ sql.try_int(col("said")) }} as n from numbers order by id')

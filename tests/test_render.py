@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -94,7 +95,7 @@ def test_any_text_comes_back_from_duckdb_as_it_went_in(text: str) -> None:
 @given(TEXTS)
 def test_any_text_comes_back_from_sqlite_as_it_went_in(text: str) -> None:
     """A literal is a value, never syntax."""
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         assert connection.execute(f"select {literal(text, 'sqlite')}").fetchall() == [(text,)]
 
 
@@ -225,7 +226,7 @@ def test_macros_run_on_duckdb(render: Callable[..., str]) -> None:
 
 def test_macros_run_on_sqlite(render: Callable[..., str]) -> None:
     """Each macro is executed."""
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         checked(connection.execute(render(MACROS, dialect="sqlite")).fetchone())
 
 

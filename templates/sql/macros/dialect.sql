@@ -153,8 +153,11 @@ cast({{ expression }} as varchar(4000))
 
 {#- cast_number: SQL in; a number with `places` decimals out. Text that is no number is the database's own error. -#}
 {% macro cast_number(expression, places=4) -%}
-{%- if dialect in ("tsql", "mysql", "postgres", "duckdb", "sqlite", "oracle", "snowflake", "redshift", "hana", "firebird", "pervasive") -%}
+{%- if dialect in ("tsql", "mysql", "postgres", "duckdb", "oracle", "snowflake", "redshift", "hana", "firebird", "pervasive") -%}
 cast({{ expression }} as decimal(18, {{ places | int }}))
+{%- elif dialect == "sqlite" -%}
+{#- SQLite's decimal keeps whole numbers as integers, and 7/2 of those is 3. -#}
+round(cast({{ expression }} as real), {{ places | int }})
 {%- elif dialect == "access" -%}
 round(cdbl({{ expression }}), {{ places | int }})
 {%- else -%}
