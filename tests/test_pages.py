@@ -28,8 +28,8 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that the system calls so."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Debian's Chromium, or Google's Chrome."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
     assert program, "There is no Chromium here: sh tests/system-packages.sh installs it."
     with sync_playwright() as driver:
         found = driver.chromium.launch(executable_path=program, args=list(FLAGS))
