@@ -328,8 +328,10 @@ class _Result:
 
 
 _COMMENTED = re.compile(r"--|/\*|#")
-_PUNCTUATION = re.compile(r"[;?'\"`{}\[\]]")
-"""What a driver that looks into comments may take for a parameter, a statement's end, a text, a name, an escape."""
+_LETTERS = re.compile(r"[^\n]")
+
+HINTS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
+"""What begins a comment that the database reads; elsewhere it is the first alone."""
 
 
 class _Odbc:
@@ -433,10 +435,11 @@ class _Odbc:
         return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
 
     def plain_sql(self, sql: str) -> str:
-        """The view without what the driver cannot take: letters of texts in hexadecimal, and comments made harmless.
+        """The view without what the driver cannot take: letters of texts in hexadecimal, and blanks for comments.
 
-        Drivers look for parameters, statements and escapes in comments too: sqliteodbc takes a question mark in one for
-        a parameter that has no value, and a semicolon for a second statement. Hints stay as they are.
+        Drivers look for parameters, statements and escapes in comments too: sqliteodbc 0.9998 takes a question mark in
+        one for a parameter that has no value, and a semicolon for a second statement; 0.99991 leaves out all that
+        follows ``--``, a WHERE too. Hints stay as they are.
         """
         texts = not sql.isascii() and self._profile.text != OTHER.text
         if not (texts or _COMMENTED.search(sql)):
@@ -446,9 +449,8 @@ class _Odbc:
             part = sql[region.start : region.end]
             parts.append(sql[position : region.start])
             position = region.end
-            if region.kind == "comment" and not part.startswith(("/*+", "/*!", "--+")):
-                part = _PUNCTUATION.sub(" ", part)
-                parts.append(re.sub(r"[^\x00-\x7f]", " ", part) if texts else part)
+            if region.kind == "comment" and not part.startswith(HINTS.get(self._settings.dialect, ("/*+",))):
+                parts.append(_LETTERS.sub(" ", part))
             elif not texts or part.isascii() or region.kind != "text":
                 parts.append(part)
             elif "\\" in part or re.search(r"\w$", parts[-1]):

@@ -255,7 +255,7 @@ def test_a_comment_may_say_anything(changing: tuple[SourceSettings, Callable[[st
     settings, _ = changing
     query = (
         "-- which warehouse? The client's own; see {fn} and [dbo]\n"
-        "select qty, 'a; b -- ?' as said /* why? it's \"so\"; ünlike é */\nfrom item -- the end;"
+        "select qty, 'a; b -- ?' as said /* why? it's \"so\"; ünlike é */\nfrom item -- only one;\nwhere qty = 1"
     )
     with open_source(settings) as connection:
         batches = connection.read(query)
