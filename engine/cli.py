@@ -38,6 +38,7 @@ from engine.terminal import (
     session,
     show,
     show_json,
+    take_every_letter,
     watched,
     workspace_folder,
 )
@@ -529,6 +530,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
+    take_every_letter()
     try:
         # Outside its standalone mode the framework gives a command's exit code back instead of leaving with it.
         sys.exit(app(standalone_mode=False))

@@ -235,12 +235,18 @@ def _translated(path: Path) -> Iterator[None]:
 def _explain(error: Exception, path: Path) -> StateError:
     text = str(error)
     low = text.lower()
-    if "lock" in low and ("conflicting" in low or "could not set" in low or "being used by another" in low):
+    # The second is what DuckDB adds on Windows, whose own words are in the language of the machine.
+    if ("lock" in low and ("conflicting" in low or "could not set" in low)) or "file is already open in" in low:
         holder = re.search(r"PID (\d+)", text)
         by = f" (process {holder[1]})" if holder else ""
         return StateLockedError(
             f"Another run holds {path}{by}.",
             hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
+        )
+    if "being used by another process" in low:
+        return StateLockedError(
+            f"Another program holds {path}, or did just now: a backup, or a virus scanner.",
+            hint="Run again. If it stays so, leave the folder out of the backup's and the scanner's work.",
         )
     if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
         return StateMemoryError(

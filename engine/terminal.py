@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -74,6 +75,18 @@ ProjectName = Annotated[
 EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal data; on a terminal only.")]
 OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
+
+
+def take_every_letter() -> None:
+    """Let standard output and error take whatever a client's database holds, where Windows' code page does not.
+
+    What is no terminal becomes UTF-8, as Python 3.15 has it by itself (PEP 686), unless PYTHONIOENCODING says
+    otherwise; a terminal shows the letters that it lacks by their numbers.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            told = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if told else "utf-8", errors="backslashreplace")
 
 
 def exit_code(error: Exception) -> int:

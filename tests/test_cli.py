@@ -16,6 +16,9 @@ import pytest
 from support.client import VIEW
 from support.servers import free_port
 
+from engine.errors import StateLockedError
+from engine.state import open_state
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,14 +40,14 @@ class S2s:
         """What the process sees."""
         return {**os.environ, **self.client.environment, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
 
-    def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, encoding: str = "utf-8", **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; ``more`` are variables that it sees besides."""
         return subprocess.run(
             [sys.executable, "-m", "engine", *words],
             cwd=self.client.workspace,
             env={**self.environment, **more},
             capture_output=True,
-            encoding="utf-8",
+            encoding=encoding,
             check=False,
             timeout=120,
         )
@@ -444,6 +447,47 @@ def test_help_imports_nothing_heavy() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert ran.stdout.rstrip().endswith("[]")
+
+
+def test_a_title_that_the_code_page_lacks_stops_nothing(s2s: S2s) -> None:
+    """Windows' code page has no 漢: what goes to a file is UTF-8, and where it cannot be, the letter is escaped."""
+    s2s.client.item("A", title="漢 ✓")
+    plain = s2s("explain", "acme", "A", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    assert plain.returncode == 0, plain.stderr
+    assert "漢 ✓" in plain.stdout
+    told = s2s("explain", "acme", "A", PYTHONIOENCODING="cp1252", encoding="cp1252")
+    assert told.returncode == 0, told.stderr
+    assert "\\u6f22 \\u2713" in told.stdout
+
+
+CANNOT_OPEN = r'IO Error: Cannot open file "C:\acme.duckdb":'
+IN_USE = "The process cannot access the file because it is being used by another process."
+OPEN_IN = "File is already open in \nC:\\python.exe (PID 3528)"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (f"{CANNOT_OPEN} {IN_USE}\r\n\r\n{OPEN_IN}", "Another run holds .*process 3528"),
+        (
+            f"{CANNOT_OPEN} Der Prozess kann nicht auf die Datei zugreifen.\r\n{OPEN_IN}",
+            "Another run holds .*process 3528",
+        ),
+        (f"{CANNOT_OPEN} {IN_USE}", "a virus scanner"),
+    ],
+)
+def test_a_state_that_windows_will_not_open_is_one_that_another_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: str
+) -> None:
+    """As DuckDB's users report its words from there: there is no Windows to ask here."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException(said)
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(StateLockedError, match=expected) as held, open_state(tmp_path / "acme.duckdb"):
+        pass
+    assert held.value.exit_code == 75
 
 
 def test_the_demo_tells_its_story(tmp_path: Path) -> None:
