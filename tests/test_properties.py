@@ -425,6 +425,17 @@ def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
     assert planned.counts == ran.counts
 
 
+@pytest.mark.parametrize("more", ["", ', qty as "qty_Shop"'])
+def test_a_linked_source_may_map_little_more_than_its_codes(client: Client, more: str) -> None:
+    """It enriches what another source owns, so no column but the codes is always there."""
+    client.write(
+        settings="linked = true",
+        view=f"select product as source_product_code, code as source_variant_code{more} from item",
+    )
+    client.item("A")
+    assert [(change.key, change.kind) for change in client.plan().changes] == [("A", "insert")]
+
+
 def test_a_delete_of_what_was_never_published_has_its_own_title_and_sku(client: Client) -> None:
     """Stock2Shop needs both, even to remove."""
     client.item("A", active="Delete", title="Own title", sku="S1")

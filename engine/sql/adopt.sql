@@ -14,5 +14,5 @@ select
     {{ now }}::timestamp as _acknowledged_at
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.remote;

@@ -8,7 +8,7 @@ select
     {%- else -%}
     slice.{{ field.name | ident }}
     {%- endif %} as {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.slice as slice
 left join run.speaker as speaker
     on

@@ -174,5 +174,5 @@ select
     end as _faults
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from named;

@@ -16,7 +16,7 @@ select
     end as _kind
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.slice
 where
     position > {{ after }}

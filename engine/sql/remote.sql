@@ -7,7 +7,7 @@ select
     _fingerprint
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.landed
 where
     _key is not null

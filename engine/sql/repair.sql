@@ -17,6 +17,6 @@ select
     {{ now }}::timestamp as _acknowledged_at
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.remote
 where _key in (select key from run.drift where kind = 'differs');

@@ -15,7 +15,7 @@ select
         when outgoing.kind = 'delete' then coalesce(published.{{ field.name | ident }}, landed.{{ field.name | ident }})
         else landed.{{ field.name | ident }}
     end as {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.outgoing as outgoing
 left join run.landed as landed
     on

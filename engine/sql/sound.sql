@@ -9,7 +9,7 @@ select
     'Active' as {{ flag | ident }}
     {%- for field in fields %},
     landed.{{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.candidate as candidate
 inner join run.landed as landed
     on
@@ -25,7 +25,7 @@ select
     'Active' as {{ flag | ident }}
     {%- for field in fields %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from {{ published | ident }}
 where
     {{ fast }}

@@ -80,7 +80,7 @@ select
     _raw
     {%- for field in compared %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from run.changed
 where
     _flag = 'Active'
@@ -97,7 +97,7 @@ select
     _raw
     {%- for field in compared %},
     {{ field.name | ident }}
-    {%- endfor %}
+    {%- endfor +%}
 from {{ published | ident }} as published
 where
     (
