@@ -136,6 +136,8 @@ def _columns(
     for position, message, hint in _column_faults(columns, entity=entity, linked=linked):
         at = None if position is None else start_of(parts[position])
         faults.append(fault_at(query, at, message, hint))
+    if linked and not faults:
+        faults += _wanted(query, columns, entity=entity)
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)
         folded = name.upper() if dialect in UPPER else name.lower() if dialect in LOWER else name
@@ -178,6 +180,22 @@ def _column_faults(columns: Sequence[str], *, entity: Entity, linked: bool) -> I
                 None,
                 f"The required field {field.name!r} is not among the view's columns.",
                 f"Add it: {field.meaning}",
+            )
+
+
+def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator[Fault]:
+    """Warn of what a linked view may leave out, and Stock2Shop's API asks for with every item all the same."""
+    seen = {field.name for column in columns if (field := resolve_column(column, entity)) is not None}
+    for field in entity.required(linked=False):
+        if field.name not in seen and field.name != entity.flag:
+            yield replace(
+                fault_at(
+                    query,
+                    None,
+                    f"Stock2Shop's API asks for {field.name!r} with every item, and may refuse those of this view.",
+                    "Map it too: which of its fields a linked source may write is set in Stock2Shop's console.",
+                ),
+                severity="warning",
             )
 
 
