@@ -1,8 +1,10 @@
 #!/bin/sh
-# The system packages that the tests need: real ODBC drivers, real database servers and a real browser.
+# The system packages that the tests need: real ODBC drivers, real database servers, a real browser with the library
+# that Playwright's driver wants (libatomic1), and git for the reviews.
 # Installed when this is root on a Debian system; named otherwise. Nothing is skipped in silence.
 set -eu
-packages="unixodbc odbc-postgresql odbc-mariadb libsqliteodbc odbc-mdbtools mdbtools postgresql mariadb-server chromium"
+packages="git libatomic1 unixodbc odbc-postgresql odbc-mariadb libsqliteodbc odbc-mdbtools mdbtools postgresql mariadb-server"
+packages="$packages chromium"
 missing=""
 if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then
     packages=${packages% chromium}
