@@ -389,7 +389,7 @@ class Stock2Shop:
         """At most ``limit`` items of the source's queue: ``GET /queue/items`` (P, seen in use; shape U).
 
         ``status`` such as ``failed`` and ``instructions`` such as ``add_order`` narrow them down; ``more`` are other
-        parameters.
+        parameters. Numbers with a fraction are Decimals: an item may be an order, with money in it.
         """
         source_id = str(self._settings.source_id)
         params = {"format": "json", "source_id": source_id, "limit": str(limit), **(more or {})}
@@ -397,7 +397,7 @@ class Stock2Shop:
             params["status"] = status
         if instructions is not None:
             params["instructions"] = instructions
-        answer = self._ask("GET", "/queue/items", params=params)
+        answer = self._ask("GET", "/queue/items", params=params, exact=True)
         found = _list(answer.data, "system_queue_items", "system_queue", "queue_items", "items")
         if found is None:
             raise self._odd(answer, "the answer holds no list of queue items")

@@ -47,7 +47,7 @@ ADDRESS = (
 )  # fmt: skip - as an address is written
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,8 +264,8 @@ class _Reading:
         found = parent.get(name)
         if found is None or found == "":
             return None
-        if isinstance(found, str) and _NUMBER.fullmatch(found.strip()) and len(found) <= DIGITS:
-            found = Decimal(found.strip())
+        if isinstance(found, str) and _NUMBER.fullmatch(found.strip()):
+            found = _number(found.strip())
         if not isinstance(found, Decimal):
             self._note(name, "is no number with a dot as decimal sign")
             return None
@@ -293,16 +293,20 @@ class _Reading:
 
 
 def _number(text: str) -> Decimal:
-    """A number of the document; NaN where it has more digits than any column of a database."""
+    """A number of the document; NaN where it has more digits than any column of a database.
+
+    What is beyond its 30th decimal goes: programs that add floats leave such dust, as 5.551115123125783e-17.
+    """
     try:
         found = Decimal(text) if len(text) <= 4 * DIGITS else Decimal("NaN")
     except InvalidOperation:
         found = Decimal("NaN")
-    if not found:
-        return Decimal(0)
     exponent = found.as_tuple().exponent
-    fits = isinstance(exponent, int) and exponent >= -DIGITS and found.adjusted() <= DIGITS
-    return Decimal(format(found, "f")) if fits else Decimal("NaN")
+    if found and (not isinstance(exponent, int) or found.adjusted() > DIGITS):
+        return Decimal("NaN")
+    if isinstance(exponent, int) and exponent < -DIGITS:
+        found = found.quantize(Decimal((0, (1,), -DIGITS)), context=WIDE)
+    return Decimal(format(found, "f")) if found else Decimal(0)
 
 
 def _no_constant(name: str) -> None:

@@ -109,7 +109,7 @@ class Ledger:
 
     def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
         """Keep an order; false where it is known. Then what was kept first holds, and that it came again is noted."""
-        raw = json.dumps(document, default=str, sort_keys=True).encode()
+        raw = json.dumps(document, default=_digits, sort_keys=True).encode()
         with self._change():
             known = self._connection.execute("select document from orders where order_id = ?", [order_id]).fetchone()
             if known is None:

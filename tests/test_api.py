@@ -688,6 +688,14 @@ def test_the_queue_is_read_by_status_and_instruction(server: Server, clock: Cloc
     ]
 
 
+def test_money_in_the_queue_is_no_float(server: Server, clock: Clock) -> None:
+    """An order's totals keep all their digits."""
+    server.script(Reply({"system_queue": [{"data": {"id": 1, "total": 0.1}}]}))
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        (item,) = api.queue_items(instructions="add_order")
+    assert repr(item["data"]["total"]) == "Decimal('0.1')"
+
+
 def test_a_summary_of_an_unknown_shape_is_an_answer_error(server: Server, clock: Clock) -> None:
     """The error repeats what Stock2Shop says of it, where it says something."""
     server.script(Reply([{"error": "queue is closed"}]))

@@ -66,6 +66,31 @@ def test_a_number_with_an_exponent_is_that_number(erp: Erp) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "there"),
+    [
+        (b"0.0000001", "0.0000001"),
+        (b"1e-9", "0.000000001"),
+        (b'"1.0E-7"', "0.00000010"),
+        (b"5.551115123125783e-17", "0.000000000000000055511151231258"),
+        (b"10.10", "10.10"),
+        (b"123456789012345.123456789", "123456789012345.123456789"),
+    ],
+)
+def test_a_number_stays_what_it_is_on_its_way_through_the_ledger(erp: Erp, number: bytes, there: str) -> None:
+    """All its digits, however small it is: sums of floats leave a dust that says nothing against an order."""
+    erp.write(
+        'default_customer = "CASH"',
+        statements={
+            "10_header.sql": "insert into erp_order (reference, customer, notes) values"
+            " ({{ order.reference }}, 'C1', {{ order.total_discount }}) returning id"
+        },
+    )
+    taken = take(erp, b'{"id": 1, "total_discount": ' + number + b', "line_items": [{"sku": "A", "qty": 1}]}')
+    assert (taken.standing, taken.reason) == ("raised", "")
+    assert erp.rows("select notes from erp_order") == [(there,)]
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         b'"line_items": [{"sku": "A", "qty": 3, "sub_total": 1234567890123456789012345678}]',
