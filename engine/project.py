@@ -410,6 +410,7 @@ class _Reading:
 
     def _entity(self, name: str, table: Any) -> EntitySettings:
         own: dict[str, Any] = {}
+        missing = table.missing
         if name == "customers":
             own = {"path": table.path, "search_path": table.search_path}
         else:
@@ -419,10 +420,13 @@ class _Reading:
                 "option_names": (names[0], names[1], names[2]),
                 "default_price_tier": table.default_price_tier,
             }
+            if table.linked and "missing" not in table.model_fields_set:
+                # What another source owns is not removed because this one has no more to say of it.
+                missing = "keep"
         return EntitySettings(
             name=name,
             view=self.root / table.view if table.view else self._view(name),
-            missing=table.missing,
+            missing=missing,
             max_deletes=table.max_deletes or Limit(share=0.1),
             max_changes=table.max_changes or Limit(share=0.5, floor=100),
             min_rows=table.min_rows,
@@ -646,7 +650,9 @@ def _entity_tables() -> dict[str, Any]:
 
         model_config = ConfigDict(extra="forbid")
         view: str | None = Field(None, description="The view's file, from the project's folder.")
-        missing: Literal["delete", "keep"] = Field("delete", description="What to do with keys gone from the view.")
+        missing: Literal["delete", "keep"] = Field(
+            "delete", description="What to do with keys gone from the view. A linked source keeps them unless told."
+        )
         max_deletes: Annotated[Any, BeforeValidator(partial(_limit, floor=10)), spelling] = Field(
             None, description='The most removals a run: 250, "10%" or { share = "10%", floor = 20 }.'
         )

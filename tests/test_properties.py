@@ -425,6 +425,18 @@ def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
     assert planned.counts == ran.counts
 
 
+def test_a_linked_source_removes_nothing_unless_told(client: Client) -> None:
+    """Property 6: that it has no more to say of a product is no reason to remove what another source owns."""
+    client.write(settings="linked = true")
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    assert client.plan().counts.kept == 1
+    client.write(settings='linked = true\nmissing = "delete"')
+    assert client.plan().counts.deleted == 1
+
+
 @pytest.mark.parametrize("more", ["", ', qty as "qty_Shop"'])
 def test_a_linked_source_may_map_little_more_than_its_codes(client: Client, more: str) -> None:
     """It enriches what another source owns, so no column but the codes is always there."""
