@@ -228,8 +228,9 @@ def run(
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or say --all.", hint="`s2s list` shows the projects.")
     names = names or list(discover(workspace_folder()))
-    if expect and len(names) > 1:
-        raise UsageError("--expect approves the plan of one project.", hint="Run the projects one by one.")
+    approved = expect is not None or approve_deletes is not None or approve_changes is not None
+    if approved and (all_projects or len(names) > 1):
+        raise UsageError("An approval is for one project.", hint="Run the project that you looked at by itself.")
     options = sync.Options(
         full=full,
         expect=expect,
@@ -250,6 +251,11 @@ def run(
         try:
             loaded = load_project(name)
             chosen = chosen_entities(loaded, entity)
+            if approved and len(chosen) > 1:
+                raise UsageError(
+                    f"An approval is for one entity; {name} has {', '.join(chosen)}.",
+                    hint=f"Say which: `s2s run {name} --entity {chosen[0]}` with the approval.",
+                )
         except SyncError as error:
             failed(name, None, error)
             continue

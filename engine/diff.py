@@ -91,8 +91,8 @@ def guard(
                 allowed=limit,
                 message=f"{deletes:,} of {counts.published:,} published rows would be removed;"
                 f" max_deletes allows {limit:,}.",
-                hint=f"Look with `s2s plan {project} --all-changes`. If they are right, go on with"
-                f" `s2s run {project} --approve-deletes {deletes}`.",
+                hint=f"Look with `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on"
+                f" with `s2s run {project} --entity {settings.name} --approve-deletes {deletes}`.",
             )
         )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
@@ -105,8 +105,8 @@ def guard(
                 allowed=limit,
                 message=f"{changes:,} rows would be inserted or updated, against {counts.published:,} published;"
                 f" max_changes allows {limit:,}.",
-                hint=f"Look with `s2s plan {project}`. If they are right, go on with"
-                f" `s2s run {project} --approve-changes {changes}`.",
+                hint=f"Look with `s2s plan {project} --entity {settings.name}`. If they are right, go on with"
+                f" `s2s run {project} --entity {settings.name} --approve-changes {changes}`.",
             )
         )
     return tuple(found)

@@ -33,7 +33,9 @@ def plan_text(plan: Plan) -> str:
     for breach in plan.breaches:
         lines += ["", f"STOPPED BY {breach.guard}: {breach.message}", f"  {breach.hint}"]
     if plan.breaches:
-        lines.append(f"  Or approve exactly this plan: s2s run {plan.project} --expect {plan.digest}")
+        lines.append(
+            f"  Or approve exactly this plan: s2s run {plan.project} --entity {plan.entity} --expect {plan.digest}"
+        )
     return "\n".join(lines)
 
 
@@ -49,7 +51,9 @@ def outcome_text(outcome: Outcome) -> str:
             "sent again": counts.resends,
         }
         said = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
-        done = f"{outcome.sent:,} acknowledged ({said})"
+        planned = counts.changed - counts.marked + counts.deletes
+        part = f" of {planned:,}" if outcome.sent < planned else ""
+        done = f"{outcome.sent:,}{part} acknowledged ({said})"
     else:
         done = "nothing to send"
     headline = (

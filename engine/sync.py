@@ -455,17 +455,16 @@ def _approve(planned: Plan, options: Options) -> None:
         if options.expect != planned.digest:
             raise GuardError(
                 f"The plan is now {planned.digest}, not {options.expect}: the source changed since. Nothing was sent.",
-                hint=f"Look again with `s2s plan {planned.project}`, then approve the new digest.",
+                hint=f"Look again with `s2s plan {planned.project} --entity {planned.entity}`, then approve the new"
+                " digest.",
             )
         return
     if planned.breaches:
+        exactly = f"s2s run {planned.project} --entity {planned.entity} --expect {planned.digest}"
         raise GuardError(
             "\n".join(breach.message for breach in planned.breaches) + "\nNothing was sent.",
             hint="\n".join(
-                [
-                    *(breach.hint for breach in planned.breaches),
-                    f"Or approve exactly this plan: `s2s run {planned.project} --expect {planned.digest}`.",
-                ]
+                [*(breach.hint for breach in planned.breaches), f"Or approve exactly this plan: `{exactly}`."]
             ),
         )
 

@@ -106,8 +106,31 @@ def test_a_run_that_a_guard_stops_ends_with_3_and_names_the_way_on(s2s: S2s) -> 
     failed(s2s("plan", "acme"), 3, "STOPPED BY max_deletes")
     stopped = s2s("run", "acme")
     failed(stopped, 3, "max_deletes allows 10", "--approve-deletes 49")
-    digest = stopped.stderr.split("--expect ")[1].split("`")[0]
-    assert s2s("run", "acme", "--expect", digest).returncode == 0
+    command = stopped.stderr.split("exactly this plan: `s2s ")[1].split("`")[0]
+    assert s2s(*command.split()).returncode == 0
+
+
+def test_an_approval_is_for_one_project_and_one_entity(s2s: S2s) -> None:
+    """What was looked at for one may not let another through."""
+    s2s.client.item("A")
+    for approval in (("--expect", "0123456789ab"), ("--approve-deletes", "5"), ("--approve-changes", "5")):
+        failed(s2s("run", "--all", *approval), 2, "An approval is for one project")
+        failed(s2s("run", "acme", "other", *approval), 2, "An approval is for one project")
+    customers = "select 'C' as source_customer_code, 'A' as customer_active, 'a@b.co' as email, 'A' as first_name,"
+    (s2s.client.root / "views" / "customers.sql").write_text(f"{customers} 'B' as last_name", "utf-8")
+    s2s.client.write(more="[customers]")
+    failed(s2s("run", "acme", "--approve-deletes", "5"), 2, "s2s run acme --entity products")
+    assert s2s.client.held() == {}
+    assert s2s("run", "acme", "--entity", "products", "--approve-deletes", "5").returncode == 0
+
+
+def test_a_run_tells_how_much_of_its_plan_was_acknowledged(s2s: S2s) -> None:
+    """Where Stock2Shop refused a row the plan's numbers are not the run's."""
+    s2s.client.items(3)
+    s2s.client.sandbox.faults.refuse_sku("I001")
+    ran = s2s("run", "acme")
+    assert ran.returncode == 4
+    assert "2 of 3 acknowledged (3 new)" in ran.stdout
 
 
 def test_python_m_engine_and_json_output(s2s: S2s) -> None:
