@@ -93,3 +93,13 @@ def test_each_library_has_its_door(name: str) -> None:
     libraries = {part.split(".")[0] for part in imported(modules()[name])}
     third_party = libraries - set(sys.stdlib_module_names) - {"engine"} | (libraries & {"sqlite3"})
     assert {library for library in third_party if name not in DOORS[library]} == set()
+
+
+def test_the_engine_knows_no_client_and_a_client_no_python() -> None:
+    """What differs between clients is SQL and TOML in their own folders."""
+    root = ENGINE.parent
+    names = [path.parent.name for path in root.glob("projects/*/project.toml")]
+    assert names
+    sources = {path: path.read_text("utf-8") for path in ENGINE.rglob("*") if path.suffix in {".py", ".sql"}}
+    assert [path.name for path, text in sources.items() if any(name in text for name in names)] == []
+    assert [*root.glob("projects/**/*.py"), *root.glob("templates/**/*.py")] == []

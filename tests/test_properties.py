@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import duckdb
 import pytest
 from support.client import VIEW, Client
 
-from engine import history, sync
-from engine.errors import AccountingError, GuardError, UnavailableError, ViewError
+from engine import acknowledge, history, sync
+from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
+from engine.render import render_sql
 from engine.state import open_state
+from engine.sync import Options
 
 
 def test_a_first_run_sends_everything_that_is_sound(client: Client) -> None:
@@ -102,6 +107,19 @@ def test_a_batch_that_was_taken_but_not_answered_is_sent_again_harmlessly(client
     assert client.plan().changes == ()
 
 
+def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
+    """Property 1: published and history never differ over a batch, wherever its recording breaks off."""
+    client.item("A")
+    with open_state(client.project.state) as state:
+        work = sync.compare(state, client.project, "products", "0", options=Options(), stop=threading.Event())
+        layout = work.staged.layout
+        state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=0, upto=1))
+        with pytest.raises(StateError):
+            acknowledge.record(state, layout, keys=[("A", False)], after=0, upto=1, run_id=1, stamp="0", status=10**10)
+        assert state.value(render_sql("count.sql", table=layout.acknowledged)) == 0
+    assert [change.key for change in client.plan().changes] == ["A"]
+
+
 def test_every_row_is_accounted_for(client: Client) -> None:
     """Property 2: source rows = unchanged + changed + ignored + quarantined, and keys gone are too."""
     client.item("A")
@@ -116,6 +134,15 @@ def test_every_row_is_accounted_for(client: Client) -> None:
     assert counts.balanced
     assert (counts.source, counts.updates, counts.inserts, counts.ignored, counts.quarantined) == (5, 1, 1, 1, 1)
     assert (counts.gone, counts.deleted, counts.unchanged) == (1, 1, 1)
+
+
+def test_a_key_that_is_gone_and_unaccounted_for_is_noticed(client: Client) -> None:
+    """Property 2: the keys that are gone are a sum of their own."""
+    client.item("A")
+    counts = client.plan().counts
+    assert counts.balanced
+    assert not replace(counts, gone=1).balanced
+    assert not replace(counts, source=2).balanced
 
 
 def test_rows_that_do_not_add_up_stop_the_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +248,65 @@ def test_mass_deletes_stop_before_anything_is_sent(client: Client) -> None:
     assert len(client.held()) == 50
 
 
+def test_a_mass_of_delete_flags_stops_before_anything_is_sent(client: Client) -> None:
+    """Property 6: a flag that was set on everything removes as much as rows that are gone."""
+    client.items(100)
+    client.run()
+    client.sql("update item set active = 'Delete' where code >= 'I050'")
+    with pytest.raises(GuardError, match="50 of 100"):
+        client.run()
+    assert len(client.held()) == 100
+
+
+def test_an_approval_is_a_ceiling(client: Client) -> None:
+    """Property 6: one row more than was approved, and nothing is sent."""
+    client.items(300)
+    client.run()
+    client.sql("delete from item where code >= 'I250'")
+    with pytest.raises(GuardError, match="max_deletes allows 49"):
+        client.run(approve_deletes=49)
+    client.run(approve_deletes=50)
+    client.sql("update item set price = '1'")
+    with pytest.raises(GuardError, match="max_changes allows 249"):
+        client.run(approve_changes=249)
+    assert client.run(approve_changes=250).sent == 250
+
+
+def test_an_approved_plan_is_approved_with_its_values(client: Client) -> None:
+    """Property 6: the same keys with other prices are another plan."""
+    client.item("A")
+    client.run()
+    client.sql("update item set price = '110'")
+    digest = client.plan().digest
+    client.sql("update item set price = '11'")
+    with pytest.raises(GuardError, match="the source changed since"):
+        client.run(expect=digest)
+    assert client.held()["A"]["price"] == 100
+
+
+def test_what_a_run_that_was_cut_short_had_left_goes_on_by_itself(client: Client) -> None:
+    """Property 6: it was allowed already; what came up in the meantime was not."""
+    client.write(remote="pace = 0\nbatch_variants = 100")
+    client.items(300)
+    stop = threading.Event()
+
+    def progress(step: str, _done: int, _total: int | None) -> None:
+        if step == "sending":
+            stop.set()
+
+    with pytest.raises(CancelledError):
+        sync.run(client.project, "products", stop=stop, progress=progress)
+    assert len(client.held()) == 100
+    client.sql(
+        "insert into item (product, code, title, active, price, qty, sku) select c, c, c, 'Yes', '1', '5', c"
+        " from (select printf('N%03d', n) as c from range(101) as numbers(n))"
+    )
+    with pytest.raises(GuardError, match="max_changes allows 300"):
+        client.run()
+    client.sql("delete from item where code = 'N100'")
+    assert client.run().sent == 300
+
+
 def test_an_approval_holds_for_its_plan_only(client: Client) -> None:
     """Property 6: the digest approves this plan, and no other."""
     client.items(100)
@@ -298,6 +384,24 @@ def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
     assert sorted(client.held()) == ["A", "B", "C"]
 
 
+def test_a_removal_that_is_refused_is_not_tried_on_each_run(client: Client) -> None:
+    """Nor is it lost: it stands in quarantine until somebody asks for it again."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sandbox.faults.refuse_sku("B")
+    client.sql("delete from item where code = 'B'")
+    assert client.run().refused == 1
+    before = client.posted()
+    outcome = client.run()
+    assert (outcome.plan.counts.gone_refused, outcome.outcome, client.posted()) == (1, "attention", before)
+    client.sandbox.faults.clear()
+    with open_state(client.project.state) as state:
+        history.retry(state, keys=("B",))
+    client.run()
+    assert sorted(client.held()) == ["A"]
+
+
 def test_a_changed_sync_token_sends_everything_again(client: Client) -> None:
     """The plan announces the full resend; guards do not stand in its way."""
     client.items(150)
@@ -333,6 +437,19 @@ def test_a_variant_that_moves_leaves_its_old_product_first(client: Client) -> No
     assert [(c.kind, c.group) for c in client.plan().changes] == [("delete", "S"), ("insert", "T")]
     client.run()
     assert client.held()["S-L"]["source_product_code"] == "T"
+    assert client.run().sent == 0
+
+
+def test_a_simple_product_that_turns_variable_is_removed_and_created_anew(client: Client) -> None:
+    """Stock2Shop's help asks for it: a product's type must not change while it is active."""
+    client.item("A")
+    client.run()
+    client.sql("update item set size = 'M'")
+    plan = client.plan()
+    assert [(change.kind, change.cause) for change in plan.changes] == [("delete", "replaced"), ("insert", "replaced")]
+    assert plan.counts.removals == 0
+    client.run()
+    assert client.held()["A"]["option1"] == "M"
     assert client.run().sent == 0
 
 
@@ -413,6 +530,37 @@ def test_history_tells_what_was_acknowledged(client: Client) -> None:
         told = history.changes(state, limit=10, key="A")
     assert [entry["kind"] for entry in told] == ["update", "insert"]
     assert told[0]["columns"] == [{"column": "variants.qty", "old": "5", "new": "8"}]
+
+
+def test_what_is_old_is_forgotten_but_for_what_still_stands(client: Client) -> None:
+    """History and resolved quarantine go after ``keep_days``; published and what is quarantined still do not."""
+    client.item("A")
+    client.item("Q", title=None)
+    client.item("R", title=None)
+    client.run()
+    client.sql("update item set title = 'Mended' where code = 'R'")
+    client.run()
+    with open_state(client.project.state) as state:
+        for table, column in (("runs", "started_at"), ("changes", "acknowledged_at"), ("quarantine", "first_seen_at")):
+            state.run(f"update {table} set {column} = {column} - interval 91 day")
+        state.run("update quarantine set resolved_at = resolved_at - interval 91 day")
+        acknowledge.prune(state, keep_days=90)
+        assert len(history.runs(state, limit=9)) == 2
+        state.remember("pruned_at", (acknowledge.now() - timedelta(days=1)).date().isoformat())
+    client.run()
+    with open_state(client.project.state) as state:
+        assert [run["run_id"] for run in history.runs(state, limit=9)] == [3]
+        assert history.changes(state, limit=9) == []
+        assert [row["key"] for row in history.quarantine(state, resolved=True)] == ["Q"]
+    assert client.plan().counts.unchanged == 2
+
+
+def test_the_state_is_its_owners_alone(client: Client) -> None:
+    """Property 8: it holds what the client's database holds."""
+    client.item("A")
+    client.run()
+    assert oct(client.project.state.stat().st_mode & 0o777) == "0o600"
+    assert oct(client.project.state.parent.stat().st_mode & 0o777) == "0o700"
 
 
 def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
