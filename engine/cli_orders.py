@@ -31,13 +31,19 @@ if TYPE_CHECKING:
 
 orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders in the client's database, each once.")
 
-OrderIds = Annotated[list[int] | None, typer.Argument(help="Stock2Shop's ids of the orders.", metavar="ID…")]
+HIGHEST = 10**18 - 1
+"""The highest id that the ledger takes."""
+
+OrderId = Annotated[int, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's id of the order.", metavar="ID")]
+OrderIds = Annotated[
+    list[int] | None, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's ids of the orders.", metavar="ID…")
+]
 
 
 @orders_app.command()
 def serve(
     project: ProjectName,
-    port: Annotated[int | None, typer.Option(help="Another port than project.toml's.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Another port than project.toml's.")] = None,
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
     from dataclasses import replace
@@ -123,7 +129,7 @@ def list_orders(
 @orders_app.command("show")
 def show_order(
     project: ProjectName,
-    order_id: Annotated[int, typer.Argument(help="Stock2Shop's id of the order.", metavar="ID")],
+    order_id: OrderId,
     reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
@@ -191,7 +197,7 @@ def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat
 @orders_app.command()
 def skip(
     project: ProjectName,
-    order_id: Annotated[int, typer.Argument(help="Stock2Shop's id of the order.", metavar="ID")],
+    order_id: OrderId,
     code: Annotated[
         str | None, typer.Option("--as", help="It was entered by hand under this code, which is answered.")
     ] = None,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import StateError, StateLockedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -177,7 +177,7 @@ class Ledger:
         sql = f"select {COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - written in this package
         return [
             Entry(**{**dict(zip(Entry.__dataclass_fields__, row, strict=True)), "uncertain": bool(row[5])})
-            for row in self._connection.execute(sql, values)
+            for row in self._read(sql, values)
         ]
 
     def due(self) -> list[Entry]:
@@ -188,13 +188,13 @@ class Ledger:
         """The document as it was received; None where it was dropped after ``keep_days``."""
         from engine.inbox import parse
 
-        found = self._connection.execute("select document from orders where order_id = ?", [order_id]).fetchone()
-        return None if found is None or found[0] is None else parse(bytes(found[0]))
+        found = self._read("select document from orders where order_id = ?", [order_id])
+        return None if not found or found[0][0] is None else parse(bytes(found[0][0]))
 
     def story(self, order_id: int) -> list[tuple[str, str, str]]:
         """Where the order has been: times in UTC, standings and reasons, the oldest first."""
         sql = "select at, standing, reason from transitions where order_id = ? order by rowid"
-        return self._connection.execute(sql, [order_id]).fetchall()
+        return self._read(sql, [order_id])
 
     def prune(self, *, keep_days: int) -> None:
         """Drop the documents of orders that were finished so long ago: they are about people."""
@@ -210,6 +210,10 @@ class Ledger:
     def _note(self, order_id: int, standing: str, reason: str) -> None:
         self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, now(), standing, reason])
 
+    def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
+        with _translated(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
     @contextmanager
     def _change(self) -> Iterator[None]:
         """All of it, or nothing; on the disk when it ends."""
@@ -217,10 +221,11 @@ class Ledger:
             self._connection.execute("begin immediate")
             try:
                 yield
+                self._connection.execute("commit")
             except BaseException:
-                self._connection.execute("rollback")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("rollback")
                 raise
-            self._connection.execute("commit")
 
 
 @contextmanager
@@ -283,8 +288,9 @@ def raising_lock(project: Project, *, seconds: float = 120) -> Iterator[None]:
             connection = sqlite3.connect(str(path), isolation_level=None, timeout=seconds)
         try:
             try:
-                connection.execute("begin exclusive")
-            except sqlite3.OperationalError:
+                with _translated(path):
+                    connection.execute("begin exclusive")
+            except StateLockedError:
                 raise _held(path) from None
             yield
         finally:

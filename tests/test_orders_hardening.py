@@ -22,15 +22,18 @@ from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 
 from engine import complaints, inbox, orders, source
-from engine.errors import OrderError, WriteError
+from engine.errors import OrderError, StateError, WriteError
 from engine.ledger import open_ledger
 from engine.model import OrderSettings, SourceSettings
 from engine.receiver import listening
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from support.erp import Erp
 
-    from engine.ledger import Entry
+    from engine.ledger import Entry, Ledger
 
 NOWHERE = OrderSettings(source=SourceSettings(dialect="sqlite"), timezone="America/New_York")
 
@@ -505,3 +508,38 @@ def test_receivers_that_are_killed_under_load_lose_and_double_nothing(any_erp: E
         (code, f"#{number}") for number, code in enumerate(codes, 1)
     )
     assert len(any_erp.lines()) == 120
+
+
+def _damaged(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"Z" * (path.stat().st_size - 4096))
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma user_version = 99")
+
+
+@pytest.mark.parametrize(("harm", "said"), [(_damaged, "malformed"), (_newer, "newer s2s")])
+def test_a_ledger_that_cannot_be_used_is_said(erp: Erp, harm: Callable[[Path], None], said: str) -> None:
+    """Whatever is asked of it, and by the command with what to do."""
+    erp.receive(document())
+    harm(erp.project.state.with_name("acme.orders.sqlite"))
+    asked: tuple[Callable[[Ledger], object], ...] = (
+        lambda ledger: ledger.entry(1001),
+        lambda ledger: ledger.due(),
+        lambda ledger: ledger.document(1001),
+        lambda ledger: ledger.story(1001),
+    )
+    for each in asked:
+        with pytest.raises(StateError, match=said), open_ledger(erp.project) as ledger:
+            each(ledger)
+    ran = erp.s2s("orders", "list", "acme")
+    assert (ran.returncode, said in ran.stderr, "→" in ran.stderr, "unforeseen" in ran.stderr) == (1, True, True, False)
+
+
+def test_a_number_that_no_order_has_is_a_wrong_word(erp: Erp) -> None:
+    """The ledger could not even look for it."""
+    ran = erp.s2s("orders", "show", "acme", "9" * 30)
+    assert (ran.returncode, "unforeseen" in ran.stderr) == (2, False)
