@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +40,12 @@ class Branch:
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).write_text(text, "utf-8")
         self.git("init", "-q")
+        self.commit("First")
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is there."""
         self.git("add", ".")
-        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "First")
+        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", message, "--allow-empty")
 
     def git(self, *words: str) -> None:
         """Run git in the workspace."""
@@ -138,8 +143,7 @@ def test_a_macro_that_changes_shows_every_client_that_it_touches(branch: Branch)
     }.items():
         (other / name).parent.mkdir(parents=True, exist_ok=True)
         (other / name).write_text(text, "utf-8")
-    branch.git("add", ".")
-    branch.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "Second")
+    branch.commit("Second")
     macro.write_text("{% macro shown(x) %}lower({{ x }}){% endmacro %}", "utf-8")
     said = branch.s2s("--output", "markdown").stdout
     assert "## acme" in said
@@ -171,6 +175,59 @@ def test_a_reference_that_is_not_there_is_usage(branch: Branch) -> None:
     assert (ran.returncode, "--against main" in ran.stderr) == (2, True)
     with pytest.raises(UsageError), at_reference(branch.workspace, "--output=x"):
         pass
+    with pytest.raises(UsageError), at_reference(branch.workspace, "HEAD:projects"):
+        pass
+
+
+def test_a_branch_that_only_the_remote_has_is_proposed(branch: Branch) -> None:
+    """As in a clone that a workflow made."""
+    branch.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    assert "Did you mean origin/main?" in branch.s2s("--against", "main").stderr
+
+
+def test_a_shallow_clone_says_how_to_fetch_the_rest(branch: Branch, tmp_path: Path) -> None:
+    """The usual surprise of a workflow."""
+    branch.commit("Second")
+    shallow = tmp_path / "shallow"
+    branch.git("clone", "-q", "--depth", "1", branch.workspace.as_uri(), str(shallow))
+    with pytest.raises(UsageError) as refused, at_reference(shallow, "HEAD~1"):
+        pass
+    assert "git fetch --unshallow" in refused.value.hint
+
+
+def test_a_workspace_outside_of_git_says_what_to_do(branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And so does one that nothing was committed of."""
+    outside = tmp_path_factory.mktemp("outside")
+    with pytest.raises(UsageError, match="not a git repository") as refused, at_reference(outside, "HEAD"):
+        pass
+    assert "git init" in refused.value.hint
+    subprocess.run(["git", "init", "-q"], cwd=outside, check=True)
+    with pytest.raises(UsageError, match="Nothing is committed yet"), at_reference(outside, "HEAD"):
+        pass
+    assert branch.s2s("--against", "HEAD").returncode == 0
+
+
+def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Branch) -> None:
+    """It may be a folder of a larger repository."""
+    below = branch.workspace / "mäps of clients"
+    shutil.copytree(branch.workspace / "projects", below / "projects")
+    with at_reference(below, "HEAD") as then:
+        assert review("acme", workspace=below, then=then, against="HEAD").new
+    branch.commit("Second")
+    with at_reference(below, "HEAD") as then:
+        assert not review("acme", workspace=below, then=then, against="HEAD").changed
+
+
+def test_a_view_that_is_a_link_is_followed_at_the_reference_too(branch: Branch) -> None:
+    """But no link leads out of what git keeps."""
+    view = branch.root / "views" / "products.sql"
+    view.rename(branch.root / "views" / "shared.sql")
+    view.symlink_to("shared.sql")
+    (branch.root / "outside").symlink_to("/etc/hostname")
+    branch.commit("Second")
+    assert not branch.reviewed().changed
+    with at_reference(branch.workspace, "HEAD") as then:
+        assert not (then / "projects" / "acme" / "outside").is_symlink()
 
 
 def test_a_review_is_json_for_machines(branch: Branch) -> None:
