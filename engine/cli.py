@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -515,11 +516,21 @@ def sandbox(
     pace: Annotated[float, typer.Option(help="Requests a second before 429; 0 for no limit.")] = 0.0,
 ) -> None:
     """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
-    from engine.sandbox import SandboxSettings, serve
+    from engine.sandbox import Sandbox, SandboxSettings
 
-    say(f"A Stock2Shop sandbox listens on http://127.0.0.1:{port}/v1; Ctrl-C stops it.")
+    served = Sandbox(SandboxSettings(port=port, path=state, pace=pace))
+    try:
+        served.start()
+    except OSError as error:
+        raise UsageError(
+            f"Nothing can listen on port {port} of this machine: {error.strerror or error}.",
+            hint="Another program has it, perhaps another sandbox. Choose another port with --port.",
+        ) from None
+    say(f"A Stock2Shop sandbox listens on {served.url}; Ctrl-C stops it.")
     say("User and password are `sandbox`, the source is 57.")
-    serve(SandboxSettings(port=port, path=state, pace=pace))
+    sys.stdout.flush()
+    while True:
+        time.sleep(1)  # Waiting on an event would not hear Ctrl-C on Windows.
 
 
 @app.command()

@@ -643,12 +643,6 @@ class Sandbox:
         beside.replace(path)
 
 
-def serve(settings: SandboxSettings) -> None:
-    """Serve until the process is interrupted."""
-    with Sandbox(settings):
-        threading.Event().wait()
-
-
 def _abort(send: Any, *, after: float = 0.0) -> None:
     """Close the client's connection as a broken network does. Uvicorn's send is a method of the cycle that holds it."""
     transport = send.__self__.transport
