@@ -314,6 +314,33 @@ def test_the_path_of_the_queue_is_the_projects(customers: Customers) -> None:
     customers.client.sandbox.requests.clear()
 
 
+def test_an_approval_is_for_one_entity(customers: Customers) -> None:
+    """What was approved for products lets nothing pass for customers, and the command in the hint works as printed."""
+    customers.client.items(100)
+    assert customers.client.run().sent == 100
+    customers.client.sql("delete from item where code > 'I050'")
+
+    def s2s(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "engine", *words],
+            cwd=customers.client.workspace,
+            env={**os.environ, **customers.client.environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    for approval in (("--approve-deletes", "49"), ("--approve-changes", "9"), ("--expect", "0123")):
+        refused = s2s("run", "acme", *approval)
+        assert refused.returncode == 2
+        assert "--entity products" in refused.stderr
+    assert customers.held() == {}
+    stopped = s2s("run", "acme", "--entity", "products")
+    command = stopped.stderr.split("exactly this plan: `s2s ")[1].split("`")[0]
+    assert s2s(*command.split()).returncode == 0
+    assert len(customers.client.held()) == 51
+
+
 def test_products_and_customers_of_one_project_run_side_by_side(customers: Customers) -> None:
     """Each with its own published rows, quarantine and history."""
     customers.client.item("C1")
