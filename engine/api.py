@@ -58,6 +58,9 @@ BACKOFF_CAP = 60.0
 PATIENCE = 600.0
 """Seconds: a longer ``Retry-After`` is left to the next run, which the scheduler starts anyway."""
 
+OPENING = 2
+"""How many requests a run makes before its first batch: it authenticates, and asks for its source's sync token."""
+
 PAGE = 250
 """How many products a page of the read-back holds: a few MB with long descriptions."""
 

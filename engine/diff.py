@@ -11,6 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from engine.api import OPENING
 from engine.contract import masked, unmasked
 from engine.model import Breach, Change, Counts, Plan
 from engine.render import render_sql
@@ -144,6 +145,7 @@ def plan(
         for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
     )
     pace = project.stock2shop.pace
+    requests = OPENING + batches
     return Plan(
         project=project.name,
         entity=entity,
@@ -159,8 +161,9 @@ def plan(
         breaches=tuple(breaches),
         notes=tuple(notes),
         digest=digest(state),
-        requests=batches,
-        seconds=math.ceil(batches / pace) if pace else 0,
+        batches=batches,
+        requests=requests,
+        seconds=math.ceil((requests - 1) / pace) if pace else 0,
     )
 
 

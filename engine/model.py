@@ -301,7 +301,8 @@ class Breach:
 class Plan:
     """What a run would do for one entity. ``changes``, ``quarantine`` and ``warnings`` may be samples.
 
-    ``digest`` names exactly these changes; ``requests`` and ``seconds`` estimate the sending at the configured pace.
+    ``digest`` names exactly these changes. ``requests`` are those of the whole run, its ``batches`` and the login, and
+    ``seconds`` what they take at the configured pace, where none has to be repeated and no batch is refused.
     """
 
     project: str
@@ -316,6 +317,7 @@ class Plan:
     breaches: tuple[Breach, ...]
     notes: tuple[str, ...]
     digest: str
+    batches: int
     requests: int
     seconds: float
 

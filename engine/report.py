@@ -20,9 +20,10 @@ WIDTH = 72
 def plan_text(plan: Plan) -> str:
     """A plan as people read it: where the rows went, what changes, what is wrong, what to do next."""
     lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_counted(plan.counts)]
-    if plan.requests:
+    if plan.batches:
+        batches = f"{plan.batches:,} {'batch' if plan.batches == 1 else 'batches'}"
         lines.append(
-            f"  sending      {plan.requests:,} {plural(plan.requests, 'request')}, about {_duration(plan.seconds)}"
+            f"  sending      {batches}: {plan.requests:,} requests with the login, about {_duration(plan.seconds)}"
         )
     else:
         lines.append("  sending      nothing: Stock2Shop has it all")

@@ -596,6 +596,16 @@ def test_a_linked_source_may_map_little_more_than_its_codes(client: Client, more
     assert [(change.key, change.kind) for change in client.plan().changes] == [("A", "insert")]
 
 
+def test_a_plan_counts_the_requests_that_the_run_makes(client: Client) -> None:
+    """Also where there is nothing to send; removals have batches of their own."""
+    client.write(remote="pace = 0\nbatch_variants = 2")
+    client.items(5)
+    assert (client.plan().batches, client.plan().requests) == (3, client.run().requests)
+    client.sql("delete from item where code = 'I004'", "update item set price = '2' where code = 'I000'")
+    assert (client.plan().batches, client.plan().requests) == (2, client.run().requests)
+    assert (client.plan().batches, client.plan().requests) == (0, client.run().requests)
+
+
 def test_a_delete_of_what_was_never_published_has_its_own_title_and_sku(client: Client) -> None:
     """Stock2Shop needs both, even to remove."""
     client.item("A", active="Delete", title="Own title", sku="S1")
