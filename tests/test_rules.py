@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.client import VIEW
 
 from engine import history
 from engine.state import open_state
@@ -116,13 +117,25 @@ def test_a_value_that_means_the_same_sends_nothing(client: Client, column: str, 
 
 @pytest.mark.parametrize(
     "price",
-    ["1.000,50", "R100", "1 000", "NaN", "Infinity", ":5", "Trade:", "5,6", "Trade:5,6", "9" * 40, 'Trade:"5"', "0x10"],
+    [
+        *("1.000,50", "R100", "1 000", "NaN", "Infinity", ":5", "Trade:", "5,6", "Trade:5,6", "9" * 40, 'Trade:"5"'),
+        *("0x10", "1_000", '5"', '"Trade:5', 'Trade":5'),
+    ],
 )
 def test_prices_that_cannot_be_are_held(client: Client, price: str) -> None:
     """A price is never guessed."""
     client.item("A", price=price)
     outcome = client.run()
     assert (outcome.sent, set(outcome.plan.quarantine_rules)) == (0, {"malformed_prices"})
+
+
+@pytest.mark.parametrize(("word", "tracked"), [("1.00", "true"), ("-1", "true"), ("0.000", "false"), (" N ", "false")])
+def test_a_boolean_may_be_any_databases(client: Client, word: str, tracked: str) -> None:
+    """A decimal column says 1.00, Access says -1."""
+    client.write(view=VIEW.replace("true as", "vendor as").replace("    vendor,\n", ""))
+    client.item("A", vendor=word)
+    assert client.run().sent == 1
+    assert client.held()["A"]["inventory_management"] == tracked
 
 
 def test_a_document_is_the_one_that_stock2shop_documents(client: Client) -> None:

@@ -15,8 +15,11 @@ create or replace temp macro packed_value(item) as case
     else item
 end;
 
--- Numbers keep ten decimals: more than any price list has, and few enough to swallow the noise of a float.
-create or replace temp macro as_number(x) as try_cast(trim(x) as decimal(38, 10));
+-- Numbers keep ten decimals: more than any price list has, and few enough to swallow the noise of a float. DuckDB
+-- itself would take 1_000 for a number.
+create or replace temp macro as_number(x) as case
+    when not contains(x, '_') then try_cast(trim(x) as decimal(38, 10))
+end;
 
 create or replace temp macro number_text(n) as regexp_replace(n::varchar, '\.?0+$', '');
 
@@ -55,9 +58,15 @@ create or replace temp macro canonical_integer(x) as try_cast(
     case when as_number(x) < 0 then 0 else floor(as_number(x)) end as bigint
 );
 
+-- A word as the vocabularies know it: lower case, trimmed, 1.00 as 1.
+create or replace temp macro flag_word(x) as case
+    when regexp_matches(trim(x), '^-?[0-9]+\.0+$') then split_part(trim(x), '.', 1)
+    else lower(trim(coalesce(x, '')))
+end;
+
 create or replace temp macro canonical_boolean(x) as case
-    when lower(trim(x)) in ('true', 't', 'yes', 'y', 'on', '1', '-1', '1.0') then true
-    when lower(trim(x)) in ('false', 'f', 'no', 'n', 'off', '0', '0.0') then false
+    when flag_word(x) in ('true', 't', 'yes', 'y', 'on', '1', '-1') then true
+    when flag_word(x) in ('false', 'f', 'no', 'n', 'off', '0') then false
 end;
 
 create or replace temp macro canonical_tags(x) as nullif(
@@ -74,12 +83,6 @@ create or replace temp macro canonical_tags(x) as nullif(
     ),
     ''
 );
-
--- A flag's word as the vocabulary knows it: lower case, trimmed, 1.00 as 1.
-create or replace temp macro flag_word(x) as case
-    when regexp_matches(trim(x), '^-?[0-9]+\.0+$') then split_part(trim(x), '.', 1)
-    else lower(trim(coalesce(x, '')))
-end;
 
 -- Prices: a bare number is the default price; otherwise CSV of tier:price, a tier in quotes where it has a comma.
 create or replace temp macro price_items(x) as list_filter(
@@ -164,6 +167,8 @@ end;
 
 create or replace temp macro fault_prices(x) as case
     when is_blank(x) then null
+    -- A quote without its other half belongs to no item.
+    when (len(x) - len(replace(x, '"', ''))) % 2 = 1 then 'malformed_prices'
     when list_bool_or(list_transform(price_items(x), lambda item: item.price is null)) then 'malformed_prices'
     when list_bool_or(list_transform(price_items(x), lambda item: item.named and item.tier = ''))
         then 'malformed_prices'
