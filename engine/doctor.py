@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine import history
 from engine.api import open_api
 from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.ledger import open_ledger
@@ -186,9 +187,7 @@ def _state(project: Project) -> Iterator[Finding]:
     try:
         with open_state(project.state) as state:
             version = state.meta("version")
-            last = state.rows(
-                "select started_at, outcome from runs order by run_id desc limit 1",
-            )
+            last = history.runs(state, limit=1)
     except StateLockedError as error:
         yield Finding(name="state", state="warn", detail=error.message, todo=error.hint)
         return
@@ -196,5 +195,5 @@ def _state(project: Project) -> Iterator[Finding]:
         yield _bad("state", error)
         return
     size = project.state.stat().st_size / 1e6
-    told = f"last run {last[0][0]:%Y-%m-%d %H:%M} UTC {last[0][1]}" if last else "no run yet"
+    told = f"last run {last[0]['started_at']:%Y-%m-%d %H:%M} UTC {last[0]['outcome']}" if last else "no run yet"
     yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {told}")

@@ -534,6 +534,14 @@ def test_history_tells_what_was_acknowledged(client: Client) -> None:
 
 def test_what_is_old_is_forgotten_but_for_what_still_stands(client: Client) -> None:
     """History and resolved quarantine go after ``keep_days``; published and what is quarantined still do not."""
+def test_a_run_that_was_killed_is_told_as_broken_off(client: Client) -> None:
+    """Whoever reads history holds the state, so nothing can be running."""
+    with open_state(client.project.state) as state:
+        acknowledge.begin(state, entity="products", command="run")
+    with open_state(client.project.state) as state:
+        assert [run["outcome"] for run in history.runs(state, limit=1)] == ["broken off"]
+
+
     client.item("A")
     client.item("Q", title=None)
     client.item("R", title=None)
