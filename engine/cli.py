@@ -269,7 +269,7 @@ def run(
                 if getattr(error, "exit_code", 0) == signal.SIGINT + 128:
                     break
                 continue
-            if outcome.outcome == "attention":
+            if outcome.attention:
                 code = max(code, ATTENTION, key=GRAVITY.__getitem__)
             results.append(report.outcome_json(outcome))
             if output is Output.text:

@@ -335,3 +335,9 @@ class Outcome:
     seconds: float
     message: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def attention(self) -> bool:
+        """Whether something is quarantined or refused, however the run ended."""
+        counts = self.plan.counts
+        return bool(self.plan.quarantine or counts.refused or counts.gone_refused or self.refused)

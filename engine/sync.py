@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import acknowledge, diff, expectations, payload
@@ -142,17 +142,18 @@ def run(
             ended = "guarded" if isinstance(error, GuardError) else "failed"
             acknowledge.finish(state, run_id, outcome=ended, message=error.message)
             raise
-        attention = bool(planned.quarantine or work.counts.refused or work.counts.gone_refused or refused)
         outcome = Outcome(
             plan=planned,
             run_id=run_id,
-            outcome="stopped" if message else "attention" if attention else "done",
+            outcome="stopped" if message else "done",
             sent=sent,
             refused=refused,
             requests=requests,
             seconds=time.monotonic() - started,
             message=message,
         )
+        if outcome.attention and not message:
+            outcome = replace(outcome, outcome="attention")
         acknowledge.finish(
             state,
             run_id,

@@ -542,6 +542,16 @@ def test_a_run_that_was_killed_is_told_as_broken_off(client: Client) -> None:
         assert [run["outcome"] for run in history.runs(state, limit=1)] == ["broken off"]
 
 
+def test_a_run_that_the_deadline_stopped_wants_attention_for_what_is_quarantined(client: Client) -> None:
+    """As one that came to its end does."""
+    client.item("A")
+    assert not replace(client.run(), outcome="stopped").attention
+    client.item("Q", title=None)
+    assert replace(client.run(), outcome="stopped").attention
+
+
+def test_what_is_old_is_forgotten_but_for_what_still_stands(client: Client) -> None:
+    """History and resolved quarantine go after ``keep_days``; published and what is quarantined still do not."""
     client.item("A")
     client.item("Q", title=None)
     client.item("R", title=None)
