@@ -440,7 +440,8 @@ def _readable(project: Project, entity: str | None) -> tuple[str, ...]:
         return names
     for name in names:
         if project.entities[name].search_path is None:
-            say(f"{project.name} · {name}: left out, Stock2Shop has no public way to read them back.")
+            left_out = f"{project.name} · {name}: left out, Stock2Shop has no public way to read them back."
+            typer.echo(left_out, err=True)
     return tuple(name for name in names if project.entities[name].search_path is not None)
 
 
@@ -458,13 +459,12 @@ def verify(
     from engine.adopt import verify as compare
 
     loaded = load_project(project)
-    drifted = False
+    found: list[dict[str, Any]] = []
     for name in _readable(loaded, entity):
         with watched(f"{loaded.name} {name}") as (stop, _):
             drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop)
-        drifted = drifted or bool(drifts)
+        found += [{"entity": name, **asdict(drift)} for drift in drifts]
         if output is Output.json:
-            show_json([asdict(drift) for drift in drifts])
             continue
         if not drifts:
             say(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
@@ -474,12 +474,18 @@ def verify(
             ("key", "drift", "column", "published", "Stock2Shop"),
             output,
         )
+        if any(drift.kind == "unknown" for drift in drifts):
+            say("Keys that only Stock2Shop knows are left alone.")
+        if all(drift.kind == "unknown" for drift in drifts):
+            continue
         say(
-            f"The next run sends these again: s2s run {loaded.name}"
+            f"The next run sends what is missing or differs: s2s run {loaded.name}"
             if repair
-            else f"To have the next run send them again: s2s verify {loaded.name} --repair"
+            else f"To have the next run send what is missing or differs: s2s verify {loaded.name} --repair"
         )
-    if drifted and not repair:
+    if output is Output.json:
+        show_json(found)
+    if found and not repair:
         raise typer.Exit(ATTENTION)
 
 

@@ -571,4 +571,11 @@ def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbo
     ran = s2s("adopt", "acme")
     assert "3 variants" in ran.stdout
     assert client.posted() == before
+    found = json.loads(s2s("verify", "acme", "--output", "json").stdout)
+    assert [(drift["entity"], drift["key"]) for drift in found] == [("products", "A"), ("products", "B")]
     assert [change.key for change in client.plan().changes] == ["A"]
+    state = client.project.state
+    state.unlink()
+    ran = s2s("verify", "acme")
+    failed(ran, 4, "unknown", "left alone")
+    assert "--repair" not in ran.stdout

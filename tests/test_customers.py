@@ -336,6 +336,8 @@ def test_an_approval_is_for_one_entity(customers: Customers) -> None:
         assert "--entity products" in refused.stderr
     assert customers.held() == {}
     stopped = s2s("run", "acme", "--entity", "products")
+    verified = s2s("verify", "acme", "--output", "json")
+    assert json.loads(verified.stdout) == []
     command = stopped.stderr.split("exactly this plan: `s2s ")[1].split("`")[0]
     assert s2s(*command.split()).returncode == 0
     assert len(customers.client.held()) == 51
