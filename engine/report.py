@@ -200,7 +200,9 @@ def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int])
         lines.append(f"  {rule}: {count:,} {plural(count, 'row')}: {RULES[rule].reason}")
         shown = [problem for problem in problems if problem.rule == rule]
         lines += [f"      {problem.key or '(no code)'}  {problem.column}: {short(problem.value)}" for problem in shown]
-        if count > len({problem.key for problem in shown}):
+        # In one column each problem is a row of its own, also where several rows have one key.
+        columns = {problem.column for problem in shown}
+        if count > (len(shown) if len(columns) == 1 else len({problem.key for problem in shown})):
             lines.append("      …")
         lines.append(f"    {RULES[rule].mend}")
     return lines
@@ -217,6 +219,8 @@ def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return " ".join(value.splitlines())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

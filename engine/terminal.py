@@ -36,6 +36,10 @@ OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """Columns of the engine's own that tell people something."""
 
 
+CONTROLS = {number: f"\\u{number:04x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n"}
+"""What a client's texts may hold and a terminal would obey, written so that JSON and people can read it."""
+
+
 class Output(str, Enum):
     """How a command prints its result."""
 
@@ -107,7 +111,7 @@ def report_error(error: Exception, *, where: str = "") -> None:
     else:
         message = f"Something unforeseen went wrong: {type(error).__name__}: {error}"
         hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
-    message, hint = session.clean(message), session.clean(hint)
+    message, hint = _printable(session.clean(message)), _printable(session.clean(hint))
     if session.log_format is LogFormat.json:
         _log("error", where, message=message, hint=hint, exit_code=exit_code(error))
         return
@@ -212,8 +216,12 @@ def allowed(*, reveal: bool) -> bool:
 
 
 def say(text: str) -> None:
-    """Print a text without the secrets in it."""
-    typer.echo(session.clean(text))
+    """Print a text without the secrets in it, and with nothing that a terminal obeys."""
+    typer.echo(_printable(session.clean(text)))
+
+
+def _printable(text: str) -> str:
+    return text.replace("\r\n", "\n").translate(CONTROLS)
 
 
 def show(rows: Any, headers: Any, output: Output) -> None:

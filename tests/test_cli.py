@@ -323,6 +323,22 @@ def test_a_state_folder_that_cannot_be_is_said(s2s: S2s, tmp_path: Path) -> None
     failed(s2s("run", "acme", S2S_STATE=str(tmp_path / "taken")), 1, "taken")
 
 
+def test_what_a_terminal_would_obey_is_shown_and_not_sent_to_it(s2s: S2s) -> None:
+    """A client's texts may hold anything; JSON says the same."""
+    s2s.client.item("A", title="Ham\x1b[2Jmer\u009b")
+    s2s.client.item("B", price="1\x1b]0;x\x07")
+    ran = s2s("run", "acme")
+    assert ran.returncode == 4
+    listed = s2s("quarantine", "list", "acme")
+    planned = s2s("plan", "acme", "--full")
+    machine = s2s("plan", "acme", "--full", "--output", "json")
+    for said in (ran, listed, planned, machine):
+        assert not {"\x1b", "\u009b", "\x07"} & set(said.stdout)
+    assert "\\u001b]0;x" in listed.stdout
+    assert "Ham\\u001b[2Jmer\\u009b" in planned.stdout
+    assert json.loads(machine.stdout)[0]["warnings"][0]["value"] == "Ham\x1b[2Jmer\u009b"
+
+
 def test_two_runs_of_one_project_do_not_meet(s2s: S2s, client: Client) -> None:
     """The second ends with 75 at once, and its lock needs no mending."""
     client.item("A")
@@ -542,9 +558,16 @@ def test_verify_finds_and_mends_drift(s2s: S2s, client: Client) -> None:
     client.sandbox.forget(57, "B")
     ran = s2s("verify", "acme")
     failed(ran, 4, "csv_price_tiers", "missing", "--repair")
+    found = json.loads(s2s("verify", "acme", "--output", "json").stdout)
+    assert [(drift["entity"], drift["key"]) for drift in found] == [("products", "A"), ("products", "B")]
     assert s2s("verify", "acme", "--repair").returncode == 0
     assert client.run().sent == 2
     assert (client.held()["A"]["price"], sorted(client.held())) == (100, ["A", "B", "C"])
+    state = client.project.state
+    state.unlink()
+    ran = s2s("verify", "acme")
+    failed(ran, 4, "unknown", "left alone")
+    assert "--repair" not in ran.stdout
 
 
 def test_a_sandbox_says_where_it_listens_and_when_it_cannot(s2s: S2s) -> None:
@@ -571,11 +594,4 @@ def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbo
     ran = s2s("adopt", "acme")
     assert "3 variants" in ran.stdout
     assert client.posted() == before
-    found = json.loads(s2s("verify", "acme", "--output", "json").stdout)
-    assert [(drift["entity"], drift["key"]) for drift in found] == [("products", "A"), ("products", "B")]
     assert [change.key for change in client.plan().changes] == ["A"]
-    state = client.project.state
-    state.unlink()
-    ran = s2s("verify", "acme")
-    failed(ran, 4, "unknown", "left alone")
-    assert "--repair" not in ran.stdout
