@@ -56,7 +56,14 @@ BACKOFF_CAP = 60.0
 """Seconds: the ceiling of every backoff."""
 
 PATIENCE = 600.0
-"""Seconds: a longer ``Retry-After`` is left to the next run, which the scheduler starts anyway."""
+"""Seconds: a longer ``Retry-After`` is left to the next run, which the scheduler starts anyway. So is an answer that
+still trickles in by then: no read of it may ever time out."""
+
+LARGEST = 256_000_000
+"""Bytes: a longer answer is none of Stock2Shop's; a page of the read-back with long descriptions is a tenth of it."""
+
+PIECE = 65_536
+"""Bytes of an answer that are taken at a time, at most."""
 
 OPENING = 2
 """How many requests a run makes before its first batch: it authenticates, and asks for its source's sync token."""
@@ -532,19 +539,39 @@ class Stock2Shop:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = response.content
+                body = self._body(response, began)
                 received = response.raw.tell()
         except (OSError, ValueError) as error:
             return _diagnose(error, settings=self._settings)
+        if isinstance(body, _Trouble):
+            return body
         seconds = self._timing.now() - began
         log.debug("%s %s answered %d in %.3f s", request.method, request.shown, response.status_code, seconds)
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and received < int(length):
-            return _Trouble(what="broke off in the middle of its answer")
+            return _HALF
         answer = _Answer.of(request, response.status_code, body, response.headers, seconds)
         if answer.date:
             self._clock_offset = (answer.date - self._timing.utc()).total_seconds()
         return answer
+
+    def _body(self, response: requests.Response, began: float) -> bytes | _Trouble:
+        """What ``response`` holds, a piece at a time as it arrives: a read timeout is for each piece alone."""
+        from urllib3.exceptions import HTTPError
+
+        body = bytearray()
+        try:
+            while piece := response.raw.read1(PIECE, decode_content=True):
+                body += piece
+                if len(body) > LARGEST:
+                    what = f"answers with more than {LARGEST // 1_000_000} MB"
+                    return _Trouble(what=what, hint=_URL_HINT, passing=False, kind=AnswerError)
+                if self._timing.now() - began > PATIENCE:
+                    return _Trouble(what=f"did not come to the end of its answer within {PATIENCE:g} s", passing=False)
+        except (HTTPError, OSError) as error:
+            late = any(isinstance(cause, TimeoutError) for cause in _causes(error))
+            return _diagnose(error, settings=self._settings) if late else _HALF
+        return bytes(body)
 
     def _trouble(self, answer: _Answer) -> _Trouble | None:
         """What keeps ``answer`` from being read, or None."""
@@ -644,6 +671,9 @@ class _Trouble:
     passing: bool = True
     wait: float | None = None
     kind: type[ApiError] = UnavailableError
+
+
+_HALF = _Trouble(what="broke off in the middle of its answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -752,7 +782,6 @@ def _diagnose(error: Exception, *, settings: Stock2ShopSettings) -> _Trouble:
     login = any("407" in str(cause) for cause in causes)
     distrust = next((one.verify_message for one in causes if isinstance(one, ssl.SSLCertVerificationError)), "")
     numbers = {one.errno for one in causes if isinstance(one, OSError)} - {None}
-    half = _Trouble(what="broke off in the middle of its answer")
     # The first that fits counts: a proxy's trouble is also one of connections, and a certificate's a ValueError.
     known: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], _Trouble], ...] = (
         (
@@ -803,8 +832,6 @@ def _diagnose(error: Exception, *, settings: Stock2ShopSettings) -> _Trouble:
             ConnectionRefusedError,
             _Trouble(what="refuses the connection", hint=f"Is a firewall in the way? {_URL_HINT}"),
         ),
-        (http.ChunkedEncodingError, half),
-        (http.ContentDecodingError, half),
         (ValueError, _Trouble(what="has an address that cannot be used", hint=_URL_HINT, passing=False)),
     )
     for kinds, trouble in known:

@@ -56,6 +56,7 @@ class Reply:
     missing: int = 0
     drop: bool = False
     hold: bool = False
+    before_each_byte: Callable[[], object] | None = None
 
     def content(self) -> bytes:
         """The body as it travels."""
@@ -139,6 +140,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if reply.before_each_byte:
+            for byte in content:
+                reply.before_each_byte()
+                self.wfile.write(bytes([byte]))
+            return
         self.wfile.write(content[: len(content) - reply.missing])
 
     do_GET = _handle  # noqa: N815 - the name is the base class's
@@ -408,6 +414,37 @@ def test_half_an_answer_is_noticed_where_the_http_library_does_not(
     monkeypatch.setattr(HTTPConnectionPool, "urlopen", lenient)
     server.script(Reply(b'{"queued": 9}  ', missing=2), Reply(QUEUED))
     assert send(server, clock).queued == 1
+
+
+def test_an_answer_that_trickles_in_is_given_up(server: Server, clock: Clock) -> None:
+    """No byte of it is late, so no timeout ever ends it; the run must not stand still for that."""
+
+    def a_minute_passes() -> None:
+        clock.time += 60
+
+    server.script(Reply(QUEUED, before_each_byte=a_minute_passes))
+    with pytest.raises(UnavailableError) as caught:
+        send(server, clock)
+    assert "did not come to the end of its answer within 600 s (POST /products/queue)" in caught.value.message
+    assert api_module.AGAIN in caught.value.hint
+
+
+def test_an_answer_that_comes_in_pieces_is_taken_whole(server: Server, clock: Clock) -> None:
+    """Slow is not too slow."""
+    server.script(Reply(QUEUED, before_each_byte=lambda: None))
+    assert send(server, clock).queued == 1
+
+
+def test_an_answer_without_an_end_does_not_fill_the_memory(
+    server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is larger than any page of products is not Stock2Shop's."""
+    monkeypatch.setattr(api_module, "LARGEST", 1_000_000)
+    server.script(Reply(b" " * 1_000_001))
+    with pytest.raises(AnswerError) as caught:
+        send(server, clock)
+    assert "answers with more than 1 MB" in caught.value.message
+    assert "`url`" in caught.value.hint
 
 
 def test_broken_json_that_stays_broken_is_an_answer_error(server: Server, clock: Clock) -> None:
