@@ -101,7 +101,7 @@ def verify(
     with open_state(project.state) as state:
         layout, token, _ = _read_back(state, project, entity, stop or threading.Event())
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
-        state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields))
+        state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))
         drifts = tuple(
             Drift(
                 key=key,

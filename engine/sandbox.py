@@ -224,10 +224,12 @@ class Sandbox:
             return {number: dict(order) for number, order in self._orders.items()}
 
     def change(self, source_id: int, variant_code: str, **values: object) -> None:
-        """Change a variant behind the engine's back, as somebody in the console might."""
+        """Change a variant, or what is its product's, behind the engine's back, as somebody in the console might."""
         with self._lock:
             product = self._products[source_id][self._variants[source_id][variant_code]]
-            product["variants"][variant_code] |= values
+            for name, value in values.items():
+                place = product if name in TEXTS["product"] else product["variants"][variant_code]
+                place[name] = value
 
     def forget(self, source_id: int, variant_code: str) -> None:
         """Remove a variant behind the engine's back."""

@@ -12,6 +12,7 @@ import pytest
 from support.client import VIEW, Client
 
 from engine import acknowledge, history, report, sync
+from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
 from engine.state import open_state
@@ -499,6 +500,21 @@ def test_where_variants_differ_the_lowest_code_speaks_for_the_product(client: Cl
     assert client.run().sent == 0
     client.sql("update item set qty = '9' where code = 'S-B'")
     assert client.run().sent == 1
+    assert client.held()["S-B"]["title"] == "Shirt S"
+
+
+def test_variants_that_differ_in_a_field_of_their_product_are_no_drift(client: Client) -> None:
+    """Stock2Shop holds one title for all of them; another one than any of theirs is drift."""
+    client.shirt("S", "A", "B", "C")
+    client.sql("update item set title = 'Other', html = '<b>B</b>' where code = 'S-B'")
+    client.run()
+    assert verify(client.project, "products") == ()
+    client.sandbox.change(57, "S-A", title="Typed in the console")
+    assert {(drift.key, drift.column) for drift in verify(client.project, "products", repair=True)} == {
+        (key, "title") for key in ("S-A", "S-B", "S-C")
+    }
+    assert client.run().sent == 3
+    assert verify(client.project, "products") == ()
     assert client.held()["S-B"]["title"] == "Shirt S"
 
 

@@ -58,3 +58,17 @@ from (
     inner join run.remote as remote
         on remote._key = published._key
 );
+
+{# Variants that differ in a field of their product are sent with the same value for all of them. So Stock2Shop is right
+   where it holds what any of them says. #}
+{% for field in shared %}
+delete from run.drift
+using {{ published | ident }} as own, {{ published | ident }} as sibling
+where
+    drift.kind = 'differs'
+    and drift.column_name = {{ field.name }}
+    and own._key = drift.key
+    and sibling._group = own._group
+    and coalesce(sibling.{{ field.name | ident }}::varchar, '') = coalesce(drift.remote, '');
+
+{% endfor %}
