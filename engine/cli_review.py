@@ -119,12 +119,10 @@ def review(
     to: Annotated[Path | None, typer.Option(help="Write it to this file.", metavar="FILE")] = None,
 ) -> None:
     """Show what a change to the mappings does: SQL, fields, and what becomes of rows. Without --live no database."""
-    from engine.project import discover
-
     if projects and everything:
         raise UsageError("--all is every project, so none is named besides.", hint="Leave out the one or the other.")
     workspace = workspace_folder()
-    found, code = _reviewed(projects or discover(workspace), workspace=workspace, against=against, live=live)
+    found, code = _reviewed(projects or (), workspace=workspace, against=against, live=live)
     # Of many projects only those that the change touches are worth a reader's time.
     shown = found if projects else [each for each in found if each.changed]
     text = _written(shown, found, output, against)
@@ -142,17 +140,17 @@ def review(
 
 
 def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool) -> tuple[list[Review], int]:
-    """The reviews of those projects that can be reviewed, and the exit code for the others."""
-    from engine.project import load
-    from engine.review import at_reference, review_live
+    """The reviews of those projects, or of all, that can be reviewed, and the exit code for the others."""
+    from engine.project import discover, load
+    from engine.review import at_reference, is_gone, review_live
     from engine.review import review as compare_mappings
 
     code = 0
     found: list[Review] = []
     with at_reference(workspace, against) as then, watched("review") as (stop, progress):
-        for name in names:
+        for name in names or sorted({*discover(workspace), *discover(then)}):
             try:
-                if live:
+                if live and not is_gone(name, workspace=workspace, then=then):
                     session.secrets.update(load(name, workspace=workspace, environ=os.environ).secrets)
                     found.append(
                         review_live(
@@ -176,7 +174,7 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
 def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str) -> str:
     from dataclasses import asdict
 
-    from engine.review_report import review_markdown, review_text
+    from engine.review_report import reviews_markdown, reviews_text
 
     if output is ReviewOutput.json:
         return json_text([asdict(each) for each in found])
@@ -186,9 +184,7 @@ def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOut
         return review_page(shown, against=against)
     if not shown:
         return f"Nothing changes against {against}."
-    return (
-        "\n\n".join(map(review_text, shown)) if output is ReviewOutput.text else "\n".join(map(review_markdown, shown))
-    )
+    return reviews_text(shown) if output is ReviewOutput.text else reviews_markdown(shown)
 
 
 def docs(

@@ -55,6 +55,10 @@ DIALECTS = {
 FLAGS: tuple[Flag, ...] = ("Active", "Delete", "Ignore")
 _VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
 _SECRET = re.compile(r"(?i)(?:pwd|password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{\s][^;]*)")
+_WRITTEN = re.compile(r"""(?i)([\w-]*(?:password|token|secret)[\w-]*\s*=\s*)("(?!\$\{)[^"]+"|'(?!\$\{)[^']+')""")
+_WRITTEN_IN_CONNECTION = re.compile(
+    r"""(?i)\b((?:pwd|password)\s*=\s*)(?!\$\{)(\{(?:[^}]|\}\})*\}|[^;{}\s"'][^;"']*)"""
+)
 _SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
 _URL = "https://app.stock2shop.com/v1"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -114,6 +118,11 @@ def schema() -> dict[str, Any]:
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "project.toml"
     return dict(made)
+
+
+def without_passwords(text: str) -> str:
+    """Lines of a ``project.toml`` with ``***`` for the passwords and tokens that are written out in them."""
+    return _WRITTEN_IN_CONNECTION.sub(r"\1***", _WRITTEN.sub(r'\1"***"', text))
 
 
 def _unknown(name: str, workspace: Path) -> Fault:

@@ -169,7 +169,7 @@ def _render(
         raise
     except jinja2.TemplateNotFound as error:
         if error.name == name:
-            fault = Fault(message=f"There is no view {path}.", hint="Write it, or set `view` in project.toml.")
+            fault = Fault(path=path, message="There is no such view.", hint="Write it, or set `view` in project.toml.")
         else:
             fault = _not_found(str(error.name), path, used, folders)
         raise RenderError([fault]) from None

@@ -20,13 +20,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine import acknowledge, diff, expectations, sync
+from engine import acknowledge, diff, sync
 from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import ConfigError, QueryError, UsageError
+from engine.expectations import data_tests, examine
 from engine.fixtures import has_fixtures
 from engine.lineage import mapping, trace
 from engine.model import Counts, Problem
-from engine.project import load, variables
+from engine.project import discover, load, variables, without_passwords
 from engine.rehearsal import SYNC_TOKEN, compared, entities, rehearsals, small_state
 from engine.render import render_sql, render_view
 from engine.snapshots import order_statements, tidy
@@ -72,10 +73,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImpact:
-    """A Stock2Shop field whose values change: in how many rows, and samples of them."""
+    """A Stock2Shop field whose values change: in how many rows, in how many to blank, and samples of them."""
 
     column: str
     rows: int
+    blanked: int
     samples: tuple[Sample, ...]
 
 
@@ -113,8 +115,9 @@ class Impact:
 
     @property
     def changed(self) -> bool:
-        """Whether any row is sent, held back or let go."""
-        return bool(self.after.changed or self.after.deletes or self.quarantined or self.released)
+        """Whether any row is sent, held back or let go, or the client's own flag now says otherwise."""
+        sent = self.after.changed or self.after.deletes
+        return bool(sent or self.quarantined or self.released or self.after.ignored != self.before.ignored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +125,7 @@ class EntityReview:
     """One entity: its SQL as a unified diff, its mapping with what changed of it, and the impact on rows.
 
     ``mapping`` is the new one. ``impact`` is None where nothing could be run, or nothing needed to be because the view
-    and its settings are the same; ``faults`` say why the view does not run.
+    and its settings are the same; ``faults`` say why the view does not run, or, where there is an impact, a data test.
     """
 
     entity: str
@@ -142,7 +145,8 @@ class EntityReview:
 class Review:
     """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
 
-    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have.
+    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have,
+    ``gone`` one that only the reference has. ``faults`` say why its order statements cannot be rendered.
     """
 
     project: str
@@ -153,16 +157,20 @@ class Review:
     settings: str
     orders: str
     entities: tuple[EntityReview, ...]
+    gone: bool = False
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to review."""
-        return bool(self.settings or self.orders) or any(each.changed for each in self.entities)
+        own = self.gone or self.settings or self.orders or self.faults
+        return bool(own) or any(each.changed for each in self.entities)
 
     @property
     def runs(self) -> bool:
-        """Whether all views of the project run."""
-        return not any(each.faults for each in self.entities)
+        """Whether all views and order statements of the project run."""
+        return not (self.faults or any(each.faults for each in self.entities))
 
 
 @contextmanager
@@ -244,13 +252,15 @@ def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
     Raises :class:`ConfigError` where the project as it is now cannot be loaded; what is wrong with a view is among
     the faults of its entity.
     """
+    if is_gone(name, workspace=workspace, then=then):
+        return _gone(name, workspace=workspace, then=then, against=against)
     now = load(name, workspace=workspace, environ={}, offline=True)
-    before = _earlier(now, then, environ={}, offline=True)
+    before, notes = _earlier(now, then, environ={}, offline=True)
     projects = [each for each in (now, before) if each is not None]
     rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
     with rehearsals(projects) as stage:
         found = [_entity(_OnFixtures(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
-    return _review(now, before, against=against, rows=rows, found=found)
+    return _review(now, before, then=then, against=against, rows=rows, found=found, notes=notes)
 
 
 def review_live(
@@ -270,9 +280,12 @@ def review_live(
     Raises :class:`ConfigError` where the project cannot be loaded and :class:`SourceError` where the source cannot be
     read.
     """
+    if is_gone(name, workspace=workspace, then=then):
+        return _gone(name, workspace=workspace, then=then, against=against)
     now = load(name, workspace=workspace, environ=environ)
     # Git does not keep the .env files, so they are those of now.
-    before = _earlier(now, then, environ=variables(now.root, workspace=workspace, environ=environ), offline=False)
+    values = variables(now.root, workspace=workspace, environ=environ)
+    before, notes = _earlier(now, then, environ=values, offline=False)
     if before is not None:
         before = replace(before, source=replace(now.source, dialect=before.source.dialect))
     found = []
@@ -294,15 +307,44 @@ def review_live(
                 notes=note,
             )
             found.append(_entity(live, reveal=False))
-    return _review(now, before, against=against, rows="live", found=found)
+    return _review(now, before, then=then, against=against, rows="live", found=found, notes=notes)
 
 
-def _earlier(now: Project, then: Path, *, environ: Mapping[str, str], offline: bool) -> Project | None:
-    """The project as it stood; None where there was none, or none that could be loaded."""
+def is_gone(name: str, *, workspace: Path, then: Path) -> bool:
+    """Whether only the reference has a project of that name."""
+    return name not in discover(workspace) and name in discover(then)
+
+
+def _gone(name: str, *, workspace: Path, then: Path, against: str) -> Review:
+    """A project that only the reference has: what it was is the whole of the change."""
     try:
-        return load(now.name, workspace=then, environ=environ, offline=offline)
+        description = load(name, workspace=then, environ={}, offline=True).description
     except ConfigError:
-        return None
+        description = ""
+    return Review(
+        project=name,
+        description=description,
+        against=against,
+        rows="none",
+        new=False,
+        gone=True,
+        settings="".join(_text_diffs(then / "projects" / name, workspace / "projects" / name)),
+        orders="",
+        entities=(),
+    )
+
+
+def _earlier(
+    now: Project, then: Path, *, environ: Mapping[str, str], offline: bool
+) -> tuple[Project | None, tuple[str, ...]]:
+    """The project as it stood, or None where there was none; and what is wrong with it where it cannot be loaded."""
+    if now.name not in discover(then):
+        return None, ()
+    try:
+        return load(now.name, workspace=then, environ=environ, offline=offline), ()
+    except ConfigError as error:
+        said = "; ".join(_said(error, then))
+        return None, (f"The project as it was cannot be read, so everything counts as new: {said}",)
 
 
 def _mapped(now: Project, before: Project | None) -> tuple[str, ...]:
@@ -313,28 +355,33 @@ def _review(
     now: Project,
     before: Project | None,
     *,
+    then: Path,
     against: str,
     rows: Literal["fixtures", "live", "none"],
     found: Sequence[EntityReview],
+    notes: tuple[str, ...],
 ) -> Review:
+    orders, faults = _orders(now)
     return Review(
         project=now.name,
         description=now.description,
         against=against,
         rows=rows,
-        new=before is None,
-        settings="".join(_text_diffs(before.root if before else None, now.root)),
-        orders=_unified(_orders(before), _orders(now), "orders.sql"),
+        new=now.name not in discover(then),
+        settings="".join(_text_diffs(then / "projects" / now.name, now.root)),
+        orders="" if faults else _unified(_orders(before)[0], orders, "orders.sql"),
         entities=tuple(found),
+        faults=faults,
+        notes=notes,
     )
 
 
-def _orders(project: Project | None) -> str:
-    """The rendered order statements, where they can be rendered: a review is about more than them."""
+def _orders(project: Project | None) -> tuple[str, tuple[str, ...]]:
+    """The rendered order statements, or what is wrong with them: a review is about more than them."""
     try:
-        return (order_statements(project) if project else None) or ""
-    except ConfigError:
-        return ""
+        return (order_statements(project) if project else None) or "", ()
+    except ConfigError as error:
+        return "", _said(error, project.workspace) if project else ()
 
 
 class _Rows(ABC):
@@ -446,14 +493,15 @@ def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
             queries[side] = sync.check(now, entity)[0] if side == "after" else render_view(project, entity)
         except ConfigError as error:
             if side == "after":
-                faults += _said(error, now)
+                faults += _said(error, now.workspace)
     old, new = queries.get("before"), queries.get("after")
-    impact = None
+    impact: Impact | None = None
+    wrong: tuple[str, ...] = ()
     if new is not None and not (rows.live is False and not has_fixtures(now.root)) and not _same(rows, old, new):
         try:
-            impact = _impact(rows, old, new, reveal=reveal)
+            impact, wrong = _impact(rows, old, new, reveal=reveal)
         except ConfigError as error:
-            faults += _said(error, now)
+            faults += _said(error, now.workspace)
     was, will = (tidy(query.sql, now.source.dialect) if query else "" for query in (old, new))
     return EntityReview(
         entity=entity,
@@ -461,13 +509,13 @@ def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
         fields=tuple(_fields(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
         mapping=_mapping(new, now, entity),
         impact=impact,
-        faults=tuple(faults),
+        faults=(*faults, *wrong),
     )
 
 
-def _said(error: ConfigError, project: Project) -> list[str]:
+def _said(error: ConfigError, workspace: Path) -> tuple[str, ...]:
     """What is wrong, with its place in the workspace."""
-    return [f"{fault.within(project.workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults]
+    return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
 
 
 def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
@@ -476,13 +524,22 @@ def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
     if before is None or old is None:
         return False
     was, will = (replace(each.entities[rows.entity], view=Path()) for each in (before, rows.now))
-    tests = [{path.name: path.read_bytes() for path in each.root.glob("tests/*.sql")} for each in (before, rows.now)]
     dialects = (before.source.dialect, rows.now.source.dialect)
+    try:
+        tests = [
+            [(each.name, each.severity, each.query.sql, each.query.binds) for each in data_tests(project)]
+            for project in (before, rows.now)
+        ]
+    except ConfigError:
+        return False
     return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
 
 
-def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> Impact:
-    """Run the old mapping as if all of it were acknowledged, then the new one against that."""
+def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
+    """Run the old mapping as if all of it were acknowledged, then the new one against that.
+
+    Gives the impact, and what is wrong with the data tests.
+    """
     notes: tuple[str, ...] = ()
     with rows.state() as state:
         before = Counts(**{each.name: 0 for each in fields(Counts)})
@@ -498,12 +555,19 @@ def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> Impa
                 state.run("insert into run.was_held select distinct key from run.violation")
                 acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN), step=SLICE)
         work = rows.compare(state, rows.now, new)
-        failed = expectations.examine(state, rows.now, work.staged, live=rows.live)
-        stops = [*(test.message for test in failed if test.severity == "error")]
+        wrong: tuple[str, ...] = ()
+        stops = []
+        try:
+            failed = examine(state, rows.now, work.staged, live=rows.live)
+        except ConfigError as error:
+            wrong = _said(error, rows.now.workspace)
+        else:
+            stops += [test.message for test in failed if test.severity == "error"]
+            notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
         if rows.live and before.published + before.inserts:
             breaches = diff.guard(work.counts, work.settings, project=rows.now.name)
             stops += [breach.message for breach in breaches]
-        return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes))
+        return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)), wrong
 
 
 def _summed(
@@ -522,7 +586,10 @@ def _summed(
             samples.setdefault((sort, what), []).append(found)
         else:
             samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
-    columns = state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
+    columns = state.rows(
+        "select column_name, count(*), count(*) filter (where new is null) from run.difference"
+        " group by column_name order by 2 desc, 1"
+    )
     fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.was_held)"
     gone = "from run.was_held where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
     held = state.rows(
@@ -533,8 +600,8 @@ def _summed(
         before=before,
         after=work.counts,
         columns=tuple(
-            ColumnImpact(column=name, rows=count, samples=tuple(samples.get(("update", name), ())))
-            for name, count in columns
+            ColumnImpact(column=name, rows=count, blanked=blank, samples=tuple(samples.get(("update", name), ())))
+            for name, count, blank in columns
         ),
         inserted=tuple(samples.get(("insert", ""), ())),
         removed=tuple(samples.get(("delete", ""), ())),
@@ -594,14 +661,15 @@ def _fields(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator
             )
 
 
-def _text_diffs(before: Path | None, now: Path) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, as they are written."""
-    roots = [root for root in (before, now) if root]
-    names = sorted({f"{path.parent.name}/{path.name}" for root in roots for path in root.glob("*/*.sql")})
+def _text_diffs(before: Path, now: Path) -> Iterator[str]:
+    """Unified diffs of project.toml, the order statements and the data tests, as they are written but for passwords."""
+    names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
     for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
-        old, new = (root / name if root else None for root in (before, now))
-        texts = [path.read_text("utf-8-sig") if path and path.is_file() else "" for path in (old, new)]
-        yield _unified(texts[0], texts[1], name)
+        texts = [
+            path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
+            for path in (before / name, now / name)
+        ]
+        yield without_passwords(_unified(texts[0], texts[1], name))
 
 
 def _unified(before: str, after: str, name: str) -> str:

@@ -172,7 +172,7 @@ def test_a_missing_template_says_where_it_was_looked_for(render: Callable[..., s
 
 def test_a_missing_view_is_a_clear_error(tmp_path: Path) -> None:
     """It says what to write."""
-    with pytest.raises(RenderError, match="There is no view"):
+    with pytest.raises(RenderError, match="There is no such view"):
         render_view(project(tmp_path), "products")
 
 

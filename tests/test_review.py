@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from support.mapping import ITEM, PRICE, PROJECT, VIEW
 from engine.errors import UsageError
 from engine.page import review_page
 from engine.review import Review, at_reference, review, review_live
-from engine.review_report import differing, review_markdown
+from engine.review_report import differing, review_markdown, reviews_markdown
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -149,6 +150,120 @@ def test_a_macro_that_changes_shows_every_client_that_it_touches(branch: Branch)
     assert "## acme" in said
     assert "## other" not in said
     assert "`HAMMER` | `hammer`" in said
+
+
+def test_a_project_that_is_deleted_is_reviewed_like_any_other_change(branch: Branch) -> None:
+    """Nothing is what its client would get from then on."""
+    shutil.rmtree(branch.root)
+    ran = branch.s2s("--output", "markdown")
+    assert ran.returncode == 0
+    assert "The client is not in the workspace any more" in ran.stdout
+    assert '-dialect = "postgres"' in ran.stdout
+    (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
+    assert (found["gone"], found["new"]) == (True, False)
+
+
+def test_a_project_that_was_faulty_is_not_called_new(branch: Branch) -> None:
+    """Its mapping cannot be compared, its settings can."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    settings.write_text(whole.replace("source_id = 57", 'source_id = "x"'), "utf-8")
+    branch.commit("Second")
+    settings.write_text(whole, "utf-8")
+    reviewed = branch.reviewed()
+    assert not reviewed.new
+    assert "projects/acme/project.toml:10: stock2shop.source_id should be a whole number" in reviewed.notes[0]
+    assert '-source_id = "x"' in reviewed.settings
+
+
+def test_a_password_in_the_settings_is_in_no_review(branch: Branch) -> None:
+    """Neither the old nor the new one: a review goes to pull requests, and to the client."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    settings.write_text(whole.replace("PWD=${TEST_PASSWORD}", "PWD=hunter2;Encrypt=no"), "utf-8")
+    branch.commit("Second")
+    new = whole.replace("PWD=${TEST_PASSWORD}", "PWD={hun;ter3};Encrypt=no")
+    settings.write_text(new.replace('password = "${TEST_PASSWORD}"', 'password = "hunter4"'), "utf-8")
+    for output in ("text", "markdown", "json", "html"):
+        said = branch.s2s("--output", output).stdout
+        assert "Encrypt=no" in said
+        assert "PWD=***" in said
+        assert "hunter" not in said
+        assert "ter3" not in said
+
+
+def test_an_order_statement_that_no_longer_renders_says_why_and_fails(branch: Branch) -> None:
+    """And does not look like statements that were taken out."""
+    settings = branch.root / "project.toml"
+    settings.write_text(f'{settings.read_text("utf-8")}\n[orders]\nconnection = "DSN=x"\n', "utf-8")
+    statement = branch.root / "orders" / "10_header.sql"
+    statement.parent.mkdir()
+    statement.write_text("insert into o values ({{ order.id }})\n", "utf-8")
+    shutil.copy(ROOT / "projects" / "karoo_outdoor" / "fixtures" / "order.json", branch.root / "fixtures")
+    branch.commit("Second")
+    assert not branch.reviewed().changed
+    statement.write_text("insert into o values ({{ order.idd }})\n", "utf-8")
+    ran = branch.s2s()
+    assert ran.returncode == 1
+    assert "projects/acme/orders/10_header.sql:1:" in " ".join(ran.stdout.split())
+    assert "-insert into o values (?)" not in ran.stdout
+
+
+def test_a_data_test_that_becomes_an_error_shows_as_what_stops_a_run(branch: Branch) -> None:
+    """Though view and test are the same."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    (branch.root / "tests").mkdir()
+    (branch.root / "tests" / "no_tent.sql").write_text("select * from products where title = 'Tent'", "utf-8")
+    settings.write_text(f'{whole}\n[tests]\nno_tent = "warning"\n', "utf-8")
+    branch.commit("Second")
+    settings.write_text(f'{whole}\n[tests]\nno_tent = "error"\n', "utf-8")
+    (products,) = branch.reviewed().entities
+    assert products.impact is not None
+    assert "no_tent" in products.impact.stops[0]
+
+
+def test_rows_that_the_clients_flag_no_longer_lets_through_are_counted(branch: Branch) -> None:
+    """They are neither sent nor removed, so nothing else would tell."""
+    settings = branch.root / "project.toml"
+    settings.write_text(f'{settings.read_text("utf-8")}\n[products]\nactive = {{ Ignore = ["yes"] }}\n', "utf-8")
+    assert "On 4 rows of products: 1 is no longer held back, 3 more are ignored." in branch.s2s().stdout
+
+
+def test_values_that_become_blank_are_counted(branch: Branch) -> None:
+    """Of thousands of changes the samples may not show one."""
+    branch.view("price.amount as csv", "nullif(price.amount, 100) as csv")
+    said = branch.s2s("--output", "markdown").stdout
+    assert "csv_price_tiers becomes blank in 1 row." in said
+    assert "| csv_price_tiers | 1, 1 of them to blank |" in said
+
+
+def test_a_comment_is_never_longer_than_a_pull_request_takes(branch: Branch) -> None:
+    """A macro that touches every client still gets its comment, with a line for each of them."""
+    branch.view(
+        "    item.brand as vendor", "".join(f"    '{n:0100}' as meta_m{n},\n" for n in range(200)) + "    'x' as vendor"
+    )
+    reviewed = branch.reviewed()
+    text = reviews_markdown([replace(reviewed, project=f"client{n}") for n in range(20)])
+    assert len(text) < 65_536
+    assert all(f"| client{n} |" in text for n in range(20))
+    assert "Left out: " in text
+
+
+def test_nothing_in_a_difference_closes_its_fence(branch: Branch) -> None:
+    """What follows would be read as Markdown."""
+    branch.view("from item\n", "-- ```\n-- ![](x)\nfrom item\n")
+    text = review_markdown(branch.reviewed())
+    assert "````diff\n--- a/products.sql" in text
+
+
+def test_sentences_fit_a_terminal_of_80_columns(branch: Branch) -> None:
+    """SQL is as long as it is."""
+    branch.view("item.descr as title", f"upper({'lower(' * 20}item.descr{')' * 20}) as title")
+    shutil.copytree(branch.root, branch.root.with_name("other"))
+    said = branch.s2s().stdout.partition("  SQL")[0]
+    assert "title" in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
 
 
 def test_a_view_that_no_longer_runs_says_why_and_fails(branch: Branch) -> None:
