@@ -209,20 +209,32 @@ def compared(
             return run(query), ()
         except QueryError as error:
             raise _wanting(error, loaded, project, query) from None
-    first: ConfigError
+    # To find places the templates are rendered once more: only where somebody is told of them.
+    placeless = replace(query, places=None)
+    first: ViewError | QueryError
     try:
-        return run(replace(query, sql=_transpiled(query, dialect))), ()
-    except ViewError as error:
+        return run(replace(query, sql=_transpiled(placeless, dialect))), ()
+    except (ViewError, QueryError) as error:
         first = error
-    except QueryError as error:
-        first = _wanting(error, loaded, project, query)
     try:
         work = run(_own(project, entity, query, dialect))
     except (ConfigError, QueryError):
-        raise first from None
-    said = first.faults[0]
+        raise _told(first, loaded, project, query) from None
+    (said, *_) = _told(first, loaded, project, placeless).faults
     why = f"because the view in {dialect} cannot be transpiled: {said.message}"
     return work, (f"{entity} was rehearsed in DuckDB's own SQL, {why}",)
+
+
+def _told(first: ViewError | QueryError, loaded: Loaded, project: Project, query: Query) -> ConfigError:
+    """What was wrong with the translation, at the places that ``query`` can tell."""
+    if isinstance(first, QueryError):
+        return _wanting(first, loaded, project, query)
+    if query.places is not None:
+        try:
+            _transpiled(query, project.source.dialect)
+        except ViewError as error:
+            return error
+    return first
 
 
 def _transpiled(query: Query, dialect: str) -> str:
@@ -236,7 +248,7 @@ def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
     from engine.transpile import check_own
 
     own = render_view(project, entity, dialect="duckdb")
-    check_own(own, query, dialect=dialect)
+    check_own(replace(own, places=None), query, dialect=dialect)
     return own
 
 

@@ -41,7 +41,7 @@ def digest(project: Project, texts: Iterable[str]) -> str:
 
 
 def recall(project: Project, named: str) -> dict[str, Any] | None:
-    """The result that was kept under ``named``, or None: files, notes and failed data tests."""
+    """The result that was kept under ``named``, or None: files, notes, failed data tests, own views."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(_path(project).read_text("utf-8"))
         if kept["digest"] == named:
@@ -49,19 +49,30 @@ def recall(project: Project, named: str) -> dict[str, Any] | None:
                 FailedTest(**{**test, "keys": tuple(test["keys"]), "path": Path(test["path"])})
                 for test in kept["failed"]
             ]
-            return {"files": dict(kept["files"]), "notes": tuple(kept["notes"]), "failed": tuple(failed)}
+            own = dict(kept["own"])
+            return {"files": dict(kept["files"]), "notes": tuple(kept["notes"]), "failed": tuple(failed), "own": own}
     return None
 
 
 def remember(
-    project: Project, named: str, *, files: Mapping[str, str], notes: Iterable[str], failed: Iterable[FailedTest]
+    project: Project,
+    named: str,
+    *,
+    files: Mapping[str, str],
+    notes: Iterable[str],
+    failed: Iterable[FailedTest],
+    own: Mapping[str, str],
 ) -> None:
-    """Keep a result; where the folder cannot be written, the next time costs what this one did."""
+    """Keep a result; where the folder cannot be written, the next time costs what this one did.
+
+    ``own`` are the digests of the views that were run in DuckDB's own SQL, by entity.
+    """
     kept = {
         "digest": named,
         "files": dict(files),
         "notes": list(notes),
         "failed": [{**asdict(test), "path": str(test.path)} for test in failed],
+        "own": dict(own),
     }
     path = _path(project)
     with suppress(OSError):

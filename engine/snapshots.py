@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
@@ -98,14 +99,13 @@ def produce(stage: Stage, project: Project) -> Produced:
     rendered += [f"{entity} {query.sql}" for entity, query in queries.items()]
     named = digest(project, [*rendered, statements or ""])
     kept = None if faults else recall(project, named)
-    if kept is None:
+    # A view that was run in DuckDB's own SQL depends on what macros made of it there, too.
+    if kept is None or kept["own"] != _own(project, kept["own"]):
         kept = _worked_out(stage, project, faults, rehearsed=rehearsed)
         if statements is not None:
             kept["files"]["orders.sql"] = statements
         kept["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(kept["files"].items())}
-        # A view that was run in DuckDB's own SQL depends on what macros made of it there.
-        if not kept.pop("otherwise"):
-            remember(project, named, **kept)
+        remember(project, named, **kept)
     if any((project.root / "orders").glob("*.sql")) and statements is None:
         kept["notes"] = (
             *kept["notes"],
@@ -160,8 +160,15 @@ def _worked_out(stage: Stage, project: Project, faults: list[Fault], *, rehearse
         "files": files,
         "notes": notes,
         "failed": [test for each in done for test in each.failed],
-        "otherwise": any(each.notes for each in done),
+        "own": _own(project, [each.entity for each in done if each.notes]),
     }
+
+
+def _own(project: Project, names: Iterable[str]) -> dict[str, str]:
+    """What names the DuckDB SQL of those entities that were not translated."""
+    with suppress(ConfigError):
+        return {entity: render_view(project, entity, dialect="duckdb").digest for entity in names}
+    return {}
 
 
 def compare(produced: Produced) -> tuple[Difference, ...]:

@@ -15,7 +15,8 @@ from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_p
 
 from engine.errors import ConfigError, FixtureError
 from engine.project import discover
-from engine.snapshots import compare, order_statements, pretty, tidy, update
+from engine.rehearsal import rehearsals
+from engine.snapshots import compare, order_statements, pretty, produce, tidy, update
 
 ROOT = Path(__file__).parents[1]
 
@@ -149,6 +150,22 @@ def test_what_changed_is_rehearsed_again(tmp_path: Path, path: str, old: str, ne
     except ConfigError:
         return
     assert (after.files, after.failed) != (before.files, before.failed)
+
+
+def test_what_macros_write_for_duckdb_alone_is_rehearsed_again_when_it_changes(tmp_path: Path) -> None:
+    """And recalled until then, like what is translated."""
+    macros = """{% macro first(x) -%}
+    {% if dialect == "hana" %}substr_before({{ x }}, ' '){% else %}split_part({{ x }}, ' ', 1){% endif %}
+    {%- endmacro %}"""
+    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr", "{{ own.first(col('item.descr')) }}")
+    root = write_project(tmp_path, dialect="hana", view=view)
+    write(root / "own.sql", macros)
+    first = produced(tmp_path)
+    assert "DuckDB's own SQL" in first.notes[0]
+    with rehearsals([]) as nothing:
+        assert produce(nothing, offline(tmp_path)) == first
+    write(root / "own.sql", macros.replace("1)", "2)"))
+    assert produced(tmp_path).files != first.files
 
 
 def test_a_spoilt_memory_is_no_memory(tmp_path: Path) -> None:
