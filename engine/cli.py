@@ -32,6 +32,7 @@ from engine.terminal import (
     chosen_entities,
     exit_code,
     load_project,
+    log_result,
     plain,
     report_error,
     say,
@@ -245,7 +246,10 @@ def run(
     def failed(name: str, entity: str | None, error: Exception) -> None:
         nonlocal code
         code = max(code, exit_code(error), key=GRAVITY.__getitem__)
-        report_error(error, where=name if len(names) > 1 else "")
+        # A person who named one project knows it; a log is read by nobody who does.
+        whole = f"{name} {entity}" if entity else name
+        log = session.log_format is LogFormat.json
+        report_error(error, where=whole if log else name if len(names) > 1 else "")
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
     for name in names:
@@ -272,6 +276,17 @@ def run(
             if outcome.attention:
                 code = max(code, ATTENTION, key=GRAVITY.__getitem__)
             results.append(report.outcome_json(outcome))
+            counts = outcome.plan.counts
+            log_result(
+                outcome.outcome,
+                f"{loaded.name} {each}",
+                run_id=outcome.run_id,
+                source=counts.source,
+                sent=outcome.sent,
+                quarantined=counts.quarantined,
+                refused=outcome.refused,
+                seconds=round(outcome.seconds, 1),
+            )
             if output is Output.text:
                 say(report.outcome_text(outcome))
         if code == signal.SIGINT + 128:

@@ -195,6 +195,12 @@ def _log(event: str, project: str, **more: object) -> None:
     typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=plain), err=True)
 
 
+def log_result(event: str, project: str, **facts: object) -> None:
+    """Write what became of a run as a line of JSON on standard error, where the log is asked for as JSON."""
+    if session.log_format is LogFormat.json:
+        _log(event, project, **facts)
+
+
 def tell(project: str, text: str, **facts: object) -> None:
     """Say at once what happened just now, with the time, in a process that runs for ever."""
     if session.log_format is LogFormat.json:

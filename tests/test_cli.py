@@ -150,7 +150,18 @@ def test_json_logs_tell_progress_and_errors(s2s: S2s) -> None:
     events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
     assert "reading" in events
     ran = s2s("--log-format", "json", "run", "nobody")
-    assert json.loads(ran.stderr.splitlines()[-1])["exit_code"] == 2
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert (error["exit_code"], error["project"]) == (2, "nobody")
+
+
+def test_a_json_log_tells_what_became_of_a_run(s2s: S2s) -> None:
+    """A scheduler's log says when which project sent how much, without the output beside it."""
+    s2s.client.item("A")
+    s2s.client.item("B", title="")
+    ended = json.loads(s2s("--log-format", "json", "run", "acme").stderr.splitlines()[-1])
+    assert ended["at"]
+    assert (ended["event"], ended["project"], ended["run_id"]) == ("attention", "acme products", 1)
+    assert (ended["source"], ended["sent"], ended["quarantined"], ended["refused"]) == (2, 1, 1, 0)
 
 
 def test_one_project_that_fails_does_not_stop_the_others(s2s: S2s) -> None:
