@@ -58,7 +58,7 @@ def serve(
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     with watched(f"{loaded.name} orders") as (stop, _):
         try:
-            with listening(loaded, stop=stop, tell=partial(tell, loaded.name)) as address:
+            with listening(loaded, tell=partial(tell, loaded.name)) as address:
                 say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     say("Anybody on this machine may send them: set a token under [orders.serve].")

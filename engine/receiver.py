@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import inbox, orders
-from engine.errors import OrderError, StateLockedError, SyncError
+from engine.errors import OrderError, StateLockedError, SyncError, UsageError
 from engine.ledger import open_ledger
 from engine.orders import Raiser, answer, settings_of
 from engine.raising import RULES
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 DUE = 30
 """Seconds between two looks at what is due from before: orders whose process died, and those that failed for now."""
+
+PATIENCE = 60
+"""Seconds for a request to arrive whole: who sends a byte now and then would hold a connection for ever."""
 
 GUESSES = 20
 """Wrong tokens a minute; then everybody with a wrong one waits."""
@@ -62,6 +66,7 @@ class Receiver:
         self._raiser = Raiser(project)
         self._turn = threading.Lock()
         self._wrong: deque[float] = deque(maxlen=GUESSES)
+        self._trouble = ""
 
     @property
     def open(self) -> bool:
@@ -83,7 +88,9 @@ class Receiver:
             wanted.append(f"Basic {base64.b64encode(pair).decode()}")
         if not wanted:
             return None
-        right = [hmac.compare_digest(authorization.encode(), each.encode()) for each in wanted]
+        scheme, _, credentials = authorization.partition(" ")
+        given = f"{scheme.title()} {credentials.strip()}"  # a scheme is the same in any case (RFC 9110, 11.1)
+        right = [hmac.compare_digest(given.encode(), each.encode()) for each in wanted]
         if any(right):
             return None
         at = time.monotonic()
@@ -95,14 +102,23 @@ class Receiver:
         return _refusal(401, "The token or the password is missing or wrong.", "Send it in the Authorization header.")
 
     def raise_due(self, stop: threading.Event) -> None:
-        """Raise what is due from before; what goes wrong is in the ledger, or goes wrong again for the next order."""
-        with suppress(SyncError), open_ledger(self.project) as ledger:
-            for entry in ledger.due():
-                if stop.is_set():
-                    return
-                with self._turn:
-                    self._told(self._raiser.raise_one(ledger, entry.order_id))
-            ledger.prune(keep_days=self._raiser.settings.keep_days)
+        """Raise what is due from before, and say what keeps it from that: once, until something else does."""
+        trouble = ""
+        try:
+            with open_ledger(self.project) as ledger:
+                for entry in ledger.due():
+                    if stop.is_set():
+                        return
+                    with self._turn:
+                        self._told(self._raiser.raise_one(ledger, entry.order_id))
+                ledger.prune(keep_days=self._raiser.settings.keep_days)
+        except SyncError as error:
+            trouble = f"{error.message} {error.hint}"
+        except Exception as error:  # noqa: BLE001 - it is tried again; its text may hold what is in an order
+            trouble = f"Something unforeseen went wrong: {type(error).__name__}"
+        if trouble and trouble != self._trouble:
+            self._say(f"Orders from before cannot be raised now: {trouble}")
+        self._trouble = trouble
 
     def take(self, raw: bytes) -> Reply:
         """Keep an order, raise it, and say what became of it."""
@@ -207,24 +223,80 @@ def application(receiver: Receiver) -> Starlette:
     return Starlette(routes=routes, exception_handlers={404: elsewhere, 405: elsewhere})
 
 
+def _impatient() -> type[asyncio.Protocol]:
+    """The server's side of a connection, which is closed where a request does not arrive whole."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Impatient(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._wait(ended=True)
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._wait()
+
+        def _wait(self, *, ended: bool = False) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._deadline = None if ended else self.loop.call_later(PATIENCE, self._give_up)
+
+        def _give_up(self) -> None:
+            cycle = self.cycle  # None before the first request
+            if cycle is None or cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]
+                self.transport.close()
+
+    return Impatient
+
+
+def _readable(settings: ReceiverSettings) -> None:
+    """Raise :class:`UsageError` where the TLS files cannot be used."""
+    import ssl
+
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None or key is None:
+        return
+    for name, path in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}.", hint=f"Check {name} under [orders.serve]."
+            ) from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise UsageError(
+            f"{certificate} and {key} cannot be used for TLS: {error.reason or error}.",
+            hint="tls_certificate is a PEM file with the certificate and what leads to it, tls_key one with its private"
+            " key, without a password.",
+        ) from None
+
+
 @contextmanager
-def listening(
-    project: Project, *, stop: threading.Event, tell: Callable[..., None] = lambda _text, **_facts: None
-) -> Iterator[str]:
+def listening(project: Project, *, tell: Callable[..., None] = lambda _text, **_facts: None) -> Iterator[str]:
     """Listen in a thread until the block ends; gives the address. The order in hand is finished first.
 
     ``tell`` hears of every order, as :class:`Receiver` says.
 
-    Raises :class:`OSError` where the port cannot be had.
+    Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
     """
     import uvicorn
 
     receiver = Receiver(project, tell=tell)
     settings = receiver.settings
+    _readable(settings)
     config = uvicorn.Config(
         application(receiver),
         host=settings.host,
         port=settings.port,
+        http=_impatient(),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -252,7 +324,7 @@ def listening(
     minding = threading.Thread(target=mind, daemon=True)
     thread.start()
     try:
-        while not server.started and thread.is_alive() and not stop.is_set():
+        while not server.started and thread.is_alive():
             time.sleep(0.01)
         if not server.started:
             raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 
-from engine import complaints, inbox, orders, source
+from engine import complaints, inbox, orders, receiver, source
 from engine.errors import OrderError, StateError, WriteError
 from engine.ledger import open_ledger
 from engine.model import OrderSettings, SourceSettings
@@ -297,7 +298,7 @@ def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp, monkeypatch: pyt
     # The next look is half a minute later.
     monkeypatch.setattr("engine.receiver.DUE", 1_000_000)
     erp.write(f"[orders.serve]\nport = {free_port()}")
-    with listening(erp.project, stop=threading.Event()) as address:
+    with listening(erp.project) as address:
         while erp.entry().standing != "raised":
             threading.Event().wait(0.02)
         answer = requests.post(f"{address}/orders", json=document(), timeout=30)
@@ -316,7 +317,7 @@ def test_a_document_that_cannot_be_read_stops_no_other(erp: Erp) -> None:
 def test_a_web_page_cannot_send_orders_to_a_receiver_without_a_token(erp: Erp) -> None:
     """A browser on the same machine would do so for any page; it says where the page is from."""
     erp.write(f"[orders.serve]\nport = {free_port()}")
-    with listening(erp.project, stop=threading.Event()) as address:
+    with listening(erp.project) as address:
         body, headers = json.dumps(document()), {"Origin": "https://example.com", "Content-Type": "text/plain"}
         answer = requests.post(f"{address}/orders", data=body, headers=headers, timeout=30)
     assert (answer.status_code, erp.orders()) == (403, [])
@@ -326,7 +327,7 @@ def test_a_sender_that_hangs_up_in_the_middle_leaves_nothing(erp: Erp, caplog: p
     """Half an order is none; the next one is taken."""
     port = free_port()
     erp.write(f"[orders.serve]\nport = {port}")
-    with listening(erp.project, stop=threading.Event()) as address:
+    with listening(erp.project) as address:
         with closing(socket.create_connection(("127.0.0.1", port))) as half:
             half.sendall(b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + b'{"id": 1001, ')
         answer = requests.post(f"{address}/orders", json=document(1002), timeout=30)
@@ -341,7 +342,7 @@ def test_one_order_that_comes_over_several_ways_at_once_is_raised_once(any_erp: 
     path = any_erp.workspace / "order.json"
     path.write_text(json.dumps(document()), "utf-8")
     environment = {**any_erp.environment, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    with listening(any_erp.project, stop=threading.Event()) as address:
+    with listening(any_erp.project) as address:
         ways = [["orders", "import", "acme", str(path)]] * 4 + [["orders", "pull", "acme"]]
         running = [
             subprocess.Popen(
@@ -508,6 +509,61 @@ def test_receivers_that_are_killed_under_load_lose_and_double_nothing(any_erp: E
         (code, f"#{number}") for number, code in enumerate(codes, 1)
     )
     assert len(any_erp.lines()) == 120
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"POST /orders HTTP/1.1\r\nHost: x\r\n", b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"],
+    ids=["nothing", "header", "body"],
+)
+def test_a_request_that_never_ends_is_hung_up_on(erp: Erp, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    """A byte now and then holds no connection for ever; an order in hand is not cut off."""
+    monkeypatch.setattr(receiver, "PATIENCE", 0.3)
+    erp.write(f"[orders.serve]\nport = {free_port()}")
+    with listening(erp.project) as address:
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            slow.sendall(begun)
+            assert slow.recv(1000) == b""
+        monkeypatch.setattr(orders, "at_boundary", lambda _: time.sleep(0.2))
+        assert requests.post(f"{address}/orders", json=document(), timeout=30).status_code == 200
+
+
+def test_a_scheme_is_the_same_in_any_case(erp: Erp) -> None:
+    """As HTTP has it: a tunnel may write bearer, or BASIC."""
+    erp.write('[orders.serve]\ntoken = "a-long-token-of-the-tests"\nusername = "s2s"\npassword = "a-password"')
+    taker = receiver.Receiver(erp.project)
+    assert taker.admits("bearer a-long-token-of-the-tests") is None
+    assert taker.admits("BASIC czJzOmEtcGFzc3dvcmQ=") is None
+    assert taker.admits("Bearer A-LONG-TOKEN-OF-THE-TESTS") is not None
+
+
+@pytest.mark.parametrize("said", ["No such file", "cannot be used for TLS"])
+def test_tls_files_that_cannot_be_used_are_named(erp: Erp, said: str) -> None:
+    """Another port would not help."""
+    erp.write('[orders.serve]\ntls_certificate = "own.pem"\ntls_key = "own.key"')
+    (erp.root / "own.pem").write_text("no certificate", "utf-8")
+    if said != "No such file":
+        (erp.root / "own.key").write_text("no key", "utf-8")
+    ran = erp.s2s("orders", "serve", "acme", "--port", "0")
+    assert (ran.returncode, said in ran.stderr, "own." in ran.stderr, "--port" in ran.stderr) == (2, True, True, False)
+
+
+def test_a_receiver_says_once_what_keeps_it_from_raising(erp: Erp) -> None:
+    """Nobody has to send an order first; and again when it is something else."""
+    told: list[str] = []
+    taker = receiver.Receiver(erp.project, tell=lambda text, **_: told.append(text))
+    ledger = erp.project.state.with_name("acme.orders.sqlite")
+    ledger.parent.mkdir()
+    ledger.write_bytes(b"no ledger" * 100)
+    for _ in range(3):
+        taker.raise_due(threading.Event())
+    assert [("cannot be raised now" in text, "not a database" in text) for text in told] == [(True, True)]
+    ledger.unlink()
+    taker.raise_due(threading.Event())
+    ledger.write_bytes(b"no ledger" * 100)
+    taker.raise_due(threading.Event())
+    assert len(told) == 2
 
 
 def _damaged(path: Path) -> None:

@@ -365,7 +365,7 @@ def test_the_statements_text_never_depends_on_the_order(
 def receiver(erp: Erp) -> Iterator[str]:
     """The receiver of a client with a token."""
     erp.write(f'default_customer = "CASH"\n[orders.serve]\nport = 0\ntoken = "{TOKEN}"\nmax_body = 100000')
-    with listening(erp.project, stop=threading.Event()) as address:
+    with listening(erp.project) as address:
         yield address
 
 
