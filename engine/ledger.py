@@ -143,7 +143,12 @@ class Ledger:
             )
             if moved.rowcount == 0:
                 entry = self.entry(order_id)
-                raise UsageError(f"Order {order_id} is {entry.standing}: it cannot become {standing}.")
+                hint = "`s2s orders show` tells how it came to that."
+                if entry.standing == "raising":
+                    hint = (
+                        "Somebody raises it just now; or broke off, and `s2s orders retry` finds out what became of it."
+                    )
+                raise UsageError(f"Order {order_id} is {entry.standing}: it cannot become {standing}.", hint=hint)
             self._note(order_id, standing, reason)
 
     def answered(self, order_id: int) -> None:

@@ -19,7 +19,7 @@ from engine import inbox
 from engine.api import open_api
 from engine.errors import ConfigError, OrderError, RefusedError, SourceError, UsageError, WriteError
 from engine.ledger import now, open_ledger, raising_lock
-from engine.raising import RULES, RuleError, check, queries, raise_order, statements
+from engine.raising import RuleError, check, queries, raise_order, statements
 from engine.source import open_writer
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ class Raiser:
 
     @staticmethod
     def _wait(ledger: Ledger, order_id: int, broken: RuleError, *, uncertain: bool) -> None:
-        reason = RULES[broken.rule].reason + (f": {broken.said}" if broken.said else "")
-        ledger.move(order_id, "waiting", rule=broken.rule, reason=reason, uncertain=int(uncertain))
+        ledger.move(order_id, "waiting", rule=broken.rule, reason=broken.reason, uncertain=int(uncertain))
 
 
 def raise_due(project: Project, *, stop: threading.Event) -> list[Entry]:
@@ -301,9 +300,11 @@ def retry(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event
         for entry in entries:
             if stop.is_set():
                 break
-            # Who retries an order that nobody knows to be there has looked.
-            looked = {"uncertain": 0} if entry.rule == "uncertain" else {}
-            ledger.move(entry.order_id, "received", reason="retried by hand", **looked)
+            # What nobody has finished needs no leave to go on: raising it waits for whoever may be at it.
+            if entry.standing not in {"received", "raising"}:
+                # Who retries an order that nobody knows to be there has looked.
+                looked = {"uncertain": 0} if entry.rule == "uncertain" else {}
+                ledger.move(entry.order_id, "received", reason="retried by hand", **looked)
             done.append(raiser.raise_one(ledger, entry.order_id))
         return done
 
@@ -311,11 +312,13 @@ def retry(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event
 def skip(project: Project, order_id: int, *, code: str | None = None) -> Entry:
     """Raise an order no more; with ``code`` it counts as raised by hand under that code, and is answered so."""
     settings_of(project)
+    if code is not None and not (code.strip() and code.isprintable()):
+        raise UsageError("An order cannot have a blank code.", hint="Give the code that it has in the database.")
     with open_ledger(project) as ledger:
         if code is None:
             ledger.move(order_id, "skipped", reason="skipped by hand")
         else:
-            ledger.move(order_id, "raised", reason="raised by hand", source_order_code=code, raised_at=now())
+            ledger.move(order_id, "raised", reason="raised by hand", source_order_code=code.strip(), raised_at=now())
         return ledger.entry(order_id)
 
 
@@ -337,8 +340,7 @@ def planned(project: Project, order_ids: tuple[int, ...]) -> list[Planned]:
             try:
                 check(project, order, settings)
             except RuleError as broken:
-                rule = broken.rule
-                reason = RULES[rule].reason + (f": {broken.said}" if broken.said else "")
+                rule, reason = broken.rule, broken.reason
             found.append(
                 Planned(
                     order_id=entry.order_id,

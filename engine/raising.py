@@ -93,13 +93,22 @@ RULES: dict[str, Rule] = {
 }
 
 
+LONGEST = 500
+"""So many characters of what an order says are in a reason."""
+
+
 class RuleError(Exception):
-    """The order breaks a rule; ``said`` is where."""
+    """The order breaks a rule; ``reason`` says which, and where.
+
+    Codes of the order are in it, and it goes to logs and terminals: it is one line of printable characters, so that no
+    order can write a line of its own there, or turn one around.
+    """
 
     def __init__(self, rule: str, said: str = "") -> None:
         super().__init__(rule)
         self.rule = rule
-        self.said = said
+        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in said[:LONGEST])
+        self.reason = RULES[rule].reason + (f": {shown}" if shown else "") + ("…" if len(said) > LONGEST else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +277,9 @@ def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator
     if order.customer["code"] is None or (folder / "find_customer.sql").is_file():
         values["order"]["customer_code"] = values["customer"]["code"] = "<source_customer_code>"
     results = {
-        statement.name: _Later(statement.name) if statement.each == "order" else [_Later(statement.name)]
+        statement.name: _Later(statement.name)
+        if statement.each == "order"
+        else [_Later(statement.name) for _ in _runs(statement, order)]
         for statement in statements(project)
     }
     for statement in statements(project):

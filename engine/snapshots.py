@@ -304,8 +304,7 @@ def order_statements(project: Project) -> str | None:
     try:
         raising.check(project, order, settings)
     except raising.RuleError as broken:
-        said = f": {broken.said}" if broken.said else ""
-        parts.append(f"-- This order would wait: {raising.RULES[broken.rule].reason}{said}.\n")
+        parts.append(f"-- This order would wait: {broken.reason}.\n")
     shown: set[str] = set()
     for statement, query in raising.queries(project, settings, order) if not order.reason else ():
         values = "".join(f"--   {number}: {raising.written(value)}\n" for number, value in enumerate(query.binds, 1))

@@ -599,3 +599,42 @@ def test_a_number_that_no_order_has_is_a_wrong_word(erp: Erp) -> None:
     """The ledger could not even look for it."""
     ran = erp.s2s("orders", "show", "acme", "9" * 30)
     assert (ran.returncode, "unforeseen" in ran.stderr) == (2, False)
+
+
+def test_an_order_writes_no_line_of_its_own_into_a_log(erp: Erp) -> None:
+    """Nor turns one around, nor fills it: what is shown of its codes is one line of printable characters."""
+    sku = "Z\n2026-03-01 07:00:00 UTC  Order 2 is raised as SO9\u202e" + "x" * 5000
+    (entry,) = erp.receive(document(line_items=[{"sku": sku, "qty": 1}], total=None))
+    assert entry.reason.startswith("a line's SKU is not in the database: Z\ufffd2026-03-01")
+    assert (entry.reason.isprintable(), len(entry.reason) < 1000) == (True, True)
+
+
+def test_an_order_that_was_broken_off_may_be_retried_by_its_number(erp: Erp) -> None:
+    """As whoever sees it in the list will try to."""
+    erp.die_at("after the commit", document())
+    assert erp.entry().standing == "raising"
+    ran = erp.s2s("orders", "skip", "acme", "1001")
+    assert (ran.returncode, "s2s orders retry" in ran.stderr) == (2, True)
+    assert erp.s2s("orders", "retry", "acme", "1001").returncode == 0
+    assert (erp.entry().standing, erp.entry().reason, len(erp.orders())) == ("raised", "found in the database", 1)
+
+
+@pytest.mark.parametrize("code", ["", "  ", "SO\n1"])
+def test_an_order_is_not_skipped_under_a_code_that_is_none(erp: Erp, code: str) -> None:
+    """Stock2Shop would be told it."""
+    erp.receive(document(line_items=[]))
+    assert erp.s2s("orders", "skip", "acme", "1001", "--as", code).returncode == 2
+    assert erp.entry().standing == "waiting"
+
+
+def test_a_plan_shows_what_one_line_takes_from_another(erp: Erp) -> None:
+    """Each line has a result of its own, as when they are raised."""
+    more = "update erp_line set tax_code = {{ results.lines[line.number - 1].sku }}"
+    lines = STATEMENTS["20_lines.line.sql"] + " returning sku"
+    erp.write(statements={"20_lines.line.sql": lines, "25_more.line.sql": more})
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    erp.s2s("orders", "import", "acme", str(path), "--hold")
+    planned = erp.s2s("orders", "plan", "acme")
+    assert (planned.returncode, planned.stdout.count("<lines.sku>")) == (0, 2)
+    assert erp.s2s("orders", "retry", "acme").returncode == 0
