@@ -184,7 +184,7 @@ def plan(
     loaded = load_project(project)
     plans = []
     for name in chosen_entities(loaded, entity):
-        with watched(f"{loaded.name} {name}") as (stop, progress):
+        with watched(loaded.name, name) as (stop, progress):
             plans.append(
                 sync.plan(
                     loaded,
@@ -246,10 +246,7 @@ def run(
     def failed(name: str, entity: str | None, error: Exception) -> None:
         nonlocal code
         code = max(code, exit_code(error), key=GRAVITY.__getitem__)
-        # A person who named one project knows it; a log is read by nobody who does.
-        whole = f"{name} {entity}" if entity else name
-        log = session.log_format is LogFormat.json
-        report_error(error, where=whole if log else name if len(names) > 1 else "")
+        report_error(error, project=name, entity=entity or "", lead=len(names) > 1)
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
     for name in names:
@@ -266,7 +263,7 @@ def run(
             continue
         for each in chosen:
             try:
-                with watched(f"{loaded.name} {each}") as (stop, progress):
+                with watched(loaded.name, each) as (stop, progress):
                     outcome = sync.run(loaded, each, options=options, stop=stop, progress=progress)
             except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
                 failed(name, each, error)
@@ -279,7 +276,8 @@ def run(
             counts = outcome.plan.counts
             log_result(
                 outcome.outcome,
-                f"{loaded.name} {each}",
+                loaded.name,
+                each,
                 run_id=outcome.run_id,
                 source=counts.source,
                 sent=outcome.sent,
@@ -439,7 +437,7 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
 
     loaded = load_project(project)
     for name in _readable(loaded, entity):
-        with watched(f"{loaded.name} {name}") as (stop, _):
+        with watched(loaded.name, name) as (stop, _):
             taken = take(loaded, name, stop=stop)
         say(
             f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].noun};"
@@ -476,7 +474,7 @@ def verify(
     loaded = load_project(project)
     found: list[dict[str, Any]] = []
     for name in _readable(loaded, entity):
-        with watched(f"{loaded.name} {name}") as (stop, _):
+        with watched(loaded.name, name) as (stop, _):
             drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop)
         found += [{"entity": name, **asdict(drift)} for drift in drifts]
         if output is Output.json:

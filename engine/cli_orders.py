@@ -56,7 +56,7 @@ def serve(
     settings = settings_of(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
-    with watched(f"{loaded.name} orders") as (stop, _):
+    with watched(loaded.name, "orders") as (stop, _):
         try:
             with listening(loaded, tell=partial(tell, loaded.name)) as address:
                 say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
@@ -83,7 +83,7 @@ def import_(
     loaded = load_project(project)
     found: list[Entry] = []
     wrong: list[dict[str, str]] = []
-    with watched(f"{loaded.name} orders") as (stop, _):
+    with watched(loaded.name, "orders") as (stop, _):
         for file, entry, message in take_files(loaded, path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append({"file": str(file), "error": message})
@@ -101,7 +101,7 @@ def pull(project: ProjectName, output: OutputFormat = Output.text) -> None:
     from engine.orders import pull as ask
 
     loaded = load_project(project)
-    with watched(f"{loaded.name} orders") as (stop, _):
+    with watched(loaded.name, "orders") as (stop, _):
         found = ask(loaded, stop=stop)
     _tell(loaded, found, output)
 
@@ -189,7 +189,7 @@ def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat
     from engine.orders import retry as again
 
     loaded = load_project(project)
-    with watched(f"{loaded.name} orders") as (stop, _):
+    with watched(loaded.name, "orders") as (stop, _):
         found = again(loaded, tuple(order_ids or ()), stop=stop)
     _tell(loaded, found, output)
 

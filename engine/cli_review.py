@@ -78,7 +78,7 @@ def rehearse_all(
     def failed(name: str, error: ConfigError) -> None:
         nonlocal code
         code = max(code, error.exit_code, key=GRAVITY.__getitem__)
-        report_error(error, where="" if error.faults else name)
+        report_error(error, project=name, lead=not error.faults)
         results.append({"project": name, "outcome": "failed", "error": str(error)})
 
     loaded: list[Project] = []
@@ -167,7 +167,7 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
                     found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
             except SyncError as error:
                 code = max(code, exit_code(error), key=GRAVITY.__getitem__)
-                report_error(error, where="" if isinstance(error, ConfigError) and error.faults else name)
+                report_error(error, project=name, lead=not (isinstance(error, ConfigError) and error.faults))
     return found, code
 
 
@@ -211,7 +211,7 @@ def capture(
     from engine.capture import capture as take
 
     loaded = load_project(project)
-    with watched(f"{loaded.name} fixtures") as (stop, progress):
+    with watched(loaded.name, "fixtures") as (stop, progress):
         taken = take(loaded, rows=rows, replace=replace, stop=stop, progress=progress)
     for each in taken:
         replaced = f"; replaced: {', '.join(each.replaced)}" if each.replaced else ""

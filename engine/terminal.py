@@ -98,8 +98,8 @@ def exit_code(error: Exception) -> int:
     return int(getattr(error, "exit_code", FAILED))
 
 
-def report_error(error: Exception, *, where: str = "") -> None:
-    """Say on standard error what went wrong and what to do next; ``where`` is the project, where there are several."""
+def report_error(error: Exception, *, project: str = "", entity: str = "", lead: bool = False) -> None:
+    """Say on standard error what went wrong and what to do next; people hear whose error it is with ``lead`` only."""
     from engine.report import faults_text
 
     if session.debug:
@@ -113,10 +113,9 @@ def report_error(error: Exception, *, where: str = "") -> None:
         hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
     message, hint = _printable(session.clean(message)), _printable(session.clean(hint))
     if session.log_format is LogFormat.json:
-        _log("error", where, message=message, hint=hint, exit_code=exit_code(error))
+        _log("error", project, entity, message=message, hint=hint, exit_code=exit_code(error))
         return
-    lead = f"{where}: " if where else ""
-    typer.echo(f"{lead}{message}", err=True)
+    typer.echo(f"{project}: {message}" if lead else message, err=True)
     for line in hint.splitlines():
         typer.echo(f"  → {line}", err=True)
 
@@ -149,8 +148,9 @@ def chosen_entities(project: Project, entity: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
+def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
     """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
+    what = f"{project} {entity}".rstrip()
     stop = threading.Event()
     previous: dict[int, Any] = {}
 
@@ -158,7 +158,10 @@ def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, in
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        typer.echo("\nStopping after the batch in hand …", err=True)
+        if session.log_format is LogFormat.json:
+            _log("stopping", project, entity)
+        else:
+            typer.echo("\nStopping after the batch in hand …", err=True)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -172,7 +175,7 @@ def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, in
         now = time.monotonic()
         if session.log_format is LogFormat.json:
             if step != step_shown or now - last > 10:  # noqa: PLR2004 - seconds between two lines
-                _log(step, what, done=done, total=total)
+                _log(step, project, entity, done=done, total=total)
                 last, step_shown = now, step
         elif terminal and (now - last > 0.1 or step != step_shown):  # noqa: PLR2004 - seconds between two frames
             of = f" of {total:,}" if total else ""
@@ -190,21 +193,22 @@ def watched(what: str) -> Iterator[tuple[threading.Event, Callable[[str, int, in
             signal.signal(number_set, handler)
 
 
-def _log(event: str, project: str, **more: object) -> None:
+def _log(event: str, project: str, entity: str = "", **more: object) -> None:
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    typer.echo(json.dumps({"at": at, "event": event, "project": project, **more}, default=plain), err=True)
+    line = {"at": at, "event": event, "project": project, **({"entity": entity} if entity else {}), **more}
+    typer.echo(json.dumps(line, default=plain), err=True)
 
 
-def log_result(event: str, project: str, **facts: object) -> None:
+def log_result(event: str, project: str, entity: str, **facts: object) -> None:
     """Write what became of a run as a line of JSON on standard error, where the log is asked for as JSON."""
     if session.log_format is LogFormat.json:
-        _log(event, project, **facts)
+        _log(event, project, entity, **facts)
 
 
 def tell(project: str, text: str, **facts: object) -> None:
     """Say at once what happened just now, with the time, in a process that runs for ever."""
     if session.log_format is LogFormat.json:
-        _log("order", project, message=text, **facts)
+        _log("order", project, "orders", message=text, **facts)
         return
     at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
     say(f"{at} UTC  {text}")

@@ -160,7 +160,7 @@ def test_a_json_log_tells_what_became_of_a_run(s2s: S2s) -> None:
     s2s.client.item("B", title="")
     ended = json.loads(s2s("--log-format", "json", "run", "acme").stderr.splitlines()[-1])
     assert ended["at"]
-    assert (ended["event"], ended["project"], ended["run_id"]) == ("attention", "acme products", 1)
+    assert (ended["event"], ended["project"], ended["entity"], ended["run_id"]) == ("attention", "acme", "products", 1)
     assert (ended["source"], ended["sent"], ended["quarantined"], ended["refused"]) == (2, 1, 1, 0)
 
 
