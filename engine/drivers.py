@@ -91,7 +91,7 @@ class Profile:
     recast: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
     quote: str = '"'
     pack: str = ""
-    packed: Mapping[str, str] = field(default_factory=dict)
+    packed: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
     declare: bool = False
     converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
     unsigned: frozenset[int] = frozenset()
@@ -152,6 +152,7 @@ PROFILES = (
         # a uuid (described as 37 characters) in upper case.
         recast={
             ("Decimal", None): "cast({0} as text)",  # of which one may be NaN
+            ("float", 10): "cast(cast({0} as numeric) as text)",  # money, whose own text has a currency and commas
             ("date", None): "cast({0} as text)",
             ("datetime", None): "cast({0} as text)",
             ("time", None): "cast({0} as text)",
@@ -161,8 +162,9 @@ PROFILES = (
         # One value a row instead of one a column: fetching a view of 25 columns costs a quarter of the CPU time.
         pack="cast(row({0}) as text)",
         packed={
-            "bool": "case when {0} then 'true' when not {0} then 'false' end",
-            "bytearray": "encode({0}, 'hex')",
+            ("bool", None): "case when {0} then 'true' when not {0} then 'false' end",
+            ("bytearray", None): "encode({0}, 'hex')",
+            ("float", 10): "cast({0} as numeric)",
         },
         declare=True,
         moment=("set transaction isolation level repeatable read",),

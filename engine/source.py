@@ -27,7 +27,7 @@ from engine.errors import ConnectError, DriverError, QueryError, SourceError, Wr
 from engine.quoting import regions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -564,11 +564,7 @@ class _Odbc:
         columns, changed = [], pack
         for name, kind, size in described:
             quoted = f"v.{profile.quote}{name.replace(profile.quote, profile.quote * 2)}{profile.quote}"
-            cast = (
-                profile.packed.get(kind)
-                if pack
-                else profile.recast.get((kind, size)) or profile.recast.get((kind, None))
-            )
+            cast = _cast(profile.packed if pack else profile.recast, kind, size)
             changed = changed or cast is not None
             columns.append((cast or "{0}").format(quoted))
         if not changed:
@@ -703,6 +699,11 @@ def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
             f"The view took too long: the database did not answer within {seconds:g} s, and the query was cancelled.",
             hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
         )
+
+
+def _cast(casts: Mapping[tuple[str, int | None], str], kind: str, size: int) -> str | None:
+    """What gets a column of this type and size across unharmed, where it needs that."""
+    return casts.get((kind, size)) or casts.get((kind, None))
 
 
 @contextmanager

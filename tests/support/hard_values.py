@@ -119,6 +119,8 @@ VALUES = (
     ),
     hard("decimal of 60 digits", "9" * 30 + "." + "9" * 30, mariadb=("decimal(60,30)", "9" * 30 + "." + "9" * 30)),
     hard("not a number", "NaN", postgresql=("numeric", "'NaN'")),
+    hard("infinite number", "-Infinity", postgresql=("numeric", "'-Infinity'")),
+    hard("money", "-1234.50", postgresql=("money", "-1234.5")),
     hard("largest integer", "9223372036854775807", everywhere=("bigint", "9223372036854775807")),
     hard("smallest integer", "-9223372036854775808", everywhere=("bigint", "-9223372036854775808")),
     hard(
