@@ -453,8 +453,8 @@ class _Odbc:
                 parts.append(_LETTERS.sub(" ", part))
             elif not texts or part.isascii() or region.kind != "text":
                 parts.append(part)
-            elif "\\" in part or re.search(r"\w$", parts[-1]):
-                parts.append(part)  # with an escape, or with a prefix of its own
+            elif "\\" in part or re.search(r"\w$|\b_\w+\s+$", parts[-1]):
+                parts.append(part)  # with an escape, or with a prefix of its own such as N or _utf8mb4
             else:
                 parts.append(self._literal(part[1:-1].replace(part[0] * 2, part[0])))
         return "".join([*parts, sql[position:]])

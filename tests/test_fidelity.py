@@ -210,6 +210,12 @@ def test_columns_keep_their_names_and_their_order(postgres: Postgres, mariadb: M
             assert connection.read("select 1 as a, 2 as a").columns == ("a", "a")
 
 
+def test_a_literal_that_names_its_character_set_is_left_as_it_is(mariadb: MariaDb) -> None:
+    """With a blank after the name and without one."""
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database))
+    assert read(settings, "select _utf8mb4 'é' as a, _utf8mb4'é' as b, 'é' as c") == [("é", "é", "é")]
+
+
 def test_a_view_may_end_in_a_semicolon_or_a_comment(postgres: Postgres, mariadb: MariaDb, files: Path) -> None:
     """As people leave it."""
     for settings in (
