@@ -514,6 +514,8 @@ class _Odbc:
         kinds = tuple(column[1] for column in cursor.description)
         columns = columns or _names(cursor.description)
         batches = self._batches(cursor, kinds, fetch)
+        if self._profile.recast and not described:
+            batches = self._unharmed(batches, cursor.description)
         if self._profile.cut:
             sizes = tuple(column[3] for column in cursor.description)
             batches = (self._mended(batch, columns, kinds, sizes) for batch in batches)
@@ -594,6 +596,21 @@ class _Odbc:
                 cursor.close()
             self._end()
 
+    def _unharmed(self, batches: Iterator[pa.RecordBatch], description: Sequence[Any]) -> Iterator[pa.RecordBatch]:
+        """The batches of a view that could not be described, unless a column is of a type that the driver garbles."""
+        garbled = [
+            name
+            for name, column in zip(_names(description), description, strict=True)
+            if _cast(self._profile.recast, column[1].__name__, column[3])
+        ]
+        if garbled:
+            raise QueryError(
+                f"The driver would garble {', '.join(garbled)}, and the view cannot be read in the way that mends it:"
+                " the database does not take it in brackets, or it has a name twice.",
+                hint="Run again. If it comes back, cast these columns to text in the view; s2s render shows the SQL.",
+            )
+        yield from batches
+
     def _mended(
         self, batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[type], sizes: Sequence[int]
     ) -> pa.RecordBatch:
@@ -670,6 +687,11 @@ class _Odbc:
         return explained(state, text, connecting=connecting, drivers=installed_drivers)
 
 
+def _cast(casts: Mapping[tuple[str, int | None], str], kind: str, size: int) -> str | None:
+    """What gets a column of this type and size across unharmed, where it needs that."""
+    return casts.get((kind, size)) or casts.get((kind, None))
+
+
 @contextmanager
 def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
     """Cancel what takes longer than ``seconds`` (0: no limit): some drivers ignore the timeouts that ODBC has.
@@ -699,11 +721,6 @@ def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
             f"The view took too long: the database did not answer within {seconds:g} s, and the query was cancelled.",
             hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
         )
-
-
-def _cast(casts: Mapping[tuple[str, int | None], str], kind: str, size: int) -> str | None:
-    """What gets a column of this type and size across unharmed, where it needs that."""
-    return casts.get((kind, size)) or casts.get((kind, None))
 
 
 @contextmanager

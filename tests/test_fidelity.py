@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
+from engine.errors import QueryError
 from engine.model import SourceSettings
 from engine.source import open_source
 from engine.state import SQL
@@ -208,6 +209,23 @@ def test_columns_keep_their_names_and_their_order(postgres: Postgres, mariadb: M
                 f"select 1 as {first}, current_timestamp as {second}, 'x' as {quote}é{quote} where 1 = 0"
             ).columns == ("variants.qty", "it''s", "é")
             assert connection.read("select 1 as a, 2 as a").columns == ("a", "a")
+
+
+def test_a_value_that_nothing_mends_is_an_error_and_never_another_value(postgres: Postgres, mariadb: MariaDb) -> None:
+    """A name that stands twice keeps the engine from casting what the driver would garble."""
+    for settings, query in (
+        (
+            SourceSettings(dialect="postgres", connection=postgres.connection("postgres")),
+            "select date 'infinity' as a, 1 as a",
+        ),
+        (
+            SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database)),
+            "select cast(4294967295 as unsigned) as a, 'x' as a",
+        ),
+    ):
+        with pytest.raises(QueryError, match="would garble a"):
+            read(settings, query)
+        assert read(settings, "select 'x' as a, 'y' as a") == [("x", "y")]
 
 
 def test_a_literal_that_names_its_character_set_is_left_as_it_is(mariadb: MariaDb) -> None:
