@@ -228,7 +228,10 @@ PROFILES = (
             [(kind, None) for kind in ("str", "int", "float", "bool", "Decimal", "date", "datetime", "time")],
             _SQLITE_TEXT,
         ),
-        notes=("For SQLite files prefer `database = …` under [source]: it needs no driver, and is faster.",),
+        notes=(
+            "For SQLite files prefer `database = …` under [source]: it needs no driver, and is faster.",
+            "This driver cuts a text at a NUL character.",
+        ),
     ),
     Profile(
         name="mdbtools",

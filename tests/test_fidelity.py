@@ -286,6 +286,10 @@ def test_what_a_driver_gets_wrong_and_nothing_mends_is_said_by_doctor(
     assert "memory" in notes(settings)
     settings = SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}")
     assert "prefer `database" in notes(settings)
+    assert read(settings, "select 'a' || char(0) || 'b' as a") == [("a",)]
+    assert "NUL" in notes(settings)
+    direct = SourceSettings(dialect="sqlite", database=files / "erp.sqlite")
+    assert read(direct, "select 'a' || char(0) || 'b' as a") == [("a\0b",)]
 
 
 def test_a_result_larger_than_memory_allows_is_read_in_parts(postgres: Postgres) -> None:
