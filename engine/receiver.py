@@ -110,7 +110,9 @@ class Receiver:
                     if stop.is_set():
                         return
                     with self._turn:
-                        self._told(self._raiser.raise_one(ledger, entry.order_id))
+                        # While it waited for its turn, the request that brought it may have raised it.
+                        if ledger.entry(entry.order_id).standing in {"received", "raising", "failed"}:
+                            self._told(self._raiser.raise_one(ledger, entry.order_id))
                 ledger.prune(keep_days=self._raiser.settings.keep_days)
         except SyncError as error:
             trouble = f"{error.message} {error.hint}"

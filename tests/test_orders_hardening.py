@@ -638,3 +638,74 @@ def test_a_plan_shows_what_one_line_takes_from_another(erp: Erp) -> None:
     planned = erp.s2s("orders", "plan", "acme")
     assert (planned.returncode, planned.stdout.count("<lines.sku>")) == (0, 2)
     assert erp.s2s("orders", "retry", "acme").returncode == 0
+
+
+DYING_COMMAND = """\
+import os, signal, sys
+from engine import orders
+from engine.cli import main
+
+boundary = sys.argv.pop(1)
+
+def die(name):
+    if name == boundary:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+orders.at_boundary = die
+sys.exit(main())
+"""
+WITHIN = ("after receipt", "before the transaction", "in the transaction", "before the commit", "after the commit")
+
+
+@pytest.mark.parametrize(
+    ("way", "boundary"),
+    [
+        *((way, boundary) for way in ("import", "pull", "serve") for boundary in WITHIN),
+        ("pull", "before the answer"),
+        ("serve", "before the answer"),
+    ],
+)
+def test_a_command_that_is_killed_raises_the_order_once_all_the_same(erp: Erp, way: str, boundary: str) -> None:
+    """By each way in, when the order comes that way again; the ledger, the database and Stock2Shop agree."""
+    port = free_port()
+    erp.write(f"[orders.serve]\nport = {port}")
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    erp.sandbox.place_order(document())
+    words = ["import", "acme", str(path)] if way == "import" else [way, "acme"]
+    with subprocess.Popen(
+        [sys.executable, "-c", DYING_COMMAND, boundary, "orders", *words],
+        cwd=erp.workspace,
+        env={**os.environ, **erp.environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as dying:
+        if way == "serve":
+            assert dying.stdout is not None
+            dying.stdout.readline()
+            with pytest.raises(requests.ConnectionError):
+                requests.post(f"http://127.0.0.1:{port}/orders", json=document(), timeout=60)
+        assert dying.wait(60) == -signal.SIGKILL
+    if way == "import":
+        list(orders.take_files(erp.project, path, stop=threading.Event()))
+    elif way == "pull":
+        orders.pull(erp.project, stop=threading.Event())
+    else:
+        receiver.Receiver(erp.project).take(path.read_bytes())
+    assert (erp.entry().standing, erp.entry().source_order_code) == ("raised" if way == "import" else "answered", "SO1")
+    assert (erp.orders(), len(erp.lines())) == ([("#1001", "C1")], 2)
+    if way == "pull":
+        assert erp.sandbox.orders()[1001]["sources"][0]["source_order_code"] == "SO1"
+
+
+def test_an_order_that_was_raised_meanwhile_is_told_once(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads of it twice would fear that it is there twice."""
+    told: list[str] = []
+    taker = receiver.Receiver(erp.project, tell=lambda text, **_: told.append(text))
+    with open_ledger(erp.project) as ledger:
+        ledger.receive(1001, document(), via="serve")
+        due = ledger.due()
+    taker.take(json.dumps(document()).encode())
+    monkeypatch.setattr("engine.ledger.Ledger.due", lambda _: due)
+    taker.raise_due(threading.Event())
+    assert len(told) == 1
