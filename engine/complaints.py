@@ -221,10 +221,14 @@ UNDONE = frozenset({"40000", "40001", "40002", "40P01"})
 
 
 def impersonal(text: str, binds: Sequence[object]) -> str:
-    """A database's words without the values that it repeats, which are a customer's; one-word names stay."""
+    """A database's words without the values that it repeats, which are a customer's; one-word names stay.
+
+    Also where a statement changed a value first, as UPPER does: what stands behind ``entry`` or ``value`` is one.
+    """
     for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text)
-    text = re.sub(r"=\s*\(.*\)", "=…", text)
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text, flags=re.IGNORECASE)
+    text = re.sub(r"=\s*\(.*\)|key value is \(.*\)", lambda found: found[0].partition("(")[0] + "…", text)
+    text = re.sub(r"\b(entry|value:?|string:?|syntax for [\w ]+:) +(['\"]).*?\2", r"\1 …", text)
     return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
 
 

@@ -168,6 +168,14 @@ def test_a_value_that_sounds_like_a_deadlock_is_not_tried_again(any_erp: Erp) ->
         ("The duplicate key value is (Some, 1).", "The duplicate key value is …."),
         ("conflicted with \"FK_Customer\", column 'Code'", "conflicted with \"FK_Customer\", column 'Code'"),
         ("Column 'total' cannot be null", "Column 'total' cannot be null"),
+        ("Duplicate entry 'SMITH' for key 'name'", "Duplicate entry … for key 'name'"),
+        (
+            "Conversion failed for the nvarchar value 'Smith' to int.",
+            "Conversion failed for the nvarchar value … to int.",
+        ),
+        ("Incorrect integer value: 'Smith' for column 'total'", "Incorrect integer value: … for column 'total'"),
+        ('invalid input syntax for type integer: "Smith"', "invalid input syntax for type integer: …"),
+        ("The duplicate key value is (Smith).", "The duplicate key value is …."),
     ],
 )
 def test_an_error_names_the_column_and_not_the_value(said: str, shown: str) -> None:
