@@ -35,6 +35,11 @@ BARS = (r"\|\|", "||, which MySQL reads as OR", "sql.concat([…]).")
 KNOWN = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
 """Dialects of which more is known than what all have in common."""
 
+STANDARD_WINDOWS = KNOWN | {"hana", "firebird"}
+"""Dialects whose window functions are the standard's, as SAP's and Firebird's references have them."""
+
+RANKS = frozenset({"RowNumber", "Rank", "DenseRank"})
+
 PLAIN = frozenset(
     {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Count", "DPipe", "DataType"}
     | {"DataTypeParam", "Distinct", "EQ", "Except", "Exists", "Filter", "From", "GT", "GTE", "Having", "Hint"}
@@ -108,7 +113,7 @@ def refused(node: Any, dialect: str) -> Said:
     check = CHECKS.get(name)
     if check is not None:
         return check(node, dialect)
-    if name in PLAIN or (name in MAIN and dialect in KNOWN):
+    if name in PLAIN or (name in MAIN and dialect in KNOWN) or (name in RANKS and dialect in STANDARD_WINDOWS):
         return None
     return called(node), "a macro, or CASE."
 
@@ -531,9 +536,9 @@ def _joined(node: Any, dialect: str) -> Said:
 
 
 def _window(node: Any, dialect: str) -> Said:
-    if dialect not in KNOWN:
+    if dialect not in STANDARD_WINDOWS:
         return "a window", "a join with a group."
-    if type(node.this).__name__ in {"RowNumber", "Rank", "DenseRank"} and not node.args.get("order"):
+    if type(node.this).__name__ in RANKS and not node.args.get("order"):
         return "ROW_NUMBER or RANK without ORDER BY", "ORDER BY in it."
     return None
 

@@ -18,10 +18,10 @@ from engine.refusals import CHECKS, KNOWN, PADDED, TEXTS, XML, called, in_text, 
 from engine.rewrites import reads_otherwise, rewrite, xml_lists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from engine.errors import Fault
-    from engine.model import Query
+    from engine.model import Place, Query
 
 MACROS = "Import macros/dialect.sql as sql, and write"
 
@@ -57,24 +57,50 @@ def to_duckdb(query: Query, *, dialect: str) -> str:
 
 
 def check_own(own: Query, query: Query, *, dialect: str) -> None:
-    """Check ``own``, the view rendered for DuckDB, for what was written by hand and means something else to DuckDB.
+    """Check ``own``, the view rendered for DuckDB, for what was written by hand and may mean something else to DuckDB.
 
     ``query`` is the view rendered for ``dialect``: what is refused or rewritten of it and stands in ``own`` too is no
-    macro's. Raises :class:`ViewError` that names it, such as a division that may be one of integers.
+    macro's, and of what is only unknown a macro's text is let through. Raises :class:`ViewError` that names it, such as
+    a division that may be one of integers.
     """
     here = {name for _, name, _ in in_text(query.sql, dialect)}
     faults = [_refusal(own, *words) for words in in_text(own.sql, dialect) if words[1] in here]
     statements, others = (parsed(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect)))
-    if not isinstance(statements, str) and not isinstance(others, str):
-        suspects = {_form(node) for other in others for node in other.walk() if _means_more(node, dialect)}
+    if not isinstance(statements, str):
+        nodes = [] if isinstance(others, str) else [node for other in others for node in other.walk()]
+        suspects = {_form(node) for node in nodes if _means_more(node, dialect)}
         kinds = {form[0] for form in suspects} & CALCULATED
+        unknown = {_form(node) for node in nodes if refused(node, dialect)}
+        by_hand = _by_hand(own)
         for node in (node for statement in statements for node in statement.walk()):
-            said = refused(node, dialect) or (f"{called(node)}, which DuckDB reads in another way", "a macro for it.")
-            same = _form(node) in suspects
-            if same or (type(node).__name__ in kinds and refused(node, dialect)):
+            no = refused(node, dialect)
+            said = no or (f"{called(node)}, which DuckDB reads in another way", "a macro for it.")
+            same = _form(node) in suspects or (type(node).__name__ in kinds and no)
+            if same or (no and (_form(node) in unknown or _is_in(query, own, node)) and by_hand(node)):
                 faults.append(_refusal(own, _at(node), *said))
     if faults:
-        raise ViewError(faults)
+        raise ViewError(list(dict.fromkeys(faults)))
+
+
+def _is_in(query: Query, own: Query, node: Any) -> bool:
+    """Whether a call stands in the other text too, as far as its first value; readers give it names of their own."""
+    begun = re.match(r"\w+\s*\([^,()]+", own.sql.lstrip("\ufeff")[node.meta.get("start", len(own.sql)) :])
+    return begun is not None and begun[0] in query.sql
+
+
+def _by_hand(query: Query) -> Callable[[Any], bool]:
+    """Tell whether a part of the view is of its own text, as far as is known, and not of a macro from another file."""
+    places: list[Callable[[int], Place | None]] = []
+
+    def of(node: Any) -> bool:
+        at = _at(node)
+        if at is None or query.places is None:
+            return True
+        places[:] = places or [query.places(query.sql)]  # which renders the templates: only where it is asked
+        place = places[0](at)
+        return place is None or place.call is None or place.path == place.call.path
+
+    return of
 
 
 def _means_more(node: Any, dialect: str) -> bool:

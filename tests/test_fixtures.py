@@ -392,3 +392,38 @@ def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
     fixture = read_fixture(tmp_path / "projects" / "acme" / "fixtures" / "item.csv")
     types = dict(zip(fixture.columns, fixture.inferred, strict=True))
     assert types == {"code": "varchar", "qty": "decimal(18,4)", "price": "decimal(18,2)", "flag": "bigint"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "title"),
+    [
+        ("postgres", "format('%s-%s', item.code, item.descr)"),
+        ("hana", "concat(item.code, item.descr)"),
+        ("hana", "item.descr || cast(item.qty as decimal(9, 1))"),
+        ("firebird", "left(item.descr, 2)"),
+    ],
+)
+def test_what_nothing_is_known_of_is_refused_though_duckdb_would_run_it(
+    tmp_path: Path, dialect: str, title: str
+) -> None:
+    """DuckDB has a function of the same name: what is written by hand is not taken for it."""
+    write_project(tmp_path, dialect=dialect, view=VIEW.replace("item.descr as", f"{title} as"))
+    with pytest.raises(ViewError) as refused:
+        rehearsed(tmp_path)
+    assert refused.value.faults[0].line == 4
+
+
+def test_what_databases_take_in_different_ways_is_not_run_in_another_way_instead(tmp_path: Path) -> None:
+    """The text of a number without digits of its own is each database's own, though DuckDB has one too."""
+    write_project(tmp_path, dialect="postgres", view=VIEW.replace("item.descr as", "'R ' || price.amount as"))
+    with pytest.raises(FixtureError, match="text of a number"):
+        rehearsed(tmp_path)
+
+
+def test_null_is_sorted_as_the_database_sorts_it_in_duckdbs_own_sql(tmp_path: Path) -> None:
+    """Before all values in most, though DuckDB has it last."""
+    one = "(select substr_before(max(t.descr), '~') from (select i.descr from item i order by i.qty limit 1) t)"
+    own = one.replace("substr_before(max(t.descr), '~')", "max(t.descr)")
+    view = VIEW.replace("item.descr as", f"{{% if dialect == 'hana' %}}{one}{{% else %}}{own}{{% endif %}} as")
+    write_project(tmp_path, dialect="hana", view=view)
+    assert rehearsed(tmp_path).documents[0][1]["product"]["title"] == "Tent"
