@@ -395,6 +395,27 @@ def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dialect", "since"),
+    [
+        ("tsql", "dateadd(day, -30, getdate())"),
+        ("mysql", "date_sub(now(), interval 30 day)"),
+        ("postgres", "now() - interval '30 days'"),
+        ("duckdb", "cast(now() as timestamp) - interval 30 day"),
+        ("duckdb", "current_date - 30"),
+    ],
+)
+def test_the_time_in_fixtures_is_the_newest_that_they_have(tmp_path: Path, dialect: str, since: str) -> None:
+    """A rehearsal comes to the same on any day; what is said to end in the year 9999 is no time."""
+    view = VIEW.replace("item.brand as vendor", f"case when item.made > {since} then 'new' else 'old' end as vendor")
+    times = ("made", "2024-01-01 00:00:00", "2024-03-01 10:00:00", "9999-12-31 00:00:00", "2024-02-28 00:00:00")
+    item = "".join(f"{row},{made}\n" for row, made in zip(ITEM.splitlines(), times, strict=True))
+    quotes = view.replace('"', "`") if dialect == "mysql" else view
+    write_project(tmp_path, dialect=dialect, view=quotes, fixtures={"item": item, "price": PRICE})
+    vendors = [document["product"]["vendor"] for _, document in rehearsed(tmp_path).documents]
+    assert vendors == ["old", "new"]
+
+
+@pytest.mark.parametrize(
     ("dialect", "title"),
     [
         ("postgres", "format('%s-%s', item.code, item.descr)"),
