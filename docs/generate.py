@@ -83,7 +83,9 @@ def settings() -> str:
             " [project.schema.json](project.schema.json).\n"
         ),
     ]
-    for name, part in document["properties"].items():
+    tables = list(document["properties"].items())
+    told: set[str] = set()
+    for name, part in tables:
         table = _resolved(part, document)
         parts.append(f"\n## [{name}]\n\n{table.get('description') or part.get('description', '')}\n")
         keys = table.get("properties")
@@ -94,21 +96,29 @@ def settings() -> str:
         for key, about in keys.items():
             default = "required" if key in required else f"`{json.dumps(about.get('default'))}`"
             default = "" if default == "`null`" else default
-            parts.append(f"| `{key}` | {_type(about)} | {default} | {about.get('description', '')} |\n")
+            inner = _resolved(about, document)
+            if inner is not about and inner["title"] not in told:
+                # One table may stand in two places: what must hold of products and of customers is said the same way.
+                told.add(inner["title"])
+                several = "additionalProperties" in about
+                tables.append((f"{name}.{key}{'.ID' if several else ''}", about))
+            meaning = about.get("description") or ("" if inner is about else inner["description"])
+            parts.append(f"| `{key}` | {_type(about)} | {default} | {meaning} |\n")
     return "".join(parts)
 
 
 def _resolved(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    options = [part, *part.get("anyOf", ()), *part.get("allOf", ())]
-    reference = next((option["$ref"] for option in options if "$ref" in option), None)
+    options = [part, *part.get("anyOf", ()), *part.get("allOf", ()), part.get("additionalProperties") or {}]
+    reference = next((option["$ref"] for option in options if isinstance(option, dict) and "$ref" in option), None)
     found: dict[str, Any] = document["$defs"][reference.rsplit("/", 1)[1]] if reference else part
     return found
 
 
 def _type(about: dict[str, Any]) -> str:
-    kinds = [option.get("type", "") for option in about.get("anyOf", [about])]
+    kinds = [option.get("type", "table" if "$ref" in option else "") for option in about.get("anyOf", [about])]
+    kinds = ["table" if kind == "object" else "list" if kind == "array" else kind for kind in kinds]
     if "enum" in about:
-        return " or ".join(f"`{value}`" for value in about["enum"])
+        return " or ".join(f"`{value}`" for value in about["enum"] if value is not None)
     return " or ".join(kind for kind in kinds if kind and kind != "null")
 
 

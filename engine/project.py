@@ -658,15 +658,22 @@ def _entity_tables() -> dict[str, Any]:
         """What all entities have in common."""
 
         model_config = ConfigDict(extra="forbid")
-        view: str | None = Field(None, description="The view's file, from the project's folder.")
+        view: str | None = Field(
+            None,
+            description="The view's file, from the project's folder; otherwise the entity's in views/.",
+        )
         missing: Literal["delete", "keep"] = Field(
             "delete", description="What to do with keys gone from the view. A linked source keeps them unless told."
         )
         max_deletes: Annotated[Any, BeforeValidator(partial(_limit, floor=10)), spelling] = Field(
-            None, description='The most removals a run: 250, "10%" or { share = "10%", floor = 20 }.'
+            None,
+            description='The most removals a run: 250, or "10%" of what is published but at least 10, or'
+            ' { share = "10%", floor = 20 }. Without it "10%".',
         )
         max_changes: Annotated[Any, BeforeValidator(partial(_limit, floor=100)), spelling] = Field(
-            None, description='The most inserts and updates: 250, "50%" or { share = "50%", floor = 200 }.'
+            None,
+            description='The most inserts and updates a run: 250, or "50%" of what is published but at least 100, or'
+            ' { share = "50%", floor = 200 }. Without it "50%". A first load is not limited.',
         )
         min_rows: Annotated[int, BeforeValidator(_no_flag)] = Field(
             1, ge=0, description="Fewer rows from the view than this stop the run."
