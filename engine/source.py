@@ -910,7 +910,9 @@ class _Sqlite:
                     return
                 size = _size(batch, self._settings.batch_rows)
         finally:
-            cursor.close()
+            # Where the reading was broken off, this runs when the connection is closed already.
+            with suppress(*self._errors):
+                cursor.close()
 
     def hold(self) -> bool:
         with self._asking():

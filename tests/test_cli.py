@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -381,6 +382,34 @@ def test_a_run_that_is_asked_to_stop_ends_between_two_batches(s2s: S2s, client: 
     assert 0 < sent < 200
     client.write()
     assert client.run().sent == 200 - sent
+
+
+@pytest.mark.parametrize(
+    ("dialect", "numbers"),
+    [
+        ("sqlite", "(with recursive n(i) as (select 1 union all select i + 1 from n) select i from n)"),
+        ("duckdb", "range(1000000000000) as n(i)"),
+    ],
+)
+def test_a_read_that_is_asked_to_stop_ends_at_once(s2s: S2s, client: Client, dialect: str, numbers: str) -> None:
+    """However much there would be to read; and a log of JSON stays one."""
+    sqlite3.connect(client.root / "erp.sqlite").execute("create table item (code)").connection.close()
+    client.write(
+        view="select i as source_product_code, i as source_variant_code, i as title, 'Yes' as product_active,"
+        f' i as "variants.sku" from {numbers}'
+    )
+    toml = client.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("duckdb", dialect), "utf-8")
+    process = s2s.start("--log-format", "json", "run", "acme")
+    assert process.stderr is not None
+    said = [process.stderr.readline()]
+    process.send_signal(signal.SIGTERM)
+    said += process.stderr.readlines()
+    assert process.wait(timeout=60) == 130, said
+    assert [json.loads(line)["event"] for line in said] == ["reading", "stopping", "error"]
+    assert "Stopped as asked" in said[-1]
+    assert client.posted() == 0
+    process.communicate()
 
 
 @pytest.mark.parametrize("moment", [1, 7, 23])
