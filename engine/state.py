@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,7 @@ def open_state(path: Path) -> Iterator[State]:
         with tempfile.TemporaryDirectory(
             prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True
         ) as scratch:
+            _sweep(path, Path(scratch))
             _configure(state, Path(scratch))
             _migrate(state)
             state.recall_memory()
@@ -190,6 +192,13 @@ def open_state(path: Path) -> Iterator[State]:
                     connection.execute("detach run")
     finally:
         connection.close()
+
+
+def _sweep(path: Path, scratch: Path) -> None:
+    """Remove what runs left behind that were killed: whoever holds the state knows that none is under way."""
+    for folder in path.parent.iterdir():
+        if folder != scratch and re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _configure(state: State, scratch: Path) -> None:

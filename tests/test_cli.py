@@ -424,6 +424,7 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(s2s: S2s, client: Client
     process.communicate()
     client.write()
     outcome = client.run()
+    assert [path.name for path in (client.workspace / ".state").iterdir()] == ["acme.duckdb"]
     assert outcome.sent <= 200 - (moment - 1) * 5
     assert len(client.held()) == 200
     assert client.run().sent == 0
