@@ -353,6 +353,7 @@ def _landed(
     settings = project.entities[entity]
     version = str(state.value("select version()"))
     while True:
+        progress("reading", 0, None)  # a database may take minutes before its first row
         with extracted(project, query, entity=entity, stop=stop, pack=tap is None, source=source) as (
             columns,
             packed,
@@ -361,7 +362,6 @@ def _landed(
             layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version, packed=packed)
             prepare(state, layout)
             acknowledge.fold(state, layout)
-            progress("reading", 0, None)
             try:
                 staged = land(
                     state,
