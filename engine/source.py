@@ -398,8 +398,14 @@ class _Odbc:
         self._decode(driver.SQL_WCHAR, settings.wide_decoding or profile.wide_decoding)
         if encoding := settings.encoding or profile.encoding:
             connection.setencoding(encoding=encoding, ctype=self._ctype(encoding))
-        for statement in (*(profile.session if read_only else ()), *settings.session):
+        for statement in profile.session if read_only else ():
             cursor.execute(statement)
+        for number, statement in enumerate(settings.session, start=1):
+            try:
+                cursor.execute(statement)
+            except driver.Error as error:
+                self.close()
+                raise _refused_session(number, self.without_secrets(state_and_text(error)[1])) from None
         if not profile.autocommit:
             connection.commit()  # a rollback would take the session's settings back
 
@@ -832,6 +838,14 @@ def _names(description: Sequence[Any]) -> tuple[str, ...]:
     return tuple(column[0].rstrip("\0") for column in description)
 
 
+def _refused_session(number: int, text: str) -> ConnectError:
+    """The statement may hold what is nobody's business, so only its number is told."""
+    return ConnectError(
+        f"The database refuses statement {number} of `session`. It says: {plain(text)}",
+        hint="Mend the statement under [source] in project.toml, or under [orders] where it raises orders.",
+    )
+
+
 def _there(file: str) -> None:
     """Say that a file is missing before a driver does so in its own way, or makes an empty one."""
     if file and not Path(file).exists():
@@ -848,9 +862,10 @@ def _open_file(path: Path, settings: SourceSettings) -> Connection:
             f"There is no file {path}.", hint="Check `database` under [source]; it counts from the project's folder."
         ) from None
     except OSError as error:
-        raise ConnectError(
-            f"The file {path} cannot be read: {error.strerror}.", hint="Check its rights for the account that runs s2s."
-        ) from None
+        hint = "Check its rights for the account that runs s2s."
+        if path.is_dir():
+            hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
+        raise ConnectError(f"The file {path} cannot be read: {error.strerror}.", hint=hint) from None
     if head.startswith(b"SQLite format 3\x00"):
         return _Sqlite(path, settings)
     if head[8:12] == b"DUCK":
@@ -882,13 +897,18 @@ class _Sqlite:
                 timeout=settings.connect_timeout,
             )
             self._connection.text_factory = _decoder(settings.decoding)
-            for statement in ("pragma query_only = on", "select count(*) from sqlite_master", *settings.session):
+            for statement in ("pragma query_only = on", "select count(*) from sqlite_master"):
                 self._connection.execute(statement).close()
         except self._errors as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {error}.",
                 hint="Check that it is a whole SQLite file, not encrypted, and not held by another program.",
             ) from None
+        for number, statement in enumerate(settings.session, start=1):
+            try:
+                self._connection.execute(statement).close()
+            except self._errors as error:
+                raise _refused_session(number, str(error)) from None
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():
@@ -971,17 +991,18 @@ class _DuckDb:
         try:
             self._connection = duckdb.connect(str(path), read_only=True)
             # Zoned timestamps would read differently on each machine, and nothing may be downloaded on the way.
-            for statement in (
-                "set timezone = 'UTC'",
-                "set autoinstall_known_extensions = false",
-                *settings.session,
-            ):
+            for statement in ("set timezone = 'UTC'", "set autoinstall_known_extensions = false"):
                 self._connection.execute(statement)
         except duckdb.Error as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {plain(str(error))}",
                 hint="If another program holds it, let that end; a newer DuckDB may have written it.",
             ) from None
+        for number, statement in enumerate(settings.session, start=1):
+            try:
+                self._connection.execute(statement)
+            except duckdb.Error as error:
+                raise _refused_session(number, str(error)) from None
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,19 @@ def test_a_wrong_password_is_a_refused_login(postgres: Postgres, mariadb: MariaD
             drain(SourceSettings(dialect=dialect, connection=wrong), "select 1")
         assert "wrong-one" not in raised.value.message
         assert ".env" in raised.value.hint
+
+
+def test_a_session_statement_that_is_refused_is_said_by_its_number(
+    changing: tuple[SourceSettings, Callable[[str], None]],
+) -> None:
+    """The server was reached: nobody should look for a firewall. What is in the statement stays there."""
+    settings, _ = changing
+    session = ("select 1", "select 'kept to itself' from nowhere")
+    with pytest.raises(ConnectError, match="statement 2 of `session`") as raised:
+        drain(replace(settings, session=session), "select 1")
+    assert "nowhere" in raised.value.message
+    assert "kept to itself" not in raised.value.message
+    assert drain(replace(settings, session=session[:1]), "select qty from item") == 1
 
 
 def test_an_unknown_database_is_named(postgres: Postgres) -> None:
@@ -185,6 +199,9 @@ def test_a_file_that_is_not_there_or_not_a_database_is_said(tmp_path: Path) -> N
     with pytest.raises(ConnectError, match="is empty"):
         drain(SourceSettings(dialect="sqlite", database=tmp_path / "empty.db"), "select 1")
     (tmp_path / "text.db").write_text("sku;title\n")
+    with pytest.raises(ConnectError, match="cannot be read") as raised:
+        drain(SourceSettings(dialect="sqlite", database=tmp_path), "select 1")
+    assert "Name the file itself" in raised.value.hint
     with pytest.raises(ConnectError, match="neither a DuckDB nor a SQLite file"):
         drain(SourceSettings(dialect="sqlite", database=tmp_path / "text.db"), "select 1")
 
