@@ -175,7 +175,16 @@ def _clock(offset: float | None) -> Iterator[Finding]:
 
 
 def _state(project: Project) -> Iterator[Finding]:
-    new = not project.state.exists()
+    try:
+        new = not project.state.exists()
+    except OSError as error:
+        yield Finding(
+            name="state",
+            state="bad",
+            detail=f"{project.state} cannot be looked at: {error.strerror}",
+            todo="Give the account that runs s2s the right to the folder, or set S2S_STATE to another one.",
+        )
+        return
     if new:
         yield Finding(
             name="state",

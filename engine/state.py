@@ -171,41 +171,48 @@ def open_state(path: Path) -> Iterator[State]:
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
-        before = os.umask(0o077)
-        try:
-            connection = duckdb.connect(str(path))
-        finally:
-            os.umask(before)
+    before = os.umask(0o077)  # to the end: DuckDB makes the journal beside the file when it first writes
     try:
-        state = State(connection, path)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True
-        ) as scratch:
-            _sweep(path, Path(scratch))
-            _configure(state, Path(scratch))
-            _migrate(state)
-            state.recall_memory()
-            try:
-                yield state
-            finally:
-                with _translated(path):
-                    connection.execute("detach run")
+        with _translated(path):
+            # A file of another kind would have DuckDB download what reads it.
+            connection = duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
+        try:
+            state = State(connection, path)
+            with _scratch(path) as folder:
+                _configure(state, folder)
+                _migrate(state)
+                state.recall_memory()
+                try:
+                    yield state
+                finally:
+                    with _translated(path):
+                        connection.execute("detach run")
+        finally:
+            connection.close()
     finally:
-        connection.close()
+        os.umask(before)
 
 
-def _sweep(path: Path, scratch: Path) -> None:
-    """Remove what runs left behind that were killed: whoever holds the state knows that none is under way."""
-    for folder in path.parent.iterdir():
-        if folder != scratch and re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """A folder beside the state at ``path`` for the working set, gone with the run.
+
+    Whoever holds the state knows that no other run is under way: what runs left behind that were killed goes too.
+    """
+    with _translated(path):
+        for folder in path.parent.iterdir():
+            if re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+        made = tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True)
+    with made as name:
+        yield Path(name)
 
 
 def _configure(state: State, scratch: Path) -> None:
     threads = min(4, os.cpu_count() or 1)
     state.run(
         f"set memory_limit = '{MEMORY[0]}'; set threads = {threads}; set preserve_insertion_order = false;"
-        " set timezone = 'UTC'; set enable_progress_bar = false; set autoinstall_known_extensions = false"
+        " set timezone = 'UTC'; set enable_progress_bar = false"
     )
     quoted = str(scratch).replace("'", "''")
     # A row group is held in memory until it is full: small ones keep wide rows cheap, and cost narrow ones nothing.
@@ -273,7 +280,7 @@ def _explain(error: Exception, path: Path) -> StateError:
             f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
             hint="Free some space there, or set S2S_STATE to a folder on a larger disk, and run again.",
         )
-    if "not a valid duckdb" in low or "corrupt" in low or "checksum" in low or "deserializ" in low:
+    if re.search("not a valid duckdb|corrupt|checksum|deserializ|could not read enough bytes|extension", low):
         return StateError(
             f"The state file {path} is damaged or is no DuckDB file.",
             hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads from Stock2Shop"

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -293,8 +295,15 @@ def test_a_state_file_that_is_damaged_says_how_to_go_on(s2s: S2s) -> None:
     s2s.client.item("A")
     s2s("run", "acme")
     state = s2s.client.workspace / ".state" / "acme.duckdb"
+    whole = state.read_bytes()
     state.write_bytes(b"rubbish" * 5000)
     failed(s2s("run", "acme"), 1, "acme.duckdb", "s2s adopt")
+    state.write_bytes(whole[: len(whole) // 2])
+    failed(s2s("run", "acme"), 1, "damaged", "s2s adopt")
+    state.unlink()
+    with closing(sqlite3.connect(state)) as other, other:
+        other.execute("create table item (code text)")
+    failed(s2s("run", "acme"), 1, "is no DuckDB file", "s2s adopt")
 
 
 def test_a_state_file_of_a_newer_version_is_left_alone(s2s: S2s) -> None:
@@ -349,6 +358,35 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent_to_it(s2s: S2s) -> Non
     assert "\\u001b]0;x" in listed.stdout
     assert "Ham\\u001b[2Jmer\\u009b" in planned.stdout
     assert json.loads(machine.stdout)[0]["warnings"][0]["value"] == "Ham\x1b[2Jmer\u009b"
+
+
+def test_a_state_folder_that_takes_no_new_file_is_said(s2s: S2s) -> None:
+    """Though the state file itself may be written: the working set needs room beside it."""
+    s2s.client.item("A")
+    s2s("run", "acme")
+    folder = s2s.client.workspace / ".state"
+    folder.chmod(0o500)
+    obeying = ["-m", "engine", "run", "acme"]
+    # root may write anywhere, but for a right that it can give up
+    powerless = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override") if os.getuid() == 0 else ()
+    ran = subprocess.run(
+        [*powerless, sys.executable, *obeying],
+        cwd=s2s.client.workspace,
+        env=s2s.environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    folder.chmod(0o700)
+    failed(ran, 1, "cannot be written", "S2S_STATE")
+
+
+def test_what_a_run_writes_beside_the_state_is_its_owners(tmp_path: Path) -> None:
+    """The journal holds the same customers as the file."""
+    with open_state(tmp_path / "acme.duckdb") as state:
+        state.remember("sync_token", "1")
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.is_file()}
+    assert modes == {"acme.duckdb": 0o600, "acme.duckdb.wal": 0o600}
 
 
 def test_two_runs_of_one_project_do_not_meet(s2s: S2s, client: Client) -> None:
