@@ -30,6 +30,7 @@ from engine.terminal import (
     Reveal,
     allowed,
     chosen_entities,
+    every_project,
     exit_code,
     load_project,
     log_result,
@@ -113,14 +114,13 @@ def check(
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml, the views and the names of the order statements, without a database."""
-    from engine.project import discover
     from engine.raising import statements
     from engine.report import faults_text
     from engine.sync import check as check_view
 
     found: list[dict[str, Any]] = []
     wrong = False
-    for name in projects or discover(workspace_folder()):
+    for name in projects or every_project():
         faults: list[Any] = []
         try:
             project = load_project(name)
@@ -224,12 +224,11 @@ def run(
 ) -> None:
     """Send what changed to Stock2Shop."""
     from engine import report, sync
-    from engine.project import discover
 
     names = list(projects or [])
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or say --all.", hint="`s2s list` shows the projects.")
-    names = names or list(discover(workspace_folder()))
+    names = names or list(every_project())
     approved = expect is not None or approve_deletes is not None or approve_changes is not None
     if approved and (all_projects or len(names) > 1):
         raise UsageError("An approval is for one project.", hint="Run the project that you looked at by itself.")

@@ -124,7 +124,27 @@ def workspace_folder() -> Path:
     """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
     from engine.project import find_workspace
 
-    return session.workspace or find_workspace(Path.cwd(), environ=os.environ)
+    named = session.workspace
+    if named is not None and not (named / "projects").is_dir():
+        raise UsageError(
+            f"--workspace is {named}, which holds no projects/ folder.",
+            hint="Name the folder that holds projects/, or begin one there with `s2s init NAME`.",
+        )
+    return named or find_workspace(Path.cwd(), environ=os.environ)
+
+
+def every_project() -> tuple[str, ...]:
+    """The names of the workspace's projects. Raises :class:`UsageError` when there are none: that is no success."""
+    from engine.project import discover
+
+    workspace = workspace_folder()
+    names = discover(workspace)
+    if not names:
+        raise UsageError(
+            f"There are no projects in {workspace / 'projects'}.",
+            hint="Begin one with `s2s init NAME`. Where there should be some: may this account read the folder?",
+        )
+    return names
 
 
 def load_project(name: str) -> Project:

@@ -201,6 +201,27 @@ def test_no_workspace_says_how_to_begin(tmp_path: Path) -> None:
     failed(ran, 2, "s2s init")
 
 
+def test_a_schedule_over_no_projects_is_no_success(tmp_path: Path) -> None:
+    """A mistyped --workspace, or a folder that was emptied: nothing is in step, and the exit code says so."""
+
+    def s2s(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            [sys.executable, "-m", "engine", "--workspace", str(tmp_path), *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    for words in (("run", "--all"), ("check",), ("list",), ("run", "acme")):
+        failed(s2s(*words), 2, f"--workspace is {tmp_path}", "s2s init")
+    (tmp_path / "projects").mkdir()
+    for words in (("run", "--all"), ("check",)):
+        failed(s2s(*words), 2, "There are no projects", "s2s init")
+
+
 def test_an_unknown_option_is_usage(s2s: S2s) -> None:
     """Exit code 2, without a traceback."""
     failed(s2s("run", "acme", "--nonsense"), 2, "--nonsense")
