@@ -5,8 +5,10 @@ few, a NULL and a blank where there are any, and some more; their codes are the 
 the rows that hold one of those keys in any column, so that the variants of a product and what a join finds come along.
 And from each table come rows that show its own few values, so that what a view filters out is there to be filtered out.
 
-What is about a person is replaced: by the columns' names, and by values in the shape of an e-mail address or of a
-telephone number. The same value gets the same replacement throughout one capture; what decides it is thrown away.
+What is about a person is replaced: what the customers' view makes a name, an e-mail address or an address of, columns
+that are called like such, values in the shape of an e-mail address or of a telephone number, and a whole name or street
+that was replaced in one place wherever else it is mentioned. The same value gets the same replacement throughout one
+capture; what decides it is thrown away.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from engine.source import open_source
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -51,17 +53,36 @@ _ANYWHERE = {
     "phone": re.compile(r"(?i)phone|mobile|\btel|_tel|^tel|cell(?!a)|fax"),
     "first": re.compile(r"(?i)first_?name|forename|given_?name|initials"),
     "last": re.compile(r"(?i)last_?name|surname"),
-    "person": re.compile(r"(?i)contact|attention|salesperson|birth"),
+    "born": re.compile(r"(?i)birth|(^|_)dob(_|$)"),
+    "person": re.compile(
+        r"(?i)contact|attention|salesperson|(full|buyer|owner|manager|employee|rep|user|driver)_?name"
+    ),
     "street": re.compile(r"(?i)address|addr|street"),
 }
 _OF_PEOPLE = {
     **_ANYWHERE,
-    "number": re.compile(r"(?i)vat|tax_?(no|num|ref)|id_?(no|num)|passport|regist|bank|iban|account_?no"),
+    "number": re.compile(r"(?i)vat|tax_?(no|num|ref)|id_?(no|nr|num)|passport|regist|bank|iban|account_?no"),
     "city": re.compile(r"(?i)city|town|suburb|province|region"),
-    "zip": re.compile(r"(?i)zip|post(al)?_?code|^post"),
-    "person": re.compile(r"(?i)name|contact|attention|company|person|birth|title|note|comment|remark"),
+    "zip": re.compile(r"(?i)zip|post(al)?_?code|^post|^p_?code"),
+    "person": re.compile(r"(?i)name|contact|attention|company|person|title|note|comment|remark"),
 }
 """What a column is called that holds something about a person: in any table, and in a table that feeds customers."""
+
+_FIELDS = {
+    "first_name": "first",
+    "last_name": "last",
+    "email": "email",
+    "phone": "phone",
+    "zip": "zip",
+    "address1": "street",
+    "address2": "street",
+    "city": "city",
+    "province": "city",
+}
+"""What the fields of Stock2Shop that are about a person hold; the others hold names."""
+
+_WHOLE = re.compile(r"(?=.{6,})\S+ .*\S")
+"""A name or a street of several words, which is known again where it is mentioned."""
 
 _FIRST = ("Anna", "Bongani", "Chipo", "Daan", "Elena", "Farid", "Grace", "Hugo", "Imani", "Jonas", "Kefilwe", "Lindiwe")
 _LAST = ("Adams", "Botha", "Cele", "Dlamini", "Evans", "Fourie", "Govender", "Hendricks", "Isaacs", "Jacobs", "Khumalo")
@@ -85,6 +106,7 @@ class _Table:
     name: str
     columns: tuple[str, ...]
     people: bool
+    fed: dict[str, str] = field(default_factory=dict)
     kinds: list[str | None] = field(default_factory=list)
     kept: dict[tuple[str | None, ...], None] = field(default_factory=dict)
     seen: int = 0
@@ -144,16 +166,28 @@ def capture(
         types = {table.name: _types(connection, project, table) for table in tables}
     folder.mkdir(exist_ok=True)
     disguise = _Disguise(secrets.token_bytes(32))
+    for table in tables:
+        for kind, column in zip(disguise.kinds(table), zip(*table.kept, strict=True), strict=False):
+            disguise.learn(column, kind)
     return tuple(_write(folder, table, types[table.name], disguise) for table in tables)
 
 
 def _tables(project: Project, queries: Mapping[str, Any]) -> list[_Table]:
-    from engine.lineage import tables_read
+    from engine.lineage import tables_read, trace
 
     columns: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
     people: set[str] = set()
+    fed: dict[tuple[str, str], set[str]] = {}
+    others: set[tuple[str, str]] = set()
     for entity, query in queries.items():
+        for each in trace(query, dialect=project.source.dialect, entity=ENTITIES[entity]):
+            for table, column in each.sources:
+                place = (table.lower(), column.lower())
+                if each.field.personal and each.field.role != "meta":
+                    fed.setdefault(place, set()).add(_FIELDS.get(each.field.name.rpartition(".")[2], "person"))
+                elif not each.field.personal:
+                    others.add(place)
         for read in tables_read(query, dialect=project.source.dialect):
             known = columns.setdefault(read.table.lower(), {})
             names.setdefault(read.table.lower(), read.table)
@@ -161,7 +195,17 @@ def _tables(project: Project, queries: Mapping[str, Any]) -> list[_Table]:
             if entity == "customers":
                 people.add(read.table.lower())
     return [
-        _Table(name=names[key], columns=tuple(columns[key].values()), people=key in people)
+        _Table(
+            name=names[key],
+            columns=tuple(columns[key].values()),
+            people=key in people,
+            # A column of a whole name feeds both the first and the last; one that a CASE looks at feeds others too.
+            fed={
+                column: next(iter(kinds)) if len(kinds) == 1 else "person"
+                for (table, column), kinds in fed.items()
+                if table == key and (table, column) not in others
+            },
+        )
         for key in sorted(columns, key=lambda key: (-len(columns[key]), key))
     ]
 
@@ -314,11 +358,25 @@ class _Disguise:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._known: dict[str, str] = {}
+        self._mentions: re.Pattern[str] | None = None
 
-    def kind(self, column: str, *, people: bool) -> str | None:
-        """What a column holds about a person, by its name."""
-        patterns = _OF_PEOPLE if people else _ANYWHERE
-        return next((kind for kind, pattern in patterns.items() if pattern.search(column)), None)
+    @staticmethod
+    def kinds(table: _Table) -> list[str | None]:
+        """What the columns hold about a person, by their names, and by the fields that they feed."""
+        patterns = _OF_PEOPLE if table.people else _ANYWHERE
+        return [
+            next((kind for kind, pattern in patterns.items() if pattern.search(column)), table.fed.get(column.lower()))
+            for column in table.columns
+        ]
+
+    def learn(self, values: Iterable[str | None], kind: str | None) -> None:
+        """Know whole names and streets again where they are mentioned."""
+        if kind in {"person", "first", "last", "street"}:
+            for value in values:
+                core = (value or "").strip()
+                if _WHOLE.fullmatch(core):
+                    self._known.setdefault(core.lower(), self._made(core, kind))
 
     def __call__(self, value: str, kind: str | None) -> str:
         """``value``, replaced where its column or its shape says that it is about a person; padding stays."""
@@ -330,9 +388,18 @@ class _Disguise:
         elif kind is None and _PHONE.fullmatch(core):
             kind = "phone"
         if kind is None:
-            return value
+            return self._told(value)
         made = self._made(core, kind)
         return made.ljust(len(value)) if value.endswith(" ") else made
+
+    def _told(self, text: str) -> str:
+        """A text with the names in it that were replaced elsewhere replaced too."""
+        if not self._known:
+            return text
+        if self._mentions is None:
+            longest = sorted(self._known, key=lambda known: (-len(known), known))
+            self._mentions = re.compile(rf"(?i)(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)")
+        return self._mentions.sub(lambda found: self._known.get(found[0].lower(), "—"), text)
 
     def _made(self, core: str, kind: str) -> str:
         drawn = hmac.new(self._key, f"{kind}:{core.lower()}".encode(), hashlib.sha256).digest()
@@ -346,6 +413,9 @@ class _Disguise:
             case "phone" | "zip" | "number":
                 digits = iter(f"{int.from_bytes(drawn, 'big'):078d}")
                 return re.sub(r"\d", lambda _: next(digits, "0"), core) if re.search(r"\d", core) else "none"
+            case "born":
+                born = f"{1950 + number % 50}-{drawn[5] % 12 + 1:02}-{drawn[6] % 28 + 1:02}"
+                return born + core[10:] if re.match(r"\d{4}-\d\d-\d\d", core) else self._made(core, "number")
             case "first":
                 return first
             case "last":
@@ -359,7 +429,7 @@ class _Disguise:
 
 
 def _write(folder: Path, table: _Table, types: Sequence[str | None], disguise: _Disguise) -> Captured:
-    kinds = [disguise.kind(column, people=table.people) for column in table.columns]
+    kinds = disguise.kinds(table)
     replaced: dict[str, None] = {}
     lines = []
     for row in sorted(table.kept, key=lambda row: [(value is not None, value or "") for value in row]):

@@ -332,6 +332,40 @@ def test_capture_replaces_what_is_personal(live: Path) -> None:
     assert [row.rule for row in made.quarantine] == ["malformed_email"]
 
 
+def test_capture_knows_by_the_view_and_by_mention_what_is_personal(tmp_path: Path) -> None:
+    """Whatever its column is called: what becomes a name is one, and it is known again in any text of any table."""
+    root = write_project(
+        tmp_path,
+        dialect="sqlite",
+        fixtures={},
+        view="select code as source_product_code, code as source_variant_code, descr as title, 'Yes' as product_active,"
+        ' code as "variants.sku", note as body_html, 1 as csv_price_tiers from item',
+    )
+    write(
+        root / "views" / "customers.sql",
+        "select acc as source_customer_code, hold as customer_active, nm as first_name, nm2 as last_name, m as email,"
+        " shown as meta_shown, idnr as meta_id, dob as meta_born, area as meta_area from debtor",
+    )
+    text = (root / "project.toml").read_text("utf-8")
+    connection = next(line for line in text.splitlines() if line.startswith("connection"))
+    write(root / "project.toml", text.replace(connection, 'database = "erp.sqlite"'))
+    with closing(sqlite3.connect(root / "erp.sqlite")) as database:
+        database.executescript(
+            "create table item (code text, descr text, note text);"
+            "insert into item values ('A1', 'Hammer', 'Reserved for thandi mokoena.'), ('B2', 'Tent', null);"
+            "create table debtor (acc text, hold text, nm text, nm2 text, m text, shown text, idnr text, dob text,"
+            " area text);"
+            "insert into debtor values ('C1', 'Y', 'Thandi Mokoena', 'Mokoena', 'thandi@home.example',"
+            " 'C1: Thandi Mokoena', '8501015009087', '1985-01-01', 'NORTH')"
+        )
+    files = captured(tmp_path)
+    for secret in ("thandi", "mokoena", "8501015009087", "1985-01-01"):
+        assert secret not in "".join(files.values()).lower()
+    assert "NORTH" in files["debtor.csv"]
+    assert "Reserved for " in files["item.csv"]
+    assert "C1: " in files["debtor.csv"]
+
+
 def test_capture_replaces_one_value_by_one_other(live: Path) -> None:
     """Customers who shared an address share one afterwards, and a second capture draws others."""
     first = captured(live, rows=120)["customer.csv"]
