@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 XML = "FOR XML"
 
 WORDS = (
-    (r"\bfor\s+xml\b", XML, "sql.list_of(…), which joins rows for every database."),
+    (
+        r"\bfor\s+xml\b",
+        XML,
+        (
+            "sql.list_of(…), which joins rows for every database, or STUFF((SELECT ',' + …"
+            " ORDER BY … FOR XML PATH('')), 1, 1, ''), with its order."
+        ),
+    ),
     (r"\{\s*(fn|d|t|ts)\b", "an ODBC escape {…}", "the database's own function or literal, or a macro."),
     (r"\bcollate\b", "COLLATE", "the comparison without it: fixtures compare texts exactly."),
-    (r"\bpivot\b", "PIVOT", "a sum of CASE for each column."),
+    (r"\b(un)?pivot\b", "PIVOT", "a sum of CASE for each column."),
     (r"\(\s*\+\s*\)", "Oracle's (+)", "LEFT JOIN."),
     (r"\bconnect\s+by\b", "CONNECT BY", "a recursive WITH."),
 )
@@ -41,17 +48,31 @@ STANDARD_WINDOWS = KNOWN | {"hana", "firebird"}
 RANKS = frozenset({"RowNumber", "Rank", "DenseRank"})
 
 PLAIN = frozenset(
-    {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Count", "DPipe", "DataType"}
+    {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Collate", "Count", "DPipe", "DataType"}
     | {"DataTypeParam", "Distinct", "EQ", "Except", "Exists", "Filter", "From", "GT", "GTE", "Having", "Hint"}
     | {"Identifier", "If", "In", "IndexTableHint", "Intersect", "JoinHint", "LT", "LTE", "LimitOptions", "Max", "Min"}
     | {"Mul", "NEQ", "National", "Neg", "Not", "Null", "NullSafeEQ", "NullSafeNEQ", "Nullif", "Offset", "Or", "Order"}
-    | {"Ordered", "Paren", "QueryOption", "Star", "Sub", "Subquery", "Sum", "Table", "TableAlias", "Tuple", "Union"}
+    | {
+        "Pivot",
+        "PivotAlias",
+        "Ordered",
+        "Paren",
+        "QueryOption",
+        "Star",
+        "Sub",
+        "Subquery",
+        "Sum",
+        "Table",
+        "TableAlias",
+        "Tuple",
+        "Union",
+    }
     | {"Values", "Var", "Where", "WindowSpec", "With", "WithTableHint", "WithinGroup"}
 )
-"""Parts of a statement that mean the same everywhere, or are made to by a rewrite alone."""
+"""Parts of a statement that mean the same everywhere, are made to by a rewrite alone, or are refused by their words."""
 
 MAIN = frozenset(
-    {"Abs", "Ceil", "ConcatWs", "DenseRank", "Floor", "Greatest", "Least", "Left", "Length"}
+    {"Abs", "Ceil", "ConcatWs", "DecodeCase", "DenseRank", "Floor", "Greatest", "Least", "Left", "Length"}
     | {"Lower", "Nvl2", "Rank", "Right", "RowNumber", "Sign", "Upper", "Concat", "TsOrDsToDate", "TimeStrToTime"}
 )
 """Parts that are known in the dialects that are."""
@@ -67,6 +88,30 @@ TEXTS = frozenset({"TEXT", "VARCHAR", "NVARCHAR"})
 PADDED = frozenset({"CHAR", "NCHAR"})
 MONEY = {"MONEY": "decimal(19, 4)", "SMALLMONEY": "decimal(10, 4)"}
 DATES = frozenset({"DATE", "DATETIME", "DATETIME2", "SMALLDATETIME", "TIMESTAMP", "TIMESTAMPNTZ"})
+
+PLAIN_DATES = frozenset({"tsql", "mysql", "postgres"})
+"""Dialects whose DATE has no time of the day."""
+
+DATE_STYLES = {
+    "20": "%Y-%m-%d %H:%M:%S",
+    "120": "%Y-%m-%d %H:%M:%S",
+    "21": "%Y-%m-%d %H:%M:%S",
+    "121": "%Y-%m-%d %H:%M:%S",
+    "23": "%Y-%m-%d",
+    "112": "%Y%m%d",
+    "111": "%Y/%m/%d",
+    "102": "%Y.%m.%d",
+    "126": "%Y-%m-%dT%H:%M:%S",
+    "101": "%m/%d/%Y",
+    "103": "%d/%m/%Y",
+    "104": "%d.%m.%Y",
+    "105": "%d-%m-%Y",
+    "110": "%m-%d-%Y",
+}
+"""T-SQL's styles of CONVERT for a date and a time, as far as seconds. Microsoft's reference of CAST and CONVERT."""
+
+LONGEST_DATE = 19
+"""Letters of a date and a time without fractions of a second, which differ between DATETIME and DATETIME2."""
 
 FRACTIONAL_DIVISION = frozenset({"mysql", "oracle"})
 """Dialects in which 1/2 is 0.5; it is 0 in most others, and nowhere else is it taken for known."""
@@ -162,7 +207,7 @@ def texty(node: Any) -> bool:
         return texty(node.this) or any(map(texty, node.expressions))
     return name in {
         *("Concat", "ConcatWs", "DPipe", "GroupConcat", "Left", "Lower", "Pad", "Replace", "Right", "SplitPart"),
-        *("Substring", "SubstringIndex", "ToChar", "Trim", "Upper", "Stuff"),
+        *("Repeat", "Space", "Stuff", "Substring", "SubstringIndex", "ToChar", "Trim", "Upper"),
     }
 
 
@@ -261,7 +306,7 @@ def _literal(node: Any, dialect: str) -> Said:
     parent = type(at.parent).__name__
     if parent == "If" and at.arg_key == "this":
         at, parent = at.parent, "Case"
-    if parent not in COMPARISONS | {"Nullif", "Case", "Coalesce", "If", "Greatest", "Least"}:
+    if parent not in COMPARISONS | {"Nullif", "Case", "Coalesce", "If", "Greatest", "Least", "DecodeCase"}:
         return None
     whole = re.fullmatch(r"[-+]?\d+", node.name)
     if ODD_NUMBER.fullmatch(node.name) or (whole and dialect == "sqlite" and not _with_a_column(at.parent)):
@@ -283,12 +328,21 @@ def _among(node: Any, _: str) -> Said:
 def _limit(node: Any, _: str) -> Said:
     from sqlglot import exp
 
+    if takes_all(node):
+        return None
     options = node.args.get("limit_options")
     if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
         return "TOP or FETCH with PERCENT or TIES", "a number of rows."
     if node.parent.args.get("order") or isinstance(node.parent.parent, exp.Exists):
         return None
     return "TOP or LIMIT without ORDER BY", "ORDER BY too."
+
+
+def takes_all(node: Any) -> bool:
+    """Whether it is TOP 100 PERCENT, without which SQL Server takes no ORDER BY in a view."""
+    options = node.args.get("limit_options")
+    ties = options is None or options.args.get("with_ties")
+    return bool(options and options.args.get("percent") and not ties and node.expression.name == "100")
 
 
 def _lateral(node: Any, _: str) -> Said:
@@ -300,7 +354,14 @@ def _coalesce(node: Any, dialect: str) -> Said:
     if not node.args.get("is_null"):
         return None
     (value,) = node.expressions
+    if is_whole(value):
+        return None
     return ("ISNULL, which takes 0.5 for 0 beside a whole number", "COALESCE.") if fractional(value, dialect) else None
+
+
+def is_whole(node: Any) -> bool:
+    """Whether it is a number such as 0.00, which is the same as a whole one."""
+    return type(node).__name__ == "Literal" and not node.is_string and not node.name.partition(".")[2].strip("0")
 
 
 def _addition(node: Any, dialect: str) -> Said:
@@ -382,33 +443,53 @@ def _cast(node: Any, dialect: str) -> Said:
     kind = to.this.name
     if dialect not in KNOWN:
         return "a cast", "sql.cast_number(…) or sql.cast_text(…)."
+    if kind == "DATE" and dialect in PLAIN_DATES and not _is_of_now(node):
+        return None
     if kind in DATES:
         return _moment(node, dialect)
     if kind in PADDED and dialect in {"postgres", "sqlite"}:
         return f"a cast to {kind}, which pads", "VARCHAR, or sql.cast_text(…)."
-    known = INTEGERS | TEXTS | PADDED | {"DECIMAL", "DOUBLE"} | (MONEY.keys() if dialect == "tsql" else set())
+    known = INTEGERS | TEXTS | PADDED | {"DECIMAL", "DOUBLE"}
+    if dialect == "tsql":
+        known |= MONEY.keys() | {"BIT"}
     if kind == "FLOAT" and dialect in {"tsql", "sqlite"} and not to.expressions:
         return None
     return None if kind in known else (f"a cast to {kind}", "sql.cast_number(…) or sql.cast_text(…).")
 
 
+def _is_of_now(node: Any) -> bool:
+    return any(type(part).__name__ in {"CurrentTimestamp", "CurrentDate"} for part in node.walk())
+
+
 def _try_cast(node: Any, dialect: str) -> Said:
-    fine = dialect == "tsql" and node.to.this.name == "DECIMAL" and node.to.expressions
-    return None if fine else ("TRY_CAST to other than a decimal with digits", "sql.try_number(…) or sql.try_int(…).")
+    to = node.to if type(node).__name__ == "TryCast" else node.this
+    fine = dialect == "tsql" and (to.this.name in INTEGERS or (to.this.name == "DECIMAL" and to.expressions))
+    said = "TRY_CAST or TRY_CONVERT to other than a whole number or a decimal with digits"
+    return None if fine else (said, "sql.try_number(…) or sql.try_int(…).")
 
 
 def _convert(node: Any, dialect: str) -> Said:
-    if node.args.get("style"):
-        return "CONVERT with a style", "sql.cast_text(…)."
+    style = node.args.get("style")
+    if style is not None:
+        to = node.this
+        length = to.expressions[0].name if to.expressions else ""
+        dated = to.this.name in TEXTS | PADDED and not node.args.get("safe") and style.name in DATE_STYLES
+        if dated and length.isdigit() and int(length) <= LONGEST_DATE and not _is_of_now(node):
+            return None
+        return (
+            "CONVERT with a style of its own",
+            "style 23, 120, 112, 103 or another of dates, to a text of 19 letters at most, or sql.cast_text(…).",
+        )
     if node.args.get("safe"):
-        return "TRY_CONVERT", "sql.try_number(…) or sql.try_int(…)."
+        return _try_cast(node, dialect)
     return _cast(node, dialect)
 
 
 def _moment(node: Any, dialect: str) -> Said:
     """A point in time is compared alike everywhere, but written in as many ways as there are databases."""
     at = node.parent
-    while at is not None and type(at).__name__ in {"Paren", "Add", "Sub", "DateAdd", "DateSub", "Cast", "Neg"}:
+    passing = {"Paren", "Add", "Sub", "DateAdd", "DateSub", "Cast", "Convert", "Neg", "TimeStrToTime", "TsOrDsToDate"}
+    while at is not None and type(at).__name__ in passing:
         at = at.parent
     if dialect in KNOWN - {"sqlite"} and type(at).__name__ in COMPARISONS | {"DateDiff", "Extract", "Year", "Month"}:
         return None
@@ -543,6 +624,31 @@ def _window(node: Any, dialect: str) -> Said:
     return None
 
 
+def _neighbour(node: Any, dialect: str) -> Said:
+    """LAG, LEAD and FIRST_VALUE: standard in the dialects that are known, if the order is said."""
+    at = node.parent
+    while type(at).__name__ in {"IgnoreNulls", "RespectNulls"}:
+        return f"{called(node)} with NULLs ignored or respected", "a subquery."
+    ordered = type(at).__name__ == "Window" and at.args.get("order") is not None
+    fine = dialect in KNOWN and ordered and (node.args.get("offset") is None or node.args["offset"].name.isdigit())
+    return None if fine else (f"{called(node)} without ORDER BY, or with a calculated offset", "ORDER BY in it.")
+
+
+def _repeated(node: Any, dialect: str) -> Said:
+    """So many times the same text; a negative number of times is each database's own affair."""
+    times = node.args.get("times") or node.this
+    fine = dialect in {"tsql", "mysql", "postgres"} and type(times).__name__ == "Literal" and times.name.isdigit()
+    return None if fine else (f"{called(node)} with a calculated number", "LPAD by RIGHT('0000' + …, 4), or a macro.")
+
+
+def _stuffed(node: Any, _: str) -> Said:
+    """T-SQL's STUFF with places that are written out; with FOR XML see :func:`engine.rewrites.xml_lists`."""
+    numbers = (node.args["start"], node.args["length"])
+    whole = all(type(number).__name__ == "Literal" and number.name.isdigit() for number in numbers)
+    plain = whole and int(numbers[0].name) and type(node.this).__name__ not in {"Subquery", "Dot"}
+    return None if plain else ("STUFF of rows, or at a calculated place", "sql.list_of(…), or LEFT and SUBSTRING.")
+
+
 def _character(node: Any, dialect: str) -> Said:
     codes = node.expressions
     fine = (
@@ -601,6 +707,12 @@ CHECKS: dict[str, Callable[[Any, str], Said]] = {
     "SubstringIndex": _before,
     "GroupConcat": _joined,
     "Window": _window,
+    "Lag": _neighbour,
+    "Lead": _neighbour,
+    "FirstValue": _neighbour,
+    "Repeat": _repeated,
+    "Space": _repeated,
+    "Stuff": _stuffed,
     "Chr": _character,
     "ToChar": _to_char,
     "CurrentTimestamp": _moment,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.refusals import (
     COMPARISONS,
+    DATE_STYLES,
     INTEGERS,
     LOOSE,
     MONEY,
@@ -20,10 +21,12 @@ from engine.refusals import (
     PLACES,
     TEXTS,
     is_text,
+    is_whole,
     numeric,
     operands,
     places,
     summands,
+    takes_all,
     texty,
 )
 
@@ -92,6 +95,28 @@ TEXT_ONLY = """
 UNTYPED = frozenset({"Column", "Case", "Coalesce", "If", "Max", "Min", "Nullif", "Greatest", "Least"})
 """What is a text or a number as its columns are."""
 
+DATE_OR_TEXT = """
+    cast_to_type(
+        case when typeof(TYPED) in ('DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE') then DATE else GIVEN end, TYPED)"""
+
+STYLED = """
+    case when VALUE is null then null
+        when typeof(VALUE) in ('DATE', 'TIMESTAMP')
+        then strftime(
+            cast(cast(VALUE as varchar) as timestamp), case when typeof(VALUE) = 'DATE' then DAY else MOMENT end)
+    else error('databases differ in CONVERT with a style of what is no date: write sql.cast_text(…)') end"""
+
+TRY_INTEGER = """
+    case when typeof(VALUE) <> 'VARCHAR'
+        then try_cast(trunc(try_cast(cast(VALUE as varchar) as decimal(38, 10))) as KIND)
+        when trim(cast(VALUE as varchar), ' ') = '' then 0
+        when regexp_full_match(cast(VALUE as varchar), ' *[-+]?[0-9]+ *')
+        then try_cast(trim(cast(VALUE as varchar), ' ') as KIND)
+        when regexp_full_match(cast(VALUE as varchar), '\\s*[-+]?\\s*[0-9]*\\s*')
+        then error('databases differ in a text that is almost a whole number: write sql.try_int(…)')
+    end"""
+"""T-SQL takes a blank text for 0, and of other blanks and signs nothing is known."""
+
 NO_DATE = """
     case when typeof(VALUE) = 'DATE'
     then error('databases differ in a sum with a date: compare the dates') else VALUE end"""
@@ -117,17 +142,25 @@ def rewrite(statement: Any, dialect: str) -> Any:
     for node in nodes:  # while nothing is rewritten yet, since what stands for a text does not look like one
         node.meta["known"] = _known(node, dialect)
     for node in reversed(nodes):
-        if "operation_modifiers" in node.args:
-            node.set("operation_modifiers", None)
+        for key in ("operation_modifiers", "options"):  # which change no result
+            if key in node.args:
+                node.set(key, None)
+        if type(node).__name__ == "Limit" and takes_all(node):
+            node.pop()
+            continue
         made = rewritten(node, dialect)
         if made is not None:
             made.meta["known"] = node.meta["known"]
             node.replace(made)
     for join in statement.find_all(exp.Join):
-        if isinstance(join.this, exp.Lateral) and join.this.args.get("cross_apply") is False:
-            join.set("side", "LEFT")
+        if isinstance(join.this, exp.Lateral) and join.this.args.get("cross_apply") is not None:
+            join.set("side", None if join.this.args["cross_apply"] else "LEFT")
             join.set("on", exp.true())
             join.this.set("cross_apply", None)
+    for clause in statement.find_all(exp.With):  # a word that T-SQL and Oracle do without
+        named = [(cte.alias.lower(), cte) for cte in clause.expressions]
+        if any(table.name.lower() == name for name, cte in named for table in cte.find_all(exp.Table)):
+            clause.set("recursive", True)
     return statement
 
 
@@ -135,6 +168,8 @@ def rewritten(node: Any, dialect: str) -> Any:
     """What stands for one part of a statement in DuckDB; None where it stands for itself."""
     name = type(node).__name__
     made = REWRITES[name](node, dialect) if name in REWRITES else None
+    if dialect == "tsql" and name in COMPARISONS:
+        made = _dated(node, made)
     if dialect in LOOSE and name in COMPARISONS | {"Nullif", "Case"}:
         made = _compared(node, made)
     if dialect in NUMERIC_TRUTH:
@@ -142,6 +177,10 @@ def rewritten(node: Any, dialect: str) -> Any:
     if dialect == "oracle" and name in BLANKABLE:
         made = _sql("nullif(VALUE, '')", value=made or node)
     return made
+
+
+XML_TEXT = re.compile(r"(?i)value\(N?'(\.|\(\./text\(\)\)\[1\]|(\./)?text\(\)\[1\])'")
+"""How T-SQL reads the text back out of XML."""
 
 
 def xml_lists(statement: Any) -> int:
@@ -153,7 +192,7 @@ def xml_lists(statement: Any) -> int:
 
     found = 0
     for stuff in list(statement.find_all(exp.Stuff)):
-        read = isinstance(stuff.this, exp.Dot) and re.match(r"(?i)value\('\.'", stuff.this.expression.sql("tsql"))
+        read = isinstance(stuff.this, exp.Dot) and re.match(XML_TEXT, stuff.this.expression.sql("tsql"))
         inner = stuff.this.this if read else stuff.this
         select = inner.this if isinstance(inner, exp.Subquery) else None
         if not isinstance(select, exp.Select) or not select.args.get("for_"):
@@ -264,6 +303,42 @@ def _text(value: Any) -> Any:
     return _sql("cast(VALUE as varchar)" if _is_known(value, "digits") else TEXT_OF, value=value)
 
 
+def _filled(node: Any, _: str) -> Any:
+    """T-SQL's ISNULL has the type of its first value, so that its 0.00 is 0 beside a whole number."""
+    if not node.args.get("is_null") or not is_whole(node.expressions[0]):
+        return None
+    return _sql("coalesce(VALUE, OTHER)", value=node.this, other=node.expressions[0].name.partition(".")[0] or "0")
+
+
+def _stuffed(node: Any, _: str) -> Any:
+    """A part of a text replaced; NULL where it begins behind the text's end."""
+    start, length = int(node.args["start"].name), int(node.args["length"].name)
+    return _sql(
+        "case when length(VALUE) >= START"
+        " then left(VALUE, BEFORE) || coalesce(PART, '') || substring(VALUE, AFTER) end",
+        value=_text(node.this),
+        start=str(start),
+        before=str(start - 1),
+        part=_text(node.expression),
+        after=str(start + length),
+    )
+
+
+def _spaced(node: Any, _: str) -> Any:
+    return _sql("repeat(' ', TIMES)", times=node.this)
+
+
+def _decoded(node: Any, _: str) -> Any:
+    """Oracle's DECODE, for which NULL is equal to NULL."""
+    from sqlglot import exp
+
+    value, *rest = node.expressions
+    case = exp.Case(ifs=[])
+    for given, then in zip(rest[::2], rest[1::2], strict=False):
+        case = case.when(exp.NullSafeEQ(this=value.copy(), expression=given.copy()), then.copy())
+    return case.else_(rest[-1].copy()) if len(rest) % 2 else case
+
+
 def _joined(parts: list[Any], *, null: str = "") -> Any:
     """Texts one after the other; NULL where one of them is, or that ``null`` for it."""
     from sqlglot import exp
@@ -286,13 +361,16 @@ def _added(node: Any, dialect: str) -> Any:
         for part in parts:
             part.meta["known"] = "text"
         return _joined(parts)
-    if dialect in NUMERIC_TRUTH:
-        return _calculated(node, dialect)
-    return None
+    return _calculated(node, dialect)
 
 
 def _calculated(node: Any, dialect: str) -> Any:
-    """MySQL and SQLite take a date for a number in a calculation."""
+    """T-SQL and Oracle add days to a time; MySQL and SQLite take a date for a number in a calculation."""
+    days = node.right
+    now = node.left.unnest()
+    adds_days = dialect in {"tsql", "oracle"} and type(days).__name__ == "Literal" and days.name.isdigit()
+    if adds_days and now == _now(now, dialect):
+        return _with(node, expression=_sql("to_days(DAYS)", days=days))
     if dialect not in NUMERIC_TRUTH or not any(type(side).__name__ == "Column" for side in (node.left, node.right)):
         return None
     sides = [
@@ -332,6 +410,20 @@ def _compared(node: Any, made: Any) -> Any:
     return copy
 
 
+def _dated(node: Any, made: Any) -> Any:
+    """T-SQL's 20240131 is a date where it is compared with one, and a text otherwise."""
+    values = operands(node)
+    typed = next((value for value in values if type(value).__name__ in {"Column", "Coalesce", "Max", "Min"}), None)
+    copy = (made or node).copy()
+    for value in operands(copy) if typed is not None else ():
+        found = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value.name) if is_text(value) else None
+        if found:
+            date = f"'{found[1]}-{found[2]}-{found[3]}'"
+            value.replace(_sql(DATE_OR_TEXT, typed=typed, date=date, given=value))
+            made = copy
+    return made
+
+
 def _divided(node: Any, dialect: str) -> Any:
     """A quotient with ten decimals, exactly rounded, so that 1.005 is not 1.00499999999999989."""
     return _sql("cast(DIVIDEND / DIVISOR as decimal(24, 10))", dividend=node.left, divisor=_divisor(node, dialect))
@@ -365,6 +457,17 @@ def _casted(node: Any, dialect: str) -> Any:
 def _converted(node: Any, dialect: str) -> Any:
     from sqlglot import exp
 
+    style = node.args.get("style")
+    if style is not None:
+        moment = DATE_STYLES[style.name]
+        day = re.sub(r"[ T]?%H.*", "", moment)
+        parts = {"moment": exp.Literal.string(moment), "day": exp.Literal.string(day)}
+        made = _sql(STYLED, value=node.expression, **parts)
+        made = _sql("left(VALUE, LENGTH)", value=made, length=node.this.expressions[0].name)
+        padded = node.this.this.name in PADDED
+        return _sql("rpad(VALUE, LENGTH, ' ')", value=made, length=node.this.expressions[0].name) if padded else made
+    if node.args.get("safe"):
+        return _tried(exp.TryCast(this=node.expression.copy(), to=node.this.copy()), dialect)
     made = _cast(node.expression, node.this, dialect)
     return exp.Cast(this=node.expression.copy(), to=node.this.copy()) if made is None else made
 
@@ -377,6 +480,8 @@ def _cast(value: Any, to: Any, dialect: str) -> Any:
         return _to_integer(value, to, dialect)
     if kind in TEXTS | PADDED:
         return _to_text(value, to, dialect)
+    if kind == "BIT":
+        return _sql("cast(VALUE as boolean)", value=value)
     if kind == "FLOAT":
         return exp.cast(value.copy(), "double")
     if kind in MONEY:
@@ -471,6 +576,8 @@ def _to_text(value: Any, to: Any, dialect: str) -> Any:
 
 
 def _tried(node: Any, _: str) -> Any:
+    if node.to.this.name in INTEGERS:
+        return _cast_to(TRY_INTEGER, node.to.sql("duckdb"), value=node.this)
     return _cast_to(TRY, node.to.sql("duckdb"), value=node.this)
 
 
@@ -628,6 +735,9 @@ def _asked(node: Any) -> bool:
 REWRITES: dict[str, Callable[[Any, str], Any]] = {
     "Add": _added,
     "Sub": _calculated,
+    "Coalesce": _filled,
+    "Stuff": _stuffed,
+    "Space": _spaced,
     "Div": _divided,
     "Avg": _averaged,
     "Mod": _left_over,

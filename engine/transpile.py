@@ -148,7 +148,11 @@ def _refusals(query: Query, statement: Any, dialect: str) -> Iterator[Fault]:
     within: set[int] = set()
     for node in statement.walk():
         said = refused(node, dialect)
-        if lost and said is not None and said[0] in {"STUFF()", "FOR"}:
+        if (
+            lost
+            and said is not None
+            and type(node).__name__ in {"Stuff", "Select", "ForClause", "XMLKeyValueOption", "Dot"}
+        ):
             continue  # the same as FOR XML, which is refused by its words
         if said is not None and id(node.parent) not in within:
             yield _refusal(query, _at(node), _written(query, node) or said[0], said[1])

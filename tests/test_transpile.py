@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -396,6 +397,8 @@ def in_duckdb(sql: str, dialect: str, *tables: str) -> Rows:
         return connection.execute(transpiled(sql, dialect)).fetchall()
 
 
+MADE = date(2024, 1, 31)
+
 TAGS = "create table tag as select * from (values ('A1', 'b & c'), ('A1', 'a'), ('B2', null)) as t(code, name)"
 
 
@@ -472,6 +475,59 @@ TAGS = "create table tag as select * from (values ('A1', 'b & c'), ('A1', 'a'), 
             [(Decimal("2.6125"),), (Decimal("0.5150"),)],
         ),
         ("select coalesce(qty, 0.5), isnull(qty, 0) from item where id = 5", [(Decimal("0.5"), 0)]),
+        ("select isnull(qty, 0.00), isnull(price, 0.0) from item where id = 5", [(0, Decimal("-1.0050"))]),
+        (
+            (
+                "select i.code, z.name from item i cross apply (select top 1 t.name from tag t"
+                " where t.code = i.code order by t.name desc) z"
+            ),
+            [("A1", "b & c"), ("B2", None)],
+        ),
+        ("select top 100 percent code from item where id < 3 order by code option (recompile)", [("A1",), ("B2",)]),
+        (
+            "with r as (select 1 as n union all select r.n + 1 from r where r.n < 3) select n from r",
+            [(1,), (2,), (3,)],
+        ),
+        (
+            (
+                "select stuff((select ', ' + t.name from tag t where t.code = 'A1' order by t.name"
+                " for xml path(''), type).value('(./text())[1]', 'nvarchar(max)'), 1, 2, '')"
+            ),
+            [("a, b & c",)],
+        ),
+        ("select id from item where made >= '20240131' and made < '20240201' or code = '20240131'", [(1,), (7,)]),
+        ("select id from item where made > getdate() - 20000 and id = 1", [(1,)]),
+        ("select id from item where datediff(day, made, getdate()) > 30 and id = 1", [(1,)]),
+        (
+            (
+                "select convert(varchar(10), made, 120), convert(char(8), made, 112), convert(varchar(10), made, 103),"
+                " convert(varchar(19), cast(made as date), 120) from item where id = 1"
+            ),
+            [("2024-01-31", "20240131", "31/01/2024", "2024-01-31")],
+        ),
+        ("select cast(made as date), cast(qty as bit), convert(bit, 0) from item where id = 1", [(MADE, True, False)]),
+        (
+            (
+                "select try_cast('12' as int), try_convert(int, ' 7 '), try_cast('' as int), try_cast('1.5' as int),"
+                " try_cast('x' as int), try_convert(decimal(9, 2), '1.5'), try_cast(-price as int) from item"
+                " where id = 1"
+            ),
+            [(12, 7, 0, None, None, Decimal("1.50"), -2)],
+        ),
+        (
+            (
+                "select replicate('0', 3) + code, space(2) + '|', stuff(code, 2, 1, 'x'), stuff('abc', 4, 1, 'x'),"
+                " right(replicate('0', 5) + cast(qty as varchar(5)), 5) from item where id = 1"
+            ),
+            [("000A1", "  |", "Ax", None, "00005")],
+        ),
+        (
+            (
+                "select lag(code) over (order by code), lead(code, 1, '-') over (order by code),"
+                " first_value(code) over (order by code desc) from item where id < 3"
+            ),
+            [(None, "B2", "B2"), ("A1", "-", "B2")],
+        ),
     ],
 )
 def test_sql_servers_ways_are_kept(sql: str, expected: Rows) -> None:
@@ -489,6 +545,8 @@ def test_sql_servers_ways_are_kept(sql: str, expected: Rows) -> None:
         ("select replace(code, '1', ''), substr(code, 9), nvl2(name, 1, 0) from item where id = 1", [("A", None, 1)]),
         ("select cast(2.5 as integer), cast(-2.5 as integer), round(1 / 3, 2) from dual", [(3, -3, Decimal("0.33"))]),
         ("select mod(7, 0), mod(-7, 3) from dual", [(7, -1)]),
+        ("select decode(code, 'A1', 'one', 'other'), decode('', null, 1, 2) from item where id = 1", [("one", 1)]),
+        ("select id from item where made > sysdate - 20000 and id = 1", [(1,)]),
         ("select greatest(qty, null), least(1, 2) from item where id = 1", [(None, 1)]),
         ("select listagg(code, ',') within group (order by code desc) from item where id < 4", [("c3,B2,A1",)]),
         ("select id from item order by qty desc fetch first 1 rows only", [(5,)]),
@@ -515,6 +573,8 @@ def test_oracles_ways_are_kept(sql: str, expected: Rows) -> None:
         ("tsql", "select round(weight, 2) from item", "halfway"),
         ("tsql", "select round(cast(1 as decimal(9, 2)) / qty, 2) from item", "division by zero"),
         ("tsql", "select substring(name, qty, 1) from item", "before the first letter"),
+        ("tsql", "select convert(varchar(10), code, 103) from item", "CONVERT with a style"),
+        ("tsql", "select try_cast('- 1' as int)", "almost a whole number"),
         ("oracle", "select id from item where code = 1", "sql.try_number"),
         ("mysql", "select id from item where mark = 1", "sql.try_number"),
         ("sqlite", "select code || price from item", "sql.number_text"),
@@ -532,7 +592,11 @@ def test_what_the_columns_types_make_different_is_an_error_of_the_query(dialect:
     [
         ("tsql", "select stuff((select ',' + code from item for xml path('')), 1, 1, '') as title", "FOR XML"),
         ("tsql", "select (select code from item order by code for xml raw) as title", "FOR XML"),
-        ("tsql", "select convert(varchar(10), code, 103) as title from item", "CONVERT with a style"),
+        ("tsql", "select convert(varchar(10), code, 100) as title from item", "CONVERT with a style"),
+        ("tsql", "select convert(varchar(30), made, 121) as title from item", "CONVERT with a style"),
+        ("tsql", "select convert(varchar(10), getdate(), 103) as title from item", "CONVERT with a style"),
+        ("tsql", "select lag(code) over (partition by code) as title from item", "without ORDER BY"),
+        ("tsql", "select replicate('0', qty) as title from item", "calculated number"),
         ("tsql", "select dbo.price_of(code) as title from item", "a function of a schema"),
         ("tsql", "select f.x as title from item cross apply dbo.parts(code) f", "APPLY with a function"),
         ("tsql", "select top 5 code as title from item", "without ORDER BY"),
@@ -544,7 +608,7 @@ def test_what_the_columns_types_make_different_is_an_error_of_the_query(dialect:
         ("tsql", "select isnull(qty, 0.5) as title from item", "ISNULL"),
         ("tsql", "select code from item where name like '[A-C]%'", "class of letters"),
         ("tsql", "select code from item where name like '%' + mark", "LIKE with a pattern"),
-        ("tsql", "select try_cast(code as int) as title from item", "TRY_CAST"),
+        ("tsql", "select try_cast(code as date) as title from item", "TRY_CAST"),
         ("tsql", "select cast(code as uniqueidentifier) as title from item", "a cast to"),
         ("tsql", "select format(price, 'N2') as title from item", "()"),
         ("tsql", "select getdate() as title from item", "a date that is not compared"),
