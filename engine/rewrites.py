@@ -168,8 +168,8 @@ def rewritten(node: Any, dialect: str) -> Any:
     """What stands for one part of a statement in DuckDB; None where it stands for itself."""
     name = type(node).__name__
     made = REWRITES[name](node, dialect) if name in REWRITES else None
-    if dialect == "tsql" and name in COMPARISONS:
-        made = _dated(node, made)
+    if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
+        made = _padded(node, _dated(node, made))
     if dialect in LOOSE and name in COMPARISONS | {"Nullif", "Case"}:
         made = _compared(node, made)
     if dialect in NUMERIC_TRUTH:
@@ -422,6 +422,20 @@ def _dated(node: Any, made: Any) -> Any:
             value.replace(_sql(DATE_OR_TEXT, typed=typed, date=date, given=value))
             made = copy
     return made
+
+
+def _padded(node: Any, made: Any) -> Any:
+    """To T-SQL trailing blanks make no difference between texts, whatever the collation."""
+    values = operands(node)
+    if any(map(numeric, values)) or node.args.get("query") is not None:
+        return made
+    copy = (made or node).copy()
+    for was, value in zip(values, operands(copy), strict=True):
+        if _is_known(was, "text") and is_text(was) == is_text(value):
+            value.replace(_sql("rtrim(VALUE, ' ')", value=value))
+        elif type(was).__name__ in UNTYPED:
+            value.replace(_sql("cast_to_type(rtrim(cast(VALUE as varchar), ' '), VALUE)", value=value))
+    return copy
 
 
 def _divided(node: Any, dialect: str) -> Any:

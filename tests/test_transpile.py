@@ -528,6 +528,13 @@ TAGS = "create table tag as select * from (values ('A1', 'b & c'), ('A1', 'a'), 
             ),
             [(None, "B2", "B2"), ("A1", "-", "B2")],
         ),
+        (
+            (
+                "select id, nullif(code, 'A1 '), case code when 'A1  ' then 1 end from item"
+                " where code + ' ' = 'A1' and code in ('A1   ', 'x')"
+            ),
+            [(1, None, 1)],
+        ),
     ],
 )
 def test_sql_servers_ways_are_kept(sql: str, expected: Rows) -> None:
