@@ -6,14 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.dialect import NEAREST, PARSED, fault_at, parsed, resolve_column
+from engine.dialect import NEAREST, PARSED, fault_at, parsed, resolve_column, start_of
 from engine.errors import ViewError
+from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine.contract import Entity, Field
     from engine.model import Query
+
+_SELECT = re.compile(r"(?i)\bselect(\s+(distinct|all))?(\s+top\s*(\(\s*\d+\s*\)|\d+)(\s+percent)?)?\s*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ def trace(
     statement = _parsed(query, dialect)
     scopes = _Scopes(statement, schema or {})
     found: list[Trace] = []
+    sql = query.sql.lstrip("\ufeff")
+    plain_sql = blanked(sql, dialect)
     for position, part in enumerate(statement.selects):
         sources: dict[tuple[str, str], None] = {}
         for arm in _arms(statement):
@@ -69,14 +74,14 @@ def trace(
             kind = "constant"
         elif _is_column(plain):
             kind = "column"
-        expression = plain.sql(dialect=_writer(dialect), comments=False)
+        text = _written(part, sql, plain_sql, dialect) if kind != "column" else ""
         found.append(
             Trace(
                 field=field,
                 alias=part.output_name,
                 sources=tuple(sources),
                 kind=kind,
-                expression=re.sub(r"\s+", " ", expression),
+                expression=text or re.sub(r"\s+", " ", plain.sql(dialect=_writer(dialect), comments=False)),
             )
         )
     return tuple(found)
@@ -140,6 +145,45 @@ def mapping_markdown(rows: Sequence[Mapped]) -> str:
         sources = ": ".join(filter(None, (", ".join(f"`{source}`" for source in row.sources), code)))
         lines.append(f"| {sources} | {row.field} | {'yes' if row.required else ''} | {_cell(row.meaning)} |")
     return "\n".join(lines) + "\n"
+
+
+def _written(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
+    """An output column's expression as the view has it, on one line; blank where that cannot be told.
+
+    No writer's next release changes it, and none has a function's name in Pervasive or Firebird. ``plain_sql`` is the
+    SQL with its texts and comments blanked out.
+    """
+    from sqlglot import exp
+
+    end = start_of(part) if isinstance(part, exp.Alias) else None
+    if end is None:
+        return ""
+    end = len(re.sub(r"(?i)(\bas)?\s*\Z", "", plain_sql[:end]))
+    begin, depth = end, 0
+    while begin > 0 and depth >= 0:
+        letter = plain_sql[begin - 1]
+        depth += (letter == ")") - (letter == "(")
+        if depth < 0 or (depth == 0 and (letter == "," or _SELECT.search(plain_sql, 0, begin))):
+            break
+        begin -= 1
+    text = _on_one_line(sql[begin:end], dialect)
+    again = parsed(f"select {text}", dialect)
+    same = not isinstance(again, str) and len(again) == 1 and again[0].selects == [part.this]
+    return text if same else ""
+
+
+def _on_one_line(sql: str, dialect: str) -> str:
+    """SQL without comments, and with one blank for many outside of quotes."""
+    parts, position = [], 0
+    for region in regions(sql, dialect):
+        parts.append(_closed_up(sql[position : region.start]))
+        parts.append(" " if region.kind == "comment" else sql[region.start : region.end])
+        position = region.end
+    return re.sub(r"\s*\n\s*", " ", "".join([*parts, _closed_up(sql[position:])])).strip()
+
+
+def _closed_up(sql: str) -> str:
+    return re.sub(r"(?<=\() | (?=\))", "", re.sub(r"\s+", " ", sql))
 
 
 def _cell(text: str) -> str:

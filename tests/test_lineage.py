@@ -117,3 +117,19 @@ def test_a_view_that_cannot_be_parsed_says_so() -> None:
     """Instead of an empty table."""
     with pytest.raises(ViewError, match="cannot be traced"):
         traced("select from where")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "part", "expression"),
+    [
+        ("tsql", "count(*) -- of all, by\n     as title", "count(*)"),
+        ("tsql", "top 10 case when a in (1, 2)\n  then 'x,  y' end [title]", "case when a in (1, 2) then 'x,  y' end"),
+        ("tsql", "title = a + 'x'", "a + 'x'"),
+        ("tsql", "b as vendor, (\n    select max(p.b) from p\n  ) as title", "(select max(p.b) from p)"),
+        ("pervasive", "left(a, locate(a, ' ')) as \"title\"", "left(a, locate(a, ' '))"),
+        ("postgres", "distinct not a is null as title", "not a is null"),
+    ],
+)
+def test_an_expression_stands_as_it_is_written(dialect: str, part: str, expression: str) -> None:
+    """Without comments, on one line, and whatever a parser would call its functions."""
+    assert traced(f"select {part} from t", dialect)["title"].expression == expression
