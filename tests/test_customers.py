@@ -297,6 +297,15 @@ def test_customers_are_adopted_and_verified_where_they_can_be_read_back(customer
     assert customers.held()["C1"]["last_name"] == "Example"
 
 
+def test_a_box_that_is_not_ticked_is_no_drift(customers: Customers) -> None:
+    """A blank one is sent as false, which is what Stock2Shop then holds."""
+    (customers.client.root / "views" / "customers.sql").write_text(VIEW.replace("true as", "marketing as"), "utf-8")
+    customers.add("C2")
+    customers.run()
+    assert customers.held()["C2"]["accepts_marketing"] is False
+    assert adopt.verify(customers.client.project, "customers") == ()
+
+
 def test_without_a_way_to_read_customers_back_that_is_said(customers: Customers) -> None:
     """Stock2Shop has no public one."""
     customers.client.write(more="\n[customers]\n")

@@ -1,3 +1,4 @@
+{# What is sent for a blank: a product's blank boolean is left out, a customer's is false. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -41,8 +42,8 @@ from (
                     end
                     {%- for field in fields %},
                     case
-                        when coalesce(published.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "" }})
-                            <> coalesce(remote.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "" }})
+                        when coalesce(published.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "false" if field.type == "boolean" and field.role != "variant" else "" }})
+                            <> coalesce(remote.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "false" if field.type == "boolean" and field.role != "variant" else "" }})
                             then {
                                 'column_name': {{ field.name }},
                                 'published': published.{{ field.name | ident }}::varchar,
