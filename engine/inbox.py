@@ -54,7 +54,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 class Order:
     """One order as the statements see it: each part is a table of plain values, a blank one is None.
 
-    ``reason`` is why one of its values cannot be used, where there is such a one: the order is kept and waits.
+    ``shipping`` is what shipping costs with tax, raised or not. ``reason`` is why one of its values cannot be used,
+    where there is such a one: the order is kept and waits.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Order:
     customer: Mapping[str, Any]
     lines: Sequence[Mapping[str, Any]]
     shipping_lines: Sequence[Mapping[str, Any]]
+    shipping: Decimal = Decimal(0)
     reason: str = ""
 
 
@@ -123,6 +125,7 @@ def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int
         customer=customer,
         lines=_merged(lines) if settings.repeated_skus == "merge" else lines,
         shipping_lines=shipping if settings.shipping_item else [],
+        shipping=_shipping(order, shipping),
         reason="; ".join(reading.wrong[:5]),
     )
 
@@ -196,6 +199,20 @@ def _line(entry: Mapping[str, Any], number: int, reading: _Reading, settings: Or
     found["price"] = including if settings.prices == "including" else excluding
     found["backorder"] = False
     return found
+
+
+def _shipping(order: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Decimal:
+    """As the order says it, else as its shipping lines do."""
+    parts = [part for part in (order["shipping_sub_total"], order["shipping_tax"]) if part is not None]
+    return sum(parts or [total for line in lines if (total := whole(line)) is not None], Decimal(0))
+
+
+def whole(line: Mapping[str, Any]) -> Decimal | None:
+    """What a line costs with tax: its total, else its parts; None where it says neither."""
+    if line["total"] is not None or line["sub_total"] is None or line["tax"] is None:
+        total: Decimal | None = line["total"]
+        return total
+    return WIDE.add(line["sub_total"], line["tax"])
 
 
 def _merged(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

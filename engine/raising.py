@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Fault, RenderError, ViewError, WriteError
+from engine.inbox import whole
 from engine.render import render_bound
 
 if TYPE_CHECKING:
@@ -184,11 +185,10 @@ def check(project: Project, order: Order, settings: OrderSettings) -> None:
 def _add_up(order: Order, settings: OrderSettings) -> None:
     """What is on the lines must be the total, where the document says both. Shipping counts whether raised or not."""
     stated = order.order["total"]
-    totals = [line["total"] for line in order.lines]
-    if stated is None or None in totals:
+    totals = [total for line in order.lines if (total := whole(line)) is not None]
+    if stated is None or len(totals) < len(order.lines):
         return
-    parts = (order.order["shipping_sub_total"], order.order["shipping_tax"])
-    found = sum(totals, Decimal(0)) + sum((part for part in parts if part is not None), Decimal(0))
+    found = sum(totals, Decimal(0)) + order.shipping
     if abs(found - stated) > settings.tolerance:
         raise RuleError("totals_differ", f"{found} on the lines and for shipping, {stated} in all")
 

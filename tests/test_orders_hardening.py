@@ -717,3 +717,22 @@ def test_an_order_that_was_raised_meanwhile_is_told_once(erp: Erp, monkeypatch: 
     monkeypatch.setattr("engine.ledger.Ledger.due", lambda _: due)
     taker.raise_due(threading.Event())
     assert len(told) == 1
+
+
+PARTS = {"sku": "A", "qty": 1, "sub_total": 10, "tax": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "standing"),
+    [
+        ({"line_items": [PARTS], "shipping_lines": [{"total": 50}], "total": 61.5}, "raised"),
+        ({"line_items": [PARTS], "shipping_lines": [{"sub_total": 40, "tax": 10}], "total": 61.5}, "raised"),
+        ({"line_items": [PARTS], "shipping_lines": [], "total": 61.5}, "waiting"),
+        ({"line_items": [{**PARTS, "tax": None}], "shipping_lines": [], "total": 61.5}, "raised"),
+    ],
+)
+def test_totals_are_added_up_from_what_the_order_says(erp: Erp, changes: dict[str, Any], standing: str) -> None:
+    """Of shipping by its lines where the order itself says nothing, of a line by its parts; else there is nothing."""
+    none: dict[str, Any] = {"shipping_sub_total": None, "shipping_tax": None}
+    (entry,) = erp.receive(document(**none, **changes))
+    assert (entry.standing, entry.rule) == (standing, "totals_differ" if standing == "waiting" else "")
