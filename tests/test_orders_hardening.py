@@ -736,3 +736,28 @@ def test_totals_are_added_up_from_what_the_order_says(erp: Erp, changes: dict[st
     none: dict[str, Any] = {"shipping_sub_total": None, "shipping_tax": None}
     (entry,) = erp.receive(document(**none, **changes))
     assert (entry.standing, entry.rule) == (standing, "totals_differ" if standing == "waiting" else "")
+
+
+def test_every_value_that_statements_see_is_in_the_docs() -> None:
+    """Somebody who writes them has nothing else to know the names from."""
+    order = read(json.dumps(document()).encode())
+    seen = [*order.order, *order.order["billing_address"], *order.customer, *order.lines[0]]
+    said = (ROOT / "docs" / "orders.md").read_text("utf-8")
+    assert [name for name in seen if f"`{name}`" not in said] == []
+
+
+@pytest.mark.parametrize("any_erp", ["postgres", "mysql"], indirect=True)
+def test_a_procedure_raises_an_order(any_erp: Erp) -> None:
+    """Called as ODBC has it, on each database; what it gives is there for the lines."""
+    bodies = {
+        "postgres": "create function raise_order(r varchar, c varchar) returns table(id integer) language sql as"
+        " $$ insert into erp_order (reference, customer) values (r, c) returning id $$",
+        "mysql": "create procedure raise_order(r varchar(100), c varchar(40)) begin"
+        " insert into erp_order (reference, customer) values (r, c); select last_insert_id() as id; end",
+    }
+    with suppress(Exception):  # a statement that gives no rows
+        any_erp.rows(bodies[any_erp.dialect])
+    call = "{call raise_order({{ order.reference }}, {{ order.customer_code }})}"
+    any_erp.write(statements={"10_header.sql": call})
+    (entry,) = any_erp.receive(document())
+    assert (entry.standing, entry.source_order_code, len(any_erp.lines())) == ("raised", "SO1", 2)
