@@ -159,7 +159,7 @@ def show_order(
     if entry.next_try_at:
         say(f"  It is tried again after {entry.next_try_at} UTC.")
     if document is not None:
-        say(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+        say(_printable(json.dumps(document, indent=2, ensure_ascii=False, default=str), but="\n"))
 
 
 @orders_app.command()
@@ -216,7 +216,12 @@ def _bound(value: object, *, shown: bool) -> str:
 
     if isinstance(value, str) and not shown and not (value.startswith("<") and value.endswith(">")):
         return f"(text of {len(value)})"
-    return written(value)
+    return _printable(written(value))
+
+
+def _printable(text: str, *, but: str = "") -> str:
+    """A text of an order's, for a terminal: what would steer it, or turn a line around, is shown by its number."""
+    return "".join(letter if letter.isprintable() or letter in but else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def _show(project: Project, entries: list[Entry], output: Output) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import sqlite3
@@ -761,3 +762,26 @@ def test_a_procedure_raises_an_order(any_erp: Erp) -> None:
     any_erp.write(statements={"10_header.sql": call})
     (entry,) = any_erp.receive(document())
     assert (entry.standing, entry.source_order_code, len(any_erp.lines())) == ("raised", "SO1", 2)
+
+
+@pytest.mark.parametrize("words", [("show", "acme", "1001", "--reveal"), ("plan", "acme", "--reveal")])
+def test_what_an_order_says_does_not_steer_the_terminal(erp: Erp, words: tuple[str, ...]) -> None:
+    """That it is shown on: directions and line ends are shown by their numbers."""
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document(notes="a\u202eb\nc")), "utf-8")
+    erp.s2s("orders", "import", "acme", str(path), "--hold")
+    shown, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "engine", "orders", *words],
+        cwd=erp.workspace,
+        env={**os.environ, **erp.environment, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        stdout=terminal,
+    ) as ran:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while part := os.read(shown, 10_000):
+                said += part
+    assert ran.returncode == 0
+    assert b"a\\u202eb" in said
+    assert "\u202e".encode() not in said
