@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import runpy
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli
 import yaml
+from support.servers import free_port
 from typer.main import get_command
 
 from engine.cli import app
+from engine.project import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted(
+    path for where in ("*.md", "docs/**/*.md", "projects/**/*.md", "snapshots/*.md") for path in ROOT.glob(where)
+)
+EXAMPLES = sorted(ROOT.glob("docs/examples/*.y*ml"))
+SCHEMA = schema()
+FENCED = re.compile(r"(?ms)^```(?P<kind>\w*)\n(?P<text>.*?)^```\n")
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
 
 
@@ -23,29 +40,257 @@ def test_a_generated_page_is_what_the_code_says(path: Path) -> None:
     assert path.read_text("utf-8") == GENERATED[path]
 
 
-@pytest.mark.parametrize("example", sorted(ROOT.glob("docs/examples/*.y*ml")), ids=lambda example: example.name)
-def test_an_example_calls_commands_that_there_are(example: Path) -> None:
-    """With options that they know; and it is YAML."""
-    text = example.read_text("utf-8")
-    assert yaml.safe_load(text)
-    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
-    called = re.findall(r"(?m)^\s*(?:run: |entry: |- run: )?s2s (\w+)(.*)$", text)
-    assert called
-    for name, words in called:
-        known = {option for parameter in commands[name].params for option in parameter.opts}
-        assert [word for word in re.findall(r"--[\w-]+", words) if word not in known] == []
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_is_yaml(example: Path) -> None:
+    """What reads it can."""
+    assert yaml.safe_load(example.read_text("utf-8"))
+
+
+def called(text: str) -> Iterator[list[str]]:
+    """The words of each call of ``s2s`` in a page: in a block of code, and in code among prose."""
+    blocks = [block["text"] for block in FENCED.finditer(text) if block["kind"] != "sql"]
+    prose = re.findall(r"`([^`\n]*\bs2s [^`\n]+)`", FENCED.sub("", text))
+    for code in (*blocks, *(code for code in prose if "create " not in code)):
+        for line in code.splitlines():
+            for call in re.findall(r"(?:^|[\s/\\])s2s(?:\.exe)?((?: +[^\s`|;>#&\"]+)+)", line):
+                yield call.split()
+
+
+def unknown_words(words: list[str]) -> list[str]:
+    """What the command line does not know of a call: a command or an option."""
+    at: Any = get_command(app)
+    options = {option: parameter for parameter in at.params for option in parameter.opts}
+    waits = False
+    for word in words:
+        if waits:
+            waits = False
+        elif word.startswith("--"):
+            name = word.partition("=")[0].rstrip(".,:)")
+            if name not in options and name != "--help":
+                return [name]
+            waits = "=" not in word and name in options and not options[name].is_flag
+        elif getattr(at, "commands", None):
+            if not re.fullmatch(r"[a-z]+", word):
+                return []
+            if word not in at.commands:
+                return [word]
+            at = at.commands[word]
+            options = {option: parameter for parameter in at.params for option in parameter.opts}
+    return []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLES], ids=lambda page: page.name)
+def test_a_page_calls_commands_that_there_are(page: Path) -> None:
+    """With options that they know."""
+    text = page.read_text("utf-8")
+    calls = called(text if page.suffix == ".md" else f"```\n{text}```\n")
+    assert [word for words in calls for word in unknown_words(words)] == []
+
+
+def test_calls_are_found_in_pages_and_judged() -> None:
+    """A wrong command, a wrong option and a wrong one behind a group are seen; right ones are not."""
+    page = (
+        "Say `s2s runn acme` or\n\n```\n$ s2s run --al   # all\ns2s orders serv acme\ns2s --debug run --all >log\n```\n"
+    )
+    assert sorted(word for words in called(page) for word in unknown_words(words)) == ["--al", "runn", "serv"]
+
+
+def unknown_keys(table: dict[str, Any], about: dict[str, Any], *, where: str = "") -> Iterator[str]:
+    """The keys of a piece of project.toml that its schema does not have."""
+    options = [about, *about.get("anyOf", ()), *about.get("allOf", ())]
+    options += [SCHEMA["$defs"][option["$ref"].rsplit("/", 1)[1]] for option in options if "$ref" in option]
+    known = {key: value for option in options for key, value in option.get("properties", {}).items()}
+    free = [option["additionalProperties"] for option in options if option.get("additionalProperties")]
+    for key, value in table.items():
+        if key not in known and not free:
+            if known:
+                yield f"{where}{key}"
+            continue
+        inner = known.get(key) or (free[0] if isinstance(free[0], dict) else {})
+        if isinstance(value, dict):
+            yield from unknown_keys(value, inner, where=f"{where}{key}.")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_shows_settings_that_there_are(page: Path) -> None:
+    """Each piece of project.toml is TOML, and has only keys that project.toml may have."""
+    blocks = [block["text"] for block in FENCED.finditer(page.read_text("utf-8")) if block["kind"] == "toml"]
+    assert [key for text in blocks for key in unknown_keys(tomli.loads(text), SCHEMA)] == []
+
+
+def test_settings_are_judged() -> None:
+    """A key that is not there is seen at every depth; a client's own values are not."""
+    wrong = (
+        "[vars]\nanything = 1\n[products]\nmax_delete = 1\n[orders.serve]\nhots = ''\n[products.expect]\nmin_row = 1\n"
+    )
+    assert list(unknown_keys(tomli.loads(wrong), SCHEMA)) == [
+        "products.max_delete",
+        "products.expect.min_row",
+        "orders.serve.hots",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
-    """No page points to a file that is not there."""
-    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
-    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    """No page points to a file, or to a heading of one, that is not there."""
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        name, _, heading = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / name if name else page
+        if not target.exists() or (heading and heading not in headings(target)):
+            missing.append(link)
     assert missing == []
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = re.findall(r"(?m)^#+ (.+)$", FENCED.sub("", page.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def test_the_readme_names_every_command() -> None:
     """A command that is not in the README would not be found."""
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
-    assert [name for name in commands if f"s2s {name}" not in readme and name not in {"demo", "list", "render"}] == []
+    assert [name for name in commands if f"`s2s {name}" not in readme] == []
+
+
+def test_every_page_is_to_be_found() -> None:
+    """The README leads to each page of docs/, by one link or two."""
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+        targets = [(page.parent / link).resolve() for link in links if "://" not in link]
+        targets += [found for target in targets if target.is_dir() for found in target.glob("*.md")]
+        waiting += [target for target in targets if target.suffix == ".md" and target not in reached]
+    assert [page for page in ROOT.glob("docs/**/*.md") if page not in reached] == []
+
+
+def test_the_runbook_quotes_what_the_engine_says() -> None:
+    """Whoever searches the page for a message finds it: none has been reworded since."""
+    said = set()
+    for module in (ROOT / "engine").glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                said.add("".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))  # type: ignore[misc]  # a part of a text is a text
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.add(node.value)
+    page = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    quoted = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", page)
+    assert len(quoted) > 20, "the messages were not found"
+    unknown = []
+    for message in quoted:
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in message.split("…")), re.DOTALL)
+        if not any(pattern.search(text) for text in said):
+            unknown.append(message)
+    assert unknown == []
+
+
+VARYING = re.compile(r"\b[0-9a-f]{12}\b|\d+\.\d s\b")
+"""What differs from time to time in an output: digests and seconds."""
+
+
+def shows(expected: list[str], printed: list[str]) -> bool:
+    """Whether a page shows what was printed; ``…`` stands for any text, alone on its line for any number of lines."""
+    if not expected:
+        return not printed
+    if expected[0] == "…":
+        return any(shows(expected[1:], printed[skipped:]) for skipped in range(len(printed) + 1))
+    pattern = ".*".join(re.escape(part) for part in expected[0].split("…"))
+    return bool(printed and re.fullmatch(pattern, printed[0])) and shows(expected[1:], printed[1:])
+
+
+class Reader:
+    """Follows a page in an empty folder: saves its files, types its commands, and compares what they print."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = self.home = home
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(home),
+            "NO_COLOR": "1",
+            **{f"GIT_{who}_{what}": "you@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
+        self.served: list[subprocess.Popen[str]] = []
+
+    def save(self, name: str, text: str) -> None:
+        """A file with this content, in place of one that is there."""
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(text, "utf-8")
+
+    def let(self, name: str, table: str, text: str) -> None:
+        """A table of a TOML file, in place of the one that is there."""
+        old = (self.folder / name).read_text("utf-8")
+        new, found = re.subn(rf"(?ms)^\[{table}\].*?(?=^\[|\Z)", lambda _: f"{text}\n", old)
+        assert found == 1, f"{name} has no [{table}]"
+        self.save(name, new)
+
+    def type(self, command: str, expected: str, *, code: int) -> None:
+        """A command, run to its end; it must print what the page shows, and end with ``code``."""
+        words = shlex.split(command)
+        if words[0] == "cd":
+            self.folder /= words[1]
+            return
+        ran = subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, encoding="utf-8", check=False
+        )
+        printed = (ran.stdout + ran.stderr).replace(str(self.home), "/home/you")
+        assert shows(self._lines(expected), self._lines(printed)), f"$ {command}\n{printed}"
+        assert ran.returncode == code, f"$ {command}\n{printed}"
+
+    def serve(self, command: str, expected: str) -> None:
+        """A command that is left running; what it prints at first must be what the page shows."""
+        started = subprocess.Popen(
+            shlex.split(command), cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        self.served.append(started)
+        assert started.stdout is not None
+        assert [started.stdout.readline().strip() for _ in expected.splitlines()] == expected.splitlines()
+
+    @staticmethod
+    def _lines(output: str) -> list[str]:
+        return [VARYING.sub("…", line).rstrip() for line in output.strip().splitlines()]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """Somebody who reads a page and does what it says; what they left running is stopped."""
+    somebody = Reader(tmp_path)
+    yield somebody
+    for started in somebody.served:
+        started.kill()
+        started.communicate()
+
+
+@pytest.mark.timeout(900)
+def test_the_tutorial_works_as_it_is_printed(reader: Reader) -> None:
+    """Each file saved and each command typed in an empty folder prints what the page shows, to the last line."""
+    port = str(free_port())
+    page = (ROOT / "docs" / "tutorial.md").read_text("utf-8").replace("8057", port)
+    blocks = list(FENCED.finditer(page))
+    ends = [0, *(block.end() for block in blocks)]
+    starts = [*(block.start() for block in blocks), len(page)]
+    typed = 0
+    for number, block in enumerate(blocks):
+        text = block["text"]
+        before, after = page[ends[number] : starts[number]].strip(), page[ends[number + 1] : starts[number + 1]]
+        if saved := re.search(r"Save as `(.+?)`:\Z", before):
+            reader.save(saved[1], text)
+        elif put := re.search(r"In `(.+?)`, let `\[(\w+)\]` be:\Z", before):
+            reader.let(put[1], put[2], text)
+        elif block["kind"] == "console":
+            commands = [part.partition("\n") for part in re.split(r"(?m)^\$ ", text)[1:]]
+            told = re.search(r"exit code (\d+)", after)
+            for command, _, expected in commands:
+                if "second terminal" in before:
+                    reader.serve(f"{command} --port {port}", expected)
+                else:
+                    last = command == commands[-1][0]
+                    reader.type(command, expected, code=int(told[1]) if told and last else 0)
+                typed += 1
+    assert typed > 10, "the page's commands were not found"
