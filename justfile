@@ -10,7 +10,7 @@ default:
 setup:
     @uv sync --quiet --locked
 
-# Show the story: an example client, a local Stock2Shop, five runs.
+# Show the story: an example client, a local Stock2Shop, a few runs, an order.
 demo *ARGS: setup
     @uv run --no-sync s2s demo "$@"
 

@@ -60,8 +60,7 @@ app = typer.Typer(
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(cli_orders.orders_app, name="orders")
-cli_review.register(app)
-cli_init.register(app)
+cli_init.register(app)  # Commands stand in --help in the order in which they come here: as a project needs them.
 
 
 @app.callback()
@@ -159,13 +158,18 @@ def check(
 
 
 @app.command()
-def render(project: ProjectName, entity: Annotated[str, typer.Argument(help="products")] = "products") -> None:
+def render(
+    project: ProjectName, entity: Annotated[str, typer.Argument(help="products or customers.")] = "products"
+) -> None:
     """Print the SQL that an entity's view renders to."""
     from engine.render import render_view
 
     loaded = load_project(project)
     chosen_entities(loaded, entity)
     typer.echo(render_view(loaded, entity).sql.rstrip())
+
+
+cli_review.register(app)
 
 
 @app.command()
@@ -557,7 +561,7 @@ def demo(
         Path | None, typer.Argument(help="Where to put the demo's workspace; a new folder otherwise.")
     ] = None,
 ) -> None:
-    """Show the story: an example client, a local Stock2Shop, five runs."""
+    """Show the story: an example client, a local Stock2Shop, a few runs, an order."""
     from engine.demo import tell
 
     tell(folder, say=typer.echo)

@@ -80,7 +80,7 @@ def scaffold(
     }
     ignore = workspace / ".gitignore"
     if not ignore.exists():
-        files[ignore] = ".state/\n.env\n"
+        files[ignore] = ".state/\n.env\n.venv/\nsite/\n"
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -545,6 +546,33 @@ def test_init_writes_a_project_that_checks_clean(tmp_path: Path) -> None:
     checked = command("check", "acme")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     failed(command("init", "acme"), 2, "exists already")
+
+
+def test_git_never_sees_what_is_secret_or_made(tmp_path: Path) -> None:
+    """State, secrets, an environment and the written site stay out of a workspace's history."""
+    command = [sys.executable, "-m", "engine", "init", "acme", "--source-id", "57", "--dialect", "postgres"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    for name in (".state/acme.duckdb", ".env", ".venv/pyvenv.cfg", "site/index.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for words in (("init", "--quiet"), ("add", "--all")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run(["git", "ls-files"], cwd=tmp_path, check=True, capture_output=True, encoding="utf-8")
+    assert listed.stdout.splitlines() == [
+        ".gitignore",
+        "project.schema.json",
+        "projects/acme/.gitignore",
+        "projects/acme/project.toml",
+        "projects/acme/views/products.sql",
+    ]
+
+
+def test_help_lists_commands_as_a_project_needs_them(s2s: S2s) -> None:
+    """A newcomer reads from the top: begin, check, test, look, run."""
+    commands = s2s("--help").stdout.partition("Commands:")[2].splitlines()
+    names = [line.split()[0] for line in commands if re.match(r"  \w", line)]
+    wanted = ["init", "check", "test", "plan", "run", "explain", "verify"]
+    assert [name for name in names if name in wanted] == wanted
 
 
 @pytest.mark.parametrize(
