@@ -2,6 +2,9 @@
 
 set positional-arguments := true
 
+# An environment that the shell happens to be in, such as the one that has just and uv, is none of uv's business here.
+export VIRTUAL_ENV := justfile_directory() / ".venv"
+
 # What there is to run.
 default:
     @just --list --unsorted
