@@ -125,7 +125,7 @@ def review(
     found, code = _reviewed(projects or (), workspace=workspace, against=against, live=live)
     # Of many projects only those that the change touches are worth a reader's time.
     shown = found if projects else [each for each in found if each.changed]
-    text = _written(shown, found, output, against)
+    text = _written(shown, found, output, against, workspace=workspace)
     if to is None:
         say(text)
     else:
@@ -171,7 +171,9 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
     return found, code
 
 
-def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str) -> str:
+def _written(
+    shown: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str, *, workspace: Path
+) -> str:
     from dataclasses import asdict
 
     from engine.review_report import reviews_markdown, reviews_text
@@ -180,8 +182,9 @@ def _written(shown: Sequence[Review], found: Sequence[Review], output: ReviewOut
         return json_text([asdict(each) for each in found])
     if output is ReviewOutput.html:
         from engine.page import review_page
+        from engine.review import compared_states
 
-        return review_page(shown, against=against)
+        return review_page(shown, against=against, version=compared_states(workspace, against))
     if not shown:
         return f"Nothing changes against {against}."
     return reviews_text(shown) if output is ReviewOutput.text else reviews_markdown(shown)

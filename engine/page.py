@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.report import plural
-from engine.review_report import differing, impact_sentence
+from engine.report import plural, short
+from engine.review_report import NEW, differing, impact_sentence, review_summary, to_decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,15 @@ FOLDER = Path(__file__).parent / "html"
 STEP = 22
 """The height of a line of the lineage drawing, in its own units."""
 
+SPAN = 190
+"""How far columns and fields stand apart in the drawing."""
+
+LETTER = 7.6
+"""How wide a letter of the drawing is taken to be; too wide costs blank space, too narrow cuts names off."""
+
+VALUE = 300
+"""How many letters of a value a page shows; of longer ones, what is around the difference."""
+
 TEXT = 34
 """How many letters of a name the drawing shows; the whole name stands in its tooltip, and in the table."""
 
@@ -36,9 +45,12 @@ FIXED = "fixed values"
 """What the drawing calls the source of a field that no column feeds."""
 
 
-def review_page(reviews: Sequence[Review], *, against: str) -> str:
-    """Reviews as one page, to be read by people who have never seen the tool and signed off by the client."""
-    return _environment().get_template("review.html").render(reviews=reviews, against=against)
+def review_page(reviews: Sequence[Review], *, against: str, version: str = "") -> str:
+    """Reviews as one page, to be read by people who have never seen the tool and signed off by the client.
+
+    ``version`` says which states were compared, so that a signature is below something that can be found again.
+    """
+    return _environment().get_template("review.html").render(reviews=reviews, against=against, version=version, new=NEW)
 
 
 def render_page(name: str, **values: Any) -> str:
@@ -74,6 +86,8 @@ class Drawing:
     left: tuple[Label, ...]
     right: tuple[Label, ...]
     lines: tuple[Line, ...]
+    from_left: int
+    width: int
     height: int
 
 
@@ -120,21 +134,36 @@ def drawing(mapping: Iterable[Mapped], states: Mapping[str, str]) -> Drawing:
         for column, numbers in columns.items()
         for number in numbers
     ]
+    right = [
+        _label(row.field, place, "field", states.get(row.field, "")) for row, place in zip(rows, places, strict=True)
+    ]
     return Drawing(
         left=tuple(left),
-        right=tuple(
-            _label(row.field, place, "field", states.get(row.field, ""))
-            for row, place in zip(rows, places, strict=True)
-        ),
+        right=tuple(right),
         # What changed is drawn last, above the rest.
         lines=tuple(sorted(lines, key=lambda line: bool(line.state))),
+        from_left=-_room(left),
+        width=_room(left) + SPAN + _room(right, more=len(" (changed)")),
         height=max(y, places[-1] if places else 0) + STEP // 2,
     )
+
+
+def _room(labels: Iterable[Label], *, more: int = 0) -> int:
+    """How wide labels are, with the gap to their dots, and ``more`` letters behind those of which something became."""
+    letters = (len(label.text) + (more if label.state else 0) + (label.kind == "table") for label in labels)
+    return 14 + round(LETTER * max(letters, default=0))
 
 
 def _label(text: str, y: int, kind: Literal["table", "column", "field"], state: str = "") -> Label:
     shown = text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
     return Label(text=shown, whole=text, y=y, kind=kind, state=state)
+
+
+def long_values(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """A value before and after; of long ones what is around the first and the last difference."""
+    if max(len(before or ""), len(after or "")) <= VALUE:
+        return before, after
+    return differing(before or "", after or "")
 
 
 def diff_lines(diff: str) -> list[tuple[str, str]]:
@@ -164,14 +193,18 @@ def _environment() -> Environment:
         "drawing": drawing,
         "diff_lines": diff_lines,
         "differing": differing,
+        "long_values": long_values,
         "sentence": impact_sentence,
+        "summary": review_summary,
+        "to_decide": to_decide,
         "plural": plural,
         "style": (FOLDER / "page.css").read_text("utf-8"),
         "script": (FOLDER / "search.js").read_text("utf-8"),
         "hashed": _hashed,
-        "step": STEP,
+        "span": SPAN,
     }
     environment.filters["zip"] = zip
     environment.globals["dict"] = dict
+    environment.filters["shortened"] = short
     environment.filters["number"] = lambda value: f"{value:,}"
     return environment

@@ -223,6 +223,17 @@ def _commit(workspace: Path, reference: str) -> str:
     raise UsageError(f"Git knows no commit {reference!r}.", hint=hint)
 
 
+def compared_states(workspace: Path, reference: str) -> str:
+    """The two commits that a review compares, in words, so that what was signed can be found again."""
+    then = _git(workspace, "log", "-1", "--format=%h of %cs", f"{_commit(workspace, reference)}").stdout
+    now = _git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
+    more = _git(workspace, "status", "--porcelain", "--", ".").stdout
+    return (
+        f"commit {then.decode().strip()} against {now.decode().strip()}"
+        f"{', with what is not committed yet' if more.strip() else ''}"
+    )
+
+
 def _refused(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
     """Git's own words; what it says after the first line tells what to do."""
     first, _, rest = made.stderr.decode("utf-8", "replace").strip().partition("\n")

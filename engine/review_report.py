@@ -183,7 +183,9 @@ def _entity_text(each: EntityReview) -> list[str]:
             lines += _wrapped(f"STOPS A RUN: {stop}")
         for column in impact.columns:
             lines.append(f"  ~ {column.column}: {column.rows:,} {plural(column.rows, 'row')}{_blanked(column)}")
-            lines += [f"      {_called(row)}  {short(row.before)} → {short(row.after)}" for row in column.samples]
+            for row in column.samples:
+                before, after = _values(row)
+                lines.append(f"      {_called(row)}  {short(before)} → {short(after)}")
         for sign, title, rows, count in _moves(impact):
             if count:
                 lines.append(f"  {sign} {title}: {count:,}")
@@ -281,7 +283,8 @@ def _entity_markdown(each: EntityReview) -> list[str]:
             for column in impact.columns:
                 for number, row in enumerate(column.samples):
                     lead = f"| {column.column} | {column.rows:,}{_blanked(column)} |" if not number else "| | |"
-                    lines.append(f"{lead} {_cell_markdown(_called(row))} | {_code(row.before)} | {_code(row.after)} |")
+                    before, after = (_code(value) for value in _values(row))
+                    lines.append(f"{lead} {_cell_markdown(_called(row))} | {before} | {after} |")
         for _, title, rows, count in _moves(impact):
             if count:
                 named = ", ".join(_cell_markdown(_called(row) + _because(row)) for row in rows)
@@ -331,8 +334,14 @@ def _moves(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
     ]
 
 
+def _values(row: Sample) -> tuple[str | None, str | None]:
+    """A value before and after; of long ones what is around the difference, which may stand far behind."""
+    before, after = differing(row.before or "", row.after or "")
+    return before or None, after or None
+
+
 def _called(row: Sample) -> str:
-    return f"{row.key} {row.label}" if row.label else row.key
+    return f"{row.key} {short(row.label)}" if row.label else row.key
 
 
 def _because(row: Sample) -> str:

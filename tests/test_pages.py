@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ from playwright.sync_api import sync_playwright
 from support.mapping import write_project
 
 from engine.errors import UsageError
+from engine.model import Counts
 from engine.page import review_page
-from engine.review import at_reference, review
+from engine.review import ColumnImpact, EntityReview, Impact, Review, Sample, at_reference, review
+from engine.review_report import review_markdown, review_text
 from engine.site import build_site
 
 if TYPE_CHECKING:
@@ -103,18 +106,115 @@ def test_texts_of_the_client_are_shown_and_never_run(browser: Browser, reviewed:
 
 
 def test_a_review_page_says_first_what_changes_in_plain_words(browser: Browser, reviewed: Path) -> None:
-    """Then the numbers, the rows, the fields, the SQL."""
+    """What is to be decided, then the numbers, the rows, the fields, the SQL, and at last the mapping as a whole."""
     page = Opened(browser, reviewed, width=PHONE).page
     assert page.title() == "What changes for karoo_outdoor"
-    assert page.locator(".lead").first.inner_text() == "On 7 rows of products: 5 change."
-    assert page.locator("h2").all_inner_texts() == [
+    assert page.locator("main .lead").first.inner_text() == "On 7 rows of products: 5 change."
+    assert page.locator("main h2").all_inner_texts() == [
+        "To decide",
         "Products",
         "Customers",
         "Settings, data tests and order statements",
     ]
-    texts = page.locator("h3").all_inner_texts()
-    wanted = ["What changes in them", "Where each field comes from", "Fed by something else than before", "The SQL"]
-    assert [text for text in texts if text in wanted][:4] == wanted
+    assert "variants.price becomes blank in 3 rows" in page.locator(".alert").inner_text()
+    assert page.locator("h3").all_inner_texts() == [
+        "What changes in them",
+        "Fed by something else than before",
+        "The SQL",
+        "Where each field comes from",
+    ]
+    assert page.locator("td .lost", has_text="(blank)").count() == 3
+
+
+def test_what_stays_as_it_was_is_folded_away(browser: Browser, reviewed: Path) -> None:
+    """A page is about what changes; a key opens the rest."""
+    page = Opened(browser, reviewed, width=DESK).page
+    mapping = page.locator("summary", has_text="each field of customers comes from: as before")
+    assert page.locator(".mapping b", has_text="address1.city").is_hidden()
+    mapping.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".mapping b", has_text="address1.city").is_visible()
+
+
+def test_a_change_far_behind_in_a_long_value_is_seen(browser: Browser, tmp_path: Path) -> None:
+    """And a text without blanks does not widen the page."""
+    sample = Sample(key="K" * 90, label="A" * 400, before="x " * 400 + "old end", after="x " * 400 + "new end")
+    page = _page_of(tmp_path, sample)
+    opened = Opened(browser, page, width=PHONE)
+    assert opened.overflow == 0
+    assert "old end" in opened.page.locator("del").inner_text()
+    assert "new end" in opened.page.locator("ins").inner_text()
+    assert "old end" in review_text(_of(sample))
+    assert "new end" in review_markdown(_of(sample))
+
+
+def test_blanks_and_writing_directions_of_a_value_are_shown_as_they_are(browser: Browser, tmp_path: Path) -> None:
+    """Two blanks for one are a change too, and a text from right to left turns nothing else round."""
+    sample = Sample(key="K1", label="\u202eevil", before="a b", after="a  b \u0633")
+    page = Opened(browser, _page_of(tmp_path, sample), width=DESK).page
+    shown = page.locator("ins bdi")
+    assert shown.evaluate("each => getComputedStyle(each).whiteSpaceCollapse") == "preserve"
+    assert shown.evaluate("each => getComputedStyle(each).unicodeBidi") == "isolate"
+
+
+def _of(sample: Sample) -> Review:
+    """A review of one change."""
+    counts = Counts(**{each.name: 0 for each in fields(Counts)})
+    impact = Impact(
+        before=counts,
+        after=replace(counts, source=1, updates=1),
+        columns=(ColumnImpact(column="title", rows=1, blanked=0, samples=(sample,)),),
+        inserted=(),
+        removed=(),
+        moved=(),
+        quarantined=0,
+        released=0,
+        held=(),
+        freed=(),
+        stops=(),
+    )
+    entity = EntityReview(entity="products", sql="", fields=(), mapping=(), impact=impact)
+    return Review(
+        project="acme",
+        description="",
+        against="main",
+        rows="fixtures",
+        new=False,
+        settings="",
+        orders="",
+        entities=(entity,),
+    )
+
+
+def _page_of(folder: Path, sample: Sample) -> Path:
+    file = folder / "review.html"
+    file.write_text(review_page([_of(sample)], against="main"), "utf-8")
+    return file
+
+
+def test_a_page_of_many_clients_begins_with_what_changes_for_each(browser: Browser, tmp_path: Path) -> None:
+    """Each line leads to its client."""
+    first = _of(Sample(key="K1", before="a", after="b"))
+    gone = replace(first, project="gone", gone=True, entities=(), settings="--- a/project.toml\n")
+    file = tmp_path / "review.html"
+    file.write_text(review_page([first, gone], against="main"), "utf-8")
+    opened = Opened(browser, file, width=PHONE)
+    assert opened.overflow == 0
+    lines = opened.page.locator(".overview tbody tr").all_inner_texts()
+    assert "products: 1 changes" in lines[0]
+    assert "no longer in the workspace" in lines[1]
+    opened.page.locator(".overview a", has_text="gone").click()
+    assert opened.page.locator("h2.client", has_text="gone").is_visible()
+    assert "rename its state files" in opened.page.locator("#gone .alert").inner_text()
+
+
+def test_a_page_on_which_nothing_changes_says_so(browser: Browser, tmp_path: Path) -> None:
+    """And asks for no signature."""
+    file = tmp_path / "review.html"
+    file.write_text(review_page([], against="main"), "utf-8")
+    page = Opened(browser, file, width=PHONE).page
+    assert page.locator("h1").inner_text() == "Nothing changes"
+    assert page.get_by_text("Approved by").count() == 0
 
 
 def test_the_drawing_joins_every_column_to_the_field_that_it_feeds(browser: Browser, reviewed: Path) -> None:
@@ -137,6 +237,9 @@ def test_a_review_page_prints_on_paper(browser: Browser, reviewed: Path) -> None
     assert page.get_by_text("Approved by").is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('pre')).whiteSpaceCollapse") == "preserve"
     assert page.evaluate("getComputedStyle(document.querySelector('pre')).textWrapMode") == "wrap"
+    # What is folded away in a row of the mapping is on paper all the same.
+    folded = "getComputedStyle(document.querySelector('.mapping details'), '::details-content').contentVisibility"
+    assert page.evaluate(folded) == "visible"
 
 
 @pytest.fixture(scope="module")

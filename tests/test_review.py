@@ -17,7 +17,7 @@ from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
 from engine.page import review_page
-from engine.review import Review, at_reference, review, review_live
+from engine.review import Review, at_reference, compared_states, review, review_live
 from engine.review_report import differing, review_markdown, reviews_markdown
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Branch:
         self.git("add", ".")
         self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", message, "--allow-empty")
 
-    def git(self, *words: str) -> None:
-        """Run git in the workspace."""
-        subprocess.run(["git", *words], cwd=self.workspace, check=True, capture_output=True)
+    def git(self, *words: str) -> bytes:
+        """Run git in the workspace; gives what it prints."""
+        return subprocess.run(["git", *words], cwd=self.workspace, check=True, capture_output=True).stdout
 
     def view(self, old: str, new: str) -> None:
         """Change the view."""
@@ -331,6 +331,19 @@ def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Bra
     branch.commit("Second")
     with at_reference(below, "HEAD") as then:
         assert not review("acme", workspace=below, then=then, against="HEAD").changed
+
+
+def test_the_states_that_were_compared_can_be_found_again(branch: Branch) -> None:
+    """A signature stands below them."""
+    branch.git("tag", "then")
+    branch.commit("Second")
+    said = compared_states(branch.workspace, "then")
+    first, second = (branch.git("rev-parse", "--short", name).decode().strip() for name in ("then", "HEAD"))
+    assert first in said
+    assert second in said
+    assert "not committed" not in said
+    branch.view("item.qty as", "item.qty + 1 as")
+    assert "with what is not committed yet" in compared_states(branch.workspace, "then")
 
 
 def test_a_view_that_is_a_link_is_followed_at_the_reference_too(branch: Branch) -> None:
