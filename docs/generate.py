@@ -115,11 +115,19 @@ def _resolved(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _type(about: dict[str, Any]) -> str:
-    kinds = [option.get("type", "table" if "$ref" in option else "") for option in about.get("anyOf", [about])]
-    kinds = ["table" if kind == "object" else "list" if kind == "array" else kind for kind in kinds]
-    if "enum" in about:
-        return " or ".join(f"`{value}`" for value in about["enum"] if value is not None)
-    return " or ".join(kind for kind in kinds if kind and kind != "null")
+    # A text that only holds the place of ${NAME} is said once, at the head of the page.
+    options = [each for each in _options(about) if not str(each.get("pattern", "")).startswith(r"\$\{")]
+    words: list[str] = []
+    for option in options:
+        kind = "table" if "$ref" in option else option.get("type", "")
+        kind = {"object": "table", "array": "list", "null": ""}.get(kind, kind)
+        words += [f"`{value}`" for value in option["enum"] if value is not None] if "enum" in option else [kind]
+    return " or ".join(dict.fromkeys(word for word in words if word))
+
+
+def _options(about: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a key may be, out of an anyOf in an anyOf."""
+    return [each for option in about["anyOf"] for each in _options(option)] if "anyOf" in about else [about]
 
 
 def commands() -> str:

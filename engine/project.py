@@ -61,6 +61,8 @@ _WRITTEN_IN_CONNECTION = re.compile(
 )
 _SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
 _URL = "https://app.stock2shop.com/v1"
+_PATH = r"^/[\w./-]+$"
+_ADDRESS = r"^([Hh][Tt]{2}[Pp][Ss]://[^@/]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/.*)?$"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -114,10 +116,36 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: boo
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of ``project.toml``, for editors."""
-    made = _document().model_json_schema()
+    made = _with_variables(_document().model_json_schema())
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "project.toml"
     return dict(made)
+
+
+_AS_TEXT = {
+    "integer": r"\$\{|^\s*[+-]?\d+(\.0+)?\s*$",
+    "number": r"\$\{|^\s*[+-]?\d+(\.\d+)?\s*$",
+    "boolean": r"\$\{|^([Tt]rue|[Ff]alse|yes|no|on|off|[01])$",
+}
+"""What a text may be where a number or a flag is wanted: ${NAME}, or the value in quotes."""
+
+
+def _with_variables(node: Any) -> Any:
+    """A schema in which ``${NAME}`` may stand for any value, as it may in ``project.toml``."""
+    if isinstance(node, list):
+        return [_with_variables(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    beside = {key: node[key] for key in ("enum", "pattern") if "anyOf" in node and key in node}
+    if beside:
+        options = [{**each, **beside} if each.get("type") == "string" else each for each in node["anyOf"]]
+        return _with_variables({**{key: node[key] for key in node if key not in beside}, "anyOf": options})
+    kind = node.get("type")
+    if kind in _AS_TEXT or (kind == "string" and ("enum" in node or "pattern" in node)):
+        about = {key: node[key] for key in ("title", "description", "default") if key in node}
+        core = {key: value for key, value in node.items() if key not in about}
+        return {**about, "anyOf": [core, {"type": "string", "pattern": _AS_TEXT.get(kind, r"\$\{")}]}
+    return {key: each if key == "propertyNames" else _with_variables(each) for key, each in node.items()}
 
 
 def without_passwords(text: str) -> str:
@@ -516,7 +544,7 @@ def _address(text: str) -> str:
 
 
 def _path(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"/[\w./-]+", text):
+    if text is not None and not re.fullmatch(_PATH, text):
         raise _BrokenError((f"{text!r} is no path below Stock2Shop's address.", 'Write it as "/customers/queue".'))
     return text
 
@@ -625,13 +653,20 @@ def _synthetic(part: object) -> bool:
 def _entity_tables() -> dict[str, Any]:
     from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-    share: Any = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
-    table: Any = {"type": "object", "properties": {"share": share, "floor": {"type": "integer", "minimum": 0}}}
+    share: Any = {"type": "string", "pattern": r"^\s*(\d+|(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%)\s*$"}
+    table: Any = {
+        "type": "object",
+        "properties": {"share": share, "floor": {"type": "integer", "minimum": 0}},
+        "required": ["share"],
+        "additionalProperties": False,
+    }
     spelling = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, share, table]})
     words: Any = {"type": "array", "items": {"type": "string"}}
     vocabulary = WithJsonSchema(
         {"type": "object", "properties": dict.fromkeys(FLAGS, words), "additionalProperties": False}
     )
+
+    below: Any = {"pattern": _PATH}
 
     number = BeforeValidator(_no_flag)
 
@@ -701,9 +736,12 @@ def _entity_tables() -> dict[str, Any]:
         path: Annotated[str, AfterValidator(_path)] = Field(
             "/customers/queue",
             description="Where Stock2Shop queues customers. It is not public: confirm it with Stock2Shop.",
+            json_schema_extra=below,
         )
         search_path: Annotated[str | None, AfterValidator(_path)] = Field(
-            None, description="Where Stock2Shop reads customers back, for adopt and verify. None is public."
+            None,
+            description="Where Stock2Shop reads customers back, for adopt and verify. None is public.",
+            json_schema_extra=below,
         )
 
     return {"products": ProductsTable, "customers": CustomersTable}
@@ -714,6 +752,11 @@ def _document() -> Any:
     from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
     strict = ConfigDict(extra="forbid", allow_inf_nan=False)
+    # What _consistent and _consistent_orders say, for editors.
+    either: Any = {"oneOf": [{"required": ["connection"]}, {"required": ["database"]}]}
+    file: Any = {"dependentSchemas": {"database": {"properties": {"dialect": {"enum": ["duckdb", "sqlite"]}}}}}
+    tls: Any = {"dependentRequired": {"tls_certificate": ["tls_key"], "tls_key": ["tls_certificate"]}}
+    by_number: Any = {"propertyNames": {"pattern": r"^\d+$"}}
     number = BeforeValidator(_no_flag)
 
     class ProjectTable(BaseModel):
@@ -725,7 +768,7 @@ def _document() -> Any:
     class SourceTable(BaseModel):
         """How to reach the client's database."""
 
-        model_config = strict
+        model_config = ConfigDict(**strict, json_schema_extra={**either, **file})
         dialect: Annotated[str, AfterValidator(_dialect)] = Field(
             description='How the views are written, such as "tsql" or "mysql".',
             json_schema_extra={"enum": list(DIALECTS)},
@@ -735,7 +778,9 @@ def _document() -> Any:
         encoding: str | None = Field(None, description="How texts are sent to the driver.")
         decoding: str | None = Field(None, description="How the driver's narrow texts are read.")
         wide_decoding: str | None = Field(None, description="How the driver's wide texts are read.")
-        attributes: dict[int, int] = Field(default_factory=dict, description="ODBC connection attributes by number.")
+        attributes: dict[int, Annotated[int, number]] = Field(
+            default_factory=dict, description="ODBC connection attributes by number.", json_schema_extra=by_number
+        )
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
         connect_timeout: Annotated[int, number] = Field(15, ge=1, description="Seconds.")
         query_timeout: Annotated[int, number] = Field(600, ge=1, description="Seconds.")
@@ -748,7 +793,9 @@ def _document() -> Any:
         source_id: Annotated[int, number] = Field(ge=1, description="The source's number in the Stock2Shop console.")
         username: str = Field(min_length=1, description='Write "${S2S_USER}" and set it in .env.')
         password: str = Field(min_length=1, description='Write "${S2S_PASSWORD}" and set it in .env.')
-        url: Annotated[str, AfterValidator(_address)] = Field(_URL, description="Stock2Shop's address.")
+        url: Annotated[str, AfterValidator(_address)] = Field(
+            _URL, description="Stock2Shop's address.", json_schema_extra={"pattern": _ADDRESS}
+        )
         pace: Annotated[float, number] = Field(1.0, ge=0, description="Requests a second; 0 for no limit.")
         batch_variants: Annotated[int, number] = Field(500, ge=1, le=500, description="Variants a request.")
         connect_timeout: Annotated[float, number] = Field(10.0, gt=0, description="Seconds.")
@@ -780,7 +827,7 @@ def _document() -> Any:
     class ServeTable(BaseModel):
         """How `s2s orders serve` listens."""
 
-        model_config = strict
+        model_config = ConfigDict(**strict, json_schema_extra=tls)
         host: str = Field("127.0.0.1", description="The address; anything but this machine's own needs a token.")
         port: Annotated[int, number] = Field(8058, ge=0, le=65535, description="The port.")
         token: str | None = Field(None, min_length=16, description='The bearer token. Write "${ORDERS_TOKEN}".')
@@ -804,17 +851,19 @@ def _document() -> Any:
             ("data", "system_order"), description="The keys of a queue item of which the first has the order."
         )
         answer_path: Annotated[str, AfterValidator(_path)] = Field(
-            "/orders/sources", description="Where the source's order code goes."
+            "/orders/sources",
+            description="Where the source's order code goes.",
+            json_schema_extra={"pattern": _PATH},
         )
 
     class OrdersTable(BaseModel):
         """How orders are raised."""
 
-        model_config = strict
+        model_config = ConfigDict(**strict, json_schema_extra=either)
         connection: str | None = Field(None, description="The ODBC connection string of a read-write login.")
         database: str | None = Field(None, description="A DuckDB or SQLite file, from the project's folder.")
         dialect: Annotated[str | None, AfterValidator(_optional_dialect)] = Field(
-            None, description="Where it is not the source's.", json_schema_extra={"enum": [*DIALECTS, None]}
+            None, description="Where it is not the source's.", json_schema_extra={"enum": list(DIALECTS)}
         )
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
         default_customer: str | None = Field(None, description="The customer of orders that have none.")
@@ -825,7 +874,9 @@ def _document() -> Any:
         warehouse: str | None = Field(None, description="The warehouse's code.")
         sales_rep: str | None = Field(None, description="The sales representative's code.")
         document_type: str | None = Field(None, description="Such as order, invoice or quotation.")
-        channels: dict[int, ChannelTable] = Field(default_factory=dict, description="What differs by channel id.")
+        channels: dict[int, ChannelTable] = Field(
+            default_factory=dict, description="What differs by channel id.", json_schema_extra=by_number
+        )
         known_channels_only: bool = Field(default=False, description="Let orders of other channels wait.")
         tax_codes: dict[str, str] = Field(
             default_factory=dict,

@@ -436,3 +436,67 @@ def test_the_schema_takes_a_sound_project_and_refuses_an_unknown_key() -> None:
     for wrong in ("[product]\n", "[products]\nview = 1\n", '[products]\nactive = { On = ["A"] }\n'):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(tomli.loads(SOUND + wrong), made)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '[products]\nmax_deletes = "101%"\n',
+        '[products]\nmax_deletes = "250"\n',
+        '[products]\nmax_deletes = "7.5 %"\n',
+        "[products]\nmax_deletes = { floor = 20 }\n",
+        '[products]\nmax_deletes = { share = "10%", flor = 20 }\n',
+        '[products]\nmax_deletes = { share = "10" }\n',
+        "[products]\nmax_deletes = {}\n",
+        '[products]\nmin_rows = "5"\n',
+        "[products]\nmin_rows = true\n",
+        '[products]\nlinked = "${FLAG}"\n',
+        '[products]\nmissing = "${KEEP}"\n',
+        '[products]\nmissing = "drop"\n',
+        '[customers]\npath = "a b"\n',
+        '[customers]\npath = "/customers/queue"\n',
+        '[customers]\nsearch_path = "${PATH_OF_IT}"\n',
+        "[orders]\n",
+        '[orders]\nconnection = "DSN=x"\n',
+        '[orders]\nconnection = "DSN=x"\ndatabase = "y"\n',
+        '[orders]\nconnection = "DSN=x"\nchannels = { x = { warehouse = "A" } }\n',
+        '[orders]\nconnection = "DSN=x"\nchannels = { 4 = { warehouse = "A" } }\n',
+        '[orders]\nconnection = "DSN=x"\n[orders.serve]\ntls_key = "k.pem"\n',
+        '[orders]\nconnection = "DSN=x"\n[orders.serve]\nport = "${PORT}"\n',
+        '[orders]\nconnection = "DSN=x"\ndialect = "${DIALECT}"\n',
+        '[orders]\nconnection = "DSN=x"\ndialect = "mysqll"\n',
+        "source.attributes = { x = 1 }\n",
+        "source.attributes = { 1 = true }\n",
+        "source.attributes = { 1 = 2 }\n",
+        'source.database = "erp.duckdb"\n',
+        'stock2shop.url = "http://example.com/v1"\n',
+        'stock2shop.url = "http://localhost:8057/v1"\n',
+        'stock2shop.url = "https://u:p@example.com"\n',
+        'stock2shop.url = "${URL}"\n',
+        'stock2shop.pace = "${PACE}"\n',
+    ],
+)
+def test_an_editor_says_of_a_project_what_the_engine_says(tmp_path: Path, more: str) -> None:
+    """What the schema lets through is read, and what it refuses is refused."""
+    head, _, value = more.partition(" = ")
+    table, dot, key = head.partition(".")
+    text = SOUND.replace(f"[{table}]\n", f"[{table}]\n{key} = {value}") if dot and "[" not in head else SOUND + more
+    environ = ENVIRON | {
+        "FLAG": "true",
+        "DIALECT": "mysql",
+        "KEEP": "keep",
+        "PATH_OF_IT": "/customers",
+        "PORT": "80",
+        "URL": "https://example.com",
+        "PACE": "0.5",
+    }
+    root = tmp_path / "projects" / "acme"
+    (root / "views").mkdir(parents=True)
+    (root / "views" / "products.sql").write_text("select 1", "utf-8")
+    (root / "project.toml").write_text(text, "utf-8")
+    read = True
+    try:
+        load("acme", workspace=tmp_path, environ=environ)
+    except ProjectError:
+        read = False
+    assert jsonschema.Draft202012Validator(schema()).is_valid(tomli.loads(text)) == read
