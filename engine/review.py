@@ -146,7 +146,8 @@ class Review:
     """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
 
     ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have,
-    ``gone`` one that only the reference has. ``faults`` say why its order statements cannot be rendered.
+    ``gone`` one that only the reference has. ``faults`` say why it cannot be read, or its order statements
+    not be rendered.
     """
 
     project: str
@@ -260,12 +261,17 @@ def _safe(archive: tarfile.TarFile) -> dict[str, Any]:
 def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
     """Compare the project ``name`` of ``workspace`` with the same of ``then``, on fixtures.
 
-    Raises :class:`ConfigError` where the project as it is now cannot be loaded; what is wrong with a view is among
-    the faults of its entity.
+    What is wrong with the project as it is now is among the faults of the review, what is wrong with a view among those
+    of its entity. Raises :class:`ConfigError` where there is no such project.
     """
     if is_gone(name, workspace=workspace, then=then):
         return _gone(name, workspace=workspace, then=then, against=against)
-    now = load(name, workspace=workspace, environ={}, offline=True)
+    try:
+        now = load(name, workspace=workspace, environ={}, offline=True)
+    except ConfigError as error:
+        if name not in discover(workspace):
+            raise
+        return _unread(name, workspace=workspace, then=then, against=against, faults=_said(error, workspace))
     before, notes = _earlier(now, then, environ={}, offline=True)
     projects = [each for each in (now, before) if each is not None]
     rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
@@ -328,17 +334,23 @@ def is_gone(name: str, *, workspace: Path, then: Path) -> bool:
 
 def _gone(name: str, *, workspace: Path, then: Path, against: str) -> Review:
     """A project that only the reference has: what it was is the whole of the change."""
+    found = _unread(name, workspace=workspace, then=then, against=against, faults=())
     try:
         description = load(name, workspace=then, environ={}, offline=True).description
     except ConfigError:
         description = ""
+    return replace(found, gone=True, description=description)
+
+
+def _unread(name: str, *, workspace: Path, then: Path, against: str, faults: tuple[str, ...]) -> Review:
+    """A project of which only the files can be compared."""
     return Review(
         project=name,
-        description=description,
+        description="",
         against=against,
         rows="none",
-        new=False,
-        gone=True,
+        new=name not in discover(then),
+        faults=faults,
         settings="".join(_text_diffs(then / "projects" / name, workspace / "projects" / name)),
         orders="",
         entities=(),

@@ -79,8 +79,10 @@ def review_summary(reviewed: Review) -> str:
             parts.append(f"{each.entity}: {said}")
     if reviewed.settings:
         parts.append("settings")
-    if reviewed.orders or reviewed.faults:
+    if reviewed.orders:
         parts.append("order statements")
+    if reviewed.faults:
+        parts.append("faulty")
     return ("new client; " if reviewed.new else "") + ("; ".join(parts) or "nothing changes")
 
 
@@ -88,7 +90,7 @@ def to_decide(reviewed: Review) -> list[str]:
     """What of a change somebody has to want: what does not run, what is lost, what is held back."""
     if reviewed.gone:
         return [GONE, RENAMED]
-    said = [f"The order statements cannot be rendered: {fault}" for fault in reviewed.faults]
+    said = [f"This is wrong: {fault}" for fault in reviewed.faults]
     for each in reviewed.entities:
         noun, impact = each.entity, each.impact
         said += [f"{does_not_run(each)}: {fault}" for fault in each.faults]
@@ -141,7 +143,7 @@ def review_text(reviewed: Review) -> str:
     for note in reviewed.notes:
         lines += _wrapped(f"note: {note}")
     for fault in reviewed.faults:
-        lines += _wrapped(f"ORDERS CANNOT BE RENDERED: {fault}")
+        lines += _wrapped(f"WRONG: {fault}")
     for each in reviewed.entities:
         if each.changed:
             lines += ["", each.entity, *_entity_text(each)]

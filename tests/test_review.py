@@ -275,6 +275,16 @@ def test_a_view_that_no_longer_runs_says_why_and_fails(branch: Branch) -> None:
     assert "Traceback" not in ran.stderr
 
 
+def test_settings_that_can_no_longer_be_read_are_in_the_review_itself(branch: Branch) -> None:
+    """Otherwise a pull request would be told that nothing changes."""
+    settings = branch.root / "project.toml"
+    settings.write_text(settings.read_text("utf-8").replace("source_id = 57", 'source_id = "x"'), "utf-8")
+    ran = branch.s2s("--output", "markdown")
+    assert ran.returncode == 1
+    assert "projects/acme/project.toml:10: stock2shop.source_id should be a whole number" in ran.stdout
+    assert '+source_id = "x"' in ran.stdout
+
+
 def test_settings_and_order_statements_are_compared_too(branch: Branch) -> None:
     """They decide as much as the SQL."""
     (branch.root / "orders").mkdir()
