@@ -7,6 +7,7 @@ are escaped by the template engine, whoever wrote them.
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
@@ -205,6 +206,7 @@ def _environment() -> Environment:
     }
     environment.filters["zip"] = zip
     environment.globals["dict"] = dict
+    environment.filters["as_json"] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
     environment.filters["shortened"] = short
     environment.filters["number"] = lambda value: f"{value:,}"
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,12 @@ class EntityPage:
 class ClientPage:
     """One client. ``faults`` say why something of it is missing; ``project`` is None where all of it is.
 
-    ``guards`` are what holds a run back, in words, by entity.
+    ``guards`` are what holds a run back, in words, by entity; ``source_id`` is 0 where project.toml has no number yet.
     """
 
     name: str
     project: Project | None
+    source_id: int = 0
     entities: tuple[EntityPage, ...] = ()
     tests: tuple[DataTest, ...] = ()
     orders: str = ""
@@ -120,9 +122,12 @@ def _client(name: str, workspace: Path) -> ClientPage:
         quarantine = read(folder_of(project) / "quarantine.json") or ""
     except ConfigError as error:
         faults += _said(error, workspace)
+    # What is loaded offline has a number in any case.
+    unset = re.search(r"(?m)^source_id\s*=\s*0\b", (project.root / "project.toml").read_text("utf-8-sig"))
     return ClientPage(
         name=name,
         project=project,
+        source_id=0 if unset else project.stock2shop.source_id,
         entities=tuple(found),
         tests=tests,
         orders=orders,

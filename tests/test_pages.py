@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import subprocess
 from dataclasses import fields, replace
@@ -273,6 +274,25 @@ def test_a_client_of_the_site_is_a_page_with_its_mapping_and_its_guards(browser:
     assert "barcodes_of_13_digits" in text
     assert opened.page.locator("svg.lineage").count() == 2
     assert opened.complaints == []
+
+
+def test_the_site_shows_a_clients_own_values_as_they_are_written(tmp_path: Path) -> None:
+    """Not as Python has them; and of a source without a number no number."""
+    root = write_project(tmp_path, settings='\n[vars]\nlists = { 1 = "Träde", 2 = true }\n')
+    settings = root / "project.toml"
+    settings.write_text(settings.read_text("utf-8").replace("source_id = 57", "source_id = 0"), "utf-8")
+    build_site(tmp_path, tmp_path / "site")
+    page = (tmp_path / "site" / "acme.html").read_text("utf-8")
+    assert html.unescape(page).count('{"1": "Träde", "2": true}') == 1
+    assert "Its source in Stock2Shop has no number yet" in page
+    assert "not set yet" in (tmp_path / "site" / "index.html").read_text("utf-8")
+
+
+def test_a_client_in_the_index_is_labelled_on_a_phone(browser: Browser, site: Path) -> None:
+    """A bare 57 says nothing."""
+    page = Opened(browser, site / "index.html", width=PHONE).page
+    label = "getComputedStyle(document.querySelector('td[data-name=source]'), '::before').content"
+    assert "source" in page.evaluate(label)
 
 
 def test_the_site_never_holds_a_secret(tmp_path: Path) -> None:
