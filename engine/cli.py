@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -533,26 +532,20 @@ def doctor(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="The port on this machine.")] = 8057,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on this machine; 0 for a free one.")] = 8057,
     state: Annotated[Path | None, typer.Option(help="Keep what is received in this file; otherwise in memory.")] = None,
-    pace: Annotated[float, typer.Option(help="Requests a second before 429; 0 for no limit.")] = 0.0,
+    pace: Annotated[float, typer.Option(min=0, help="Requests a second before 429; 0 for no limit.")] = 0.0,
+    source_id: Annotated[int, typer.Option(min=1, help="The source's number, as in your project.toml.")] = 57,
 ) -> None:
-    """Serve a local Stock2Shop to try a mapping against: user and password are `sandbox`, the source is 57."""
-    from engine.sandbox import Sandbox, SandboxSettings
+    """Serve a local Stock2Shop to try a mapping against; user and password are `sandbox`."""
+    from engine.sandbox import SandboxSettings, serve
 
-    served = Sandbox(SandboxSettings(port=port, path=state, pace=pace))
-    try:
-        served.start()
-    except OSError as error:
-        raise UsageError(
-            f"Nothing can listen on port {port} of this machine: {error.strerror or error}.",
-            hint="Another program has it, perhaps another sandbox. Choose another port with --port.",
-        ) from None
-    say(f"A Stock2Shop sandbox listens on {served.url}; Ctrl-C stops it.")
-    say("User and password are `sandbox`, the source is 57.")
-    sys.stdout.flush()
-    while True:
-        time.sleep(1)  # Waiting on an event would not hear Ctrl-C on Windows.
+    def ready(url: str) -> None:
+        say(f"A Stock2Shop sandbox listens on {url}; Ctrl-C stops it.")
+        say(f"User and password are `sandbox`, the source is {source_id}.")
+        say(f"What it holds, and the faults that it can play: {url.removesuffix('/v1')}/_sandbox")
+
+    serve(SandboxSettings(port=port, path=state, pace=pace, source_id=source_id), ready=ready)
 
 
 @app.command()

@@ -16,9 +16,12 @@ import secrets
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +49,11 @@ TEXTS = {
     "product": ("title", "body_html", "collection", "product_type", "tags", "vendor"),
     "variants": ("source_variant_code", "sku", "barcode", "inventory_management"),
 }
+WINDOW = 10_000
+"""How far into what it found Elasticsearch goes: ``index.max_result_window``, as it comes."""
+
 RECORDED = 20_000
+"""Requests that are remembered, the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,7 @@ class SandboxSettings:
     """How the sandbox is served.
 
     ``pace`` is requests a second before 429, 0 for no limit; ``retry_after`` whether such an answer says how long
-    to wait; ``path`` a JSON file that keeps the products over a restart.
+    to wait; ``path`` a JSON file that keeps everything but requests and faults over a restart.
     """
 
     host: str = "127.0.0.1"
@@ -196,6 +203,7 @@ class Sandbox:
             self._variants = {number: {}}
             self._customers = {number: {}}
             self._orders = {}
+            self._last_id = 0
 
     def products(self, source_id: int) -> dict[str, Json]:
         """What is held, by variant code: each variant with its product's fields beside its own."""
@@ -217,6 +225,7 @@ class Sandbox:
         with self._lock:
             number = int(order["id"])
             self._orders[number] = {"id": number, "status": "new", "data": order}
+            self._write()
 
     def orders(self) -> dict[int, Json]:
         """Every order by its id: ``status`` is new or done, ``sources`` what was answered for it."""
@@ -240,6 +249,7 @@ class Sandbox:
         """Give the source another sync token: it wants everything again."""
         with self._lock:
             self._sources[source_id]["sync_token"] = token
+            self._write()
 
     def expire_tokens(self) -> None:
         """Make every token stale, as may happen at any time."""
@@ -301,7 +311,7 @@ class Sandbox:
         if self.faults.latency:
             await asyncio.sleep(self.faults.latency)
         if self.faults.take("drops"):
-            _abort(send)
+            await _abort(send)
             return
         drop_after = queue and self.faults.take("drops_after")
         half = self.faults.take("halves")
@@ -318,25 +328,32 @@ class Sandbox:
                 headers = [(k, v) for k, v in begun["headers"] if k != b"content-length"]
                 await send({**begun, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
                 await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-                _abort(send, after=0.05)
+                await asyncio.sleep(0.05)
+                await _abort(send)
                 return
             await send(message)
 
         await routes(scope, receive, through)
         if drop_after:
-            _abort(send)
+            await _abort(send)
 
     def _routes(self) -> Starlette:
         from starlette.applications import Starlette
         from starlette.routing import Route
 
-        plain = [
-            Route("/_sandbox/faults", self._set_faults, methods=["POST"]),
-            Route("/_sandbox/reset", self._do_reset, methods=["POST"]),
-            Route("/_sandbox/requests", self._show_requests, methods=["GET"]),
-            Route("/_sandbox/orders", self._do_order, methods=["POST"]),
-            Route("/_sandbox/sources/{source_id:int}/sync_token", self._do_sync_token, methods=["POST"]),
+        own: list[tuple[str, str, Callable[[Request, Any], Json]]] = [
+            ("GET", "", self._show_all),
+            ("GET", "/products", self._show_products),
+            ("GET", "/customers", self._show_customers),
+            ("GET", "/orders", self._show_orders),
+            ("GET", "/requests", self._show_requests),
+            ("GET", "/faults", self._show_faults),
+            ("POST", "/faults", self._set_faults),
+            ("POST", "/orders", self._do_order),
+            ("POST", "/sources/{source_id:int}/sync_token", self._do_sync_token),
+            ("POST", "/reset", self._do_reset),
         ]
+        plain = [Route(f"/_sandbox{path}", self._control(act), methods=[method]) for method, path, act in own]
         api: list[tuple[str, str, Callable[[Request, Any], Any], bool]] = [
             ("POST", "/v1/users/authenticate", self._authenticate, False),
             ("GET", "/v1/users/valid_token/{token}", self._valid_token, False),
@@ -506,6 +523,7 @@ class Sandbox:
         if kept is None:
             raise _RefusedError(404, "There is no such order.")
         kept |= {"status": "done", "sources": sources}
+        self._write()
         return {"system_order": {"id": order["id"], "sources": sources}}
 
     def _upsert(self, source_id: int, item: Json) -> None:
@@ -534,9 +552,7 @@ class Sandbox:
         self._variants[source_id][key] = code
 
     def _new_id(self) -> int:
-        held = (*self._products.values(), *self._customers.values())
-        taken = (int(entry["id"]) for entries in held for entry in entries.values())
-        self._last_id = max(self._last_id, *taken, 0) + 1 if self._last_id == 0 else self._last_id + 1
+        self._last_id += 1
         return self._last_id
 
     def _remove(self, source_id: int, key: str) -> None:
@@ -576,83 +592,190 @@ class Sandbox:
         headers = dict(getattr(error, "headers", None) or {})
         return JSONResponse({"error": {"message": "There is no such call."}}, status_code=status, headers=headers)
 
-    async def _set_faults(self, request: Request) -> Response:
-        from starlette.responses import JSONResponse
+    def _control(self, act: Callable[[Request, Any], Json]) -> Callable[[Request], Any]:
+        """A call that Stock2Shop does not have, answered so that a person can read it."""
+        from starlette.responses import Response
 
-        wanted = _parsed(await request.body())
-        known = set(self.faults.__dataclass_fields__)
-        unknown = sorted(set(wanted) - known - {"expire_tokens"})
-        if unknown:
-            return JSONResponse({"error": {"message": f"Known faults: {', '.join(sorted(known))}"}}, status_code=400)
-        if wanted.pop("expire_tokens", False):
-            self.expire_tokens()
-        for name, value in wanted.items():
-            setattr(self.faults, name, set(value) if name == "refused_skus" else value)
-        return JSONResponse({"faults": sorted(wanted)})
+        async def endpoint(request: Request) -> Response:
+            raw = await request.body()
+            status, document = 200, {}
+            try:
+                body = _object(raw or b"{}") if request.method == "POST" else {}
+                with self._lock:
+                    document = act(request, body)
+            except _RefusedError as refused:
+                status, document = refused.status, refused.document
+            text = json.dumps(document, indent=2, ensure_ascii=False)
+            return Response(f"{text}\n", status_code=status, media_type="application/json")
 
-    async def _do_reset(self, _request: Request) -> Response:
-        from starlette.responses import JSONResponse
+        return endpoint
 
-        self.reset()
-        return JSONResponse({})
+    def _show_all(self, _request: Request, _body: Json) -> Json:
+        number = self.settings.source_id
+        return {
+            "source": self._sources[number],
+            "held": {
+                "products": len(self._products[number]),
+                "variants": len(self._variants[number]),
+                "customers": len(self._customers[number]),
+                "orders": len(self._orders),
+            },
+            "requests": len(self.requests),
+            "faults": self._due(),
+            "calls": {
+                "GET /_sandbox/products": "what is held, by variant; ?code= shows one",
+                "GET /_sandbox/customers": "the same of customers",
+                "GET /_sandbox/orders": "every order, and what was answered for it",
+                "GET /_sandbox/requests": "what was asked so far",
+                "GET /_sandbox/faults": "every fault there is; POST asks for some",
+                "POST /_sandbox/orders": "a sale: the body is a system_order",
+                f"POST /_sandbox/sources/{number}/sync_token": 'the source wants everything again: {"sync_token": "1"}',
+                "POST /_sandbox/reset": "forget everything",
+            },
+        }
 
-    async def _do_order(self, request: Request) -> Response:
-        from starlette.responses import JSONResponse
+    def _show_products(self, request: Request, _body: Json) -> Json:
+        return _one(self.products(self.settings.source_id), request)
 
-        order = _parsed(await request.body())
-        if not isinstance(order, dict) or not isinstance(order.get("id"), int):
-            return JSONResponse({"error": {"message": "An order is an object with a number as its id."}}, 400)
-        self.place_order(order)
-        return JSONResponse({"id": order["id"]})
+    def _show_customers(self, request: Request, _body: Json) -> Json:
+        return _one(self.customers(self.settings.source_id), request)
 
-    async def _show_requests(self, _request: Request) -> Response:
-        from starlette.responses import JSONResponse
+    def _show_orders(self, _request: Request, _body: Json) -> Json:
+        return {str(number): order for number, order in self.orders().items()}
 
+    def _show_requests(self, _request: Request, _body: Json) -> Json:
         shown = [
             {"method": r.method, "path": r.path, "status": r.status, "items": r.items, "at": r.received_at.isoformat()}
             for r in self.requests
         ]
-        return JSONResponse({"requests": shown})
+        return {"requests": shown}
 
-    async def _do_sync_token(self, request: Request) -> Response:
-        from starlette.responses import JSONResponse
+    def _due(self) -> Json:
+        faults = ((name, getattr(self.faults, name)) for name in self.faults.__dataclass_fields__)
+        return {name: sorted(value) if isinstance(value, set) else value for name, value in faults}
 
-        body = _parsed(await request.body())
-        self.set_sync_token(request.path_params["source_id"], str(body.get("sync_token", "0")))
-        return JSONResponse({})
+    def _show_faults(self, _request: Request, _body: Json) -> Json:
+        return self._due()
+
+    def _set_faults(self, _request: Request, wanted: Json) -> Json:
+        known = self._due() | {"expire_tokens": False}
+        for name, value in wanted.items():
+            if name not in known:
+                raise _RefusedError(400, f"There is no fault {name}. Known faults: {', '.join(sorted(known))}.")
+            usual = known[name]
+            sound = (
+                isinstance(value, bool)
+                if isinstance(usual, bool)
+                else isinstance(value, list) and all(isinstance(sku, str) for sku in value)
+                if isinstance(usual, list)
+                else _number(value)
+                if isinstance(usual, float)
+                else _whole(value)
+            )
+            if not sound:
+                raise _RefusedError(400, f"{name} needs a value like {json.dumps(usual)}.")
+        if not 400 <= wanted.get("error_status", 500) <= 599:  # noqa: PLR2004 - what HTTP calls errors
+            raise _RefusedError(400, "error_status needs a number from 400 to 599.")
+        if wanted.get("expire_tokens"):
+            self.expire_tokens()
+        for name, value in wanted.items():
+            if name != "expire_tokens":
+                setattr(self.faults, name, set(value) if name == "refused_skus" else value)
+        return self._due()
+
+    def _do_reset(self, _request: Request, _body: Json) -> Json:
+        self.reset()
+        self._write()
+        return {}
+
+    def _do_order(self, _request: Request, order: Json) -> Json:
+        if not _whole(order.get("id")):
+            raise _RefusedError(400, "An order is an object with a number as its id.")
+        self.place_order(order)
+        return {"id": order["id"]}
+
+    def _do_sync_token(self, request: Request, body: Json) -> Json:
+        number, token = request.path_params["source_id"], body.get("sync_token")
+        if number not in self._sources:
+            raise _RefusedError(404, f"There is no source {number}.")
+        if not isinstance(token, str) or not token:
+            raise _RefusedError(400, "sync_token needs a text.")
+        self.set_sync_token(number, token)
+        return {"sync_token": token}
 
     def _read(self) -> None:
         path = self.settings.path
         if path is None or not path.exists():
             return
-        kept = json.loads(path.read_text("utf-8"))
-        self._products = {int(number): products for number, products in kept["products"].items()}
-        self._sources = {int(number): source for number, source in kept["sources"].items()}
-        self._variants = {
-            number: {key: code for code, product in products.items() for key in product["variants"]}
-            for number, products in self._products.items()
-        }
-        self._customers = {int(number): customers for number, customers in kept.get("customers", {}).items()}
+        try:
+            kept = json.loads(path.read_text("utf-8"))
+            self._products, self._customers = (
+                {int(number): held for number, held in kept[name].items()} for name in ("products", "customers")
+            )
+            self._sources = {int(number): source for number, source in kept["sources"].items()}
+            self._orders = {int(number): order for number, order in kept["orders"].items()}
+            self._last_id = int(kept["last_id"])
+            self._variants = {
+                number: {key: code for code, product in products.items() for key in product["variants"]}
+                for number, products in self._products.items()
+            }
+            held = set(self._sources)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(f"{path} is no file of a sandbox.", hint="Name another file, or remove it.") from None
+        if self.settings.source_id not in held:
+            raise UsageError(
+                f"{path} is a sandbox of the source {', '.join(map(str, sorted(held)))},"
+                f" not of {self.settings.source_id}.",
+                hint="Say so with --source-id, or name another file.",
+            )
 
     def _write(self) -> None:
         path = self.settings.path
         if path is None:
             return
         beside = path.with_suffix(path.suffix + ".new")
-        beside.write_text(
-            json.dumps({"products": self._products, "customers": self._customers, "sources": self._sources}), "utf-8"
-        )
+        kept = {
+            "products": self._products,
+            "customers": self._customers,
+            "sources": self._sources,
+            "orders": self._orders,
+            "last_id": self._last_id,
+        }
+        beside.write_text(json.dumps(kept), "utf-8")
         beside.replace(path)
 
 
-def _abort(send: Any, *, after: float = 0.0) -> None:
-    """Close the client's connection as a broken network does. Uvicorn's send is a method of the cycle that holds it."""
-    transport = send.__self__.transport
-    if after:
-        transport.loop = None
-        asyncio.get_running_loop().call_later(after, transport.abort)
-    else:
-        transport.abort()
+def serve(settings: SandboxSettings, *, ready: Callable[[str], object]) -> None:
+    """Serve until the process is interrupted; ``ready`` gets the address once somebody listens there.
+
+    Raises :class:`UsageError` when nothing can listen there, or the file is not to be used.
+    """
+    try:
+        sandbox = Sandbox(settings)
+        sandbox._write()  # noqa: SLF001 - a file that cannot be written is said now, not after the first request
+        sandbox.start()
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}" if error.filename is None else error.filename
+        raise UsageError(
+            f"The sandbox cannot use {place}: {error.strerror or error}.",
+            hint="Choose another port with --port, or another file with --state.",
+        ) from None
+    with suppress(KeyboardInterrupt):
+        ready(sandbox.url)
+        while True:
+            time.sleep(1)  # waiting on an event would not hear Ctrl-C on Windows
+    sandbox.stop()
+
+
+async def _abort(send: Any) -> None:
+    """Close the client's connection as a broken network does. Uvicorn's send is a method of the cycle that holds it.
+
+    Uvicorn reports an application that leaves a connection open without an answer, so the end of it is waited for.
+    """
+    cycle = send.__self__
+    cycle.transport.abort()
+    while not cycle.disconnected:  # noqa: ASYNC110 - uvicorn sets it, and has no event for it
+        await asyncio.sleep(0)
 
 
 def _parsed(raw: bytes) -> Any:
@@ -660,6 +783,23 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         raise _RefusedError(400, "The body is no JSON.") from None
+
+
+def _object(raw: bytes) -> Json:
+    body = _parsed(raw)
+    if not isinstance(body, dict):
+        raise _RefusedError(400, "The body is no JSON object.")
+    return body
+
+
+def _one(held: dict[str, Json], request: Request) -> Json:
+    """What is held, or the one that the request asks for by its code."""
+    code = request.query_params.get("code")
+    if code is None:
+        return held
+    if code not in held:
+        raise _RefusedError(404, f"{code} is not held.")
+    return held[code]
 
 
 def _now() -> str:
@@ -686,8 +826,8 @@ def _found(name: str, held: list[Json], body: Any, *, shown: Callable[[Json], Js
     if not isinstance(body, dict):
         raise _RefusedError(400, "The search is no object.")
     size, start = body.get("size", 10), body.get("from", 0)
-    if not (_whole(size) and _whole(start) and size <= 10_000):  # noqa: PLR2004 - Elasticsearch's own window
-        raise _RefusedError(400, "size and from need numbers, size at most 10000.")
+    if not (_whole(size) and _whole(start) and size + start <= WINDOW):
+        raise _RefusedError(400, f"size and from need numbers, together at most {WINDOW}.")
     if not isinstance(body.get("query", {}), dict) or not isinstance(body.get("sort", {}), (dict, list)):
         raise _RefusedError(400, "query needs an object, sort an object or a list.")
     wanted = list(_terms(body.get("query")))

@@ -723,3 +723,27 @@ def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbo
     assert "3 variants" in ran.stdout
     assert client.posted() == before
     assert [change.key for change in client.plan().changes] == ["A"]
+
+
+def test_the_sandbox_says_where_it_listens_and_ends_quietly(s2s: S2s, tmp_path: Path) -> None:
+    """With the project's own source number, after it listens, and with Ctrl-C as its end."""
+    process = s2s.start("sandbox", "--port", "0", "--source-id", "12", "--state", str(tmp_path / "held.json"))
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    shown = requests.get(lines[2].split()[-1], timeout=10)
+    assert shown.json()["source"]["id"] == 12
+    assert "the source is 12" in lines[1]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+
+
+def test_a_sandbox_that_cannot_start_says_why(s2s: S2s, client: Client, tmp_path: Path) -> None:
+    """A port in use, a number that is no port, a file of something else, a folder that is not there."""
+    port = client.sandbox.url.split(":")[2].removesuffix("/v1")
+    failed(s2s("sandbox", "--port", port), 2, f"127.0.0.1:{port}", "in use", "--port")
+    failed(s2s("sandbox", "--port", "99999"), 2, "--port", "65535")
+    failed(s2s("sandbox", "--pace", "-1"), 2, "--pace")
+    (tmp_path / "bad.json").write_text("[]", "utf-8")
+    failed(s2s("sandbox", "--port", "0", "--state", str(tmp_path / "bad.json")), 2, "bad.json is no file of a sandbox")
+    failed(s2s("sandbox", "--port", "0", "--state", str(tmp_path / "none" / "x.json")), 2, "none", "--state")

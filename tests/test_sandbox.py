@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from support.stock2shop import document
 
+from engine.errors import UsageError
 from engine.sandbox import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ class Caller:
         """Call with the token and a JSON body."""
         query = {"token": self.token, "source_id": "57", **query}
         return requests.post(f"{self.sandbox.url}{path}", params=query, json=body, timeout=10)
+
+    def control(self, path: str, body: object = ...) -> requests.Response:
+        """Call what only the sandbox has; a POST where there is a body."""
+        address = self.sandbox.url.replace("/v1", "/_sandbox") + path
+        if body is ...:
+            return requests.get(address, timeout=10)
+        return requests.post(address, json=body, timeout=10)
 
     def queue(self, *items: dict[str, Any]) -> requests.Response:
         """Queue products."""
@@ -282,26 +289,117 @@ def test_a_sku_is_refused_on_request(caller: Caller) -> None:
 
 def test_faults_can_be_asked_for_over_http(caller: Caller) -> None:
     """For trying a mapping by hand; an unknown one is named."""
-    control = caller.sandbox.url.replace("/v1", "/_sandbox/faults")
-    assert requests.post(control, json={"errors": 1}, timeout=10).json() == {"faults": ["errors"]}
+    assert caller.control("/faults", {"errors": 1}).json()["errors"] == 1
     assert caller.get("/sources").status_code == 500
-    assert requests.post(control, json={"earthquake": 1}, timeout=10).status_code == 400
+    assert caller.control("/faults").json()["errors"] == 0
+    unknown = caller.control("/faults", {"earthquake": 1})
+    assert unknown.status_code == 400
+    assert "refused_skus" in unknown.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [],
+        {"errors": "x"},
+        {"errors": -1},
+        {"errors": True},
+        {"latency": "slow"},
+        {"refused_skus": "A"},
+        {"refused_skus": [1]},
+        {"error_status": 200},
+        {"errors": 1, "earthquake": 1},
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused_and_changes_nothing(caller: Caller, wanted: object) -> None:
+    """Otherwise every later call would fail, and nobody would know of what."""
+    before = caller.control("/faults").json()
+    assert caller.control("/faults", wanted).status_code == 400
+    assert caller.control("/faults").json() == before
+    assert caller.get("/sources").status_code == 200
+
+
+def test_a_person_sees_what_is_held_and_what_can_be_asked(caller: Caller) -> None:
+    """From a browser, without a token."""
+    caller.queue(item("A-1", "A", qty=3), item("A-2", "A"))
+    caller.control("/orders", {"id": 9, "line_items": []})
+    shown = caller.control("").json()
+    assert shown["held"] == {"products": 1, "variants": 2, "customers": 0, "orders": 1}
+    assert "POST /_sandbox/reset" in shown["calls"]
+    assert caller.control("/products").json()["A-1"]["qty"] == 3
+    assert caller.control("/products?code=A-1").json()["source_product_code"] == "A"
+    assert caller.control("/products?code=B").status_code == 404
+    assert caller.control("/customers").json() == {}
+    assert caller.control("/orders").json()["9"]["status"] == "new"
+
+
+def test_what_makes_no_sense_to_the_sandbox_itself_is_refused(caller: Caller) -> None:
+    """With its reason, and never as a fault of the server."""
+    assert caller.control("/orders", {"id": "x"}).status_code == 400
+    assert caller.control("/sources/58/sync_token", {"sync_token": "1"}).status_code == 404
+    assert caller.control("/sources/57/sync_token", {"sync_token": 1}).status_code == 400
+    assert caller.control("/sources/57/sync_token", {"sync_token": "1"}).status_code == 200
+    assert caller.get("/sources").json()["system_sources"][0]["sync_token"] == "1"
+    base = caller.sandbox.url.replace("/v1", "/_sandbox")
+    assert requests.post(f"{base}/faults", data=b"{", timeout=10).status_code == 400
+
+
+def test_a_search_goes_no_deeper_than_elasticsearch_does(caller: Caller) -> None:
+    """It refuses to look beyond 10,000 hits; who wants more asks for ids above the last one."""
+    assert caller.post("/products/elastic_search", {"size": 250, "from": 9_750}).status_code == 200
+    assert caller.post("/products/elastic_search", {"size": 250, "from": 9_751}).status_code == 400
 
 
 def test_a_file_keeps_what_was_received_over_a_restart(tmp_path: Path) -> None:
-    """Products and customers, and no id is given anew."""
+    """Products, orders and the sync token; no id is given anew, and no token of the user's is in it."""
     path = tmp_path / "held.json"
     with Sandbox(SandboxSettings(path=path)) as first:
         caller = Caller(first)
         caller.login()
-        caller.queue(item("A"))
+        caller.queue(item("A"), item("Z"))
+        caller.queue(item("Z", active="false"))
+        first.place_order({"id": 9})
+        first.set_sync_token(57, "4")
     with Sandbox(SandboxSettings(path=path)) as second:
         caller = Caller(second)
         caller.login()
         caller.queue(item("B"))
         found = caller.search(size=10)["system_products"]
-    assert [(product["id"], product["source_product_code"]) for product in found] == [(1, "A"), (2, "B")]
-    assert "token" not in json.loads(path.read_text("utf-8"))
+        assert caller.get("/sources").json()["system_sources"][0]["sync_token"] == "4"
+        assert list(second.orders()) == [9]
+    assert [(product["id"], product["source_product_code"]) for product in found] == [(1, "A"), (3, "B")]
+    assert caller.token not in path.read_text("utf-8")
+
+
+def test_what_was_reset_does_not_come_back_with_a_restart(tmp_path: Path) -> None:
+    """The file is emptied too."""
+    path = tmp_path / "held.json"
+    with Sandbox(SandboxSettings(path=path)) as first:
+        caller = Caller(first)
+        caller.login()
+        caller.queue(item("A"))
+        assert caller.control("/reset", {}).status_code == 200
+    with Sandbox(SandboxSettings(path=path)) as second:
+        assert second.products(57) == {}
+
+
+@pytest.mark.parametrize("text", ["{bad", "[]", "{}", '{"products": 1}', "\x00"])
+def test_a_file_of_something_else_is_not_taken_for_a_sandboxs(tmp_path: Path, text: str) -> None:
+    """It is left as it is."""
+    path = tmp_path / "held.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageError, match="is no file of a sandbox"):
+        Sandbox(SandboxSettings(path=path))
+    assert path.read_text("utf-8") == text
+
+
+def test_a_file_of_another_source_is_named(tmp_path: Path) -> None:
+    """Nothing of it would be seen otherwise."""
+    path = tmp_path / "held.json"
+    with Sandbox(SandboxSettings(path=path, source_id=12)) as first:
+        first.set_sync_token(12, "1")
+    with pytest.raises(UsageError, match="a sandbox of the source 12, not of 57"):
+        Sandbox(SandboxSettings(path=path))
 
 
 def test_no_request_that_is_kept_holds_a_token_or_a_password(caller: Caller) -> None:
