@@ -43,7 +43,8 @@ def plan_text(plan: Plan) -> str:
 def outcome_text(outcome: Outcome) -> str:
     """A run as people read it: one line where all is well, and what wants attention."""
     plan, counts = outcome.plan, outcome.plan.counts
-    if outcome.sent:
+    planned = counts.inserts + counts.updates + counts.resends + counts.deletes
+    if planned:
         kinds = {
             "new": counts.inserts - counts.replaced,
             "changed": counts.updates,
@@ -52,9 +53,8 @@ def outcome_text(outcome: Outcome) -> str:
             "sent again": counts.resends,
         }
         said = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
-        planned = counts.changed - counts.marked + counts.deletes
-        part = f" of {planned:,}" if outcome.sent < planned else ""
-        done = f"{outcome.sent:,}{part} acknowledged ({said})"
+        share = f"{outcome.sent:,}" if outcome.sent == planned else f"{outcome.sent:,} of {planned:,}"
+        done = f"{share} acknowledged ({said})"
     else:
         done = "nothing to send"
     headline = (

@@ -15,6 +15,7 @@ from engine import acknowledge, history, report, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
+from engine.report import outcome_text
 from engine.state import open_state
 from engine.sync import Options
 
@@ -370,6 +371,19 @@ def test_a_refused_row_does_not_hold_the_others(client: Client) -> None:
     client.sandbox.faults.clear()
     client.sql("update item set price = '2' where code = 'I07'")
     assert client.run().sent == 1
+
+
+def test_a_run_that_could_not_send_all_says_how_much_of_it(client: Client) -> None:
+    """That nothing was acknowledged is not that there was nothing to send."""
+    for code in "ABC":
+        client.item(code)
+    client.sandbox.faults.refuse_sku("A", "B", "C")
+    assert "0 of 3 acknowledged (3 new)" in outcome_text(client.run())
+    client.item("D")
+    client.item("E")
+    client.sandbox.faults.refuse_sku("E")
+    assert "1 of 2 acknowledged (2 new)" in outcome_text(client.run())
+    assert "nothing to send" in outcome_text(client.run())
 
 
 def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
