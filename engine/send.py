@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from engine.api import Api, Receipt
 
-NOT_THE_ROWS = frozenset({404, 405, 406, 410, 415})
-"""Answers that speak of the address or the form of a request, never of what is in it."""
+NOT_THE_ROWS = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
+"""Answers that speak of the account, the address or the form of a request, never of what is in it."""
 
 IN_A_ROW = 10
 """So many rows refused one after the other, and none accepted, and it is not the rows."""
@@ -80,8 +80,9 @@ def deliver(
             reason = _without(error.reason, part, personal)
             if error.status in NOT_THE_ROWS:
                 raise AnswerError(
-                    f"Stock2Shop does not take requests at {path}: {reason}",
-                    hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml.",
+                    f"Stock2Shop does not take requests at {path} ({error.status}): {reason}",
+                    hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml, and the"
+                    " account in Stock2Shop's console. Nothing was quarantined; the next run tries again.",
                 ) from None
             if len(part) > 1:
                 middle = len(part) // 2

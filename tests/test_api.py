@@ -34,6 +34,7 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.model import Stock2ShopSettings
+from engine.send import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -501,6 +502,20 @@ def test_another_4xx_is_a_refusal_with_stock2shops_own_words(
     assert caught.value.reason.removesuffix(" Unprocessable Entity").removesuffix(" Unprocessable Content") == reason
     assert caught.value.status == 422
     assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("status", [402, 404, 405, 415, 423, 451])
+def test_an_answer_about_the_account_or_the_address_is_no_refusal_of_rows(
+    server: Server, clock: Clock, status: int
+) -> None:
+    """Nothing is quarantined for it: the rows go as soon as the account is in order again."""
+    server.script(Reply({"error": "The account is suspended"}, status=status))
+    rows = [{"_key": code, "_group": code} for code in "ABC"]
+    with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AnswerError) as caught:
+        list(deliver(api, "/products/queue", rows, document=lambda _: b"{}", accepted_before=True))
+    assert f"({status}): The account is suspended" in caught.value.message
+    assert "Nothing was quarantined" in caught.value.hint
+    assert server.asked.count("POST /products/queue") == 1
 
 
 def test_a_batch_that_is_too_large_is_a_refusal_with_the_setting_to_lower(server: Server, clock: Clock) -> None:
