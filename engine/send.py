@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 NOT_THE_ROWS = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
 """Answers that speak of the account, the address or the form of a request, never of what is in it."""
 
+LARGEST_BODY = 8_000_000
+"""Bytes a request, as far as rows can be parted: PHP's usual ``post_max_size``. Stock2Shop's own limit is not public;
+where it is lower, the answer 413 halves the batch further."""
+
 IN_A_ROW = 10
 """So many rows refused one after the other, and none accepted, and it is not the rows."""
 
@@ -74,8 +78,12 @@ def deliver(
     stack = [list(rows)]
     while stack:
         part = stack.pop()
+        body = document(part)
+        if len(body) > LARGEST_BODY and len(part) > 1:
+            stack += _halves(part)
+            continue
         try:
-            receipt = api.queue(path, document(part), items=len(part))
+            receipt = api.queue(path, body, items=len(part))
         except RefusedError as error:
             reason = _without(error.reason, part, personal)
             if error.status in NOT_THE_ROWS:
@@ -85,8 +93,7 @@ def deliver(
                     " account in Stock2Shop's console. Nothing was quarantined; the next run tries again.",
                 ) from None
             if len(part) > 1:
-                middle = len(part) // 2
-                stack += [part[middle:], part[:middle]]
+                stack += _halves(part)
                 continue
             waiting.append(Delivery(rows=part, reason=reason))
             if not accepted and len(waiting) >= IN_A_ROW:
@@ -103,6 +110,14 @@ def deliver(
         waiting.clear()
         yield Delivery(rows=part, receipt=receipt)
     yield from waiting
+
+
+def _halves(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The second half of ``rows`` and the first, cut between two products where there are any."""
+    middle = len(rows) // 2
+    cuts = [place for place in range(1, len(rows)) if rows[place]["_group"] != rows[place - 1]["_group"]]
+    cut = min(cuts, key=lambda place: abs(place - middle), default=middle)
+    return [list(rows[cut:]), list(rows[:cut])]
 
 
 def _without(reason: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

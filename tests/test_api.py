@@ -518,6 +518,32 @@ def test_an_answer_about_the_account_or_the_address_is_no_refusal_of_rows(
     assert server.asked.count("POST /products/queue") == 1
 
 
+@pytest.mark.parametrize(
+    ("bad", "most"), [({"C07"}, 10), ({"C00"}, 11), ({"C31"}, 11), ({"C00", "C31"}, 19), ({"C07", "C08"}, 18)]
+)
+def test_bad_rows_are_found_in_few_requests(server: Server, clock: Clock, bad: set[str], most: int) -> None:
+    """One of 32, wherever it is, in a request for each half and the two that became of it."""
+
+    def answer(seen: Seen) -> Reply:
+        return Reply({"error": "no"}, status=400) if bad & set(json.loads(seen.body)) else Reply({})
+
+    server.answer = answer
+    rows = [{"_key": f"C{number:02}", "_group": f"C{number:02}"} for number in range(32)]
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        deliveries = list(
+            deliver(
+                api,
+                "/products/queue",
+                rows,
+                document=lambda part: json.dumps([row["_key"] for row in part]).encode(),
+                accepted_before=False,
+            )
+        )
+    assert {row["_key"] for one in deliveries if one.receipt is None for row in one.rows} == bad
+    assert sorted(row["_key"] for one in deliveries for row in one.rows) == [row["_key"] for row in rows]
+    assert server.asked.count("POST /products/queue") <= most + 1
+
+
 def test_a_batch_that_is_too_large_is_a_refusal_with_the_setting_to_lower(server: Server, clock: Clock) -> None:
     """413 is refused like the rest, so that the sender halves the batch."""
     server.script(Reply(b"x" * 2_000, 413))

@@ -11,11 +11,10 @@ import duckdb
 import pytest
 from support.client import VIEW, Client
 
-from engine import acknowledge, history, report, sync
+from engine import acknowledge, history, report, send, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
-from engine.report import outcome_text
 from engine.state import open_state
 from engine.sync import Options
 
@@ -373,17 +372,46 @@ def test_a_refused_row_does_not_hold_the_others(client: Client) -> None:
     assert client.run().sent == 1
 
 
+def test_a_batch_of_long_descriptions_is_parted_between_products(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request is larger than a server takes, and no product is torn apart for that."""
+    monkeypatch.setattr(send, "LARGEST_BODY", 8_000)
+    for product in ("R", "S", "T"):
+        client.shirt(product, "M", "L", html="<p>é</p>" * 300)
+    client.item("Z", html="<p>é</p>" * 2_000)
+    client.run()
+    assert sorted(client.held()) == ["R-L", "R-M", "S-L", "S-M", "T-L", "T-M", "Z"]
+    bodies = [request.body or b"" for request in client.sandbox.requests if request.path.endswith("/products/queue")]
+    sent = [[item["source"]["source_product_code"] for item in json.loads(body)["system_products"]] for body in bodies]
+    assert sent == [["R", "R"], ["S", "S"], ["T", "T"], ["Z"]]
+    assert [len(body) > 8_000 for body in bodies] == [False, False, False, True]
+
+
+def test_a_product_of_more_variants_than_a_batch_holds_is_sent_whole_all_the_same(client: Client) -> None:
+    """In more than one request, none of which is too large."""
+    client.write(remote="pace = 0\nbatch_variants = 5")
+    client.item("A")
+    client.shirt("S", *(f"{number:02}" for number in range(12)))
+    client.item("Z")
+    client.run()
+    items = [request.items for request in client.sandbox.requests if request.path.endswith("/products/queue")]
+    assert len(client.held()) == 14
+    assert (max(items), sum(items)) == (5, 14)
+    assert client.run().sent == 0
+
+
 def test_a_run_that_could_not_send_all_says_how_much_of_it(client: Client) -> None:
     """That nothing was acknowledged is not that there was nothing to send."""
     for code in "ABC":
         client.item(code)
     client.sandbox.faults.refuse_sku("A", "B", "C")
-    assert "0 of 3 acknowledged (3 new)" in outcome_text(client.run())
+    assert "0 of 3 acknowledged (3 new)" in report.outcome_text(client.run())
     client.item("D")
     client.item("E")
     client.sandbox.faults.refuse_sku("E")
-    assert "1 of 2 acknowledged (2 new)" in outcome_text(client.run())
-    assert "nothing to send" in outcome_text(client.run())
+    assert "1 of 2 acknowledged (2 new)" in report.outcome_text(client.run())
+    assert "nothing to send" in report.outcome_text(client.run())
 
 
 def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
