@@ -698,19 +698,6 @@ def test_verify_finds_and_mends_drift(s2s: S2s, client: Client) -> None:
     assert "--repair" not in ran.stdout
 
 
-def test_a_sandbox_says_where_it_listens_and_when_it_cannot(s2s: S2s) -> None:
-    """A second one on the same port is told to take another; no traceback."""
-    first = s2s.start("sandbox", "--port", "0")
-    try:
-        assert first.stdout is not None
-        port = first.stdout.readline().partition("127.0.0.1:")[2].partition("/")[0]
-        assert requests.get(f"http://127.0.0.1:{port}/v1/sources", timeout=10).status_code in {401, 403}
-        failed(s2s("sandbox", "--port", port), 2, f"port {port}", "--port")
-    finally:
-        first.kill()
-        first.communicate()
-
-
 def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     """A lost state file is no reason to send or delete everything."""
     client.shirt("S", "M", "L", trade="80", tags="b,a", vendor="Kudu")
