@@ -41,6 +41,7 @@ from engine.terminal import (
     show,
     show_json,
     take_every_letter,
+    take_logs,
     watched,
     workspace_folder,
 )
@@ -563,6 +564,7 @@ def demo(
 def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
     take_every_letter()
+    take_logs()
     try:
         # Outside its standalone mode the framework gives a command's exit code back instead of leaving with it.
         sys.exit(app(standalone_mode=False))
@@ -575,7 +577,9 @@ def main() -> None:
         sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001 - a traceback shown to a user is a bug
         show = getattr(error, "show", None)
-        if callable(show):
+        if callable(show) and session.log_format is LogFormat.json:
+            report_error(UsageError(error.format_message(), hint="`s2s --help` shows what there is."))  # type: ignore[attr-defined]
+        elif callable(show):
             show()
         else:
             report_error(error)

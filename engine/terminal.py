@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,7 @@ class Session:
     workspace: Path | None = None
     debug: bool = False
     log_format: LogFormat = LogFormat.text
+    project: str = ""
     secrets: set[str] = field(default_factory=set)
 
     def clean(self, text: str) -> str:
@@ -93,6 +95,23 @@ def take_every_letter() -> None:
             stream.reconfigure(encoding=None if told else "utf-8", errors="backslashreplace")
 
 
+class _Log(logging.Handler):
+    """What the engine logs of its own accord, such as a request that is tried again, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = session.clean(record.getMessage())
+        if session.log_format is LogFormat.json:
+            _log(record.levelname.lower(), session.project, message=message)
+            return
+        over = "\r\x1b[2K" if sys.stderr.isatty() else ""  # the line of progress
+        typer.echo(f"{over}{message}", err=True)
+
+
+def take_logs() -> None:
+    """Have warnings of the engine's modules written as everything else is."""
+    logging.getLogger("engine").addHandler(_Log(logging.WARNING))
+
+
 def exit_code(error: Exception) -> int:
     """The exit code that an error stands for."""
     return int(getattr(error, "exit_code", FAILED))
@@ -113,7 +132,7 @@ def report_error(error: Exception, *, project: str = "", entity: str = "", lead:
         hint = "This is a fault of s2s. Run again with --debug, and report what it prints."
     message, hint = _printable(session.clean(message)), _printable(session.clean(hint))
     if session.log_format is LogFormat.json:
-        _log("error", project, entity, message=message, hint=hint, exit_code=exit_code(error))
+        _log("error", project or session.project, entity, message=message, hint=hint, exit_code=exit_code(error))
         return
     typer.echo(f"{project}: {message}" if lead else message, err=True)
     for line in hint.splitlines():
@@ -152,6 +171,7 @@ def load_project(name: str) -> Project:
     from engine.project import load
 
     project = load(name, workspace=workspace_folder(), environ=os.environ)
+    session.project = project.name
     session.secrets.update(project.secrets)
     return project
 

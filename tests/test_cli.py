@@ -168,6 +168,17 @@ def test_a_json_log_tells_what_became_of_a_run(s2s: S2s) -> None:
     assert (ended["source"], ended["sent"], ended["quarantined"], ended["refused"]) == (2, 1, 1, 0)
 
 
+def test_json_logs_hold_nothing_but_json(s2s: S2s) -> None:
+    """Not for a request that is tried again, nor for a mistyped option; an error names its project."""
+    s2s.client.item("A")
+    s2s.client.sandbox.faults.server_errors(1000)
+    events = [json.loads(line) for line in s2s("--log-format", "json", "run", "acme").stderr.splitlines()]
+    assert [(event["event"], event["project"]) for event in events] == [("warning", "acme"), ("error", "acme")]
+    assert "attempt 1 of 2" in events[0]["message"]
+    ran = s2s("--log-format", "json", "run", "--nope")
+    assert json.loads(ran.stderr)["exit_code"] == ran.returncode == 2
+
+
 def test_one_project_that_fails_does_not_stop_the_others(s2s: S2s) -> None:
     """`run --all` goes on, and gives the gravest exit code."""
     s2s.client.item("A")
