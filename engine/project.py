@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -60,6 +61,8 @@ _WRITTEN_IN_CONNECTION = re.compile(
     r"""(?i)\b((?:pwd|password)\s*=\s*)(?!\$\{)(\{(?:[^}]|\}\})*\}|[^;{}\s"'][^;"']*)"""
 )
 _SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
+_LOGIN = re.compile(r"(?i)(?:^|;)\s*(?:uid|user|user id|username|pwd|password)\s*=\s*$")
+_OPTION = re.compile(r"\s*(?P<name>[^=;{}]+?)\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;{][^;]*)?\s*(?:;|$)|\s*;|\s+$")
 _URL = "https://app.stock2shop.com/v1"
 _PATH = r"^/[\w./-]+$"
 _ADDRESS = r"^([Hh][Tt]{2}[Pp][Ss]://[^@/]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/.*)?$"
@@ -323,14 +326,31 @@ class _Reading:
                 self.fault(at, f"The variable {name} is empty.", f"Give it a value in {self.root / '.env'}.")
             elif secret and self.variables[name]:
                 self.secrets.add(self.variables[name])
-            return self.variables[name]
+            text = self.variables[name]
+            return _login(text, value[: found.start()], value[found.end() :]) if at[-1] == "connection" else text
 
         filled = _VARIABLE.sub(variable, value)
         if at == ("stock2shop", "url") and self.offline(at) and filled != value:
             return _URL
         if at[-1] == "connection" and not self.offline(at):
             self.secrets.update(_passwords(filled))
+            self._readable(filled, at)
         return filled
+
+    def _readable(self, connection: str, at: tuple[str, ...]) -> None:
+        """Options that a driver would read differently from what is meant; their values are not told."""
+        position, last = 0, ""
+        while found := _OPTION.match(connection, position):
+            if found.end() == position:
+                break
+            position, last = found.end(), found["name"] or last
+        if position < len(connection) and at not in self.unfilled:
+            self.fault(
+                at,
+                f"The connection cannot be read {f'behind {last}=' if last else 'from its beginning'}.",
+                "It is NAME=value;NAME=value. A value with ; or { in it stands in braces, {like;this}, and a } in there"
+                " is written twice. A password that is a variable, PWD=${NAME}, needs none of that.",
+            )
 
     def _validated(self, data: dict[str, Any]) -> Any:
         from pydantic import ValidationError
@@ -491,6 +511,14 @@ def _passwords(connection: str) -> list[str]:
     return found + [text[1:-1].replace("}}", "}") for text in found if text.startswith("{")]
 
 
+def _login(text: str, before: str, after: str) -> str:
+    """A variable's value in a connection string; in braces where it is a user or a password that needs them."""
+    whole = _LOGIN.search(before) and (not after or after.startswith(";"))
+    if not whole or not re.search(r"[;{}]|^\s|\s$", text) or re.fullmatch(r"\{(?:[^}]|\}\})*\}", text):
+        return text
+    return "{" + text.replace("}", "}}") + "}"
+
+
 class _BrokenError(ValueError):
     """A value breaks a rule; ``faults`` are messages and hints, which reach the user as they are."""
 
@@ -502,6 +530,17 @@ class _BrokenError(ValueError):
 def _close(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word.lower(), {name.lower(): name for name in known}, n=1)
     return next((f"Did you mean {name}? " for name in known if close and name.lower() == close[0]), "")
+
+
+def _codec(word: str | None) -> str | None:
+    if word is not None:
+        try:
+            codecs.lookup(word)
+        except LookupError:
+            raise _BrokenError(
+                (f"{word!r} is no encoding that Python knows.", 'Such as "utf-8", "cp1252" or "utf-16le".')
+            ) from None
+    return word
 
 
 def _dialect(word: str) -> str:
@@ -773,11 +812,21 @@ def _document() -> Any:
             description='How the views are written, such as "tsql" or "mysql".',
             json_schema_extra={"enum": list(DIALECTS)},
         )
-        connection: str | None = Field(None, description="The ODBC connection string of a read-only login.")
-        database: str | None = Field(None, description="A DuckDB or SQLite file, from the project's folder.")
-        encoding: str | None = Field(None, description="How texts are sent to the driver.")
-        decoding: str | None = Field(None, description="How the driver's narrow texts are read.")
-        wide_decoding: str | None = Field(None, description="How the driver's wide texts are read.")
+        connection: str | None = Field(
+            None, min_length=1, description="The ODBC connection string of a read-only login."
+        )
+        database: str | None = Field(
+            None, min_length=1, description="A DuckDB or SQLite file, from the project's folder."
+        )
+        encoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How texts are sent to the driver."
+        )
+        decoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How the driver's narrow texts are read."
+        )
+        wide_decoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How the driver's wide texts are read."
+        )
         attributes: dict[int, Annotated[int, number]] = Field(
             default_factory=dict, description="ODBC connection attributes by number.", json_schema_extra=by_number
         )
@@ -860,8 +909,12 @@ def _document() -> Any:
         """How orders are raised."""
 
         model_config = ConfigDict(**strict, json_schema_extra=either)
-        connection: str | None = Field(None, description="The ODBC connection string of a read-write login.")
-        database: str | None = Field(None, description="A DuckDB or SQLite file, from the project's folder.")
+        connection: str | None = Field(
+            None, min_length=1, description="The ODBC connection string of a read-write login."
+        )
+        database: str | None = Field(
+            None, min_length=1, description="A DuckDB or SQLite file, from the project's folder."
+        )
         dialect: Annotated[str | None, AfterValidator(_optional_dialect)] = Field(
             None, description="Where it is not the source's.", json_schema_extra={"enum": list(DIALECTS)}
         )

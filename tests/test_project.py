@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import tomli
 
+from engine.drivers import bare, options
 from engine.errors import ProjectError
 from engine.model import Limit
 from engine.project import discover, find_workspace, load, schema
@@ -250,6 +251,58 @@ def test_a_password_inside_a_variables_connection_is_a_secret(write: Callable[..
     text = SOUND.replace(SOUND[SOUND.index('"Driver') : SOUND.index("\n\n[stock")], '"${CONNECTION}"')
     project = read(write(text), CONNECTION="DSN=x;PWD=opensesame")
     assert ("opensesame" in project.secrets, project.warnings) == (True, ())
+
+
+@pytest.mark.parametrize("password", ["a;b", "{a", "a}b", "a;b}c", "a}}b", "{a}b", " a ", "plain", "a=b", "é;漢"])
+def test_a_login_from_a_variable_may_hold_any_letter(write: Callable[..., Path], password: str) -> None:
+    """The driver gets it whole, and it is a secret in every spelling."""
+    project = read(write(), ERP_PASSWORD=password)
+    given = dict(options(project.source.connection or ""))
+    assert (bare(given["PWD"]), given["UID"], given["Server"]) == (password, "reader", "db")
+    assert {password, given["PWD"]} <= set(project.secrets)
+
+
+def test_a_login_that_is_in_braces_already_stays_as_it_is(write: Callable[..., Path]) -> None:
+    """In the variable, or around it."""
+    assert "PWD={a;b}}c}" in (read(write(), ERP_PASSWORD="{a;b}}c}").source.connection or "")
+    around = SOUND.replace("PWD=${ERP_PASSWORD}", "PWD={${ERP_PASSWORD}}")
+    assert "PWD={a;b}}c}" in (read(write(around), ERP_PASSWORD="a;b}}c").source.connection or "")
+
+
+@pytest.mark.parametrize(
+    ("connection", "place"),
+    [
+        ("PWD={a}b};Server=db", "its beginning"),
+        ("Server=db;PWD={ab;UID=x", "behind Server="),
+        ("UID=x;PWD={${ERP_PASSWORD}}", "behind UID="),
+        ("Server=db;hunter2hunter2", "behind Server="),
+        ("my server", "its beginning"),
+    ],
+)
+def test_a_connection_that_a_driver_would_misread_is_a_fault(
+    write: Callable[..., Path], connection: str, place: str
+) -> None:
+    """It tells the last option that it understood, and none of the values."""
+    line = SOUND[SOUND.index('"Driver') : SOUND.index("\n\n[stock")]
+    (fault,) = faults(write(SOUND.replace(line, f'"{connection}"')), ERP_PASSWORD="hunter2}hunter2")
+    assert (fault.line, place in fault.message) == (3, True)
+    assert "hunter2" not in fault.message + fault.hint
+
+
+@pytest.mark.parametrize(
+    "connection", ["DSN=x", "DSN = x ; ", "DSN=x;;PWD=", "Driver={a};Server=tcp:h,1{2};PWD={};", "A b=c;\nD={e;}}}\n"]
+)
+def test_a_connection_that_a_driver_reads_is_no_fault(write: Callable[..., Path], connection: str) -> None:
+    """Stray blanks, empty values and line breaks do no harm."""
+    line = SOUND[SOUND.index('"Driver') : SOUND.index("\n\n[stock")]
+    assert read(write(SOUND.replace(line, '"""' + connection + '"""'))).source.connection == connection
+
+
+@pytest.mark.parametrize("key", ["encoding", "decoding", "wide_decoding"])
+def test_an_encoding_that_is_none_is_a_fault(write: Callable[..., Path], key: str) -> None:
+    """Before a driver is asked to use it."""
+    (fault,) = faults(write(SOUND.replace("\n\n[stock", f'\n{key} = "ansi-7"\n\n[stock')))
+    assert (fault.line, "'ansi-7'" in fault.message) == (4, True)
 
 
 @pytest.mark.parametrize(
