@@ -127,6 +127,9 @@ def report_error(error: Exception, *, project: str = "", entity: str = "", lead:
         message, hint = faults_text(error.faults), error.hint
     elif isinstance(error, SyncError):
         message, hint = error.message, error.hint
+    elif isinstance(error, OSError) and error.filename:
+        message = f"{error.filename} cannot be used: {error.strerror}."
+        hint = "Check the path, and its rights for the account that runs s2s. With --debug it says where it was needed."
     else:
         message = f"Something unforeseen went wrong: {type(error).__name__}: {error}"
         hint = "This is a fault of s2s. Run again with --debug, and report what it prints."

@@ -57,6 +57,20 @@ class S2s:
             timeout=120,
         )
 
+    def without_rights(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command where the rights of files count: root may do anything, but for what it can give up."""
+        rights = "-dac_override,-dac_read_search"
+        powerless = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.getuid() == 0 else []
+        return subprocess.run(
+            [*powerless, sys.executable, "-m", "engine", *words],
+            cwd=self.client.workspace,
+            env=self.environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=120,
+        )
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
         return subprocess.Popen(
@@ -278,6 +292,16 @@ def test_a_project_file_that_is_wrong_names_the_line(s2s: S2s, text: str, said: 
     failed(s2s("check", "acme"), 2, said)
 
 
+def test_a_folder_that_the_account_may_not_look_into_is_said(s2s: S2s) -> None:
+    """Schedulers run under accounts of their own."""
+    views = s2s.client.root / "views"
+    views.chmod(0o000)
+    ran = s2s.without_rights("run", "acme")
+    views.chmod(0o700)
+    failed(ran, 1, "views", "Permission denied", "the account that runs s2s")
+    assert "fault of s2s" not in ran.stderr
+
+
 def test_a_database_that_is_not_there_ends_with_1(s2s: S2s) -> None:
     """Nothing is sent; the file is named."""
     (s2s.client.root / "erp.duckdb").unlink()
@@ -399,17 +423,7 @@ def test_a_state_folder_that_takes_no_new_file_is_said(s2s: S2s) -> None:
     s2s("run", "acme")
     folder = s2s.client.workspace / ".state"
     folder.chmod(0o500)
-    obeying = ["-m", "engine", "run", "acme"]
-    # root may write anywhere, but for a right that it can give up
-    powerless = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override") if os.getuid() == 0 else ()
-    ran = subprocess.run(
-        [*powerless, sys.executable, *obeying],
-        cwd=s2s.client.workspace,
-        env=s2s.environment,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    ran = s2s.without_rights("run", "acme")
     folder.chmod(0o700)
     failed(ran, 1, "cannot be written", "S2S_STATE")
 
