@@ -93,6 +93,15 @@ def complete(state: State, entity: str) -> None:
     state.run("delete from meta where name = $1", [f"allowed:{entity}"])
 
 
+def attempt(state: State, *, entity: str, after: int, upto: int) -> None:
+    """Remember the inserts of a batch that is about to be sent, which stand in ``run.slice``.
+
+    Without that, a row that Stock2Shop took just before a crash, and that left the source just after it, would stay at
+    Stock2Shop for good: nothing here would know of it.
+    """
+    state.run(render_sql("try.sql", entity=entity, after=after, upto=upto))
+
+
 def settle(state: State, staged: Staged) -> None:
     """Record what a read of the source settles by itself: Ignore rows, quarantine, and refreshed fingerprints."""
     layout = staged.layout
@@ -189,9 +198,15 @@ def refuse(
     key: str,
     kind: Literal["insert", "update", "delete", "resend"],
     reason: str,
+    taken: bool,
 ) -> None:
-    """Quarantine the variant that Stock2Shop refused, until its content changes or somebody asks again."""
+    """Quarantine the variant that Stock2Shop refused, until its content changes or somebody asks again.
+
+    ``taken`` says that it may hold the variant all the same.
+    """
     at = now()
+    if not taken:
+        state.run("delete from tried where entity = $1 and key = $2", [entity, key])
     state.run(
         "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
         " kind, $4, $5, $5, null from run.outgoing where _key = $2 and kind = $3",

@@ -71,6 +71,7 @@ def adopt(project: Project, entity: str, *, stop: threading.Event | None = None)
                 render_sql(
                     "adopt.sql",
                     **layout.tables,
+                    entity=entity,
                     fields=layout.fields,
                     stamp=project.entities[entity].stamp(token),
                     run_id=run_id,

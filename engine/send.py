@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from engine.contract import MASK
@@ -27,11 +28,15 @@ IN_A_ROW = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of some rows: acknowledged with a receipt, or one row refused for a reason."""
+    """What became of some rows: acknowledged with a receipt, or one row refused for a reason.
+
+    ``taken`` says of a refused row that it may have been taken all the same: the answer was a success that complains.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     receipt: Receipt | None = None
     reason: str = ""
+    taken: bool = False
 
 
 def batches(groups: Iterable[tuple[str, int]], *, limit: int) -> Iterator[int]:
@@ -95,7 +100,7 @@ def deliver(
             if len(part) > 1:
                 stack += _halves(part)
                 continue
-            waiting.append(Delivery(rows=part, reason=reason))
+            waiting.append(Delivery(rows=part, reason=reason, taken=error.status < HTTPStatus.BAD_REQUEST))
             if not accepted and len(waiting) >= IN_A_ROW:
                 raise RefusedError(
                     f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says: {reason}",

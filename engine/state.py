@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 MEMORY = ("112MB", "192MB", "640MB", "2560MB")
 """What DuckDB may hold in memory; beyond it, it works from disk.
 

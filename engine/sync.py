@@ -508,6 +508,7 @@ def _send(
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )
+        acknowledge.attempt(state, entity=work.entity, after=position, upto=cut)
         try:
             for delivery in deliver(
                 api,
@@ -520,7 +521,12 @@ def _send(
                 if delivery.receipt is None:
                     (row,) = delivery.rows
                     acknowledge.refuse(
-                        state, entity=work.entity, key=row["_key"], kind=row["kind"], reason=delivery.reason
+                        state,
+                        entity=work.entity,
+                        key=row["_key"],
+                        kind=row["kind"],
+                        reason=delivery.reason,
+                        taken=delivery.taken,
                     )
                     refused += 1
                     continue

@@ -121,6 +121,49 @@ def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
     assert [change.key for change in client.plan().changes] == ["A"]
 
 
+def test_a_row_that_left_the_source_before_it_was_acknowledged_is_removed(client: Client) -> None:
+    """Stock2Shop took it and the answer was lost: nothing of it may stay behind."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("delete from item where code = 'B'")
+    plan = client.plan()
+    assert [(change.key, change.kind) for change in plan.changes] == [("B", "delete"), ("A", "insert")]
+    assert plan.counts.balanced
+    client.run()
+    assert sorted(client.held()) == ["A"]
+    assert client.run().sent == 0
+
+
+def test_a_row_that_is_still_there_is_only_sent_again(client: Client) -> None:
+    """Also where it is quarantined or ignored by then: that is not gone."""
+    for code in "ABC":
+        client.item(code)
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set qty = 'many' where code = 'B'", "update item set active = '' where code = 'C'")
+    assert [(change.key, change.kind) for change in client.plan().changes] == [("A", "insert")]
+    client.run()
+    client.sql("update item set qty = '5', active = 'Yes'")
+    assert client.run().sent == 2
+    assert client.plan().changes == ()
+
+
+def test_a_refused_row_that_leaves_the_source_is_forgotten(client: Client) -> None:
+    """Stock2Shop never held it, so there is nothing to remove."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.refuse_sku("B")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    assert client.plan().changes == ()
+
+
 def test_every_row_is_accounted_for(client: Client) -> None:
     """Property 2: source rows = unchanged + changed + ignored + quarantined, and keys gone are too."""
     client.item("A")

@@ -2,6 +2,9 @@ delete from {{ published | ident }};
 
 delete from {{ settled | ident }};
 
+delete from tried
+where entity = {{ entity }};
+
 insert into {{ published | ident }} by name
 select
     _key,

@@ -95,13 +95,44 @@ where exists (
         )
 );
 
+{# A key may be at Stock2Shop although it was never acknowledged: a batch was taken and its answer lost. While it is in
+   the source it is sent again; where it has gone meanwhile, only its removal is sure to leave nothing behind. #}
 create or replace table run.gone as
+with base as (
+    select
+        _key,
+        _group,
+        true as is_published
+    from run.base
+    union all
+    select
+        key as _key,
+        product as _group,
+        false as is_published
+    from tried
+    where
+        entity = {{ entity }}
+        and key not in (
+            select _key
+            from {{ published | ident }}
+            where _key in (select key from tried)
+        )
+)
+
 select
     base._key,
     base._group,
+    base.is_published,
     case
         when {{ missing }} = 'keep' then 'kept'
         when base._key in (select key from run.suspect) then 'held'
+        when
+            not base.is_published
+            and exists (
+                select 1
+                from run.violation
+                where rule = 'blank_key'
+            ) then 'held'
         when exists (
             select 1
             from quarantine
@@ -114,7 +145,7 @@ select
         ) then 'refused'
         else 'deleted'
     end as fate
-from run.base as base
+from base
 anti join run.changed as changed
     on changed._key = base._key
 anti join run.seen as seen
@@ -137,7 +168,7 @@ select
     _group,
     'delete' as kind,
     'gone from the source' as cause,
-    true as is_published,
+    is_published,
     null as _raw,
     0::ubigint as _fingerprint
 from run.gone

@@ -53,3 +53,10 @@ create table held (
     raw ubigint not null,
     since timestamp not null
 );
+
+-- version 2
+create table tried (
+    entity varchar not null,
+    key varchar not null,
+    product varchar
+);

@@ -23,6 +23,11 @@ where
     and position <= {{ upto }}
     and (kind = 'delete', _key) in (select (removal, key) from run.receipt);
 
+delete from tried
+where
+    entity = {{ entity }}
+    and key in (select key from run.receipt);
+
 insert into changes
 select
     {{ run_id }} as run_id,
