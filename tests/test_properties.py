@@ -400,6 +400,17 @@ def test_a_row_marked_delete_is_sent_once(client: Client) -> None:
     assert client.run().sent == 0
 
 
+def test_a_variant_that_moves_and_is_marked_delete_is_removed_where_it_was(client: Client) -> None:
+    """Stock2Shop knows it under its old product's code."""
+    client.shirt("S", "M", "L")
+    client.run()
+    client.sql("update item set product = 'T', active = 'Delete' where code = 'S-L'")
+    assert [(change.kind, change.group) for change in client.plan().changes] == [("delete", "S")]
+    client.run()
+    assert sorted(client.held()) == ["S-M"]
+    assert client.run().sent == 0
+
+
 def test_a_refused_row_does_not_hold_the_others(client: Client) -> None:
     """A refused batch is halved until the bad row is alone; it is not sent again until it changes."""
     for number in range(20):

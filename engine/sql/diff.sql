@@ -154,7 +154,7 @@ anti join run.seen as seen
 create or replace table run.delta as
 select
     _key,
-    case when verdict = 'replace' then _old_group else _group end as _group,
+    coalesce(_old_group, _group) as _group,
     'delete' as kind,
     case when verdict = 'replace' then 'replaced' else 'marked Delete' end as cause,
     _is_published as is_published,
