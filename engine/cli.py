@@ -112,8 +112,8 @@ def check(
     projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
     output: OutputFormat = Output.text,
 ) -> None:
-    """Check project.toml, the views and the names of the order statements, without a database."""
-    from engine.raising import statements
+    """Check project.toml, the views and the statements of orders, without a database."""
+    from engine.raising import check_statements
     from engine.report import faults_text
     from engine.sync import check as check_view
 
@@ -130,7 +130,7 @@ def check(
                 except ConfigError as error:
                     faults += error.faults
             if project.orders is not None:
-                statements(project)
+                faults += check_statements(project, project.orders)
         except ConfigError as error:
             faults += error.faults
         bad = any(fault.severity == "error" for fault in faults)
@@ -301,7 +301,7 @@ def run(
 def explain(
     project: ProjectName,
     key: Annotated[str, typer.Argument(help="The row's key, such as a source_variant_code.")],
-    entity: Annotated[str, typer.Option(help="The entity that the key is of.")] = "products",
+    entity: Annotated[str | None, typer.Option(help="The entity that the key is of; otherwise the first.")] = None,
     reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
@@ -311,7 +311,7 @@ def explain(
     from engine.explain import explain as tell
 
     loaded = load_project(project)
-    chosen_entities(loaded, entity)
+    (entity, *_) = chosen_entities(loaded, entity)
     story = tell(loaded, entity, key, reveal=allowed(reveal=reveal))
     if output is Output.json:
         show_json(asdict(story))

@@ -159,7 +159,7 @@ def show_order(
     if entry.next_try_at:
         say(f"  It is tried again after {entry.next_try_at} UTC.")
     if document is not None:
-        say(_printable(json.dumps(document, indent=2, ensure_ascii=False, default=str), but="\n"))
+        say(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 @orders_app.command()
@@ -212,16 +212,11 @@ def skip(
 
 def _bound(value: object, *, shown: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
-    from engine.raising import written
+    from engine.raising import Unknown, written
 
-    if isinstance(value, str) and not shown and not (value.startswith("<") and value.endswith(">")):
+    if isinstance(value, str) and not shown and not isinstance(value, Unknown):
         return f"(text of {len(value)})"
-    return _printable(written(value))
-
-
-def _printable(text: str, *, but: str = "") -> str:
-    """A text of an order's, for a terminal: what would steer it, or turn a line around, is shown by its number."""
-    return "".join(letter if letter.isprintable() or letter in but else f"\\u{ord(letter):04x}" for letter in text)
+    return written(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
 
 
 def _show(project: Project, entries: list[Entry], output: Output) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from engine import history
 from engine.api import open_api
-from engine.errors import ConfigError, StateLockedError, SyncError
+from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
 from engine.ledger import open_ledger
-from engine.raising import statements
+from engine.raising import check_statements, statements
 from engine.source import installed_drivers, open_source, open_writer
 from engine.state import open_state
 from engine.sync import check
@@ -119,6 +119,8 @@ def _orders(project: Project) -> Iterator[Finding]:
         return
     try:
         found = statements(project)
+        if wrong := check_statements(project, project.orders):
+            raise RenderError(wrong)
         with open_writer(project.orders.source), open_ledger(project) as ledger:
             waiting = ledger.entries("standing in ('waiting', 'failed')")
     except ConfigError as error:

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Fault, RenderError, ViewError, WriteError
-from engine.inbox import whole
+from engine.inbox import ADDRESS, read, whole
 from engine.render import render_bound
 
 if TYPE_CHECKING:
@@ -25,6 +25,29 @@ if TYPE_CHECKING:
 
 SPECIAL = ("lookup", "find_customer", "customer", "item", "stock")
 """Statements that are asked for by name: is the order there, is the customer, make one, is the item, how many of it."""
+
+LINEWISE = ("item", "stock")
+"""Those of them that are asked once a line."""
+
+_SAMPLE: Mapping[str, Any] = {
+    **dict.fromkeys(("channel_id", "channel_order_code", "notes", "state", "status"), "1"),
+    **dict.fromkeys(("created", "modified", "ordered_date"), "2026-01-31 10:20:30"),
+    **dict.fromkeys(("line_item_sub_total", "line_item_tax", "shipping_sub_total", "shipping_tax"), Decimal(1)),
+    **dict.fromkeys(("sub_total", "tax", "total", "total_discount"), Decimal(1)),
+    **dict.fromkeys(("billing_address", "shipping_address"), dict.fromkeys(ADDRESS, "a")),
+    "id": Decimal(1),
+    "customer": dict.fromkeys(
+        ("source_customer_code", "email", "first_name", "last_name", "channel_customer_code"), "a"
+    ),
+    "line_items": [
+        {
+            **dict.fromkeys(("sku", "source_variant_code", "title", "barcode"), "a"),
+            **dict.fromkeys(("grams", "qty", "price", "total_discount", "sub_total", "tax", "total"), Decimal(1)),
+            "tax_lines": [{"code": "a", "rate": Decimal(1), "price": Decimal(1)}],
+        }
+    ],
+}
+"""An order that says everything, for looking at statements before there is one."""
 
 _FILE = re.compile(r"(?P<number>\d+)_(?P<name>[A-Za-z]\w*)(?:\.(?P<each>line|shipping))?\.sql")
 
@@ -156,6 +179,35 @@ def statements(project: Project) -> tuple[Statement, ...]:
     return tuple(statement for _, _, statement in sorted(found, key=lambda entry: entry[:2]))
 
 
+def check_statements(project: Project, settings: OrderSettings) -> tuple[Fault, ...]:
+    """What is wrong with the files of ``orders/``, as far as rendering them for an invented order tells.
+
+    Raises :class:`ViewError` as :func:`statements` does.
+    """
+    found = statements(project)
+    order = read(_SAMPLE, settings, source_id=project.stock2shop.source_id)
+    values = _values(order)
+    (line,) = values["lines"]
+    results = {
+        statement.name: _Later(statement.name) if statement.each == "order" else [_Later(statement.name)]
+        for statement in found
+    }
+    folder = project.root / "orders"
+    special = [path for name in SPECIAL if (path := folder / f"{name}.sql").is_file()]
+    runs = [(path, {"line": line} if path.stem in LINEWISE else {}) for path in special]
+    runs += [
+        (statement.path, {"results": results, **({} if statement.each == "order" else {"line": line})})
+        for statement in found
+    ]
+    faults: list[Fault] = []
+    for path, parts in runs:
+        try:
+            _bound(project, settings, path, {**values, **parts})
+        except RenderError as error:
+            faults += error.faults
+    return tuple(dict.fromkeys(faults))
+
+
 def check(project: Project, order: Order, settings: OrderSettings) -> None:
     """Hold the order against the rules that need no database. Raises :class:`RuleError`."""
     source_id = project.stock2shop.source_id
@@ -275,7 +327,7 @@ def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator
     if settings.create_customer:
         yield from asked("customer")
     if order.customer["code"] is None or (folder / "find_customer.sql").is_file():
-        values["order"]["customer_code"] = values["customer"]["code"] = "<source_customer_code>"
+        values["order"]["customer_code"] = values["customer"]["code"] = Unknown("<source_customer_code>")
     results = {
         statement.name: _Later(statement.name)
         if statement.each == "order"
@@ -294,6 +346,19 @@ def written(value: object) -> str:
     return "NULL" if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
+class Unknown(str):
+    """What only the database can tell; whatever is calculated with it is as unknown."""
+
+    __slots__ = ()
+
+    def _same(self, *_others: object) -> Unknown:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _same
+    __neg__ = __pos__ = _same
+
+
 class _Later(dict[str, str]):
     """The result of a statement that was not run: each of its columns is its own name in brackets."""
 
@@ -302,7 +367,7 @@ class _Later(dict[str, str]):
         self._name = name
 
     def __missing__(self, column: str) -> str:
-        return f"<{self._name}.{column}>"
+        return Unknown(f"<{self._name}.{column}>")
 
     def __deepcopy__(self, _memo: object) -> _Later:
         return self

@@ -37,8 +37,12 @@ OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """Columns of the engine's own that tell people something."""
 
 
-CONTROLS = {number: f"\\u{number:04x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\t\n"}
-"""What a client's texts may hold and a terminal would obey, written so that JSON and people can read it."""
+STEERING = (
+    *(*range(9), *range(11, 32), *range(127, 160)),  # control characters, but for tabs and line ends
+    *(0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # what turns a line around
+)
+CONTROLS = {number: f"\\u{number:04x}" for number in STEERING}
+"""What texts may hold and a terminal would obey, written so that JSON and people can read it."""
 
 
 class Output(str, Enum):

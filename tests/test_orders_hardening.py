@@ -785,3 +785,28 @@ def test_what_an_order_says_does_not_steer_the_terminal(erp: Erp, words: tuple[s
     assert ran.returncode == 0
     assert b"a\\u202eb" in said
     assert "\u202e".encode() not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "sql", "said"),
+    [
+        ("10_header.sql", "insert into erp_order (reference)\nvalues ({{ order.referense }})", "10_header.sql:2"),
+        ("20_lines.line.sql", "insert into erp_line (sku) values ({{ line.skew }})", "skew"),
+        ("90_code.sql", "select {{ line.sku }} as source_order_code", "line"),
+        ("lookup.sql", "select 1 where 'x' = '{{ order.reference }}'", "lookup.sql:1"),
+        ("stock.sql", "select {{ line.qty }", "stock.sql:1"),
+    ],
+)
+def test_a_mistake_in_a_statement_is_found_before_there_is_an_order(erp: Erp, name: str, sql: str, said: str) -> None:
+    """By check, which asks no database, and with the file and the line."""
+    erp.write(statements={name: sql})
+    checked = erp.s2s("check", "acme")
+    assert (checked.returncode, said in checked.stdout) == (2, True), checked.stdout
+    assert f"orders/{name}" in checked.stdout
+
+
+def test_statements_that_calculate_with_what_the_database_gives_pass_the_check(erp: Erp) -> None:
+    """What that will be is not known before."""
+    calculated = "insert into erp_line (order_id, sku, qty, price) values ({{ results.header.id * 10 + 1 }}, 'x',"
+    erp.write(statements={"20_lines.line.sql": f"{calculated} {{{{ line.qty / 2 }}}}, {{{{ -results.header.id }}}})"})
+    assert erp.s2s("check", "acme").returncode == 0
