@@ -19,10 +19,10 @@ from engine.payload import texts
 from engine.render import render_sql, render_view
 from engine.stage import land, lay_out, prepare
 from engine.state import open_state
-from engine.sync import extracted
+from engine.sync import extracted, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -54,7 +54,13 @@ class Adoption:
     unreadable: int
 
 
-def adopt(project: Project, entity: str, *, stop: threading.Event | None = None) -> Adoption:
+def adopt(
+    project: Project,
+    entity: str,
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Adoption:
     """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
 
     Nothing is sent. What Stock2Shop holds and the source does not show is removed by the next run, as far as the
@@ -62,7 +68,7 @@ def adopt(project: Project, entity: str, *, stop: threading.Event | None = None)
     """
     with open_state(project.state) as state:
         run_id = acknowledge.begin(state, entity=entity, command="adopt")
-        layout, token, rows = _read_back(state, project, entity, stop or threading.Event())
+        layout, token, rows = _read_back(state, project, entity, stop or threading.Event(), progress)
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         readable = int(state.value("select count(*) from run.remote"))
@@ -91,6 +97,7 @@ def verify(
     repair: bool = False,
     reveal: bool = False,
     stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
 ) -> tuple[Drift, ...]:
     """Compare published with what Stock2Shop really holds.
 
@@ -100,7 +107,7 @@ def verify(
     """
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
-        layout, token, _ = _read_back(state, project, entity, stop or threading.Event())
+        layout, token, _ = _read_back(state, project, entity, stop or threading.Event(), progress)
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))
         drifts = tuple(
@@ -132,7 +139,13 @@ def verify(
         return drifts
 
 
-def _read_back(state: State, project: Project, entity: str, stop: threading.Event) -> tuple[Layout, str, int]:
+def _read_back(
+    state: State,
+    project: Project,
+    entity: str,
+    stop: threading.Event,
+    progress: Callable[[str, int, int | None], None],
+) -> tuple[Layout, str, int]:
     """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
     settings = project.entities.get(entity)
     if settings is None:
@@ -151,7 +164,7 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
         token = api.source().sync_token
         staged = land(
             state,
-            _batches(api.read_back(settings.search_path, f"system_{entity}"), layout),
+            _batches(api.read_back(settings.search_path, f"system_{entity}"), layout, progress),
             layout=layout,
             settings=settings,
             stamp=settings.stamp(token),
@@ -160,11 +173,14 @@ def _read_back(state: State, project: Project, entity: str, stop: threading.Even
     return layout, token, staged.rows
 
 
-def _batches(documents: Iterable[dict[str, Any]], layout: Layout) -> Iterator[pa.RecordBatch]:
+def _batches(
+    documents: Iterable[dict[str, Any]], layout: Layout, progress: Callable[[str, int, int | None], None]
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     fields = [_must(layout, column) for column in layout.columns]
     waiting: list[Sequence[str | None]] = []
+    done = 0
 
     def batch() -> pa.RecordBatch:
         columns = [pa.array(list(column), pa.string()) for column in zip(*waiting, strict=True)]
@@ -172,7 +188,10 @@ def _batches(documents: Iterable[dict[str, Any]], layout: Layout) -> Iterator[pa
         return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
 
     for document in documents:
-        waiting += texts(layout.entity.name, document, fields)
+        rows = texts(layout.entity.name, document, fields)
+        waiting += rows
+        done += len(rows)
+        progress("reading back", done, None)
         if len(waiting) >= BATCH:
             yield batch()
     if waiting:

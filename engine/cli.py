@@ -440,8 +440,8 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
 
     loaded = load_project(project)
     for name in _readable(loaded, entity):
-        with watched(loaded.name, name) as (stop, _):
-            taken = take(loaded, name, stop=stop)
+        with watched(loaded.name, name) as (stop, progress):
+            taken = take(loaded, name, stop=stop, progress=progress)
         say(
             f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].noun};"
             f" {taken.published:,} are published now, {taken.before:,} were before.\n"
@@ -477,8 +477,8 @@ def verify(
     loaded = load_project(project)
     found: list[dict[str, Any]] = []
     for name in _readable(loaded, entity):
-        with watched(loaded.name, name) as (stop, _):
-            drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop)
+        with watched(loaded.name, name) as (stop, progress):
+            drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop, progress=progress)
         found += [{"entity": name, **asdict(drift)} for drift in drifts]
         if output is Output.json:
             continue

@@ -723,6 +723,17 @@ def test_verify_finds_and_mends_drift(s2s: S2s, client: Client) -> None:
     assert "--repair" not in ran.stdout
 
 
+def test_reading_back_tells_how_far_it_came(s2s: S2s, client: Client) -> None:
+    """A large account takes minutes at the usual pace."""
+    client.items(3)
+    client.run()
+    for command in ("adopt", "verify"):
+        told = [json.loads(line) for line in s2s("--log-format", "json", command, "acme").stderr.splitlines()]
+        assert ("reading back", "acme", "products") in {
+            (line["event"], line["project"], line["entity"]) for line in told
+        }
+
+
 def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     """A lost state file is no reason to send or delete everything."""
     client.shirt("S", "M", "L", trade="80", tags="b,a", vendor="Kudu")
