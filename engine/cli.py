@@ -246,10 +246,10 @@ def run(
     code = 0
     results: list[dict[str, Any]] = []
 
-    def failed(name: str, entity: str | None, error: Exception) -> None:
+    def failed(name: str, entity: str | None, error: Exception, *, among: int = 1) -> None:
         nonlocal code
         code = max(code, exit_code(error), key=GRAVITY.__getitem__)
-        report_error(error, project=name, entity=entity or "", lead=len(names) > 1)
+        report_error(error, project=name, entity=entity or "", lead=len(names) * among > 1)
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
     for name in names:
@@ -269,7 +269,7 @@ def run(
                 with watched(loaded.name, each) as (stop, progress):
                     outcome = sync.run(loaded, each, options=options, stop=stop, progress=progress)
             except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
-                failed(name, each, error)
+                failed(name, each, error, among=len(chosen))
                 if getattr(error, "exit_code", 0) == signal.SIGINT + 128:
                     break
                 continue

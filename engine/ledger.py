@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import StateError, StateLockedError, UsageError
+from engine.state import SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,35 +41,6 @@ TRANSITIONS: Mapping[Standing, frozenset[Standing]] = {
 """Where an order may go from where it stands; ``docs/orders.md`` draws it."""
 
 VERSION = 1
-SCHEMA = """\
-create table if not exists orders (
-    order_id integer primary key,
-    standing text not null,
-    via text not null,
-    document blob,
-    rule text not null default '',
-    reason text not null default '',
-    uncertain integer not null default 0,
-    tries integer not null default 0,
-    next_try_at text,
-    source_order_code text,
-    source_customer_code text,
-    received_at text not null,
-    raised_at text,
-    answered_at text,
-    note text not null default ''
-);
-
-create table if not exists transitions (
-    order_id integer not null,
-    at text not null,
-    standing text not null,
-    reason text not null
-);
-
-create index if not exists transitions_of on transitions (order_id);
-create index if not exists orders_standing on orders (standing);
-"""
 
 BACKOFF = (1, 5, 30, 120, 600)
 """Minutes until a failed order is tried again by the next ``pull``, ``import`` or ``retry``; the last for ever."""
@@ -269,7 +241,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise StateError(f"The ledger {path} was written by a newer s2s.", hint="Install the newer s2s again.")
     if version < VERSION:
         connection.execute("begin immediate")
-        for statement in SCHEMA.split(";"):
+        for statement in (SQL / "ledger.sql").read_text("utf-8").split(";"):
             connection.execute(statement)
         connection.execute(f"pragma user_version = {VERSION}")
         connection.execute("commit")

@@ -141,7 +141,7 @@ def report_error(error: Exception, *, project: str = "", entity: str = "", lead:
     if session.log_format is LogFormat.json:
         _log("error", project or session.project, entity, message=message, hint=hint, exit_code=exit_code(error))
         return
-    typer.echo(f"{project}: {message}" if lead else message, err=True)
+    typer.echo(f"{project} {entity}".rstrip() + f": {message}" if lead else message, err=True)
     for line in hint.splitlines():
         typer.echo(f"  → {line}", err=True)
 

@@ -139,6 +139,7 @@ def test_an_approval_is_for_one_project_and_one_entity(s2s: S2s) -> None:
     (s2s.client.root / "views" / "customers.sql").write_text(f"{customers} 'B' as last_name", "utf-8")
     s2s.client.write(more="[customers]")
     failed(s2s("run", "acme", "--approve-deletes", "5"), 2, "s2s run acme --entity products")
+    failed(s2s("run", "acme", TEST_PASSWORD="wrong"), 1, "acme products: ", "acme customers: ")
     assert s2s.client.held() == {}
     assert s2s("run", "acme", "--entity", "products", "--approve-deletes", "5").returncode == 0
 
