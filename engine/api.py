@@ -39,6 +39,7 @@ from engine.errors import (
     Fault,
     ProjectError,
     RefusedError,
+    ServerError,
     UnavailableError,
 )
 
@@ -133,8 +134,8 @@ class Api(Protocol):
     def source(self) -> RemoteSource:
         """The project's own source."""
 
-    def queue(self, path: str, document: bytes, *, items: int) -> Receipt:
-        """Queue ``document``, which holds ``items`` items."""
+    def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
+        """Queue ``document``, which holds ``items`` items; ``retries`` stands in for the project's own number."""
 
     def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:
         """Everything of the source that Stock2Shop holds now, as the list ``name`` of what ``path`` answers."""
@@ -298,15 +299,16 @@ class Stock2Shop:
             " or have the source assigned to the user in Stock2Shop's console.",
         )
 
-    def queue(self, path: str, document: bytes, *, items: int) -> Receipt:
+    def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
         """Queue ``document``, JSON with ``items`` items, at ``path`` such as ``/products/queue`` (P).
 
         The answer's shape is not public (U); a public client reads ``{"system_products": {"sync_product": 2}}``.
         A 2xx answer that names errors, or counts fewer than ``items``, is a :class:`RefusedError`, so that the
-        sender can look for the item that is at fault.
+        sender can look for the item that is at fault. ``retries`` stands in for the project's own number of them.
+        Raises :class:`ServerError` where Stock2Shop answers 500 until they run out.
         """
         params = {"source_id": str(self._settings.source_id)}
-        answer = self._ask("POST", path, params=params, document=document)
+        answer = self._ask("POST", path, params=params, document=document, retries=retries)
         complaint = self._clean(_complaint(answer.data))
         queued = _queued(answer.data)
         if not complaint and queued is not None and queued < items:
@@ -452,13 +454,14 @@ class Stock2Shop:
         params: Mapping[str, str] | None = None,
         document: bytes | None = None,
         exact: bool = False,
+        retries: int | None = None,
     ) -> _Answer:
         """Send a request with the token, renewed at most once, and give its 2xx answer."""
         request = _Request(method=method, path=path, params=params or {}, document=document, exact=exact)
-        answer = self._patiently(request.with_token(self._token or self._authenticate()))
+        answer = self._patiently(request.with_token(self._token or self._authenticate()), retries=retries)
         if answer.status in _DENIED:
             self._token = ""
-            answer = self._patiently(request.with_token(self._authenticate()))
+            answer = self._patiently(request.with_token(self._authenticate()), retries=retries)
         if answer.status in _DENIED:
             raise AuthenticationError(
                 f"Stock2Shop at {self._host} refuses {answer.what} even with a fresh token."
@@ -469,8 +472,9 @@ class Stock2Shop:
         self._accept(answer)
         return answer
 
-    def _patiently(self, request: _Request) -> _Answer:
+    def _patiently(self, request: _Request, *, retries: int | None = None) -> _Answer:
         """Send ``request`` until it has an answer worth reading: 2xx with JSON, 3xx or 4xx."""
+        retries = self._settings.retries if retries is None else min(retries, self._settings.retries)
         tries = 0
         while True:
             tries += 1
@@ -480,7 +484,7 @@ class Stock2Shop:
             if trouble is None:
                 assert isinstance(outcome, _Answer)
                 return outcome
-            if not trouble.passing or tries > self._settings.retries:
+            if not trouble.passing or tries > retries:
                 raise self._failed(request, trouble, tries)
             ceiling = min(BACKOFF_CAP, BACKOFF * 2 ** (tries - 1))
             seconds = self._timing.draw(0.0, ceiling) if trouble.wait is None else trouble.wait
@@ -494,7 +498,7 @@ class Stock2Shop:
                 self._host,
                 trouble.what,
                 tries,
-                self._settings.retries + 1,
+                retries + 1,
                 seconds,
             )
             self._pause(seconds, request=request, why=trouble.what)
@@ -580,7 +584,8 @@ class Stock2Shop:
             wait = _retry_after(answer.retry_after, answer.date or self._timing.utc())
             slow = answer.status == HTTPStatus.TOO_MANY_REQUESTS
             hint = "Lower `pace` under [stock2shop], and see what else uses the same user." if slow else ""
-            return _Trouble(what=phrase, hint=hint, wait=wait)
+            broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            return _Trouble(what=phrase, hint=hint, wait=wait, kind=ServerError if broken else UnavailableError)
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and not answer.read:
             if answer.is_page:
                 what = f"{phrase} with a web page where JSON belongs"

@@ -20,6 +20,7 @@
     │   └── StateLockedError       75  wait: another run holds the project
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
+    │   │   ├── ServerError                it answers 500, perhaps for what is in this very batch
     │   │   └── DeadlineError              the run's deadline came first: the next run goes on
     │   ├── AuthenticationError        it refuses the user
     │   ├── AnswerError                it answered what is not documented
@@ -183,6 +184,10 @@ class ApiError(SyncError):
 
 class UnavailableError(ApiError):
     """Stock2Shop could not be reached, or kept failing until the retries ran out."""
+
+
+class ServerError(UnavailableError):
+    """Stock2Shop answered 500 until the retries ran out: it may be broken, or what it was sent breaks it."""
 
 
 class DeadlineError(UnavailableError):

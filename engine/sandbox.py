@@ -104,6 +104,7 @@ class Faults:
     complaints: int = 0
     short_counts: int = 0
     refused_skus: set[str] = field(default_factory=set)
+    breaking_skus: set[str] = field(default_factory=set)
 
     def server_errors(self, count: int, *, status: int = 500) -> None:
         """Answer the next ``count`` requests with ``status``."""
@@ -140,6 +141,10 @@ class Faults:
     def refuse_sku(self, *skus: str) -> None:
         """Refuse every request that has an item with one of ``skus``."""
         self.refused_skus |= set(skus)
+
+    def break_on_sku(self, *skus: str) -> None:
+        """Answer 500 to every request that has an item with one of ``skus``."""
+        self.breaking_skus |= set(skus)
 
     def clear(self) -> None:
         """No more faults."""
@@ -479,6 +484,8 @@ class Sandbox:
             sku = item["product"]["variants"]["sku"]
             if sku in self.faults.refused_skus:
                 raise _refusal(number, item, "variants.sku", f"The SKU {sku} is not welcome.")
+            if sku in self.faults.breaking_skus:
+                raise _RefusedError(500, "Something went wrong.")
         for item in items:
             self._upsert(source_id, item)
         self._write()
@@ -680,7 +687,7 @@ class Sandbox:
             self.expire_tokens()
         for name, value in wanted.items():
             if name != "expire_tokens":
-                setattr(self.faults, name, set(value) if name == "refused_skus" else value)
+                setattr(self.faults, name, set(value) if isinstance(known[name], list) else value)
         return self._due()
 
     def _do_reset(self, _request: Request, _body: Json) -> Json:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from engine.contract import MASK
-from engine.errors import AnswerError, RefusedError
+from engine.errors import AnswerError, RefusedError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,13 @@ where it is lower, the answer 413 halves the batch further."""
 
 IN_A_ROW = 10
 """So many rows refused one after the other, and none accepted, and it is not the rows."""
+
+
+STUMBLES = 20
+"""So many answers of 500 one after the other, and it is not the rows: one bad row among 500 is alone after ten."""
+
+ALONE = 2
+"""How often a row that is alone with a 500 is tried again before it is blamed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +80,20 @@ def deliver(
 ) -> Iterator[Delivery]:
     """Send ``rows`` to ``path``; yield what became of them, piece by piece, as soon as it is known.
 
-    What a refusal repeats of the columns ``personal`` is masked before anybody reads it.
+    What a refusal repeats of the columns ``personal`` is masked before anybody reads it. A batch that Stock2Shop keeps
+    answering with 500 is halved too: one row that breaks it would hold up all others for good. Such a row is blamed
+    only where others of its batch were accepted since.
 
-    Raises :class:`RefusedError` when Stock2Shop refuses so many rows one after the other, accepting none, that the
-    fault is not in the rows; :class:`AnswerError` when it refuses the request's address or form.
+    Raises :class:`ServerError` where none was; :class:`RefusedError` when Stock2Shop refuses so many rows one after the
+    other, accepting none, that the fault is not in the rows; :class:`AnswerError` when it refuses the request's address
+    or form.
     """
     waiting: list[Delivery] = []
     accepted = accepted_before
     stack = [list(rows)]
+    broken: ServerError | None = None
+    stumbles = 0
+    recovered = False
     while stack:
         part = stack.pop()
         body = document(part)
@@ -88,7 +101,19 @@ def deliver(
             stack += _halves(part)
             continue
         try:
-            receipt = api.queue(path, body, items=len(part))
+            receipt = api.queue(
+                path, body, items=len(part), retries=None if broken is None else 0 if len(part) > 1 else ALONE
+            )
+        except ServerError as error:
+            broken = broken or error
+            stumbles += 1
+            if stumbles >= STUMBLES:
+                raise broken from None
+            if len(part) > 1:
+                stack += _halves(part)
+            else:
+                waiting.append(Delivery(rows=part, reason="Stock2Shop answers 500 for it alone", taken=True))
+            continue
         except RefusedError as error:
             reason = _without(error.reason, part, personal)
             if error.status in NOT_THE_ROWS:
@@ -111,9 +136,13 @@ def deliver(
                 ) from None
             continue
         accepted = True
+        recovered = broken is not None
+        stumbles = 0
         yield from waiting
         waiting.clear()
         yield Delivery(rows=part, receipt=receipt)
+    if broken is not None and not recovered:
+        raise broken from None
     yield from waiting
 
 

@@ -481,6 +481,32 @@ def test_a_refused_row_is_sent_again_when_somebody_asks(client: Client) -> None:
     assert sorted(client.held()) == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("bad", ["I000", "I07", "I19"])
+def test_a_row_that_breaks_stock2shop_does_not_hold_up_the_others(client: Client, bad: str) -> None:
+    """A batch that is always answered with 500 is halved too, wherever the row stands in it."""
+    for number in range(20):
+        client.item(f"I{number:02}")
+    client.item("I000")
+    client.sandbox.faults.break_on_sku(bad)
+    outcome = client.run()
+    assert (outcome.sent, outcome.refused) == (20, 1)
+    assert bad not in client.held()
+    with open_state(client.project.state) as state:
+        (held,) = history.quarantine(state)
+    assert (held["key"], "500" in held["reason"]) == (bad, True)
+    assert client.run().sent == 0
+
+
+def test_no_row_is_blamed_while_stock2shop_answers_500_to_everything(client: Client) -> None:
+    """It is broken then, whatever it is sent; the next run sends all of it."""
+    client.items(30)
+    client.sandbox.faults.break_on_sku(*(f"I{number:03}" for number in range(30)))
+    with pytest.raises(UnavailableError, match="500"):
+        client.run()
+    client.sandbox.faults.clear()
+    assert client.run().sent == 30
+
+
 def test_a_removal_that_is_refused_is_not_tried_on_each_run(client: Client) -> None:
     """Nor is it lost: it stands in quarantine until somebody asks for it again."""
     client.item("A")
