@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from engine.errors import Fault, FixtureError
 from engine.quoting import blanked, ident
+from engine.render import render_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,10 @@ _CREATES = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b
 _BOOLEAN = re.compile("true|false")
 _WIDTH = 18
 """Digits of a decimal as most databases have them: DuckDB's widest, 38, overflows as soon as two are multiplied."""
+
+
+NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
+"""What time it is in fixtures that have neither dates nor times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +147,17 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
     if faults:
         raise FixtureError(faults)
     return tuple(sorted({*declared, *found}))
+
+
+def stop_clocks(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
+    """Let the time in each schema be the newest that its fixtures have, so that a rehearsal is the same on any day."""
+    columns = connection.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+        " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
+    ).fetchall()
+    newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
+    for schema in schemas:
+        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, NO_MOMENT)))
 
 
 def agreed(values: Iterable[str]) -> str:

@@ -21,7 +21,6 @@ import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ from engine import expectations, payload, sync
 from engine.contract import ENTITIES
 from engine.dialect import blamed, fault_at, mention
 from engine.errors import ConfigError, Fault, FixtureError, QueryError, ViewError
-from engine.fixtures import building, has_fixtures, load_fixtures
+from engine.fixtures import building, has_fixtures, load_fixtures, stop_clocks
 from engine.model import SourceSettings
 from engine.render import render_sql, render_view
 from engine.source import open_source
@@ -41,17 +40,12 @@ from engine.validate import problems
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import duckdb
-
     from engine.expectations import FailedTest
     from engine.model import Counts, Problem, Project, Query
     from engine.state import State
 
 SYNC_TOKEN = "0"  # noqa: S105 - a version that Stock2Shop counts, no secret
 """Stock2Shop's own first one: a rehearsal is the first contact with an empty source."""
-
-NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
-"""What time it is in fixtures that have neither dates nor times."""
 
 DIFFERS = re.compile("databases (differ in [^:]+)(?:: (.+))?")
 """What a translated view says of values that databases take in different ways."""
@@ -138,22 +132,11 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
                 tables[project.root] = load_fixtures(connection, project.root, schema=schemas[project.root])
             except FixtureError as error:
                 faults[project.root] = error
-        _stop_clocks(connection, list(schemas.values()))
+        stop_clocks(connection, list(schemas.values()))
     # Held open, so that each rehearsal's own connection finds the database already there.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(small_state(folder / "state.duckdb"))
     return Loaded(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
-
-
-def _stop_clocks(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
-    """Let the time in each schema be the newest that its fixtures have, so that a rehearsal is the same on any day."""
-    columns = connection.execute(
-        "select schema_name, table_name, column_name from duckdb_columns()"
-        " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
-    ).fetchall()
-    newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
-    for schema in schemas:
-        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, NO_MOMENT)))
 
 
 @contextmanager
