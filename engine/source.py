@@ -722,6 +722,10 @@ def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
             raise
     finally:
         timer.cancel()
+        if seconds:
+            # Until it ends, its thread holds the cursor. If that is let go there while the connection is closed here,
+            # drivers write into memory that is no longer theirs.
+            timer.join()
     if late.is_set():
         raise QueryError(
             f"The view took too long: the database did not answer within {seconds:g} s, and the query was cancelled.",

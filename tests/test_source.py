@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from support.servers import PASSWORDS, READER, cutting, free_port
 
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
 from engine.model import SourceSettings
-from engine.source import open_source
+from engine.source import open_source, open_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,16 @@ def test_an_endless_view_of_a_file_is_stopped(tmp_path: Path) -> None:
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
     with pytest.raises(QueryError, match="took too long"):
         drain(SourceSettings(dialect="sqlite", database=path, query_timeout=1), endless)
+
+
+def test_what_was_asked_is_let_go_before_the_connection_closes(mariadb: MariaDb) -> None:
+    """A statement's clock that still held its cursor would have drivers write into memory that is no longer theirs."""
+    connection = mariadb.connection(mariadb.database, login="admin")
+    for _ in range(20):
+        with open_writer(SourceSettings(dialect="mysql", connection=connection)) as writer:
+            for number in range(5):
+                writer.execute("select ?", [number])
+                assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
 
 
 def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgres, mariadb: MariaDb) -> None:
