@@ -222,7 +222,7 @@ def test_a_refused_customer_is_quarantined_without_what_the_refusal_repeats(cust
     class Refusing:
         requests_made = 0
 
-        def queue(self, _path: str, _document: bytes, *, items: int) -> object:
+        def queue(self, _path: str, _document: bytes, *, items: int, **_more: object) -> object:
             from engine.errors import RefusedError
 
             deliveries.append(items)
