@@ -262,8 +262,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
         connection = sqlite3.connect(
             str(path), isolation_level=None, timeout=settings.connect_timeout, check_same_thread=False
         )
-        for statement in settings.session:
-            connection.execute(statement)
+        _begin(settings.session, connection.execute, errors=(sqlite3.Error, sqlite3.Warning))
         return _Written(
             connection,
             connection.close,
@@ -363,6 +362,9 @@ class _Odbc:
             with self._limited(settings.connect_timeout, cursor):
                 self._prepare(cursor, read_only=read_only)
             cursor.close()
+        except ConnectError:
+            self.close()
+            raise
         except (self._driver.Error, QueryError) as error:
             self.close()
             if isinstance(error, QueryError):
@@ -400,12 +402,12 @@ class _Odbc:
             connection.setencoding(encoding=encoding, ctype=self._ctype(encoding))
         for statement in profile.session if read_only else ():
             cursor.execute(statement)
-        for number, statement in enumerate(settings.session, start=1):
-            try:
-                cursor.execute(statement)
-            except driver.Error as error:
-                self.close()
-                raise _refused_session(number, self.without_secrets(state_and_text(error)[1])) from None
+        _begin(
+            settings.session,
+            cursor.execute,
+            errors=driver.Error,
+            said=lambda error: self.without_secrets(state_and_text(error)[1]),
+        )
         if not profile.autocommit:
             connection.commit()  # a rollback would take the session's settings back
 
@@ -842,12 +844,25 @@ def _names(description: Sequence[Any]) -> tuple[str, ...]:
     return tuple(column[0].rstrip("\0") for column in description)
 
 
-def _refused_session(number: int, text: str) -> ConnectError:
-    """The statement may hold what is nobody's business, so only its number is told."""
-    return ConnectError(
-        f"The database refuses statement {number} of `session`. It says: {plain(text)}",
-        hint="Mend the statement under [source] in project.toml, or under [orders] where it raises orders.",
-    )
+def _begin(
+    session: Sequence[str],
+    execute: Callable[[str], object],
+    *,
+    errors: type[Exception] | tuple[type[Exception], ...],
+    said: Callable[[Exception], str] = str,
+) -> None:
+    """Run the project's own statements of a new connection; what one may hold is nobody's business but its number.
+
+    Raises :class:`ConnectError` for one that the database refuses, with what it ``said``.
+    """
+    for number, statement in enumerate(session, start=1):
+        try:
+            execute(statement)
+        except errors as error:
+            raise ConnectError(
+                f"The database refuses statement {number} of `session`. It says: {plain(said(error))}",
+                hint="Mend the statement under [source] in project.toml, or under [orders] where it raises orders.",
+            ) from None
 
 
 def _there(file: str) -> None:
@@ -908,11 +923,7 @@ class _Sqlite:
                 f"The file {path} cannot be opened: {error}.",
                 hint="Check that it is a whole SQLite file, not encrypted, and not held by another program.",
             ) from None
-        for number, statement in enumerate(settings.session, start=1):
-            try:
-                self._connection.execute(statement).close()
-            except self._errors as error:
-                raise _refused_session(number, str(error)) from None
+        _begin(settings.session, lambda statement: self._connection.execute(statement).close(), errors=self._errors)
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():
@@ -1002,11 +1013,7 @@ class _DuckDb:
                 f"The file {path} cannot be opened: {plain(str(error))}",
                 hint="If another program holds it, let that end; a newer DuckDB may have written it.",
             ) from None
-        for number, statement in enumerate(settings.session, start=1):
-            try:
-                self._connection.execute(statement)
-            except duckdb.Error as error:
-                raise _refused_session(number, str(error)) from None
+        _begin(settings.session, self._connection.execute, errors=duckdb.Error)
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():
