@@ -16,7 +16,7 @@ from engine.inbox import ADDRESS, read, whole
 from engine.render import render_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.inbox import Order
@@ -186,18 +186,15 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Fault, 
     """
     found = statements(project)
     order = read(_SAMPLE, settings, source_id=project.stock2shop.source_id)
+    order = replace(order, shipping_lines=order.lines)  # whether they are raised or not
     values = _values(order)
     (line,) = values["lines"]
-    results = {
-        statement.name: _Later(statement.name) if statement.each == "order" else [_Later(statement.name)]
-        for statement in found
-    }
+    results = _stand_ins(found, order)
     folder = project.root / "orders"
     special = [path for name in SPECIAL if (path := folder / f"{name}.sql").is_file()]
     runs = [(path, {"line": line} if path.stem in LINEWISE else {}) for path in special]
     runs += [
-        (statement.path, {"results": results, **({} if statement.each == "order" else {"line": line})})
-        for statement in found
+        (statement.path, {"results": results, **parts}) for statement in found for _, parts in _runs(statement, order)
     ]
     faults: list[Fault] = []
     for path, parts in runs:
@@ -328,13 +325,9 @@ def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator
         yield from asked("customer")
     if order.customer["code"] is None or (folder / "find_customer.sql").is_file():
         values["order"]["customer_code"] = values["customer"]["code"] = Unknown("<source_customer_code>")
-    results = {
-        statement.name: _Later(statement.name)
-        if statement.each == "order"
-        else [_Later(statement.name) for _ in _runs(statement, order)]
-        for statement in statements(project)
-    }
-    for statement in statements(project):
+    found = statements(project)
+    results = _stand_ins(found, order)
+    for statement in found:
         for _, parts in _runs(statement, order):
             yield statement.path, _bound(project, settings, statement.path, {**values, **parts, "results": results})
 
@@ -371,6 +364,16 @@ class _Later(dict[str, str]):
 
     def __deepcopy__(self, _memo: object) -> _Later:
         return self
+
+
+def _stand_ins(found: Iterable[Statement], order: Order) -> dict[str, Any]:
+    """What stands for the results of statements that are not run: one for each time that they would be."""
+    return {
+        statement.name: _Later(statement.name)
+        if statement.each == "order"
+        else [_Later(statement.name) for _ in _runs(statement, order)]
+        for statement in found
+    }
 
 
 def _values(order: Order) -> dict[str, Any]:
