@@ -40,6 +40,9 @@ TRANSITIONS: Mapping[Standing, frozenset[Standing]] = {
 }
 """Where an order may go from where it stands; ``docs/orders.md`` draws it."""
 
+UNFINISHED: frozenset[Standing] = frozenset({"received", "raising", "failed"})
+"""Where an order stands that is to be raised without anybody's leave."""
+
 VERSION = 1
 
 BACKOFF = (1, 5, 30, 120, 600)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from engine import inbox
 from engine.api import open_api
 from engine.errors import ConfigError, OrderError, RefusedError, SourceError, UsageError, WriteError
-from engine.ledger import now, open_ledger, raising_lock
+from engine.ledger import UNFINISHED, now, open_ledger, raising_lock
 from engine.raising import RuleError, check, queries, raise_order, statements
 from engine.source import open_writer
 
@@ -98,7 +98,7 @@ class Raiser:
         """Raise one order if it is still to be raised; gives what became of it."""
         with raising_lock(self.project):
             entry = ledger.entry(order_id)
-            if entry.standing in {"received", "raising", "failed"}:
+            if entry.standing in UNFINISHED:
                 self._raise(ledger, entry)
                 if self.settings.source.database is not None:
                     self._drop()  # an open file keeps other programs out

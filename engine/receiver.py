@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import inbox, orders
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
-from engine.ledger import open_ledger
+from engine.ledger import UNFINISHED, open_ledger
 from engine.orders import Raiser, answer, settings_of
 from engine.raising import RULES
 
@@ -111,7 +111,7 @@ class Receiver:
                         return
                     with self._turn:
                         # While it waited for its turn, the request that brought it may have raised it.
-                        if ledger.entry(entry.order_id).standing in {"received", "raising", "failed"}:
+                        if ledger.entry(entry.order_id).standing in UNFINISHED:
                             self._told(self._raiser.raise_one(ledger, entry.order_id))
                 ledger.prune(keep_days=self._raiser.settings.keep_days)
         except SyncError as error:
