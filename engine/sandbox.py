@@ -267,6 +267,7 @@ class Sandbox:
 
         import uvicorn
 
+        self._write()  # a file that cannot be written is said now, not after the first request
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.settings.host, self.settings.port))
@@ -670,16 +671,7 @@ class Sandbox:
             if name not in known:
                 raise _RefusedError(400, f"There is no fault {name}. Known faults: {', '.join(sorted(known))}.")
             usual = known[name]
-            sound = (
-                isinstance(value, bool)
-                if isinstance(usual, bool)
-                else isinstance(value, list) and all(isinstance(sku, str) for sku in value)
-                if isinstance(usual, list)
-                else _number(value)
-                if isinstance(usual, float)
-                else _whole(value)
-            )
-            if not sound:
+            if not _IS[type(usual)](value):
                 raise _RefusedError(400, f"{name} needs a value like {json.dumps(usual)}.")
         if not 400 <= wanted.get("error_status", 500) <= 599:  # noqa: PLR2004 - what HTTP calls errors
             raise _RefusedError(400, "error_status needs a number from 400 to 599.")
@@ -758,9 +750,7 @@ def serve(settings: SandboxSettings, *, ready: Callable[[str], object]) -> None:
     Raises :class:`UsageError` when nothing can listen there, or the file is not to be used.
     """
     try:
-        sandbox = Sandbox(settings)
-        sandbox._write()  # noqa: SLF001 - a file that cannot be written is said now, not after the first request
-        sandbox.start()
+        sandbox = Sandbox(settings).start()
     except OSError as error:
         place = f"{settings.host}:{settings.port}" if error.filename is None else error.filename
         raise UsageError(
@@ -947,6 +937,15 @@ def _whole(value: object) -> bool:
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+_IS: dict[type, Callable[[Any], bool]] = {
+    bool: lambda value: isinstance(value, bool),
+    list: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    float: _number,
+    int: _whole,
+}
+"""What a value must be to be of the kind of another."""
 
 
 def _terms(query: Any) -> Iterator[tuple[str, str, Any]]:
