@@ -203,6 +203,7 @@ def _environment() -> Environment:
         "script": (FOLDER / "search.js").read_text("utf-8"),
         "hashed": _hashed,
         "span": SPAN,
+        "value_length": VALUE,
     }
     environment.filters["zip"] = zip
     environment.globals["dict"] = dict

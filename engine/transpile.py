@@ -9,6 +9,7 @@ in ``docs/mapping-reviews.md``.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.dialect import fault_at, parsed, start_of
@@ -90,14 +91,17 @@ def _is_in(query: Query, own: Query, node: Any) -> bool:
 
 def _by_hand(query: Query) -> Callable[[Any], bool]:
     """Tell whether a part of the view is of its own text, as far as is known, and not of a macro from another file."""
-    places: list[Callable[[int], Place | None]] = []
+    find = query.places
+    if find is None:
+        return lambda _: True
+
+    @cache
+    def places() -> Callable[[int], Place | None]:
+        return find(query.sql)  # which renders the templates: only where it is asked
 
     def of(node: Any) -> bool:
         at = _at(node)
-        if at is None or query.places is None:
-            return True
-        places[:] = places or [query.places(query.sql)]  # which renders the templates: only where it is asked
-        place = places[0](at)
+        place = None if at is None else places()(at)
         return place is None or place.call is None or place.path == place.call.path
 
     return of
