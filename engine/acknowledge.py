@@ -12,7 +12,6 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.errors import StateMemoryError
 from engine.render import render_sql
 
 if TYPE_CHECKING:
@@ -31,15 +30,8 @@ def now() -> datetime:
 def fold(state: State, layout: Layout) -> int:
     """Fold the journal into published; gives how many receipts' rows it held."""
     count = int(state.value(render_sql("count.sql", table=layout.acknowledged)))
-    while count:
-        try:
-            with state.transaction():
-                state.run(render_sql("fold.sql", **layout.tables))
-        except StateMemoryError:
-            if not state.grow():
-                raise
-        else:
-            break
+    if count:
+        state.transact(lambda: state.run(render_sql("fold.sql", **layout.tables)))
     return count
 
 
@@ -99,28 +91,30 @@ def attempt(state: State, *, entity: str, after: int, upto: int) -> None:
     Without that, a row that Stock2Shop took just before a crash, and that left the source just after it, would stay at
     Stock2Shop for good: nothing here would know of it.
     """
-    state.run(render_sql("try.sql", entity=entity, after=after, upto=upto))
+    state.transact(lambda: state.run(render_sql("try.sql", entity=entity, after=after, upto=upto)))
 
 
 def settle(state: State, staged: Staged) -> None:
     """Record what a read of the source settles by itself: Ignore rows, quarantine, and refreshed fingerprints."""
     layout = staged.layout
     entity = layout.entity.name
-    with state.transaction():
-        state.run(
-            render_sql(
-                "settle.sql",
-                **layout.tables,
-                entity=entity,
-                fast=staged.fast,
-                current=state.meta(f"definition:{entity}") == layout.definition,
-                fingerprint=render_sql("fingerprint.sql", columns=[field.name for field in layout.fields]),
-                now=now(),
-            )
-        )
+    sql = render_sql(
+        "settle.sql",
+        **layout.tables,
+        entity=entity,
+        fast=staged.fast,
+        current=state.meta(f"definition:{entity}") == layout.definition,
+        fingerprint=render_sql("fingerprint.sql", columns=[field.name for field in layout.fields]),
+        now=now(),
+    )
+
+    def settled() -> None:
+        state.run(sql)
         for name, value in (("definition", layout.definition), ("mapping", layout.mapping)):
             if state.meta(f"{name}:{entity}") != value:
                 state.remember(f"{name}:{entity}", value)
+
+    state.transact(settled)
 
 
 def record(
@@ -138,26 +132,24 @@ def record(
 
     The rows stand in ``run.slice`` at the positions above ``after`` up to ``upto``.
     """
-    state.run("create or replace table run.receipt (key varchar, removal boolean)")
     state.run(
-        "insert into run.receipt select unnest($1::varchar[]), unnest($2::boolean[])",
+        "create or replace table run.receipt as select unnest($1::varchar[]) as key, unnest($2::boolean[]) as removal",
         [[key for key, _ in keys], [removal for _, removal in keys]],
     )
-    with state.transaction():
-        state.run(
-            render_sql(
-                "record.sql",
-                acknowledged=layout.acknowledged,
-                entity=layout.entity.name,
-                fields=layout.fields,
-                after=after,
-                upto=upto,
-                run_id=run_id,
-                stamp=stamp,
-                status=status,
-                now=now(),
-            )
-        )
+    _journal(state, layout, after=after, upto=upto, run_id=run_id, stamp=stamp, status=status)
+
+
+def _journal(state: State, layout: Layout, **receipt: int | str) -> None:
+    """Append the rows of ``run.slice`` that ``run.receipt`` names to the journal."""
+    sql = render_sql(
+        "record.sql",
+        acknowledged=layout.acknowledged,
+        entity=layout.entity.name,
+        fields=layout.fields,
+        now=now(),
+        **receipt,
+    )
+    state.transact(lambda: state.run(sql))
 
 
 def assume(state: State, staged: Staged, *, stamp: str, step: int) -> None:
@@ -171,23 +163,10 @@ def assume(state: State, staged: Staged, *, stamp: str, step: int) -> None:
     for after in range(0, total, step):
         place = {"after": after, "upto": after + step}
         state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, **place))
-        state.run(
+        state.rerun(
             "create or replace table run.receipt as select _key as key, kind = 'delete' as removal from run.slice"
         )
-        with state.transaction():
-            state.run(
-                render_sql(
-                    "record.sql",
-                    acknowledged=layout.acknowledged,
-                    entity=layout.entity.name,
-                    fields=layout.fields,
-                    **place,
-                    run_id=0,
-                    stamp=stamp,
-                    status=0,
-                    now=now(),
-                )
-            )
+        _journal(state, layout, **place, run_id=0, stamp=stamp, status=0)
     fold(state, layout)
 
 

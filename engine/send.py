@@ -46,16 +46,16 @@ class Delivery:
     taken: bool = False
 
 
-def batches(groups: Iterable[tuple[str, int]], *, limit: int) -> Iterator[int]:
+def batches(groups: Iterable[int], *, limit: int) -> Iterator[int]:
     """Where to cut, as running totals: batches of at most ``limit`` rows, a group whole where it fits in one.
 
-    ``groups`` are names with their number of rows, in the order of sending.
+    ``groups`` are their numbers of rows, in the order of sending.
 
-    >>> list(batches([("A", 2), ("B", 2), ("C", 7)], limit=4))
+    >>> list(batches([2, 2, 7], limit=4))
     [4, 8, 11]
     """
     done = size = 0
-    for _, count in groups:
+    for count in groups:
         if size and size + count > limit:
             done += size
             yield done

@@ -1,24 +1,28 @@
 """Land extracted batches and type them by the contract.
 
-Rows stream from the reader straight through DuckDB. A row whose raw fingerprint is already known is counted and
-dropped there and then; only rows that are new or differ are made canonical and written. So a run on an unchanged
-source writes nothing, and its cost is that of fetching.
+Rows stream from the reader to DuckDB. A row whose raw fingerprint is already known is counted and dropped on the
+way; only rows that are new or differ are made canonical and written. So a run on an unchanged source writes nothing,
+its cost is that of fetching, and a row that is known takes nine bytes of memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from engine.render import render_sql
 from engine.source import BYTES, FEWEST
-from engine.state import SQL
+from engine.state import SQL, hashing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from engine.contract import Entity, Field
@@ -38,6 +42,9 @@ TYPES = {
     "email": "varchar",
 }
 """The DuckDB type of each type of the contract in its canonical form."""
+
+ROWS = 8192
+"""How many rows are fingerprinted, and land, at a time, unless they are wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,8 @@ def lay_out(
             mapped.pop(name, None)
     order = {field.name: position for position, field in enumerate(entity.fields)}
     fields = sorted(mapped.values(), key=lambda field: (order.get(field.name, len(order)), field.name))
-    definition = _digest(version, (SQL / "land.sql").read_text("utf-8"), [(f.name, f.type) for f in fields])
+    made = [(SQL / name).read_text("utf-8") for name in ("land.sql", "fingerprint.sql")]
+    definition = _digest(version, made, [(f.name, f.type) for f in fields])
     mapping = _digest(
         definition,
         (SQL / "canonical.sql").read_text("utf-8"),
@@ -180,8 +188,12 @@ def land(
             stamp=stamp,
         )
     )
+    known = _Known(state.numbers("select raw from run.known where raw is not null"))
+    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
+    arriving = reader.arrow()
     sql = render_sql(
         "land.sql",
+        arriving=arriving is not None,
         columns=layout.columns,
         packed=layout.packed,
         fields=layout.fields,
@@ -197,8 +209,7 @@ def land(
         ],
         types=TYPES,
     )
-    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, progress)
-    with state.incoming(reader.arrow()):
+    with state.given("incoming", arriving) if arriving is not None else nullcontext():
         try:
             state.run(sql)
         except BaseException:
@@ -206,45 +217,128 @@ def land(
             if reader.raised is not None:
                 raise reader.raised from None
             raise
+    with state.given("unseen", known.unseen()):
+        state.rerun(render_sql("unseen.sql"))
     return Staged(layout=layout, rows=reader.rows, fast=trusted)
 
 
+class _Known:
+    """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
+
+    A sorted array and a flag for each: DuckDB's hash table of the same would take five times as much memory.
+    """
+
+    def __init__(self, raws: npt.NDArray[np.uint64]) -> None:
+        import numpy as np
+
+        raws.sort()
+        self._raws = raws
+        self._seen = np.zeros(len(raws), dtype=bool)
+
+    def missing(self, raws: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of ``raws`` are not known; the others are marked as seen."""
+        import numpy as np
+
+        if not len(self._raws):
+            return np.ones(len(raws), dtype=bool)
+        arrived = np.sort(raws)  # so that each search begins in the cache where the last one ended
+        places = self._raws.searchsorted(arrived)
+        places[places == len(self._raws)] = 0
+        found = self._raws[places] == arrived
+        self._seen[places[found]] = True
+        return np.isin(raws, arrived[~found]) if not found.all() else np.zeros(len(raws), dtype=bool)
+
+    def unseen(self) -> pa.Table:
+        """The known fingerprints that did not arrive, in the column ``raw``."""
+        import pyarrow as pa
+
+        return pa.table({"raw": pa.array(self._raws[~self._seen], pa.uint64())})
+
+
 class _Reader:
-    """Hands batches to DuckDB as text: one form for every driver, cast in one place."""
+    """Hands DuckDB the rows that are not known, as text: one form for every driver, cast in one place."""
 
     def __init__(
         self,
         batches: Iterable[pa.RecordBatch],
         columns: Sequence[str],
+        known: _Known,
         progress: Callable[[int], None],
     ) -> None:
         self._batches = batches
         self._columns = columns
+        self._known = known
         self._progress = progress
         self.rows = 0
         self.raised: BaseException | None = None
 
-    def arrow(self) -> pa.RecordBatchReader:
+    def arrow(self) -> pa.RecordBatchReader | None:
+        """The rows, each with its raw fingerprint in the column ``_raw``; None where all are known.
+
+        All are known most of the time, and DuckDB would take 40 MB to get ready for the first.
+        """
         import pyarrow as pa
 
-        schema = pa.schema([(column, pa.string()) for column in self._columns])
-        return pa.RecordBatchReader.from_batches(schema, self._texts(schema))
+        texts = pa.schema([(column, pa.string()) for column in self._columns])
+        schema = texts.append(pa.field("_raw", pa.uint64()))
+        differing = self._differing(texts, schema)
+        first = next(differing, None)
+        if first is None:
+            return None
+        return pa.RecordBatchReader.from_batches(schema, chain([first], differing))
 
-    def _texts(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _differing(self, texts: pa.Schema, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         try:
-            for batch in self._batches:
-                self.rows += batch.num_rows
-                self._progress(self.rows)
-                texts = [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns]
-                whole = pa.RecordBatch.from_arrays(texts, schema=schema)
-                step = max(FEWEST, BYTES * whole.num_rows // max(whole.nbytes, 1))
-                for start in range(0, whole.num_rows, step):
-                    yield whole.slice(start, step)
+            with hashing(render_sql("fingerprint.sql", columns=self._columns)) as fingerprint:
+                yield from map(pa.concat_batches, _gathered(self._unknown(fingerprint, texts, schema)))
         except BaseException as error:
             self.raised = error
             raise
+
+    def _unknown(
+        self,
+        fingerprint: Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]],
+        texts: pa.Schema,
+        schema: pa.Schema,
+    ) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batches in _gathered(self._texts(texts)):
+            raws = fingerprint(batches)
+            missing = self._known.missing(raws)
+            start = 0
+            for batch in batches if missing.any() else ():
+                rows = slice(start, start := start + batch.num_rows)
+                whole = pa.RecordBatch.from_arrays([*batch.columns, pa.array(raws[rows])], schema=schema)
+                yield whole if missing.all() else whole.filter(pa.array(missing[rows]))
+
+    def _texts(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The batches as text, in parts that are small enough to be held several at a time."""
+        import pyarrow as pa
+
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            self._progress(self.rows)
+            texts = [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns]
+            whole = pa.RecordBatch.from_arrays(texts, schema=schema)
+            step = max(FEWEST, BYTES * whole.num_rows // max(whole.nbytes, 1))
+            for start in range(0, whole.num_rows, step):
+                yield whole.slice(start, step)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches together, so many that what is done once for all of them costs nothing for each row."""
+    together: list[pa.RecordBatch] = []
+    for batch in batches:
+        together.append(batch)
+        rows, size = (sum(getattr(part, of) for part in together) for of in ("num_rows", "nbytes"))
+        if rows >= ROWS or size >= BYTES:
+            yield together
+            together = []
+    if together:
+        yield together
 
 
 def _blank_checked(layout: Layout, settings: EntitySettings) -> tuple[Field, ...]:

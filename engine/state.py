@@ -14,18 +14,22 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import StateError, StateLockedError, StateMemoryError, SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
+T = TypeVar("T")
+
 VERSION = 2
-MEMORY = ("112MB", "192MB", "640MB", "2560MB")
+MEMORY = ("64MB", "112MB", "192MB", "640MB", "2560MB")
 """What DuckDB may hold in memory; beyond it, it works from disk.
 
 The first is enough for a million rows. More of them, or wide ones with descriptions of 100 KB, need the next: DuckDB
@@ -43,6 +47,7 @@ class State:
         self.path = path
         self._memory = list(MEMORY)
         self._scripts: set[str] = set()
+        self._in_transaction = False
 
     def grow(self) -> bool:
         """Give DuckDB more memory; false where it has all that there is."""
@@ -63,8 +68,23 @@ class State:
         for _ in range(int(self.meta("memory") or 0)):
             self.grow()
 
+    def with_memory(self, work: Callable[[], T]) -> T:
+        """Do ``work``, which may be done again from its beginning, with more memory where it needs it.
+
+        A transaction that ran out of memory is lost: it is for whoever began it to begin it again.
+        """
+        while True:
+            try:
+                return work()
+            except StateMemoryError:
+                if self._in_transaction or not self.grow():
+                    raise
+
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
-        """Run ``sql`` and give all its rows: for results that are small by nature."""
+        """Run one statement and give all its rows: for results that are small by nature."""
+        return self.with_memory(lambda: self._rows(sql, parameters))
+
+    def _rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         with _translated(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
@@ -78,17 +98,15 @@ class State:
         return self.row(sql, parameters)[0]
 
     def run(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
-        """Run one statement, or several when there are no parameters."""
-        self.rows(sql, parameters)
+        """Run one statement, or several when there are no parameters: those are not run again for want of memory."""
+        if parameters:
+            self.rows(sql, parameters)
+        else:
+            self._rows(sql)
 
     def rerun(self, sql: str) -> None:
         """Run statements that may be run again from the first, with more memory where they need it."""
-        while True:
-            try:
-                return self.run(sql)
-            except StateMemoryError:
-                if not self.grow():
-                    raise
+        self.with_memory(lambda: self.run(sql))
 
     def once(self, script: str) -> None:
         """Run ``script``, unless this connection has: for what lives as long as the connection does."""
@@ -97,11 +115,15 @@ class State:
             self._scripts.add(script)
 
     def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
-        """Run ``sql`` and give its rows by column name."""
-        with _translated(self.path):
-            result = self._connection.execute(sql, parameters)
-            names = [column[0] for column in result.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        """Run one statement and give its rows by column name."""
+
+        def found() -> list[dict[str, Any]]:
+            with _translated(self.path):
+                result = self._connection.execute(sql, parameters)
+                names = [column[0] for column in result.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+        return self.with_memory(found)
 
     def columns(self, table: str, *, database: str) -> tuple[str, ...]:
         """The columns of ``table`` in order; none when there is no such table."""
@@ -121,28 +143,44 @@ class State:
     def transaction(self) -> Iterator[None]:
         """All that is done inside is kept together, or not at all."""
         self.run("begin transaction")
+        self._in_transaction = True
         try:
             yield
         except BaseException:
             with _translated(self.path):
                 self._connection.execute("rollback")
             raise
+        finally:
+            self._in_transaction = False
         self.run("commit")
 
-    @contextmanager
-    def incoming(self, reader: pa.RecordBatchReader) -> Iterator[None]:
-        """Inside, the relation ``incoming`` streams ``reader`` once, and joins are done as they are written.
+    def numbers(self, sql: str) -> npt.NDArray[np.uint64]:
+        """Run one statement and give its only column, of 64-bit numbers without NULL, as an array of one's own."""
 
-        DuckDB cannot tell how long a stream is, and would sometimes choose to hold it in memory rather than the
-        other side.
-        """
-        self._connection.register("incoming", reader)
-        self.run("set disabled_optimizers = 'join_order,build_side_probe_side'")
+        def found() -> npt.NDArray[np.uint64]:
+            with _translated(self.path):
+                (column,) = self._connection.execute(sql).fetchnumpy().values()
+                return column
+
+        return self.with_memory(found)
+
+    def transact(self, work: Callable[[], None]) -> None:
+        """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that."""
+
+        def whole() -> None:
+            with self.transaction():
+                work()
+
+        self.with_memory(whole)
+
+    @contextmanager
+    def given(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+        """Inside, the relation ``name`` gives ``rows``: a table any number of times, a reader once."""
+        self._connection.register(name, rows)
         try:
             yield
         finally:
-            self.run("reset disabled_optimizers")
-            self._connection.unregister("incoming")
+            self._connection.unregister(name)
 
     def meta(self, name: str) -> str | None:
         """A remembered value, or None."""
@@ -194,6 +232,25 @@ def open_state(path: Path) -> Iterator[State]:
 
 
 @contextmanager
+def hashing(expression: str) -> Iterator[Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]]]:
+    """Inside, a function gives what the SQL ``expression``, of 64 bits, comes to in every row of some batches.
+
+    It works in a database of its own, in memory: the state's is busy while rows stream into it.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    sql = f"select {expression} as hashed from batch"  # noqa: S608 - the caller's own SQL
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+
+        def hashed(batches: Sequence[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
+            connection.register("batch", pa.Table.from_batches(batches))
+            return connection.execute(sql).fetchnumpy()["hashed"]
+
+        yield hashed
+
+
+@contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
     """A folder beside the state at ``path`` for the working set, gone with the run.
 
@@ -209,7 +266,7 @@ def _scratch(path: Path) -> Iterator[Path]:
 
 
 def _configure(state: State, scratch: Path) -> None:
-    threads = min(4, os.cpu_count() or 1)
+    threads = min(2, os.cpu_count() or 1)  # one more reads ahead; each takes 30 MB where wide rows land
     state.run(
         f"set memory_limit = '{MEMORY[0]}'; set threads = {threads}; set preserve_insertion_order = false;"
         " set timezone = 'UTC'; set enable_progress_bar = false"

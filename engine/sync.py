@@ -24,7 +24,6 @@ from engine.errors import (
     DeadlineError,
     GuardError,
     QueryError,
-    StateMemoryError,
     SyncError,
     UnavailableError,
     UsageError,
@@ -208,6 +207,10 @@ def extracted(
 
     It is run on ``source`` where that is open already. The batches raise :class:`CancelledError` when ``stop`` is set.
     """
+    import pyarrow as pa
+
+    # Arrow's own allocators keep what a batch took for the next one; the system's gives it back.
+    pa.set_memory_pool(pa.system_memory_pool())
     settings = project.entities[entity]
     with nullcontext(source) if source else open_source(project.source) as connection:
         try:
@@ -352,7 +355,8 @@ def _landed(
     """Read the source into the working set; once more, from its beginning, where that needs more memory."""
     settings = project.entities[entity]
     version = str(state.value("select version()"))
-    while True:
+
+    def read() -> tuple[Staged, tuple[str, ...]]:
         progress("reading", 0, None)  # a database may take minutes before its first row
         with extracted(project, query, entity=entity, stop=stop, pack=tap is None, source=source) as (
             columns,
@@ -362,23 +366,21 @@ def _landed(
             layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version, packed=packed)
             prepare(state, layout)
             acknowledge.fold(state, layout)
-            try:
-                staged = land(
-                    state,
-                    tap(columns, arriving) if tap else arriving,
-                    layout=layout,
-                    settings=settings,
-                    stamp=settings.stamp(sync_token),
-                    full=full,
-                    progress=lambda rows: progress("reading", rows, None),
-                )
-            except StateMemoryError:
-                if not state.grow():
-                    raise
-            else:
-                if staged.fast:  # a first load needs more than the runs after it
-                    state.keep_memory()
-                return staged, columns
+            staged = land(
+                state,
+                tap(columns, arriving) if tap else arriving,
+                layout=layout,
+                settings=settings,
+                stamp=settings.stamp(sync_token),
+                full=full,
+                progress=lambda rows: progress("reading", rows, None),
+            )
+        return staged, columns
+
+    staged, columns = state.with_memory(read)
+    if staged.fast:  # a first load needs more than the runs after it
+        state.keep_memory()
+    return staged, columns
 
 
 def _repeats(state: State) -> bool:
@@ -405,13 +407,14 @@ def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
     """Positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share one."""
     cuts: list[int] = []
     for removal in (True, False):
-        groups = state.rows(
-            "select _group, count(*) from run.outgoing where (kind = 'delete') = $1 group by _group"
-            " order by min(position)",
+        # One list of small numbers: as rows, a first load of millions would take 100 bytes for each group.
+        groups = state.value(
+            "select list(size order by first) from (select count(*) as size, min(position) as first from run.outgoing"
+            " where (kind = 'delete') = $1 group by _group)",
             [removal],
         )
         start = cuts[-1] if cuts else 0
-        cuts += [start + cut for cut in batches(groups, limit=limit)]
+        cuts += [start + cut for cut in batches(groups or (), limit=limit)]
     return tuple(cuts)
 
 

@@ -51,6 +51,7 @@ DOORS = {
     "orjson": {"payload"},
     "starlette": {"sandbox", "receiver"},
     "uvicorn": {"sandbox", "receiver"},
+    "numpy": {"state", "stage"},
     "pyarrow": {"state", "stage", "source", "sync", "adopt", "explain", "capture"},
     "typing_extensions": {"sandbox"},
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -15,8 +17,11 @@ from engine import acknowledge, history, report, send, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
-from engine.state import open_state
+from engine.state import State, open_state
 from engine.sync import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_first_run_sends_everything_that_is_sound(client: Client) -> None:
@@ -709,6 +714,49 @@ def test_what_is_old_is_forgotten_but_for_what_still_stands(client: Client) -> N
         assert history.changes(state, limit=9) == []
         assert [row["key"] for row in history.quarantine(state, resolved=True)] == ["Q"]
     assert client.plan().counts.unchanged == 2
+
+
+class Starved:
+    """A connection to DuckDB where every statement over a project's rows is out of memory at the first try."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.tried: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, sql: str, *parameters: Any) -> duckdb.DuckDBPyConnection:
+        """Run ``sql``, unless this is the first time that it is tried."""
+        if re.search(r"run\.\w|_products\b", sql) and "attach" not in sql and sql not in self.tried:
+            self.tried.add(sql)
+            raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
+        return self.connection.execute(sql, *parameters)
+
+
+def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view may have grown since the last run: each step is done again with more memory, and goes out once."""
+    starved: list[Starved] = []
+
+    def open_starved(state: State, connection: Any, path: Path) -> None:
+        starved.append(Starved(connection))
+        opened(state, starved[-1], path)  # type: ignore[arg-type]  # it answers as a connection does
+
+    opened = State.__init__
+    monkeypatch.setattr(State, "__init__", open_starved)
+    monkeypatch.setattr("engine.state.MEMORY", ["64MB"] * 1000)
+    client.items(20)
+    client.run()
+    client.sql("update item set price = '7' where code = 'I003'", "delete from item where code = 'I004'")
+    outcome = client.run(approve_deletes=1)
+    assert outcome.sent == 2
+    assert client.posted() == 22
+    assert len(client.held()) == 19
+    steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.delta", "run.slice", "into tried"]
+    steps += ["into quarantine", "run.receipt", 'into "acknowledged_products"', 'from "published_products"']
+    assert [step for step in steps if not any(step in sql for sql in starved[-1].tried)] == []
 
 
 def test_the_state_is_its_owners_alone(client: Client) -> None:

@@ -148,8 +148,11 @@ select
 from base
 anti join run.changed as changed
     on changed._key = base._key
-anti join run.seen as seen
-    on seen.key = base._key;
+where base._key not in (
+    select key
+    from run.seen
+    where key in (select _key from base)
+);
 
 create or replace table run.delta as
 select

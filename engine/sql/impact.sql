@@ -14,9 +14,7 @@ named as (
         {% endif %} as label
     from run.outgoing as outgoing
     left join run.landed as landed
-        on
-            landed._raw = outgoing._raw
-            and landed._known is null
+        on landed._raw = outgoing._raw
     left join {{ published | ident }} as published
         on published._key = outgoing._key
 )

@@ -1,12 +1,9 @@
-{# One pass over the source. A row whose raw fingerprint is known is what it was when it was last settled: it is
-   counted and dropped here, before it is cast or written. What remains are the rows that are new or differ, whole
-   and canonical, and the known rows that the source no longer shows: of those only `_known`, the row of `run.known`
-   that they are, so that what is held in memory while the source streams past is two numbers a row. #}
+{# The rows that are new or differ, canonical, each with the faults that show in it alone. Those that are known were
+   dropped on their way here. #}
 create or replace table run.landed (
     _key varchar,
     _group varchar,
     _flag varchar,
-    _known bigint,
     _raw ubigint,
     _fingerprint ubigint,
     _variable boolean,
@@ -16,42 +13,15 @@ create or replace table run.landed (
     {%- endfor %}
 );
 
+{% if arriving %}
 insert into run.landed
 with
-read as (
-    select
-        *,
-        hash(
-            {%- for column in (["_packed"] if packed else columns) %}
-            {{ column | ident }}{% if not loop.last %},{% endif %}
-            {%- endfor %}
-        ) as _raw
-    from incoming
-),
-
-{% if packed %}arrived{% else %}differing{% endif %} as (
-    select
-        read.*,
-        known.position as _known
-    from read
-    full join (
-        select
-            raw,
-            rowid as position
-        from run.known
-    ) as known
-        on known.raw = read._raw
-    where
-        read._raw is null
-        or known.position is null
-),
-
 {% if packed %}
 unpacked as (
     select
-        * exclude (_packed),
+        _raw,
         packed_values(_packed) as _values
-    from arrived
+    from incoming
 ),
 
 differing as (
@@ -59,8 +29,7 @@ differing as (
         {%- for column in columns %}
         packed_value(_values[{{ loop.index }}]) as {{ column | ident }},
         {%- endfor %}
-        _raw,
-        _known
+        _raw
     from unpacked
 ),
 {% endif %}
@@ -74,20 +43,16 @@ canonical as (
         canonical_code({{ key | ident }}) as _group,
         {% endif %}
         {% if flag in columns %}
-        case
-            when _known is null then
-                case flag_word({{ flag | ident }})
-                    {% for word, meaning in active.items() %}
-                    when {{ word }} then {{ meaning }}
-                    {% endfor %}
-                end
+        case flag_word({{ flag | ident }})
+            {% for word, meaning in active.items() %}
+            when {{ word }} then {{ meaning }}
+            {% endfor %}
         end as _flag,
-        case when _known is null then {{ flag | ident }} end as _flag_text,
+        {{ flag | ident }} as _flag_text,
         {% else %}
         'Active' as _flag,
         null as _flag_text,
         {% endif %}
-        _known,
         _raw,
         {% for field in fields %}
         {% if field.name in columns %}
@@ -98,7 +63,7 @@ canonical as (
         {% endif %}
         {% endfor %}
         true as _canonical
-    from differing
+    from {% if packed %}differing{% else %}incoming{% endif +%}
 ),
 
 {# An option that has a value has a name too, the view's or the project's. #}
@@ -123,21 +88,17 @@ select
     _key,
     _group,
     _flag,
-    _known,
     _raw,
-    case
-        when _known is null then
-            hash(
-                {%- for field in fields %}
-                {{ field.name | ident }}{% if not loop.last %},{% endif %}
-                {%- else %}
-                null
-                {%- endfor %}
-            )
-    end as _fingerprint,
+    hash(
+        {%- for field in fields %}
+        {{ field.name | ident }}{% if not loop.last %},{% endif %}
+        {%- else %}
+        null
+        {%- endfor %}
+    ) as _fingerprint,
     _variable,
     case
-        when _known is not null or _flag = 'Ignore' then []
+        when _flag = 'Ignore' then []
         when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]
         else
             list_filter(
@@ -176,3 +137,4 @@ select
     {{ field.name | ident }}
     {%- endfor +%}
 from named;
+{% endif %}

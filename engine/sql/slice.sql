@@ -18,9 +18,7 @@ select
     {%- endfor +%}
 from run.outgoing as outgoing
 left join run.landed as landed
-    on
-        landed._raw = outgoing._raw
-        and landed._known is null
+    on landed._raw = outgoing._raw
 left join {{ published | ident }} as published
     on
         published._key = outgoing._key

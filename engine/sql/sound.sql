@@ -12,9 +12,7 @@ select
     {%- endfor +%}
 from run.candidate as candidate
 inner join run.landed as landed
-    on
-        landed._raw = candidate._raw
-        and landed._known is null
+    on landed._raw = candidate._raw
 where candidate._flag = 'Active'
 union all
 select
@@ -29,5 +27,5 @@ select
 from {{ published | ident }}
 where
     {{ fast }}
-    and _key in (select key from run.seen where standing = 'published')
+    and _key not in (select key from run.unseen where standing = 'published')
     and _key not in (select key from run.violation where peer);

@@ -2,17 +2,7 @@
    product, a SKU, a barcode or a key's spelling with them: nothing else can have come to break a rule. #}
 create or replace view run.changed as
 select *
-from run.landed
-where _known is null;
-
-create or replace view run.unseen as
-select
-    known.key,
-    known.product,
-    known.standing
-from run.landed as landed
-inner join run.known as known
-    on known.rowid = landed._known;
+from run.landed;
 
 create or replace table run.fault (
     key varchar,
@@ -68,7 +58,11 @@ where
             group by _key
             having count(*) > 1
         )
-        or _key in (select key from run.seen)
+        or _key in (
+            select key
+            from run.seen
+            where key in (select _key from run.changed)
+        )
     );
 
 {# The rows that the rules compare, one line each; `peer` marks an unchanged row. #}
@@ -107,7 +101,7 @@ where
         or {{ column | ident }} in (select {{ column | ident }} from run.changed)
         {%- endfor %}
     )
-    and _key in (select key from run.seen where standing = 'published');
+    and _key not in (select key from run.unseen where standing = 'published');
 {% endif %}
 
 {% for column, rule in unique_rules %}

@@ -1,0 +1,10 @@
+{# The known rows that the source no longer shows, among them those that are not trusted and so are compared. #}
+create or replace table run.unseen as
+select
+    key,
+    product,
+    standing
+from run.known
+where
+    raw is null
+    or raw in (select raw from unseen);
