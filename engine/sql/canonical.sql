@@ -1,6 +1,7 @@
--- The canonical form of every type of the contract, as macros over the raw text `x`. Two values that mean the
--- same are the same after these, whatever database, driver or reader they came through. `fault_…` macros name
--- the rule that a raw value breaks, or null.
+-- The canonical form of every type of the contract, as macros. Two values that mean the same are the same after
+-- these, whatever database, driver or reader they came through. `read_…` reads the raw text `x`, `canonical_…` makes
+-- the canonical form of what was read, and `fault_…` names the rule that the value breaks, or null. DuckDB writes a
+-- macro's argument out wherever it stands, and binds it and computes it there: so each is given columns, not calls.
 
 -- A row that arrives packed is written as PostgreSQL writes a composite value: in brackets, with commas between the
 -- values and nothing for NULL; what stands in double quotes has quotes and backslashes doubled ("Composite Type Input
@@ -32,60 +33,65 @@ create or replace temp macro without_controls(x) as case
     else x
 end;
 
-create or replace temp macro canonical_text(x) as nullif(rtrim(without_controls(x)), '');
+create or replace temp macro read_text(x) as without_controls(x);
+
+create or replace temp macro read_code(x) as without_controls(x);
+
+create or replace temp macro read_url(x) as without_controls(x);
+
+create or replace temp macro read_email(x) as without_controls(x);
+
+create or replace temp macro read_tags(x) as without_controls(x);
 
 -- HTML may have lines.
-create or replace temp macro canonical_html(x) as nullif(
-    rtrim(
-        case
-            when regexp_matches(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]')
-            then regexp_replace(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]', '', 'g')
-            else x
-        end
-    ),
-    ''
-);
+create or replace temp macro read_html(x) as case
+    when regexp_matches(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]')
+    then regexp_replace(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]', '', 'g')
+    else x
+end;
 
-create or replace temp macro canonical_code(x) as nullif(trim(without_controls(x), ' ' || chr(160)), '');
+create or replace temp macro read_number(x) as as_number(x);
 
-create or replace temp macro canonical_url(x) as canonical_code(x);
+create or replace temp macro read_integer(x) as as_number(x);
 
-create or replace temp macro canonical_email(x) as canonical_code(x);
+create or replace temp macro canonical_text(clean) as nullif(rtrim(clean), '');
 
-create or replace temp macro canonical_number(x) as as_number(x);
+create or replace temp macro canonical_html(clean) as nullif(rtrim(clean), '');
 
-create or replace temp macro canonical_integer(x) as try_cast(
-    case when as_number(x) < 0 then 0 else floor(as_number(x)) end as bigint
-);
+create or replace temp macro canonical_code(clean) as nullif(trim(clean, ' ' || chr(160)), '');
+
+create or replace temp macro canonical_url(clean) as canonical_code(clean);
+
+create or replace temp macro canonical_email(clean) as canonical_code(clean);
+
+create or replace temp macro canonical_number(n) as n;
+
+create or replace temp macro canonical_integer(n) as try_cast(case when n < 0 then 0 else floor(n) end as bigint);
 
 -- A word as the vocabularies know it: lower case, trimmed, 1.00 as 1.
-create or replace temp macro flag_word(x) as case
-    when regexp_matches(trim(x), '^-?[0-9]+\.0+$') then split_part(trim(x), '.', 1)
-    else lower(trim(coalesce(x, '')))
+create or replace temp macro flag_word(x) as regexp_replace(
+    lower(trim(coalesce(x, ''))), '^(-?[0-9]+)\.0+$', '\1'
+);
+
+create or replace temp macro read_boolean(x) as flag_word(x);
+
+create or replace temp macro canonical_boolean(word) as case
+    when word in ('true', 't', 'yes', 'y', 'on', '1', '-1') then true
+    when word in ('false', 'f', 'no', 'n', 'off', '0') then false
 end;
 
-create or replace temp macro canonical_boolean(x) as case
-    when flag_word(x) in ('true', 't', 'yes', 'y', 'on', '1', '-1') then true
-    when flag_word(x) in ('false', 'f', 'no', 'n', 'off', '0') then false
-end;
-
-create or replace temp macro canonical_tags(x) as nullif(
-    array_to_string(
-        list_sort(
-            list_distinct(
-                list_filter(
-                    list_transform(string_split(without_controls(x), ','), lambda tag: trim(tag)),
-                    lambda tag: tag <> ''
-                )
-            )
-        ),
-        ','
+create or replace temp macro canonical_tags(clean) as list_aggregate(
+    list_sort(
+        list_distinct(
+            list_filter(list_transform(string_split(clean, ','), lambda tag: trim(tag)), lambda tag: tag <> '')
+        )
     ),
-    ''
+    'string_agg',
+    ','
 );
 
 -- Prices: a bare number is the default price; otherwise CSV of tier:price, a tier in quotes where it has a comma.
-create or replace temp macro price_items(x) as list_filter(
+create or replace temp macro read_prices(x) as list_filter(
     list_transform(
         regexp_extract_all(without_controls(x), '(?:"(?:[^"]|"")*"|[^,"])+'),
         lambda item: {
@@ -105,75 +111,63 @@ create or replace temp macro tier_text(tier) as case
     else tier
 end;
 
-create or replace temp macro canonical_prices(x) as nullif(
-    array_to_string(
-        list_concat(
+create or replace temp macro canonical_prices(items) as list_aggregate(
+    list_concat(
+        list_transform(list_filter(items, lambda item: not item.named), lambda item: number_text(item.price)),
+        list_sort(
             list_transform(
-                list_filter(price_items(x), lambda item: not item.named), lambda item: number_text(item.price)
-            ),
-            list_sort(
-                list_transform(
-                    list_filter(price_items(x), lambda item: item.named),
-                    lambda item: tier_text(item.tier) || ':' || number_text(item.price)
-                )
+                list_filter(items, lambda item: item.named),
+                lambda item: tier_text(item.tier) || ':' || number_text(item.price)
             )
-        ),
-        ','
+        )
     ),
-    ''
+    'string_agg',
+    ','
 );
 
-create or replace temp macro fault_text(x) as case
-    when regexp_matches(x, '[\x00-\x1f\x7f\x{80}-\x{9f}]') then 'control_characters'
-end;
+create or replace temp macro fault_text(x, clean, canonical) as case when x <> clean then 'control_characters' end;
 
-create or replace temp macro fault_html(x) as case
-    when regexp_matches(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]') then 'control_characters'
-end;
+create or replace temp macro fault_html(x, clean, canonical) as fault_text(x, clean, canonical);
 
-create or replace temp macro fault_code(x) as fault_text(x);
+create or replace temp macro fault_code(x, clean, canonical) as fault_text(x, clean, canonical);
 
-create or replace temp macro fault_tags(x) as fault_text(x);
+create or replace temp macro fault_tags(x, clean, canonical) as fault_text(x, clean, canonical);
 
-create or replace temp macro fault_url(x) as fault_text(x);
+create or replace temp macro fault_url(x, clean, canonical) as fault_text(x, clean, canonical);
 
 -- One address, not a list of them, nor a name with the address in brackets. RFC 5321 allows 254 characters.
-create or replace temp macro fault_email(x) as case
+create or replace temp macro fault_email(x, clean, canonical) as case
     when is_blank(x) then null
     when not regexp_full_match(
-        canonical_email(x),
+        canonical,
         '[^\s@,;:<>()"\[\]]+@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)*\.[^\s@,;:<>()"\[\].]{2,}'
     )
-    or len(canonical_email(x)) > 254 then 'malformed_email'
-    else fault_text(x)
+    or len(canonical) > 254 then 'malformed_email'
+    else fault_text(x, clean, canonical)
 end;
 
-create or replace temp macro fault_number(x) as case
-    when is_blank(x) then null
-    when as_number(x) is null then 'not_a_number'
-    when as_number(x) < 0 then 'negative_price'
+create or replace temp macro fault_number(x, n, canonical) as case
+    when n is null and not is_blank(x) then 'not_a_number'
+    when n < 0 then 'negative_price'
 end;
 
-create or replace temp macro fault_integer(x) as case
-    when is_blank(x) then null
-    when as_number(x) is null or canonical_integer(x) is null then 'not_a_number'
-    when as_number(x) < 0 then 'negative_quantity'
-    when as_number(x) <> floor(as_number(x)) then 'fractional_quantity'
+create or replace temp macro fault_integer(x, n, canonical) as case
+    when canonical is null and not is_blank(x) then 'not_a_number'
+    when n < 0 then 'negative_quantity'
+    when n <> canonical then 'fractional_quantity'
 end;
 
-create or replace temp macro fault_boolean(x) as case
-    when not is_blank(x) and canonical_boolean(x) is null then 'not_a_boolean'
+create or replace temp macro fault_boolean(x, word, canonical) as case
+    when canonical is null and word <> '' then 'not_a_boolean'
 end;
 
-create or replace temp macro fault_prices(x) as case
+create or replace temp macro fault_prices(x, items, canonical) as case
     when is_blank(x) then null
     -- A quote without its other half belongs to no item.
     when (len(x) - len(replace(x, '"', ''))) % 2 = 1 then 'malformed_prices'
-    when list_bool_or(list_transform(price_items(x), lambda item: item.price is null)) then 'malformed_prices'
-    when list_bool_or(list_transform(price_items(x), lambda item: item.named and item.tier = ''))
+    when list_bool_or(list_transform(items, lambda item: item.price is null or (item.named and item.tier = '')))
         then 'malformed_prices'
-    when list_bool_or(list_transform(price_items(x)[2:], lambda item: not item.named)) then 'malformed_prices'
-    when len(list_distinct(list_transform(price_items(x), lambda item: item.tier))) < len(price_items(x))
-        then 'malformed_prices'
-    when list_bool_or(list_transform(price_items(x), lambda item: item.price < 0)) then 'negative_price'
+    when list_bool_or(list_transform(items[2:], lambda item: not item.named)) then 'malformed_prices'
+    when len(list_distinct(list_transform(items, lambda item: item.tier))) < len(items) then 'malformed_prices'
+    when list_bool_or(list_transform(items, lambda item: item.price < 0)) then 'negative_price'
 end;

@@ -34,16 +34,29 @@ differing as (
 ),
 {% endif %}
 
+{# Once for what is canonical and what is at fault. #}
+understood as (
+    select
+        *,
+        read_code({{ key | ident }}) as _read_key
+        {%- if group %},
+        read_code({{ group | ident }}) as _read_group
+        {%- endif %}
+        {%- if flag in columns %},
+        flag_word({{ flag | ident }}) as _word
+        {%- endif %}
+        {%- for field in fields if field.name in columns %},
+        read_{{ field.type | sql }}({{ field.name | ident }}) as {{ ("_read_" ~ field.name) | ident }}
+        {%- endfor +%}
+    from {% if packed %}differing{% else %}incoming{% endif +%}
+),
+
 canonical as (
     select
-        canonical_code({{ key | ident }}) as _key,
-        {% if group %}
-        canonical_code({{ group | ident }}) as _group,
-        {% else %}
-        canonical_code({{ key | ident }}) as _group,
-        {% endif %}
+        canonical_code(_read_key) as _key,
+        canonical_code({{ ("_read_group" if group else "_read_key") | sql }}) as _group,
         {% if flag in columns %}
-        case flag_word({{ flag | ident }})
+        case _word
             {% for word, meaning in active.items() %}
             when {{ word }} then {{ meaning }}
             {% endfor %}
@@ -56,14 +69,15 @@ canonical as (
         _raw,
         {% for field in fields %}
         {% if field.name in columns %}
-        canonical_{{ field.type | sql }}({{ field.name | ident }}) as {{ field.name | ident }},
+        canonical_{{ field.type | sql }}({{ ("_read_" ~ field.name) | ident }}) as {{ field.name | ident }},
         {{ field.name | ident }} as {{ ("_raw_" ~ field.name) | ident }},
+        {{ ("_read_" ~ field.name) | ident }},
         {% else %}
         null::{{ types[field.type] | sql }} as {{ field.name | ident }},
         {% endif %}
         {% endfor %}
         true as _canonical
-    from {% if packed %}differing{% else %}incoming{% endif +%}
+    from understood
 ),
 
 {# An option that has a value has a name too, the view's or the project's. #}
@@ -81,6 +95,16 @@ named as (
         {% for option in options %}
         {{ option | ident }} is not null or
         {%- endfor %} false as _variable
+        {%- for field in fields if field.name in columns %},
+        case
+            when _flag = 'Active'
+                then fault_{{ field.type | sql }}(
+                    {{ ("_raw_" ~ field.name) | ident }},
+                    {{ ("_read_" ~ field.name) | ident }},
+                    {{ field.name | ident }}
+                )
+        end as {{ ("_fault_" ~ field.name) | ident }}
+        {%- endfor +%}
     from canonical
 )
 
@@ -120,11 +144,10 @@ select
                     {%- endfor %}
                     {%- for field in fields if field.name in columns %},
                     case
-                        when _flag = 'Active'
-                            and fault_{{ field.type | sql }}({{ ("_raw_" ~ field.name) | ident }}) is not null
+                        when {{ ("_fault_" ~ field.name) | ident }} is not null
                             then {
                                 'column_name': {{ field.name }},
-                                'rule': fault_{{ field.type | sql }}({{ ("_raw_" ~ field.name) | ident }}),
+                                'rule': {{ ("_fault_" ~ field.name) | ident }},
                                 'value': left({{ ("_raw_" ~ field.name) | ident }}, 200)
                             }
                     end
