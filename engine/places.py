@@ -1,8 +1,9 @@
 """Where in the templates each letter of rendered SQL comes from.
 
 Jinja keeps lines, and those only while it renders. So when something is wrong, and only then, the templates are
-rendered once more with marks in their text: where each line of it and each value begins, and around each macro. Where
-the marked text without its marks is not the text that was rendered before, nothing is told rather than something wrong.
+rendered once more with marks in their text: where each line of it and each value begins, and around each macro. A mark
+says its place itself, so that what a file is compiled to serves every rendering of it. Where the marked text without
+its marks is not the text that was rendered before, nothing is told rather than something wrong.
 """
 
 from __future__ import annotations
@@ -10,33 +11,25 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_MARK = re.compile("\ue002(\\d+)\ue003|\ue004|\ue005")
+_MARK = re.compile("\ue002(\\d+) (\\d+) (text|value) ([^\ue003]*)\ue003|\ue004|\ue005")
 _OPEN, _CLOSE = "\ue004", "\ue005"
 
 
 class Places:
-    """The places of one rendering: give :attr:`extension` to the environment, then the marked text to :meth:`read`."""
+    """The places of one rendering, from a text that was marked by :func:`marks`: give it to :meth:`read`."""
 
     def __init__(self) -> None:
-        self.extension = _extension(self)
-        self._marked: list[tuple[Place, bool]] = []
         self._starts: list[int] = []
         self._places: list[tuple[Place, bool]] = []
-
-    def mark(self, path: Path, source: str, offset: int, *, text: bool) -> str:
-        """What stands in a template for an offset of it; ``text`` tells whether the template's own text follows."""
-        line, column = source.count("\n", 0, offset) + 1, offset - source.rfind("\n", 0, offset)
-        self._marked.append((Place(path=path, line=line, column=column), text))
-        return f"\ue002{len(self._marked) - 1}\ue003"
 
     def read(self, marked: str) -> str:
         """Take the marks out of a rendered text, and remember where they stood; gives the text without them."""
@@ -47,9 +40,14 @@ class Places:
             length += len(parts[-1])
             position = found.end()
             if found[1] is not None:
-                place, text = self._marked[int(found[1])]
                 self._starts.append(length)
-                self._places.append((replace(place, call=calls[0] if calls else None), text))
+                place = Place(
+                    path=Path(found[4]),
+                    line=int(found[1]),
+                    column=int(found[2]),
+                    call=calls[0] if calls else None,
+                )
+                self._places.append((place, found[3] == "text"))
             elif found[0] == _OPEN:
                 calls.append(self.at(length))
             elif calls:
@@ -65,12 +63,14 @@ class Places:
         return replace(place, column=place.column + offset - self._starts[number]) if text else place
 
 
-def _extension(places: Places) -> Any:
+@cache
+def marks() -> Any:
+    """The extension of an environment that puts marks into the text of templates while they are read."""
     from jinja2.ext import Extension
     from jinja2.lexer import Token
 
     class Marks(Extension):
-        """Puts marks into the text of templates while they are read."""
+        """Puts marks into the text of templates."""
 
         def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
             self._source = re.sub("\r\n|\r", "\n", source)
@@ -79,7 +79,7 @@ def _extension(places: Places) -> Any:
 
         def filter_stream(self, stream: Any) -> Iterator[Any]:
             starts = _starts(self._source, self.environment.lexer.tokeniter(self._source, *self._read))
-            mark = partial(places.mark, Path(self._read[1] or self._read[0] or ""), self._source)
+            mark = partial(_mark, self._read[1] or self._read[0] or "", self._source)
             begin, macro = None, False
             for token in stream:
                 if begin is not None:
@@ -93,13 +93,19 @@ def _extension(places: Places) -> Any:
                     yield Token(token.lineno, "data", _marked(token.value, next(starts), mark))
                 else:
                     if token.type == "variable_begin":
-                        yield Token(token.lineno, "data", mark(next(starts), text=False))
+                        yield Token(token.lineno, "data", mark(next(starts), kind="value"))
                     yield token
                 if macro and token.type == "block_end":
                     yield Token(token.lineno, "data", _OPEN)
                     macro = False
 
     return Marks
+
+
+def _mark(path: str, source: str, offset: int, *, kind: Literal["text", "value"]) -> str:
+    """What stands in a template for an offset of it; ``kind`` tells whether its own text or a value follows."""
+    line, column = source.count("\n", 0, offset) + 1, offset - source.rfind("\n", 0, offset)
+    return f"\ue002{line} {column} {kind} {path}\ue003"
 
 
 def _starts(source: str, tokens: Iterable[tuple[int, str, str]]) -> Iterator[int]:
@@ -116,6 +122,6 @@ def _starts(source: str, tokens: Iterable[tuple[int, str, str]]) -> Iterator[int
 def _marked(text: str, start: int, mark: Callable[..., str]) -> str:
     lines = []
     for line in text.split("\n"):
-        lines.append(mark(start, text=True) + line)
+        lines.append(mark(start, kind="text") + line)
         start += len(line) + 1
     return "\n".join(lines)

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine import quoting
 from engine.errors import Fault, RenderError
 from engine.model import Query
-from engine.places import Places
+from engine.places import Places, marks
 from engine.quoting import ident, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
     from markupsafe import Markup
 
     from engine.model import Place, Project
@@ -67,16 +67,27 @@ class _ValueError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mark:
-    """A value, or a name, that waits for its place in the SQL as ``text``; ``path`` and ``line`` are the template's.
+    """A value, or a name, that waits for its place in the SQL as ``text``.
 
-    ``items`` are the values to bind.
+    ``items`` are the values to bind. ``by`` is the template that wrote it, if any, and its compiled line.
     """
 
     kind: Literal["value", "name"]
     text: str
     items: tuple[object, ...] = ()
-    path: Path | None
-    line: int | None
+    by: tuple[Template | None, int]
+
+    @property
+    def path(self) -> Path | None:
+        """The template's file."""
+        template, _ = self.by
+        return Path(str(template.filename)) if template else None
+
+    @property
+    def line(self) -> int | None:
+        """The template's line, which takes Jinja longer to find than to render it."""
+        template, compiled = self.by
+        return template.get_corresponding_lineno(compiled) if template else None
 
 
 def render_sql(name: str, **values: object) -> str:
@@ -133,7 +144,7 @@ def _queried(
     def places() -> Callable[[int], Place | None]:
         """The places of the text with marks, from another rendering; of none where the two differ."""
         found = Places()
-        again, _ = _render(path, _Writer(write), project=project, values=values, places=found)
+        again, _ = _render(path, _Writer(write), project=project, values=values, marked=True)
         return found.at if found.read(again) == marked else lambda _: None
 
     sql, gaps = _written(marked, writer.marks, dialect, path=path, places=places)
@@ -151,15 +162,15 @@ def _said(project: Project, dialect: str) -> dict[str, object]:
 
 
 def _render(
-    path: Path, writer: _Writer, *, project: Project, values: Mapping[str, object], places: Places | None = None
+    path: Path, writer: _Writer, *, project: Project, values: Mapping[str, object], marked: bool = False
 ) -> tuple[str, tuple[Path, ...]]:
-    """The SQL with the writer's marks in it, and those of ``places``, and the files that it came from."""
+    """The SQL with the writer's marks in it, ``marked`` with those of places too, and the files that it came from."""
     import jinja2
 
     folders = search_path(project)
     name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
     used: list[Path] = []
-    environment = _environment(writer, names=values, places=places)
+    environment = _environment(writer, names=values, marked=marked)
     environment.loader = _loader(name, path, folders, used)
     # As globals they are seen in imported macros too.
     environment.globals.update(values)
@@ -397,20 +408,19 @@ class _Writer:
     def _mark(self, *, kind: Literal["value", "name"], text: str, items: tuple[object, ...] = ()) -> Markup:
         from markupsafe import Markup
 
-        path, line = _place()
-        self.marks.append(_Mark(kind=kind, text=text, items=items, path=path, line=line))
+        self.marks.append(_Mark(kind=kind, text=text, items=items, by=_place()))
         return Markup(f"\ue000{len(self.marks) - 1}\ue001")  # noqa: S704 - a number between two marks
 
 
-def _place() -> tuple[Path | None, int | None]:
-    """The template and the line that is being rendered."""
+def _place() -> tuple[Template | None, int]:
+    """The template that is being rendered, and the line of what it was compiled to."""
     frame = sys._getframe(1)  # noqa: SLF001 - Python gives frames by no other name
     while frame.f_back is not None:
         template = frame.f_globals.get("__jinja_template__")
         if template is not None:
-            return Path(template.filename), template.get_corresponding_lineno(frame.f_lineno)
+            return template, frame.f_lineno
         frame = frame.f_back
-    return None, None
+    return None, 0
 
 
 def _defined(value: object) -> None:
@@ -459,7 +469,7 @@ def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _environment(writer: _Writer, *, names: Mapping[str, object], places: Places | None = None) -> Environment:
+def _environment(writer: _Writer, *, names: Mapping[str, object], marked: bool = False) -> Environment:
     from jinja2 import nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
@@ -514,8 +524,8 @@ def _environment(writer: _Writer, *, names: Mapping[str, object], places: Places
         keep_trailing_newline=True,
         # A name that were quoted while compiling would be a mark of this writer in the code of all others.
         optimized=False,
-        bytecode_cache=None if places else _compiled(),
-        extensions=[places.extension] if places else [],
+        bytecode_cache=_compiled(marked=marked),
+        extensions=[marks()] if marked else [],
     )
     given = environment.filters
     environment.filters = {
@@ -530,7 +540,7 @@ def _environment(writer: _Writer, *, names: Mapping[str, object], places: Places
 
 
 @cache
-def _compiled() -> Any:
+def _compiled(*, marked: bool) -> Any:  # noqa: ARG001 - one cache for each
     """Compiled templates by file, for as long as the file stays as it is: macros serve many views of many projects."""
     from jinja2 import BytecodeCache
 
