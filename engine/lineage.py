@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.dialect import NEAREST, PARSED, fault_at, parsed, resolve_column, start_of
+from engine.dialect import NEAREST, PARSED, fault_at, looked_at, parsed, resolve_column, start_of
 from engine.errors import ViewError
 from engine.quoting import blanked, regions
 
@@ -197,7 +197,7 @@ def _writer(dialect: str) -> str | None:
 def _parsed(query: Query, dialect: str) -> Any:
     from sqlglot import exp
 
-    statements = parsed(query.sql.lstrip("\ufeff"), dialect)
+    statements = looked_at(query.sql.lstrip("\ufeff"), dialect)
     if isinstance(statements, str) or len(statements) != 1 or not isinstance(statements[0], exp.Query):
         said = statements.partition(" ")[2] if isinstance(statements, str) else "it is not one SELECT"
         raise ViewError(

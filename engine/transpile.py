@@ -12,7 +12,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from engine.dialect import fault_at, parsed, start_of
+from engine.dialect import fault_at, looked_at, parsed, start_of
 from engine.errors import ViewError
 from engine.quoting import blanked
 from engine.refusals import CHECKS, KNOWN, PADDED, TEXTS, XML, called, in_text, refused
@@ -66,7 +66,7 @@ def check_own(own: Query, query: Query, *, dialect: str) -> None:
     """
     here = {name for _, name, _ in in_text(query.sql, dialect)}
     faults = [_refusal(own, *words) for words in in_text(own.sql, dialect) if words[1] in here]
-    statements, others = (parsed(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect)))
+    statements, others = (looked_at(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect)))
     if not isinstance(statements, str):
         nodes = [] if isinstance(others, str) else [node for other in others for node in other.walk()]
         suspects = {_form(node) for node in nodes if _means_more(node, dialect)}
