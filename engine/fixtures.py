@@ -156,8 +156,10 @@ def stop_clocks(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -
         " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
     ).fetchall()
     newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
+    connection.execute("begin transaction")
     for schema in schemas:
         connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, NO_MOMENT)))
+    connection.execute("commit")
 
 
 def agreed(values: Iterable[str]) -> str:
@@ -311,6 +313,7 @@ def _fill(
         types = {column: known[column.lower()] for column in fixture.columns}
     target = f"{schema}.{ident(fixture.table, 'duckdb')}"
     names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
+    connection.execute("begin transaction")  # to write to the disk once
     try:
         if declared is None:
             columns = ", ".join(f"{ident(column, 'duckdb')} {kind}" for column, kind in types.items())
@@ -320,7 +323,9 @@ def _fill(
             columns = ", ".join(["unnest(?::varchar[])"] * len(fixture.columns))
             values = [list(column) for column in zip(*fixture.rows, strict=True)]
             connection.execute(f"insert into {target} ({names}) select {columns}", values)
+        connection.execute("commit")
     except duckdb.Error as error:
+        connection.execute("rollback")
         return [_refused(connection, fixture, types, error)]
     return []
 
