@@ -152,16 +152,9 @@ def lay_out(
 
 
 def prepare(state: State, layout: Layout) -> None:
-    """Make the entity's tables, and the macros of the canonical forms, where they are not there yet."""
+    """Make the entity's tables with their columns, and the macros of the canonical forms, where they are not there."""
     state.once((SQL / "canonical.sql").read_text("utf-8"))
-    state.run(render_sql("tables.sql", **layout.tables))
-    for table in (layout.published, layout.acknowledged):
-        present = state.columns(table, database=state.database)
-        for field in layout.fields:
-            if field.name not in present:
-                state.run(
-                    render_sql("add_column.sql", table=table, column=field.name, type=TYPES[field.type]),
-                )
+    state.once(render_sql("tables.sql", **layout.tables, fields=layout.fields, types=TYPES))
 
 
 def land(

@@ -1,1 +1,0 @@
-alter table {{ table | ident }} add column {{ column | ident }} {{ type | sql }};
