@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model import EntitySettings, Project
-    from engine.stage import Staged
+    from engine.stage import Layout, Staged
     from engine.state import State
 
 SAMPLE = 20
@@ -32,28 +32,26 @@ PROBLEMS = 5
 
 
 def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: str) -> Counts:
-    """Fill ``run.delta``, ``run.difference``, ``run.gone`` and ``run.outgoing``; count where every row went.
+    """Fill ``run.delta``, ``run.gone`` and ``run.outgoing``; count where every row went.
 
     ``stamp`` is what a row must have been acknowledged under, see :meth:`EntitySettings.stamp`.
     """
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     names = [field.name for field in layout.fields]
+    fingerprint = "_fingerprint" if current else render_sql("fingerprint.sql", columns=names)
+    state.rerun(render_sql("base.sql", published=layout.published, fast=staged.fast, fingerprint=fingerprint))
+    # The same text for all views of an entity, whatever they map.
     state.rerun(
-        render_sql(
-            "diff.sql",
-            **layout.tables,
-            entity=layout.entity.name,
-            fields=layout.fields,
-            fast=staged.fast,
-            fingerprint="_fingerprint" if current else render_sql("fingerprint.sql", columns=names),
-            missing=settings.missing,
-            shared=layout.shared,
-            stamp=stamp,
-        )
+        render_sql("diff.sql", **layout.tables, entity=layout.entity.name, missing=settings.missing, stamp=stamp)
     )
     (counted,) = state.dicts(render_sql("counts.sql", **layout.tables, fast=staged.fast))
     return Counts(source=staged.rows, **counted)
+
+
+def tell_apart(state: State, layout: Layout) -> None:
+    """Fill ``run.difference`` for who shows or records what an update changes: a rehearsal does neither."""
+    state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields))
 
 
 def guard(

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import history, payload
+from engine import diff, history, payload
 from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import UsageError
 from engine.render import render_sql
@@ -60,6 +60,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             tap=_watch(key, seen, ENTITIES[entity].key),
         )
         layout = work.staged.layout
+        diff.tell_apart(state, layout)
         staged = state.dicts("select * from run.changed where _key = $1", [key])
         published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
         told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)

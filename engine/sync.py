@@ -334,7 +334,7 @@ def compare(
         settings=settings,
         staged=staged,
         counts=counts,
-        cuts=_cuts(state, limit=project.stock2shop.batch_variants),
+        cuts=_cuts(state, counts, limit=project.stock2shop.batch_variants),
         unsent=_unsent(columns, staged.layout),
     )
 
@@ -403,10 +403,12 @@ def _checked(state: State, project: Project, entity: str) -> Query:
     return query
 
 
-def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
+def _cuts(state: State, counts: Counts, *, limit: int) -> tuple[int, ...]:
     """Positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share one."""
     cuts: list[int] = []
-    for removal in (True, False):
+    for removal, found in ((True, counts.deletes), (False, counts.inserts + counts.updates + counts.resends)):
+        if not found:
+            continue
         # One list of small numbers: as rows, a first load of millions would take 100 bytes for each group.
         groups = state.value(
             "select list(size order by first) from (select count(*) as size, min(position) as first from run.outgoing"
@@ -414,7 +416,7 @@ def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
             [removal],
         )
         start = cuts[-1] if cuts else 0
-        cuts += [start + cut for cut in batches(groups or (), limit=limit)]
+        cuts += [start + cut for cut in batches(groups, limit=limit)]
     return tuple(cuts)
 
 
@@ -440,6 +442,7 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
             f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
             " not deleted, until that row is mended."
         )
+    diff.tell_apart(state, work.staged.layout)
     return diff.plan(
         state,
         work.counts,

@@ -17,33 +17,58 @@ bad as (
     select (key, raw) as row_id
     from run.violation
     where not peer
+),
+
+changed as (
+    select
+        count(*) filter (where _flag = 'Ignore') as ignored,
+        count(*) filter (
+            where _flag is distinct from 'Ignore'
+            and (_key is null or (_key, _raw) in (select row_id from bad))
+        ) as quarantined
+    from run.changed
+),
+
+verdicts as (
+    select
+        count(*) filter (where verdict = 'unchanged') as unchanged,
+        count(*) filter (where verdict = 'refused') as refused
+    from run.verdict
+),
+
+fates as (
+    select
+        count(*) as gone,
+        count(*) filter (where fate = 'deleted') as deleted,
+        count(*) filter (where fate = 'kept') as kept,
+        count(*) filter (where fate = 'held') as held,
+        count(*) filter (where fate = 'refused') as gone_refused
+    from run.gone
+),
+
+delta as (
+    select
+        count(*) filter (where kind = 'insert') as inserts,
+        count(*) filter (where kind = 'update') as updates,
+        count(*) filter (where kind = 'resend') as resends,
+        count(*) filter (where kind = 'delete' and cause = 'marked Delete') as marked,
+        count(*) filter (where kind = 'delete' and is_published and cause <> 'replaced') as removals,
+        count(*) filter (where kind = 'delete' and cause = 'replaced') as replaced
+    from run.delta
 )
 
 select
-    (select unchanged from seen)
-    - (select quarantined from peers)
-    + (select count(*) from run.verdict where verdict = 'unchanged') as unchanged,
-    (select count(*) from run.delta where kind = 'insert') as inserts,
-    (select count(*) from run.delta where kind = 'update') as updates,
-    (select count(*) from run.delta where kind = 'resend') as resends,
-    (select count(*) from run.delta where kind = 'delete' and cause = 'marked Delete') as marked,
-    (select ignored from seen) + (select count(*) from run.changed where _flag = 'Ignore') as ignored,
-    (select quarantined from peers) + (
-        select count(*)
-        from run.changed
-        where
-            _flag is distinct from 'Ignore'
-            and (
-                _key is null
-                or (_key, _raw) in (select row_id from bad)
-            )
-    ) as quarantined,
-    (select count(*) from run.verdict where verdict = 'refused') as refused,
-    (select count(*) from run.gone) as gone,
-    (select count(*) from run.gone where fate = 'deleted') as deleted,
-    (select count(*) from run.gone where fate = 'kept') as kept,
-    (select count(*) from run.gone where fate = 'held') as held,
-    (select count(*) from run.gone where fate = 'refused') as gone_refused,
-    (select count(*) from run.delta where kind = 'delete' and is_published and cause <> 'replaced') as removals,
-    (select count(*) from run.delta where kind = 'delete' and cause = 'replaced') as replaced,
-    (select count(*) from {{ published | ident }}) as published;
+    seen.unchanged - peers.quarantined + verdicts.unchanged as unchanged,
+    seen.ignored + changed.ignored as ignored,
+    peers.quarantined + changed.quarantined as quarantined,
+    verdicts.refused,
+    fates.*,
+    delta.*,
+    (select count(*) from {{ published | ident }}) as published
+from
+    seen,
+    peers,
+    changed,
+    verdicts,
+    fates,
+    delta;

@@ -1,16 +1,4 @@
 {# Staged against published, in two steps: keys and fingerprints first, columns only for the keys that differ. #}
-create or replace table run.base as
-select
-    _key,
-    _group,
-    _variable,
-    _sync_token,
-    {{ fingerprint | sql }} as _fingerprint
-from {{ published | ident }}
-{% if fast %}
-where _key in (select key from run.unseen where standing = 'published')
-{% endif %};
-
 create or replace table run.candidate as
 select
     changed._key,
@@ -20,16 +8,13 @@ select
     changed._variable,
     case when changed._flag = 'Delete' then 0 else changed._fingerprint end as _fingerprint
 from run.changed as changed
+anti join run.violation as violation
+    on
+        violation.key = changed._key
+        and violation.raw = changed._raw
 where
     changed._flag in ('Active', 'Delete')
-    and changed._key is not null
-    and not exists (
-        select 1
-        from run.violation as violation
-        where
-            violation.key = changed._key
-            and violation.raw = changed._raw
-    );
+    and changed._key is not null;
 
 {# What each candidate comes to. #}
 create or replace table run.verdict as
@@ -38,19 +23,20 @@ select
     base._group as _old_group,
     base._key is not null as _is_published,
     case
-        when exists (
-            select 1
+        when (candidate._key, candidate._fingerprint) in (
+            select (key, fingerprint)
             from quarantine
             where
-                quarantine.entity = {{ entity }}
-                and quarantine.rule = 'refused'
-                and quarantine.resolved_at is null
-                and quarantine.key = candidate._key
-                and quarantine.fingerprint = candidate._fingerprint
+                entity = {{ entity }}
+                and rule = 'refused'
+                and resolved_at is null
         ) then 'refused'
         when candidate._flag = 'Delete' then
             case
-                when base._key is null and settled._key is not null then 'unchanged'
+                when
+                    base._key is null
+                    and candidate._key in (select _key from {{ settled | ident }} where _flag = 'Delete')
+                    then 'unchanged'
                 else 'delete'
             end
         when base._key is null then 'insert'
@@ -61,9 +47,7 @@ select
     end as verdict
 from run.candidate as candidate
 left join run.base as base
-    on base._key = candidate._key
-left join (select distinct _key from {{ settled | ident }} where _flag = 'Delete') as settled
-    on settled._key = candidate._key;
+    on base._key = candidate._key;
 
 {# A key that was just read as blank could be any key that is gone. Those are held for as long as the blank row
    stands: a row that cannot be read must never look like a row that was taken away. #}
@@ -133,15 +117,14 @@ select
                 from run.violation
                 where rule = 'blank_key'
             ) then 'held'
-        when exists (
-            select 1
+        when base._key in (
+            select key
             from quarantine
             where
-                quarantine.entity = {{ entity }}
-                and quarantine.rule = 'refused'
-                and quarantine.resolved_at is null
-                and quarantine.key = base._key
-                and quarantine.fingerprint = 0
+                entity = {{ entity }}
+                and rule = 'refused'
+                and resolved_at is null
+                and fingerprint = 0
         ) then 'refused'
         else 'deleted'
     end as fate
@@ -187,58 +170,6 @@ select
     _fingerprint
 from run.verdict
 where verdict in ('insert', 'replace', 'update', 'resend');
-
-create or replace table run.difference as
-select
-    _key,
-    difference.column_name,
-    difference.old,
-    difference.new
-from (
-    select
-        delta._key,
-        unnest(
-            list_filter(
-                [
-                    {%- for field in fields %}
-                    case
-                        when old.{{ field.name | ident }} is distinct from new.{{ field.name | ident }}
-                            then {
-                                'column_name': {{ field.name }},
-                                {% for side in ("old", "new") %}
-                                {% if field.type == "number" %}
-                                '{{ side | sql }}': rtrim(rtrim({{ side | sql }}.{{ field.name | ident }}::varchar, '0'), '.')
-                                {%- else %}
-                                '{{ side | sql }}': {{ side | sql }}.{{ field.name | ident }}::varchar
-                                {%- endif %}{% if not loop.last %},{% endif +%}
-                                {% endfor %}
-                            }
-                    end{% if not loop.last %},{% endif %}
-                    {%- endfor %}
-                ],
-                lambda difference: difference is not null
-            )
-        ) as difference
-    from run.delta as delta
-    inner join {{ published | ident }} as old
-        on old._key = delta._key
-    inner join run.landed as new
-        on new._raw = delta._raw
-    where delta.kind = 'update'
-);
-
-{# Where a product's variants differ in a field of the product, the lowest code's value is sent for all of them. #}
-create or replace table run.speaker as
-select
-    _group
-    {%- for field in shared %},
-    {{ field.name | ident }}
-    {%- endfor +%}
-from run.compared
-where
-    _group in (select product from run.warning where rule = 'differs_within_product')
-    and (_key, _raw) not in (select (key, raw) from run.violation)
-qualify row_number() over (partition by _group order by _key) = 1;
 
 {# Removals go first, so that a variant that moves to another product leaves the old one before it joins. #}
 create or replace table run.outgoing as

@@ -237,3 +237,16 @@ group by
     column_name,
     rule,
     value;
+
+{# Where a product's variants differ in a field of the product, the lowest code's value is sent for all of them. #}
+create or replace table run.speaker as
+select
+    _group
+    {%- for field in shared %},
+    {{ field.name | ident }}
+    {%- endfor +%}
+from run.compared
+where
+    _group in (select product from run.warning where rule = 'differs_within_product')
+    and (_key, _raw) not in (select (key, raw) from run.violation)
+qualify row_number() over (partition by _group order by _key) = 1;
