@@ -726,12 +726,13 @@ class Starved:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
 
-    def execute(self, sql: str, *parameters: Any) -> duckdb.DuckDBPyConnection:
-        """Run ``sql``, unless this is the first time that it is tried."""
+    def execute(self, statement: Any, *parameters: Any) -> duckdb.DuckDBPyConnection:
+        """Run ``statement``, unless this is the first time that it is tried."""
+        sql = str(getattr(statement, "query", statement))
         if re.search(r"run\.\w|_products\b", sql) and "attach" not in sql and sql not in self.tried:
             self.tried.add(sql)
             raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
-        return self.connection.execute(sql, *parameters)
+        return self.connection.execute(statement, *parameters)
 
 
 def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
