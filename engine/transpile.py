@@ -52,7 +52,9 @@ def to_duckdb(query: Query, *, dialect: str) -> str:
         raise ViewError(faults)
     statement = rewrite(statement, dialect)
     try:
-        return str(statement.sql(dialect="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False))
+        return str(
+            statement.sql(dialect="duckdb", copy=False, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
+        )
     except SqlglotError as error:
         raise ViewError([_refusal(query, None, str(error).splitlines()[0], "another spelling.")]) from None
 
