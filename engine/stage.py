@@ -154,7 +154,13 @@ def lay_out(
 def prepare(state: State, layout: Layout) -> None:
     """Make the entity's tables with their columns, and the macros of the canonical forms, where they are not there."""
     state.once((SQL / "canonical.sql").read_text("utf-8"))
-    state.once(render_sql("tables.sql", **layout.tables, fields=layout.fields, types=TYPES))
+    state.once(render_sql("tables.sql", **layout.tables))
+    for table in (layout.published, layout.acknowledged):
+        present = state.columns(table)
+        for field in layout.fields:
+            if field.name not in present:
+                # Only these: a live run was slower by a tenth where each column was added `if not exists`.
+                state.run(render_sql("add_column.sql", table=table, column=field.name, type=TYPES[field.type]))
 
 
 def land(

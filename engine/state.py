@@ -134,19 +134,9 @@ class State:
 
         return self.with_memory(found)
 
-    def columns(self, table: str, *, database: str) -> tuple[str, ...]:
-        """The columns of ``table`` in order; none when there is no such table."""
-        found = self.rows(
-            "select column_name from duckdb_columns() where database_name = $1 and table_name = $2"
-            " order by column_index",
-            [database, table],
-        )
-        return tuple(name for (name,) in found)
-
-    @property
-    def database(self) -> str:
-        """The name under which DuckDB attached the state file itself."""
-        return str(self.value("select current_database()"))
+    def columns(self, table: str) -> tuple[str, ...]:
+        """The columns of ``table``, which is there, in order."""
+        return tuple(name for (name,) in self.rows("select name from pragma_table_info($1) order by cid", [table]))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -287,7 +277,9 @@ def _configure(state: State, scratch: Path) -> None:
 
 
 def _migrate(state: State) -> None:
-    exists = bool(state.columns("meta", database=state.database))
+    exists = state.value(
+        "select count(*) from duckdb_tables() where database_name = current_database() and table_name = 'meta'"
+    )
     version = int(state.meta("version") or 0) if exists else 0
     if version > VERSION:
         raise StateError(

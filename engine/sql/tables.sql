@@ -1,6 +1,5 @@
 -- What is kept for one entity. `published` is what Stock2Shop acknowledged; `acknowledged` is its journal, folded
 -- in when a run ends or the next one begins; `settled` are rows that need nothing more: Ignore, or Delete and done.
--- A view's columns come to both as it maps them.
 create table if not exists {{ published | ident }} (
     _key varchar not null,
     _group varchar not null,
@@ -30,9 +29,3 @@ create table if not exists {{ settled | ident }} (
     _raw ubigint not null,
     _flag varchar not null
 );
-
-{% for table in (published, acknowledged) %}
-{% for field in fields %}
-alter table {{ table | ident }} add column if not exists {{ field.name | ident }} {{ types[field.type] | sql }};
-{% endfor %}
-{% endfor %}

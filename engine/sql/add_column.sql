@@ -1,0 +1,1 @@
+alter table {{ table | ident }} add column {{ column | ident }} {{ type | sql }};
