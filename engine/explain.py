@@ -61,7 +61,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         )
         layout = work.staged.layout
         diff.tell_apart(state, layout)
-        staged = state.dicts("select * from run.changed where _key = $1", [key])
+        staged = state.dicts("select * from run.landed where _key = $1", [key])
         published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
         told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
         if not (staged or published or told or seen):

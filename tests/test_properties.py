@@ -741,9 +741,9 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     """A view may have grown since the last run: each step is done again with more memory, and goes out once."""
     starved: list[Starved] = []
 
-    def open_starved(state: State, connection: Any, path: Path) -> None:
+    def open_starved(state: State, connection: Any, path: Path, *, kept: int) -> None:
         starved.append(Starved(connection))
-        opened(state, starved[-1], path)  # type: ignore[arg-type]  # it answers as a connection does
+        opened(state, starved[-1], path, kept=kept)  # type: ignore[arg-type]  # it answers as a connection does
 
     opened = State.__init__
     monkeypatch.setattr(State, "__init__", open_starved)

@@ -19,14 +19,14 @@ bad as (
     where not peer
 ),
 
-changed as (
+landed as (
     select
         count(*) filter (where _flag = 'Ignore') as ignored,
         count(*) filter (
             where _flag is distinct from 'Ignore'
             and (_key is null or (_key, _raw) in (select row_id from bad))
         ) as quarantined
-    from run.changed
+    from run.landed
 ),
 
 verdicts as (
@@ -59,8 +59,8 @@ delta as (
 
 select
     seen.unchanged - peers.quarantined + verdicts.unchanged as unchanged,
-    seen.ignored + changed.ignored as ignored,
-    peers.quarantined + changed.quarantined as quarantined,
+    seen.ignored + landed.ignored as ignored,
+    peers.quarantined + landed.quarantined as quarantined,
     verdicts.refused,
     fates.*,
     delta.*,
@@ -68,7 +68,7 @@ select
 from
     seen,
     peers,
-    changed,
+    landed,
     verdicts,
     fates,
     delta;

@@ -1,20 +1,20 @@
 {# Staged against published, in two steps: keys and fingerprints first, columns only for the keys that differ. #}
 create or replace table run.candidate as
 select
-    changed._key,
-    changed._group,
-    changed._flag,
-    changed._raw,
-    changed._variable,
-    case when changed._flag = 'Delete' then 0 else changed._fingerprint end as _fingerprint
-from run.changed as changed
+    landed._key,
+    landed._group,
+    landed._flag,
+    landed._raw,
+    landed._variable,
+    case when landed._flag = 'Delete' then 0 else landed._fingerprint end as _fingerprint
+from run.landed as landed
 anti join run.violation as violation
     on
-        violation.key = changed._key
-        and violation.raw = changed._raw
+        violation.key = landed._key
+        and violation.raw = landed._raw
 where
-    changed._flag in ('Active', 'Delete')
-    and changed._key is not null;
+    landed._flag in ('Active', 'Delete')
+    and landed._key is not null;
 
 {# What each candidate comes to. #}
 create or replace table run.verdict as
@@ -129,8 +129,8 @@ select
         else 'deleted'
     end as fate
 from base
-anti join run.changed as changed
-    on changed._key = base._key
+anti join run.landed as landed
+    on landed._key = base._key
 where base._key not in (
     select key
     from run.seen

@@ -15,7 +15,7 @@ set _fingerprint = {{ fingerprint | sql }};
 delete from {{ settled | ident }}
 where
     (_key, _flag) in (select (key, standing) from run.unseen)
-    or _key in (select _key from run.changed);
+    or _key in (select _key from run.landed);
 
 insert into {{ settled | ident }}
 select
@@ -23,7 +23,7 @@ select
     any_value(_group) as _group,
     any_value(_raw) as _raw,
     'Ignore' as _flag
-from run.changed
+from run.landed
 where _key is not null
 group by _key
 having

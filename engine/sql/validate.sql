@@ -1,9 +1,5 @@
 {# Every rule that looks at more than one row, over the rows that differ and the unchanged ones that share a
    product, a SKU, a barcode or a key's spelling with them: nothing else can have come to break a rule. #}
-create or replace view run.changed as
-select *
-from run.landed;
-
 create or replace table run.fault (
     key varchar,
     product varchar,
@@ -35,7 +31,7 @@ from (
         _group,
         _raw,
         unnest(_faults) as fault
-    from run.changed
+    from run.landed
     where len(_faults) > 0
 );
 
@@ -47,13 +43,13 @@ select
     {{ key }},
     'repeated_key',
     _key
-from run.changed
+from run.landed
 where
     _key is not null
     and (
         _key in (
             select _key
-            from run.changed
+            from run.landed
             where _key is not null
             group by _key
             having count(*) > 1
@@ -61,7 +57,7 @@ where
         or _key in (
             select key
             from run.seen
-            where key in (select _key from run.changed)
+            where key in (select _key from run.landed)
         )
     );
 
@@ -75,7 +71,7 @@ select
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from run.changed
+from run.landed
 where
     _flag = 'Active'
     and _key is not null
@@ -95,10 +91,10 @@ select
 from {{ published | ident }} as published
 where
     (
-        lower(_key) in (select lower(_key) from run.changed)
-        or _group in (select _group from run.changed)
+        lower(_key) in (select lower(_key) from run.landed)
+        or _group in (select _group from run.landed)
         {%- for column in unique_columns %}
-        or {{ column | ident }} in (select {{ column | ident }} from run.changed)
+        or {{ column | ident }} in (select {{ column | ident }} from run.landed)
         {%- endfor %}
     )
     and _key not in (select key from run.unseen where standing = 'published');

@@ -13,7 +13,7 @@ from run.violation
 where key = {{ key }}
 union all
 select 'ignored: the flag says Ignore' as verdict
-from run.changed
+from run.landed
 where
     _key = {{ key }}
     and _flag = 'Ignore'
