@@ -46,12 +46,17 @@ def _timestamp(raw: bytes | None) -> str | None:
 
 
 def _single(raw: bytes | None) -> float | None:
-    """A float that came in four bytes, as short as it reads back the same; one that came in eight is whole."""
+    """A float that came in four bytes; one that came in eight is whole."""
     if raw is None:
         return None
     if len(raw) > 4:  # noqa: PLR2004 - as above
         return float(struct.unpack("<d", raw)[0])
-    value = float(struct.unpack("<f", raw)[0])
+    return shortest(float(struct.unpack("<f", raw)[0]))
+
+
+def shortest(value: float) -> float:
+    """A float of four bytes, as short as it reads back the same."""
+    raw = struct.pack("<f", value)
     shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
     return next((short for short in shorter if struct.pack("<f", short) == raw), value)
 
@@ -69,8 +74,10 @@ class Profile:
     driver describes a column (None for any size), the SQL that gets its value across unharmed; ``quote`` is what
     encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
     types whose text in there is not what this module promises. ``declare`` reads through a cursor of the server's.
-    ``converters`` make a value of the bytes of an ODBC type that pyodbc reads wrong. ``unsigned`` are the sizes in
-    bytes of integers that arrive without their sign, and a text of ``cut`` bytes may be the beginning of a longer one.
+    ``converters`` make a value of the bytes of an ODBC type that pyodbc reads wrong; those in ``early`` only where the
+    driver is older than the version ``mended``. ``unsigned`` are the sizes in bytes of integers that arrive without
+    their sign, ``singles`` those of floats with more digits than they have, and a text of ``cut`` bytes may be the
+    beginning of a longer one.
     ``file`` is the option that names the database's file, where it has one. ``moment`` begins a transaction in which
     every read sees the same moment.
     """
@@ -94,7 +101,10 @@ class Profile:
     packed: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
     declare: bool = False
     converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
+    early: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
+    mended: tuple[int, ...] = ()
     unsigned: frozenset[int] = frozenset()
+    singles: frozenset[int] = frozenset()
     cut: int = 0
     file: str = ""
     moment: tuple[str, ...] = ()
@@ -236,10 +246,14 @@ PROFILES = (
     Profile(
         name="mdbtools",
         match=r"mdbtools|libmdbodbc",
-        # It gives dates with a day 0 for the first days that Access knows, which no Python date can be; four bytes of a
-        # Single where ODBC has eight; an Integer without its sign; and of a long text what fits into its buffer.
-        converters={SQL_TYPE_TIMESTAMP: _timestamp, SQL_FLOAT: _single},
+        # It gives dates with a day 0 for the first days that Access knows, which no Python date can be; an Integer
+        # without its sign; and of a long text what fits into its buffer. Of a Single it gives four bytes where ODBC has
+        # eight; since 1.0.1 it gives all eight, and will not give its bytes as they are.
+        converters={SQL_TYPE_TIMESTAMP: _timestamp},
+        early={SQL_FLOAT: _single},
+        mended=(1, 0, 1),
         unsigned=frozenset({2}),
+        singles=frozenset({4}),
         cut=16_383,
         file="dbq",
         notes=(

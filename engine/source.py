@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.complaints import PASSING_STATES, PASSING_WORDS, UNDONE, explained, impersonal, plain, state_and_text
-from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of
+from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of, shortest
 from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
 from engine.quoting import regions
 
@@ -392,7 +392,8 @@ class _Odbc:
                 connection.timeout = settings.query_timeout
         if hasattr(connection, "decimal_mode"):
             connection.decimal_mode = "text"
-        for kind, converter in profile.converters.items():
+        early = profile.early if profile.mended and self._version() < profile.mended else {}
+        for kind, converter in (*profile.converters.items(), *early.items()):
             connection.add_output_converter(kind, converter)
         if profile.narrow and not settings.decoding and sys.platform != "win32":
             self._narrow(cursor)
@@ -410,6 +411,13 @@ class _Odbc:
         )
         if not profile.autocommit:
             connection.commit()  # a rollback would take the session's settings back
+
+    def _version(self) -> tuple[int, ...]:
+        """The version of a driver that is a database itself; none where it says nothing of it."""
+        with suppress(self._driver.Error):
+            said = str(self._connection.getinfo(self._driver.SQL_DBMS_VER))
+            return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
+        return ()
 
     def _ctype(self, encoding: str) -> int:
         wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf16"))
@@ -622,7 +630,7 @@ class _Odbc:
     def _mended(
         self, batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[type], sizes: Sequence[int]
     ) -> pa.RecordBatch:
-        """A batch with the signs that the driver lost; a text that it may have cut is an error."""
+        """A batch with the signs that the driver lost, and the digits that Singles have; a cut text is an error."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -638,6 +646,9 @@ class _Odbc:
                 bits = 8 * size
                 lost = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
                 values = pc.if_else(lost, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)  # noqa: PLW2901
+            if kind is float and size in self._profile.singles:
+                digits = (each and _float(shortest(float(each))) for each in values.to_pylist())
+                values = pa.array(list(digits), pa.string())  # noqa: PLW2901
             arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
