@@ -12,12 +12,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator  # noqa: TC003 - typer reads annotations at run time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -199,20 +200,6 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
     """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
     what = f"{project} {entity}".rstrip()
     stop = threading.Event()
-    previous: dict[int, Any] = {}
-
-    def ask(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        if session.log_format is LogFormat.json:
-            _log("stopping", project, entity)
-        else:
-            typer.echo("\nStopping after the batch in hand …", err=True)
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, ask)
     terminal = sys.stderr.isatty() and session.log_format is LogFormat.text
     last = 0.0
     step_shown = ""
@@ -230,14 +217,57 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
             sys.stderr.flush()
             last, step_shown = now, step
 
+    def say_so() -> None:
+        if session.log_format is LogFormat.json:
+            _log("stopping", project, entity)
+        else:
+            typer.echo("\nStopping after the batch in hand …", err=True)
+
+    with _listening(stop, say_so):
+        try:
+            yield stop, report
+        finally:
+            if terminal:
+                sys.stderr.write("\r\x1b[2K")
+                sys.stderr.flush()
+
+
+@contextmanager
+def _listening(stop: threading.Event, say_so: Callable[[], None]) -> Iterator[None]:
+    """Set ``stop`` and ``say_so`` when a signal asks for it; a second one interrupts at once.
+
+    A signal may come while the main thread writes a line or holds the event's lock, so its handler can neither write
+    nor set the event: it puts a word into a queue that is made for this, and a thread of its own does both.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: SimpleQueue[bool] = SimpleQueue()
+    already = False
+
+    def ask(_number: int, _frame: object) -> None:
+        nonlocal already
+        if already:
+            raise KeyboardInterrupt
+        already = True
+        asked.put(True)
+
+    def listen() -> None:
+        if asked.get():
+            stop.set()
+            with suppress(OSError):  # nobody may be left to read it
+                say_so()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop, report
+        yield
     finally:
-        if terminal:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-        for number_set, handler in previous.items():
-            signal.signal(number_set, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        asked.put(False)
+        listener.join()
 
 
 def _log(event: str, project: str, entity: str = "", **more: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -23,6 +24,7 @@ from support.servers import free_port
 
 from engine.errors import StateLockedError
 from engine.state import open_state
+from engine.terminal import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -486,16 +488,41 @@ def test_a_read_that_is_asked_to_stop_ends_at_once(s2s: S2s, client: Client, dia
     )
     toml = client.root / "project.toml"
     toml.write_text(toml.read_text("utf-8").replace("duckdb", dialect), "utf-8")
-    process = s2s.start("--log-format", "json", "run", "acme")
-    assert process.stderr is not None
-    said = [process.stderr.readline()]
-    process.send_signal(signal.SIGTERM)
-    said += process.stderr.readlines()
-    assert process.wait(timeout=60) == 130, said
+    with s2s.start("--log-format", "json", "run", "acme") as process:
+        assert process.stderr is not None
+        said = [process.stderr.readline()]
+        process.send_signal(signal.SIGTERM)
+        said += process.stderr.readlines()
+        assert process.wait(timeout=60) == 130, said
     assert [json.loads(line)["event"] for line in said] == ["reading", "stopping", "error"]
     assert "Stopped as asked" in said[-1]
     assert client.posted() == 0
-    process.communicate()
+
+
+def test_a_stop_that_is_asked_for_while_a_line_is_written_is_taken_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line is finished, and what follows is said behind it."""
+    written = bytearray()
+
+    class Interrupted(io.RawIOBase):
+        """Standard error, where the signal comes with the first letters of the first line."""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, letters: Any) -> int:
+            if not written:
+                os.kill(os.getpid(), signal.SIGTERM)
+            written.extend(letters)
+            return len(letters)
+
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Interrupted()), encoding="utf-8"))
+    with watched("acme", "products") as (stop, _):
+        sys.stderr.write("A line of another's\n")
+        sys.stderr.flush()
+        assert stop.wait(60)
+    assert written.decode() == "A line of another's\n\nStopping after the batch in hand …\n"
 
 
 @pytest.mark.parametrize("moment", [1, 7, 23])
