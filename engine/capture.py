@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from engine import sync
 from engine.contract import ENTITIES
 from engine.errors import QueryError, UsageError
+from engine.files import listed
 from engine.fixtures import agreed
 from engine.quoting import ident, literal
 from engine.rehearsal import entities
@@ -132,7 +133,7 @@ def capture(
     run does.
     """
     folder = project.root / "fixtures"
-    there = sorted(folder.glob("*.csv"))
+    there = listed(folder, "*.csv")
     if there and not replace:
         raise UsageError(
             f"{project.name} has fixtures: {', '.join(path.name for path in there)}.",

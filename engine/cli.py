@@ -261,7 +261,7 @@ def run(
                     f"An approval is for one entity; {name} has {', '.join(chosen)}.",
                     hint=f"Say which: `s2s run {name} --entity {chosen[0]}` with the approval.",
                 )
-        except SyncError as error:
+        except (SyncError, OSError) as error:
             failed(name, None, error)
             continue
         for each in chosen:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import UsageError
+from engine.files import is_file
 from engine.terminal import say, session
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def init(
         source_id=source_id,
         introspect=introspect,
     )
-    there = (base / "projects" / name / "project.toml").is_file()
+    there = is_file(base / "projects" / name / "project.toml")
     if there and introspect:
         if given != Answers(introspect=True):
             raise UsageError(
@@ -183,7 +184,7 @@ def _one_of(what: str, known: Sequence[str], default: str, said: str = "") -> st
 
 def _from(root: Path, database: str | None) -> str | None:
     """A file that was named from here, as project.toml names it: from the project's folder."""
-    if database is None or Path(database).is_absolute() or not Path(database).is_file():
+    if database is None or Path(database).is_absolute() or not is_file(Path(database)):
         return database
     return Path(os.path.relpath(database, root)).as_posix()
 

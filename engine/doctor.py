@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from engine import history
 from engine.api import open_api
 from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
+from engine.files import exists
 from engine.ledger import open_ledger
-from engine.raising import check_statements, statements
+from engine.raising import check_statements, is_there, statements
 from engine.source import installed_drivers, open_source, open_writer
 from engine.state import open_state
 from engine.sync import check
@@ -123,6 +124,7 @@ def _orders(project: Project) -> Iterator[Finding]:
             raise RenderError(wrong)
         with open_writer(project.orders.source), open_ledger(project) as ledger:
             waiting = ledger.entries("standing in ('waiting', 'failed')")
+        has_lookup = is_there(project.root / "orders" / "lookup.sql")
     except ConfigError as error:
         for fault in error.faults:
             yield Finding(name="orders", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint)
@@ -131,7 +133,7 @@ def _orders(project: Project) -> Iterator[Finding]:
         yield _bad("orders", error)
         return
     yield Finding(name="orders", state="ok", detail=f"{len(found)} statements; the login that writes connects")
-    if not (project.root / "orders" / "lookup.sql").is_file():
+    if not has_lookup:
         yield Finding(
             name="orders",
             state="warn",
@@ -178,7 +180,7 @@ def _clock(offset: float | None) -> Iterator[Finding]:
 
 def _state(project: Project) -> Iterator[Finding]:
     try:
-        new = not project.state.exists()
+        new = not exists(project.state)
     except OSError as error:
         yield Finding(
             name="state",

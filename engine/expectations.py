@@ -18,6 +18,7 @@ from engine.acknowledge import now
 from engine.contract import ENTITIES
 from engine.dialect import resolve_column
 from engine.errors import Fault, ProjectError, StateError, ViewError
+from engine.files import listed
 from engine.model import Breach
 from engine.quoting import blanked
 from engine.render import render_bound, render_sql
@@ -72,7 +73,7 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     """
     duck = replace(project, source=replace(project.source, dialect="duckdb"))
     tests, faults = [], []
-    for path in sorted((project.root / "tests").glob("*.sql")):
+    for path in listed(project.root / "tests", "*.sql"):
         query = render_bound(duck, path, {})
         query = replace(query, sql=_one(query.sql))
         entity, wrong = _about(query, project)

@@ -18,6 +18,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from engine.errors import Fault, FixtureError
+from engine.files import is_file, listed
 from engine.quoting import blanked, ident
 from engine.render import render_sql
 
@@ -102,7 +103,7 @@ def read_fixture(path: Path) -> Fixture:
 
 def has_fixtures(root: Path) -> bool:
     """Whether the project in ``root`` has any."""
-    return any((root / "fixtures").glob("*.csv")) or (root / "fixtures" / "schema.sql").is_file()
+    return bool(listed(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
     faults: list[Fault] = []
     declared = _declare(connection, folder / "schema.sql", faults)
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.csv")):
+    for path in listed(folder, "*.csv"):
         try:
             fixture = read_fixture(path)
         except FixtureError as error:
@@ -253,7 +254,7 @@ def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fau
     """Run ``schema.sql``; gives the columns and types of the tables that it makes."""
     import duckdb
 
-    if not path.is_file():
+    if not is_file(path):
         return {}
     text = _text(path)
     for found in re.finditer(r"[^;\s][^;]*", blanked(text, "duckdb")):

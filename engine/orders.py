@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from engine import inbox
 from engine.api import open_api
 from engine.errors import ConfigError, OrderError, RefusedError, SourceError, UsageError, WriteError
+from engine.files import is_dir, is_file, listed
 from engine.ledger import UNFINISHED, now, open_ledger, raising_lock
-from engine.raising import RuleError, check, queries, raise_order, statements
+from engine.raising import RuleError, check, is_there, queries, raise_order, statements
 from engine.source import open_writer
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Raiser:
 
     def _tried(self, order: Order, *, uncertain: bool) -> Raised:
         """Raise an order, again after a moment where the database could not take it just then."""
-        has_lookup = (self.project.root / "orders" / "lookup.sql").is_file()
+        has_lookup = is_there(self.project.root / "orders" / "lookup.sql")
         pauses = iter(QUICK)
         while True:
             if uncertain and not has_lookup:
@@ -264,8 +265,8 @@ def take_files(
     The files stay where they are: one that comes again is known by its order's id. Orders of before that are due
     come last, under ``path`` itself. With ``hold`` nothing is raised: new orders wait to be retried.
     """
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not files or not all(file.is_file() for file in files):
+    files = listed(path, "*.json") if is_dir(path) else [path]
+    if not files or not all(map(is_file, files)):
         raise UsageError(f"There is no order in {path}.", hint="Name a JSON file, or a folder of them.")
     with open_ledger(project) as ledger, closing(Raiser(project)) as raiser:
         for file in files:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.contract import ACTIVE_WORDS, ENTITIES
 from engine.errors import Fault, ProjectError
+from engine.files import is_dir, is_file, listed
 from engine.model import (
     EntitySettings,
     Expect,
@@ -76,12 +77,12 @@ def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
     """
     named = environ.get("S2S_WORKSPACE")
     if named:
-        if (Path(named) / "projects").is_dir():
+        if is_dir(Path(named) / "projects"):
             return Path(named).resolve()
         raise ProjectError([Fault(message=f"S2S_WORKSPACE is {named}, which holds no projects/ folder.")])
     start = start.resolve()
     for folder in (start, *start.parents):
-        if (folder / "projects").is_dir():
+        if is_dir(folder / "projects"):
             return folder
     raise ProjectError(
         [
@@ -94,8 +95,15 @@ def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
 
 
 def discover(workspace: Path) -> tuple[str, ...]:
-    """The names of the workspace's projects, sorted."""
-    return tuple(sorted(path.parent.name for path in (workspace / "projects").glob("*/project.toml")))
+    """The names of the workspace's projects, sorted; one that may not be looked into fails when it is read."""
+    return tuple(folder.name for folder in listed(workspace / "projects", "*") if _is_project(folder))
+
+
+def _is_project(folder: Path) -> bool:
+    try:
+        return is_file(folder / "project.toml")
+    except PermissionError:
+        return True
 
 
 def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str] = False) -> Project:
@@ -109,7 +117,7 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: boo
     if name in discover(workspace):
         # By its exact name: where the file system takes ACME for acme, the state would be another's.
         root = workspace / "projects" / name
-    elif (Path(name) / "project.toml").is_file():
+    elif is_file(Path(name) / "project.toml"):
         root = Path(name).resolve()
     else:
         raise ProjectError([_unknown(name, workspace)])
@@ -384,7 +392,7 @@ class _Reading:
                     'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
                 )
         self._consistent_orders(data.get("orders"))
-        if "orders" not in data and not any(name in data or self._view(name).is_file() for name in ENTITIES):
+        if "orders" not in data and not any(name in data or is_file(self._view(name)) for name in ENTITIES):
             self.fault(
                 (),
                 "The project syncs nothing.",
@@ -427,7 +435,7 @@ class _Reading:
             entities={
                 name: self._entity(name, getattr(document, name) or _entity_tables()[name]())
                 for name in ENTITIES
-                if getattr(document, name) is not None or self._view(name).is_file()
+                if getattr(document, name) is not None or is_file(self._view(name))
             },
             vars=document.vars,
             state=folder / f"{self.root.name}.duckdb",

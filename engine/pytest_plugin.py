@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.files import is_dir, is_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -24,9 +26,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.name == "project.toml" and file_path.parent.parent.name == "projects":
         return ProjectFile.from_parent(parent, path=file_path)
     folder = file_path.parent
-    if folder.parent.name == "snapshots" and (folder.parent.parent / "projects").is_dir():
+    if folder.parent.name == "snapshots" and is_dir(folder.parent.parent / "projects"):
         project = folder.parent.parent / "projects" / folder.name / "project.toml"
-        if not project.is_file() and file_path == min(path for path in folder.iterdir() if path.is_file()):
+        if not is_file(project) and file_path == min(filter(is_file, folder.iterdir())):
             return OrphanFile.from_parent(parent, path=file_path)
     return None
 

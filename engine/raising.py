@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Fault, RenderError, ViewError, WriteError
+from engine.files import is_file, listed
 from engine.inbox import ADDRESS, read, whole
 from engine.render import render_bound
 
@@ -156,12 +157,16 @@ class Raised:
 def statements(project: Project) -> tuple[Statement, ...]:
     """The project's statements in the order of their numbers.
 
-    Raises :class:`ViewError` for a file whose name says nothing, and where there is none.
+    Raises :class:`ViewError` for a file whose name says nothing, where there is none, and where they cannot be seen.
     """
     folder = project.root / "orders"
     found: list[tuple[int, str, Statement]] = []
     faults = []
-    for path in sorted(folder.glob("*.sql")):
+    try:
+        paths = listed(folder, "*.sql")
+    except OSError as error:
+        raise ViewError([_unseen(folder, error)]) from None
+    for path in paths:
         if path.stem in SPECIAL:
             continue
         named = _FILE.fullmatch(path.name)
@@ -179,6 +184,25 @@ def statements(project: Project) -> tuple[Statement, ...]:
     return tuple(statement for _, _, statement in sorted(found, key=lambda entry: entry[:2]))
 
 
+def is_there(path: Path) -> bool:
+    """Whether the project has this statement. Raises :class:`ViewError` where that cannot be told.
+
+    Taken for absent, a lookup.sql that is there would let an order be raised twice.
+    """
+    try:
+        return is_file(path)
+    except OSError as error:
+        raise ViewError([_unseen(path, error)]) from None
+
+
+def _unseen(path: Path, error: OSError) -> Fault:
+    return Fault(
+        path=path,
+        message=f"It cannot be told whether this is there: {error.strerror}.",
+        hint="Give the account that runs s2s the right to read the folder orders/ and its files.",
+    )
+
+
 def check_statements(project: Project, settings: OrderSettings) -> tuple[Fault, ...]:
     """What is wrong with the files of ``orders/``, as far as rendering them for an invented order tells.
 
@@ -191,7 +215,7 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Fault, 
     (line,) = values["lines"]
     results = _stand_ins(found, order)
     folder = project.root / "orders"
-    special = [path for name in SPECIAL if (path := folder / f"{name}.sql").is_file()]
+    special = [path for name in SPECIAL if is_there(path := folder / f"{name}.sql")]
     runs = [(path, {"line": line} if path.stem in LINEWISE else {}) for path in special]
     runs += [
         (statement.path, {"results": results, **parts}) for statement in found for _, parts in _runs(statement, order)
@@ -225,7 +249,7 @@ def check(project: Project, order: Order, settings: OrderSettings) -> None:
         repeated = [sku for sku, count in Counter(line["sku"] for line in order.lines).items() if count > 1]
         if repeated:
             raise RuleError("repeated_sku", ", ".join(repeated))
-    found = settings.create_customer or (project.root / "orders" / "find_customer.sql").is_file()
+    found = settings.create_customer or is_there(project.root / "orders" / "find_customer.sql")
     if order.customer["code"] is None and not found:
         raise RuleError("no_customer")
     _add_up(order, settings)
@@ -292,7 +316,7 @@ def lookup(project: Project, settings: OrderSettings, order: Order, writer: Writ
     Raises :class:`RuleError` where it finds something without saying under which code: that is no "no".
     """
     path = project.root / "orders" / "lookup.sql"
-    rows = _run(project, settings, path, _values(order), writer) if path.is_file() else []
+    rows = _run(project, settings, path, _values(order), writer) if is_there(path) else []
     if not rows:
         return None
     code = _code(rows[0], "source_order_code")
@@ -312,7 +336,7 @@ def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator
 
     def asked(name: str, **more: object) -> Iterator[tuple[Path, Query]]:
         path = folder / f"{name}.sql"
-        if path.is_file():
+        if is_there(path):
             yield path, _bound(project, settings, path, {**values, **more})
 
     yield from asked("lookup")
@@ -323,7 +347,7 @@ def queries(project: Project, settings: OrderSettings, order: Order) -> Iterator
     yield from asked("find_customer")
     if settings.create_customer:
         yield from asked("customer")
-    if order.customer["code"] is None or (folder / "find_customer.sql").is_file():
+    if order.customer["code"] is None or is_there(folder / "find_customer.sql"):
         values["order"]["customer_code"] = values["customer"]["code"] = Unknown("<source_customer_code>")
     found = statements(project)
     results = _stand_ins(found, order)
@@ -419,9 +443,9 @@ def _items(project: Project, settings: OrderSettings, order: Order, writer: Writ
     wanted: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in values["lines"]:
         wanted[line["sku"]] += line["qty"]
-        if item.is_file() and not _run(project, settings, item, {**values, "line": line}, writer):
+        if is_there(item) and not _run(project, settings, item, {**values, "line": line}, writer):
             raise RuleError("unknown_sku", line["sku"])
-        if settings.stock == "allow" or not stock.is_file():
+        if settings.stock == "allow" or not is_there(stock):
             continue
         rows = _run(project, settings, stock, {**values, "line": line}, writer)
         there = _quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
@@ -440,7 +464,7 @@ def _customer(
 ) -> str | None:
     """The customer's code as the database has it; a new one where the project wants that."""
     find, make = (project.root / "orders" / f"{name}.sql" for name in ("find_customer", "customer"))
-    if find.is_file():
+    if is_there(find):
         rows = _run(project, settings, find, values, writer)
         if rows:
             return _code(rows[0], "source_customer_code") or order.customer["code"]
@@ -452,7 +476,7 @@ def _customer(
             raise RuleError("unknown_customer", str(order.customer["code"]))
     elif order.customer["code"] is not None:
         return None
-    if not make.is_file():
+    if not is_there(make):
         raise RuleError("unknown_customer", "there is no orders/customer.sql to make one")
     rows = _run(project, settings, make, values, writer)
     code = _code(rows[-1], "source_customer_code") if rows else None

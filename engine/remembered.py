@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.expectations import FailedTest
+from engine.files import is_file, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ def digest(project: Project, texts: Iterable[str]) -> str:
     mixed = hashlib.sha256(_engine().encode())
     parts = [repr(project).encode(), *(text.encode() for text in texts)]
     folder = project.root / "fixtures"
-    for path in sorted(path for path in folder.glob("*") if path.is_file()):
+    for path in (path for path in listed(folder, "*") if is_file(path)):
         parts += [path.name.encode(), path.read_bytes()]
     for part in parts:
         mixed.update(len(part).to_bytes(8, "big"))

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine import quoting
 from engine.errors import Fault, RenderError
+from engine.files import is_dir, is_file
 from engine.model import Query
 from engine.places import Places, marks
 from engine.quoting import ident, literal
@@ -125,7 +126,7 @@ def search_path(project: Project) -> tuple[Path, ...]:
     candidates = (
         project.root,
         project.workspace / "templates" / "sql",
-        own if own.is_dir() else ENGINE.parent / "templates" / "sql",
+        own if is_dir(own) else ENGINE.parent / "templates" / "sql",
     )
     return tuple(dict.fromkeys(candidates))
 
@@ -201,15 +202,18 @@ def _loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) 
 
     def found(template: str) -> Path | None:
         if template == name:
-            return view if view.is_file() else None
+            return view if is_file(view) else None
         # Only SQL: a template never reads .env, though it lies in the same folder.
         if not template.endswith(".sql"):
             return None
         parts = split_template_path(template)
-        return next((file for folder in folders if (file := folder.joinpath(*parts)).is_file()), None)
+        return next((file for folder in folders if is_file(file := folder.joinpath(*parts))), None)
 
     def read(template: str) -> tuple[str, str, Callable[[], bool]]:
-        file = found(template)
+        try:
+            file = found(template)
+        except OSError as error:
+            raise RenderError([_unreadable(error, view)]) from None
         if file is None:
             raise jinja2.TemplateNotFound(template)
         used.append(file)
@@ -220,20 +224,21 @@ def _loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) 
             line = file.read_bytes()[: error.start].count(b"\n") + 1
             fault = Fault(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
         except OSError as error:
-            fault = Fault(path=file, message=f"The file cannot be read: {error.strerror}.")
+            fault = _unreadable(error, file)
         raise RenderError([fault])
 
     return jinja2.FunctionLoader(read)
+
+
+def _unreadable(error: OSError, path: Path) -> Fault:
+    return Fault(path=Path(error.filename or path), message=f"The file cannot be read: {error.strerror}.")
 
 
 def _not_found(template: str, path: Path, used: list[Path], folders: tuple[Path, ...]) -> Fault:
     mentions = ((file, _mention(file, template)) for file in reversed(used))
     place, line = next(((file, line) for file, line in mentions if line), (path, None))
     known = {
-        file.relative_to(folder).as_posix()
-        for folder in folders
-        for file in folder.glob("**/*.sql")
-        if folder.is_dir() and file != path
+        file.relative_to(folder).as_posix() for folder in folders for file in folder.glob("**/*.sql") if file != path
     }
     close = get_close_matches(template, known, n=1)
     places = "\n".join(str(folder) for folder in folders)

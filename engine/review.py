@@ -24,6 +24,7 @@ from engine import acknowledge, diff, sync
 from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import ConfigError, QueryError, UsageError
 from engine.expectations import data_tests, examine
+from engine.files import is_file
 from engine.fixtures import has_fixtures
 from engine.lineage import mapping, trace
 from engine.model import Counts, Problem
@@ -691,7 +692,7 @@ def _text_diffs(before: Path, now: Path) -> Iterator[str]:
     names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
     for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
         texts = [
-            path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
+            path.read_bytes().decode("utf-8-sig", "replace") if is_file(path) else ""
             for path in (before / name, now / name)
         ]
         yield without_passwords(_unified(texts[0], texts[1], name))

@@ -22,6 +22,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
+from engine.files import exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -704,7 +705,7 @@ class Sandbox:
 
     def _read(self) -> None:
         path = self.settings.path
-        if path is None or not path.exists():
+        if path is None or not exists(path):
             return
         try:
             kept = json.loads(path.read_text("utf-8"))

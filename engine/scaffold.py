@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.contract import PRODUCTS
 from engine.errors import UsageError
+from engine.files import exists, is_dir, is_file
 from engine.project import schema
 from engine.quoting import alias
 from engine.render import ENGINE
@@ -60,7 +61,7 @@ def scaffold(
             f"{name!r} cannot be a project's name.", hint="Use letters, digits, dots, dashes and underscores."
         )
     root = workspace / "projects" / name
-    if root.exists():
+    if exists(root):
         raise UsageError(f"{root} exists already.", hint=f"Look at it with `s2s check {name}`.")
     prefix = prefix_of(name)
     secrets = dict(values or {})
@@ -79,7 +80,7 @@ def scaffold(
         workspace / SCHEMA: json.dumps(schema(), indent=2) + "\n",
     }
     ignore = workspace / ".gitignore"
-    if not ignore.exists():
+    if not exists(ignore):
         files[ignore] = ".state/\n.env\n.venv/\nsite/\n"
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,7 @@ def scaffold_template(
     project.write_bytes((head + "[vars]" + about.rpartition("[vars]")[2]).encode())
     views = []
     for entity in ("products", "customers"):
-        if (folder / f"{entity}.sql").is_file():
+        if is_file(folder / f"{entity}.sql"):
             view = root / "views" / f"{entity}.sql"
             view.write_bytes(f'{{% extends "{template}/{entity}.sql" %}}\n'.encode())
             views.append(view)
@@ -150,7 +151,7 @@ def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
 def templates(workspace: Path) -> dict[str, Path]:
     """The templates that a project can extend, by name: the workspace's, and the engine's own."""
     own = ENGINE / "templates" / "sql"
-    folders = (own if own.is_dir() else ENGINE.parent / "templates" / "sql", workspace / "templates" / "sql")
+    folders = (own if is_dir(own) else ENGINE.parent / "templates" / "sql", workspace / "templates" / "sql")
     return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
 
 
@@ -159,7 +160,7 @@ def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
     written = []
     for entity, sql in views.items():
         path = project.root / "views" / f"{entity}.sql"
-        if not path.exists() or path.read_text("utf-8") == _view(project.source.dialect):
+        if not exists(path) or path.read_text("utf-8") == _view(project.source.dialect):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(sql.encode())
             written.append(path)

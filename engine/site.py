@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.contract import ENTITIES
 from engine.errors import ConfigError, UsageError
 from engine.expectations import data_tests
+from engine.files import is_dir, is_file
 from engine.lineage import mapping
 from engine.page import render_page
 from engine.project import discover, load
@@ -70,7 +71,7 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     pages = {f"{client.name}.html": render_page("client.html", client=client) for client in clients}
     pages["index.html"] = render_page("index.html", clients=clients, searchable=True)
     try:
-        if to.is_dir() and any(to.iterdir()) and not (to / MARK).is_file():
+        if is_dir(to) and any(to.iterdir()) and not is_file(to / MARK):
             raise UsageError(f"{to} holds other files.", hint="Name an empty folder, or one that s2s docs has written.")
         to.mkdir(parents=True, exist_ok=True)
         for old in to.glob("*.html"):

@@ -28,6 +28,7 @@ from engine import inbox, raising, sync
 from engine.contract import ENTITIES
 from engine.errors import ConfigError, Fault, FixtureError, OrderError, ViewError
 from engine.expectations import data_tests
+from engine.files import is_dir, is_file, listed
 from engine.fixtures import has_fixtures
 from engine.project import discover
 from engine.quoting import regions
@@ -106,7 +107,7 @@ def produce(stage: Stage, project: Project) -> Produced:
             kept["files"]["orders.sql"] = statements
         kept["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(kept["files"].items())}
         remember(project, named, **kept)
-    if any((project.root / "orders").glob("*.sql")) and statements is None:
+    if listed(project.root / "orders", "*.sql") and statements is None:
         kept["notes"] = (
             *kept["notes"],
             "Its order statements are not compared: there is no order in fixtures/order.json.",
@@ -205,7 +206,7 @@ def unused(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     return tuple(
         path
         for path in sorted(folder.glob("**/*"))
-        if path.is_file() and path not in known and not path.name.startswith(".")
+        if is_file(path) and path not in known and not path.name.startswith(".")
     )
 
 
@@ -213,7 +214,7 @@ def orphans(workspace: Path) -> tuple[Path, ...]:
     """The folders under ``snapshots/`` whose project there is no more."""
     names = set(discover(workspace))
     folder = workspace / "snapshots"
-    return tuple(path for path in sorted(folder.glob("*")) if path.is_dir() and path.name not in names)
+    return tuple(path for path in sorted(folder.glob("*")) if is_dir(path) and path.name not in names)
 
 
 def read(path: Path) -> str | None:
@@ -293,7 +294,7 @@ def order_statements(project: Project) -> str | None:
     """
     path = project.root / "fixtures" / "order.json"
     settings = project.orders
-    if settings is None or not path.is_file():
+    if settings is None or not is_file(path):
         return None
     try:
         order = inbox.read(inbox.parse(path.read_bytes()), settings, source_id=project.stock2shop.source_id)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.complaints import PASSING_STATES, PASSING_WORDS, UNDONE, explained, impersonal, plain, state_and_text
 from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of, shortest
 from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
+from engine.files import exists, is_dir
 from engine.quoting import regions
 
 if TYPE_CHECKING:
@@ -878,7 +879,12 @@ def _begin(
 
 def _there(file: str) -> None:
     """Say that a file is missing before a driver does so in its own way, or makes an empty one."""
-    if file and not Path(file).exists():
+    try:
+        there = not file or exists(Path(file))
+    except OSError as error:
+        hint = "Check its rights for the account that runs s2s."
+        raise ConnectError(f"The file {file} cannot be read: {error.strerror}.", hint=hint) from None
+    if not there:
         raise ConnectError(f"There is no file {file}.", hint="Check the file's path in the connection.")
 
 
@@ -893,8 +899,9 @@ def _open_file(path: Path, settings: SourceSettings) -> Connection:
         ) from None
     except OSError as error:
         hint = "Check its rights for the account that runs s2s."
-        if path.is_dir():
-            hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
+        with suppress(OSError):  # Windows says of a folder, too, that it may not be opened
+            if is_dir(path):
+                hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
         raise ConnectError(f"The file {path} cannot be read: {error.strerror}.", hint=hint) from None
     if head.startswith(b"SQLite format 3\x00"):
         return _Sqlite(path, settings)

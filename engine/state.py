@@ -202,9 +202,11 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
     """
     import duckdb
 
+    from engine.files import exists
+
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.exists() and not os.access(path, os.W_OK):
+        if exists(path) and not os.access(path, os.W_OK):
             raise StateError(
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",

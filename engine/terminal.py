@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import ConfigError, SyncError, UsageError
+from engine.files import is_dir
 
 if TYPE_CHECKING:
     from engine.model import Project
@@ -152,7 +153,7 @@ def workspace_folder() -> Path:
     from engine.project import find_workspace
 
     named = session.workspace
-    if named is not None and not (named / "projects").is_dir():
+    if named is not None and not is_dir(named / "projects"):
         raise UsageError(
             f"--workspace is {named}, which holds no projects/ folder.",
             hint="Name the folder that holds projects/, or begin one there with `s2s init NAME`.",

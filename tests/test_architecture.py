@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract", "quoting", "inbox", "places", "drivers", "complaints"},
+    {"contract", "quoting", "inbox", "places", "drivers", "complaints", "files"},
     {"refusals"},
     {"render", "project", "dialect", "source", "state", "api", "rewrites"},
     {"stage", "payload", "ledger", "lineage", "transpile"},
@@ -94,6 +94,18 @@ def test_each_library_has_its_door(name: str) -> None:
     libraries = {part.split(".")[0] for part in imported(modules()[name])}
     third_party = libraries - set(sys.stdlib_module_names) - {"engine"} | (libraries & {"sqlite3"})
     assert {library for library in third_party if name not in DOORS[library]} == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"files"}))
+def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
+    """Whether a file is there is asked in one place: Python's own way takes "may not look" for "no"."""
+    asked = {"exists", "is_file", "is_dir"}
+    methods = {
+        node.func.attr
+        for node in ast.walk(modules()[name])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert methods & asked == set()
 
 
 def test_the_engine_knows_no_client_and_a_client_no_python() -> None:

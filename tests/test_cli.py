@@ -20,6 +20,7 @@ import duckdb
 import pytest
 import requests
 from support.client import VIEW
+from support.rights import powerless
 from support.servers import free_port
 
 from engine.errors import StateLockedError
@@ -60,11 +61,9 @@ class S2s:
         )
 
     def without_rights(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command where the rights of files count: root may do anything, but for what it can give up."""
-        rights = "-dac_override,-dac_read_search"
-        powerless = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.getuid() == 0 else []
+        """Run a command where the rights of files count."""
         return subprocess.run(
-            [*powerless, sys.executable, "-m", "engine", *words],
+            [*powerless(), sys.executable, "-m", "engine", *words],
             cwd=self.client.workspace,
             env=self.environment,
             capture_output=True,
@@ -295,14 +294,59 @@ def test_a_project_file_that_is_wrong_names_the_line(s2s: S2s, text: str, said: 
     failed(s2s("check", "acme"), 2, said)
 
 
-def test_a_folder_that_the_account_may_not_look_into_is_said(s2s: S2s) -> None:
-    """Schedulers run under accounts of their own."""
-    views = s2s.client.root / "views"
-    views.chmod(0o000)
+@pytest.mark.parametrize("name", ["views", "tests"])
+def test_a_folder_that_the_account_may_not_look_into_is_said(s2s: S2s, name: str) -> None:
+    """Schedulers run under accounts of their own; a data test that cannot be seen is not one that there is not."""
+    folder = s2s.client.root / name
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o000)
     ran = s2s.without_rights("run", "acme")
-    views.chmod(0o700)
-    failed(ran, 1, "views", "Permission denied", "the account that runs s2s")
+    folder.chmod(0o700)
+    failed(ran, 1, name, "Permission denied", "the account that runs s2s")
     assert "fault of s2s" not in ran.stderr
+
+
+@pytest.mark.parametrize("hidden", ["projects/zebra", "projects/zebra/views"])
+def test_a_project_that_the_account_may_not_look_into_fails_alone(s2s: S2s, hidden: str) -> None:
+    """It is not left out in silence, and holds up no other."""
+    client, other = s2s.client, s2s.client.root.with_name("zebra")
+    (other / "views").mkdir(parents=True)
+    for name in ("project.toml", "views/products.sql"):
+        (other / name).write_bytes((client.root / name).read_bytes())
+    client.item("A")
+    folder = client.workspace / hidden
+    folder.chmod(0o000)
+    ran = s2s.without_rights("run", "--all")
+    folder.chmod(0o700)
+    assert "zebra: " in ran.stderr
+    failed(ran, ran.returncode, hidden, "Permission denied")
+    assert ran.returncode in {1, 2}
+    assert [held["source_variant_code"] for held in client.held().values()] == ["A"]
+
+
+def test_a_snippet_that_may_not_be_read_is_not_taken_from_elsewhere(s2s: S2s) -> None:
+    """A template of the same name, farther away, would give another view."""
+    client = s2s.client
+    for folder in (client.root / "shared", client.workspace / "templates" / "sql" / "shared"):
+        folder.mkdir(parents=True)
+        (folder / "view.sql").write_text((client.root / "views" / "products.sql").read_text("utf-8"), "utf-8")
+    client.write(view='{% include "shared/view.sql" %}')
+    (client.root / "shared").chmod(0o000)
+    ran = s2s.without_rights("check", "acme")
+    (client.root / "shared").chmod(0o700)
+    failed(ran, 2, "acme/shared/view.sql", "cannot be read: Permission denied")
+
+
+def test_fixtures_that_may_not_be_seen_are_not_overwritten(s2s: S2s) -> None:
+    """Nor are they counted as none."""
+    folder = s2s.client.root / "fixtures"
+    folder.mkdir()
+    folder.chmod(0o300)
+    captured, tested = s2s.without_rights("fixtures", "capture", "acme"), s2s.without_rights("test", "acme")
+    folder.chmod(0o700)
+    for ran in (captured, tested):
+        failed(ran, 1, "fixtures", "Permission denied")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_database_that_is_not_there_ends_with_1(s2s: S2s) -> None:

@@ -291,6 +291,45 @@ def test_an_order_that_may_be_there_stays_so_whatever_rule_it_breaks_meanwhile(e
     assert (entry.rule, len(erp.orders())) == ("uncertain", 1)
 
 
+@pytest.mark.parametrize("name", ["lookup.sql", "item.sql", "find_customer.sql"])
+def test_a_statement_that_may_not_be_looked_at_is_not_taken_for_absent(erp: Erp, name: str) -> None:
+    """Without its lookup an order that is there would be raised once more."""
+    shared = erp.workspace / "shared"
+    shared.mkdir()
+    (erp.root / "orders" / name).rename(shared / name)
+    (erp.root / "orders" / name).symlink_to(shared / name)
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    shared.chmod(0o000)
+    ran = erp.s2s("orders", "import", "acme", str(path), rights=False)
+    shared.chmod(0o700)
+    assert ran.returncode in {2, 4}, ran.stderr
+    assert f"orders/{name}: " in ran.stdout + ran.stderr
+    assert "It cannot be told whether this is there: Permission denied." in ran.stdout + ran.stderr
+    assert erp.orders() == []
+    assert erp.s2s("orders", "import", "acme", str(path)).returncode == 0
+    assert len(erp.orders()) == 1
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+def test_a_folder_of_statements_that_may_not_be_read_is_said(erp: Erp, mode: int) -> None:
+    """By the check, by doctor, and before an order is raised."""
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(document()), "utf-8")
+    (erp.root / "orders").chmod(mode)
+    ran = [
+        erp.s2s(*words, rights=False)
+        for words in (("check", "acme"), ("doctor", "acme"), ("orders", "import", "acme", str(path)))
+    ]
+    (erp.root / "orders").chmod(0o700)
+    for each in ran:
+        assert each.returncode in {1, 2}, each.stderr
+        assert "orders" in each.stdout + each.stderr
+        assert "Permission denied" in each.stdout + each.stderr
+        assert "the account that runs s2s" in each.stdout + each.stderr
+    assert erp.orders() == []
+
+
 def test_an_import_raises_what_is_due_from_before(erp: Erp) -> None:
     """Also where the file with that order is gone."""
     erp.die_at("in the transaction", document())

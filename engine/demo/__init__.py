@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
+from engine.files import exists
 from engine.sandbox import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ def _brief(text: str, *, lines: int = 44) -> str:
 
 def _prepare(workspace: Path) -> Path:
     project = workspace / "projects" / NAME
-    if workspace.exists():
-        if any(workspace.iterdir()) and not (project / "erp.duckdb").exists():
+    if exists(workspace):
+        if any(workspace.iterdir()) and not exists(project / "erp.duckdb"):
             raise UsageError(
                 f"{workspace} is there already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
             )

@@ -18,6 +18,7 @@ from engine import inbox
 from engine.ledger import open_ledger
 from engine.orders import Raiser
 from engine.project import load
+from support.rights import powerless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,10 +155,10 @@ class Erp:
         found = self.rows("select sku, qty, price from erp_line")
         return [(sku, float(qty), float(price)) for sku, qty, price in found]
 
-    def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
+    def s2s(self, *words: str, rights: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command; without ``rights`` where those of files count."""
         return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
+            [*([] if rights else powerless()), sys.executable, "-m", "engine", *words],
             cwd=self.workspace,
             env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
             capture_output=True,
