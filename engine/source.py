@@ -263,7 +263,8 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
         connection = sqlite3.connect(
             str(path), isolation_level=None, timeout=settings.connect_timeout, check_same_thread=False
         )
-        _begin(settings.session, connection.execute, errors=(sqlite3.Error, sqlite3.Warning))
+        with _closed_unless_ready(connection):
+            _begin(settings.session, connection.execute, errors=(sqlite3.Error, sqlite3.Warning))
         return _Written(
             connection,
             connection.close,
@@ -856,6 +857,16 @@ def _names(description: Sequence[Any]) -> tuple[str, ...]:
     return tuple(column[0].rstrip("\0") for column in description)
 
 
+@contextmanager
+def _closed_unless_ready(connection: Any) -> Iterator[None]:
+    """Close a connection that cannot be made ready: nobody else will get hold of it to do so."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
 def _begin(
     session: Sequence[str],
     execute: Callable[[str], object],
@@ -933,15 +944,17 @@ class _Sqlite:
                 check_same_thread=False,
                 timeout=settings.connect_timeout,
             )
-            self._connection.text_factory = _decoder(settings.decoding)
-            for statement in ("pragma query_only = on", "select count(*) from sqlite_master"):
-                self._connection.execute(statement).close()
+            with _closed_unless_ready(self._connection):
+                self._connection.text_factory = _decoder(settings.decoding)
+                for statement in ("pragma query_only = on", "select count(*) from sqlite_master"):
+                    self._connection.execute(statement).close()
         except self._errors as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {error}.",
                 hint="Check that it is a whole SQLite file, not encrypted, and not held by another program.",
             ) from None
-        _begin(settings.session, lambda statement: self._connection.execute(statement).close(), errors=self._errors)
+        with _closed_unless_ready(self._connection):
+            _begin(settings.session, lambda statement: self._connection.execute(statement).close(), errors=self._errors)
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():
@@ -1023,15 +1036,17 @@ class _DuckDb:
         self._version = duckdb.__version__
         try:
             self._connection = duckdb.connect(str(path), read_only=True)
-            # Zoned timestamps would read differently on each machine, and nothing may be downloaded on the way.
-            for statement in ("set timezone = 'UTC'", "set autoinstall_known_extensions = false"):
-                self._connection.execute(statement)
+            with _closed_unless_ready(self._connection):
+                # Zoned timestamps would read differently on each machine, and nothing may be downloaded on the way.
+                for statement in ("set timezone = 'UTC'", "set autoinstall_known_extensions = false"):
+                    self._connection.execute(statement)
         except duckdb.Error as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {plain(str(error))}",
                 hint="If another program holds it, let that end; a newer DuckDB may have written it.",
             ) from None
-        _begin(settings.session, self._connection.execute, errors=duckdb.Error)
+        with _closed_unless_ready(self._connection):
+            _begin(settings.session, self._connection.execute, errors=duckdb.Error)
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():

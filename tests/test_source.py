@@ -7,8 +7,10 @@ import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from support.servers import PASSWORDS, READER, cutting, free_port
 
@@ -18,7 +20,6 @@ from engine.source import open_source, open_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from support.client import Client
     from support.servers import MariaDb, Postgres
@@ -56,6 +57,20 @@ def test_a_session_statement_that_is_refused_is_said_by_its_number(
     assert "nowhere" in raised.value.message
     assert "kept to itself" not in raised.value.message
     assert drain(replace(settings, session=session[:1]), "select qty from item") == 1
+
+
+@pytest.mark.parametrize("opened", [open_source, open_writer])
+@pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
+def test_a_file_that_cannot_be_used_is_let_go_at_once(tmp_path: Path, dialect: str, opened: Any) -> None:
+    """On Windows nobody else could write to it, or move it away."""
+    path = tmp_path / "erp"
+    with closing((sqlite3 if dialect == "sqlite" else duckdb).connect(str(path))) as connection:
+        connection.execute("create table item (qty int)")
+    settings = SourceSettings(dialect=dialect, database=path, session=("select * from nowhere",))
+    with pytest.raises(ConnectError) as raised, opened(settings):
+        pass
+    held = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and each.readlink() == path]
+    assert (held, "statement 1" in raised.value.message) == ([], True)
 
 
 def test_an_unknown_database_is_named(postgres: Postgres) -> None:
