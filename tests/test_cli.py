@@ -75,7 +75,8 @@ class S2s:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "engine", *words],
+            # Who runs the tests in the background ignores Ctrl-C, and what they start would, too.
+            ["env", "--default-signal=INT", sys.executable, "-m", "engine", *words],
             cwd=self.client.workspace,
             env=self.environment,
             stdout=subprocess.PIPE,
