@@ -282,6 +282,8 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
             hint="It is tried again by itself: another program holds it.",
             retriable=True,
         ) from None
+    with _closed_unless_ready(opened):
+        _begin(settings.session, opened.execute, errors=duckdb.Error)
     return _Written(opened, opened.close, errors=(duckdb.Error,), begin="begin transaction", own_cursor=False)
 
 

@@ -73,6 +73,24 @@ def test_a_file_that_cannot_be_used_is_let_go_at_once(tmp_path: Path, dialect: s
     assert (held, "statement 1" in raised.value.message) == ([], True)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "session", "query"),
+    [
+        ("sqlite", "pragma foreign_keys = on", "pragma foreign_keys"),
+        ("duckdb", "set variable mine = 1", "select getvariable('mine')"),
+    ],
+)
+def test_the_session_of_a_file_is_there_for_the_statements_of_orders(
+    tmp_path: Path, dialect: str, session: str, query: str
+) -> None:
+    """Not only for the look at the file before it is written to."""
+    path = tmp_path / "erp"
+    with closing((sqlite3 if dialect == "sqlite" else duckdb).connect(str(path))) as connection:
+        connection.execute("create table item (qty int)")
+    with open_writer(SourceSettings(dialect=dialect, database=path, session=(session,))) as writer:
+        assert [list(row.values()) for row in writer.execute(query, [])] == [[1]]
+
+
 def test_an_unknown_database_is_named(postgres: Postgres) -> None:
     """The database's own words are there."""
     with pytest.raises(ConnectError, match="nowhere"):
