@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -233,17 +233,24 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
         os.umask(before)
 
 
+@cache
+def _beside() -> duckdb.DuckDBPyConnection:
+    """A database in memory that lasts as long as the process: a rehearsal of many views would wait for each anew."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
 @contextmanager
 def hashing(expression: str) -> Iterator[Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]]]:
     """Inside, a function gives what the SQL ``expression``, of 64 bits, comes to in every row of some batches.
 
     It works in a database of its own, in memory: the state's is busy while rows stream into it.
     """
-    import duckdb
     import pyarrow as pa
 
     sql = f"select {expression} as hashed from batch"  # noqa: S608 - the caller's own SQL
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+    with _beside().cursor() as connection:
 
         def hashed(batches: Sequence[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
             connection.register("batch", pa.Table.from_batches(batches))
