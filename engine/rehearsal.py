@@ -143,7 +143,7 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
 def small_state(path: Path) -> Iterator[State]:
     """A state to throw away, for a few dozen rows: they need neither a file nor a good plan, which take time."""
     with open_state(path, kept=256) as state:
-        state.run("detach run; attach ':memory:' as run; pragma disable_optimizer; set threads = 1")
+        state.run("detach run; attach ':memory:' as run; pragma disable_optimizer")
         yield state
 
 

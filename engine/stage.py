@@ -43,7 +43,7 @@ TYPES = {
 }
 """The DuckDB type of each type of the contract in its canonical form."""
 
-ROWS = 8192
+ROWS = 4096
 """How many rows are fingerprinted, and land, at a time, unless they are wide."""
 
 
