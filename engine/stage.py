@@ -188,6 +188,7 @@ def land(
         )
     )
     known = _Known(state.numbers("select raw from run.known where raw is not null"))
+    state.let_go()
     reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
     arriving = reader.arrow()
     sql = render_sql(

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -57,8 +57,17 @@ class State:
         if not self._memory:
             return False
         self._memory.pop(0)
-        self.run(f"set memory_limit = '{self._memory[0]}'" if self._memory else "reset memory_limit")
+        self._limit()
         return True
+
+    def _limit(self) -> None:
+        self.run(f"set memory_limit = '{self._memory[0]}'" if self._memory else "reset memory_limit")
+
+    def let_go(self) -> None:
+        """Have DuckDB give back what it keeps of its files in memory, before something else needs it."""
+        with suppress(StateMemoryError):  # what is in use stays
+            self.run("set memory_limit = '8MB'")
+        self._limit()
 
     def keep_memory(self) -> None:
         """Let the next run begin with as much memory as this one came to, instead of reading its source twice."""
