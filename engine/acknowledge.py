@@ -91,7 +91,7 @@ def attempt(state: State, *, entity: str, after: int, upto: int) -> None:
     Without that, a row that Stock2Shop took just before a crash, and that left the source just after it, would stay at
     Stock2Shop for good: nothing here would know of it.
     """
-    state.transact(lambda: state.run(render_sql("try.sql", entity=entity, after=after, upto=upto)))
+    state.rerun(render_sql("try.sql", entity=entity, after=after, upto=upto))
 
 
 def settle(state: State, staged: Staged) -> None:

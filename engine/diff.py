@@ -45,7 +45,7 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
     state.rerun(
         render_sql("diff.sql", **layout.tables, entity=layout.entity.name, missing=settings.missing, stamp=stamp)
     )
-    (counted,) = state.dicts(render_sql("counts.sql", **layout.tables, fast=staged.fast))
+    (counted,) = state.dicts(render_sql("counts.sql", published=layout.published))
     return Counts(source=staged.rows, **counted)
 
 

@@ -649,10 +649,10 @@ class _Odbc:
             if kind is int and size in self._profile.unsigned and pa.types.is_integer(values.type):
                 bits = 8 * size
                 lost = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
-                values = pc.if_else(lost, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)  # noqa: PLW2901
+                values = pc.if_else(lost, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)  # noqa: PLW2901 - the column as it was is done with
             if kind is float and size in self._profile.singles:
                 digits = (each and _float(shortest(float(each))) for each in values.to_pylist())
-                values = pa.array(list(digits), pa.string())  # noqa: PLW2901
+                values = pa.array(list(digits), pa.string())  # noqa: PLW2901 - the column as it was is done with
             arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 

@@ -275,7 +275,7 @@ class _Reader:
     def arrow(self) -> pa.RecordBatchReader | None:
         """The rows, each with its raw fingerprint in the column ``_raw``; None where all are known.
 
-        All are known most of the time, and DuckDB would take 40 MB to get ready for the first.
+        All are known most of the time, and DuckDB would take 20 MB to get ready for the first.
         """
         import pyarrow as pa
 
@@ -331,12 +331,14 @@ class _Reader:
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
     """Batches together, so many that what is done once for all of them costs nothing for each row."""
     together: list[pa.RecordBatch] = []
+    rows = size = 0
     for batch in batches:
         together.append(batch)
-        rows, size = (sum(getattr(part, of) for part in together) for of in ("num_rows", "nbytes"))
+        rows += batch.num_rows
+        size += batch.nbytes
         if rows >= ROWS or size >= BYTES:
             yield together
-            together = []
+            together, rows, size = [], 0, 0
     if together:
         yield together
 

@@ -94,17 +94,19 @@ class State:
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and give all its rows: for results that are small by nature."""
-        return self.with_memory(lambda: self._rows(sql, parameters))
+        return self.with_memory(lambda: self._fetched(sql, parameters, _all))
 
-    def _rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+    def _fetched(
+        self,
+        sql: str,
+        parameters: Sequence[object] | Mapping[str, object],
+        fetch: Callable[[duckdb.DuckDBPyConnection], T],
+    ) -> T:
         with _translated(self.path):
-            return self._executed(sql, parameters).fetchall()
-
-    def _executed(self, sql: str, parameters: Sequence[object] | Mapping[str, object]) -> duckdb.DuckDBPyConnection:
-        *before, last = self._statements(sql)
-        for statement in before:
-            self._connection.execute(statement)
-        return self._connection.execute(last, parameters)
+            *before, last = self._statements(sql)
+            for statement in before:
+                self._connection.execute(statement)
+            return fetch(self._connection.execute(last, parameters))
 
     def row(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> tuple[Any, ...]:
         """Run ``sql`` and give its only row."""
@@ -120,7 +122,7 @@ class State:
         if parameters:
             self.rows(sql, parameters)
         else:
-            self._rows(sql)
+            self._fetched(sql, (), _all)
 
     def rerun(self, sql: str) -> None:
         """Run statements that may be run again from the first, with more memory where they need it."""
@@ -135,13 +137,11 @@ class State:
     def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Run one statement and give its rows by column name."""
 
-        def found() -> list[dict[str, Any]]:
-            with _translated(self.path):
-                result = self._executed(sql, parameters)
-                names = [column[0] for column in result.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        def named(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-        return self.with_memory(found)
+        return self.with_memory(lambda: self._fetched(sql, parameters, named))
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""
@@ -165,12 +165,11 @@ class State:
     def numbers(self, sql: str) -> npt.NDArray[np.uint64]:
         """Run one statement and give its only column, of 64-bit numbers without NULL, as an array of one's own."""
 
-        def found() -> npt.NDArray[np.uint64]:
-            with _translated(self.path):
-                (column,) = self._executed(sql, ()).fetchnumpy().values()
-                return column
+        def column(result: duckdb.DuckDBPyConnection) -> npt.NDArray[np.uint64]:
+            (only,) = result.fetchnumpy().values()
+            return only
 
-        return self.with_memory(found)
+        return self.with_memory(lambda: self._fetched(sql, (), column))
 
     def transact(self, work: Callable[[], None]) -> None:
         """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that."""
@@ -199,6 +198,10 @@ class State:
         """Keep ``value`` under ``name``."""
         self.run("delete from meta where name = $1", [name])
         self.run("insert into meta values ($1, $2)", [name, value])
+
+
+def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    return result.fetchall()
 
 
 @contextmanager
