@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.complaints import PASSING_STATES, PASSING_WORDS, UNDONE, explained, impersonal, plain, state_and_text
 from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of, shortest
@@ -28,6 +28,7 @@ from engine.files import exists, is_dir
 from engine.quoting import regions
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
@@ -108,7 +109,7 @@ def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator
     """
     connection: Connection
     if settings.database is not None:
-        connection = _open_file(settings.database, settings)
+        connection = _kind_of(settings.database)(settings.database, settings)
     else:
         connection = _Odbc(settings, read_only=read_only)
     try:
@@ -254,17 +255,11 @@ def _first_result(cursor: Any) -> list[dict[str, Any]]:
 
 def _file_writer(path: Path, settings: SourceSettings) -> _Written:
     """A SQLite or DuckDB file, to write to."""
-    reader = _open_file(path, settings)
-    reader.close()
-    if isinstance(reader, _Sqlite):
+    if _kind_of(path) is _Sqlite:
         import sqlite3
 
-        # Orders are raised one at a time, though not always from one thread.
-        connection = sqlite3.connect(
-            str(path), isolation_level=None, timeout=settings.connect_timeout, check_same_thread=False
-        )
-        with _closed_unless_ready(connection):
-            _begin(settings.session, connection.execute, errors=(sqlite3.Error, sqlite3.Warning))
+        # Whoever reads first cannot: what a program left half-written when it was killed is undone by one that writes.
+        connection = _sqlite(path, settings, mode="rw")
         return _Written(
             connection,
             connection.close,
@@ -272,6 +267,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
             errors=(sqlite3.Error, sqlite3.Warning, OverflowError),
             begin="begin immediate",
         )
+    _DuckDb(path, settings).close()
     import duckdb
 
     try:
@@ -901,8 +897,8 @@ def _there(file: str) -> None:
         raise ConnectError(f"There is no file {file}.", hint="Check the file's path in the connection.")
 
 
-def _open_file(path: Path, settings: SourceSettings) -> Connection:
-    """A DuckDB or SQLite file, told apart by its first bytes."""
+def _kind_of(path: Path) -> type[_Sqlite | _DuckDb]:
+    """What reads a DuckDB or SQLite file, told apart by its first bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -917,9 +913,9 @@ def _open_file(path: Path, settings: SourceSettings) -> Connection:
                 hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
         raise ConnectError(f"The file {path} cannot be read: {error.strerror}.", hint=hint) from None
     if head.startswith(b"SQLite format 3\x00"):
-        return _Sqlite(path, settings)
+        return _Sqlite
     if head[8:12] == b"DUCK":
-        return _DuckDb(path, settings)
+        return _DuckDb
     wrong = "is empty" if not head else "is neither a DuckDB nor a SQLite file"
     raise ConnectError(
         f"The file {path} {wrong}.",
@@ -928,35 +924,49 @@ def _open_file(path: Path, settings: SourceSettings) -> Connection:
     )
 
 
+def _sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """A connection of Python's own module on a SQLite file that is there, outside of any transaction."""
+    import sqlite3
+    from urllib.parse import quote
+
+    errors = (sqlite3.Error, sqlite3.Warning)  # a second statement is a mere warning before Python 3.12
+    try:
+        # Only one thread at a time uses it, but not always the same: DuckDB's pulls the rows, a server's raises orders.
+        connection = sqlite3.connect(
+            f"file:{quote(path.absolute().as_posix())}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=settings.connect_timeout,
+        )
+        with _closed_unless_ready(connection):
+            connection.text_factory = _decoder(settings.decoding)
+            if mode == "ro":
+                connection.execute("pragma query_only = on").close()
+            connection.execute("select count(*) from sqlite_master").close()
+    except errors as error:
+        hint = "Check that it is a whole SQLite file, not encrypted, and not held by another program."
+        if mode == "ro" and "readonly" in str(error):
+            hint = (
+                "The program that wrote to it last was broken off in the middle, and only one that may write can undo"
+                " that: open the file once with the program that it belongs to. s2s never writes to a source."
+            )
+        raise ConnectError(f"The file {path} cannot be opened: {error}.", hint=hint) from None
+    with _closed_unless_ready(connection):
+        _begin(settings.session, lambda statement: connection.execute(statement).close(), errors=errors)
+    return connection
+
+
 class _Sqlite:
     """A SQLite file, read through Python's own module."""
 
     def __init__(self, path: Path, settings: SourceSettings) -> None:
         import sqlite3
-        from urllib.parse import quote
 
         self._settings = settings
-        self._errors = (sqlite3.Error, sqlite3.Warning)  # a second statement is a mere warning before Python 3.12
+        self._errors = (sqlite3.Error, sqlite3.Warning)
         self._version = sqlite3.sqlite_version
-        try:
-            # The rows are pulled from DuckDB's thread; only one thread uses the connection at a time.
-            self._connection = sqlite3.connect(
-                f"file:{quote(path.absolute().as_posix())}?mode=ro",
-                uri=True,
-                check_same_thread=False,
-                timeout=settings.connect_timeout,
-            )
-            with _closed_unless_ready(self._connection):
-                self._connection.text_factory = _decoder(settings.decoding)
-                for statement in ("pragma query_only = on", "select count(*) from sqlite_master"):
-                    self._connection.execute(statement).close()
-        except self._errors as error:
-            raise ConnectError(
-                f"The file {path} cannot be opened: {error}.",
-                hint="Check that it is a whole SQLite file, not encrypted, and not held by another program.",
-            ) from None
-        with _closed_unless_ready(self._connection):
-            _begin(settings.session, lambda statement: self._connection.execute(statement).close(), errors=self._errors)
+        self._connection = _sqlite(path, settings, mode="ro")
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
         with self._asking():

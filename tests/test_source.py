@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -89,6 +91,34 @@ def test_the_session_of_a_file_is_there_for_the_statements_of_orders(
         connection.execute("create table item (qty int)")
     with open_writer(SourceSettings(dialect=dialect, database=path, session=(session,))) as writer:
         assert [list(row.values()) for row in writer.execute(query, [])] == [[1]]
+
+
+KILLED = """\
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("pragma cache_size = 1")
+connection.execute("begin immediate")
+connection.execute("update item set note = 'half'")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_sqlite_file_whose_writer_was_killed_is_mended_by_who_may_write(tmp_path: Path) -> None:
+    """Pages of the broken transaction are in the file: to read them would be wrong, to undo them takes a login."""
+    path = tmp_path / "erp.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table item (note text)")
+        connection.executemany("insert into item values (?)", [("whole" * 100,)] * 2_000)
+        connection.commit()
+    assert subprocess.run([sys.executable, "-c", KILLED, path], check=False).returncode == -signal.SIGKILL
+    settings = SourceSettings(dialect="sqlite", database=path)
+    query = "select count(*) as found from item where note = 'half'"
+    with pytest.raises(ConnectError, match="readonly") as raised:
+        drain(settings, query)
+    assert "open the file once with the program that it belongs to" in raised.value.hint
+    with open_writer(settings) as writer:
+        assert writer.execute(query, []) == [{"found": 0}]
+    assert drain(settings, "select * from item") == 2_000
 
 
 def test_an_unknown_database_is_named(postgres: Postgres) -> None:
