@@ -21,7 +21,7 @@ from engine.terminal import (
     say,
     show,
     show_json,
-    tell,
+    telling,
     watched,
 )
 
@@ -47,7 +47,6 @@ def serve(
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
     from dataclasses import replace
-    from functools import partial
 
     from engine.orders import settings_of
     from engine.receiver import listening
@@ -56,9 +55,9 @@ def serve(
     settings = settings_of(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
-    with watched(loaded.name, "orders") as (stop, _):
+    with watched(loaded.name, "orders") as (stop, _), telling(loaded.name) as tell:
         try:
-            with listening(loaded, tell=partial(tell, loaded.name)) as address:
+            with listening(loaded, tell=tell) as address:
                 say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     say("Anybody on this machine may send them: set a token under [orders.serve].")

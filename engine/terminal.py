@@ -18,7 +18,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Full, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -272,9 +272,13 @@ def _listening(stop: threading.Event, say_so: Callable[[], None]) -> Iterator[No
 
 
 def _log(event: str, project: str, entity: str = "", **more: object) -> None:
+    typer.echo(_line(event, project, entity, **more), err=True)
+
+
+def _line(event: str, project: str, entity: str = "", **more: object) -> str:
     at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     line = {"at": at, "event": event, "project": project, **({"entity": entity} if entity else {}), **more}
-    typer.echo(json.dumps(line, default=plain), err=True)
+    return json.dumps(line, default=plain)
 
 
 def log_result(event: str, project: str, entity: str, **facts: object) -> None:
@@ -283,14 +287,56 @@ def log_result(event: str, project: str, entity: str, **facts: object) -> None:
         _log(event, project, entity, **facts)
 
 
-def tell(project: str, text: str, **facts: object) -> None:
-    """Say at once what happened just now, with the time, in a process that runs for ever."""
-    if session.log_format is LogFormat.json:
-        _log("order", project, "orders", message=text, **facts)
-        return
-    at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
-    say(f"{at} UTC  {text}")
-    sys.stdout.flush()
+HELD_UP = 1_000
+"""Lines that wait for a reader; more are left out, and counted."""
+
+
+@contextmanager
+def telling(project: str) -> Iterator[Callable[..., None]]:
+    """Give what prints a line with the time, for a process that runs for ever; it never waits for a reader.
+
+    A thread of its own writes. Output stands still where somebody has marked text in a console of Windows, or where
+    nobody reads a pipe: an order must not wait for that.
+    """
+    lines: Queue[str | None] = Queue(HELD_UP)
+    as_json = session.log_format is LogFormat.json
+    counting = threading.Lock()
+    left_out = 0
+
+    def tell(text: str, **facts: object) -> None:
+        nonlocal left_out
+        if as_json:
+            line = _line("order", project, "orders", message=text, **facts)
+        else:
+            at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
+            line = _printable(session.clean(f"{at} UTC  {text}"))
+        try:
+            lines.put_nowait(line)
+        except Full:
+            with counting:
+                left_out += 1
+
+    def write() -> None:
+        nonlocal left_out
+        for line in iter(lines.get, None):
+            with suppress(OSError):  # nobody may be left to read it
+                typer.echo(line, err=as_json)
+                sys.stdout.flush()
+            if left_out and lines.empty():
+                with counting:
+                    many, left_out = left_out, 0
+                tell(
+                    f"{many:,} lines were left out, for nobody read them: `s2s orders list {project}` has every order."
+                )
+
+    writer = threading.Thread(target=write, name="telling", daemon=True)
+    writer.start()
+    try:
+        yield tell
+    finally:
+        with suppress(Full):
+            lines.put(None, timeout=5)
+        writer.join(timeout=5)
 
 
 def allowed(*, reveal: bool) -> bool:

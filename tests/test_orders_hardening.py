@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -502,6 +503,15 @@ def serving(erp: Erp, port: int) -> subprocess.Popen[str]:
     return process
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process does; after two minutes it is not busy but stands still."""
+    for _ in range(12_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("It stood still.")
+
+
 def in_hand(erp: Erp) -> bool:
     """Whether an order is being raised."""
     with open_ledger(erp.project) as ledger:
@@ -516,8 +526,7 @@ def test_a_receiver_that_is_stopped_ends_with_the_order_in_hand(erp: Erp) -> Non
         holder.execute("begin immediate")
         with ThreadPoolExecutor() as pool:
             sent = pool.submit(requests.post, f"http://127.0.0.1:{port}/orders", json=document(), timeout=60)
-            while not in_hand(erp):
-                threading.Event().wait(0.01)
+            until(lambda: in_hand(erp))
             process.terminate()
             holder.execute("rollback")
             answer = sent.result()
@@ -530,33 +539,61 @@ def test_receivers_that_are_killed_under_load_lose_and_double_nothing(any_erp: E
     """Senders try again until they are answered, as Stock2Shop does; the receiver dies three times meanwhile."""
     port = free_port()
     done: list[int] = []
+    over = threading.Event()
 
     def send(number: int) -> str:
-        while True:
+        while not over.is_set():
             with suppress(requests.RequestException):
                 answer = requests.post(f"http://127.0.0.1:{port}/orders", json=document(number), timeout=60)
                 if answer.status_code == 200:
                     done.append(number)
                     return str(answer.json()["source_order_code"])
-            threading.Event().wait(0.05)
+            over.wait(0.05)
+        return "never answered"
 
     process = serving(any_erp, port)
     with ThreadPoolExecutor(8) as pool:
         sent = [pool.submit(send, number) for number in range(1, 61)]
-        for deaths in (1, 2, 3):
-            while len(done) < 15 * deaths:
-                threading.Event().wait(0.002)
-            process.kill()
-            process.communicate()
-            process = serving(any_erp, port)
-        codes = [each.result() for each in sent]
-    process.terminate()
+        try:
+            for deaths in (1, 2, 3):
+                until(lambda: len(done) >= 15 * deaths)  # noqa: B023 - it is asked now
+                process.kill()
+                process.communicate()
+                process = serving(any_erp, port)
+            until(lambda: len(done) == len(sent))
+        finally:
+            over.set()
+            process.terminate()
     process.communicate(timeout=60)
+    codes = [each.result() for each in sent]
     found = any_erp.rows("select id, reference from erp_order")
     assert sorted((f"SO{number}", reference) for number, reference in found) == sorted(
         (code, f"#{number}") for number, code in enumerate(codes, 1)
     )
     assert len(any_erp.lines()) == 120
+
+
+def test_a_receiver_whose_output_nobody_reads_takes_orders_all_the_same(erp: Erp) -> None:
+    """Marked text in a console of Windows stops whoever writes there; what was left out is told afterwards."""
+    port = free_port()
+    process = serving(erp, port)
+    assert process.stdout is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    with requests.Session() as sender:
+        for number in range(1_500):
+            refused = sender.post(f"http://127.0.0.1:{port}/orders", data=b"no order", timeout=60)
+            assert refused.status_code == 400, number
+        assert sender.post(f"http://127.0.0.1:{port}/orders", json=document(), timeout=60).status_code == 200
+    lines: list[str] = []
+    while not lines or "lines were left out" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
+    process.terminate()
+    rest = process.communicate(timeout=60)[0]
+    told = sum("An order was not taken" in line for line in lines)
+    assert told >= 1_000
+    assert f"{1_501 - told:,} lines were left out" in lines[-1]
+    assert "Stopped" in rest
 
 
 @pytest.mark.parametrize(
