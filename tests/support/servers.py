@@ -202,6 +202,7 @@ class MariaDb(Server):
         self.call(
             *self.as_user("mariadb-install-db", "--no-defaults", f"--datadir={self._data}", "--skip-test-db"),
             "--auth-root-authentication-method=normal",
+            f"--tmpdir={self.folder}",  # two installations at a time were seen to meet in /tmp
         )
         self.start()
         statements = [
@@ -221,6 +222,7 @@ class MariaDb(Server):
             "--no-defaults",
             f"--datadir={self._data}",
             f"--socket={self._data}/socket",
+            f"--tmpdir={self.folder}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
