@@ -105,11 +105,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """What landed. ``fast`` tells whether known rows were dropped by their raw fingerprint."""
+    """What arrived.
+
+    ``fast`` tells whether known rows were dropped by their raw fingerprint; ``width`` is about how many bytes a row
+    takes that landed.
+    """
 
     layout: Layout
     rows: int
     fast: bool
+    width: int
 
 
 def lay_out(
@@ -219,7 +224,7 @@ def land(
             raise
     with state.given("unseen", known.unseen()):
         state.rerun(render_sql("unseen.sql"))
-    return Staged(layout=layout, rows=reader.rows, fast=trusted)
+    return Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
 
 
 class _Known:
@@ -269,7 +274,7 @@ class _Reader:
         self._columns = columns
         self._known = known
         self._progress = progress
-        self.rows = 0
+        self.rows = self.landed = self.bytes = 0
         self.raised: BaseException | None = None
 
     def arrow(self) -> pa.RecordBatchReader | None:
@@ -312,7 +317,10 @@ class _Reader:
             for batch in batches if missing.any() else ():
                 rows = slice(start, start := start + batch.num_rows)
                 whole = pa.RecordBatch.from_arrays([*batch.columns, pa.array(raws[rows])], schema=schema)
-                yield whole if missing.all() else whole.filter(pa.array(missing[rows]))
+                landing = whole if missing.all() else whole.filter(pa.array(missing[rows]))
+                self.landed += landing.num_rows
+                self.bytes += landing.nbytes
+                yield landing
 
     def _texts(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The batches as text, in parts that are small enough to be held several at a time."""

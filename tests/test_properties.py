@@ -811,6 +811,28 @@ def test_a_plan_counts_the_requests_that_the_run_makes(client: Client) -> None:
     assert (client.plan().batches, client.plan().requests) == (0, client.run().requests)
 
 
+@pytest.mark.parametrize(("rows", "size"), [(4, 40_000_000), (10_000, 1)], ids=["rows", "bytes"])
+def test_more_changes_than_are_in_hand_at_a_time_are_all_sent_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
+) -> None:
+    """Upserts and removals, also of a product that is parted by it; wide rows are in hand by fewer."""
+    monkeypatch.setattr(sync, "SLICE", rows)
+    monkeypatch.setattr(sync, "SLICE_BYTES", size)
+    client.write(remote="pace = 0\nbatch_variants = 3")
+    client.items(20)
+    for number in range(8):
+        client.item(f"V{number}", product="ONE", title="One", size=f"S{number}")
+    assert (client.run().sent, len(client.held())) == (28, 28)
+    client.sql("delete from item where code >= 'V2'", "update item set price = '2' where product <> 'ONE'")
+    assert client.run(approve_deletes=True, approve_changes=True).sent == 26
+    assert {code: held["price"] for code, held in client.held().items()} == {
+        **{f"I{number:03}": 2 for number in range(20)},
+        "V0": 100,
+        "V1": 100,
+    }
+    assert client.run().sent == 0
+
+
 def test_a_delete_of_what_was_never_published_has_its_own_title_and_sku(client: Client) -> None:
     """Stock2Shop needs both, even to remove."""
     client.item("A", active="Delete", title="Own title", sku="S1")
