@@ -103,7 +103,8 @@ def list_projects(output: OutputFormat = Output.text) -> None:
             project = load_project(name)
             rows.append((name, ", ".join(project.entities), project.source.dialect, project.description, "ok"))
         except ConfigError as error:
-            rows.append((name, "", "", "", f"{len(error.faults)} faults: s2s check {name}"))
+            many = len(error.faults)
+            rows.append((name, "", "", "", f"{many} fault{'s' if many > 1 else ''}: s2s check {name}"))
     show(rows, ("project", "entities", "dialect", "description", "state"), output)
 
 

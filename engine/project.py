@@ -392,7 +392,7 @@ class _Reading:
                     'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
                 )
         self._consistent_orders(data.get("orders"))
-        if "orders" not in data and not any(name in data or is_file(self._view(name)) for name in ENTITIES):
+        if "orders" not in data and not any(name in data or self._has_view(name) for name in ENTITIES):
             self.fault(
                 (),
                 "The project syncs nothing.",
@@ -423,6 +423,17 @@ class _Reading:
     def _view(self, entity: str) -> Path:
         return self.root / "views" / f"{entity}.sql"
 
+    def _has_view(self, entity: str) -> bool:
+        try:
+            return is_file(self._view(entity))
+        except OSError as error:
+            fault = Fault(
+                path=self._view(entity),
+                message=f"It cannot be told whether this is there: {error.strerror}.",
+                hint="Give the account that runs s2s the right to read the folder views/ and its files.",
+            )
+            raise ProjectError([fault]) from None
+
     def _built(self, document: Any) -> Project:
         folder = Path(self.environ.get("S2S_STATE") or self.workspace / ".state")
         return Project(
@@ -435,7 +446,7 @@ class _Reading:
             entities={
                 name: self._entity(name, getattr(document, name) or _entity_tables()[name]())
                 for name in ENTITIES
-                if getattr(document, name) is not None or is_file(self._view(name))
+                if getattr(document, name) is not None or self._has_view(name)
             },
             vars=document.vars,
             state=folder / f"{self.root.name}.duckdb",

@@ -295,15 +295,15 @@ def test_a_project_file_that_is_wrong_names_the_line(s2s: S2s, text: str, said: 
     failed(s2s("check", "acme"), 2, said)
 
 
-@pytest.mark.parametrize("name", ["views", "tests"])
-def test_a_folder_that_the_account_may_not_look_into_is_said(s2s: S2s, name: str) -> None:
+@pytest.mark.parametrize(("name", "code"), [("views", 2), ("tests", 1)])
+def test_a_folder_that_the_account_may_not_look_into_is_said(s2s: S2s, name: str, code: int) -> None:
     """Schedulers run under accounts of their own; a data test that cannot be seen is not one that there is not."""
     folder = s2s.client.root / name
     folder.mkdir(exist_ok=True)
     folder.chmod(0o000)
     ran = s2s.without_rights("run", "acme")
     folder.chmod(0o700)
-    failed(ran, 1, name, "Permission denied", "the account that runs s2s")
+    failed(ran, code, name, "Permission denied", "the account that runs s2s")
     assert "fault of s2s" not in ran.stderr
 
 
@@ -318,7 +318,11 @@ def test_a_project_that_the_account_may_not_look_into_fails_alone(s2s: S2s, hidd
     folder = client.workspace / hidden
     folder.chmod(0o000)
     ran = s2s.without_rights("run", "--all")
+    listed, checked = s2s.without_rights("list"), s2s.without_rights("check")
     folder.chmod(0o700)
+    assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["acme", "zebra"]
+    assert "1 fault: s2s check zebra" in listed.stdout
+    assert ("acme: ready" in checked.stdout, "zebra: not ready" in checked.stdout) == (True, True)
     assert "zebra: " in ran.stderr
     failed(ran, ran.returncode, hidden, "Permission denied")
     assert ran.returncode in {1, 2}
