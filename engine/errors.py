@@ -13,6 +13,7 @@
     │   ├── DriverError                the driver or the driver manager is not there
     │   ├── ConnectError               the database cannot be reached or refuses the login
     │   ├── QueryError                 the database refused or broke off the query
+    │   │   └── SilentError                it does not answer any more, not even when asked to stop
     │   └── WriteError                 it refused to raise an order; ``retriable`` says whether that may pass
     ├── OrderError                  1  an order that cannot even be kept: what sent it is wrong
     ├── StateError                  1  look at the state file
@@ -137,6 +138,17 @@ class QueryError(SourceError):
     def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
         self.said = message
+
+
+class SilentError(QueryError):
+    """The database does not answer any more, and could not be asked to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database fell silent: it did not answer in time, nor when it was asked to stop.",
+            hint="Run again, which connects anew. If it comes back, look for what drops connections without a word"
+            " between this machine and the database (a VPN, a firewall), or whether the server hangs.",
+        )
 
 
 class WriteError(SourceError):

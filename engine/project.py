@@ -851,7 +851,9 @@ def _document() -> Any:
         )
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
         connect_timeout: Annotated[int, number] = Field(15, ge=1, description="Seconds.")
-        query_timeout: Annotated[int, number] = Field(600, ge=1, description="Seconds.")
+        query_timeout: Annotated[int, number] = Field(
+            600, ge=1, description="Seconds to wait for the first rows, and for the next ones each time."
+        )
         batch_rows: Annotated[int, number] = Field(2_000, ge=1, le=100_000, description="Rows fetched at a time.")
 
     class Stock2ShopTable(BaseModel):

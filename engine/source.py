@@ -13,18 +13,19 @@ from __future__ import annotations
 import gc
 import re
 import sys
-import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from engine.complaints import PASSING_STATES, PASSING_WORDS, UNDONE, explained, impersonal, plain, state_and_text
 from engine.drivers import HELD, OTHER, bare, connection_string, options, profile_of, shortest
-from engine.errors import ConnectError, DriverError, QueryError, SourceError, WriteError
+from engine.errors import ConnectError, DriverError, QueryError, SilentError, SourceError, WriteError
 from engine.files import exists, is_dir
+from engine.patience import GRACE, Patience
 from engine.quoting import regions
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from engine.model import SourceSettings
+
+T = TypeVar("T")
 
 SQL_ATTR_ACCESS_MODE = 101
 SQL_MODE_READ_ONLY = 1
@@ -152,7 +155,7 @@ def open_writer(settings: SourceSettings) -> Iterator[Writer]:
             errors=errors,
             cleaned=odbc.without_secrets,
             written=odbc.plain_sql,
-            seconds=WAIT,
+            patience=odbc.patience,
         )
     try:
         yield writer
@@ -173,7 +176,7 @@ class _Written:
     cleaned: Callable[[str], str] = str
     written: Callable[[str], str] = str
     own_cursor: bool = True
-    seconds: float = 0
+    patience: Patience | None = None
     _open: bool = False
 
     def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
@@ -185,13 +188,18 @@ class _Written:
                 cursor.execute(self.begin)
             self._open = True
             values = [self.bound(value) for value in binds]
-            with _limited(self.seconds, cursor.cancel if self.seconds else bool):
+
+            def executed() -> list[dict[str, Any]]:
                 cursor.execute(sql, values) if values else cursor.execute(sql)
                 return _first_result(cursor)
+
+            return self._asked(executed, cursor.cancel if self.patience else None)
+        except SilentError as error:
+            raise WriteError(error.message, hint=AGAIN, retriable=True) from None
         except QueryError:
             raise WriteError(
-                f"A statement of the order took more than {self.seconds:g} s: somebody may hold a lock on its rows.",
-                hint="It is tried again by itself.",
+                f"A statement of the order took more than {WAIT} s: somebody may hold a lock on its rows.",
+                hint=AGAIN,
                 retriable=True,
             ) from None
         except self.errors as error:
@@ -199,6 +207,8 @@ class _Written:
 
     def commit(self) -> None:
         try:
+            # Not given up: it might arrive after the order was looked up and raised again. The network itself gives up
+            # what it cannot deliver, after about a quarter of an hour.
             self.connection.commit()
         except self.errors as error:
             raise self._failed(error, committing=True) from None
@@ -207,8 +217,11 @@ class _Written:
     def rollback(self) -> None:
         if self._open:
             with suppress(Exception):  # a connection that is lost has undone it
-                self.connection.rollback()
+                self._asked(self.connection.rollback)
         self._open = False
+
+    def _asked(self, call: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
+        return call() if self.patience is None else self.patience.wait(call, seconds=WAIT, cancel=cancel)
 
     def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
         state, text = state_and_text(error)
@@ -225,7 +238,7 @@ class _Written:
         if passing or uncertain:
             return WriteError(
                 f"The database could not take the order just now. {said}",
-                hint="It is tried again by itself.",
+                hint=AGAIN,
                 retriable=True,
                 uncertain=uncertain,
             )
@@ -237,6 +250,8 @@ class _Written:
 
 WAIT = 30
 """Seconds that a statement of an order may take, most of which is waiting for somebody else's lock."""
+
+AGAIN = "It is tried again by itself."
 
 
 def _first_result(cursor: Any) -> list[dict[str, Any]]:
@@ -339,6 +354,7 @@ class _Odbc:
     def __init__(self, settings: SourceSettings, *, read_only: bool) -> None:
         self._settings = settings
         self._held = False
+        self.patience = Patience()
         self._driver = _pyodbc()
         given = options(settings.connection or "")
         known = {name.lower(): value for name, value in given}
@@ -348,19 +364,30 @@ class _Odbc:
         attributes = dict(settings.attributes)
         if read_only:
             attributes.setdefault(SQL_ATTR_ACCESS_MODE, SQL_MODE_READ_ONLY)
+        connecting = partial(
+            self._driver.connect,
+            connection_string(given, self._profile, settings, read_only=read_only),
+            autocommit=self._profile.autocommit,
+            timeout=settings.connect_timeout,
+            attrs_before=attributes,
+        )
         try:
-            self._connection = self._driver.connect(
-                connection_string(given, self._profile, settings, read_only=read_only),
-                autocommit=self._profile.autocommit,
-                timeout=settings.connect_timeout,
-                attrs_before=attributes,
-            )
+            # The driver's own limit comes first, where it has one.
+            self._connection = self.patience.wait(connecting, seconds=settings.connect_timeout + GRACE)
+        except QueryError:
+            raise ConnectError(
+                f"The database did not answer within {settings.connect_timeout + GRACE} s.",
+                hint="Run again. If it comes back, look for a firewall in between, and at the server's load.",
+            ) from None
         except self._driver.Error as error:
             raise self._explained(error, connecting=True) from None
         try:
             cursor = self._connection.cursor()
-            with self._limited(settings.connect_timeout, cursor):
-                self._prepare(cursor, read_only=read_only)
+            self.patience.wait(
+                lambda: self._prepare(cursor, read_only=read_only),
+                seconds=settings.connect_timeout,
+                cancel=cursor.cancel,
+            )
             cursor.close()
         except ConnectError:
             self.close()
@@ -443,9 +470,9 @@ class _Odbc:
                     self._decode(kind, received)
                 with suppress(driver.Error, UnicodeError):
                     if cursor.execute(f"select {self._literal(literal)}").fetchval() == literal:
-                        self._end()
+                        self._roll_back()
                         return
-                self._end()
+                self._roll_back()
 
     def _literal(self, text: str) -> str:
         return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
@@ -479,24 +506,30 @@ class _Odbc:
         if self._profile.moment:
             self._end()
             cursor = self._connection.cursor()
-            with self._asking(cursor):
+
+            def held() -> None:
                 for statement in self._profile.moment:
                     cursor.execute(statement)
                 if not self._profile.autocommit:
                     cursor.execute(f"savepoint {HELD}")
                     self._held = True
+
+            self._asked(cursor, held)
             cursor.close()
         return bool(self._profile.moment)
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
         cursor = self._connection.cursor()
-        with self._asking(cursor):
+
+        def listed() -> list[tuple[str, str, str, str]]:
             # Where a catalogue is a database, as in MySQL, the others' tables are not this client's.
             here = None
             with suppress(self._driver.Error):
                 here = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
             # By the places that ODBC gives them: drivers write these columns' own names in different cases.
-            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+            return [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+
+        rows = self._asked(cursor, listed)
         cursor.close()
         self._end()
         yield from rows
@@ -504,11 +537,17 @@ class _Odbc:
     def _end(self) -> None:
         """End the transaction that reading needed, or go back to where its moment began."""
         if not self._profile.autocommit:
-            with suppress(self._driver.Error):
-                if self._held:
-                    self._connection.execute(f"rollback to savepoint {HELD}").close()
-                else:
-                    self._connection.rollback()
+            with suppress(QueryError):  # what was read is read
+                self.patience.wait(self._roll_back, seconds=self._settings.connect_timeout)
+
+    def _roll_back(self) -> None:
+        with suppress(self._driver.Error):
+            if self._profile.autocommit:
+                return
+            if self._held:
+                self._connection.execute(f"rollback to savepoint {HELD}").close()
+            else:
+                self._connection.rollback()
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
@@ -539,13 +578,16 @@ class _Odbc:
 
     def _execute(self, cursor: Any, sql: str) -> str:
         """Run a SELECT; gives the statement that fetches its next rows, where it is read in portions."""
-        fetch = ""
-        with self._asking(cursor):
+
+        def executed() -> str:
+            fetch = ""
             if self._profile.declare:
                 cursor.execute(f"declare s2s_view no scroll cursor for\n{sql}")
                 fetch = "fetch forward {} from s2s_view"
             cursor.execute(fetch.format(self._first) or sql)
-        return fetch
+            return fetch
+
+        return self._asked(cursor, executed)
 
     @property
     def _first(self) -> int:
@@ -561,9 +603,9 @@ class _Odbc:
         profile = self._profile
         if not profile.recast:
             return []
+        limited = f"select * from (\n{sql}\n) as v limit 0"  # noqa: S608 - the view is trusted SQL
         try:
-            with self._limited(self._settings.query_timeout, cursor):
-                cursor.execute(f"select * from (\n{sql}\n) as v limit 0")  # noqa: S608 - the view is trusted SQL
+            self._waited(cursor, lambda: cursor.execute(limited))
             described = cursor.description or ()
         except self._driver.Error:
             described = ()
@@ -597,19 +639,17 @@ class _Odbc:
         size = self._first
         try:
             while True:
-                with self._asking(cursor):
-                    batch = _batch(cursor.fetchmany, kinds, size)
+                batch = self._asked(cursor, partial(_batch, cursor.fetchmany, kinds, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
                     return
                 size = _size(batch, self._settings.batch_rows)
                 if fetch:
-                    with self._asking(cursor):
-                        cursor.execute(fetch.format(size))
+                    self._asked(cursor, partial(cursor.execute, fetch.format(size)))
         finally:
-            with suppress(self._driver.Error):
-                cursor.close()
+            with suppress(self._driver.Error, QueryError):
+                self._waited(cursor, cursor.close)
             self._end()
 
     def _unharmed(self, batches: Iterator[pa.RecordBatch], description: Sequence[Any]) -> Iterator[pa.RecordBatch]:
@@ -652,24 +692,23 @@ class _Odbc:
             arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
-    @contextmanager
-    def _asking(self, cursor: Any) -> Iterator[None]:
-        """What goes wrong while the database is asked, in words; and an end to waiting for it."""
+    def _asked(self, cursor: Any, call: Callable[[], T]) -> T:
+        """What ``call`` gives, which asks the database with ``cursor``; what goes wrong with that, in words."""
         try:
-            with self._limited(self._settings.query_timeout, cursor):
-                yield
+            return self._waited(cursor, call)
         except (self._driver.Error, ValueError, ArithmeticError) as error:
             raise self._explained(error) from None
 
-    def _limited(self, seconds: float, cursor: Any) -> Any:
-        return _limited(seconds, cursor.cancel)
+    def _waited(self, cursor: Any, call: Callable[[], T]) -> T:
+        return self.patience.wait(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
 
     def describe(self) -> ServerFacts:
         driver, connection = self._driver, self._connection
         read_only: bool | None = None
         if self._profile.asks:
+            cursor = connection.cursor()
             with suppress(driver.Error):
-                row = connection.execute(self._profile.asks).fetchone()
+                row = self._waited(cursor, lambda: cursor.execute(self._profile.asks).fetchone())
                 read_only = row is not None and str(row[-1]).lower() in {"on", "1"}
         self._end()
         if read_only is None:
@@ -691,8 +730,9 @@ class _Odbc:
         )
 
     def close(self) -> None:
-        with suppress(self._driver.Error):
-            self._connection.close()
+        with suppress(self._driver.Error, QueryError):
+            self.patience.wait(self._connection.close, seconds=self._settings.connect_timeout)
+        self.patience.end()
 
     def _explained(self, error: Exception, *, connecting: bool = False) -> SourceError:
         if not isinstance(error, self._driver.Error):
@@ -709,41 +749,6 @@ class _Odbc:
 def _cast(casts: Mapping[tuple[str, int | None], str], kind: str, size: int) -> str | None:
     """What gets a column of this type and size across unharmed, where it needs that."""
     return casts.get((kind, size)) or casts.get((kind, None))
-
-
-@contextmanager
-def _limited(seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
-    """Cancel what takes longer than ``seconds`` (0: no limit): some drivers ignore the timeouts that ODBC has.
-
-    Raises :class:`QueryError` then, whatever the cancelled call made of it.
-    """
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        with suppress(Exception):  # what cannot be cancelled goes on
-            cancel()
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    if seconds:
-        timer.start()
-    try:
-        yield
-    except Exception:
-        if not late.is_set():
-            raise
-    finally:
-        timer.cancel()
-        if seconds:
-            # Until it ends, its thread holds the cursor. If that is let go there while the connection is closed here,
-            # drivers write into memory that is no longer theirs.
-            timer.join()
-    if late.is_set():
-        raise QueryError(
-            f"The view took too long: the database did not answer within {seconds:g} s, and the query was cancelled.",
-            hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
-        )
 
 
 @contextmanager
@@ -964,13 +969,13 @@ class _Sqlite:
         import sqlite3
 
         self._settings = settings
+        self._patience = Patience()
         self._errors = (sqlite3.Error, sqlite3.Warning)
         self._version = sqlite3.sqlite_version
         self._connection = _sqlite(path, settings, mode="ro")
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
-        with self._asking():
-            cursor = self._connection.execute(sql)
+        cursor = self._asked(partial(self._connection.execute, sql))
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         columns = tuple(column[0] for column in cursor.description)
@@ -980,8 +985,7 @@ class _Sqlite:
         size = min(CHUNK, self._settings.batch_rows)
         try:
             while True:
-                with self._asking():
-                    batch = _batch(cursor.fetchmany, [None] * width, size)
+                batch = self._asked(partial(_batch, cursor.fetchmany, [None] * width, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
@@ -993,22 +997,19 @@ class _Sqlite:
                 cursor.close()
 
     def hold(self) -> bool:
-        with self._asking():
-            self._connection.execute("begin").close()
+        self._asked(partial(self._connection.execute, "begin")).close()
         return True
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
-        with self._asking():
-            yield from self._connection.execute(
-                "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
-                " where t.type in ('table', 'view') order by t.name, c.cid"
-            ).fetchall()
+        sql = (
+            "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
+            " where t.type in ('table', 'view') order by t.name, c.cid"
+        )
+        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asked(self, call: Callable[[], T]) -> T:
         try:
-            with _limited(self._settings.query_timeout, self._connection.interrupt):
-                yield
+            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
         except self._errors as error:
             raise explained("", str(error), connecting=False) from None
 
@@ -1022,7 +1023,9 @@ class _Sqlite:
         )
 
     def close(self) -> None:
-        self._connection.close()
+        if not self._patience.given_up:
+            self._connection.close()
+        self._patience.end()
 
 
 def _decoder(encoding: str | None) -> Callable[[bytes], str]:
@@ -1044,6 +1047,7 @@ class _DuckDb:
         import duckdb
 
         self._settings = settings
+        self._patience = Patience()
         self._error = duckdb.Error
         self._version = duckdb.__version__
         try:
@@ -1061,20 +1065,20 @@ class _DuckDb:
             _begin(settings.session, self._connection.execute, errors=duckdb.Error)
 
     def read(self, sql: str, *, pack: bool = False) -> _Result:  # noqa: ARG002 - there is nothing to gain
-        with self._asking():
+        def reading() -> tuple[tuple[str, ...], pa.RecordBatchReader]:
             relation = self._connection.sql(sql)
             if relation is None:
                 raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
-            columns = tuple(relation.columns)
             texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
-            reader = _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
+            return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
+
+        columns, reader = self._asked(reading)
         return _Result(columns=columns, batches=self._batches(reader))
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
             while True:
-                with self._asking():
-                    batch = next(reader, None)
+                batch = self._asked(partial(next, reader, None))
                 if batch is None:
                     return
                 yield batch
@@ -1082,22 +1086,19 @@ class _DuckDb:
             reader.close()
 
     def hold(self) -> bool:
-        with self._asking():
-            self._connection.execute("begin transaction")
+        self._asked(partial(self._connection.execute, "begin transaction"))
         return True
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
-        with self._asking():
-            yield from self._connection.execute(
-                "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
-                " and database_name = current_database() order by schema_name, table_name, column_index"
-            ).fetchall()
+        sql = (
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
+            " and database_name = current_database() order by schema_name, table_name, column_index"
+        )
+        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asked(self, call: Callable[[], T]) -> T:
         try:
-            with _limited(self._settings.query_timeout, self._connection.interrupt):
-                yield
+            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
         except (self._error, OSError) as error:  # Arrow's errors of a stream are OSErrors
             raise explained("", str(error), connecting=False) from None
 
@@ -1107,7 +1108,9 @@ class _DuckDb:
         )
 
     def close(self) -> None:
-        self._connection.close()
+        if not self._patience.given_up:
+            self._connection.close()
+        self._patience.end()
 
 
 def _duck_text(number: int, kind: str) -> str:

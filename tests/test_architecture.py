@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract", "quoting", "inbox", "places", "drivers", "complaints", "files"},
+    {"contract", "quoting", "inbox", "places", "drivers", "complaints", "files", "patience"},
     {"refusals"},
     {"render", "project", "dialect", "source", "state", "api", "rewrites"},
     {"stage", "payload", "ledger", "lineage", "transpile"},

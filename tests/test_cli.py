@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.client import Client
+    from support.servers import Postgres
 
     from engine.sandbox import Sandbox
 
@@ -823,6 +824,31 @@ def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbo
     assert "3 variants" in ran.stdout
     assert client.posted() == before
     assert [change.key for change in client.plan().changes] == ["A"]
+
+
+def test_a_second_ctrl_c_ends_a_query_that_takes_for_ever(s2s: S2s, client: Client, postgres: Postgres) -> None:
+    """No driver hears it while it waits; and the database is not left with the query."""
+    view = "select code as source_product_code, code as source_variant_code, code as title, 'Yes' as product_active,"
+    client.write(view=view + ' code as "variants.sku", pg_sleep(600) as vendor from (select 1 as code) as v')
+    settings = client.root / "project.toml"
+    source = f"connection = {json.dumps(postgres.connection('postgres'))}"
+    settings.write_text(
+        settings.read_text("utf-8").replace('"duckdb"', '"postgres"').replace('database = "erp.duckdb"', source),
+        "utf-8",
+    )
+    running = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    process = s2s.start("run", "acme")
+    while postgres.row("postgres", running) != (1,):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(2)]
+    assert "Stopping" in lines[1]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (130, False)
+    assert postgres.row("postgres", running) == (0,)
 
 
 def test_the_sandbox_says_where_it_listens_and_ends_quietly(s2s: S2s, tmp_path: Path) -> None:

@@ -21,22 +21,24 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.erp import DYING, ROOT, STATEMENTS, document
-from support.servers import free_port
+from support.erp import DYING, ROOT, STATEMENTS, document, on_server
+from support.servers import falling_silent, free_port
 
-from engine import complaints, inbox, orders, receiver, source
+from engine import complaints, inbox, orders, patience, receiver, source
 from engine.errors import OrderError, StateError, WriteError
 from engine.ledger import open_ledger
 from engine.model import OrderSettings, SourceSettings
 from engine.receiver import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.erp import Erp
+    from support.servers import MariaDb, Postgres, Proxy
 
     from engine.ledger import Entry, Ledger
+    from engine.sandbox import Sandbox
 
 NOWHERE = OrderSettings(source=SourceSettings(dialect="sqlite"), timezone="America/New_York")
 
@@ -262,6 +264,68 @@ def test_a_commit_that_nobody_confirmed_is_looked_up(erp: Erp, monkeypatch: pyte
     (entry,) = erp.receive(document())
     assert (entry.standing, entry.uncertain) == ("failed", True)
     (entry,) = erp.receive(document())
+    assert (entry.standing, len(erp.orders())) == ("raised", 1)
+
+
+@pytest.fixture(params=["postgres", "mysql"])
+def behind_proxy(
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, postgres: Postgres, mariadb: MariaDb
+) -> Iterator[tuple[Erp, Proxy]]:
+    """An ERP on each server in turn, and what it is reached through, which can fall silent."""
+    server: Postgres | MariaDb = postgres if request.param == "postgres" else mariadb
+    made = on_server(server, request.param, tmp_path, sandbox)
+    with falling_silent(server.port) as proxy:
+        made.target = made.target.replace(f"Port={server.port}", f"Port={proxy.port}")
+        made.write('default_customer = "CASH"')
+        path = made.root / "project.toml"
+        path.write_text(path.read_text("utf-8").replace("[source]", "[source]\nconnect_timeout = 1"), "utf-8")
+        yield made, proxy
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a database be given up after a second or two."""
+    for module, name in ((source, "WAIT"), (source, "GRACE"), (patience, "GRACE")):
+        monkeypatch.setattr(module, name, 0.5)
+
+
+def silent_at(proxy: Proxy, boundary: str) -> Callable[[str], None]:
+    """What a boundary calls, to have the database fall silent there."""
+    return lambda name: proxy.silence() if name == boundary else None
+
+
+def test_a_database_that_falls_silent_holds_no_order_up(
+    behind_proxy: tuple[Erp, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that hung would take no order any more."""
+    erp, proxy = behind_proxy
+    impatient(monkeypatch)
+    with open_ledger(erp.project) as ledger, closing(orders.Raiser(erp.project)) as raiser:
+
+        def receive(number: int) -> Entry:
+            return raiser.receive(ledger, inbox.parse(json.dumps(document(number)).encode()), via="serve")
+
+        receive(1)
+        monkeypatch.setattr(orders, "at_boundary", silent_at(proxy, "before the transaction"))
+        assert (receive(2).standing, receive(2).uncertain) == ("failed", False)
+        monkeypatch.setattr(orders, "at_boundary", lambda _name: None)
+        proxy.speak()
+        assert receive(2).standing == "raised"
+    assert erp.orders() == [("#1", "C1"), ("#2", "C1")]
+
+
+def test_a_commit_is_waited_for_however_long_the_database_is_silent(
+    behind_proxy: tuple[Erp, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up, it could arrive after the order was looked up in vain, and raised again."""
+    erp, proxy = behind_proxy
+    impatient(monkeypatch)
+    monkeypatch.setattr(orders, "at_boundary", silent_at(proxy, "before the commit"))
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(erp.receive, document())
+        threading.Event().wait(3)
+        assert not waiting.done()
+        proxy.speak()
+        (entry,) = waiting.result(timeout=60)
     assert (entry.standing, len(erp.orders())) == ("raised", 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -14,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from support.servers import PASSWORDS, READER, cutting, free_port
+from support.client import COLUMNS
+from support.erp import ROOT
+from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
 
+from engine import patience, source
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
 from engine.model import SourceSettings
 from engine.source import open_source, open_writer
@@ -199,13 +204,14 @@ def test_an_endless_view_of_a_file_is_stopped(tmp_path: Path) -> None:
 
 
 def test_what_was_asked_is_let_go_before_the_connection_closes(mariadb: MariaDb) -> None:
-    """A statement's clock that still held its cursor would have drivers write into memory that is no longer theirs."""
+    """A thread that still held a cursor would have drivers write into memory that is no longer theirs."""
     connection = mariadb.connection(mariadb.database, login="admin")
     for _ in range(20):
+        before = threading.enumerate()
         with open_writer(SourceSettings(dialect="mysql", connection=connection)) as writer:
             for number in range(5):
                 writer.execute("select ?", [number])
-                assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+        assert threading.enumerate() == before
 
 
 def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgres, mariadb: MariaDb) -> None:
@@ -219,6 +225,68 @@ def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgr
             connection = server.connection(database, port=proxy.port)
             with pytest.raises(SourceError):
                 drain(SourceSettings(dialect=dialect, connection=connection), query)
+
+
+@pytest.mark.parametrize("after", [200_000, 0], ids=["in mid result", "from the first byte"])
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_a_database_that_falls_silent_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, postgres: Postgres, mariadb: MariaDb, kind: str, after: int
+) -> None:
+    """A VPN forgets a connection, and drivers wait for ever; others are read meanwhile."""
+    monkeypatch.setattr(patience, "GRACE", 1)
+    monkeypatch.setattr(source, "GRACE", 1)
+    server, database, query = {
+        "postgres": (postgres, "postgres", "select n, repeat('x', 500) from generate_series(1, 50000) as numbers(n)"),
+        "mysql": (mariadb, mariadb.database, "select seq, repeat('x', 500) from seq_1_to_50000"),
+    }[kind]
+    with falling_silent(server.port, after=after) as proxy:
+        settings = SourceSettings(
+            dialect=kind,
+            connection=server.connection(database, port=proxy.port),
+            query_timeout=1,
+            connect_timeout=1,
+        )
+        with pytest.raises(SourceError, match="fell silent" if after else None) as raised:
+            drain(settings, query)
+        assert raised.value.hint
+        direct = SourceSettings(dialect=kind, connection=server.connection(database))
+        assert drain(direct, query) == 50_000
+
+
+GIVING_UP = """\
+import sys
+from engine import patience
+from engine.cli import main
+patience.GRACE = 1
+main()
+"""
+
+
+def test_a_run_whose_database_fell_silent_ends_and_the_next_project_is_run(client: Client, postgres: Postgres) -> None:
+    """A run that hung would hold the state, and every one after it would find it held."""
+    client.item("A")
+    other = client.root.with_name("aaa")
+    (other / "views").mkdir(parents=True)
+    (other / "views" / "products.sql").write_bytes((client.root / "views" / "products.sql").read_bytes())
+    database = postgres.fresh_database()
+    columns = ", ".join(f"'I' || n as {name}" for name in COLUMNS)
+    postgres.execute(database, f"create table item as select {columns} from generate_series(1, 20000) as t(n)")
+    settings = (client.root / "project.toml").read_text("utf-8").replace('"duckdb"', '"postgres"')
+    for words in (["run", "aaa"], ["run", "--all"]):
+        with falling_silent(postgres.port, after=300_000) as proxy:
+            silent = "query_timeout = 1\nconnection = " + json.dumps(postgres.connection(database, port=proxy.port))
+            (other / "project.toml").write_text(settings.replace('database = "erp.duckdb"', silent), "utf-8")
+            ran = subprocess.run(
+                [sys.executable, "-c", GIVING_UP, *words],
+                cwd=client.workspace,
+                env={**os.environ, **client.environment, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+                timeout=60,
+            )
+        assert (ran.returncode, "fell silent" in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
+    assert list(client.held()) == ["A"]
 
 
 def test_a_connection_that_breaks_leaves_published_untouched(client: Client, postgres: Postgres) -> None:

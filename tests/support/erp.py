@@ -211,7 +211,8 @@ def _sqlite(workspace: Path, sandbox: Sandbox) -> Erp:
     return Erp(workspace, sandbox, "sqlite", f"database = {json.dumps(str(path))}", rows)
 
 
-def _server(server: Postgres | MariaDb, dialect: str, workspace: Path, sandbox: Sandbox) -> Erp:
+def on_server(server: Postgres | MariaDb, dialect: str, workspace: Path, sandbox: Sandbox) -> Erp:
+    """An ERP in a database of ``server``."""
     import pyodbc
 
     database = server.fresh_database()
@@ -242,6 +243,6 @@ def any_erp(
         made = _sqlite(tmp_path, sandbox)
     else:
         servers: dict[str, Postgres | MariaDb] = {"postgres": postgres, "mysql": mariadb}
-        made = _server(servers[request.param], request.param, tmp_path, sandbox)
+        made = on_server(servers[request.param], request.param, tmp_path, sandbox)
     made.write('default_customer = "CASH"')
     return made

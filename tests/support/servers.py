@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -240,14 +241,26 @@ class MariaDb(Server):
 
 
 class Proxy:
-    """A TCP proxy that cuts every connection once so many bytes came back from the server."""
+    """A TCP proxy that cuts every connection, or falls silent, once so many bytes came back from the server."""
 
-    def __init__(self, port: int, *, cut_after: int) -> None:
+    def __init__(self, port: int, *, after: int, cuts: bool) -> None:
         self._target = port
-        self._left = cut_after
+        self._left = after
+        self._cuts = cuts
+        self._speaks = threading.Event()
+        self._speaks.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def silence(self) -> None:
+        """Forward nothing more, and say so to nobody, as a network does that lost a connection."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        """Forward again, what is on its way too."""
+        self._left = sys.maxsize
+        self._speaks.set()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -262,8 +275,11 @@ class Proxy:
             while data := source.recv(16_384):
                 if counted:
                     self._left -= len(data)
-                    if self._left < 0:
+                    if self._left < 0 and self._cuts:
                         break
+                    if self._left < 0:
+                        self.silence()
+                self._speaks.wait()
                 target.sendall(data)
         for each in (source, target):
             with suppress(OSError):
@@ -271,18 +287,23 @@ class Proxy:
             each.close()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and let go who waits."""
         self._listener.close()
+        self.speak()
 
 
 @contextmanager
 def cutting(port: int, *, cut_after: int) -> Iterator[Proxy]:
     """A proxy to ``port`` that cuts after ``cut_after`` bytes."""
-    proxy = Proxy(port, cut_after=cut_after)
-    try:
+    with closing(Proxy(port, after=cut_after, cuts=True)) as proxy:
         yield proxy
-    finally:
-        proxy.close()
+
+
+@contextmanager
+def falling_silent(port: int, *, after: int = sys.maxsize) -> Iterator[Proxy]:
+    """A proxy to ``port`` that falls silent after so many bytes."""
+    with closing(Proxy(port, after=after, cuts=False)) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="session")
