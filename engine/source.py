@@ -1048,6 +1048,7 @@ class _DuckDb:
 
         self._settings = settings
         self._patience = Patience()
+        self._readers: list[pa.RecordBatchReader] = []
         self._error = duckdb.Error
         self._version = duckdb.__version__
         try:
@@ -1073,6 +1074,7 @@ class _DuckDb:
             return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
 
         columns, reader = self._asked(reading)
+        self._readers.append(reader)
         return _Result(columns=columns, batches=self._batches(reader))
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -1109,6 +1111,10 @@ class _DuckDb:
 
     def close(self) -> None:
         if not self._patience.given_up:
+            # DuckDB connects to a file anew only when all that read from it is gone, and waits for that without an end.
+            # A result that was broken off may be held by an error's traceback until the collector comes by.
+            for reader in self._readers:
+                reader.close()
             self._connection.close()
         self._patience.end()
 
