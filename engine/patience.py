@@ -8,6 +8,7 @@ own, and whoever waits for that thread can stop to.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,9 +51,9 @@ class Patience:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="driver", daemon=True)
             self._thread.start()
-        self._calls.put(call)
         try:
-            answer, raised = self._answers.get(timeout=seconds)
+            self._calls.put(call)
+            answer, raised = self._answer(seconds)
         except Empty:
             self._break_off(cancel)
             raise QueryError(
@@ -89,7 +90,7 @@ class Patience:
         stopping = threading.Thread(target=stop, name="cancelling", daemon=True)
         stopping.start()
         try:
-            self._answers.get(timeout=GRACE)
+            self._answer(GRACE)
         except Empty:
             self.given_up = True
             raise SilentError from None
@@ -100,6 +101,17 @@ class Patience:
         # into memory that is no longer theirs.
         stopping.join(GRACE)
         self.given_up = stopping.is_alive()
+
+    def _answer(self, seconds: float) -> tuple[Any, BaseException | None]:
+        until = time.monotonic() + seconds
+        while True:
+            left = until - time.monotonic()
+            try:
+                # Python on Windows hears Ctrl-C only when a wait is over.
+                return self._answers.get(timeout=max(min(left, 1), 0))
+            except Empty:
+                if left <= 1:
+                    raise
 
     def _serve(self) -> None:
         while True:
