@@ -25,7 +25,7 @@ GRACE = 15
 
 
 class Patience:
-    """Makes one connection's calls, one at a time, from whichever thread asks.
+    """Makes one connection's calls, one at a time and all in one thread, for whichever thread asks.
 
     Where a call did not even end when it was cancelled, the connection is ``given_up``: it must never be used again,
     nor closed, for the thread is still inside the driver. It ends with the process.

@@ -11,6 +11,7 @@ value depends on that value alone, never on its neighbours in a batch, so that t
 from __future__ import annotations
 
 import gc
+import math
 import re
 import sys
 from contextlib import contextmanager, suppress
@@ -183,7 +184,7 @@ class _Written:
         sql = self.written(sql)
         try:
             # Another cursor of DuckDB's is another transaction.
-            cursor = self.connection.cursor() if self.own_cursor else self.connection
+            cursor = self._asked(self.connection.cursor) if self.own_cursor else self.connection
             if self.begin and not self._open:
                 cursor.execute(self.begin)
             self._open = True
@@ -209,7 +210,7 @@ class _Written:
         try:
             # Not given up: it might arrive after the order was looked up and raised again. The network itself gives up
             # what it cannot deliver, after about a quarter of an hour.
-            self.connection.commit()
+            self._asked(self.connection.commit, seconds=math.inf)
         except self.errors as error:
             raise self._failed(error, committing=True) from None
         self._open = False
@@ -220,8 +221,12 @@ class _Written:
                 self._asked(self.connection.rollback)
         self._open = False
 
-    def _asked(self, call: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
-        return call() if self.patience is None else self.patience.wait(call, seconds=WAIT, cancel=cancel)
+    def _asked(
+        self, call: Callable[[], T], cancel: Callable[[], object] | None = None, *, seconds: float | None = None
+    ) -> T:
+        if self.patience is None:
+            return call()
+        return self.patience.wait(call, seconds=WAIT if seconds is None else seconds, cancel=cancel)
 
     def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
         state, text = state_and_text(error)
@@ -382,13 +387,12 @@ class _Odbc:
         except self._driver.Error as error:
             raise self._explained(error, connecting=True) from None
         try:
-            cursor = self._connection.cursor()
+            cursor = self._cursor()
             self.patience.wait(
                 lambda: self._prepare(cursor, read_only=read_only),
                 seconds=settings.connect_timeout,
                 cancel=cursor.cancel,
             )
-            cursor.close()
         except ConnectError:
             self.close()
             raise
@@ -403,7 +407,7 @@ class _Odbc:
 
     def writable(self) -> Any:
         """The connection itself, with every statement in a transaction."""
-        self._connection.autocommit = False
+        self.patience.wait(partial(setattr, self._connection, "autocommit", False), seconds=math.inf)
         return self._connection
 
     def without_secrets(self, text: str) -> str:
@@ -436,6 +440,7 @@ class _Odbc:
             errors=driver.Error,
             said=lambda error: self.without_secrets(state_and_text(error)[1]),
         )
+        cursor.close()
         if not profile.autocommit:
             connection.commit()  # a rollback would take the session's settings back
 
@@ -505,7 +510,7 @@ class _Odbc:
     def hold(self) -> bool:
         if self._profile.moment:
             self._end()
-            cursor = self._connection.cursor()
+            cursor = self._cursor()
 
             def held() -> None:
                 for statement in self._profile.moment:
@@ -513,13 +518,13 @@ class _Odbc:
                 if not self._profile.autocommit:
                     cursor.execute(f"savepoint {HELD}")
                     self._held = True
+                cursor.close()
 
             self._asked(cursor, held)
-            cursor.close()
         return bool(self._profile.moment)
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
 
         def listed() -> list[tuple[str, str, str, str]]:
             # Where a catalogue is a database, as in MySQL, the others' tables are not this client's.
@@ -527,10 +532,11 @@ class _Odbc:
             with suppress(self._driver.Error):
                 here = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
             # By the places that ODBC gives them: drivers write these columns' own names in different cases.
-            return [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+            cursor.close()
+            return rows
 
         rows = self._asked(cursor, listed)
-        cursor.close()
         self._end()
         yield from rows
 
@@ -552,7 +558,7 @@ class _Odbc:
     def read(self, sql: str, *, pack: bool = False) -> _Result:
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
         sql = self.plain_sql(sql.rstrip().rstrip(";"))
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         described = self._describe(cursor, sql)
         columns = tuple(name for name, _, _ in described)
         if pack and described and self._profile.pack:
@@ -564,7 +570,6 @@ class _Odbc:
                 return _Result(columns=columns, batches=self._batches(cursor, (str,), fetch), packed=True)
         fetch = self._execute(cursor, self._selected(sql, described))
         if cursor.description is None:
-            cursor.close()
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         kinds = tuple(column[1] for column in cursor.description)
         columns = columns or _names(cursor.description)
@@ -692,6 +697,9 @@ class _Odbc:
             arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
+    def _cursor(self) -> Any:
+        return self.patience.wait(self._connection.cursor, seconds=self._settings.query_timeout)
+
     def _asked(self, cursor: Any, call: Callable[[], T]) -> T:
         """What ``call`` gives, which asks the database with ``cursor``; what goes wrong with that, in words."""
         try:
@@ -703,14 +711,16 @@ class _Odbc:
         return self.patience.wait(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
 
     def describe(self) -> ServerFacts:
+        return self._asked(self._cursor(), self._facts)
+
+    def _facts(self) -> ServerFacts:
         driver, connection = self._driver, self._connection
         read_only: bool | None = None
         if self._profile.asks:
-            cursor = connection.cursor()
             with suppress(driver.Error):
-                row = self._waited(cursor, lambda: cursor.execute(self._profile.asks).fetchone())
+                row = connection.execute(self._profile.asks).fetchone()
                 read_only = row is not None and str(row[-1]).lower() in {"on", "1"}
-        self._end()
+        self._roll_back()
         if read_only is None:
             with suppress(driver.Error):
                 read_only = connection.getinfo(driver.SQL_DATA_SOURCE_READ_ONLY) == "Y" or None
