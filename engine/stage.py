@@ -222,9 +222,13 @@ def land(
             if reader.raised is not None:
                 raise reader.raised from None
             raise
-    with state.given("unseen", known.unseen()):
-        state.rerun(render_sql("unseen.sql"))
-    return Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
+    staged = Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
+    unseen = known.unseen()
+    del known, reader, arriving  # before DuckDB needs the memory
+    compared = bool(unseen.num_rows or state.value("select count(*) from run.known where raw is null"))
+    with state.given("unseen", unseen):
+        state.rerun(render_sql("unseen.sql", any=compared))
+    return staged
 
 
 class _Known:

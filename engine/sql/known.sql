@@ -1,7 +1,7 @@
 {# The raw fingerprints of rows that are settled as they stand. Empty when the mapping or the engine changed, so
    that every row is made canonical and compared again. A published row without a trusted fingerprint stands here
    too, unmatched by anything, so that it is compared. #}
-create or replace table run.known as
+create or replace view run.known as
 select
     case when _sync_token = {{ stamp }} then _raw end as raw,
     _key as key,

@@ -6,5 +6,5 @@ select
     standing
 from run.known
 where
-    raw is null
-    or raw in (select raw from unseen);
+    {{ any }}
+    and (raw is null or raw in (select raw from unseen));
