@@ -945,10 +945,11 @@ def _sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) 
     from urllib.parse import quote
 
     errors = (sqlite3.Error, sqlite3.Warning)  # a second statement is a mere warning before Python 3.12
+    name = path.absolute().as_posix()  # of a drive C:/…, of a share of Windows //server/…, which is no host of a URI
     try:
         # Only one thread at a time uses it, but not always the same: DuckDB's pulls the rows, a server's raises orders.
         connection = sqlite3.connect(
-            f"file:{quote(path.absolute().as_posix())}?mode={mode}",
+            f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,

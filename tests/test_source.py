@@ -98,6 +98,17 @@ def test_the_session_of_a_file_is_there_for_the_statements_of_orders(
         assert [list(row.values()) for row in writer.execute(query, [])] == [[1]]
 
 
+@pytest.mark.parametrize("opened", [open_source, open_writer])
+def test_a_sqlite_file_is_found_by_any_name(tmp_path: Path, opened: Any) -> None:
+    """Also by one that begins as shares of Windows do, or holds what a URI would take for something else."""
+    path = tmp_path / "a b%20c?d#e.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table item (qty int)")
+    with opened(SourceSettings(dialect="sqlite", database=Path(f"/{path}"))):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
 KILLED = """\
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
