@@ -579,6 +579,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - a traceback shown to a user is a bug
         show = getattr(error, "show", None)
         if callable(show) and session.log_format is LogFormat.json:
+            # What has `show` is typer's own, whose class it does not give out.
             report_error(UsageError(error.format_message(), hint="`s2s --help` shows what there is."))  # type: ignore[attr-defined]
         elif callable(show):
             show()

@@ -133,7 +133,7 @@ class Entity:
 
 
 def _field(name: str, level: Level, type_: Type, meaning: str, **more: object) -> Field:
-    return replace(Field(name=name, level=level, type=type_, meaning=meaning), **more)  # type: ignore[arg-type]
+    return replace(Field(name=name, level=level, type=type_, meaning=meaning), **more)  # type: ignore[arg-type]  # the tables below are checked by the tests
 
 
 def _options() -> Iterable[Field]:

@@ -232,7 +232,7 @@ def _impatient() -> type[asyncio.Protocol]:
     class Impatient(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
             self._wait()
 
@@ -250,7 +250,7 @@ def _impatient() -> type[asyncio.Protocol]:
             self._deadline = None if ended else self.loop.call_later(PATIENCE, self._give_up)
 
         def _give_up(self) -> None:
-            cycle = self.cycle  # None before the first request
+            cycle = self.cycle  # None before the first request, which uvicorn's annotation leaves out
             if cycle is None or cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]
                 self.transport.close()
 
