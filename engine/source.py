@@ -380,11 +380,13 @@ class _Odbc:
             # The driver's own limit comes first, where it has one.
             self._connection = self.patience.wait(connecting, seconds=settings.connect_timeout + GRACE)
         except QueryError:
+            self.patience.end()
             raise ConnectError(
                 f"The database did not answer within {settings.connect_timeout + GRACE} s.",
                 hint="Run again. If it comes back, look for a firewall in between, and at the server's load.",
             ) from None
         except self._driver.Error as error:
+            self.patience.end()
             raise self._explained(error, connecting=True) from None
         try:
             cursor = self._cursor()

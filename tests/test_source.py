@@ -146,9 +146,11 @@ def test_an_unknown_database_is_named(postgres: Postgres) -> None:
 def test_a_port_where_nobody_listens_is_unreachable(postgres: Postgres) -> None:
     """The hint says where to look."""
     connection = postgres.connection("postgres", port=free_port())
+    before = threading.enumerate()
     with pytest.raises(ConnectError) as raised:
         drain(SourceSettings(dialect="postgres", connection=connection), "select 1")
     assert "server" in raised.value.hint.lower()
+    assert threading.enumerate() == before
 
 
 def test_an_unknown_driver_lists_those_that_are_there() -> None:
