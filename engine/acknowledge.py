@@ -152,16 +152,16 @@ def _journal(state: State, layout: Layout, **receipt: int | str) -> None:
     state.transact(lambda: state.run(sql))
 
 
-def assume(state: State, staged: Staged, *, stamp: str, step: int) -> None:
-    """Take everything that stands compared as sent and acknowledged, ``step`` rows at a time.
+def assume(state: State, staged: Staged, *, stamp: str) -> None:
+    """Take everything that stands compared as sent and acknowledged.
 
     For a state to throw away: what another mapping would send after this one is then a plain comparison.
     """
     layout = staged.layout
     settle(state, staged)
     total = int(state.value("select count(*) from run.outgoing"))
-    for after in range(0, total, step):
-        place = {"after": after, "upto": after + step}
+    for after in range(0, total, staged.in_hand):
+        place = {"after": after, "upto": after + staged.in_hand}
         state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, **place))
         state.rerun(
             "create or replace table run.receipt as select _key as key, kind = 'delete' as removal from run.slice"

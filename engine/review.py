@@ -34,7 +34,7 @@ from engine.render import render_sql, render_view
 from engine.snapshots import order_statements, tidy
 from engine.source import open_source
 from engine.state import open_state
-from engine.sync import SLICE, Options, silent
+from engine.sync import Options, silent
 from engine.validate import RULES
 
 if TYPE_CHECKING:
@@ -578,7 +578,7 @@ def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tupl
                 before = work.counts
                 state.run("insert into run.was_held select distinct key from run.violation")
                 diff.tell_apart(state, work.staged.layout)
-                acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN), step=SLICE)
+                acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
         work = rows.compare(state, rows.now, new)
         wrong: tuple[str, ...] = ()
         stops = []

@@ -48,12 +48,6 @@ if TYPE_CHECKING:
     from engine.source import Connection
     from engine.state import State
 
-SLICE = 10_000
-"""How many changes are in hand at a time while sending."""
-
-SLICE_BYTES = 40_000_000
-"""About how large they may be together: of rows with 10 KB, 10,000 were measured to take twice the memory of 5,000."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -495,7 +489,6 @@ def _send(
     layout = work.staged.layout
     sent = refused = position = sliced = 0
     total = work.cuts[-1] if work.cuts else 0
-    slice_rows = min(SLICE, SLICE_BYTES // max(work.staged.width, 1))
 
     def document(rows: Iterable[object]) -> bytes:
         return payload.document(
@@ -513,7 +506,7 @@ def _send(
         if until is not None and time.monotonic() >= until:
             return sent, refused, _late(total - sent - refused)
         if cut > sliced:
-            sliced = max(end for end in work.cuts if end <= max(cut, position + slice_rows))
+            sliced = max(end for end in work.cuts if end <= max(cut, position + work.staged.in_hand))
             state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)

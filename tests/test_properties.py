@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from support.client import VIEW, Client
 
-from engine import acknowledge, history, report, send, sync
+from engine import acknowledge, history, report, send, stage, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
@@ -816,8 +816,8 @@ def test_more_changes_than_are_in_hand_at_a_time_are_all_sent_once(
     client: Client, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
 ) -> None:
     """Upserts and removals, also of a product that is parted by it; wide rows are in hand by fewer."""
-    monkeypatch.setattr(sync, "SLICE", rows)
-    monkeypatch.setattr(sync, "SLICE_BYTES", size)
+    monkeypatch.setattr(stage, "SLICE", rows)
+    monkeypatch.setattr(stage, "SLICE_BYTES", size)
     client.write(remote="pace = 0\nbatch_variants = 3")
     client.items(20)
     for number in range(8):
