@@ -11,6 +11,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from engine.errors import Fault
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,6 +43,15 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     if is_dir(folder):
         os.scandir(folder).close()
     return sorted(folder.glob(pattern))
+
+
+def unseen(path: Path, error: OSError, *, folder: str) -> Fault:
+    """Say that it cannot be told whether ``path`` is there, in the project's ``folder``."""
+    return Fault(
+        path=path,
+        message=f"It cannot be told whether this is there: {error.strerror}.",
+        hint=f"Give the account that runs s2s the right to read the folder {folder}/ and its files.",
+    )
 
 
 def _mode(path: Path) -> int:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.contract import ACTIVE_WORDS, ENTITIES
 from engine.errors import Fault, ProjectError
-from engine.files import is_dir, is_file, listed
+from engine.files import is_dir, is_file, listed, unseen
 from engine.model import (
     EntitySettings,
     Expect,
@@ -427,12 +427,7 @@ class _Reading:
         try:
             return is_file(self._view(entity))
         except OSError as error:
-            fault = Fault(
-                path=self._view(entity),
-                message=f"It cannot be told whether this is there: {error.strerror}.",
-                hint="Give the account that runs s2s the right to read the folder views/ and its files.",
-            )
-            raise ProjectError([fault]) from None
+            raise ProjectError([unseen(self._view(entity), error, folder="views")]) from None
 
     def _built(self, document: Any) -> Project:
         folder = Path(self.environ.get("S2S_STATE") or self.workspace / ".state")

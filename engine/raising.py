@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Fault, RenderError, ViewError, WriteError
-from engine.files import is_file, listed
+from engine.files import is_file, listed, unseen
 from engine.inbox import ADDRESS, read, whole
 from engine.render import render_bound
 
@@ -165,7 +165,7 @@ def statements(project: Project) -> tuple[Statement, ...]:
     try:
         paths = listed(folder, "*.sql")
     except OSError as error:
-        raise ViewError([_unseen(folder, error)]) from None
+        raise ViewError([unseen(folder, error, folder="orders")]) from None
     for path in paths:
         if path.stem in SPECIAL:
             continue
@@ -192,15 +192,7 @@ def is_there(path: Path) -> bool:
     try:
         return is_file(path)
     except OSError as error:
-        raise ViewError([_unseen(path, error)]) from None
-
-
-def _unseen(path: Path, error: OSError) -> Fault:
-    return Fault(
-        path=path,
-        message=f"It cannot be told whether this is there: {error.strerror}.",
-        hint="Give the account that runs s2s the right to read the folder orders/ and its files.",
-    )
+        raise ViewError([unseen(path, error, folder="orders")]) from None
 
 
 def check_statements(project: Project, settings: OrderSettings) -> tuple[Fault, ...]:
