@@ -95,6 +95,7 @@ def _version(*, value: bool) -> None:
 def list_projects(output: OutputFormat = Output.text) -> None:
     """List the workspace's projects, what each syncs and whether its project.toml is right."""
     from engine.project import discover
+    from engine.report import plural
 
     workspace = workspace_folder()
     rows = []
@@ -104,7 +105,7 @@ def list_projects(output: OutputFormat = Output.text) -> None:
             rows.append((name, ", ".join(project.entities), project.source.dialect, project.description, "ok"))
         except ConfigError as error:
             many = len(error.faults)
-            rows.append((name, "", "", "", f"{many} fault{'s' if many > 1 else ''}: s2s check {name}"))
+            rows.append((name, "", "", "", f"{many} {plural(many, 'fault')}: s2s check {name}"))
     show(rows, ("project", "entities", "dialect", "description", "state"), output)
 
 

@@ -227,9 +227,9 @@ def _look(base: Path, name: str) -> None:
 
 
 def _show(proposal: Proposal) -> None:
-    from engine.report import table
+    from engine.report import plural, table
 
-    counted = "" if proposal.rows is None else f", {proposal.rows:,} row{'s' if proposal.rows != 1 else ''}"
+    counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
     say(f"\n{proposal.entity}: {proposal.table}{counted}")
     rows = [
         ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
