@@ -49,7 +49,7 @@ def _single(raw: bytes | None) -> float | None:
     """A float that came in four bytes; one that came in eight is whole."""
     if raw is None:
         return None
-    if len(raw) > 4:  # noqa: PLR2004 - as above
+    if len(raw) > 4:  # noqa: PLR2004 - a float's bytes
         return float(struct.unpack("<d", raw)[0])
     return shortest(float(struct.unpack("<f", raw)[0]))
 
