@@ -287,9 +287,9 @@ def _file_writer(path: Path, settings: SourceSettings) -> _Written:
             errors=(sqlite3.Error, sqlite3.Warning, OverflowError),
             begin="begin immediate",
         )
-    _DuckDb(path, settings).close()
     import duckdb
 
+    _DuckDb(path, settings).close()  # it says what is wrong with the file
     try:
         opened = duckdb.connect(str(path))
     except duckdb.Error as error:
@@ -544,14 +544,13 @@ class _Odbc:
 
     def _end(self) -> None:
         """End the transaction that reading needed, or go back to where its moment began."""
-        if not self._profile.autocommit:
-            with suppress(QueryError):  # what was read is read
-                self.patience.wait(self._roll_back, seconds=self._settings.connect_timeout)
+        with suppress(QueryError):  # what was read is read
+            self.patience.wait(self._roll_back, seconds=self._settings.connect_timeout)
 
     def _roll_back(self) -> None:
+        if self._profile.autocommit:
+            return
         with suppress(self._driver.Error):
-            if self._profile.autocommit:
-                return
             if self._held:
                 self._connection.execute(f"rollback to savepoint {HELD}").close()
             else:
