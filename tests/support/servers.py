@@ -275,9 +275,9 @@ class Proxy:
             while data := source.recv(16_384):
                 if counted:
                     self._left -= len(data)
-                    if self._left < 0 and self._cuts:
-                        break
                     if self._left < 0:
+                        if self._cuts:
+                            break
                         self.silence()
                 self._speaks.wait()
                 target.sendall(data)
