@@ -662,6 +662,8 @@ def _said(problem: Mapping[str, Any], at: tuple[str, ...]) -> tuple[str, str]:
     about = (field.description if field else "") or ""
     if kind == "missing":
         return f"The table [{name}] is missing." if len(at) == 1 else f"{name} is missing.", about
+    if kind == "string_too_short" and problem["input"]:
+        return f"{name} is shorter than {problem['ctx']['min_length']} characters.", about
     if kind == "string_too_short":
         return f"{name} is blank.", about
     said = _WANTED.get(kind) or str(problem["msg"]).removeprefix("Input should be ")

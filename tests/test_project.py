@@ -444,6 +444,15 @@ def test_in_an_empty_workspace_the_hint_is_to_begin(tmp_path: Path) -> None:
     assert "`s2s init acme`" in raised.value.faults[0].hint
 
 
+def test_a_token_that_is_too_short_is_not_called_blank(write: Callable[..., Path]) -> None:
+    """Nobody would look for a blank one; the token itself is not shown."""
+    orders = '[orders]\nconnection = "DSN=x"\n[orders.serve]\ntoken = "${TOKEN}"\n'
+    (fault,) = faults(write(SOUND + orders), TOKEN="hunter2")
+    assert fault.message == "orders.serve.token is shorter than 16 characters."
+    (fault,) = faults(write(SOUND + orders.replace("${TOKEN}", "")))
+    assert fault.message == "orders.serve.token is blank."
+
+
 @pytest.mark.parametrize("form", ["{root}", "{root}/", "."])
 def test_a_project_may_be_named_by_its_folder(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, form: str
