@@ -213,6 +213,7 @@ def land(
         columns=layout.columns,
         packed=layout.packed,
         fields=layout.fields,
+        shared=layout.shared,
         required=_blank_checked(layout, settings),
         key=layout.entity.key,
         group=layout.entity.group,

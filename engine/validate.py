@@ -138,7 +138,7 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     """Fill ``run.violation`` and ``run.warning`` from what landed."""
     layout = staged.layout
     unique = [(column, rule) for column, rule in layout.entity.unique if layout.has(column)]
-    wanted = {*layout.options, *(column for column, _ in unique), *(field.name for field in layout.shared)}
+    wanted = {*layout.options, *(column for column, _ in unique)}
     state.rerun(
         render_sql(
             "validate.sql",

@@ -6,6 +6,7 @@ create or replace table run.landed (
     _flag varchar,
     _raw ubigint,
     _fingerprint ubigint,
+    _shared ubigint,
     _variable boolean,
     _faults struct(column_name varchar, rule varchar, value varchar)[]
     {%- for field in fields %},
@@ -120,6 +121,13 @@ select
         null
         {%- endfor %}
     ) as _fingerprint,
+    hash(
+        {%- for field in shared %}
+        {{ field.name | ident }}{% if not loop.last %},{% endif %}
+        {%- else %}
+        null
+        {%- endfor %}
+    ) as _shared,
     _variable,
     case
         when _flag = 'Ignore' then []

@@ -61,13 +61,15 @@ where
         )
     );
 
-{# The rows that the rules compare, one line each; `peer` marks an unchanged row. #}
+{# The rows that the rules compare, one line each; `peer` marks an unchanged row, `_shared` stands for all that is the
+   product's: descriptions may be long, and are read only where they differ. #}
 create or replace table run.compared as
 select
     false as peer,
     _key,
     _group,
-    _raw
+    _raw,
+    _shared
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
@@ -84,7 +86,14 @@ select
     true as peer,
     _key,
     _group,
-    _raw
+    _raw,
+    hash(
+        {%- for field in shared %}
+        {{ field.name | ident }}{% if not loop.last %},{% endif %}
+        {%- else %}
+        null
+        {%- endfor %}
+    ) as _shared
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
@@ -180,6 +189,43 @@ where _group in (
     )
 );
 {% endif %}
+{% endif %}
+
+{# The products whose variants differ in a field of the product. #}
+create or replace table run.apart as
+with differing as (
+    select _group
+    from run.compared
+    group by _group
+    having count(distinct _shared) > 1
+)
+
+select
+    landed._key,
+    landed._group,
+    landed._raw
+    {%- for field in shared %},
+    landed.{{ field.name | ident }}
+    {%- endfor +%}
+from run.landed as landed
+inner join run.compared as compared
+    on
+        compared._key = landed._key
+        and compared._raw = landed._raw
+        and not compared.peer
+where landed._group in (select _group from differing)
+union all
+select
+    _key,
+    _group,
+    _raw
+    {%- for field in shared %},
+    {{ field.name | ident }}
+    {%- endfor +%}
+from {{ published | ident }}
+where
+    _group in (select _group from differing)
+    and _key in (select _key from run.compared where peer);
 
 {% for field in shared %}
 insert into run.fault
@@ -190,10 +236,10 @@ select
     {{ field.name }},
     'differs_within_product',
     left({{ field.name | ident }}::varchar, 200)
-from run.compared
+from run.apart
 where _group in (
     select _group
-    from run.compared
+    from run.apart
     group by _group
     having
         count(distinct {{ field.name | ident }}) > 1
@@ -202,7 +248,6 @@ where _group in (
         {% endif %}
 );
 {% endfor %}
-{% endif %}
 
 create or replace table run.violation as
 select
@@ -241,7 +286,7 @@ select
     {%- for field in shared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from run.compared
+from run.apart
 where
     _group in (select product from run.warning where rule = 'differs_within_product')
     and (_key, _raw) not in (select (key, raw) from run.violation)
