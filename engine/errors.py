@@ -36,7 +36,7 @@ token or a customer's data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -67,9 +67,12 @@ class Fault:
         return ":".join(parts)
 
     def within(self, workspace: Path) -> str:
-        """:attr:`where`, counted from the workspace: a page tells nothing of the machine that it was made on."""
+        """:attr:`where`, counted from the workspace: a page tells nothing of the machine that it was made on.
+
+        Not even of which kind it was, so slashes part the folders on Windows too.
+        """
         if self.path is not None and self.path.is_relative_to(workspace):
-            return replace(self, path=self.path.relative_to(workspace)).where
+            return self.path.relative_to(workspace).as_posix() + self.where.removeprefix(str(self.path))
         return self.where
 
 

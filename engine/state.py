@@ -362,7 +362,7 @@ def _explain(error: Exception, path: Path) -> StateError:
             f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
             hint="Free some space there, or set S2S_STATE to a folder on a larger disk, and run again.",
         )
-    if re.search("not a valid duckdb|corrupt|checksum|deserializ|could not read enough bytes|extension", low):
+    if re.search("not a valid duckdb|corrupt|checksum|deserializ|could not read (enough|all) bytes|extension", low):
         return StateError(
             f"The state file {path} is damaged or is no DuckDB file.",
             hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads from Stock2Shop"

@@ -23,7 +23,7 @@ from support.client import VIEW
 from support.rights import powerless
 from support.servers import free_port
 
-from engine.errors import StateLockedError
+from engine.errors import StateError, StateLockedError
 from engine.state import open_state
 from engine.terminal import watched
 
@@ -759,6 +759,21 @@ def test_a_state_that_windows_will_not_open_is_one_that_another_holds(
     with pytest.raises(StateLockedError, match=expected) as held, open_state(tmp_path / "acme.duckdb"):
         pass
     assert held.value.exit_code == 75
+
+
+def test_a_state_that_windows_cannot_read_to_its_end_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB has words of its own for it there."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException(
+            'IO Error: Could not read all bytes from file "acme.duckdb": wanted=262144 read=124928'
+        )
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(StateError, match="is damaged"), open_state(tmp_path / "acme.duckdb"):
+        pass
 
 
 def test_the_demo_tells_its_story(tmp_path: Path) -> None:

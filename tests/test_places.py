@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from support.mapping import write
 
 from engine import sync
 from engine.contract import ACTIVE_WORDS
-from engine.errors import ConfigError, QueryError
+from engine.errors import ConfigError, Fault, QueryError
 from engine.model import EntitySettings, Project, SourceSettings, Stock2ShopSettings
 from engine.render import render_view
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from support.servers import MariaDb, Postgres
-
-    from engine.errors import Fault
 
 REST = """\
     item.code as source_product_code,
@@ -283,3 +281,10 @@ def test_every_word_of_the_sql_is_found_where_it_was_written(
         place = at(word.start())
         assert place is not None
         assert lines[place.line - 1][place.column - 1 :].startswith(word[0])
+
+
+def test_a_place_in_a_page_is_the_same_from_windows() -> None:
+    """A review that was made there is read, and compared, elsewhere."""
+    path: Any = PureWindowsPath  # no such Path can be made here
+    fault = Fault(message="", path=path(r"C:\clients\projects\acme\views\products.sql"), line=2, column=15)
+    assert fault.within(path(r"C:\clients")) == "projects/acme/views/products.sql:2:15"
