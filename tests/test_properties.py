@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -766,6 +768,39 @@ def test_the_state_is_its_owners_alone(client: Client) -> None:
     client.run()
     assert oct(client.project.state.stat().st_mode & 0o777) == "0o600"
     assert oct(client.project.state.parent.stat().st_mode & 0o777) == "0o700"
+
+
+MUCH = f"create table filler ({', '.join(f'c{n} varchar' for n in range(25))});" + 60 * (
+    f"insert into filler select {', '.join(f'md5({n} || range::varchar)' for n in range(25))} from range(1_000);"
+)
+"""About 50 MB: more than DuckDB may hold in memory at first."""
+
+
+def test_what_a_run_wrote_is_in_the_state_when_it_ends(tmp_path: Path) -> None:
+    """However much it was: else every run from then on would begin by reading the journal."""
+    with open_state(tmp_path / "acme.duckdb") as state:
+        state.run("set wal_autocheckpoint = '1GB'")
+        state.run(MUCH)
+    assert [path.name for path in tmp_path.iterdir()] == ["acme.duckdb"]
+
+
+def test_a_run_that_was_killed_with_much_unwritten_is_gone_on_with(tmp_path: Path) -> None:
+    """The journal that it left is more than may be held in memory."""
+    path = tmp_path / "acme.duckdb"
+    killed = f"""
+import os
+from pathlib import Path
+from engine.state import open_state
+
+with open_state(Path({str(path)!r})) as state:
+    state.run("set wal_autocheckpoint = '1GB'")
+    state.run({MUCH!r})
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == 9
+    assert (tmp_path / "acme.duckdb.wal").stat().st_size > 40_000_000
+    with open_state(path) as state:
+        assert state.value("select count(*) from filler") == 60_000
 
 
 def test_the_same_plan_stands_behind_plan_and_run(client: Client) -> None:
