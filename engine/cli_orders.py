@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import UsageError
+from engine.errors import UnavailableError, UsageError
 from engine.terminal import (
     ATTENTION,
     Output,
@@ -55,15 +56,20 @@ def serve(
     settings = settings_of(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
+    gone = threading.Event()
     with watched(loaded.name, "orders") as (stop, _), telling(loaded.name) as tell:
         try:
-            with listening(loaded, tell=tell) as address:
+            with listening(loaded, tell=tell, gone=gone.set) as address:
                 say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     say("Anybody on this machine may send them: set a token under [orders.serve].")
                 sys.stdout.flush()
                 while not stop.wait(0.2):
-                    pass
+                    if gone.is_set():
+                        raise UnavailableError(
+                            f"Nobody listens at {address} any more; every order that came in is in the ledger.",
+                            hint="Start it again: a service does that by itself. If it comes to this often, report it.",
+                        )
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or under [orders.serve].") from None
     say("Stopped; every order that came in is in the ledger.")

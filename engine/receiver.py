@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import inbox, orders
+from engine import inbox, orders, serving
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
 from engine.ledger import UNFINISHED, open_ledger
 from engine.orders import Raiser, answer, settings_of
@@ -282,10 +282,15 @@ def _readable(settings: ReceiverSettings) -> None:
 
 
 @contextmanager
-def listening(project: Project, *, tell: Callable[..., None] = lambda _text, **_facts: None) -> Iterator[str]:
+def listening(
+    project: Project,
+    *,
+    tell: Callable[..., None] = lambda _text, **_facts: None,
+    gone: Callable[[], None] = lambda: None,
+) -> Iterator[str]:
     """Listen in a thread until the block ends; gives the address. The order in hand is finished first.
 
-    ``tell`` hears of every order, as :class:`Receiver` says.
+    ``tell`` hears of every order, as :class:`Receiver` says; ``gone`` is called there when it listens no more.
 
     Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
     """
@@ -311,9 +316,11 @@ def listening(project: Project, *, tell: Callable[..., None] = lambda _text, **_
 
     def serve() -> None:
         try:
-            server.run()
+            serving.serve(server)
         except BaseException as error:  # noqa: BLE001 - uvicorn leaves with SystemExit where it cannot listen
             failed.append(error)
+        finally:
+            gone()
 
     ended = threading.Event()
 

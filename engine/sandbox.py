@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from engine import serving
 from engine.errors import UsageError
 from engine.files import exists
 
@@ -270,13 +271,15 @@ class Sandbox:
 
         self._write()  # a file that cannot be written is said now, not after the first request
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # With SO_REUSEADDR on Windows, a second sandbox would listen on the port of the first.
+        alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, alone, 1)
         listener.bind((self.settings.host, self.settings.port))
         self._port = int(listener.getsockname()[1])
         config = uvicorn.Config(self.app(), log_level="error", access_log=False, lifespan="off", ws="none", http="h11")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._server.serve(sockets=[listener])), name="sandbox", daemon=True
+            target=serving.serve, args=(self._server, listener), name="sandbox", daemon=True
         )
         self._thread.start()
         while not self._server.started:

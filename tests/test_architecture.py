@@ -13,7 +13,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"contract", "quoting", "inbox", "places", "drivers", "complaints", "files", "patience"},
+    {"contract", "quoting", "inbox", "places", "drivers", "complaints", "files", "patience", "serving"},
     {"refusals"},
     {"render", "project", "dialect", "source", "state", "api", "rewrites"},
     {"stage", "payload", "ledger", "lineage", "transpile"},
@@ -50,7 +50,7 @@ DOORS = {
     "urllib3": {"api"},
     "orjson": {"payload"},
     "starlette": {"sandbox", "receiver"},
-    "uvicorn": {"sandbox", "receiver"},
+    "uvicorn": {"sandbox", "receiver", "serving"},
     "numpy": {"state", "stage"},
     "pyarrow": {"state", "stage", "source", "sync", "adopt", "explain", "capture"},
     "typing_extensions": {"sandbox"},

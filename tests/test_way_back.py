@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,13 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
+from typer.testing import CliRunner
 
 from engine import inbox, orders
-from engine.errors import ConfigError, OrderError, UsageError, ViewError
+from engine.cli import app
+from engine.errors import ConfigError, OrderError, UnavailableError, UsageError, ViewError
 from engine.ledger import TRANSITIONS, open_ledger
 from engine.raising import RULES
 from engine.receiver import listening
@@ -456,6 +460,20 @@ def test_serve_takes_orders_until_it_is_stopped(erp: Erp) -> None:
     process.terminate()
     assert "every order that came in is in the ledger" in process.communicate(timeout=60)[0]
     assert process.returncode == 0
+
+
+def test_a_receiver_that_nobody_can_reach_any_more_ends(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that whoever started it starts it again: a process that lives and hears nothing looks well."""
+
+    async def deaf(_: uvicorn.Server) -> None:
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(uvicorn.Server, "main_loop", deaf)
+    for name, value in erp.environment.items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(app, ["--workspace", str(erp.workspace), "orders", "serve", "acme", "--port", "0"])
+    assert isinstance(ran.exception, UnavailableError)
+    assert "Nobody listens at http://127.0.0.1:" in ran.exception.message
 
 
 def test_a_port_that_is_taken_is_said(erp: Erp) -> None:
