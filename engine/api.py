@@ -84,7 +84,10 @@ _WRONG_ADDRESS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED,
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 _URL_HINT = "Check `url` under [stock2shop] in project.toml; Stock2Shop's own is https://app.stock2shop.com/v1."
-_PROXY_HINT = "Check HTTPS_PROXY and NO_PROXY in the environment of the run."
+_PROXY_HINT = (
+    "Check HTTPS_PROXY and NO_PROXY in the environment of the run; on Windows also the proxy in the settings of the"
+    " account that runs it."
+)
 _CA_HINT = (
     "Where a company's proxy inspects TLS, point REQUESTS_CA_BUNDLE to a file with its CA certificate;"
     " otherwise check `url` under [stock2shop] and this machine's clock."
@@ -161,6 +164,13 @@ def _utc() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def _wait(stop: threading.Event, seconds: float) -> None:
+    """Wait for ``stop``, or so many seconds; Windows hears Ctrl-C only between two waits."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, 1)):
+        pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How time passes for pace and backoff.
@@ -171,7 +181,7 @@ class Timing:
 
     now: Callable[[], float] = time.monotonic
     utc: Callable[[], datetime] = _utc
-    wait: Callable[[threading.Event, float], object] = threading.Event.wait
+    wait: Callable[[threading.Event, float], object] = _wait
     draw: Callable[[float, float], float] = random.SystemRandom().uniform
 
 
@@ -542,6 +552,7 @@ class Stock2Shop:
                 timeout=(self._settings.connect_timeout, self._settings.read_timeout),
                 allow_redirects=False,
                 stream=True,
+                proxies=_proxies(self._settings.url),
             ) as response:
                 body = self._body(response, began)
                 received = response.raw.tell()
@@ -754,6 +765,12 @@ class _Secrets:
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
     # Any auth at all keeps requests from reading .netrc; the proxies of the environment stay in use.
     return request
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """No proxy to this machine itself, whatever Windows' settings or the environment say of one."""
+    host = urlsplit(url).hostname or ""
+    return {"no_proxy": host} if host in {"localhost", "127.0.0.1", "::1"} else {}
 
 
 def _host(url: str) -> str:

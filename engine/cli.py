@@ -6,6 +6,7 @@ refused, 75 another run holds the project, 130 stopped by a signal.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -574,10 +575,10 @@ def main() -> None:
         sys.exit(signal.SIGINT + 128)
     except KeyboardInterrupt:
         sys.exit(signal.SIGINT + 128)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001 - a traceback shown to a user is a bug
+        if _unread(error):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(FAILED)
         show = getattr(error, "show", None)
         if callable(show) and session.log_format is LogFormat.json:
             # What has `show` is typer's own, whose class it does not give out.
@@ -587,3 +588,12 @@ def main() -> None:
         else:
             report_error(error)
         sys.exit(exit_code(error))
+
+
+def _unread(error: Exception) -> bool:
+    """Whether nobody reads the output any more; Windows says of such a pipe that the argument is invalid."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    if sys.platform == "win32" and isinstance(error, OSError):
+        return error.errno == errno.EINVAL and error.winerror is None and error.filename is None
+    return False

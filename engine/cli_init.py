@@ -186,7 +186,10 @@ def _from(root: Path, database: str | None) -> str | None:
     """A file that was named from here, as project.toml names it: from the project's folder."""
     if database is None or Path(database).is_absolute() or not is_file(Path(database)):
         return database
-    return Path(os.path.relpath(database, root)).as_posix()
+    try:
+        return Path(os.path.relpath(database, root)).as_posix()
+    except ValueError:  # it is on another drive of Windows
+        return Path(database).absolute().as_posix()
 
 
 def _look(base: Path, name: str) -> None:

@@ -284,7 +284,7 @@ def _say(produced: Produced, differences: tuple[Difference, ...], *, update: boo
 def _shown(path: Path) -> str:
     """A file's path from the workspace on."""
     workspace = workspace_folder()
-    return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)
+    return path.relative_to(workspace).as_posix() if path.is_relative_to(workspace) else str(path)
 
 
 def _shortened(diff: str) -> str:

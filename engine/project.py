@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -182,7 +183,13 @@ def variables(
     A file that cannot be read goes to ``faults``.
     """
     wrong: list[Fault] = [] if faults is None else faults
-    return {**_dotenv(workspace / ".env", wrong), **_dotenv(root / ".env", wrong), **environ}
+    found = {**_dotenv(workspace / ".env", wrong), **_dotenv(root / ".env", wrong)}
+    return {**found, **{name: environ[_spelt(name)] for name in found if _spelt(name) in environ}, **environ}
+
+
+def _spelt(name: str) -> str:
+    """The name of a variable as the environment has it: in capitals on Windows, which takes it in any case."""
+    return name.upper() if sys.platform == "win32" else name
 
 
 def _dotenv(path: Path, faults: list[Fault]) -> dict[str, str]:
@@ -299,6 +306,10 @@ class _Reading:
                 )
         return tuple(found)
 
+    def _known(self, name: str) -> str:
+        """The variable's name as it is known."""
+        return _spelt(name) if _spelt(name) in self.variables and name not in self.variables else name
+
     def _fill(self, value: Any, at: tuple[str, ...]) -> Any:
         if isinstance(value, dict):
             return {key: self._fill(item, (*at, key)) for key, item in value.items()}
@@ -309,9 +320,9 @@ class _Reading:
         secret = bool(_SECRET_KEY.search(at[-1]))
 
         def variable(found: re.Match[str]) -> str:
-            name = found["name"]
-            if name is None:
+            if found["name"] is None:
                 return "${"
+            name = self._known(found["name"])
             if not found["end"] or (name not in self.variables and not self.offline(at)):
                 self.unfilled.add(at)
             if not found["end"]:

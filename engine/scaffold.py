@@ -28,6 +28,9 @@ LOGIN = re.compile(
 )
 """A user or a password in a connection string, as far as the next option."""
 
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""What Windows takes for a device, with any extension: a workspace may be checked out there."""
+
 CONNECTIONS = {
     "tsql": "Driver={{ODBC Driver 18 for SQL Server}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
     "UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}",
@@ -56,9 +59,11 @@ def scaffold(
 
     Raises :class:`UsageError` for a name that is no folder's name, and when the project exists.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?", name) or _DEVICE.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be a project's name.", hint="Use letters, digits, dots, dashes and underscores."
+            f"{name!r} cannot be a project's name.",
+            hint="Use letters, digits, dots, dashes and underscores, but no dot at the end, and no name of a device of"
+            " Windows, such as con or nul.",
         )
     root = workspace / "projects" / name
     if exists(root):

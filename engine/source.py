@@ -908,6 +908,8 @@ def _there(file: str) -> None:
         there = not file or exists(Path(file))
     except OSError as error:
         hint = "Check its rights for the account that runs s2s."
+        if sys.platform == "win32" and isinstance(error, PermissionError):
+            hint = f"If another program holds it, let that end. {hint}"
         raise ConnectError(f"The file {file} cannot be read: {error.strerror}.", hint=hint) from None
     if not there:
         raise ConnectError(f"There is no file {file}.", hint="Check the file's path in the connection.")

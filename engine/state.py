@@ -8,9 +8,11 @@ when the process ends, however it ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -38,6 +40,15 @@ holds a whole row group before it writes it. After the last it may take what it 
 """
 
 SQL = Path(__file__).parent / "sql"
+
+ROOM = 16_000_000
+"""Bytes that DuckDB may want at once: a write that failed with less than that free was refused for want of room."""
+
+_HELD = frozenset({32, 33})
+"""Windows' numbers for a file that another process has open, or has locked in part."""
+
+_FORBIDDEN = frozenset({5, 19})
+"""Windows' numbers for access that is denied, and for a medium that may not be written."""
 
 
 class State:
@@ -343,6 +354,8 @@ def _translated(path: Path) -> Iterator[None]:
 def _explain(error: Exception, path: Path) -> StateError:
     text = str(error)
     low = text.lower()
+    asked = "cannot open file" in low and str(path) in text  # any other, this process may hold itself by now
+    number = getattr(error, "winerror", None) or (_refusal(path) if asked else 0)
     # The second is what DuckDB adds on Windows, whose own words are in the language of the machine.
     if ("lock" in low and ("conflicting" in low or "could not set" in low)) or "file is already open in" in low:
         holder = re.search(r"PID (\d+)", text)
@@ -351,9 +364,9 @@ def _explain(error: Exception, path: Path) -> StateError:
             f"Another run holds {path}{by}.",
             hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
         )
-    if "being used by another process" in low:
+    if number in _HELD or "being used by another process" in low:
         return StateLockedError(
-            f"Another program holds {path}, or did just now: a backup, or a virus scanner.",
+            f"Another run or program holds {path}, or did just now: a backup, or a virus scanner.",
             hint="Run again. If it stays so, leave the folder out of the backup's and the scanner's work.",
         )
     if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
@@ -367,6 +380,8 @@ def _explain(error: Exception, path: Path) -> StateError:
         or "file too large" in low
         or "enospc" in low
         or "max_temp_directory_size" in low
+        or getattr(error, "errno", None) == errno.ENOSPC
+        or ("could not write" in low and _is_full(path))
     ):
         return StateError(
             f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
@@ -383,7 +398,7 @@ def _explain(error: Exception, path: Path) -> StateError:
             f"The state file {path} was written by a newer DuckDB.",
             hint="Install the DuckDB version that wrote it, or move the file away and run `s2s adopt`.",
         )
-    if "permission denied" in low or "read-only" in low or isinstance(error, PermissionError):
+    if number in _FORBIDDEN or "permission denied" in low or "read-only" in low or isinstance(error, PermissionError):
         return StateError(
             f"The state file {path} cannot be written.",
             hint="Give the account that runs s2s the right to write the folder, or set S2S_STATE to another one.",
@@ -392,3 +407,24 @@ def _explain(error: Exception, path: Path) -> StateError:
         f"The state file {path} could not be used: {text.splitlines()[0] if text else type(error).__name__}",
         hint="Run again with --debug for the details.",
     )
+
+
+def _refusal(path: Path) -> int:
+    """Windows' number for why the file cannot be opened to write, whose words are in the machine's language; else 0."""
+    if sys.platform == "win32":
+        import _winapi
+
+        access = _winapi.GENERIC_READ | _winapi.GENERIC_WRITE
+        try:
+            _winapi.CloseHandle(_winapi.CreateFile(str(path), access, 0, 0, _winapi.OPEN_EXISTING, 0, 0))
+        except OSError as error:
+            return error.winerror or 0
+    return 0
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk hardly has room for anything DuckDB writes at a time."""
+    try:
+        return shutil.disk_usage(path.parent).free < ROOM
+    except OSError:
+        return False

@@ -261,7 +261,10 @@ def _listening(stop: threading.Event, say_so: Callable[[], None]) -> Iterator[No
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        asking.append(signal.SIGBREAK)
+    previous = {number: signal.signal(number, ask) for number in asking}
     try:
         yield
     finally:

@@ -986,6 +986,15 @@ def test_a_proxy_that_cannot_be_used_says_so(clock: Clock, monkeypatch: pytest.M
     assert "proxypass" not in everything(error)
 
 
+def test_a_sandbox_on_this_machine_is_behind_no_proxy(
+    server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows' settings leave `localhost` out of their proxy, and not its number."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+    server.script(Reply({"system_products": {"sync_product": 1}}))
+    assert send(server, clock).queued == 1
+
+
 def test_a_proxy_that_wants_a_login_is_not_asked_again(
     server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -759,6 +760,47 @@ def test_a_state_that_windows_will_not_open_is_one_that_another_holds(
     with pytest.raises(StateLockedError, match=expected) as held, open_state(tmp_path / "acme.duckdb"):
         pass
     assert held.value.exit_code == 75
+
+
+@pytest.mark.parametrize("name", ["nul", "Con.old", "acme.", "a b", "../acme"])
+def test_a_project_has_a_name_that_every_system_takes_for_a_folders(s2s: S2s, name: str) -> None:
+    """A workspace in git is checked out anywhere."""
+    failed(s2s("init", name, "--dialect", "sqlite"), 2, "cannot be a project's name")
+
+
+@pytest.mark.parametrize(
+    ("number", "expected", "code"), [(32, "Another run or program holds", 75), (5, "cannot be written", 1)]
+)
+def test_windows_numbers_tell_why_a_state_cannot_be_opened_where_its_words_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: str, code: int
+) -> None:
+    """They are in the language of the machine."""
+    state = tmp_path / "acme.duckdb"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException(f'IO Error: Cannot open file "{state}": Das geht nicht.')
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    monkeypatch.setattr("engine.state._refusal", lambda path: number if path == state else 0)
+    with pytest.raises(StateError, match=expected) as refused, open_state(state):
+        pass
+    assert refused.value.exit_code == code
+
+
+def test_a_write_that_failed_on_a_disk_without_room_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the language that Windows says it in."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException('IO Error: Could not write file "acme.duckdb.wal": Es ist zu wenig Speicherplatz da.')
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(StateError, match="could not be used"), open_state(tmp_path / "acme.duckdb"):
+        pass
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    with pytest.raises(StateError, match="The disk is full"), open_state(tmp_path / "acme.duckdb"):
+        pass
 
 
 def test_a_state_that_windows_cannot_read_to_its_end_is_damaged(

@@ -201,6 +201,16 @@ def test_variables_come_from_the_environment_then_the_project_then_the_workspace
     }
 
 
+def test_variables_may_be_written_in_any_case_on_windows(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes them so, and Python gives those of its environment in capitals."""
+    workspace = write(SOUND + '[vars]\na = "${Acme_A}"\nb = "${Acme_B}"\n', env="Acme_B=from project\n")
+    monkeypatch.setattr("sys.platform", "win32")
+    environment = {"ACME_A": "from environment", "ACME_B": "from environment"}
+    assert read(workspace, **environment).vars == {"a": "from environment", "b": "from environment"}
+
+
 def test_variables_are_filled_in_lists_and_tables_and_can_be_escaped(write: Callable[..., Path]) -> None:
     """`$${` writes the text itself; a value with `${` in it is not filled again."""
     text = SOUND + '[vars]\nlist = ["${A}"]\ntable = { a = "x${A}y" }\nraw = "$${A} $5"\n'
