@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -109,8 +110,13 @@ class _Log(logging.Handler):
         if session.log_format is LogFormat.json:
             _log(record.levelname.lower(), session.project, message=message)
             return
-        over = "\r\x1b[2K" if sys.stderr.isatty() else ""  # the line of progress
+        over = _cleared() if sys.stderr.isatty() else ""  # the line of progress
         typer.echo(f"{over}{message}", err=True)
+
+
+def _cleared() -> str:
+    """What empties the terminal's line, in blanks: an older console of Windows shows the sequence for it as letters."""
+    return "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r"
 
 
 def take_logs() -> None:
@@ -214,7 +220,7 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
                 last, step_shown = now, step
         elif terminal and (now - last > 0.1 or step != step_shown):  # noqa: PLR2004 - seconds between two frames
             of = f" of {total:,}" if total else ""
-            sys.stderr.write(f"\r\x1b[2K{what}: {step} {done:,}{of}" if done else f"\r\x1b[2K{what}: {step}")
+            sys.stderr.write(f"{_cleared()}{what}: {step}" + (f" {done:,}{of}" if done else ""))
             sys.stderr.flush()
             last, step_shown = now, step
 
@@ -229,7 +235,7 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
             yield stop, report
         finally:
             if terminal:
-                sys.stderr.write("\r\x1b[2K")
+                sys.stderr.write(_cleared())
                 sys.stderr.flush()
 
 
