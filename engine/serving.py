@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 
 def serve(server: uvicorn.Server, *listeners: socket.socket) -> None:
     """Run ``server`` in this thread until it is told to end, on ``listeners`` where they are given."""
+
+    async def served() -> None:
+        try:
+            await server.serve(sockets=list(listeners) or None)
+        finally:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
     loop = _loop()
     try:
-        loop.run_until_complete(server.serve(sockets=list(listeners) or None))
+        loop.run_until_complete(served())
     finally:
         loop.close()
 

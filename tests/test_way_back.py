@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -460,6 +461,14 @@ def test_serve_takes_orders_until_it_is_stopped(erp: Erp) -> None:
     process.terminate()
     assert "every order that came in is in the ledger" in process.communicate(timeout=60)[0]
     assert process.returncode == 0
+
+
+def test_clients_that_break_off_as_they_connect_keep_no_order_away(receiver: str) -> None:
+    """As port scans do; on Windows one of them had it listen no more."""
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", int(receiver.rpartition(":")[2]))) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert send(receiver, document()).status_code == 200
 
 
 def test_a_receiver_that_nobody_can_reach_any_more_ends(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
