@@ -104,7 +104,7 @@ def settle(state: State, staged: Staged) -> None:
         entity=entity,
         fast=staged.fast,
         current=state.meta(f"definition:{entity}") == layout.definition,
-        fingerprint=render_sql("fingerprint.sql", columns=[field.name for field in layout.fields]),
+        fingerprint=layout.fingerprint,
         now=now(),
     )
 

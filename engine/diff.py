@@ -38,8 +38,7 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
     """
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
-    names = [field.name for field in layout.fields]
-    fingerprint = "_fingerprint" if current else render_sql("fingerprint.sql", columns=names)
+    fingerprint = "_fingerprint" if current else layout.fingerprint
     state.rerun(render_sql("base.sql", published=layout.published, fast=staged.fast, fingerprint=fingerprint))
     # The same text for all views of an entity, whatever they map.
     state.rerun(

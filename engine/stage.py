@@ -103,6 +103,16 @@ class Layout:
         return tuple(field for field in self.fields if field.level == "product")
 
     @property
+    def fingerprint(self) -> str:
+        """What stands for all of a canonical row's fields, in SQL: 64 bits."""
+        return render_sql("fingerprint.sql", columns=[field.name for field in self.fields])
+
+    @property
+    def shared_fingerprint(self) -> str:
+        """What stands for those of :attr:`shared`."""
+        return render_sql("fingerprint.sql", columns=[field.name for field in self.shared])
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The option value columns that the view maps."""
         names = (f"variants.option{n}_value" for n in (1, 2, 3))
@@ -213,7 +223,8 @@ def land(
         columns=layout.columns,
         packed=layout.packed,
         fields=layout.fields,
-        shared=layout.shared,
+        fingerprint=layout.fingerprint,
+        shared_fingerprint=layout.shared_fingerprint,
         required=_blank_checked(layout, settings),
         key=layout.entity.key,
         group=layout.entity.group,

@@ -152,6 +152,7 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
             options=layout.options,
             guarded_options=not settings.linked or bool(layout.options),
             shared=layout.shared,
+            shared_fingerprint=layout.shared_fingerprint,
             errors=ERRORS,
         )
     )

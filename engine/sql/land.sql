@@ -114,20 +114,8 @@ select
     _group,
     _flag,
     _raw,
-    hash(
-        {%- for field in fields %}
-        {{ field.name | ident }}{% if not loop.last %},{% endif %}
-        {%- else %}
-        null
-        {%- endfor %}
-    ) as _fingerprint,
-    hash(
-        {%- for field in shared %}
-        {{ field.name | ident }}{% if not loop.last %},{% endif %}
-        {%- else %}
-        null
-        {%- endfor %}
-    ) as _shared,
+    {{ fingerprint | sql }} as _fingerprint,
+    {{ shared_fingerprint | sql }} as _shared,
     _variable,
     case
         when _flag = 'Ignore' then []

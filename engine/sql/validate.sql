@@ -87,13 +87,7 @@ select
     _key,
     _group,
     _raw,
-    hash(
-        {%- for field in shared %}
-        {{ field.name | ident }}{% if not loop.last %},{% endif %}
-        {%- else %}
-        null
-        {%- endfor %}
-    ) as _shared
+    {{ shared_fingerprint | sql }} as _shared
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
