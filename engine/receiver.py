@@ -312,15 +312,11 @@ def listening(
         ssl_keyfile=settings.tls_key,
     )
     server = uvicorn.Server(config)
-    failed: list[BaseException] = []
 
     def serve() -> None:
-        try:
+        with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen
             serving.serve(server)
-        except BaseException as error:  # noqa: BLE001 - uvicorn leaves with SystemExit where it cannot listen
-            failed.append(error)
-        finally:
-            gone()
+        gone()
 
     ended = threading.Event()
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -241,7 +241,9 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
             connection = duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
         try:
             state = State(connection, path, kept=kept)
-            with _scratch(path) as folder:
+            # Closed before its folder goes: it writes its journal into the file then, and may need the disk for that.
+            # Where it cannot, it says nothing, and whoever opens the file next reads the journal once more.
+            with _scratch(path) as folder, closing(connection):
                 _configure(state, folder)
                 _migrate(state)
                 state.recall_memory()
@@ -250,9 +252,6 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
                 finally:
                     with _translated(path):
                         connection.execute("detach run")
-                    # Before its folder goes: it writes its journal into the file, and may need the disk for that. Where
-                    # it cannot, it says nothing, and whoever opens the file next reads the journal once more.
-                    connection.close()
         finally:
             connection.close()
     finally:

@@ -737,6 +737,15 @@ IN_USE = "The process cannot access the file because it is being used by another
 OPEN_IN = "File is already open in \nC:\\python.exe (PID 3528)"
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Have DuckDB open no file, and say why."""
+
+    def connect(*_: object, **__: object) -> None:
+        raise duckdb.IOException(said)
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -752,11 +761,7 @@ def test_a_state_that_windows_will_not_open_is_one_that_another_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: str
 ) -> None:
     """As DuckDB's users report its words from there: there is no Windows to ask here."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise duckdb.IOException(said)
-
-    monkeypatch.setattr(duckdb, "connect", refuse)
+    refuse(monkeypatch, said)
     with pytest.raises(StateLockedError, match=expected) as held, open_state(tmp_path / "acme.duckdb"):
         pass
     assert held.value.exit_code == 75
@@ -776,11 +781,7 @@ def test_windows_numbers_tell_why_a_state_cannot_be_opened_where_its_words_do_no
 ) -> None:
     """They are in the language of the machine."""
     state = tmp_path / "acme.duckdb"
-
-    def refuse(*_: object, **__: object) -> None:
-        raise duckdb.IOException(f'IO Error: Cannot open file "{state}": Das geht nicht.')
-
-    monkeypatch.setattr(duckdb, "connect", refuse)
+    refuse(monkeypatch, f'IO Error: Cannot open file "{state}": Das geht nicht.')
     monkeypatch.setattr("engine.state._refusal", lambda path: number if path == state else 0)
     with pytest.raises(StateError, match=expected) as refused, open_state(state):
         pass
@@ -791,11 +792,7 @@ def test_a_write_that_failed_on_a_disk_without_room_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the language that Windows says it in."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise duckdb.IOException('IO Error: Could not write file "acme.duckdb.wal": Es ist zu wenig Speicherplatz da.')
-
-    monkeypatch.setattr(duckdb, "connect", refuse)
+    refuse(monkeypatch, 'IO Error: Could not write file "acme.duckdb.wal": Es ist zu wenig Speicherplatz da.')
     with pytest.raises(StateError, match="could not be used"), open_state(tmp_path / "acme.duckdb"):
         pass
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
@@ -807,13 +804,7 @@ def test_a_state_that_windows_cannot_read_to_its_end_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DuckDB has words of its own for it there."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise duckdb.IOException(
-            'IO Error: Could not read all bytes from file "acme.duckdb": wanted=262144 read=124928'
-        )
-
-    monkeypatch.setattr(duckdb, "connect", refuse)
+    refuse(monkeypatch, 'IO Error: Could not read all bytes from file "acme.duckdb": wanted=262144 read=124928')
     with pytest.raises(StateError, match="is damaged"), open_state(tmp_path / "acme.duckdb"):
         pass
 

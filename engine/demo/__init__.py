@@ -131,13 +131,13 @@ def _order(
         said = receiver.stdout.readline().rstrip() if receiver.stdout else ""
         say(said)
         address = said.partition(" at ")[2].partition(";")[0]
+        # Not through the proxy that Windows' settings, or the environment, may name.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         for time in ("", " a second time, because its answer was lost on the way"):
             say(f"\nStock2Shop pushes order {order['id']}{time}:")
             request = urllib.request.Request(  # noqa: S310 - the receiver's own address
                 address, json.dumps(order).encode(), {"Authorization": f"Bearer {TOKEN}"}
             )
-            # Not through the proxy that Windows' settings, or the environment, may name.
-            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with direct.open(request, timeout=60) as answer:
                 say(f"  {answer.status} {answer.read().decode()}")
             for row in _rows(project / "erp.duckdb"):
