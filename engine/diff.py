@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model import EntitySettings, Project
-    from engine.stage import Layout, Staged
+    from engine.stage import Staged
     from engine.state import State
 
 SAMPLE = 20
@@ -48,9 +48,13 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
     return Counts(source=staged.rows, **counted)
 
 
-def tell_apart(state: State, layout: Layout) -> None:
+def tell_apart(state: State, staged: Staged) -> None:
     """Fill ``run.difference`` for who shows or records what an update changes: a rehearsal does neither."""
-    state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields))
+    layout, step = staged.layout, staged.in_hand
+    total = int(state.value("select count(*) from run.outgoing"))
+    for after in range(0, max(total, 1), step):
+        place = {"after": after, "upto": min(after + step, total)}
+        state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
 
 
 def guard(

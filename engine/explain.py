@@ -60,7 +60,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             tap=_watch(key, seen, ENTITIES[entity].key),
         )
         layout = work.staged.layout
-        diff.tell_apart(state, layout)
+        diff.tell_apart(state, work.staged)
         staged = state.dicts("select * from run.landed where _key = $1", [key])
         published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
         told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)

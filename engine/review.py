@@ -577,7 +577,7 @@ def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tupl
             else:
                 before = work.counts
                 state.run("insert into run.was_held select distinct key from run.violation")
-                diff.tell_apart(state, work.staged.layout)
+                diff.tell_apart(state, work.staged)
                 acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
         work = rows.compare(state, rows.now, new)
         wrong: tuple[str, ...] = ()
@@ -603,7 +603,7 @@ def _summed(
     shown = unmasked if reveal else masked
     label = next((each.name for each in layout.fields if each.name == "title"), None)
     samples: dict[tuple[str, str], list[Sample]] = {}
-    diff.tell_apart(state, layout)
+    diff.tell_apart(state, work.staged)
     for sort, what, key, _, name, old, new in state.rows(
         render_sql("impact.sql", **layout.tables, label=label, limit=SAMPLES)
     ):

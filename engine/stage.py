@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from engine.render import render_sql
@@ -46,11 +44,14 @@ TYPES = {
 ROWS = 4096
 """How many rows are fingerprinted, and land, at a time, unless they are wide."""
 
+PORTION = 65_536
+"""How many rows land by one statement: what DuckDB knows of a table's parts is in memory until the statement ends."""
+
 SLICE = 10_000
 """How many changes are in hand at a time, unless they are wide."""
 
-SLICE_BYTES = 40_000_000
-"""About how large they may be together: of rows with 10 KB, 10,000 were measured to take twice the memory of 5,000."""
+SLICE_BYTES = 16_000_000
+"""About how large they may be together: with 40 MB, rows of 3 KB did not fit into the memory that there is at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,12 +215,11 @@ def land(
         )
     )
     known = _Known(state.numbers("select raw from run.known where raw is not null"))
+    untrusted = bool(state.value("select count(*) from run.known where raw is null"))
     state.let_go()
-    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
-    arriving = reader.arrow()
+    state.run(render_sql("landed.sql", fields=layout.fields, types=TYPES))
     sql = render_sql(
         "land.sql",
-        arriving=arriving is not None,
         columns=layout.columns,
         packed=layout.packed,
         fields=layout.fields,
@@ -237,20 +237,21 @@ def land(
         ],
         types=TYPES,
     )
-    with state.given("incoming", arriving) if arriving is not None else nullcontext():
-        try:
-            state.run(sql)
-        except BaseException:
-            # DuckDB wraps what the reader raised in an error of its own, and may lose it.
-            if reader.raised is not None:
-                raise reader.raised from None
-            raise
+    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
+    for portion in reader.portions():
+        with state.given("incoming", portion):
+            try:
+                state.run(sql)
+            except BaseException:
+                # DuckDB wraps what the reader raised in an error of its own, and may lose it.
+                if reader.raised is not None:
+                    raise reader.raised from None
+                raise
     staged = Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
     unseen = known.unseen()
-    del known, reader, arriving  # before DuckDB needs the memory
-    compared = bool(unseen.num_rows or state.value("select count(*) from run.known where raw is null"))
+    del known, reader  # before DuckDB needs the memory
     with state.given("unseen", unseen):
-        state.rerun(render_sql("unseen.sql", any=compared))
+        state.rerun(render_sql("unseen.sql", any=untrusted or bool(unseen.num_rows)))
     return staged
 
 
@@ -304,20 +305,18 @@ class _Reader:
         self.rows = self.landed = self.bytes = 0
         self.raised: BaseException | None = None
 
-    def arrow(self) -> pa.RecordBatchReader | None:
-        """The rows, each with its raw fingerprint in the column ``_raw``; None where all are known.
+    def portions(self) -> Iterator[pa.RecordBatchReader]:
+        """The rows, each with its raw fingerprint in the column ``_raw``; each portion is read before the next one.
 
-        All are known most of the time, and DuckDB would take 20 MB to get ready for the first.
+        There is none where all rows are known, as they are most of the time: DuckDB would take 20 MB to get ready.
         """
         import pyarrow as pa
 
         texts = pa.schema([(column, pa.string()) for column in self._columns])
         schema = texts.append(pa.field("_raw", pa.uint64()))
         differing = self._differing(texts, schema)
-        first = next(differing, None)
-        if first is None:
-            return None
-        return pa.RecordBatchReader.from_batches(schema, chain([first], differing))
+        for first in differing:
+            yield pa.RecordBatchReader.from_batches(schema, _portion(first, differing))
 
     def _differing(self, texts: pa.Schema, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -376,6 +375,15 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch
             together, rows, size = [], 0, 0
     if together:
         yield together
+
+
+def _portion(first: pa.RecordBatch, more: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """``first`` and as many ``more`` as make :data:`PORTION` rows."""
+    rows = first.num_rows
+    yield first
+    while rows < PORTION and (batch := next(more, None)) is not None:
+        rows += batch.num_rows
+        yield batch
 
 
 def _blank_checked(layout: Layout, settings: EntitySettings) -> tuple[Field, ...]:

@@ -439,7 +439,7 @@ def _planned(state: State, project: Project, work: Work, options: Options, notes
             f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
             " not deleted, until that row is mended."
         )
-    diff.tell_apart(state, work.staged.layout)
+    diff.tell_apart(state, work.staged)
     return diff.plan(
         state,
         work.counts,

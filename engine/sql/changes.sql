@@ -20,8 +20,7 @@ select
 from shown
 left join run.difference as difference
     on
-        difference._key = shown._key
-        and shown.kind = 'update'
+        difference.position = shown.position
 group by
     shown.position,
     shown._key,

@@ -1,13 +1,27 @@
-{# What each update changes, column by column. #}
-create or replace table run.difference as
+{# What each update changes, column by column: a few thousand at a time, since a join of more whole rows than DuckDB may
+   hold fails. #}
+{% if not after %}
+create or replace table run.difference (
+    position bigint,
+    _key varchar,
+    column_name varchar,
+    old varchar,
+    new varchar
+);
+{% endif %}
+
+{% if upto %}
+insert into run.difference
 select
+    position,
     _key,
     difference.column_name,
     difference.old,
     difference.new
 from (
     select
-        delta._key,
+        outgoing.position,
+        outgoing._key,
         unnest(
             list_filter(
                 [
@@ -30,10 +44,14 @@ from (
                 lambda difference: difference is not null
             )
         ) as difference
-    from run.delta as delta
+    from run.outgoing as outgoing
     inner join {{ published | ident }} as old
-        on old._key = delta._key
+        on old._key = outgoing._key
     inner join run.landed as new
-        on new._raw = delta._raw
-    where delta.kind = 'update'
+        on new._raw = outgoing._raw
+    where
+        outgoing.kind = 'update'
+        and outgoing.position > {{ after }}
+        and outgoing.position <= {{ upto }}
 );
+{% endif %}

@@ -58,8 +58,7 @@ select
 from run.difference as difference
 join named
     on
-        named._key = difference._key
-        and named.kind = 'update'
+        named.position = difference.position
 qualify row_number() over (partition by difference.column_name order by named.position) <= {{ limit }}
 order by
     sort,

@@ -1,20 +1,4 @@
-{# The rows that are new or differ, canonical, each with the faults that show in it alone. Those that are known were
-   dropped on their way here. #}
-create or replace table run.landed (
-    _key varchar,
-    _group varchar,
-    _flag varchar,
-    _raw ubigint,
-    _fingerprint ubigint,
-    _shared ubigint,
-    _variable boolean,
-    _faults struct(column_name varchar, rule varchar, value varchar)[]
-    {%- for field in fields %},
-    {{ field.name | ident }} {{ types[field.type] | sql }}
-    {%- endfor %}
-);
-
-{% if arriving %}
+{# Rows that are new or differ, as they arrive, into run.landed: those that are known were dropped on their way here. #}
 insert into run.landed
 with
 {% if packed %}
@@ -156,4 +140,3 @@ select
     {{ field.name | ident }}
     {%- endfor +%}
 from named;
-{% endif %}

@@ -44,7 +44,10 @@ select
                     )
                 )
             from run.difference as difference
-            where difference._key = slice._key
+            where
+                difference.position = slice.position
+                and difference.position > {{ after }}
+                and difference.position <= {{ upto }}
         )
     end as columns,
     {{ status }} as status,

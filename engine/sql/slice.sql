@@ -25,5 +25,4 @@ left join {{ published | ident }} as published
         and outgoing.kind = 'delete'
 where
     outgoing.position > {{ after }}
-    and outgoing.position <= {{ upto }}
-order by outgoing.position;
+    and outgoing.position <= {{ upto }};

@@ -81,6 +81,20 @@ where
     and (_key, _raw) not in (select (key, raw) from run.fault where rule = 'repeated_key');
 
 {% if fast %}
+create or replace table run.peer (_key varchar);
+
+{# By one likeness at a time: what all of them look for would have to be held at once. #}
+{% for likeness in ["lower(_key)", "_group"] + (unique_columns | map("ident") | list) %}
+insert into run.peer
+select published._key
+from {{ published | ident }} as published
+anti join run.unseen as unseen
+    on
+        unseen.key = published._key
+        and unseen.standing = 'published'
+where {{ likeness | sql }} in (select {{ likeness | sql }} from run.landed);
+
+{% endfor %}
 insert into run.compared
 select
     true as peer,
@@ -91,16 +105,8 @@ select
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from {{ published | ident }} as published
-where
-    (
-        lower(_key) in (select lower(_key) from run.landed)
-        or _group in (select _group from run.landed)
-        {%- for column in unique_columns %}
-        or {{ column | ident }} in (select {{ column | ident }} from run.landed)
-        {%- endfor %}
-    )
-    and _key not in (select key from run.unseen where standing = 'published');
+from {{ published | ident }}
+where _key in (select _key from run.peer);
 {% endif %}
 
 {% for column, rule in unique_rules %}

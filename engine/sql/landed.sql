@@ -1,0 +1,14 @@
+{# The rows that are new or differ, canonical, each with the faults that show in it alone. #}
+create or replace table run.landed (
+    _key varchar,
+    _group varchar,
+    _flag varchar,
+    _raw ubigint,
+    _fingerprint ubigint,
+    _shared ubigint,
+    _variable boolean,
+    _faults struct(column_name varchar, rule varchar, value varchar)[]
+    {%- for field in fields %},
+    {{ field.name | ident }} {{ types[field.type] | sql }}
+    {%- endfor %}
+);
