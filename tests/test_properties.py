@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from support.client import VIEW, Client
 
-from engine import acknowledge, history, report, send, stage, sync
+from engine import acknowledge, diff, history, report, send, stage, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
@@ -760,6 +760,27 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.delta", "run.slice", "into tried"]
     steps += ["into quarantine", "run.receipt", 'into "acknowledged_products"', 'from "published_products"']
     assert [step for step in steps if not any(step in sql for sql in starved[-1].tried)] == []
+
+
+def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices rise once a year, and then all rows differ: what is compared whole is compared a part at a time."""
+    monkeypatch.setattr("engine.state.MEMORY", ["40MB"])
+    monkeypatch.setattr(State, "grow", lambda _: pytest.fail("more memory is asked for"))
+    client.sql(
+        "insert into item (product, code, title, active, price, qty, sku, barcode, html)"
+        " select c, c, 'Item ' || c, 'Yes', '100.00', '5', c, '6' || c, repeat(md5(c), 22)"
+        " from (select printf('I%05d', n) as c from range(60_000) as numbers(n))"
+    )
+    for changed in (60_000, 60_000, 0):
+        with open_state(client.project.state) as state:
+            work = sync.compare(state, client.project, "products", "0", options=Options(), stop=threading.Event())
+            assert work.counts.inserts + work.counts.updates == changed
+            diff.tell_apart(state, work.staged)
+            acknowledge.assume(state, work.staged, stamp=work.settings.stamp("0"))
+        if changed:
+            client.sql("update item set price = '7', barcode = '7' || code")
 
 
 def test_the_state_is_its_owners_alone(client: Client) -> None:
