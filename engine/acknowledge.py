@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.render import render_sql
+from engine.stage import slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,9 +160,7 @@ def assume(state: State, staged: Staged, *, stamp: str) -> None:
     """
     layout = staged.layout
     settle(state, staged)
-    total = int(state.value("select count(*) from run.outgoing"))
-    for after in range(0, total, staged.in_hand):
-        place = {"after": after, "upto": after + staged.in_hand}
+    for place in slices(state, staged):
         state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, **place))
         state.rerun(
             "create or replace table run.receipt as select _key as key, kind = 'delete' as removal from run.slice"

@@ -15,6 +15,7 @@ from engine.api import OPENING
 from engine.contract import masked, unmasked
 from engine.model import Breach, Change, Counts, Plan
 from engine.render import render_sql
+from engine.stage import slices
 from engine.validate import by_rule, problems
 
 if TYPE_CHECKING:
@@ -49,11 +50,9 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
 
 
 def tell_apart(state: State, staged: Staged) -> None:
-    """Fill ``run.difference`` for who shows or records what an update changes: a rehearsal does neither."""
-    layout, step = staged.layout, staged.in_hand
-    total = int(state.value("select count(*) from run.outgoing"))
-    for after in range(0, max(total, 1), step):
-        place = {"after": after, "upto": min(after + step, total)}
+    """Fill ``run.difference``, which :func:`compare` left empty: a rehearsal neither shows nor records it."""
+    layout = staged.layout
+    for place in slices(state, staged):
         state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
 
 

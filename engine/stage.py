@@ -255,6 +255,13 @@ def land(
     return staged
 
 
+def slices(state: State, staged: Staged) -> Iterator[dict[str, int]]:
+    """Where the slices of ``run.outgoing`` are: the positions above ``after`` and up to ``upto``, of each."""
+    total = int(state.value("select count(*) from run.outgoing"))
+    for after in range(0, total, staged.in_hand):
+        yield {"after": after, "upto": after + staged.in_hand}
+
+
 class _Known:
     """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
 

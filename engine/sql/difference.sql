@@ -1,16 +1,5 @@
 {# What each update changes, column by column: a few thousand at a time, since a join of more whole rows than DuckDB may
    hold fails. #}
-{% if not after %}
-create or replace table run.difference (
-    position bigint,
-    _key varchar,
-    column_name varchar,
-    old varchar,
-    new varchar
-);
-{% endif %}
-
-{% if upto %}
 insert into run.difference
 select
     position,
@@ -54,4 +43,3 @@ from (
         and outgoing.position > {{ after }}
         and outgoing.position <= {{ upto }}
 );
-{% endif %}

@@ -44,10 +44,7 @@ select
                     )
                 )
             from run.difference as difference
-            where
-                difference.position = slice.position
-                and difference.position > {{ after }}
-                and difference.position <= {{ upto }}
+            where difference.position = slice.position
         )
     end as columns,
     {{ status }} as status,
