@@ -13,10 +13,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.render import render_sql
-from engine.stage import slices
+from engine.stage import fill_slice, slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from engine.model import Counts
     from engine.stage import Layout, Staged
@@ -32,7 +32,8 @@ def fold(state: State, layout: Layout) -> int:
     """Fold the journal into published; gives how many receipts' rows it held."""
     count = int(state.value(render_sql("count.sql", table=layout.acknowledged)))
     if count:
-        state.transact(lambda: state.run(render_sql("fold.sql", **layout.tables)))
+        state.transact(lambda: state.run(render_sql("fold.sql", **layout.tables, entity=layout.entity.name)))
+    state.run("update tried set under_way = false where entity = $1 and under_way", [layout.entity.name])
     return count
 
 
@@ -92,7 +93,8 @@ def attempt(state: State, *, entity: str, after: int, upto: int) -> None:
     Without that, a row that Stock2Shop took just before a crash, and that left the source just after it, would stay at
     Stock2Shop for good: nothing here would know of it.
     """
-    state.rerun(render_sql("try.sql", entity=entity, after=after, upto=upto))
+    sql = render_sql("try.sql", entity=entity, after=after, upto=upto)
+    state.transact(lambda: state.run(sql))
 
 
 def settle(state: State, staged: Staged) -> None:
@@ -122,33 +124,30 @@ def record(
     state: State,
     layout: Layout,
     *,
-    keys: Sequence[tuple[str, bool]],
     after: int,
     upto: int,
+    kinds: Collection[str],
     run_id: int,
     stamp: str,
     status: int,
 ) -> None:
-    """Record one receipt: ``keys`` are the variants it acknowledges, each with whether it was a removal.
+    """Record one receipt: of the rows of ``run.slice`` at the positions above ``after`` up to ``upto``.
 
-    The rows stand in ``run.slice`` at the positions above ``after`` up to ``upto``.
+    ``kinds`` are those that are among them, or may be: an update has differences to be kept, and a removal settles
+    what was tried.
     """
-    state.run(
-        "create or replace table run.receipt as select unnest($1::varchar[]) as key, unnest($2::boolean[]) as removal",
-        [[key for key, _ in keys], [removal for _, removal in keys]],
-    )
-    _journal(state, layout, after=after, upto=upto, run_id=run_id, stamp=stamp, status=status)
-
-
-def _journal(state: State, layout: Layout, **receipt: int | str) -> None:
-    """Append the rows of ``run.slice`` that ``run.receipt`` names to the journal."""
     sql = render_sql(
         "record.sql",
         acknowledged=layout.acknowledged,
         entity=layout.entity.name,
         fields=layout.fields,
+        after=after,
+        upto=upto,
+        kinds=kinds,
+        run_id=run_id,
+        stamp=stamp,
+        status=status,
         now=now(),
-        **receipt,
     )
     state.transact(lambda: state.run(sql))
 
@@ -161,11 +160,8 @@ def assume(state: State, staged: Staged, *, stamp: str) -> None:
     layout = staged.layout
     settle(state, staged)
     for place in slices(state, staged):
-        state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, **place))
-        state.rerun(
-            "create or replace table run.receipt as select _key as key, kind = 'delete' as removal from run.slice"
-        )
-        _journal(state, layout, **place, run_id=0, stamp=stamp, status=0)
+        fill_slice(state, layout, **place)
+        record(state, layout, **place, kinds={"update", "delete"}, run_id=0, stamp=stamp, status=0)
     fold(state, layout)
 
 
@@ -183,8 +179,12 @@ def refuse(
     ``taken`` says that it may hold the variant all the same.
     """
     at = now()
-    if not taken:
-        state.run("delete from tried where entity = $1 and key = $2", [entity, key])
+    state.run(
+        "update tried set under_way = false where entity = $1 and key = $2"
+        if taken
+        else "delete from tried where entity = $1 and key = $2",
+        [entity, key],
+    )
     state.run(
         "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
         " kind, $4, $5, $5, null from run.outgoing where _key = $2 and kind = $3",

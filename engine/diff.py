@@ -19,7 +19,7 @@ from engine.stage import slices
 from engine.validate import by_rule, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.model import EntitySettings, Project
     from engine.stage import Staged
@@ -49,10 +49,13 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
     return Counts(source=staged.rows, **counted)
 
 
-def tell_apart(state: State, staged: Staged) -> None:
-    """Fill ``run.difference``, which :func:`compare` left empty: a rehearsal neither shows nor records it."""
+def tell_apart(state: State, staged: Staged, places: Iterable[Mapping[str, int]] | None = None) -> None:
+    """Fill ``run.difference``, which :func:`compare` left empty: a rehearsal neither shows nor records it.
+
+    ``places`` are positions in ``run.outgoing``, as :func:`slices` gives them all.
+    """
     layout = staged.layout
-    for place in slices(state, staged):
+    for place in slices(state, staged) if places is None else places:
         state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
 
 

@@ -11,6 +11,7 @@ from engine import diff, history, payload
 from engine.contract import ENTITIES, masked, unmasked
 from engine.errors import UsageError
 from engine.render import render_sql
+from engine.stage import fill_slice
 from engine.state import open_state
 from engine.sync import Options, compare
 from engine.validate import RULES
@@ -60,7 +61,6 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             tap=_watch(key, seen, ENTITIES[entity].key),
         )
         layout = work.staged.layout
-        diff.tell_apart(state, work.staged)
         staged = state.dicts("select * from run.landed where _key = $1", [key])
         published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
         told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
@@ -76,15 +76,11 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
-        if changes:
-            first, last = changes[0].pop("position"), changes[-1].get("position")
-            last = first if last is None else last
-            for change in changes:
-                change.pop("position", None)
-            state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=last - 1, upto=last))
-            rows = state.dicts(
-                render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=last - 1, upto=last)
-            )
+        places = [{"after": position - 1, "upto": position} for position in (one.pop("position") for one in changes)]
+        diff.tell_apart(state, work.staged, places)
+        if places:
+            fill_slice(state, layout, **places[-1])
+            rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **places[-1]))
             document = json.loads(
                 payload.document(
                     entity,

@@ -33,6 +33,7 @@ from engine.fixtures import building, has_fixtures, load_fixtures, stop_clocks
 from engine.model import SourceSettings
 from engine.render import render_sql, render_view
 from engine.source import open_source
+from engine.stage import fill_slice
 from engine.state import open_state
 from engine.sync import Options
 from engine.validate import problems
@@ -172,7 +173,7 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
     work, notes = compared(loaded, project, entity, query)
     state, layout = loaded.state, work.staged.layout
     upto = work.cuts[-1] if work.cuts else 0
-    state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=0, upto=upto))
+    fill_slice(state, layout, after=0, upto=upto)
     rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=0, upto=upto))
     body = payload.document(
         entity,

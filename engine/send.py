@@ -37,7 +37,8 @@ ALONE = 2
 class Delivery:
     """What became of some rows: acknowledged with a receipt, or one row refused for a reason.
 
-    ``taken`` says of a refused row that it may have been taken all the same: the answer was a success that complains.
+    ``rows`` are a part of what was handed over, in its order and without a gap. ``taken`` says of a refused row that it
+    may have been taken all the same: the answer was a success that complains.
     """
 
     rows: Sequence[Mapping[str, Any]]

@@ -262,6 +262,15 @@ def slices(state: State, staged: Staged) -> Iterator[dict[str, int]]:
         yield {"after": after, "upto": after + staged.in_hand}
 
 
+def fill_slice(state: State, layout: Layout, *, after: int, upto: int) -> None:
+    """Fill ``run.slice`` with the whole rows of the delta at the positions above ``after`` and up to ``upto``."""
+    state.rerun(
+        render_sql(
+            "slice.sql", **layout.tables, entity=layout.entity.name, fields=layout.fields, after=after, upto=upto
+        )
+    )
+
+
 class _Known:
     """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
 

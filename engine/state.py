@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 MEMORY = ("48MB", "192MB", "640MB", "2560MB")
 """What DuckDB may hold in memory; beyond it, it works from disk.
 

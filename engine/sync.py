@@ -33,7 +33,7 @@ from engine.model import Outcome
 from engine.render import render_sql, render_view
 from engine.send import batches, deliver
 from engine.source import open_source
-from engine.stage import Layout, Staged, land, lay_out, prepare
+from engine.stage import Layout, Staged, fill_slice, land, lay_out, prepare
 from engine.state import open_state
 from engine.validate import validate
 
@@ -507,7 +507,7 @@ def _send(
             return sent, refused, _late(total - sent - refused)
         if cut > sliced:
             sliced = max(end for end in work.cuts if end <= max(cut, position + work.staged.in_hand))
-            state.rerun(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=position, upto=sliced))
+            fill_slice(state, layout, after=position, upto=sliced)
         rows = state.dicts(
             render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
         )
@@ -536,9 +536,9 @@ def _send(
                 acknowledge.record(
                     state,
                     layout,
-                    keys=[(row["_key"], row["kind"] == "delete") for row in delivery.rows],
-                    after=position,
-                    upto=cut,
+                    after=delivery.rows[0]["position"] - 1,
+                    upto=delivery.rows[-1]["position"],
+                    kinds={row["kind"] for row in delivery.rows},
                     run_id=run_id,
                     stamp=work.settings.stamp(sync_token),
                     status=delivery.receipt.status,

@@ -9,6 +9,7 @@ import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,10 +20,12 @@ from engine import acknowledge, diff, history, report, send, stage, sync
 from engine.adopt import verify
 from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
 from engine.render import render_sql
+from engine.stage import fill_slice
 from engine.state import State, open_state
 from engine.sync import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -121,9 +124,9 @@ def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
     with open_state(client.project.state) as state:
         work = sync.compare(state, client.project, "products", "0", options=Options(), stop=threading.Event())
         layout = work.staged.layout
-        state.run(render_sql("slice.sql", **layout.tables, fields=layout.fields, after=0, upto=1))
+        fill_slice(state, layout, after=0, upto=1)
         with pytest.raises(StateError):
-            acknowledge.record(state, layout, keys=[("A", False)], after=0, upto=1, run_id=1, stamp="0", status=10**10)
+            acknowledge.record(state, layout, after=0, upto=1, kinds={"insert"}, run_id=1, stamp="0", status=10**10)
         assert state.value(render_sql("count.sql", table=layout.acknowledged)) == 0
     assert [change.key for change in client.plan().changes] == ["A"]
 
@@ -143,6 +146,72 @@ def test_a_row_that_left_the_source_before_it_was_acknowledged_is_removed(client
     client.run()
     assert sorted(client.held()) == ["A"]
     assert client.run().sent == 0
+
+
+def at_batch(number: int, fault: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have ``fault`` happen when that batch of a run is about to be sent."""
+    attempt = acknowledge.attempt
+    seen = count(1)
+
+    def attempted(state: State, **batch: Any) -> None:
+        attempt(state, **batch)
+        if next(seen) == number:
+            fault()
+
+    monkeypatch.setattr(acknowledge, "attempt", attempted)
+
+
+def test_what_was_never_answered_is_not_forgotten_by_the_batches_of_later_runs(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that comes no further than to try something else leaves the removal to the next one."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sql("delete from item where code = 'B'")
+    at_batch(1, lambda: client.sandbox.faults.drop_before(2), monkeypatch)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.run()
+    assert sorted(client.held()) == ["A"]
+
+
+def test_a_row_that_was_created_anew_but_not_acknowledged_is_removed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It moved to another product: its removal was acknowledged, what came after it was not, and then it left."""
+    client.item("A", product="P")
+    client.run()
+    client.sql("update item set product = 'Q' where code = 'A'")
+    assert [change.kind for change in client.plan().changes] == ["delete", "insert"]
+    at_batch(2, lambda: client.sandbox.faults.drop_after(2), monkeypatch)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    assert sorted(client.held()) == ["A"]
+    client.sql("delete from item where code = 'A'")
+    client.item("B")
+    client.run(approve_deletes=1)
+    assert sorted(client.held()) == ["B"]
+
+
+def test_what_was_acknowledged_is_not_taken_for_tried(client: Client) -> None:
+    """Its removal, later on, is sent once and no more."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    assert client.run(approve_deletes=1).sent == 1
+    assert client.run().sent == 0
+    with open_state(client.project.state) as state:
+        assert state.rows("select key from tried") == []
 
 
 def test_a_row_that_is_still_there_is_only_sent_again(client: Client) -> None:
@@ -758,7 +827,7 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     assert client.posted() == 22
     assert len(client.held()) == 19
     steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.delta", "run.slice", "into tried"]
-    steps += ["into quarantine", "run.receipt", 'into "acknowledged_products"', 'from "published_products"']
+    steps += ["into quarantine", 'into "acknowledged_products"', 'from "published_products"']
     assert [step for step in steps if not any(step in sql for sql in starved[-1].tried)] == []
 
 

@@ -1,4 +1,5 @@
 select
+    slice.position,
     slice._key,
     slice._group,
     slice.kind

@@ -21,4 +21,10 @@ where
     _kind = 'marked'
     and _raw is not null;
 
+{# Not those that were removed: one may have been created anew after that, and not been acknowledged. #}
+delete from tried
+where
+    entity = {{ entity }}
+    and key in (select _key from {{ acknowledged | ident }} where _kind = 'upsert');
+
 delete from {{ acknowledged | ident }};

@@ -60,3 +60,6 @@ create table tried (
     key varchar not null,
     product varchar
 );
+
+-- version 3
+alter table tried add column under_way boolean default false;

@@ -20,13 +20,14 @@ select
 from run.slice
 where
     position > {{ after }}
-    and position <= {{ upto }}
-    and (kind = 'delete', _key) in (select (removal, key) from run.receipt);
+    and position <= {{ upto }};
+{% if "delete" in kinds %}
 
 delete from tried
 where
     entity = {{ entity }}
-    and key in (select key from run.receipt);
+    and key in (select _key from run.slice where position > {{ after }} and position <= {{ upto }});
+{% endif %}
 
 insert into changes
 select
@@ -35,6 +36,7 @@ select
     slice._key,
     slice._group,
     slice.kind,
+    {% if "update" in kinds %}
     case
         when slice.kind = 'update' then (
             select
@@ -47,10 +49,12 @@ select
             where difference.position = slice.position
         )
     end as columns,
+    {% else %}
+    null as columns,
+    {% endif %}
     {{ status }} as status,
     {{ now }}::timestamp as acknowledged_at
 from run.slice as slice
 where
     slice.position > {{ after }}
-    and slice.position <= {{ upto }}
-    and (slice.kind = 'delete', slice._key) in (select (removal, key) from run.receipt);
+    and slice.position <= {{ upto }};

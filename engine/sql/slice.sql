@@ -8,7 +8,9 @@ select
     outgoing.cause,
     outgoing._raw,
     outgoing._fingerprint,
-    coalesce(landed._variable, false) as _variable
+    coalesce(landed._variable, false) as _variable,
+    outgoing.kind = 'insert'
+    and outgoing._key in (select key from tried where entity = {{ entity }}) as is_tried
     {%- for field in fields %},
     {% if loop.first %}{# A row that is marked Delete may never have been published: then it speaks for itself. #}{% endif -%}
     case

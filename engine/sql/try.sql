@@ -1,12 +1,19 @@
-{# What is about to be sent for the first time: until it is answered, Stock2Shop may hold it or not. #}
+{# What is about to be sent for the first time: until it is answered, Stock2Shop may hold it or not. All of the batch
+   before was answered. #}
+delete from tried
+where
+    entity = {{ entity }}
+    and under_way;
+
 insert into tried
 select
     {{ entity }} as entity,
     _key,
-    _group
+    _group,
+    true as under_way
 from run.slice
 where
     position > {{ after }}
     and position <= {{ upto }}
     and kind = 'insert'
-    and _key not in (select key from tried where entity = {{ entity }});
+    and not is_tried;
