@@ -2,7 +2,7 @@
 
 Rows stream from the reader to DuckDB. A row whose raw fingerprint is already known is counted and dropped on the
 way; only rows that are new or differ are made canonical and written. So a run on an unchanged source writes nothing,
-its cost is that of fetching, and a row that is known takes nine bytes of memory.
+its cost is that of fetching, and a row that is known takes one bit of memory.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from engine.render import render_sql
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.contract import Entity, Field
     from engine.model import EntitySettings
-    from engine.state import State
+    from engine.state import Blocks, State
 
 TYPES = {
     "code": "varchar",
@@ -43,6 +44,9 @@ TYPES = {
 
 ROWS = 4096
 """How many rows are fingerprinted, and land, at a time, unless they are wide."""
+
+BLOCK = 262_144
+"""About how many known fingerprints are in memory at a time: 2 MB."""
 
 PORTION = 65_536
 """How many rows land by one statement: what DuckDB knows of a table's parts is in memory until the statement ends."""
@@ -214,10 +218,6 @@ def land(
             stamp=stamp,
         )
     )
-    known = _Known(state.numbers("select raw from run.known where raw is not null"))
-    untrusted = bool(state.value("select count(*) from run.known where raw is null"))
-    state.let_go()
-    state.run(render_sql("landed.sql", fields=layout.fields, types=TYPES))
     sql = render_sql(
         "land.sql",
         columns=layout.columns,
@@ -237,22 +237,28 @@ def land(
         ],
         types=TYPES,
     )
-    reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
-    for portion in reader.portions():
-        with state.given("incoming", portion):
-            try:
-                state.run(sql)
-            except BaseException:
-                # DuckDB wraps what the reader raised in an error of its own, and may lose it.
-                if reader.raised is not None:
-                    raise reader.raised from None
-                raise
-    staged = Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
-    unseen = known.unseen()
-    del known, reader  # before DuckDB needs the memory
-    with state.given("unseen", unseen):
-        state.rerun(render_sql("unseen.sql", any=untrusted or bool(unseen.num_rows)))
-    return staged
+    with state.blocks() as blocks:
+        known = _Known(state, blocks)
+        state.let_go()
+        state.run(render_sql("landed.sql", fields=layout.fields, types=TYPES))
+        reader = _Reader(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
+        for portion in reader.portions():
+            with state.given("incoming", portion):
+                try:
+                    state.run(sql)
+                except BaseException:
+                    # DuckDB wraps what the reader raised in an error of its own, and may lose it.
+                    if reader.raised is not None:
+                        raise reader.raised from None
+                    raise
+        state.run("create or replace table run.absent (raw ubigint)")
+        gone = known.untrusted
+        for absent in known.absent():
+            gone += absent.num_rows
+            with state.given("absent", absent):
+                state.rerun("insert into run.absent from absent")
+    state.rerun(render_sql("unseen.sql", any=gone > 0))
+    return Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
 
 
 def slices(state: State, staged: Staged) -> Iterator[dict[str, int]]:
@@ -274,34 +280,53 @@ def fill_slice(state: State, layout: Layout, *, after: int, upto: int) -> None:
 class _Known:
     """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
 
-    A sorted array and a flag for each: DuckDB's hash table of the same would take five times as much memory.
+    They lie sorted in ``blocks``, which are read through for each few thousand rows that arrive, with a bit for each in
+    memory. Of two million rows they are so passed by in half a percent of the CPU time that a run takes; a hash table
+    in DuckDB would take 45 bytes of memory for each.
     """
 
-    def __init__(self, raws: npt.NDArray[np.uint64]) -> None:
+    def __init__(self, state: State, blocks: Blocks) -> None:
         import numpy as np
 
-        raws.sort()
-        self._raws = raws
-        self._seen = np.zeros(len(raws), dtype=bool)
+        total, self.untrusted = state.row("select count(raw), count(*) - count(raw) from run.known")
+        parts = -(-total // BLOCK)
+        # A fingerprint is as likely to be any number as any other.
+        bounds = [(part << 64) // max(parts, 1) for part in range(parts + 1)]
+        for first, end in pairwise(bounds):
+            block = state.numbers("select raw from run.known where raw between $1 and $2", [first, end - 1])
+            block.sort()
+            blocks.append(block)
+        self._blocks = blocks
+        self._bounds = np.array(bounds[1:-1], dtype=np.uint64)
+        self._seen = [np.zeros(-(-size // 8), dtype=np.uint8) for size in blocks.sizes]
 
     def missing(self, raws: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Which of ``raws`` are not known; the others are marked as seen."""
         import numpy as np
 
-        if not len(self._raws):
+        if not self._seen:
             return np.ones(len(raws), dtype=bool)
         arrived = np.sort(raws)  # so that each search begins in the cache where the last one ended
-        places = self._raws.searchsorted(arrived)
-        places[places == len(self._raws)] = 0
-        found = self._raws[places] == arrived
-        self._seen[places[found]] = True
+        found = np.zeros(len(raws), dtype=bool)
+        parts = np.split(np.arange(len(raws)), arrived.searchsorted(self._bounds))
+        for block, seen, part in zip(self._blocks, self._seen, parts, strict=True):
+            places = block.searchsorted(arrived[part])
+            places[places == len(block)] = 0
+            found[part] = block[places] == arrived[part] if len(block) else False
+            here = np.zeros(len(block), dtype=bool)
+            here[places[found[part]]] = True
+            np.bitwise_or(seen, np.packbits(here), out=seen)
         return np.isin(raws, arrived[~found]) if not found.all() else np.zeros(len(raws), dtype=bool)
 
-    def unseen(self) -> pa.Table:
-        """The known fingerprints that did not arrive, in the column ``raw``."""
+    def absent(self) -> Iterator[pa.Table]:
+        """The known fingerprints that did not arrive, in the column ``raw``, a part at a time."""
+        import numpy as np
         import pyarrow as pa
 
-        return pa.table({"raw": pa.array(self._raws[~self._seen], pa.uint64())})
+        for block, seen in zip(self._blocks, self._seen, strict=True):
+            arrived = np.unpackbits(seen, count=len(block)).astype(bool)
+            if not arrived.all():
+                yield pa.table({"raw": pa.array(block[~arrived], pa.uint64())})
 
 
 class _Reader:

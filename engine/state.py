@@ -23,6 +23,7 @@ from engine.errors import StateError, StateLockedError, StateMemoryError, SyncEr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from io import FileIO
 
     import duckdb
     import numpy as np
@@ -57,6 +58,7 @@ class State:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, kept: int = 0) -> None:
         self._connection = connection
         self.path = path
+        self.scratch = path.parent
         self._memory = list(MEMORY)
         self._scripts: set[str] = set()
         self._in_transaction = False
@@ -173,14 +175,22 @@ class State:
             self._in_transaction = False
         self.run("commit")
 
-    def numbers(self, sql: str) -> npt.NDArray[np.uint64]:
+    def numbers(self, sql: str, parameters: Sequence[object] = ()) -> npt.NDArray[np.uint64]:
         """Run one statement and give its only column, of 64-bit numbers without NULL, as an array of one's own."""
 
         def column(result: duckdb.DuckDBPyConnection) -> npt.NDArray[np.uint64]:
             (only,) = result.fetchnumpy().values()
             return only
 
-        return self.with_memory(lambda: self._fetched(sql, (), column))
+        return self.with_memory(lambda: self._fetched(sql, parameters, column))
+
+    @contextmanager
+    def blocks(self) -> Iterator[Blocks]:
+        """Inside, arrays of numbers may be kept on disk, in the working set."""
+        with _translated(self.path):
+            file = (self.scratch / "blocks").open("w+b", buffering=0)
+        with file:
+            yield Blocks(file, self.path)
 
     def transact(self, work: Callable[[], None]) -> None:
         """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that."""
@@ -209,6 +219,37 @@ class State:
         """Keep ``value`` under ``name``."""
         self.run("delete from meta where name = $1", [name])
         self.run("insert into meta values ($1, $2)", [name, value])
+
+
+class Blocks:
+    """Arrays of 64-bit numbers that lie on disk, one of them in memory at a time."""
+
+    def __init__(self, file: FileIO, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self.sizes: list[int] = []
+
+    def append(self, numbers: npt.NDArray[np.uint64]) -> None:
+        """Write ``numbers`` behind those that are there."""
+        with _translated(self._path):
+            self._file.seek(0, os.SEEK_END)
+            left = numbers.data.cast("B")
+            while left:
+                left = left[self._file.write(left) :]
+        self.sizes.append(len(numbers))
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint64]]:
+        """Read them, in order; each until the next one is asked for."""
+        import numpy as np
+
+        memory = np.empty(max(self.sizes, default=0), dtype=np.uint64)
+        self._file.seek(0)
+        for size in self.sizes:
+            block = memory[:size]
+            with _translated(self._path):
+                if self._file.readinto(block.data) != block.nbytes:
+                    raise OSError(errno.EIO, "The working set was cut short")
+            yield block
 
 
 def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -300,6 +341,7 @@ def _scratch(path: Path) -> Iterator[Path]:
 
 
 def _configure(state: State, scratch: Path) -> None:
+    state.scratch = scratch
     quoted = str(scratch).replace("'", "''")
     # First of all: what a killed run left in the journal may be too much to be held, and where it goes to disk then
     # can be told only before it does.

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pytest
 from support.client import VIEW, Client
 
@@ -850,6 +851,31 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
             acknowledge.assume(state, work.staged, stamp=work.settings.stamp("0"))
         if changed:
             client.sql("update item set price = '7', barcode = '7' || code")
+
+
+@pytest.mark.parametrize("block", [1, 7, 1_000])
+def test_what_is_known_is_recognised_in_however_many_parts_it_is_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """What is known of a large catalogue lies on disk; rows that changed, came or went are seen in each part of it."""
+    monkeypatch.setattr(stage, "BLOCK", block)
+    client.items(50)
+    client.run()
+    assert client.run().sent == 0
+    client.sql("update item set price = '7' where code in ('I003', 'I049')")
+    client.sql("delete from item where code in ('I000', 'I020')")
+    client.item("N")
+    counts = client.plan().counts
+    assert counts.balanced
+    assert (counts.inserts, counts.updates, counts.deletes, counts.unchanged) == (1, 2, 2, 46)
+
+
+def test_a_disk_that_is_full_when_what_is_known_is_written_is_called_so(tmp_path: Path) -> None:
+    """It is the same trouble as when rows land."""
+    with open_state(tmp_path / "acme.duckdb") as state:
+        (state.scratch / "blocks").symlink_to("/dev/full")
+        with state.blocks() as blocks, pytest.raises(StateError, match="The disk is full"):
+            blocks.append(np.arange(1_000, dtype=np.uint64))
 
 
 def test_the_state_is_its_owners_alone(client: Client) -> None:

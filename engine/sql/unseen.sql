@@ -7,4 +7,4 @@ select
 from run.known
 where
     {{ any }}
-    and (raw is null or raw in (select raw from unseen));
+    and (raw is null or raw in (select raw from run.absent));
