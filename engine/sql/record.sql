@@ -30,31 +30,61 @@ where
 {% endif %}
 
 insert into changes
+with told as (
+    {% if "update" in kinds %}
+    {# Gathered, not joined: a join leaves handles of its 16 parts in memory, and a long run makes thousands. #}
+    select
+        any_value(_key) as _key,
+        any_value(_group) as _group,
+        any_value(kind) as kind,
+        case
+            when any_value(kind) = 'update'
+                then to_json(
+                    list([column_name, old, new] order by column_name) filter (where column_name is not null)
+                )
+        end as columns
+    from (
+        select
+            position,
+            _key,
+            _group,
+            kind,
+            null as column_name,
+            null as old,
+            null as new
+        from run.slice
+        union all
+        select
+            position,
+            null as _key,
+            null as _group,
+            null as kind,
+            column_name,
+            old,
+            new
+        from run.difference
+    )
+    where
+        position > {{ after }}
+        and position <= {{ upto }}
+    group by position
+    {% else %}
+    select
+        _key,
+        _group,
+        kind,
+        null as columns
+    from run.slice
+    where
+        position > {{ after }}
+        and position <= {{ upto }}
+    {% endif %}
+)
+
 select
     {{ run_id }} as run_id,
     {{ entity }} as entity,
-    slice._key,
-    slice._group,
-    slice.kind,
-    {% if "update" in kinds %}
-    case
-        when slice.kind = 'update' then (
-            select
-                to_json(
-                    list(
-                        [difference.column_name, difference.old, difference.new] order by difference.column_name
-                    )
-                )
-            from run.difference as difference
-            where difference.position = slice.position
-        )
-    end as columns,
-    {% else %}
-    null as columns,
-    {% endif %}
+    told.*,
     {{ status }} as status,
     {{ now }}::timestamp as acknowledged_at
-from run.slice as slice
-where
-    slice.position > {{ after }}
-    and slice.position <= {{ upto }};
+from told;
