@@ -281,8 +281,7 @@ class _Known:
     """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
 
     They lie sorted in ``blocks``, which are read through for each few thousand rows that arrive, with a bit for each in
-    memory. Of two million rows they are so passed by in half a percent of the CPU time that a run takes; a hash table
-    in DuckDB would take 45 bytes of memory for each.
+    memory: a hash join in DuckDB takes 56 bytes of memory for each.
     """
 
     def __init__(self, state: State, blocks: Blocks) -> None:

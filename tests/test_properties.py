@@ -853,6 +853,25 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
             client.sql("update item set price = '7', barcode = '7' || code")
 
 
+def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
+    """DuckDB keeps handles of the parts of each join for a while: after thousands of batches that is tens of MB."""
+    client.items(20)
+    with open_state(client.project.state) as state:
+        work = sync.compare(state, client.project, "products", "0", options=Options(), stop=threading.Event())
+        layout = work.staged.layout
+        fill_slice(state, layout, after=0, upto=20)
+        place = {"entity": "products", "after": 0, "upto": 10}
+        receipt = {**place, "fields": layout.fields, "run_id": 1, "stamp": "0", "status": 200, "now": "2026-01-01"}
+
+        def plans(kinds: set[str]) -> str:
+            scripts = render_sql("try.sql", **place), render_sql("record.sql", **layout.tables, **receipt, kinds=kinds)
+            statements = [one for script in scripts for one in script.split(";") if one.strip()]
+            return str([state.rows(f"explain {statement}") for statement in statements]).lower()
+
+        assert "join" in plans({"delete"})  # removals are few
+        assert "join" not in plans({"insert", "update", "resend"})
+
+
 @pytest.mark.parametrize("block", [1, 7, 1_000])
 def test_what_is_known_is_recognised_in_however_many_parts_it_is_read(
     client: Client, monkeypatch: pytest.MonkeyPatch, block: int
