@@ -33,7 +33,7 @@ from engine.model import Outcome
 from engine.render import render_sql, render_view
 from engine.send import batches, deliver
 from engine.source import open_source
-from engine.stage import Layout, Staged, fill_slice, land, lay_out, prepare
+from engine.stage import SLICE, Layout, Staged, fill_slice, land, lay_out, prepare
 from engine.state import open_state
 from engine.validate import validate
 
@@ -331,7 +331,7 @@ def compare(
         settings=settings,
         staged=staged,
         counts=counts,
-        cuts=_cuts(state, counts, limit=project.stock2shop.batch_variants),
+        cuts=_cuts(state, limit=project.stock2shop.batch_variants),
         unsent=_unsent(columns, staged.layout),
     )
 
@@ -400,21 +400,31 @@ def _checked(state: State, project: Project, entity: str) -> Query:
     return query
 
 
-def _cuts(state: State, counts: Counts, *, limit: int) -> tuple[int, ...]:
+def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
     """Positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share one."""
+    removals, total = state.row("select count(*) filter (where kind = 'delete'), count(*) from run.outgoing")
     cuts: list[int] = []
-    for removal, found in ((True, counts.deletes), (False, counts.inserts + counts.updates + counts.resends)):
-        if not found:
-            continue
-        # One list of small numbers: as rows, a first load of millions would take 100 bytes for each group.
-        groups = state.value(
-            "select list(size order by first) from (select count(*) as size, min(position) as first from run.outgoing"
-            " where (kind = 'delete') = $1 group by _group)",
-            [removal],
-        )
-        start = cuts[-1] if cuts else 0
-        cuts += [start + cut for cut in batches(groups, limit=limit)]
+    for after, upto in ((0, removals), (removals, total)):
+        cuts += [after + cut for cut in batches(_sizes(state, after, upto), limit=limit)]
     return tuple(cuts)
+
+
+def _sizes(state: State, after: int, upto: int) -> Iterator[int]:
+    """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``."""
+    product: str | None = None
+    size = 0
+    for start in range(after, upto, SLICE):
+        for group, count in state.rows(
+            "select _group, count(*) from run.outgoing where position > $1 and position <= $2"
+            " group by _group order by min(position)",
+            [start, min(start + SLICE, upto)],
+        ):
+            if group != product and size:
+                yield size
+                size = 0
+            product, size = group, size + count
+    if size:
+        yield size
 
 
 def _planned(state: State, project: Project, work: Work, options: Options, notes: list[str]) -> Plan:

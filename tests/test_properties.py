@@ -981,6 +981,16 @@ def test_a_plan_counts_the_requests_that_the_run_makes(client: Client) -> None:
     assert (client.plan().batches, client.plan().requests) == (0, client.run().requests)
 
 
+def test_a_product_that_fits_into_a_request_is_not_parted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few of the changes are counted at a time."""
+    monkeypatch.setattr(sync, "SLICE", 2)
+    client.write(remote="pace = 0\nbatch_variants = 3")
+    for code, product in {"A": "A", "B1": "B", "B2": "B", "B3": "B", "C1": "C", "C2": "C", "D": "D"}.items():
+        client.item(code, product=product, title=product, size=code if product in "BC" else None)
+    client.run()
+    assert [each.items for each in client.sandbox.requests if each.path.endswith("/products/queue")] == [1, 3, 3]
+
+
 @pytest.mark.parametrize(("rows", "size"), [(4, 40_000_000), (10_000, 1)], ids=["rows", "bytes"])
 def test_more_changes_than_are_in_hand_at_a_time_are_all_sent_once(
     client: Client, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
