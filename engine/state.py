@@ -55,15 +55,52 @@ _FORBIDDEN = frozenset({5, 19})
 class State:
     """An open state file: SQL goes in, tuples come out, faults come as :class:`StateError`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, kept: int = 0) -> None:
-        self._connection = connection
+    def __init__(self, path: Path, *, kept: int = 0) -> None:
         self.path = path
         self.scratch = path.parent
+        self._kept = kept
         self._memory = list(MEMORY)
-        self._scripts: set[str] = set()
+        self._scripts: dict[str, None] = {}
         self._in_transaction = False
+        self._open()
+
+    def _open(self) -> None:
+        with _translated(self.path):
+            self._connection = _connect(self.path)
         # Parsed once, which `execute` does twice with DuckDB 2: a quarter of what a statement costs that has few rows.
-        self._statements = lru_cache(maxsize=kept)(connection.extract_statements)
+        self._statements = lru_cache(maxsize=self._kept)(self._connection.extract_statements)
+
+    def close(self) -> None:
+        """Close the file, which its journal is written into; any number of times."""
+        self._connection.close()
+
+    def configure(self, scratch: Path) -> None:
+        """Have the working set in the folder ``scratch``, which is this process's own."""
+        self.scratch = scratch
+        quoted = str(scratch).replace("'", "''")
+        # First of all: what a killed run left in the journal may be too much to be held, and where it goes to disk then
+        # can be told only before it does.
+        self.run(f"set temp_directory = '{quoted}'")
+        self._limit()
+        self.run("set preserve_insertion_order = false; set timezone = 'UTC'; set enable_progress_bar = false")
+        # The reader is one, and whoever lands rows waits for it: two threads end no sooner, take nearly twice the CPU
+        # time, and hold 30 MB more.
+        self.run("set threads = 1")
+        # Each checkpoint writes the last row group of a table anew, with wide rows hundreds of MB: with DuckDB's own
+        # 16 MB a first load of rows with 10 KB took a quarter more CPU time.
+        self.run("set wal_autocheckpoint = '64MB'")
+        # What DuckDB knows of its row groups stays in memory, 15 MB less of two million rows than with 8,192. With
+        # 32,768, rows with 60 KB would take half as much again while they land.
+        self.run(f"attach '{quoted}/run.duckdb' as run (row_group_size 16384)")
+
+    def _reopen(self) -> None:
+        """Close the file and open it again, with the same working set."""
+        self.run("detach run")
+        self.close()
+        self._open()
+        self.configure(self.scratch)
+        for script in self._scripts:
+            self.run(script)
 
     def grow(self) -> bool:
         """Give DuckDB more memory; false where it has all that there is."""
@@ -145,7 +182,7 @@ class State:
         """Run ``script``, unless this connection has: for what lives as long as the connection does."""
         if script not in self._scripts:
             self.run(script)
-            self._scripts.add(script)
+            self._scripts[script] = None
 
     def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Run one statement and give its rows by column name."""
@@ -193,13 +230,21 @@ class State:
             yield Blocks(file, self.path)
 
     def transact(self, work: Callable[[], None]) -> None:
-        """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that."""
+        """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that.
 
-        def whole() -> None:
-            with self.transaction():
-                work()
-
-        self.with_memory(whole)
+        DuckDB takes nothing back of a `delete` that ran out of memory: until the file is opened anew, each that meets
+        the same rows ends in a conflict with it.
+        """
+        while True:
+            try:
+                with self.transaction():
+                    work()
+            except StateMemoryError:
+                if not self.grow():
+                    raise
+                self._reopen()
+            else:
+                return
 
     @contextmanager
     def given(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
@@ -256,6 +301,13 @@ def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return result.fetchall()
 
 
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    # A file of another kind would have DuckDB download what reads it.
+    return duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
+
+
 @contextmanager
 def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
     """Open the state file at ``path``, creating or migrating it, with an empty working set attached as ``run``.
@@ -264,8 +316,6 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
     same ones again and again. Raises :class:`StateLockedError` when another process holds the file and
     :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
-    import duckdb
-
     from engine.files import exists
 
     with _translated(path):
@@ -277,24 +327,20 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
             )
     before = os.umask(0o077)  # to the end: DuckDB makes the journal beside the file when it first writes
     try:
-        with _translated(path):
-            # A file of another kind would have DuckDB download what reads it.
-            connection = duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
+        state = State(path, kept=kept)
         try:
-            state = State(connection, path, kept=kept)
             # Closed before its folder goes: it writes its journal into the file then, and may need the disk for that.
             # Where it cannot, it says nothing, and whoever opens the file next reads the journal once more.
-            with _scratch(path) as folder, closing(connection):
-                _configure(state, folder)
+            with _scratch(path) as folder, closing(state):
+                state.configure(folder)
                 _migrate(state)
                 state.recall_memory()
                 try:
                     yield state
                 finally:
-                    with _translated(path):
-                        connection.execute("detach run")
+                    state.run("detach run")
         finally:
-            connection.close()
+            state.close()
     finally:
         os.umask(before)
 
@@ -338,27 +384,6 @@ def _scratch(path: Path) -> Iterator[Path]:
         made = tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True)
     with made as name:
         yield Path(name)
-
-
-def _configure(state: State, scratch: Path) -> None:
-    state.scratch = scratch
-    quoted = str(scratch).replace("'", "''")
-    # First of all: what a killed run left in the journal may be too much to be held, and where it goes to disk then
-    # can be told only before it does.
-    state.run(f"set temp_directory = '{quoted}'")
-    state.run(
-        f"set memory_limit = '{MEMORY[0]}'; set preserve_insertion_order = false; set timezone = 'UTC';"
-        " set enable_progress_bar = false"
-    )
-    # The reader is one, and whoever lands rows waits for it: two threads end no sooner, take nearly twice the CPU time,
-    # and hold 30 MB more.
-    state.run("set threads = 1")
-    # Each checkpoint writes the last row group of a table anew, with wide rows hundreds of MB: with DuckDB's own 16 MB
-    # a first load of rows with 10 KB took a quarter more CPU time.
-    state.run("set wal_autocheckpoint = '64MB'")
-    # What DuckDB knows of its row groups stays in memory, 15 MB less of two million rows than with 8,192. With 32,768,
-    # rows with 60 KB would take half as much again while they land.
-    state.run(f"attach '{quoted}/run.duckdb' as run (row_group_size 16384)")
 
 
 def _migrate(state: State) -> None:
