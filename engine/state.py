@@ -337,8 +337,11 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
                 state.recall_memory()
                 try:
                     yield state
-                finally:
-                    state.run("detach run")
+                except BaseException:
+                    with suppress(StateError):  # what ended the run says more
+                        state.run("detach run")
+                    raise
+                state.run("detach run")
         finally:
             state.close()
     finally:

@@ -19,7 +19,16 @@ from support.client import VIEW, Client
 
 from engine import acknowledge, diff, history, report, send, stage, sync
 from engine.adopt import verify
-from engine.errors import AccountingError, CancelledError, GuardError, StateError, UnavailableError, ViewError
+from engine.errors import (
+    AccountingError,
+    CancelledError,
+    GuardError,
+    StateError,
+    StateLockedError,
+    StateMemoryError,
+    UnavailableError,
+    ViewError,
+)
 from engine.render import render_sql
 from engine.stage import fill_slice
 from engine.state import State, open_state
@@ -904,6 +913,25 @@ def test_a_disk_that_is_full_when_what_is_known_is_written_is_called_so(tmp_path
         (state.scratch / "blocks").symlink_to("/dev/full")
         with state.blocks() as blocks, pytest.raises(StateError, match="The disk is full"):
             blocks.append(np.arange(1_000, dtype=np.uint64))
+
+
+def test_a_state_that_another_took_when_it_was_opened_anew_is_called_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run folds what this one wrote."""
+    monkeypatch.setattr("engine.state.MEMORY", ["8MB", "300MB"])
+
+    def taken(path: Path) -> None:
+        raise duckdb.IOException(
+            f'Cannot open file "{path}": Could not set lock: Conflicting lock is held in x (PID 7)'
+        )
+
+    def short() -> None:
+        monkeypatch.setattr("engine.state._connect", taken)
+        raise StateMemoryError("There is too little.")
+
+    with pytest.raises(StateLockedError, match="process 7"), open_state(tmp_path / "acme.duckdb") as state:
+        state.transact(short)
 
 
 def test_the_state_is_its_owners_alone(client: Client) -> None:
