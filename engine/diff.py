@@ -33,7 +33,7 @@ PROBLEMS = 5
 
 
 def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: str) -> Counts:
-    """Fill ``run.delta``, ``run.gone`` and ``run.outgoing``; count where every row went.
+    """Fill ``run.verdict``, ``run.gone`` and ``run.outgoing``, the delta; count where every row went.
 
     ``stamp`` is what a row must have been acknowledged under, see :meth:`EntitySettings.stamp`.
     """
@@ -173,6 +173,6 @@ def plan(
 def digest(state: State) -> str:
     """Twelve hexadecimal digits that name exactly this delta."""
     count, mixed = state.row(
-        "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.delta"
+        "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.outgoing"
     )
     return f"{mixed ^ (count * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF):016x}"[:12]

@@ -831,7 +831,7 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     assert outcome.sent == 2
     assert client.posted() == 22
     assert len(client.held()) == 19
-    steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.delta", "run.slice", "into tried"]
+    steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.outgoing", "run.slice", "into tried"]
     steps += ["into quarantine", 'into "acknowledged_products"', 'from "published_products"']
     assert [step for step in steps if not any(step in sql for sql in tried)] == []
 

@@ -54,7 +54,7 @@ delta as (
         count(*) filter (where kind = 'delete' and cause = 'marked Delete') as marked,
         count(*) filter (where kind = 'delete' and is_published and cause <> 'replaced') as removals,
         count(*) filter (where kind = 'delete' and cause = 'replaced') as replaced
-    from run.delta
+    from run.outgoing
 )
 
 select

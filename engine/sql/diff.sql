@@ -1,23 +1,24 @@
 {# Staged against published, in two steps: keys and fingerprints first, columns only for the keys that differ. #}
-create or replace table run.candidate as
-select
-    landed._key,
-    landed._group,
-    landed._flag,
-    landed._raw,
-    landed._variable,
-    case when landed._flag = 'Delete' then 0 else landed._fingerprint end as _fingerprint
-from run.landed as landed
-anti join run.violation as violation
-    on
-        violation.key = landed._key
-        and violation.raw = landed._raw
-where
-    landed._flag in ('Active', 'Delete')
-    and landed._key is not null;
-
-{# What each candidate comes to. #}
+{# What each sound row that landed comes to. #}
 create or replace table run.verdict as
+with candidate as (
+    select
+        landed._key,
+        landed._group,
+        landed._flag,
+        landed._raw,
+        landed._variable,
+        case when landed._flag = 'Delete' then 0 else landed._fingerprint end as _fingerprint
+    from run.landed as landed
+    anti join run.violation as violation
+        on
+            violation.key = landed._key
+            and violation.raw = landed._raw
+    where
+        landed._flag in ('Active', 'Delete')
+        and landed._key is not null
+)
+
 select
     candidate.*,
     base._group as _old_group,
@@ -45,7 +46,7 @@ select
         when base._sync_token <> {{ stamp }} then 'resend'
         else 'unchanged'
     end as verdict
-from run.candidate as candidate
+from candidate
 left join run.base as base
     on base._key = candidate._key;
 
@@ -137,46 +138,47 @@ where base._key not in (
     where key in (select _key from base)
 );
 
-create or replace table run.delta as
-select
-    _key,
-    coalesce(_old_group, _group) as _group,
-    'delete' as kind,
-    case when verdict = 'replace' then 'replaced' else 'marked Delete' end as cause,
-    _is_published as is_published,
-    _raw,
-    0::ubigint as _fingerprint
-from run.verdict
-where verdict in ('delete', 'replace')
-union all
-select
-    _key,
-    _group,
-    'delete' as kind,
-    'gone from the source' as cause,
-    is_published,
-    null as _raw,
-    0::ubigint as _fingerprint
-from run.gone
-where fate = 'deleted'
-union all
-select
-    _key,
-    _group,
-    case when verdict = 'replace' then 'insert' else verdict end as kind,
-    case when verdict = 'replace' then 'replaced' else '' end as cause,
-    _is_published as is_published,
-    _raw,
-    _fingerprint
-from run.verdict
-where verdict in ('insert', 'replace', 'update', 'resend');
-
 {# Removals go first, so that a variant that moves to another product leaves the old one before it joins. #}
 create or replace table run.outgoing as
+with delta as (
+    select
+        _key,
+        coalesce(_old_group, _group) as _group,
+        'delete' as kind,
+        case when verdict = 'replace' then 'replaced' else 'marked Delete' end as cause,
+        _is_published as is_published,
+        _raw,
+        0::ubigint as _fingerprint
+    from run.verdict
+    where verdict in ('delete', 'replace')
+    union all
+    select
+        _key,
+        _group,
+        'delete' as kind,
+        'gone from the source' as cause,
+        is_published,
+        null as _raw,
+        0::ubigint as _fingerprint
+    from run.gone
+    where fate = 'deleted'
+    union all
+    select
+        _key,
+        _group,
+        case when verdict = 'replace' then 'insert' else verdict end as kind,
+        case when verdict = 'replace' then 'replaced' else '' end as cause,
+        _is_published as is_published,
+        _raw,
+        _fingerprint
+    from run.verdict
+    where verdict in ('insert', 'replace', 'update', 'resend')
+)
+
 select
     row_number() over (order by kind <> 'delete', _group, _key) as position,
     *
-from run.delta
+from delta
 order by position;
 
 {# What each update changes, for who fills it. #}

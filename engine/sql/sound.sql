@@ -2,18 +2,18 @@
    landed; those that are unchanged were dropped as they arrived, but published holds them whole. #}
 create or replace view run.sound as
 select
-    candidate._key as {{ key | ident }},
+    verdict._key as {{ key | ident }},
     {% if group %}
-    candidate._group as {{ group | ident }},
+    verdict._group as {{ group | ident }},
     {% endif %}
     'Active' as {{ flag | ident }}
     {%- for field in fields %},
     landed.{{ field.name | ident }}
     {%- endfor +%}
-from run.candidate as candidate
+from run.verdict as verdict
 inner join run.landed as landed
-    on landed._raw = candidate._raw
-where candidate._flag = 'Active'
+    on landed._raw = verdict._raw
+where verdict._flag = 'Active'
 union all
 select
     _key as {{ key | ident }},

@@ -291,3 +291,6 @@ where
     _group in (select product from run.warning where rule = 'differs_within_product')
     and (_key, _raw) not in (select (key, raw) from run.violation)
 qualify row_number() over (partition by _group order by _key) = 1;
+
+{# As large as what landed, and not needed any more. #}
+drop table run.compared;
