@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from engine.state import State
 
 
+PART = 250_000
+"""Of how many rows the fingerprints are refreshed at a time: with a million, DuckDB needs more than it has at first."""
+
+
 def now() -> datetime:
     """Return the time in UTC, without a zone, as the state keeps all times."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
@@ -108,6 +112,7 @@ def settle(state: State, staged: Staged) -> None:
         fast=staged.fast,
         current=state.meta(f"definition:{entity}") == layout.definition,
         fingerprint=layout.fingerprint,
+        parts=1 + int(state.value("select count(*) from run.verdict")) // PART,
         now=now(),
     )
 

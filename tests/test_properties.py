@@ -871,6 +871,22 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
             client.sql("update item set price = '7', barcode = '7' || code")
 
 
+@pytest.mark.parametrize("part", [1, 7, 1_000])
+def test_rows_that_were_compared_anew_are_known_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Each of them, in however many parts that is written down: the next run reads past them."""
+    monkeypatch.setattr(acknowledge, "PART", part)
+    client.items(20)
+    client.item("A", active="")
+    client.run()
+    assert client.run(full=True).sent == 0
+    with open_state(client.project.state) as state:
+        assert state.value("select count(*) from published_products where _raw is null") == 0
+        sync.compare(state, client.project, "products", "0", options=Options(), stop=threading.Event())
+        assert state.value("select count(*) from run.landed") == 0
+
+
 def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
     """DuckDB keeps handles of the parts of each join for a while: after thousands of batches that is tens of MB."""
     client.items(20)

@@ -41,13 +41,17 @@ where
     verdict = 'unchanged'
     and _flag = 'Delete';
 
+{# A part at a time: an update holds whatever it joins. Fingerprints are evenly spread. #}
+{% for part in range(parts) %}
 update {{ published | ident }}
 set _raw = verdict._raw
 from run.verdict as verdict
 where
     verdict.verdict = 'unchanged'
     and verdict._flag = 'Active'
+    and verdict._raw % {{ parts }} = {{ part }}
     and verdict._key = {{ published | ident }}._key;
+{% endfor %}
 
 update quarantine
 set
