@@ -202,6 +202,9 @@ def prune(state: State, *, keep_days: int) -> None:
     today = now().date().isoformat()
     if state.meta("pruned_at") == today:
         return
-    with state.transaction():
+
+    def pruned() -> None:
         state.run(render_sql("prune.sql", before=now() - timedelta(days=keep_days)))
         state.remember("pruned_at", today)
+
+    state.transact(pruned)

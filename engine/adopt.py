@@ -72,20 +72,22 @@ def adopt(
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         readable = int(state.value("select count(*) from run.remote"))
-        with state.transaction():
-            state.run(
-                render_sql(
-                    "adopt.sql",
-                    **layout.tables,
-                    entity=entity,
-                    fields=layout.fields,
-                    stamp=project.entities[entity].stamp(token),
-                    run_id=run_id,
-                    now=acknowledge.now(),
-                )
-            )
+        sql = render_sql(
+            "adopt.sql",
+            **layout.tables,
+            entity=entity,
+            fields=layout.fields,
+            stamp=project.entities[entity].stamp(token),
+            run_id=run_id,
+            now=acknowledge.now(),
+        )
+
+        def adopted() -> None:
+            state.run(sql)
             state.remember("sync_token", token)
             state.remember(f"definition:{entity}", layout.definition)
+
+        state.transact(adopted)
         acknowledge.finish(state, run_id, outcome="done", figures={"adopted": readable})
         return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
 
@@ -124,17 +126,15 @@ def verify(
         )
         if repair and drifts:
             run_id = acknowledge.begin(state, entity=entity, command="verify --repair")
-            with state.transaction():
-                state.run(
-                    render_sql(
-                        "repair.sql",
-                        **layout.tables,
-                        fields=layout.fields,
-                        stamp=project.entities[entity].stamp(token),
-                        run_id=run_id,
-                        now=acknowledge.now(),
-                    )
-                )
+            sql = render_sql(
+                "repair.sql",
+                **layout.tables,
+                fields=layout.fields,
+                stamp=project.entities[entity].stamp(token),
+                run_id=run_id,
+                now=acknowledge.now(),
+            )
+            state.transact(lambda: state.run(sql))
             acknowledge.finish(state, run_id, outcome="done", figures={"drifts": len(drifts)})
         return drifts
 
