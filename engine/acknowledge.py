@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PART = 250_000
-"""Of how many rows the fingerprints are refreshed at a time: with a million, DuckDB needs more than it has at first."""
+"""Of how many rows the fingerprints are refreshed at a time: with 500,000, DuckDB needs more than it has at first."""
 
 
 def now() -> datetime:
@@ -37,6 +37,7 @@ def fold(state: State, layout: Layout) -> int:
     count = int(state.value(render_sql("count.sql", table=layout.acknowledged)))
     if count:
         state.transact(lambda: state.run(render_sql("fold.sql", **layout.tables, entity=layout.entity.name)))
+    # What the journal does not answer was never answered: from here on it is not of a batch under way.
     state.run("update tried set under_way = false where entity = $1 and under_way", [layout.entity.name])
     return count
 

@@ -76,7 +76,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
-        places = [{"after": position - 1, "upto": position} for position in (one.pop("position") for one in changes)]
+        places = [{"after": change["position"] - 1, "upto": change["position"]} for change in changes]
         diff.tell_apart(state, work.staged, places)
         if places:
             fill_slice(state, layout, **places[-1])
@@ -95,7 +95,8 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             change["columns"] = [
                 {"column": name, "old": shown(entity, name, old), "new": shown(entity, name, new)}
                 for name, old, new in state.rows(
-                    "select column_name, old, new from run.difference where _key = $1 order by 1", [key]
+                    "select column_name, old, new from run.difference where position = $1 order by 1",
+                    [change.pop("position")],
                 )
             ]
         verdict = _verdict(state.dicts(render_sql("verdict.sql", key=key)))

@@ -252,12 +252,11 @@ def land(
                         raise reader.raised from None
                     raise
         state.run("create or replace table run.absent (raw ubigint)")
-        gone = known.untrusted
         for absent in known.absent():
-            gone += absent.num_rows
             with state.given("absent", absent):
                 state.rerun("insert into run.absent from absent")
-    state.rerun(render_sql("unseen.sql", any=gone > 0))
+    gone = known.untrusted or state.value("select count(*) from run.absent")
+    state.rerun(render_sql("unseen.sql", any=bool(gone)))
     return Staged(layout=layout, rows=reader.rows, fast=trusted, width=reader.bytes // max(reader.landed, 1))
 
 

@@ -141,14 +141,19 @@ def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
     assert [change.key for change in client.plan().changes] == ["A"]
 
 
-def test_a_row_that_left_the_source_before_it_was_acknowledged_is_removed(client: Client) -> None:
-    """Stock2Shop took it and the answer was lost: nothing of it may stay behind."""
-    client.item("A")
-    client.item("B")
+def unanswered(client: Client, codes: str) -> None:
+    """Have Stock2Shop take an item for each letter, and drop the connection before it answers."""
+    for code in codes:
+        client.item(code)
     client.sandbox.faults.drop_after(2)
     with pytest.raises(UnavailableError):
         client.run()
     client.sandbox.faults.clear()
+
+
+def test_a_row_that_left_the_source_before_it_was_acknowledged_is_removed(client: Client) -> None:
+    """Stock2Shop took it and the answer was lost: nothing of it may stay behind."""
+    unanswered(client, "AB")
     client.sql("delete from item where code = 'B'")
     plan = client.plan()
     assert [(change.key, change.kind) for change in plan.changes] == [("B", "delete"), ("A", "insert")]
@@ -175,11 +180,7 @@ def test_what_was_never_answered_is_not_forgotten_by_the_batches_of_later_runs(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that comes no further than to try something else leaves the removal to the next one."""
-    client.item("A")
-    client.item("B")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
+    unanswered(client, "AB")
     client.sql("delete from item where code = 'B'")
     at_batch(1, lambda: client.sandbox.faults.drop_before(2), monkeypatch)
     with pytest.raises(UnavailableError):
@@ -210,12 +211,7 @@ def test_a_row_that_was_created_anew_but_not_acknowledged_is_removed(
 
 def test_what_was_acknowledged_is_not_taken_for_tried(client: Client) -> None:
     """Its removal, later on, is sent once and no more."""
-    client.item("A")
-    client.item("B")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    unanswered(client, "AB")
     client.run()
     client.sql("delete from item where code = 'B'")
     assert client.run(approve_deletes=1).sent == 1
@@ -226,12 +222,7 @@ def test_what_was_acknowledged_is_not_taken_for_tried(client: Client) -> None:
 
 def test_a_row_that_is_still_there_is_only_sent_again(client: Client) -> None:
     """Also where it is quarantined or ignored by then: that is not gone."""
-    for code in "ABC":
-        client.item(code)
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    unanswered(client, "ABC")
     client.sql("update item set qty = 'many' where code = 'B'", "update item set active = '' where code = 'C'")
     assert [(change.key, change.kind) for change in client.plan().changes] == [("A", "insert")]
     client.run()

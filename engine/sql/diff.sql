@@ -184,7 +184,6 @@ order by position;
 {# What each update changes, for who fills it. #}
 create or replace table run.difference (
     position bigint,
-    _key varchar,
     column_name varchar,
     old varchar,
     new varchar

@@ -3,14 +3,12 @@
 insert into run.difference
 select
     position,
-    _key,
     difference.column_name,
     difference.old,
     difference.new
 from (
     select
         outgoing.position,
-        outgoing._key,
         unnest(
             list_filter(
                 [

@@ -50,7 +50,7 @@ union all
 select
     'update' as sort,
     difference.column_name as what,
-    difference._key as key,
+    named._key as key,
     named._group as product,
     named.label,
     difference.old,
