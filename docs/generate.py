@@ -13,10 +13,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from engine.contract import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
-from engine.project import schema  # noqa: E402 - as above
-from engine.raising import RULES as ORDER_RULES  # noqa: E402 - as above
-from engine.validate import RULES  # noqa: E402 - as above
+from engine.config.loader import schema  # noqa: E402 - as above
+from engine.model.fields import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
+from engine.orders.raise_order import RULES as ORDER_RULES  # noqa: E402 - as above
+from engine.sync.validate import RULES  # noqa: E402 - as above
 
 MADE = "<!-- Made by `just docs`; edit the code, not this page. -->\n\n"
 SURE = {"P": "public", "I": "inferred", "U": "unknown"}
@@ -134,7 +134,7 @@ def commands() -> str:
     """Every command with its arguments and options."""
     from typer.main import get_command
 
-    from engine.cli import app
+    from engine.cli.app import app
 
     parts = ["# Commands\n\n", MADE, "`s2s --help` and `s2s COMMAND --help` say the same.\n"]
 

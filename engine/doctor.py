@@ -7,20 +7,20 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine import history
-from engine.api import open_api
+from engine.database.odbc import installed_drivers, open_source, open_writer
 from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
 from engine.files import exists
-from engine.ledger import open_ledger
-from engine.raising import check_statements, is_there, statements
-from engine.source import installed_drivers, open_source, open_writer
-from engine.state import open_state
-from engine.sync import check
+from engine.orders.ledger import open_ledger
+from engine.orders.raise_order import check_statements, is_there, statements
+from engine.state.store import open_state
+from engine.stock2shop.client import open_api
+from engine.sync import history
+from engine.sync.pipeline import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.model import Project
+    from engine.model.settings import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ import pytest
 from support import access
 from support.access import AccessFile, Kind
 
+from engine.database.odbc import open_source
 from engine.errors import ConnectError, QueryError
-from engine.introspect import introspect
-from engine.model import SourceSettings
-from engine.source import open_source
+from engine.model.settings import SourceSettings
+from engine.scaffold.introspect import introspect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,8 +22,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from urllib3 import HTTPConnectionPool
 
-from engine import api as api_module
-from engine.api import Receipt, RemoteSource, Timing, open_api
 from engine.errors import (
     AnswerError,
     ApiError,
@@ -33,8 +31,10 @@ from engine.errors import (
     RefusedError,
     UnavailableError,
 )
-from engine.model import Stock2ShopSettings
-from engine.send import deliver
+from engine.model.settings import Stock2ShopSettings
+from engine.stock2shop import client as api_module
+from engine.stock2shop.client import Receipt, RemoteSource, Timing, open_api
+from engine.stock2shop.delivery import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1175,7 +1175,7 @@ def test_retries_are_logged_with_their_cause(server: Server, clock: Clock, caplo
     """A run that waits says in its log for what, and how long."""
     server.script(Reply({}, 503), Reply(QUEUED))
     send(server, clock)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "engine.api"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "engine.stock2shop.client"]
     assert "answers 503 Service Unavailable; attempt 1 of 3, the next in 1.0 s" in line
 
 

@@ -24,9 +24,9 @@ from support.client import VIEW
 from support.rights import powerless
 from support.servers import free_port
 
+from engine.cli.terminal import watched
 from engine.errors import StateError, StateLockedError
-from engine.state import open_state
-from engine.terminal import watched
+from engine.state.store import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from support.client import Client
     from support.servers import Postgres
 
-    from engine.sandbox import Sandbox
+    from engine.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[1]
 
@@ -782,7 +782,7 @@ def test_windows_numbers_tell_why_a_state_cannot_be_opened_where_its_words_do_no
     """They are in the language of the machine."""
     state = tmp_path / "acme.duckdb"
     refuse(monkeypatch, f'IO Error: Cannot open file "{state}": Das geht nicht.')
-    monkeypatch.setattr("engine.state._refusal", lambda path: number if path == state else 0)
+    monkeypatch.setattr("engine.state.store._refusal", lambda path: number if path == state else 0)
     with pytest.raises(StateError, match=expected) as refused, open_state(state):
         pass
     assert refused.value.exit_code == code

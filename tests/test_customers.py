@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine import adopt, history, sync
 from engine.errors import GuardError, UsageError
-from engine.explain import explain
-from engine.state import open_state
-from engine.sync import Options
+from engine.state.store import open_state
+from engine.sync import adopt, history
+from engine.sync import pipeline as sync
+from engine.sync.explain import explain
+from engine.sync.pipeline import Options
 
 if TYPE_CHECKING:
     from support.client import Client
 
-    from engine.model import Outcome, Plan
+    from engine.model.settings import Outcome, Plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -229,7 +230,7 @@ def test_a_refused_customer_is_quarantined_without_what_the_refusal_repeats(cust
             reason = "thandi@example.com is no customer, says THANDI Example"
             raise RefusedError(f"refused: {reason}", reason=reason, status=400)
 
-    from engine.send import deliver
+    from engine.stock2shop.delivery import deliver
 
     row = {"_key": "C1", "kind": "insert", "email": "thandi@example.com", "first_name": "Thandi", "last_name": None}
     (delivery,) = deliver(

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from support.mapping import itself
 
-from engine.contract import PRODUCTS
-from engine.dialect import check_columns, check_view, resolve_column, resolve_columns
-from engine.model import Query
-from engine.project import DIALECTS
+from engine.config.loader import DIALECTS
+from engine.mapping.check import check_columns, check_view, resolve_column, resolve_columns
+from engine.model.fields import PRODUCTS
+from engine.model.settings import Query
 from engine.quoting import blanked, ident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.dialect import ViewFacts
     from engine.errors import Fault
+    from engine.mapping.check import ViewFacts
 
     Check = Callable[..., tuple[ViewFacts, tuple[Fault, ...]]]
 

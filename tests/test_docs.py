@@ -18,8 +18,8 @@ import yaml
 from support.servers import free_port
 from typer.main import get_command
 
-from engine.cli import app
-from engine.project import schema
+from engine.cli.app import app
+from engine.config.loader import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

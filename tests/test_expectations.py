@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from support.mapping import offline, rehearsed, write, write_project
 
-from engine import history
 from engine.errors import ConfigError, GuardError, ProjectError, ViewError
-from engine.expectations import data_tests
-from engine.state import open_state
+from engine.state.store import open_state
+from engine.sync import history
+from engine.sync.data_tests import data_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.client import Client
 
-    from engine.model import Plan
+    from engine.model.settings import Plan
 
 
 def add(client: Client, name: str, sql: str) -> None:

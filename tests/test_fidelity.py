@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
+from engine.database.odbc import open_source
 from engine.errors import QueryError
-from engine.model import SourceSettings
-from engine.source import open_source
-from engine.state import SQL
+from engine.model.settings import SourceSettings
+from engine.state.store import SQL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,10 @@ from hypothesis import strategies as some
 from support.client import COLUMNS
 from support.mapping import ITEM, PRICE, VIEW, offline, rehearsed, write, write_project
 
-from engine.capture import capture
+from engine.config.loader import load
 from engine.errors import FixtureError, UsageError, ViewError
-from engine.fixtures import agreed, building, load_fixtures, read_fixture
-from engine.project import load
+from engine.testing.capture import capture
+from engine.testing.fixtures import agreed, building, load_fixtures, read_fixture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,7 +245,7 @@ def test_what_cannot_be_transpiled_is_loud(tmp_path: Path) -> None:
 
 def test_one_project_is_not_taken_for_another(tmp_path: Path) -> None:
     """Projects with tables of the same names keep their rows apart in one session."""
-    from engine.rehearsal import rehearsals, rehearse
+    from engine.testing.fixture_run import rehearsals, rehearse
 
     write_project(tmp_path, name="acme")
     write_project(tmp_path, name="zeta", fixtures={"item": ITEM.replace("A1", "Z9"), "price": PRICE})

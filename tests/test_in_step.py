@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from engine import history
-from engine.adopt import verify
 from engine.errors import ApiError
-from engine.state import open_state
+from engine.state.store import open_state
+from engine.sync import history
+from engine.sync.adopt import verify
 
 if TYPE_CHECKING:
     from support.client import Client

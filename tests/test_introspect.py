@@ -18,11 +18,11 @@ import duckdb
 import pytest
 import tomli
 
+from engine.config.loader import schema
 from engine.errors import QueryError, UsageError
-from engine.fixtures import read_fixture
-from engine.introspect import dialect_of, introspect, spelled
-from engine.model import SourceSettings
-from engine.project import schema
+from engine.model.settings import SourceSettings
+from engine.scaffold.introspect import dialect_of, introspect, spelled
+from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -266,7 +266,7 @@ def test_a_view_that_the_driver_cannot_sample_is_proposed_without_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mdbtools knows neither TOP nor subqueries nor count(distinct)."""
-    from engine.source import _Sqlite
+    from engine.database.odbc import _Sqlite
 
     def refuse(*_: object, **__: object) -> None:
         raise QueryError("The database does not understand the view's SQL.")

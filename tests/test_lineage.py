@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract import PRODUCTS
 from engine.errors import ViewError
-from engine.lineage import Trace, mapping, mapping_markdown, tables_read, trace
-from engine.model import Query
+from engine.mapping.lineage import Trace, mapping, mapping_markdown, tables_read, trace
+from engine.model.fields import PRODUCTS
+from engine.model.settings import Query
 
 
 def query(sql: str) -> Query:

@@ -12,13 +12,13 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from engine.contract import ACTIVE_WORDS
-from engine.dialect import PARSED
+from engine.database.odbc import open_source
 from engine.errors import RenderError
-from engine.model import EntitySettings, Project, SourceSettings, Stock2ShopSettings
-from engine.payload import prices
-from engine.render import render_view
-from engine.source import open_source
+from engine.mapping.check import PARSED
+from engine.mapping.render import render_view
+from engine.model.fields import ACTIVE_WORDS
+from engine.model.settings import EntitySettings, Project, SourceSettings, Stock2ShopSettings
+from engine.stock2shop.documents import prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -24,11 +24,16 @@ from hypothesis import strategies as st
 from support.erp import DYING, ROOT, STATEMENTS, document, on_server
 from support.servers import falling_silent, free_port
 
-from engine import complaints, inbox, orders, patience, receiver, source
+from engine.database import error_messages as complaints
+from engine.database import odbc as source
+from engine.database import watchdog as patience
 from engine.errors import OrderError, StateError, WriteError
-from engine.ledger import open_ledger
-from engine.model import OrderSettings, SourceSettings
-from engine.receiver import listening
+from engine.model.settings import OrderSettings, SourceSettings
+from engine.orders import document as inbox
+from engine.orders import pipeline as orders
+from engine.orders import receiver
+from engine.orders.ledger import open_ledger
+from engine.orders.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
     from support.erp import Erp
     from support.servers import MariaDb, Postgres, Proxy
 
-    from engine.ledger import Entry, Ledger
-    from engine.sandbox import Sandbox
+    from engine.orders.ledger import Entry, Ledger
+    from engine.sandbox.server import Sandbox
 
 NOWHERE = OrderSettings(source=SourceSettings(dialect="sqlite"), timezone="America/New_York")
 
@@ -409,7 +414,7 @@ def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp, monkeypatch: pyt
     """Nobody has to send it again; who does hears the code."""
     erp.die_at("before the commit", document())
     # The next look is half a minute later.
-    monkeypatch.setattr("engine.receiver.DUE", 1_000_000)
+    monkeypatch.setattr("engine.orders.receiver.DUE", 1_000_000)
     erp.write(f"[orders.serve]\nport = {free_port()}")
     with listening(erp.project) as address:
         while erp.entry().standing != "raised":
@@ -791,8 +796,8 @@ def test_a_plan_shows_what_one_line_takes_from_another(erp: Erp) -> None:
 
 DYING_COMMAND = """\
 import os, signal, sys
-from engine import orders
-from engine.cli import main
+from engine.orders import pipeline as orders
+from engine.cli.app import main
 
 boundary = sys.argv.pop(1)
 
@@ -855,7 +860,7 @@ def test_an_order_that_was_raised_meanwhile_is_told_once(erp: Erp, monkeypatch: 
         ledger.receive(1001, document(), via="serve")
         due = ledger.due()
     taker.take(json.dumps(document()).encode())
-    monkeypatch.setattr("engine.ledger.Ledger.due", lambda _: due)
+    monkeypatch.setattr("engine.orders.ledger.Ledger.due", lambda _: due)
     taker.raise_due(threading.Event())
     assert len(told) == 1
 

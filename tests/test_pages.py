@@ -14,11 +14,11 @@ from playwright.sync_api import sync_playwright
 from support.mapping import write_project
 
 from engine.errors import UsageError
-from engine.model import Counts
-from engine.page import review_page
-from engine.review import ColumnImpact, EntityReview, Impact, Review, Sample, at_reference, review
-from engine.review_report import review_markdown, review_text
-from engine.site import build_site
+from engine.model.settings import Counts
+from engine.pages.render import review_page
+from engine.pages.site import build_site
+from engine.review.compare import ColumnImpact, EntityReview, Impact, Review, Sample, at_reference, review
+from engine.review.text import review_markdown, review_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

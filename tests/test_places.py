@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.mapping import write
 
-from engine import sync
-from engine.contract import ACTIVE_WORDS
 from engine.errors import ConfigError, Fault, QueryError
-from engine.model import EntitySettings, Project, SourceSettings, Stock2ShopSettings
-from engine.render import render_view
+from engine.mapping.render import render_view
+from engine.model.fields import ACTIVE_WORDS
+from engine.model.settings import EntitySettings, Project, SourceSettings, Stock2ShopSettings
+from engine.sync import pipeline as sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

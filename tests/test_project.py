@@ -10,16 +10,16 @@ import jsonschema
 import pytest
 import tomli
 
-from engine.drivers import bare, options
+from engine.config.loader import discover, find_workspace, load, schema
+from engine.database.drivers import bare, options
 from engine.errors import ProjectError
-from engine.model import Limit
-from engine.project import discover, find_workspace, load, schema
+from engine.model.settings import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.errors import Fault
-    from engine.model import Project
+    from engine.model.settings import Project
 
 ENVIRON = {
     "ERP_USER": "reader",

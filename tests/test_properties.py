@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 from support.client import VIEW, Client
 
-from engine import acknowledge, diff, history, report, send, stage, sync
-from engine.adopt import verify
 from engine.errors import (
     AccountingError,
     CancelledError,
@@ -29,10 +27,15 @@ from engine.errors import (
     UnavailableError,
     ViewError,
 )
-from engine.render import render_sql
-from engine.stage import fill_slice
-from engine.state import State, open_state
-from engine.sync import Options
+from engine.mapping.render import render_sql
+from engine.state.store import State, open_state
+from engine.stock2shop import delivery as send
+from engine.sync import diff, history, report, stage
+from engine.sync import journal as acknowledge
+from engine.sync import pipeline as sync
+from engine.sync.adopt import verify
+from engine.sync.pipeline import Options
+from engine.sync.stage import fill_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,7 +272,7 @@ def test_a_key_that_is_gone_and_unaccounted_for_is_noticed(client: Client) -> No
 def test_rows_that_do_not_add_up_stop_the_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Property 2: a sum that is off sends nothing."""
     client.item("A")
-    monkeypatch.setattr("engine.model.Counts.balanced", False)
+    monkeypatch.setattr("engine.model.settings.Counts.balanced", False)
     with pytest.raises(AccountingError):
         client.run()
     assert client.held() == {}
@@ -813,8 +816,8 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     """A view may have grown since the last run: each step is done again with more memory, and goes out once."""
     tried: set[str] = set()
     connect = duckdb.connect
-    monkeypatch.setattr("engine.state._connect", lambda path: Starved(connect(path), tried))
-    monkeypatch.setattr("engine.state.MEMORY", ["64MB"] * 1000)
+    monkeypatch.setattr("engine.state.store._connect", lambda path: Starved(connect(path), tried))
+    monkeypatch.setattr("engine.state.store.MEMORY", ["64MB"] * 1000)
     client.items(20)
     client.run()
     client.sql("update item set price = '7' where code = 'I003'", "delete from item where code = 'I004'")
@@ -831,7 +834,7 @@ def test_a_removal_of_more_rows_than_fit_into_memory_is_made_with_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DuckDB does not take back what it deleted until then; also of a catalogue of millions, no run may get stuck."""
-    monkeypatch.setattr("engine.state.MEMORY", ["8MB", "300MB"])
+    monkeypatch.setattr("engine.state.store.MEMORY", ["8MB", "300MB"])
     with open_state(tmp_path / "acme.duckdb") as state:
         state.rerun("create table many as select range as n from range(1_000_000)")
         state.run("create table run.few as select 100 * range as n from range(10_000)")
@@ -845,7 +848,7 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prices rise once a year, and then all rows differ: what is compared whole is compared a part at a time."""
-    monkeypatch.setattr("engine.state.MEMORY", ["40MB"])
+    monkeypatch.setattr("engine.state.store.MEMORY", ["40MB"])
     monkeypatch.setattr(State, "grow", lambda _: pytest.fail("more memory is asked for"))
     client.sql(
         "insert into item (product, code, title, active, price, qty, sku, barcode, html)"
@@ -926,7 +929,7 @@ def test_a_state_that_another_took_when_it_was_opened_anew_is_called_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run folds what this one wrote."""
-    monkeypatch.setattr("engine.state.MEMORY", ["8MB", "300MB"])
+    monkeypatch.setattr("engine.state.store.MEMORY", ["8MB", "300MB"])
 
     def taken(path: Path) -> None:
         raise duckdb.IOException(
@@ -934,7 +937,7 @@ def test_a_state_that_another_took_when_it_was_opened_anew_is_called_held(
         )
 
     def short() -> None:
-        monkeypatch.setattr("engine.state._connect", taken)
+        monkeypatch.setattr("engine.state.store._connect", taken)
         raise StateMemoryError("There is too little.")
 
     with pytest.raises(StateLockedError, match="process 7"), open_state(tmp_path / "acme.duckdb") as state:
@@ -969,7 +972,7 @@ def test_a_run_that_was_killed_with_much_unwritten_is_gone_on_with(tmp_path: Pat
     killed = f"""
 import os
 from pathlib import Path
-from engine.state import open_state
+from engine.state.store import open_state
 
 with open_state(Path({str(path)!r})) as state:
     state.run("set wal_autocheckpoint = '1GB'")

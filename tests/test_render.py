@@ -17,11 +17,11 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contract import ACTIVE_WORDS
 from engine.errors import RenderError
-from engine.model import EntitySettings, Project, SourceSettings, Stock2ShopSettings
+from engine.mapping.render import ident, literal, render_bound, render_view
+from engine.model.fields import ACTIVE_WORDS
+from engine.model.settings import EntitySettings, Project, SourceSettings, Stock2ShopSettings
 from engine.quoting import regions
-from engine.render import ident, literal, render_bound, render_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

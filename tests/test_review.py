@@ -16,9 +16,9 @@ from support.client import VIEW as VIEW_OF_CLIENT
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
-from engine.page import review_page
-from engine.review import Review, at_reference, compared_states, review, review_live
-from engine.review_report import differing, review_markdown, reviews_markdown
+from engine.pages.render import review_page
+from engine.review.compare import Review, at_reference, compared_states, review, review_live
+from engine.review.text import differing, review_markdown, reviews_markdown
 
 if TYPE_CHECKING:
     from support.client import Client

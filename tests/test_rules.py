@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.client import VIEW
 
-from engine import history
-from engine.state import open_state
-from engine.validate import RULES
+from engine.state.store import open_state
+from engine.sync import history
+from engine.sync.validate import RULES
 
 if TYPE_CHECKING:
     from support.client import Client

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_project
 
+from engine.config.loader import discover
 from engine.errors import ConfigError, FixtureError
-from engine.project import discover
-from engine.rehearsal import rehearsals
-from engine.snapshots import compare, order_statements, pretty, produce, tidy, update
+from engine.testing.fixture_run import rehearsals
+from engine.testing.snapshots import compare, order_statements, pretty, produce, tidy, update
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +36,7 @@ def s2s(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def pytested(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a plain pytest in a workspace, with the plugin that the package brings."""
-    plugin = [] if _installed() else ["-p", "engine.pytest_plugin"]
+    plugin = [] if _installed() else ["-p", "engine.testing.pytest_plugin"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *words],
         cwd=workspace,
@@ -51,7 +51,7 @@ def pytested(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def _installed() -> bool:
     from importlib.metadata import entry_points
 
-    return any(found.value == "engine.pytest_plugin" for found in entry_points(group="pytest11"))
+    return any(found.value == "engine.testing.pytest_plugin" for found in entry_points(group="pytest11"))
 
 
 def snapshot(workspace: Path, name: str) -> Path:
@@ -119,7 +119,7 @@ def test_what_did_not_change_is_not_rehearsed_again(tmp_path: Path, monkeypatch:
     root = write_project(tmp_path)
     write(root / "tests" / "dear.sql", "select * from products where csv_price_tiers = '100'")
     first = produced(tmp_path)
-    monkeypatch.setattr("engine.rehearsal._load", None)
+    monkeypatch.setattr("engine.testing.fixture_run._load", None)
     assert produced(tmp_path) == first
     assert [test.keys for test in first.failed] == [("B2",)]
 

@@ -20,10 +20,11 @@ from support.client import COLUMNS
 from support.erp import ROOT
 from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
 
-from engine import patience, source
+from engine.database import odbc as source
+from engine.database import watchdog as patience
+from engine.database.odbc import open_source, open_writer
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
-from engine.model import SourceSettings
-from engine.source import open_source, open_writer
+from engine.model.settings import SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from support.client import Client
     from support.servers import MariaDb, Postgres
 
-    from engine.source import Batches
+    from engine.database.odbc import Batches
 
 
 def drain(settings: SourceSettings, query: str) -> int:
@@ -268,8 +269,8 @@ def test_a_database_that_falls_silent_is_given_up(
 
 GIVING_UP = """\
 import sys
-from engine import patience
-from engine.cli import main
+from engine.database import watchdog as patience
+from engine.cli.app import main
 patience.GRACE = 1
 main()
 """

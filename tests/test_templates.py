@@ -16,24 +16,24 @@ import sqlglot
 import tomli
 from sqlglot import exp
 
-from engine import sync
-from engine.contract import ENTITIES
-from engine.dialect import PARSED, check_view
+from engine.config.loader import load
 from engine.errors import RenderError
-from engine.fixtures import read_fixture
-from engine.model import SourceSettings
-from engine.project import load
-from engine.rehearsal import rehearsals, rehearse
-from engine.render import render_view
+from engine.mapping.check import PARSED, check_view
+from engine.mapping.render import render_view
+from engine.model.fields import ENTITIES
+from engine.model.settings import SourceSettings
+from engine.sync import pipeline as sync
+from engine.testing.fixture_run import rehearsals, rehearse
+from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from support.servers import MariaDb, Postgres
 
-    from engine.model import Project
-    from engine.rehearsal import Rehearsal
-    from engine.sandbox import Sandbox
+    from engine.model.settings import Project
+    from engine.sandbox.server import Sandbox
+    from engine.testing.fixture_run import Rehearsal
 
 REPOSITORY = Path(__file__).parents[1]
 LIBRARY = REPOSITORY / "templates" / "sql"

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.mapping import itself
 
+from engine.database.odbc import open_source
 from engine.errors import SyncError, ViewError
-from engine.model import Query, SourceSettings
-from engine.source import open_source
-from engine.transpile import check_own, to_duckdb
+from engine.mapping.transpile.to_duckdb import check_own, to_duckdb
+from engine.model.settings import Query, SourceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

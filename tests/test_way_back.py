@@ -27,12 +27,13 @@ from support.erp import DYING, ROOT, STATEMENTS, document
 from support.servers import free_port
 from typer.testing import CliRunner
 
-from engine import inbox, orders
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import ConfigError, OrderError, UnavailableError, UsageError, ViewError
-from engine.ledger import TRANSITIONS, open_ledger
-from engine.raising import RULES
-from engine.receiver import listening
+from engine.orders import document as inbox
+from engine.orders import pipeline as orders
+from engine.orders.ledger import TRANSITIONS, open_ledger
+from engine.orders.raise_order import RULES
+from engine.orders.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -347,7 +348,7 @@ def test_the_statements_text_never_depends_on_the_order(
         orders.settings_of(erp.project),
         source_id=57,
     )
-    from engine.raising import queries
+    from engine.orders.raise_order import queries
 
     made = list(queries(erp.project, orders.settings_of(erp.project), order))
     plain = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.files import exists
-from engine.sandbox import Sandbox, SandboxSettings
+from engine.sandbox.server import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from engine import sync
-from engine.project import load
-from engine.sync import Options
+from engine.config.loader import load
+from engine.sync import pipeline as sync
+from engine.sync.pipeline import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.model import Outcome, Plan, Project
-    from engine.sandbox import Sandbox
+    from engine.model.settings import Outcome, Plan, Project
+    from engine.sandbox.server import Sandbox
 
 COLUMNS = {
     "product": "varchar",

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine import inbox
-from engine.ledger import open_ledger
-from engine.orders import Raiser
-from engine.project import load
+from engine.config.loader import load
+from engine.orders import document as inbox
+from engine.orders.ledger import open_ledger
+from engine.orders.pipeline import Raiser
 from support.rights import powerless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.ledger import Entry
-    from engine.model import Project
-    from engine.sandbox import Sandbox
+    from engine.model.settings import Project
+    from engine.orders.ledger import Entry
+    from engine.sandbox.server import Sandbox
     from support.servers import MariaDb, Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -183,9 +183,9 @@ class Erp:
 DYING = """\
 import os, signal, sys
 from pathlib import Path
-from engine import orders
-from engine.project import load
-from engine.receiver import Receiver
+from engine.orders import pipeline as orders
+from engine.config.loader import load
+from engine.orders.receiver import Receiver
 
 def die(name):
     if name == sys.argv[1]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.model import Place, Query
-from engine.project import load
-from engine.rehearsal import rehearsals, rehearse
-from engine.snapshots import Produced, produce
+from engine.config.loader import load
+from engine.model.settings import Place, Query
+from engine.testing.fixture_run import rehearsals, rehearse
+from engine.testing.snapshots import Produced, produce
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.model import Project
-    from engine.rehearsal import Rehearsal
+    from engine.model.settings import Project
+    from engine.testing.fixture_run import Rehearsal
 
 PROJECT = """\
 [project]

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from engine.sandbox import Sandbox, SandboxSettings
+from engine.sandbox.server import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

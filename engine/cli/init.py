@@ -1,0 +1,260 @@
+"""The command that begins a project: it takes flags, or asks on a terminal, and may look into the database."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.terminal import say, session
+from engine.errors import UsageError
+from engine.files import is_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.scaffold.introspect import Proposal
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """What a project begins with; ``values`` go to its .env by the names of their variables."""
+
+    template: str | None = None
+    dialect: str | None = None
+    connection: str | None = None
+    database: str | None = None
+    source_id: int = 0
+    introspect: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command on the command line."""
+    app.command()(init)
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="The new project's name.")],
+    template: Annotated[
+        str | None, typer.Option(help="The system that the client has, such as sap_business_one.")
+    ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(help="How the client's database writes SQL; told by the connection, else tsql."),
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
+    ] = None,
+    database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
+    source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
+    introspect: Annotated[
+        bool,
+        typer.Option(
+            "--introspect", help="Look into the database and propose the views; also for a project that is there."
+        ),
+    ] = False,
+) -> None:
+    """Begin a project: its folder, project.toml, first views and a .env to fill in. Asks where nothing is given."""
+    base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
+    given = Answers(
+        template=template,
+        dialect=dialect,
+        connection=connection,
+        database=database,
+        source_id=source_id,
+        introspect=introspect,
+    )
+    there = is_file(base / "projects" / name / "project.toml")
+    if there and introspect:
+        if given != Answers(introspect=True):
+            raise UsageError(
+                f"{name} exists already: how to reach its database stands in its project.toml.",
+                hint=f"Look into it with `s2s init {name} --introspect` alone.",
+            )
+        _look(base, name)
+        return
+    if given == Answers() and not there and sys.stdin.isatty() and sys.stdout.isatty():
+        given = _asked(base, name)
+    _begin(base, name, given)
+
+
+def _begin(base: Path, name: str, given: Answers) -> None:
+    from engine.scaffold.introspect import dialect_of
+    from engine.scaffold.scaffold import scaffold, scaffold_template
+
+    template = given.template
+    if template is not None:
+        if given.database is not None or given.introspect:
+            raise UsageError(
+                "A template has views for the system's own database.",
+                hint="Leave --database and --introspect out, or leave --template out.",
+            )
+        made = scaffold_template(
+            base,
+            name,
+            template,
+            dialect=given.dialect,
+            connection=given.connection,
+            source_id=given.source_id,
+            values=given.values,
+        )
+    else:
+        made = scaffold(
+            base,
+            name,
+            dialect=given.dialect or dialect_of(given.connection, given.database) or "tsql",
+            connection=given.connection,
+            database=_from(base / "projects" / name, given.database),
+            source_id=given.source_id,
+            values=given.values,
+        )
+    for path in made:
+        say(f"wrote {path}")
+    if template is not None:
+        _first_snapshots(base, name)
+    if given.introspect:
+        _look(base, name)
+    rehearse = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
+    todo = "answer the questions in its README.md, " if template else ""
+    todo += "look at the TODOs in its views, " if given.introspect else ""
+    say(
+        f"\nNext: {todo}fill in projects/{name}/.env, then\n"
+        f"{rehearse}"
+        f"  s2s check {name}           the mapping, without a database\n"
+        f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
+        f"  s2s plan {name}            what a run would send"
+    )
+
+
+def _asked(base: Path, name: str) -> Answers:
+    """What the engineer at the terminal says; nothing is written before the last answer."""
+    from engine.config.loader import DIALECTS
+    from engine.scaffold.introspect import dialect_of
+    from engine.scaffold.scaffold import (
+        default_connection,
+        dialects_of,
+        prefix_of,
+        templates,
+        wanted_values,
+        without_login,
+    )
+
+    say("Enter takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
+    known = [*templates(base), "none"]
+    given = Answers()
+    answer = _one_of("Which system does the client have", known, "none", "none: views from scratch")
+    given.template = None if answer == "none" else answer
+    reach = ""
+    if given.template is None:
+        say("\nHow is the database reached? The path of a DuckDB or SQLite file, an ODBC connection string, or Enter")
+        say("to be asked for server and login.")
+        reach = _text("File or connection")
+        if reach and "=" not in reach:
+            given.database = reach
+        elif reach:
+            given.connection, given.values = without_login(reach, prefix_of(name))
+    dialects = dialects_of(base, given.template) if given.template else sorted(set(DIALECTS.values()))
+    guess = dialect_of(given.connection, given.database) or ("tsql" if "tsql" in dialects else dialects[0])
+    certain = given.database is not None or len(dialects) == 1
+    given.dialect = guess if certain else _one_of("How does the database write SQL", dialects, guess)
+    if given.database is None and given.connection is None:
+        given.connection = default_connection(name, given.dialect)
+    say("\nThese go to .env, which git ignores. Enter leaves one open.")
+    for variable in wanted_values(name, given.connection):
+        if variable not in given.values:
+            given.values[variable] = _text(variable, hidden=variable.endswith("PASSWORD"))
+    given.source_id = int(typer.prompt("The source's number in Stock2Shop", default=0, type=int))
+    reachable = all(given.values[each] for each in wanted_values(name, given.connection) if "_S2S_" not in each)
+    if given.template is None and reachable:
+        given.introspect = typer.confirm("Look into the database now, and propose the views?", default=True)
+    say("")
+    return given
+
+
+def _text(what: str, *, hidden: bool = False) -> str:
+    return str(typer.prompt(what, default="", show_default=False, hide_input=hidden)).strip()
+
+
+def _one_of(what: str, known: Sequence[str], default: str, said: str = "") -> str:
+    say(f"{what}? {', '.join(each if each != default or not said else said for each in known)}")
+    while True:
+        answer = str(typer.prompt("One of them", default=default)).strip()
+        if answer in known:
+            return answer
+        say(f"{answer} is none of them.")
+
+
+def _from(root: Path, database: str | None) -> str | None:
+    """A file that was named from here, as project.toml names it: from the project's folder."""
+    if database is None or Path(database).is_absolute() or not is_file(Path(database)):
+        return database
+    try:
+        return Path(os.path.relpath(database, root)).as_posix()
+    except ValueError:  # it is on another drive of Windows
+        return Path(database).absolute().as_posix()
+
+
+def _look(base: Path, name: str) -> None:
+    """Look into a project's database, show what was found, and write the views that nobody has written yet."""
+    from engine.config.loader import load, variables
+    from engine.scaffold.introspect import introspect
+    from engine.scaffold.scaffold import write_views
+
+    root = base / "projects" / name
+    text = (root / "project.toml").read_text("utf-8")
+    values = variables(root, workspace=base, environ=os.environ)
+    # A database without a password is one thing, a server without a name another.
+    empty = [
+        each
+        for each, value in values.items()
+        if not value and f"${{{each}}}" in text and "_S2S_" not in each and not each.endswith("PASSWORD")
+    ]
+    if empty:
+        raise UsageError(
+            f"To look into the database, these have no value yet: {', '.join(empty)}.",
+            hint=f"Write them in {root / '.env'}, then: s2s init {name} --introspect",
+        )
+    # Neither Stock2Shop's login nor a login that writes is needed to look.
+    project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
+    session.secrets.update(project.secrets)
+    proposals = introspect(project.source)
+    for proposal in proposals:
+        _show(proposal)
+    written = write_views(project, {each.entity: each.sql for each in proposals})
+    say("")
+    for proposal in proposals:
+        path = project.root / "views" / f"{proposal.entity}.sql"
+        if path in written:
+            todos = proposal.sql.count("-- TODO")
+            say(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
+        else:
+            say(f"{path} is somebody's work, and stays. This would have been proposed:\n\n{proposal.sql}")
+
+
+def _show(proposal: Proposal) -> None:
+    from engine.sync.report import plural, table
+
+    counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
+    say(f"\n{proposal.entity}: {proposal.table}{counted}")
+    rows = [
+        ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
+        for each in proposal.candidates
+    ]
+    say(table(rows, ("", "field", "from", "for example")))
+
+
+def _first_snapshots(workspace: Path, name: str) -> None:
+    """Write the snapshots that a new project's tests are compared with."""
+    from engine.config.loader import load
+    from engine.testing.fixture_run import rehearsals
+    from engine.testing.snapshots import produce, update
+
+    project = load(name, workspace=workspace, environ=os.environ, offline=True)
+    with rehearsals([project]) as stage:
+        for written in update(produce(stage, project)):
+            say(f"wrote {written.path}")

@@ -1,0 +1,256 @@
+"""The commands that bring orders home."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.terminal import (
+    ATTENTION,
+    Output,
+    OutputFormat,
+    ProjectName,
+    Reveal,
+    allowed,
+    load_project,
+    say,
+    show,
+    show_json,
+    telling,
+    watched,
+)
+from engine.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from engine.model.settings import Project
+    from engine.orders.ledger import Entry
+
+orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders in the client's database, each once.")
+
+HIGHEST = 10**18 - 1
+"""The highest id that the ledger takes."""
+
+OrderId = Annotated[int, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's id of the order.", metavar="ID")]
+OrderIds = Annotated[
+    list[int] | None, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's ids of the orders.", metavar="ID…")
+]
+
+
+@orders_app.command()
+def serve(
+    project: ProjectName,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Another port than project.toml's.")] = None,
+) -> None:
+    """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
+    from dataclasses import replace
+
+    from engine.orders.pipeline import settings_of
+    from engine.orders.receiver import listening
+
+    loaded = load_project(project)
+    settings = settings_of(loaded)
+    if port is not None:
+        loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
+    gone = threading.Event()
+    with watched(loaded.name, "orders") as (stop, _), telling(loaded.name) as tell:
+        try:
+            with listening(loaded, tell=tell, gone=gone.set) as address:
+                say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
+                if not (settings.receiver.token or settings.receiver.password):
+                    say("Anybody on this machine may send them: set a token under [orders.serve].")
+                sys.stdout.flush()
+                while not stop.wait(0.2):
+                    if gone.is_set():
+                        raise UnavailableError(
+                            f"Nobody listens at {address} any more; every order that came in is in the ledger.",
+                            hint="Start it again: a service does that by itself. If it comes to this often, report it.",
+                        )
+        except OSError as error:
+            raise UsageError(str(error), hint="Choose another port with --port, or under [orders.serve].") from None
+    say("Stopped; every order that came in is in the ledger.")
+
+
+@orders_app.command("import")
+def import_(
+    project: ProjectName,
+    path: Annotated[Path, typer.Argument(help="A JSON file, or a folder of them.")],
+    hold: Annotated[bool, typer.Option("--hold", help="Raise nothing: new orders wait for plan and retry.")] = False,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Raise the orders in JSON documents."""
+    from engine.orders.pipeline import take_files
+
+    loaded = load_project(project)
+    found: list[Entry] = []
+    wrong: list[dict[str, str]] = []
+    with watched(loaded.name, "orders") as (stop, _):
+        for file, entry, message in take_files(loaded, path, stop=stop, hold=hold):
+            if entry is None:
+                wrong.append({"file": str(file), "error": message})
+            else:
+                found.append(entry)
+    if output is Output.text:
+        for each in wrong:
+            say(f"{each['file']}: {each['error']}")
+    _tell(loaded, found, output, wrong)
+
+
+@orders_app.command()
+def pull(project: ProjectName, output: OutputFormat = Output.text) -> None:
+    """Ask Stock2Shop for orders, raise them and answer; what is due from before is tried again."""
+    from engine.orders.pipeline import pull as ask
+
+    loaded = load_project(project)
+    with watched(loaded.name, "orders") as (stop, _):
+        found = ask(loaded, stop=stop)
+    _tell(loaded, found, output)
+
+
+@orders_app.command("list")
+def list_orders(
+    project: ProjectName,
+    standing: Annotated[str | None, typer.Option(help="Only these: waiting, failed, raised …")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many at most, the newest.")] = 50,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Show the ledger: where each order stands, and why."""
+    from engine.orders.ledger import TRANSITIONS, open_ledger
+    from engine.orders.pipeline import settings_of
+
+    loaded = load_project(project)
+    settings_of(loaded)
+    if standing is not None and standing not in TRANSITIONS:
+        raise UsageError(f"No order is ever {standing!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
+    with open_ledger(loaded) as ledger:
+        entries = ledger.entries("standing = ?", standing) if standing else ledger.entries()
+    _show(loaded, entries[-limit:], output)
+
+
+@orders_app.command("show")
+def show_order(
+    project: ProjectName,
+    order_id: OrderId,
+    reveal: Reveal = False,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Tell one order's story; its document only with --reveal, because it is about a person."""
+    from dataclasses import asdict
+
+    from engine.orders.ledger import open_ledger
+    from engine.orders.pipeline import settings_of
+    from engine.orders.raise_order import RULES
+
+    loaded = load_project(project)
+    settings_of(loaded)
+    with open_ledger(loaded) as ledger:
+        entry, story = ledger.entry(order_id), ledger.story(order_id)
+        document = ledger.document(order_id) if allowed(reveal=reveal) else None
+    if output is Output.json:
+        show_json({**asdict(entry), "story": story, "document": document})
+        return
+    code = f" as {entry.source_order_code}" if entry.source_order_code else ""
+    say(f"{loaded.name} · order {order_id}: {entry.standing}{code}, by {entry.via}")
+    for at, standing, reason in story:
+        say(f"  {at} UTC  {standing}{': ' + reason if reason else ''}")
+    if entry.note:
+        say(f"  {entry.note}")
+    if entry.rule in RULES:
+        say(f"  → {RULES[entry.rule].mend}")
+    if entry.next_try_at:
+        say(f"  It is tried again after {entry.next_try_at} UTC.")
+    if document is not None:
+        say(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+@orders_app.command()
+def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = False) -> None:
+    """Show the statements with their values that raising would run; run none. Texts are masked without --reveal."""
+    from engine.orders.pipeline import planned
+
+    loaded = load_project(project)
+    shown = allowed(reveal=reveal)
+    found = planned(loaded, tuple(order_ids or ()))
+    for each in found:
+        say(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
+        seen: set[str] = set()
+        for path, query in each.queries:
+            say(f"\n-- orders/{path.name}, again" if query.sql in seen else f"\n-- orders/{path.name}\n{query.sql}")
+            seen.add(query.sql)
+            for number, value in enumerate(query.binds, 1):
+                say(f"--   {number}: {_bound(value, shown=shown)}")
+    if not found:
+        say("No order waits to be raised.")
+    say("\nNothing was run; what only the database can tell stands in <angle brackets>.")
+
+
+@orders_app.command()
+def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat = Output.text) -> None:
+    """Raise orders that wait or failed, all of them when none is named."""
+    from engine.orders.pipeline import retry as again
+
+    loaded = load_project(project)
+    with watched(loaded.name, "orders") as (stop, _):
+        found = again(loaded, tuple(order_ids or ()), stop=stop)
+    _tell(loaded, found, output)
+
+
+@orders_app.command()
+def skip(
+    project: ProjectName,
+    order_id: OrderId,
+    code: Annotated[
+        str | None, typer.Option("--as", help="It was entered by hand under this code, which is answered.")
+    ] = None,
+) -> None:
+    """Let go of an order; with --as it counts as raised by hand."""
+    from engine.orders.pipeline import skip as let_go
+
+    loaded = load_project(project)
+    entry = let_go(loaded, order_id, code=code)
+    say(f"{loaded.name} · order {order_id}: {entry.standing}" + (f" as {code}" if code else ""))
+
+
+def _bound(value: object, *, shown: bool) -> str:
+    """A bound value; a text may be about a person, whatever it was made from."""
+    from engine.orders.raise_order import Unknown, written
+
+    if isinstance(value, str) and not shown and not isinstance(value, Unknown):
+        return f"(text of {len(value)})"
+    return written(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
+
+
+def _show(project: Project, entries: list[Entry], output: Output) -> None:
+    if output is Output.json:
+        from dataclasses import asdict
+
+        show_json([asdict(entry) for entry in entries])
+    elif entries:
+        rows = [
+            (str(e.order_id), e.standing, e.source_order_code, e.via, e.received_at[:19], e.reason) for e in entries
+        ]
+        show(rows, ("order", "standing", "code", "via", "received_at", "reason"), output)
+    else:
+        say(f"{project.name} has no such orders.")
+
+
+def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None) -> None:
+    """Say what became of orders; exit code 4 where one of them was not raised."""
+    if output is Output.json:
+        from dataclasses import asdict
+
+        show_json([*(asdict(entry) for entry in entries), *(wrong or ())])
+    elif entries:
+        _show(project, entries, output)
+        unraised = [entry for entry in entries if entry.standing in {"waiting", "failed"}]
+        if unraised:
+            look = "plan" if unraised[0].rule == "held" else "show"
+            say(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
+    elif not wrong:
+        say("There are no orders to raise.")
+    if wrong or any(entry.standing in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
+        raise typer.Exit(ATTENTION)

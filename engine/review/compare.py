@@ -1,0 +1,707 @@
+"""What a change to a mapping does: the project as it is against the same project at a git reference.
+
+Both mappings are run over the same rows, into a state that is thrown away: the first as if Stock2Shop had acknowledged
+all of it, then the second against that. So what a review shows is what a run would send, by the very comparison that a
+run makes. The rows are the fixtures, which need no database, or the live source's, of one moment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import subprocess
+import tarfile
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.config.loader import discover, load, variables, without_passwords
+from engine.database.odbc import open_source
+from engine.errors import ConfigError, QueryError, UsageError
+from engine.files import is_file
+from engine.mapping.lineage import mapping, trace
+from engine.mapping.render import render_sql, render_view
+from engine.model.fields import ENTITIES, masked, unmasked
+from engine.model.settings import Counts, Problem
+from engine.state.store import open_state
+from engine.sync import diff
+from engine.sync import journal as acknowledge
+from engine.sync import pipeline as sync
+from engine.sync.data_tests import data_tests, examine
+from engine.sync.pipeline import Options, silent
+from engine.sync.validate import RULES
+from engine.testing.fixture_run import SYNC_TOKEN, compared, entities, rehearsals, small_state
+from engine.testing.fixtures import has_fixtures
+from engine.testing.snapshots import order_statements, tidy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from engine.database.odbc import Connection
+    from engine.mapping.lineage import Mapped, Trace
+    from engine.model.settings import Project, Query
+    from engine.state.store import State
+    from engine.testing.fixture_run import Stage
+
+SAMPLES = 5
+"""How many rows of each kind, and of each column, a review shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """A Stock2Shop field that is new, gone, or fed by something else; ``before`` and ``after`` are expressions."""
+
+    field: str
+    kind: Literal["added", "removed", "fed by something else"]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A row that changes: its key, what people call it, and for a column the value before and after."""
+
+    key: str
+    label: str | None = None
+    before: str | None = None
+    after: str | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnImpact:
+    """A Stock2Shop field whose values change: in how many rows, in how many to blank, and samples of them."""
+
+    column: str
+    rows: int
+    blanked: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impact:
+    """What the new mapping would send after the old one, over the same rows.
+
+    ``before`` and ``after`` tell where each mapping's rows went. ``moved`` are variants that are removed and created
+    anew, because their product changes. ``quarantined`` and ``released`` count the rows that only the new or only the
+    old mapping holds back. ``stops`` are the guards and data tests that would stop a run; samples are of each kind.
+    """
+
+    before: Counts
+    after: Counts
+    columns: tuple[ColumnImpact, ...]
+    inserted: tuple[Sample, ...]
+    removed: tuple[Sample, ...]
+    moved: tuple[Sample, ...]
+    quarantined: int
+    released: int
+    held: tuple[Problem, ...]
+    freed: tuple[str, ...]
+    stops: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def inserts(self) -> int:
+        """Rows that are sent for the first time."""
+        return self.after.inserts - self.after.replaced
+
+    @property
+    def removals(self) -> int:
+        """Rows that are taken out of Stock2Shop."""
+        return self.after.deleted + self.after.marked
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row is sent, held back or let go, or the client's own flag now says otherwise."""
+        sent = self.after.changed or self.after.deletes
+        return bool(sent or self.quarantined or self.released or self.after.ignored != self.before.ignored)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityReview:
+    """One entity: its SQL as a unified diff, its mapping with what changed of it, and the impact on rows.
+
+    ``mapping`` is the new one. ``impact`` is None where nothing could be run, or nothing needed to be because the view
+    and its settings are the same; ``faults`` say why the view does not run, or, where there is an impact, a data test.
+    """
+
+    entity: str
+    sql: str
+    fields: tuple[FieldChange, ...]
+    mapping: tuple[Mapped, ...]
+    impact: Impact | None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to review."""
+        return bool(self.sql or self.fields or self.faults or (self.impact and self.impact.changed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
+
+    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have,
+    ``gone`` one that only the reference has. ``faults`` say why it cannot be read, or its order statements
+    not be rendered.
+    """
+
+    project: str
+    description: str
+    against: str
+    rows: Literal["fixtures", "live", "none"]
+    new: bool
+    settings: str
+    orders: str
+    entities: tuple[EntityReview, ...]
+    gone: bool = False
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to review."""
+        own = self.gone or self.settings or self.orders or self.faults
+        return bool(own) or any(each.changed for each in self.entities)
+
+    @property
+    def runs(self) -> bool:
+        """Whether all views and order statements of the project run."""
+        return not (self.faults or any(each.faults for each in self.entities))
+
+
+@contextmanager
+def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
+    """The workspace as it stood at a git reference, in a folder that is gone afterwards.
+
+    Where the commit has no such folder it is an empty workspace. Raises :class:`UsageError` where there is no git, no
+    repository or no such commit.
+    """
+    commit = _commit(workspace, reference)
+    with tempfile.TemporaryDirectory(prefix="s2s-review-", ignore_cleanup_errors=True) as folder:
+        if not _git(workspace, "cat-file", "-e", f"{commit}:./").returncode:
+            made = _git(workspace, "archive", "--format=tar", commit, "--", ".")
+            if made.returncode:
+                raise _refused(f"The workspace at {reference!r} cannot be read", made)
+            with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
+                archive.extractall(folder, **_safe(archive))  # noqa: S202 - git's own archive, filtered
+        (Path(folder) / "projects").mkdir(exist_ok=True)
+        yield Path(folder)
+
+
+def _git(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", "-C", str(workspace), *words], capture_output=True, check=False)  # noqa: S603, S607 - git, without a shell
+    except OSError:
+        raise UsageError("There is no git here.", hint="Install git, or put it on the PATH.") from None
+
+
+def _commit(workspace: Path, reference: str) -> str:
+    """The commit that a reference names. Raises :class:`UsageError` that says why there is none."""
+    there = _git(workspace, "rev-parse", "--is-shallow-repository")
+    if there.returncode:
+        raise _refused(f"{workspace} cannot be compared with an earlier state", there)
+    if not reference.startswith("-"):
+        found = _git(workspace, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
+        if not found.returncode:
+            return found.stdout.decode().strip()
+    if _git(workspace, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
+        raise UsageError(
+            "Nothing is committed yet, so there is nothing to compare with.", hint="Commit the workspace first."
+        )
+    names = _git(workspace, "for-each-ref", "--format=%(refname:short)").stdout.decode("utf-8", "replace").split()
+    close = [each for each in names if each.endswith(f"/{reference}")] or get_close_matches(reference, names, n=1)
+    if close:
+        hint = f"Did you mean {close[0]}?"
+    elif there.stdout.strip() == b"true":
+        hint = "This clone is shallow: fetch the rest with `git fetch --unshallow` (in a workflow, fetch-depth: 0)."
+    else:
+        hint = "Name a branch, a tag or a commit, such as --against main."
+    raise UsageError(f"Git knows no commit {reference!r}.", hint=hint)
+
+
+def compared_states(workspace: Path, reference: str) -> str:
+    """The two commits that a review compares, in words, so that what was signed can be found again."""
+    then = _git(workspace, "log", "-1", "--format=%h of %cs", f"{_commit(workspace, reference)}").stdout
+    now = _git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
+    more = _git(workspace, "status", "--porcelain", "--", ".").stdout
+    return (
+        f"commit {then.decode().strip()} against {now.decode().strip()}"
+        f"{', with what is not committed yet' if more.strip() else ''}"
+    )
+
+
+def _refused(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
+    """Git's own words; what it says after the first line tells what to do."""
+    first, _, rest = made.stderr.decode("utf-8", "replace").strip().partition("\n")
+    return UsageError(
+        f"{what}: {first.removeprefix('fatal: ') or 'git refused it'}",
+        hint=rest.strip() or "A review compares with what git keeps: `git init` and a first commit begin that.",
+    )
+
+
+def _safe(archive: tarfile.TarFile) -> dict[str, Any]:
+    """What of an archive is taken out: files, folders, and links that stay inside of it where Python can tell."""
+
+    def inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+        try:
+            return tarfile.data_filter(member, folder)
+        except tarfile.FilterError:
+            return None
+
+    if hasattr(tarfile, "data_filter"):
+        return {"filter": inside}
+    return {"members": [member for member in archive.getmembers() if member.isfile() or member.isdir()]}
+
+
+def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
+    """Compare the project ``name`` of ``workspace`` with the same of ``then``, on fixtures.
+
+    What is wrong with the project as it is now is among the faults of the review, what is wrong with a view among those
+    of its entity. Raises :class:`ConfigError` where there is no such project.
+    """
+    if is_gone(name, workspace=workspace, then=then):
+        return _gone(name, workspace=workspace, then=then, against=against)
+    try:
+        now = load(name, workspace=workspace, environ={}, offline=True)
+    except ConfigError as error:
+        if name not in discover(workspace):
+            raise
+        return _unread(name, workspace=workspace, then=then, against=against, faults=_said(error, workspace))
+    before, notes = _earlier(now, then, environ={}, offline=True)
+    projects = [each for each in (now, before) if each is not None]
+    rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
+    with rehearsals(projects) as stage:
+        found = [_entity(_OnFixtures(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
+    return _review(now, before, then=then, against=against, rows=rows, found=found, notes=notes)
+
+
+def review_live(
+    name: str,
+    *,
+    workspace: Path,
+    then: Path,
+    against: str,
+    environ: Mapping[str, str],
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Review:
+    """Compare the project ``name`` of ``workspace`` with the same of ``then``, over the rows of its live source.
+
+    The source is read through the project as it is now, in one transaction where the database can give one moment to
+    all that is read in it. Nothing is sent, and the project's own state is not touched. Personal data is masked.
+    Raises :class:`ConfigError` where the project cannot be loaded and :class:`SourceError` where the source cannot be
+    read.
+    """
+    if is_gone(name, workspace=workspace, then=then):
+        return _gone(name, workspace=workspace, then=then, against=against)
+    now = load(name, workspace=workspace, environ=environ)
+    # Git does not keep the .env files, so they are those of now.
+    values = variables(now.root, workspace=workspace, environ=environ)
+    before, notes = _earlier(now, then, environ=values, offline=False)
+    if before is not None:
+        before = replace(before, source=replace(now.source, dialect=before.source.dialect))
+    found = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
+        source = stack.enter_context(open_source(now.source))
+        note = (
+            () if source.hold() else ("The two mappings were read one after the other: the source may have changed.",)
+        )
+        for entity in _mapped(now, before):
+            live = _Live(
+                now,
+                before,
+                entity,
+                source=source,
+                path=folder / f"{entity}.duckdb",
+                stop=stop or threading.Event(),
+                progress=progress,
+                notes=note,
+            )
+            found.append(_entity(live, reveal=False))
+    return _review(now, before, then=then, against=against, rows="live", found=found, notes=notes)
+
+
+def is_gone(name: str, *, workspace: Path, then: Path) -> bool:
+    """Whether only the reference has a project of that name."""
+    return name not in discover(workspace) and name in discover(then)
+
+
+def _gone(name: str, *, workspace: Path, then: Path, against: str) -> Review:
+    """A project that only the reference has: what it was is the whole of the change."""
+    found = _unread(name, workspace=workspace, then=then, against=against, faults=())
+    try:
+        description = load(name, workspace=then, environ={}, offline=True).description
+    except ConfigError:
+        description = ""
+    return replace(found, gone=True, description=description)
+
+
+def _unread(name: str, *, workspace: Path, then: Path, against: str, faults: tuple[str, ...]) -> Review:
+    """A project of which only the files can be compared."""
+    return Review(
+        project=name,
+        description="",
+        against=against,
+        rows="none",
+        new=name not in discover(then),
+        faults=faults,
+        settings="".join(_text_diffs(then / "projects" / name, workspace / "projects" / name)),
+        orders="",
+        entities=(),
+    )
+
+
+def _earlier(
+    now: Project, then: Path, *, environ: Mapping[str, str], offline: bool
+) -> tuple[Project | None, tuple[str, ...]]:
+    """The project as it stood, or None where there was none; and what is wrong with it where it cannot be loaded."""
+    if now.name not in discover(then):
+        return None, ()
+    try:
+        return load(now.name, workspace=then, environ=environ, offline=offline), ()
+    except ConfigError as error:
+        said = "; ".join(_said(error, then))
+        return None, (f"The project as it was cannot be read, so everything counts as new: {said}",)
+
+
+def _mapped(now: Project, before: Project | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*entities(now), *(entities(before) if before else ()))))
+
+
+def _review(
+    now: Project,
+    before: Project | None,
+    *,
+    then: Path,
+    against: str,
+    rows: Literal["fixtures", "live", "none"],
+    found: Sequence[EntityReview],
+    notes: tuple[str, ...],
+) -> Review:
+    orders, faults = _orders(now)
+    return Review(
+        project=now.name,
+        description=now.description,
+        against=against,
+        rows=rows,
+        new=now.name not in discover(then),
+        settings="".join(_text_diffs(then / "projects" / now.name, now.root)),
+        orders="" if faults else _unified(_orders(before)[0], orders, "orders.sql"),
+        entities=tuple(found),
+        faults=faults,
+        notes=notes,
+    )
+
+
+def _orders(project: Project | None) -> tuple[str, tuple[str, ...]]:
+    """The rendered order statements, or what is wrong with them: a review is about more than them."""
+    try:
+        return (order_statements(project) if project else None) or "", ()
+    except ConfigError as error:
+        return "", _said(error, project.workspace) if project else ()
+
+
+class _Rows(ABC):
+    """One entity's two mappings and the rows that they are run over; ``live`` tells that those are the source's own."""
+
+    live: bool
+
+    def __init__(self, now: Project, before: Project | None, entity: str) -> None:
+        self.now = now
+        self.before = before
+        self.entity = entity
+        self.notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def state(self) -> AbstractContextManager[State]:
+        """A state to throw away."""
+
+    @abstractmethod
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        """Run one mapping and compare it with what ``state`` holds.
+
+        Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
+        """
+
+
+class _OnFixtures(_Rows):
+    """The rows of the fixtures: those of now for both mappings, so that only the mapping makes the difference."""
+
+    live = False
+
+    def __init__(self, stage: Stage, now: Project, before: Project | None, entity: str) -> None:
+        super().__init__(now, before, entity)
+        self._stage = stage
+
+    @contextmanager
+    def state(self) -> Iterator[State]:
+        with (
+            tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True) as folder,
+            small_state(Path(folder) / "state.duckdb") as state,
+        ):
+            yield state
+
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        loaded = self._stage.load()
+        if self.now.root in loaded.faults:
+            raise loaded.faults[self.now.root]
+        try:
+            work, notes = compared(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
+        except ConfigError:
+            if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
+                raise
+            work, notes = compared(loaded, project, self.entity, query, state=state)
+            notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
+        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
+        return work
+
+
+class _Live(_Rows):
+    """The rows of the source, read once for each mapping in one transaction."""
+
+    live = True
+
+    def __init__(
+        self,
+        now: Project,
+        before: Project | None,
+        entity: str,
+        *,
+        source: Connection,
+        path: Path,
+        stop: threading.Event,
+        progress: Callable[[str, int, int | None], None],
+        notes: tuple[str, ...],
+    ) -> None:
+        super().__init__(now, before, entity)
+        self._source = source
+        self._path = path
+        self._stop = stop
+        self._progress = progress
+        self.notes = notes
+
+    def state(self) -> AbstractContextManager[State]:
+        return open_state(self._path)
+
+    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
+        return sync.compare(
+            state,
+            project,
+            self.entity,
+            SYNC_TOKEN,
+            options=Options(full=True),  # a row that both hold back must show in both
+            stop=self._stop,
+            progress=self._progress,
+            query=query,
+            source=self._source,
+        )
+
+
+def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
+    """Review one entity over ``rows``."""
+    now, before, entity = rows.now, rows.before, rows.entity
+    faults: list[str] = []
+    queries: dict[str, Query] = {}
+    for side, project in (("before", before), ("after", now)):
+        if project is None or entity not in project.entities:
+            continue
+        try:
+            # What is wrong with the mapping as it was is past; as it is, it is checked as a run would.
+            queries[side] = sync.check(now, entity)[0] if side == "after" else render_view(project, entity)
+        except ConfigError as error:
+            if side == "after":
+                faults += _said(error, now.workspace)
+    old, new = queries.get("before"), queries.get("after")
+    impact: Impact | None = None
+    wrong: tuple[str, ...] = ()
+    if new is not None and not (rows.live is False and not has_fixtures(now.root)) and not _same(rows, old, new):
+        try:
+            impact, wrong = _impact(rows, old, new, reveal=reveal)
+        except ConfigError as error:
+            faults += _said(error, now.workspace)
+    was, will = (tidy(query.sql, now.source.dialect) if query else "" for query in (old, new))
+    return EntityReview(
+        entity=entity,
+        sql=_unified(was, will, f"{entity}.sql") if new or not faults else "",
+        fields=tuple(_fields(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
+        mapping=_mapping(new, now, entity),
+        impact=impact,
+        faults=(*faults, *wrong),
+    )
+
+
+def _said(error: ConfigError, workspace: Path) -> tuple[str, ...]:
+    """What is wrong, with its place in the workspace."""
+    return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
+
+
+def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
+    """Whether nothing that decides what rows become differs between the two mappings."""
+    before = rows.before
+    if before is None or old is None:
+        return False
+    was, will = (replace(each.entities[rows.entity], view=Path()) for each in (before, rows.now))
+    dialects = (before.source.dialect, rows.now.source.dialect)
+    try:
+        tests = [
+            [(each.name, each.severity, each.query.sql, each.query.binds) for each in data_tests(project)]
+            for project in (before, rows.now)
+        ]
+    except ConfigError:
+        return False
+    return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
+
+
+def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
+    """Run the old mapping as if all of it were acknowledged, then the new one against that.
+
+    Gives the impact, and what is wrong with the data tests.
+    """
+    notes: tuple[str, ...] = ()
+    with rows.state() as state:
+        before = Counts(**{each.name: 0 for each in fields(Counts)})
+        state.run("create table run.was_held (key varchar)")
+        if old is not None and rows.before is not None:
+            try:
+                work = rows.compare(state, rows.before, old)
+            except (ConfigError, QueryError) as error:
+                said = "; ".join(each.message for each in error.faults) if isinstance(error, ConfigError) else error
+                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {said}",)
+            else:
+                before = work.counts
+                state.run("insert into run.was_held select distinct key from run.violation")
+                diff.tell_apart(state, work.staged)
+                acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
+        work = rows.compare(state, rows.now, new)
+        wrong: tuple[str, ...] = ()
+        stops = []
+        try:
+            failed = examine(state, rows.now, work.staged, live=rows.live)
+        except ConfigError as error:
+            wrong = _said(error, rows.now.workspace)
+        else:
+            stops += [test.message for test in failed if test.severity == "error"]
+            notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
+        if rows.live and before.published + before.inserts:
+            breaches = diff.guard(work.counts, work.settings, project=rows.now.name)
+            stops += [breach.message for breach in breaches]
+        return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)), wrong
+
+
+def _summed(
+    state: State, work: sync.Work, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
+) -> Impact:
+    """What stands compared, as numbers and samples."""
+    layout, entity = work.staged.layout, work.entity
+    shown = unmasked if reveal else masked
+    label = next((each.name for each in layout.fields if each.name == "title"), None)
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    diff.tell_apart(state, work.staged)
+    for sort, what, key, _, name, old, new in state.rows(
+        render_sql("impact.sql", **layout.tables, label=label, limit=SAMPLES)
+    ):
+        if sort == "update":
+            found = Sample(key=key, label=name, before=shown(entity, what, old), after=shown(entity, what, new))
+            samples.setdefault((sort, what), []).append(found)
+        else:
+            samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
+    columns = state.rows(
+        "select column_name, count(*), count(*) filter (where new is null) from run.difference"
+        " group by column_name order by 2 desc, 1"
+    )
+    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.was_held)"
+    gone = "from run.was_held where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
+    held = state.rows(
+        f"select key, product, column_name, rule, value {fresh}"
+        f" qualify row_number() over (partition by rule order by key, column_name) <= {SAMPLES} order by rule, key"
+    )
+    return Impact(
+        before=before,
+        after=work.counts,
+        columns=tuple(
+            ColumnImpact(column=name, rows=count, blanked=blank, samples=tuple(samples.get(("update", name), ())))
+            for name, count, blank in columns
+        ),
+        inserted=tuple(samples.get(("insert", ""), ())),
+        removed=tuple(samples.get(("delete", ""), ())),
+        moved=tuple(samples.get(("replace", ""), ())),
+        quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
+        released=int(state.value(f"select count(*) {gone}")),
+        held=tuple(
+            Problem(
+                key=key,
+                group=product,
+                column=column,
+                rule=rule,
+                value=shown(entity, column, value),
+                reason=RULES[rule].reason,
+            )
+            for key, product, column, rule, value in held
+        ),
+        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {SAMPLES}")),
+        stops=tuple(stops),
+        notes=tuple(notes),
+    )
+
+
+def _mapping(query: Query | None, project: Project, entity: str) -> tuple[Mapped, ...]:
+    if query is None:
+        return ()
+    try:
+        return mapping(
+            query,
+            dialect=project.source.dialect,
+            entity=ENTITIES[entity],
+            linked=project.entities[entity].linked,
+        )
+    except ConfigError:
+        return ()
+
+
+def _traces(query: Query | None, project: Project | None, entity: str) -> dict[str, Trace]:
+    if query is None or project is None:
+        return {}
+    try:
+        found = trace(query, dialect=project.source.dialect, entity=ENTITIES[entity])
+    except ConfigError:
+        return {}
+    return {each.field.name: each for each in found}
+
+
+def _fields(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator[FieldChange]:
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if old is None or new is None or (old.sources, old.expression) != (new.sources, new.expression):
+            yield FieldChange(
+                field=name,
+                kind="added" if old is None else "removed" if new is None else "fed by something else",
+                before=old.expression if old else "",
+                after=new.expression if new else "",
+            )
+
+
+def _text_diffs(before: Path, now: Path) -> Iterator[str]:
+    """Unified diffs of project.toml, the order statements and the data tests, as they are written but for passwords."""
+    names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
+    for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
+        texts = [
+            path.read_bytes().decode("utf-8-sig", "replace") if is_file(path) else ""
+            for path in (before / name, now / name)
+        ]
+        yield without_passwords(_unified(texts[0], texts[1], name))
+
+
+def _unified(before: str, after: str, name: str) -> str:
+    lines = difflib.unified_diff(
+        before.strip().splitlines(), after.strip().splitlines(), f"a/{name}", f"b/{name}", lineterm="", n=2
+    )
+    return "".join(f"{line}\n" for line in lines)

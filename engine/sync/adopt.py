@@ -1,0 +1,204 @@
+"""First contact with a live account: read Stock2Shop back, take it as published, or compare it with published.
+
+So a lost state file, or an agent that is replaced, is never a reason to delete or resend everything. What is read
+back goes through the very same canonical forms as the source's rows. Stock2Shop's search endpoint is public; which
+fields it always gives is not, so a field that it leaves out counts as blank.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import UsageError
+from engine.mapping.render import render_sql, render_view
+from engine.model.fields import ENTITIES, masked, unmasked
+from engine.state.store import open_state
+from engine.stock2shop.client import open_api
+from engine.stock2shop.documents import texts
+from engine.sync import journal as acknowledge
+from engine.sync.pipeline import extracted, silent
+from engine.sync.stage import land, lay_out, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from engine.model.settings import Project
+    from engine.state.store import State
+    from engine.sync.stage import Layout
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One way in which Stock2Shop and published differ for a key: missing there, unknown here, or a column."""
+
+    key: str
+    kind: str
+    column: str = ""
+    published: str | None = None
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """How many rows Stock2Shop holds, and how many were published before and now."""
+
+    remote: int
+    before: int
+    published: int
+    unreadable: int
+
+
+def adopt(
+    project: Project,
+    entity: str,
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> Adoption:
+    """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
+
+    Nothing is sent. What Stock2Shop holds and the source does not show is removed by the next run, as far as the
+    guards allow.
+    """
+    with open_state(project.state) as state:
+        run_id = acknowledge.begin(state, entity=entity, command="adopt")
+        layout, token, rows = _read_back(state, project, entity, stop or threading.Event(), progress)
+        before = int(state.value(render_sql("count.sql", table=layout.published)))
+        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        readable = int(state.value("select count(*) from run.remote"))
+        sql = render_sql(
+            "adopt.sql",
+            **layout.tables,
+            entity=entity,
+            fields=layout.fields,
+            stamp=project.entities[entity].stamp(token),
+            run_id=run_id,
+            now=acknowledge.now(),
+        )
+
+        def adopted() -> None:
+            state.run(sql)
+            state.remember("sync_token", token)
+            state.remember(f"definition:{entity}", layout.definition)
+
+        state.transact(adopted)
+        acknowledge.finish(state, run_id, outcome="done", figures={"adopted": readable})
+        return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
+
+
+def verify(
+    project: Project,
+    entity: str,
+    *,
+    repair: bool = False,
+    reveal: bool = False,
+    stop: threading.Event | None = None,
+    progress: Callable[[str, int, int | None], None] = silent,
+) -> tuple[Drift, ...]:
+    """Compare published with what Stock2Shop really holds.
+
+    ``repair`` takes what Stock2Shop holds for the keys that differ as published, so that the next run sends them
+    again. Keys that only Stock2Shop knows are named and left alone. Personal data is masked unless ``reveal`` is asked
+    for.
+    """
+    shown = unmasked if reveal else masked
+    with open_state(project.state) as state:
+        layout, token, _ = _read_back(state, project, entity, stop or threading.Event(), progress)
+        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))
+        drifts = tuple(
+            Drift(
+                key=key,
+                kind=kind,
+                column=column,
+                published=shown(entity, column, published),
+                remote=shown(entity, column, remote),
+            )
+            for key, kind, column, published, remote in state.rows(
+                "select key, kind, column_name, published, remote from run.drift order by key, column_name"
+            )
+        )
+        if repair and drifts:
+            run_id = acknowledge.begin(state, entity=entity, command="verify --repair")
+            sql = render_sql(
+                "repair.sql",
+                **layout.tables,
+                fields=layout.fields,
+                stamp=project.entities[entity].stamp(token),
+                run_id=run_id,
+                now=acknowledge.now(),
+            )
+            state.transact(lambda: state.run(sql))
+            acknowledge.finish(state, run_id, outcome="done", figures={"drifts": len(drifts)})
+        return drifts
+
+
+def _read_back(
+    state: State,
+    project: Project,
+    entity: str,
+    stop: threading.Event,
+    progress: Callable[[str, int, int | None], None],
+) -> tuple[Layout, str, int]:
+    """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
+    settings = project.entities.get(entity)
+    if settings is None:
+        raise UsageError(f"{project.name} has no {entity}.", hint=f"Write its views/{entity}.sql first.")
+    if settings.search_path is None:
+        raise UsageError(
+            f"Stock2Shop has no public way to read {entity} back.",
+            hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
+        )
+    with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _, _):
+        version = str(state.value("select version()"))
+        layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
+    prepare(state, layout)
+    acknowledge.fold(state, layout)
+    with open_api(project.stock2shop, stop=stop) as api:
+        token = api.source().sync_token
+        staged = land(
+            state,
+            _batches(api.read_back(settings.search_path, f"system_{entity}"), layout, progress),
+            layout=layout,
+            settings=settings,
+            stamp=settings.stamp(token),
+            full=True,
+        )
+    return layout, token, staged.rows
+
+
+def _batches(
+    documents: Iterable[dict[str, Any]], layout: Layout, progress: Callable[[str, int, int | None], None]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    fields = [_must(layout, column) for column in layout.columns]
+    waiting: list[Sequence[str | None]] = []
+    done = 0
+
+    def batch() -> pa.RecordBatch:
+        columns = [pa.array(list(column), pa.string()) for column in zip(*waiting, strict=True)]
+        waiting.clear()
+        return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
+
+    for document in documents:
+        rows = texts(layout.entity.name, document, fields)
+        waiting += rows
+        done += len(rows)
+        progress("reading back", done, None)
+        if len(waiting) >= BATCH:
+            yield batch()
+    if waiting:
+        yield batch()
+
+
+def _must(layout: Layout, column: str) -> Any:
+    field = layout.entity.resolve(column)
+    assert field is not None
+    return field

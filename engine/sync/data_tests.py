@@ -1,0 +1,321 @@
+"""What must hold of an entity's rows: data tests as SQL, and what project.toml declares.
+
+A data test is a file ``tests/NAME.sql`` of the project: one SELECT, in DuckDB's SQL, of rows that must not exist. It
+sees the rows of one entity under the entity's name, with Stock2Shop's field names as columns: those that are sound
+and Active, canonical and whole, whether they changed or not. So the same test runs over fixtures and, before anything
+is sent, over the live rows. What fails is a guard that the project wrote itself: it stops the entity like the other
+guards, or is a note where it is only a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Fault, ProjectError, StateError, ViewError
+from engine.files import listed
+from engine.mapping.check import resolve_column
+from engine.mapping.render import render_bound, render_sql
+from engine.model.fields import ENTITIES
+from engine.model.settings import Breach
+from engine.quoting import blanked
+from engine.sync.journal import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from engine.model.fields import Entity, Field
+    from engine.model.settings import Expect, Project, Query, Severity
+    from engine.state.store import State
+    from engine.sync.stage import Layout, Staged
+
+SAMPLE = 5
+"""How many keys a failed test names."""
+
+_SEVERITY = re.compile(r"--\s*severity\s*:\s*(\S+)")
+_OF_SQL = frozenset({"ParserException", "BinderException", "CatalogException", "ConversionException"}) | frozenset(
+    {"InvalidInputException", "OutOfRangeException", "NotImplementedException", "SyntaxException"}
+)
+"""DuckDB's errors that are about the SQL, not about the state file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataTest:
+    """A rendered data test of one entity."""
+
+    name: str
+    entity: str
+    severity: Severity
+    query: Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedTest:
+    """What did not hold: how many rows, the keys of the first of them, and where it is said."""
+
+    name: str
+    entity: str
+    severity: Severity
+    found: int
+    keys: tuple[str, ...]
+    message: str
+    path: Path
+
+
+def data_tests(project: Project) -> tuple[DataTest, ...]:
+    """The project's data tests by name, rendered for DuckDB and with their severities.
+
+    Raises :class:`ViewError` or :class:`RenderError` with what is wrong with them, and :class:`ProjectError` where
+    ``[tests]`` names one that there is not.
+    """
+    duck = replace(project, source=replace(project.source, dialect="duckdb"))
+    tests, faults = [], []
+    for path in listed(project.root / "tests", "*.sql"):
+        query = render_bound(duck, path, {})
+        query = replace(query, sql=_one(query.sql))
+        entity, wrong = _about(query, project)
+        severity, unknown = _severity(path, project)
+        faults += [Fault(path=path, message=message, hint=hint) for message, hint in (*wrong, *unknown)]
+        if entity is not None:
+            tests.append(DataTest(name=path.stem, entity=entity, severity=severity, query=query))
+    if faults:
+        raise ViewError(faults)
+    _known([test.name for test in tests], project)
+    return tuple(tests)
+
+
+def examine(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
+    """Run the data tests and check what is declared, for the entity that stands compared in the working set.
+
+    ``live`` rows have an age; fixtures do not, so ``fresh`` is left out for them. Costs nothing where the project says
+    nothing of the entity. Raises :class:`ConfigError` where a test itself is wrong.
+    """
+    layout = staged.layout
+    expect = project.entities[layout.entity.name].expect
+    tests = [test for test in data_tests(project) if test.entity == layout.entity.name]
+    if not (tests or expect.min_rows is not None or expect.not_null or expect.accepted_values or expect.fresh):
+        return ()
+    state.run(
+        render_sql(
+            "sound.sql",
+            fields=layout.fields,
+            key=layout.entity.key,
+            group=layout.entity.group,
+            flag=layout.entity.flag,
+            published=layout.published,
+            fast=staged.fast,
+        )
+    )
+    failed = list(_declared(state, project, layout, expect, live=live))
+    for test in tests:
+        failed += _tested(state, layout, test)
+    return tuple(failed)
+
+
+def breaches(failed: Iterable[FailedTest]) -> tuple[Breach, ...]:
+    """The failed tests that stop the entity, as guards that are broken."""
+    return tuple(
+        Breach(
+            guard="test",
+            found=test.found,
+            allowed=0,
+            message=test.message,
+            hint=f"It is said in {test.path}. Mend the rows in the source, or the view; or lower the test's severity to"
+            " warning.",
+        )
+        for test in failed
+        if test.severity == "error"
+    )
+
+
+def notes(failed: Iterable[FailedTest]) -> list[str]:
+    """The failed tests that are only warnings."""
+    return [test.message for test in failed if test.severity == "warning"]
+
+
+def _one(sql: str) -> str:
+    """``sql`` without its last semicolon and what comes after it, unless that is another statement."""
+    text = blanked(sql, "duckdb")
+    end = text.find(";")
+    return sql[:end] if end >= 0 and not text[end:].strip("; \t\r\n") else sql
+
+
+def _about(query: Query, project: Project) -> tuple[str | None, list[tuple[str, str]]]:
+    """The one entity that a test is about, or what is wrong with it."""
+    text = blanked(query.sql, "duckdb")
+    if ";" in text:
+        return None, [("The test is more than one statement.", "Keep the one SELECT; CTEs may help.")]
+    named = [name for name in ENTITIES if re.search(rf"(?i)\b{name}\b", text)]
+    if len(named) != 1:
+        return None, [
+            (
+                f"The test names {' and '.join(named) if named else 'no entity'}: it looks at the rows of one.",
+                f"Select from one of: {', '.join(project.entities)}.",
+            )
+        ]
+    if named[0] not in project.entities:
+        return None, [(f"The test is about {named[0]}, which {project.name} does not sync.", "")]
+    return named[0], []
+
+
+def _severity(path: Path, project: Project) -> tuple[Severity, list[tuple[str, str]]]:
+    """What project.toml says of the test, else the comment at its head, else an error."""
+    if path.stem in project.tests:
+        return project.tests[path.stem], []
+    for line in path.read_text("utf-8-sig", "replace").splitlines():
+        if not line.strip().startswith(("--", "{#")):
+            break
+        found = _SEVERITY.search(line)
+        if found and found[1] == "warning":
+            return "warning", []
+        if found and found[1] != "error":
+            return "error", [(f"{found[1]!r} is no severity.", "Write `-- severity: error` or `-- severity: warning`.")]
+    return "error", []
+
+
+def _known(names: list[str], project: Project) -> None:
+    faults = []
+    for name in project.tests:
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            listed = f"There are: {', '.join(names)}." if names else f"Write it as tests/{name}.sql."
+            faults.append(
+                Fault(
+                    path=project.root / "project.toml",
+                    message=f"[tests] names {name}, but there is no tests/{name}.sql.",
+                    hint=(f"Did you mean {close[0]}? " if close else "") + listed,
+                )
+            )
+    if faults:
+        raise ProjectError(faults)
+
+
+def _declared(state: State, project: Project, layout: Layout, expect: Expect, *, live: bool) -> Iterable[FailedTest]:
+    """What ``[ENTITY.expect]`` says and does not hold."""
+    entity, path = layout.entity, project.root / "project.toml"
+    fields = {**{field.name: field for field in layout.fields}, **_special(entity)}
+    faults: list[Fault] = []
+
+    def field(column: str) -> Field:
+        found = resolve_column(column, entity)
+        if found is None or found.name not in fields:
+            close = get_close_matches(column, fields, n=1)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            faults.append(
+                Fault(
+                    path=path,
+                    message=f"[{entity.name}.expect] names {column!r}, which the view does not map.",
+                    hint=f"{hint}Mapped are: {', '.join(fields)}.",
+                )
+            )
+            return next(iter(fields.values()))
+        return fields[found.name]
+
+    not_null = [field(column).name for column in expect.not_null]
+    accepted = [(field(column), values) for column, values in expect.accepted_values.items()]
+    fresh = field(expect.fresh.column).name if expect.fresh and live else None
+    if faults:
+        raise ProjectError(faults)
+    if not (not_null or accepted or fresh or expect.min_rows is not None):
+        return
+    (measured,) = state.dicts(
+        render_sql(
+            "expect.sql",
+            key=entity.key,
+            not_null=not_null,
+            accepted_values=[(each.name, each.type, values) for each, values in accepted],
+            fresh=fresh,
+            now=now(),
+        )
+    )
+
+    def failed(name: str, found: int, keys: Iterable[str], message: str) -> FailedTest:
+        return FailedTest(
+            name=f"{entity.name}.{name}",
+            entity=entity.name,
+            severity=expect.severity,
+            found=found,
+            keys=tuple(keys)[:SAMPLE],
+            message=message,
+            path=path,
+        )
+
+    if expect.min_rows is not None and measured["found"] < expect.min_rows:
+        yield failed(
+            "min_rows",
+            measured["found"],
+            (),
+            f"{_rows(measured['found'])} of {entity.name}, sound and Active; at least {expect.min_rows:,} are wanted.",
+        )
+    claims = [(f"not_null.{column}", f"a blank {column}") for column in not_null]
+    claims += [(f"accepted_values.{each.name}", f"a {each.name} that is not accepted") for each, _ in accepted]
+    for name, what in claims:
+        found, keys = measured[name], measured[f"{name}.keys"] or []
+        if found:
+            yield failed(name, found, keys, f"{_rows(found)} of {entity.name} with {what}: {_listed(keys)}.")
+    if fresh is not None and expect.fresh is not None:
+        newest, age = measured["newest"], measured["age"]
+        if newest is None or age > expect.fresh.hours:
+            said = f"is {age:,.1f} hours old ({newest})" if newest else "is no time at all"
+            yield failed(
+                "fresh",
+                1,
+                (),
+                f"The newest {fresh} of {entity.name} {said}; at most {expect.fresh.hours:g} hours are expected.",
+            )
+
+
+def _special(entity: Entity) -> dict[str, Field]:
+    names = (entity.key, entity.group, entity.flag)
+    return {field.name: field for field in entity.fields if field.name in names and field.type != "flag"}
+
+
+def _tested(state: State, layout: Layout, test: DataTest) -> Iterable[FailedTest]:
+    """The rows that a data test finds."""
+    sql = render_sql("failing.sql", entity=layout.entity.name, test=test.query.sql, limit=SAMPLE)
+    try:
+        rows = state.dicts(sql, test.query.binds)
+    except StateError as error:
+        if type(error.__cause__).__name__ not in _OF_SQL:
+            raise
+        raise ViewError([_wrong(test, str(error.__cause__), before=1)]) from None
+    if not rows:
+        return
+    found = int(rows[0]["_found"])
+    keys = [str(row[layout.entity.key]) for row in rows if row.get(layout.entity.key) is not None]
+    which = f": {_listed(keys, found)}" if keys else ""
+    yield FailedTest(
+        name=test.name,
+        entity=test.entity,
+        severity=test.severity,
+        found=found,
+        keys=tuple(keys),
+        message=f"The test {test.name} finds {_rows(found)} of {test.entity} that must not exist{which}.",
+        path=test.query.path,
+    )
+
+
+def _wrong(test: DataTest, said: str, *, before: int) -> Fault:
+    """What DuckDB says of a test's SQL, at the line of the test, of which ``before`` lines stand before it."""
+    place = re.search(r"^LINE (\d+):", said, re.MULTILINE)
+    line = int(place[1]) - before if place else None
+    message = re.sub(r"^\w+ Error: ", "", said.strip().splitlines()[0])
+    known = "Its columns are Stock2Shop's field names, in double quotes where they have a dot."
+    return Fault(
+        path=test.query.path,
+        line=line if line and line <= test.query.sql.count("\n") + 1 else None,
+        message=f"DuckDB refuses the test: {message}",
+        hint=f"A data test is one query in DuckDB's SQL over {test.entity}. {known}",
+    )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _listed(keys: list[Any], found: int | None = None) -> str:
+    shown = ", ".join(str(key) for key in keys[:SAMPLE])
+    return f"{shown}, …" if (found or len(keys)) > len(keys[:SAMPLE]) else shown

@@ -1,0 +1,141 @@
+"""One key's whole story: its source row, how it was staged, what it breaks, what is published, what would be sent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import UsageError
+from engine.mapping.render import render_sql
+from engine.model.fields import ENTITIES, masked, unmasked
+from engine.state.store import open_state
+from engine.stock2shop import documents as payload
+from engine.sync import diff, history
+from engine.sync.pipeline import Options, compare
+from engine.sync.stage import fill_slice
+from engine.sync.validate import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+    from engine.model.settings import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that is known of one key. ``source`` and ``staged`` hold each row that has it: more than one is a fault."""
+
+    entity: str
+    key: str
+    source: tuple[dict[str, Any], ...]
+    staged: tuple[dict[str, Any], ...]
+    faults: tuple[dict[str, Any], ...]
+    published: dict[str, Any] | None
+    verdict: str
+    changes: tuple[dict[str, Any], ...]
+    document: dict[str, Any] | None
+    history: tuple[dict[str, Any], ...]
+
+
+def explain(project: Project, entity: str, key: str, *, reveal: bool = False) -> Story:
+    """Read the source once and tell the story of ``key``; nothing is sent or kept.
+
+    Personal data is masked unless ``reveal`` is asked for.
+
+    Raises :class:`UsageError` when neither the source nor the state knows the key.
+    """
+    seen: list[dict[str, Any]] = []
+    shown = unmasked if reveal else masked
+    with open_state(project.state) as state:
+        token = state.meta("sync_token") or "0"
+        work = compare(
+            state,
+            project,
+            entity,
+            token,
+            options=Options(full=True),
+            stop=threading.Event(),
+            tap=_watch(key, seen, ENTITIES[entity].key),
+        )
+        layout = work.staged.layout
+        staged = state.dicts("select * from run.landed where _key = $1", [key])
+        published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
+        told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
+        if not (staged or published or told or seen):
+            raise UsageError(
+                f"{project.name} knows no {layout.entity.key} {key!r}, in the source or in the state.",
+                hint="Codes compare by case and without outer blanks. Is the row left out by the view's WHERE?",
+            )
+        faults = state.dicts("select column_name, rule, value from run.fault where key = $1 order by rule", [key])
+        for fault in faults:
+            fault["value"] = shown(entity, fault["column_name"], fault["value"])
+            rule = RULES[fault["rule"]]
+            fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
+        changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
+        document = None
+        places = [{"after": change["position"] - 1, "upto": change["position"]} for change in changes]
+        diff.tell_apart(state, work.staged, places)
+        if places:
+            fill_slice(state, layout, **places[-1])
+            rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **places[-1]))
+            document = json.loads(
+                payload.document(
+                    entity,
+                    [_shown(row, entity, shown) for row in rows],
+                    fields=layout.fields,
+                    source_id=project.stock2shop.source_id,
+                    sync_token=token,
+                    default_price_tier=work.settings.default_price_tier,
+                )
+            )
+        for change in changes:
+            change["columns"] = [
+                {"column": name, "old": shown(entity, name, old), "new": shown(entity, name, new)}
+                for name, old, new in state.rows(
+                    "select column_name, old, new from run.difference where position = $1 order by 1",
+                    [change.pop("position")],
+                )
+            ]
+        verdict = _verdict(state.dicts(render_sql("verdict.sql", key=key)))
+        return Story(
+            entity=entity,
+            key=key,
+            source=tuple(_shown(row, entity, shown) for row in seen),
+            staged=tuple(_shown(row, entity, shown) for row in staged),
+            faults=tuple(faults),
+            published=_shown(published[0], entity, shown) if published else None,
+            verdict=verdict,
+            changes=tuple(changes),
+            document=document,
+            history=tuple(told),
+        )
+
+
+def _shown(row: dict[str, Any], entity: str, shown: Callable[[str, str, Any], Any]) -> dict[str, Any]:
+    return {name: shown(entity, name, value) for name, value in row.items() if name != "_faults"}
+
+
+def _watch(
+    key: str, seen: list[dict[str, Any]], column: str
+) -> Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Keep the raw rows of ``key`` as they pass by."""
+
+    def tap(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow.compute as pc
+
+        place = columns.index(column)
+        for batch in batches:
+            wanted = pc.equal(pc.utf8_trim_whitespace(batch.column(place).cast("string")), key)
+            found = batch.filter(pc.fill_null(wanted, False)).to_pylist()
+            seen.extend(dict(zip(columns, row.values(), strict=True)) for row in found)
+            yield batch
+
+    return tap
+
+
+def _verdict(found: list[dict[str, Any]]) -> str:
+    return str(found[0]["verdict"]) if found else "unknown to the source"

@@ -1,0 +1,231 @@
+"""Plans, runs and faults as text and as JSON; pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from engine.sync.validate import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from engine.errors import Fault
+    from engine.model.settings import Change, Counts, Outcome, Plan, Problem
+
+SIGNS = {"insert": "+", "update": "~", "delete": "-", "resend": "="}
+WIDTH = 72
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as people read it: where the rows went, what changes, what is wrong, what to do next."""
+    lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_counted(plan.counts)]
+    if plan.batches:
+        batches = f"{plan.batches:,} {'batch' if plan.batches == 1 else 'batches'}"
+        lines.append(
+            f"  sending      {batches}: {plan.requests:,} requests with the login, about {_duration(plan.seconds)}"
+        )
+    else:
+        lines.append("  sending      nothing: Stock2Shop has it all")
+    lines += _changes(plan)
+    lines += _problems("quarantine: never sent, never removed", plan.quarantine, plan.quarantine_rules)
+    lines += _problems("warnings: sent all the same", plan.warnings, plan.warning_rules)
+    lines += [f"note: {note}" for note in plan.notes]
+    for breach in plan.breaches:
+        lines += ["", f"STOPPED BY {breach.guard}: {breach.message}", f"  {breach.hint}"]
+    if plan.breaches:
+        lines.append(
+            f"  Or approve exactly this plan: s2s run {plan.project} --entity {plan.entity} --expect {plan.digest}"
+        )
+    return "\n".join(lines)
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """A run as people read it: one line where all is well, and what wants attention."""
+    plan, counts = outcome.plan, outcome.plan.counts
+    planned = counts.inserts + counts.updates + counts.resends + counts.deletes
+    if planned:
+        kinds = {
+            "new": counts.inserts - counts.replaced,
+            "changed": counts.updates,
+            "removed": counts.deleted + counts.marked,
+            "created anew": counts.replaced,
+            "sent again": counts.resends,
+        }
+        said = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+        share = f"{outcome.sent:,}" if outcome.sent == planned else f"{outcome.sent:,} of {planned:,}"
+        done = f"{share} acknowledged ({said})"
+    else:
+        done = "nothing to send"
+    headline = (
+        f"{plan.project} · {plan.entity} · run {outcome.run_id}: {done},"
+        f" {outcome.requests:,} {plural(outcome.requests, 'request')}, {_duration(outcome.seconds)}"
+    )
+    lines = [
+        headline,
+        *_counted(counts),
+        *_told("quarantine", plan.quarantine_rules, f"s2s quarantine list {plan.project}"),
+        *_told("warnings", plan.warning_rules, f"s2s plan {plan.project} --full"),
+        *(f"note: {note}" for note in plan.notes),
+    ]
+    if outcome.refused:
+        lines.append(
+            f"Stock2Shop refused {outcome.refused:,} {plural(outcome.refused, 'row')}: look with"
+            f" `s2s quarantine list {plan.project}`."
+        )
+    if outcome.message:
+        lines.append(outcome.message)
+    return "\n".join(lines)
+
+
+def faults_text(faults: Iterable[Fault]) -> str:
+    """Faults, one a line with its place, each hint under it."""
+    lines = []
+    for fault in faults:
+        place = f"{fault.where}: " if fault.where else ""
+        lines.append(f"{place}{fault.severity}: {fault.message}")
+        if fault.hint:
+            lines += [f"  {line}" for line in fault.hint.splitlines()]
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    """Rows under headers, each column as wide as its widest cell; numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(header), *(len(row[n]) for row in cells), 0) for n, header in enumerate(headers)]
+    right = [all(isinstance(row[n], (int, float)) for row in rows) and bool(rows) for n in range(len(headers))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = (
+            value.rjust(width) if to_right else value.ljust(width)
+            for value, width, to_right in zip(values, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(headers), line(["-" * width for width in widths]), *(line(row) for row in cells)])
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan for machines; names and meanings as in :class:`engine.model.settings.Plan`."""
+    return {
+        **asdict(plan),
+        "changes": [
+            {
+                "key": change.key,
+                "group": change.group,
+                "kind": change.kind,
+                "cause": change.cause,
+                "columns": [{"column": name, "old": old, "new": new} for name, old, new in change.columns],
+            }
+            for change in plan.changes
+        ],
+    }
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """A run for machines; names and meanings as in :class:`engine.model.settings.Outcome`."""
+    return {**asdict(outcome), "plan": plan_json(outcome.plan)}
+
+
+def plural(count: int, word: str) -> str:
+    """``word``, with an s unless it is one."""
+    return word if count == 1 else f"{word}s"
+
+
+def short(value: str | None) -> str:
+    """A value on one line of a report: no wider than it may be, and blank in words."""
+    if value is None:
+        return "(blank)"
+    flat = " ".join(value.split())
+    return flat if len(flat) <= WIDTH else f"{flat[: WIDTH - 1]}…"
+
+
+def _counted(counts: Counts) -> list[str]:
+    rows = {
+        "unchanged": counts.unchanged,
+        "to send": counts.changed,
+        "ignored": counts.ignored,
+        "quarantined": counts.quarantined,
+        "refused before": counts.refused,
+    }
+    said = " + ".join(f"{number:,} {name}" for name, number in rows.items() if number) or "none"
+    lines = [f"  source rows  {counts.source:,} = {said}"]
+    if counts.gone:
+        fates = {
+            "removed": counts.deleted,
+            "kept": counts.kept,
+            "held": counts.held,
+            "refused before": counts.gone_refused,
+        }
+        said = " + ".join(f"{number:,} {name}" for name, number in fates.items() if number)
+        lines.append(f"  keys gone    {counts.gone:,} = {said}")
+    return lines
+
+
+def _changes(plan: Plan) -> list[str]:
+    counts = plan.counts
+    total = counts.inserts + counts.updates + counts.resends + counts.deletes
+    if not total:
+        return []
+    kinds = {
+        "new": counts.inserts,
+        "changed": counts.updates,
+        "removed": counts.deletes,
+        "sent again": counts.resends,
+    }
+    lines = ["", "changes: " + ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)]
+    if plan.columns:
+        lines.append("  by column: " + ", ".join(f"{name} {number:,}" for name, number in plan.columns.items()))
+    for change in plan.changes:
+        lines += _change(change)
+    if len(plan.changes) < total:
+        lines.append(f"  … and {total - len(plan.changes):,} more: --all-changes shows them")
+    return lines
+
+
+def _change(change: Change) -> list[str]:
+    product = f"  (product {change.group})" if change.group != change.key else ""
+    cause = f"  {change.cause}" if change.cause else ""
+    return [
+        f"  {SIGNS[change.kind]} {change.key}{product}{cause}",
+        *(f"      {name}: {short(old)} → {short(new)}" for name, old, new in change.columns),
+    ]
+
+
+def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int]) -> list[str]:
+    if not rules:
+        return []
+    lines = ["", title]
+    for rule, count in rules.items():
+        lines.append(f"  {rule}: {count:,} {plural(count, 'row')}: {RULES[rule].reason}")
+        shown = [problem for problem in problems if problem.rule == rule]
+        lines += [f"      {problem.key or '(no code)'}  {problem.column}: {short(problem.value)}" for problem in shown]
+        # In one column each problem is a row of its own, also where several rows have one key.
+        columns = {problem.column for problem in shown}
+        if count > (len(shown) if len(columns) == 1 else len({problem.key for problem in shown})):
+            lines.append("      …")
+        lines.append(f"    {RULES[rule].mend}")
+    return lines
+
+
+def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
+    """One line for what a plan tells at length."""
+    if not rules:
+        return []
+    said = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
+    return [f"  {title:<11}  {said}: {command}"]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return " ".join(value.splitlines())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:  # noqa: PLR2004 - up to a minute and a half people count in seconds
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004 - as above

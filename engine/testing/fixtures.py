@@ -1,0 +1,364 @@
+"""Fixtures: the tables of a client's database as a few dozen rows in CSV files, to run a view on without a database.
+
+``fixtures/<table>.csv`` is UTF-8 with a header. An empty field is NULL, a quoted empty one (``""``) is blank text, and
+blanks around a value are part of it. A column's type is, in this order: what ``fixtures/schema.sql`` creates the table
+with, what the header says (``code:text,qty:decimal(12,2)``), or what all its values agree on. That inference is the
+engine's own and conservative: a value with a zero in front, a padded one or a stray word makes the column text, so that
+codes stay as they are, and no release of DuckDB can read the same file in another way.
+
+Files of this kind are made from a live source by :mod:`engine.testing.capture`.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from engine.errors import Fault, FixtureError
+from engine.files import is_file, listed
+from engine.mapping.render import render_sql
+from engine.quoting import blanked, ident
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+TEXT = "varchar"
+_FIELD = re.compile(r'(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^,"\r\n]*))(?P<end>,|\r?\n|\r|\Z)')
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?")
+_INTEGER = re.compile(r"(?!-0)-?(0|[1-9]\d{0,17})", re.ASCII)
+_DECIMAL = re.compile(r"(?!-[0.]+\Z)-?(?P<whole>0|[1-9]\d*)(?:\.(?P<places>\d+))?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIMESTAMP = re.compile(_DATE.pattern + r" ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII)
+_CREATES = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
+_BOOLEAN = re.compile("true|false")
+_WIDTH = 18
+"""Digits of a decimal as most databases have them: DuckDB's widest, 38, overflows as soon as two are multiplied."""
+
+
+NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
+"""What time it is in fixtures that have neither dates nor times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixture:
+    """One CSV file: its columns, the types that its header gives (None where it does not), its rows and their lines."""
+
+    path: Path
+    columns: tuple[str, ...]
+    types: tuple[str | None, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    lines: tuple[int, ...]
+
+    @property
+    def table(self) -> str:
+        """The table's name: the last part of the file's, in lower case."""
+        return self.path.stem.rpartition(".")[2].lower()
+
+    @property
+    def inferred(self) -> tuple[str, ...]:
+        """The DuckDB type of each column: the header's, or what all values agree on."""
+        values = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.columns)
+        return tuple(
+            given or agreed(value for value in column if value is not None)
+            for given, column in zip(self.types, values, strict=True)
+        )
+
+
+def read_fixture(path: Path) -> Fixture:
+    """Read one CSV file. Raises :class:`FixtureError` with file and line for what is no such file."""
+    text = _text(path)
+    records = list(_records(path, text))
+    if not records or records[0][1] == ((None, False),):
+        raise _wrong(path, 1, "The file has no header.", "The first line names the columns: code,descr,qty")
+    _, header = records[0]
+    named = [_named(cell or "") for cell, _ in _joined(header)]
+    columns = tuple(name for name, _ in named)
+    for name in columns:
+        if not name:
+            raise _wrong(path, 1, "A column of the header has no name.", "Name every column, as the table does.")
+        if [other.lower() for other in columns].count(name.lower()) > 1:
+            raise _wrong(path, 1, f"The header names {name} twice.", "Keep one of them.")
+    rows, lines = [], []
+    for line, record in records[1:]:
+        if record == ((None, False),) and len(columns) > 1:
+            continue
+        if len(record) != len(columns):
+            raise _wrong(
+                path,
+                line,
+                f"The row has {len(record)} fields, the header {len(columns)}.",
+                "A comma within a value needs double quotes around the value.",
+            )
+        rows.append(tuple(value if value or quoted else None for value, quoted in record))
+        lines.append(line)
+    types = tuple(kind for _, kind in named)
+    return Fixture(path=path, columns=columns, types=types, rows=tuple(rows), lines=tuple(lines))
+
+
+def has_fixtures(root: Path) -> bool:
+    """Whether the project in ``root`` has any."""
+    return bool(listed(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
+
+
+@contextmanager
+def building(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A new DuckDB file to load fixtures into; it can be read from when this ends."""
+    import duckdb
+
+    connection = duckdb.connect(str(database))
+    try:
+        # Nothing is downloaded, and a zoned time reads the same everywhere.
+        connection.execute("set autoinstall_known_extensions = false; set timezone = 'UTC'; set threads = 1")
+        yield connection
+    finally:
+        connection.close()
+
+
+def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str) -> tuple[str, ...]:
+    """Load the fixtures of the project in ``root`` into ``schema``, a plain word, which is made.
+
+    Gives the tables' names; a table of ``schema.sql`` without a file is empty. Raises :class:`FixtureError` with every
+    fault of every file.
+    """
+    folder = root / "fixtures"
+    connection.execute(f"create schema {schema}; set schema = '{schema}'")
+    faults: list[Fault] = []
+    declared = _declare(connection, folder / "schema.sql", faults)
+    found: dict[str, Path] = {}
+    for path in listed(folder, "*.csv"):
+        try:
+            fixture = read_fixture(path)
+        except FixtureError as error:
+            faults += error.faults
+            continue
+        if fixture.table in found:
+            other = found[fixture.table].name
+            faults.append(
+                Fault(path=path, message=f"{other} is the table {fixture.table} too.", hint="Keep one of them.")
+            )
+            continue
+        found[fixture.table] = path
+        faults += _fill(connection, fixture, declared.get(fixture.table), schema=schema)
+    if faults:
+        raise FixtureError(faults)
+    return tuple(sorted({*declared, *found}))
+
+
+def stop_clocks(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
+    """Let the time in each schema be the newest that its fixtures have, so that a rehearsal is the same on any day."""
+    columns = connection.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+        " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
+    ).fetchall()
+    newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
+    connection.execute("begin transaction")
+    for schema in schemas:
+        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, NO_MOMENT)))
+    connection.execute("commit")
+
+
+def agreed(values: Iterable[str]) -> str:
+    """The narrowest DuckDB type that holds all ``values`` without changing what any of them says; text where none.
+
+    >>> agreed(["1", "-20"]), agreed(["1", "9.50"]), agreed(["007", "8"]), agreed([])
+    ('bigint', 'decimal(18, 2)', 'varchar', 'varchar')
+    """
+    known = list(values)
+    if not known:
+        return TEXT
+    for kind, pattern in (("bigint", _INTEGER), ("date", _DATE), ("timestamp", _TIMESTAMP), ("boolean", _BOOLEAN)):
+        if all(pattern.fullmatch(value) for value in known):
+            dated = kind in {"date", "timestamp"}
+            return kind if not dated or all(_is_date(value[:10]) for value in known) else TEXT
+    numbers = [_DECIMAL.fullmatch(value) for value in known]
+    if all(numbers):
+        places = max(len(number["places"] or "") for number in numbers if number)
+        whole = max(len(number["whole"]) for number in numbers if number)
+        if whole + places <= _WIDTH:
+            return f"decimal({_WIDTH}, {places})"
+    return TEXT
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise _wrong(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise FixtureError([Fault(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
+
+
+def _records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
+    """The records of a CSV text: the line that each begins on, and its fields with whether they were quoted.
+
+    Python's module cannot tell an empty field from a quoted empty one before 3.12.
+    """
+    position, line, begun = 0, 1, 1
+    record: list[tuple[str | None, bool]] = []
+    while position < len(text):
+        found = _FIELD.match(text, position)
+        if found is None:
+            raise _wrong(
+                path,
+                line,
+                "A double quote stands where none may.",
+                'A value with a quote, a comma or a line end is written "like ""this""".',
+            )
+        quoted = found["quoted"]
+        record.append((found["bare"] or None, False) if quoted is None else (quoted.replace('""', '"'), True))
+        position = found.end()
+        line += found[0].count("\n")
+        if found["end"] != ",":
+            yield begun, tuple(record)
+            record, begun = [], line
+    if record:
+        # The text ends with a comma: one more field, which is empty.
+        yield begun, (*record, (None, False))
+
+
+def _joined(header: Sequence[tuple[str | None, bool]]) -> Iterator[tuple[str | None, bool]]:
+    """The header's cells, with one that a comma in its type's brackets has cut in two made whole."""
+    cells = list(header)
+    while cells:
+        cell, quoted = cells.pop(0)
+        while not quoted and cell and cell.count("(") > cell.count(")") and cells:
+            cell = f"{cell},{cells.pop(0)[0] or ''}"
+        yield cell, quoted
+
+
+def _named(cell: str) -> tuple[str, str | None]:
+    """A header's cell as a column's name and its type, if it says one."""
+    name, separator, kind = cell.rpartition(":")
+    kind = kind.strip()
+    if separator and _TYPE.fullmatch(kind):
+        return name.strip(), TEXT if kind.lower() == "text" else kind
+    return cell.strip(), None
+
+
+def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fault]) -> Mapping[str, Mapping[str, str]]:
+    """Run ``schema.sql``; gives the columns and types of the tables that it makes."""
+    import duckdb
+
+    if not is_file(path):
+        return {}
+    text = _text(path)
+    for found in re.finditer(r"[^;\s][^;]*", blanked(text, "duckdb")):
+        if not _CREATES.match(found[0]):
+            faults.append(
+                Fault(
+                    path=path,
+                    line=text.count("\n", 0, found.start()) + 1,
+                    message="schema.sql only creates tables.",
+                    hint="The rows stand in <table>.csv beside it.",
+                )
+            )
+            return {}
+    try:
+        connection.execute(text)
+        columns = connection.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+            " where table_schema = current_schema() order by ordinal_position"
+        ).fetchall()
+    except duckdb.Error as error:
+        place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        faults.append(
+            Fault(
+                path=path,
+                line=int(place[1]) if place else None,
+                message=f"DuckDB refuses it: {_said(error)}",
+                hint="Write CREATE TABLE statements in DuckDB's types.",
+            )
+        )
+        return {}
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in columns:
+        tables.setdefault(str(table).lower(), {})[str(column)] = str(kind)
+    return tables
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection, fixture: Fixture, declared: Mapping[str, str] | None, *, schema: str
+) -> list[Fault]:
+    """Make the fixture's table, unless it is ``declared``, and fill it; gives what is wrong."""
+    import duckdb
+
+    if declared is None:
+        types = dict(zip(fixture.columns, fixture.inferred, strict=True))
+    else:
+        known = {column.lower(): kind for column, kind in declared.items()}
+        strange = [column for column in fixture.columns if column.lower() not in known]
+        if strange:
+            return [
+                Fault(
+                    path=fixture.path,
+                    line=1,
+                    message=f"schema.sql has no column {strange[0]} in {fixture.table}.",
+                    hint=f"It has: {', '.join(declared)}.",
+                )
+            ]
+        types = {column: known[column.lower()] for column in fixture.columns}
+    target = f"{schema}.{ident(fixture.table, 'duckdb')}"
+    names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
+    connection.execute("begin transaction")  # to write to the disk once
+    try:
+        if declared is None:
+            columns = ", ".join(f"{ident(column, 'duckdb')} {kind}" for column, kind in types.items())
+            connection.execute(f"create table {target} ({columns})")
+        if fixture.rows:
+            # A list a column costs a quarter of a parameter a value.
+            columns = ", ".join(["unnest(?::varchar[])"] * len(fixture.columns))
+            values = [list(column) for column in zip(*fixture.rows, strict=True)]
+            connection.execute(f"insert into {target} ({names}) select {columns}", values)
+        connection.execute("commit")
+    except duckdb.Error as error:
+        connection.execute("rollback")
+        return [_refused(connection, fixture, types, error)]
+    return []
+
+
+def _refused(
+    connection: duckdb.DuckDBPyConnection, fixture: Fixture, types: Mapping[str, str], error: Exception
+) -> Fault:
+    """Find the value that does not fit its column; the value itself is not said, it may be somebody's."""
+    import duckdb
+
+    for line, row in zip(fixture.lines, fixture.rows, strict=True):
+        for (column, kind), value in zip(types.items(), row, strict=True):
+            try:
+                connection.execute(f"select cast(? as {kind})", [value])
+            except duckdb.Error:
+                return Fault(
+                    path=fixture.path,
+                    line=line,
+                    message=f"The value of {column} is no {kind}.",
+                    hint="Mend the value, or the type in the header or in schema.sql.",
+                )
+    return Fault(
+        path=fixture.path,
+        line=1,
+        message=f"DuckDB refuses the table: {_said(error)}",
+        hint="Types in the header are DuckDB's: text, bigint, decimal(18,4), date, timestamp, boolean, double.",
+    )
+
+
+def _said(error: Exception) -> str:
+    return re.sub(r"^[\w ]+ Error: ", "", str(error).strip().splitlines()[0])
+
+
+def _wrong(path: Path, line: int, message: str, hint: str) -> FixtureError:
+    return FixtureError([Fault(path=path, line=line, message=message, hint=hint)])
