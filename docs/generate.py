@@ -13,10 +13,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from engine.config.loader import schema  # noqa: E402 - as above
+from engine.config.schema import schema  # noqa: E402 - as above
 from engine.model.fields import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
-from engine.orders.raise_order import RULES as ORDER_RULES  # noqa: E402 - as above
-from engine.sync.validate import RULES  # noqa: E402 - as above
+from engine.orders.rules import RULES as ORDER_RULES  # noqa: E402 - as above
+from engine.sync.rules import RULES  # noqa: E402 - as above
 
 MADE = "<!-- Made by `just docs`; edit the code, not this page. -->\n\n"
 SURE = {"P": "public", "I": "inferred", "U": "unknown"}

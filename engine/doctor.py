@@ -7,15 +7,16 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.database.odbc import installed_drivers, open_source, open_writer
+from engine.database.odbc import installed_drivers
+from engine.database.open import open_source, open_writer
 from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
 from engine.files import exists
+from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
-from engine.orders.raise_order import check_statements, is_there, statements
+from engine.orders.statements import check_statements, is_there, statements
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import history
-from engine.sync.pipeline import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def _views(project: Project) -> Iterator[Finding]:
         yield Finding(name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint)
     for entity in project.entities:
         try:
-            query, faults = check(project, entity)
+            query, faults = render_checked_view(project, entity)
         except ConfigError as error:
             for fault in error.faults:
                 yield Finding(

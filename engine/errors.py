@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Diagnostic:
     """One thing wrong with a project, and where.
 
     ``line`` and ``column`` count from 1. A warning does not stop a run.
@@ -92,7 +92,7 @@ class ConfigError(SyncError):
 
     exit_code = 2
 
-    def __init__(self, faults: Sequence[Fault], *, hint: str = "") -> None:
+    def __init__(self, faults: Sequence[Diagnostic], *, hint: str = "") -> None:
         self.faults = tuple(faults)
         lines = [f"{fault.where}: {fault.message}" if fault.where else fault.message for fault in self.faults]
         super().__init__("\n".join(lines), hint=hint)
@@ -143,7 +143,7 @@ class QueryError(SourceError):
         self.said = message
 
 
-class SilentError(QueryError):
+class UnresponsiveError(QueryError):
     """The database does not answer any more, and could not be asked to stop."""
 
     def __init__(self) -> None:

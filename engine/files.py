@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from engine.errors import Fault
+from engine.errors import Diagnostic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +45,9 @@ def listed(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(pattern))
 
 
-def unseen(path: Path, error: OSError, *, folder: str) -> Fault:
+def unreadable(path: Path, error: OSError, *, folder: str) -> Diagnostic:
     """Say that it cannot be told whether ``path`` is there, in the project's ``folder``."""
-    return Fault(
+    return Diagnostic(
         path=path,
         message=f"It cannot be told whether this is there: {error.strerror}.",
         hint=f"Give the account that runs s2s the right to read the folder {folder}/ and its files.",

@@ -19,7 +19,7 @@ from support.servers import free_port
 from typer.main import get_command
 
 from engine.cli.app import app
-from engine.config.loader import schema
+from engine.config.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

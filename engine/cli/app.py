@@ -22,8 +22,8 @@ from engine.cli import mapping as cli_review
 from engine.cli import orders as cli_orders
 from engine.cli.terminal import (
     ATTENTION,
+    EXIT_CODE_SEVERITY,
     FAILED,
-    GRAVITY,
     EntityName,
     LogFormat,
     Output,
@@ -32,23 +32,24 @@ from engine.cli.terminal import (
     Reveal,
     allowed,
     chosen_entities,
+    configure_encoding,
     every_project,
     exit_code,
     load_project,
     log_result,
     plain,
+    print_text,
     report_error,
-    say,
+    run_controls,
     section,
     session,
     show,
     show_json,
-    take_every_letter,
     take_logs,
-    watched,
     workspace_folder,
 )
 from engine.errors import ConfigError, SyncError, UsageError
+from engine.sync.compare import RunOptions
 
 if TYPE_CHECKING:
     from engine.model.settings import Project
@@ -98,8 +99,8 @@ def _version(*, value: bool) -> None:
 @app.command("list")
 def list_projects(output: OutputFormat = Output.text) -> None:
     """List the workspace's projects, what each syncs and whether its project.toml is right."""
-    from engine.config.loader import discover
-    from engine.sync.report import plural
+    from engine.config.workspace import discover
+    from engine.text import plural
 
     workspace = workspace_folder()
     rows = []
@@ -119,9 +120,9 @@ def check(
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml, the views and the statements of orders, without a database."""
-    from engine.orders.raise_order import check_statements
-    from engine.sync.pipeline import check as check_view
-    from engine.sync.report import faults_text
+    from engine.mapping.views import render_checked_view as check_view
+    from engine.orders.statements import check_statements
+    from engine.text import diagnostics_text
 
     found: list[dict[str, Any]] = []
     wrong = False
@@ -143,7 +144,7 @@ def check(
         wrong = wrong or bad
         if output is Output.text:
             if faults:
-                typer.echo(session.clean(faults_text(faults)))
+                typer.echo(session.clean(diagnostics_text(faults)))
             typer.echo(f"{name}: {'not ready' if bad else 'ready'}")
         found += [
             {
@@ -195,12 +196,12 @@ def plan(
     loaded = load_project(project)
     plans = []
     for name in chosen_entities(loaded, entity):
-        with watched(loaded.name, name) as (stop, progress):
+        with run_controls(loaded.name, name) as (stop, progress):
             plans.append(
                 sync.plan(
                     loaded,
                     name,
-                    options=sync.Options(
+                    options=RunOptions(
                         full=full, everything=all_changes, offline=offline, reveal=allowed(reveal=reveal)
                     ),
                     stop=stop,
@@ -210,7 +211,7 @@ def plan(
     if output is Output.json:
         show_json([report.plan_json(made) for made in plans])
     else:
-        say("\n\n".join(report.plan_text(made) for made in plans))
+        print_text("\n\n".join(report.plan_text(made) for made in plans))
     if any(made.breaches for made in plans):
         raise typer.Exit(3)
 
@@ -244,7 +245,7 @@ def run(
     approved = expect is not None or approve_deletes is not None or approve_changes is not None
     if approved and (all_projects or len(names) > 1):
         raise UsageError("An approval is for one project.", hint="Run the project that you looked at by itself.")
-    options = sync.Options(
+    options = RunOptions(
         full=full,
         expect=expect,
         approve_deletes=approve_deletes,
@@ -256,7 +257,7 @@ def run(
 
     def failed(name: str, entity: str | None, error: Exception, *, among: int = 1) -> None:
         nonlocal code
-        code = max(code, exit_code(error), key=GRAVITY.__getitem__)
+        code = max(code, exit_code(error), key=EXIT_CODE_SEVERITY.__getitem__)
         report_error(error, project=name, entity=entity or "", lead=len(names) * among > 1)
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": session.clean(str(error))})
 
@@ -274,7 +275,7 @@ def run(
             continue
         for each in chosen:
             try:
-                with watched(loaded.name, each) as (stop, progress):
+                with run_controls(loaded.name, each) as (stop, progress):
                     outcome = sync.run(loaded, each, options=options, stop=stop, progress=progress)
             except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
                 failed(name, each, error, among=len(chosen))
@@ -282,7 +283,7 @@ def run(
                     break
                 continue
             if outcome.attention:
-                code = max(code, ATTENTION, key=GRAVITY.__getitem__)
+                code = max(code, ATTENTION, key=EXIT_CODE_SEVERITY.__getitem__)
             results.append(report.outcome_json(outcome))
             counts = outcome.plan.counts
             log_result(
@@ -297,7 +298,7 @@ def run(
                 seconds=round(outcome.seconds, 1),
             )
             if output is Output.text:
-                say(report.outcome_text(outcome))
+                print_text(report.outcome_text(outcome))
         if code == signal.SIGINT + 128:
             break
     if output is Output.json:
@@ -324,27 +325,29 @@ def explain(
     if output is Output.json:
         show_json(asdict(story))
         return
-    say(f"{loaded.name} · {entity} · {key}: {story.verdict}")
+    print_text(f"{loaded.name} · {entity} · {key}: {story.verdict}")
     for title, rows in (("source row", story.source), ("staged", story.staged)):
         for row in rows:
             section(title, row)
         if not rows:
-            say(f"\n{title}: none")
+            print_text(f"\n{title}: none")
     for fault in story.faults:
-        say(f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}")
+        print_text(
+            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
+        )
     if story.published:
         section("published", story.published)
     else:
-        say("\npublished: nothing: Stock2Shop has not acknowledged this key")
+        print_text("\npublished: nothing: Stock2Shop has not acknowledged this key")
     for change in story.changes:
-        say(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
+        print_text(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
         for column in change["columns"]:
-            say(f"  {column['column']}: {column['old']} → {column['new']}")
+            print_text(f"  {column['column']}: {column['old']} → {column['new']}")
     if story.document:
-        say("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
+        print_text("\nas this document:\n" + json.dumps(story.document, indent=2, ensure_ascii=False))
     for entry in story.history:
         at = f"{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC"
-        say(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
+        print_text(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
 
 
 @app.command()
@@ -420,7 +423,7 @@ def quarantine_list(
     elif rows:
         show([[plain(row[name]) for name in headers] for row in rows], headers, output)
     else:
-        say("Quarantine is empty.")
+        print_text("Quarantine is empty.")
 
 
 @quarantine_app.command("retry")
@@ -437,7 +440,7 @@ def quarantine_retry(
     loaded = load_project(project)
     with open_state(loaded.state) as state:
         count = kept.retry(state, keys=tuple(keys or ()))
-    say(f"{count} will be sent again by the next run: s2s run {loaded.name}")
+    print_text(f"{count} will be sent again by the next run: s2s run {loaded.name}")
 
 
 @app.command()
@@ -448,9 +451,9 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
 
     loaded = load_project(project)
     for name in _readable(loaded, entity):
-        with watched(loaded.name, name) as (stop, progress):
+        with run_controls(loaded.name, name) as (stop, progress):
             taken = take(loaded, name, stop=stop, progress=progress)
-        say(
+        print_text(
             f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].noun};"
             f" {taken.published:,} are published now, {taken.before:,} were before.\n"
             f"Nothing was sent. Look at the difference: s2s plan {loaded.name}"
@@ -485,13 +488,13 @@ def verify(
     loaded = load_project(project)
     found: list[dict[str, Any]] = []
     for name in _readable(loaded, entity):
-        with watched(loaded.name, name) as (stop, progress):
+        with run_controls(loaded.name, name) as (stop, progress):
             drifts = compare(loaded, name, repair=repair, reveal=allowed(reveal=reveal), stop=stop, progress=progress)
         found += [{"entity": name, **asdict(drift)} for drift in drifts]
         if output is Output.json:
             continue
         if not drifts:
-            say(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
+            print_text(f"{loaded.name} · {name}: Stock2Shop holds what is published.")
             continue
         show(
             [(d.key, d.kind, d.column, d.published, d.remote) for d in drifts],
@@ -499,10 +502,10 @@ def verify(
             output,
         )
         if any(drift.kind == "unknown" for drift in drifts):
-            say("Keys that only Stock2Shop knows are left alone.")
+            print_text("Keys that only Stock2Shop knows are left alone.")
         if all(drift.kind == "unknown" for drift in drifts):
             continue
-        say(
+        print_text(
             f"The next run sends what is missing or differs: s2s run {loaded.name}"
             if repair
             else f"To have the next run send what is missing or differs: s2s verify {loaded.name} --repair"
@@ -532,9 +535,9 @@ def doctor(
         show_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            say(f"{finding.state:<5} {finding.name}: {finding.detail}")
+            print_text(f"{finding.state:<5} {finding.name}: {finding.detail}")
             if finding.todo:
-                say("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
+                print_text("".join(f"      → {line}\n" for line in finding.todo.splitlines()).rstrip("\n"))
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -550,9 +553,9 @@ def sandbox(
     from engine.sandbox.server import SandboxSettings, serve
 
     def ready(url: str) -> None:
-        say(f"A Stock2Shop sandbox listens on {url}; Ctrl-C stops it.")
-        say(f"User and password are `sandbox`, the source is {source_id}.")
-        say(f"What it holds, and the faults that it can play: {url.removesuffix('/v1')}/_sandbox")
+        print_text(f"A Stock2Shop sandbox listens on {url}; Ctrl-C stops it.")
+        print_text(f"User and password are `sandbox`, the source is {source_id}.")
+        print_text(f"What it holds, and the faults that it can play: {url.removesuffix('/v1')}/_sandbox")
 
     serve(SandboxSettings(port=port, path=state, pace=pace, source_id=source_id), ready=ready)
 
@@ -571,7 +574,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
-    take_every_letter()
+    configure_encoding()
     take_logs()
     try:
         # Outside its standalone mode the framework gives a command's exit code back instead of leaving with it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.terminal import say, session
+from engine.cli.terminal import print_text, session
 from engine.errors import UsageError
 from engine.files import is_file
 
@@ -114,7 +114,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
             values=given.values,
         )
     for path in made:
-        say(f"wrote {path}")
+        print_text(f"wrote {path}")
     if template is not None:
         _first_snapshots(base, name)
     if given.introspect:
@@ -122,7 +122,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
     rehearse = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
     todo = "answer the questions in its README.md, " if template else ""
     todo += "look at the TODOs in its views, " if given.introspect else ""
-    say(
+    print_text(
         f"\nNext: {todo}fill in projects/{name}/.env, then\n"
         f"{rehearse}"
         f"  s2s check {name}           the mapping, without a database\n"
@@ -133,7 +133,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
 
 def _asked(base: Path, name: str) -> Answers:
     """What the engineer at the terminal says; nothing is written before the last answer."""
-    from engine.config.loader import DIALECTS
+    from engine.config.schema import DIALECTS
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import (
         default_connection,
@@ -144,15 +144,17 @@ def _asked(base: Path, name: str) -> Answers:
         without_login,
     )
 
-    say("Enter takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
+    print_text("Enter takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
     known = [*templates(base), "none"]
     given = Answers()
     answer = _one_of("Which system does the client have", known, "none", "none: views from scratch")
     given.template = None if answer == "none" else answer
     reach = ""
     if given.template is None:
-        say("\nHow is the database reached? The path of a DuckDB or SQLite file, an ODBC connection string, or Enter")
-        say("to be asked for server and login.")
+        print_text(
+            "\nHow is the database reached? The path of a DuckDB or SQLite file, an ODBC connection string, or Enter"
+        )
+        print_text("to be asked for server and login.")
         reach = _text("File or connection")
         if reach and "=" not in reach:
             given.database = reach
@@ -164,7 +166,7 @@ def _asked(base: Path, name: str) -> Answers:
     given.dialect = guess if certain else _one_of("How does the database write SQL", dialects, guess)
     if given.database is None and given.connection is None:
         given.connection = default_connection(name, given.dialect)
-    say("\nThese go to .env, which git ignores. Enter leaves one open.")
+    print_text("\nThese go to .env, which git ignores. Enter leaves one open.")
     for variable in wanted_values(name, given.connection):
         if variable not in given.values:
             given.values[variable] = _text(variable, hidden=variable.endswith("PASSWORD"))
@@ -172,7 +174,7 @@ def _asked(base: Path, name: str) -> Answers:
     reachable = all(given.values[each] for each in wanted_values(name, given.connection) if "_S2S_" not in each)
     if given.template is None and reachable:
         given.introspect = typer.confirm("Look into the database now, and propose the views?", default=True)
-    say("")
+    print_text("")
     return given
 
 
@@ -181,12 +183,12 @@ def _text(what: str, *, hidden: bool = False) -> str:
 
 
 def _one_of(what: str, known: Sequence[str], default: str, said: str = "") -> str:
-    say(f"{what}? {', '.join(each if each != default or not said else said for each in known)}")
+    print_text(f"{what}? {', '.join(each if each != default or not said else said for each in known)}")
     while True:
         answer = str(typer.prompt("One of them", default=default)).strip()
         if answer in known:
             return answer
-        say(f"{answer} is none of them.")
+        print_text(f"{answer} is none of them.")
 
 
 def _from(root: Path, database: str | None) -> str | None:
@@ -201,7 +203,8 @@ def _from(root: Path, database: str | None) -> str | None:
 
 def _look(base: Path, name: str) -> None:
     """Look into a project's database, show what was found, and write the views that nobody has written yet."""
-    from engine.config.loader import load, variables
+    from engine.config.loader import load
+    from engine.config.variables import variables
     from engine.scaffold.introspect import introspect
     from engine.scaffold.scaffold import write_views
 
@@ -226,26 +229,26 @@ def _look(base: Path, name: str) -> None:
     for proposal in proposals:
         _show(proposal)
     written = write_views(project, {each.entity: each.sql for each in proposals})
-    say("")
+    print_text("")
     for proposal in proposals:
         path = project.root / "views" / f"{proposal.entity}.sql"
         if path in written:
             todos = proposal.sql.count("-- TODO")
-            say(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
+            print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
         else:
-            say(f"{path} is somebody's work, and stays. This would have been proposed:\n\n{proposal.sql}")
+            print_text(f"{path} is somebody's work, and stays. This would have been proposed:\n\n{proposal.sql}")
 
 
 def _show(proposal: Proposal) -> None:
-    from engine.sync.report import plural, table
+    from engine.text import plural, table
 
     counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
-    say(f"\n{proposal.entity}: {proposal.table}{counted}")
+    print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
     rows = [
         ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
         for each in proposal.candidates
     ]
-    say(table(rows, ("", "field", "from", "for example")))
+    print_text(table(rows, ("", "field", "from", "for example")))
 
 
 def _first_snapshots(workspace: Path, name: str) -> None:
@@ -257,4 +260,4 @@ def _first_snapshots(workspace: Path, name: str) -> None:
     project = load(name, workspace=workspace, environ=os.environ, offline=True)
     with rehearsals([project]) as stage:
         for written in update(produce(stage, project)):
-            say(f"wrote {written.path}")
+            print_text(f"wrote {written.path}")

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.terminal import (
+    EXIT_CODE_SEVERITY,
     FAILED,
-    GRAVITY,
     Output,
     OutputFormat,
     ProjectName,
     exit_code,
     json_text,
     load_project,
+    print_text,
     report_error,
-    say,
+    run_controls,
     session,
     show_json,
-    watched,
     workspace_folder,
 )
 from engine.errors import ConfigError, SyncError, UsageError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model.settings import Project
-    from engine.review.compare import Review
+    from engine.review.model import Review
     from engine.testing.snapshots import Difference, Produced
 
 DIFF_LINES = 120
@@ -64,7 +64,7 @@ def rehearse_all(
     output: OutputFormat = Output.text,
 ) -> None:
     """Run the views on their fixtures; compare with the committed snapshots; run the data tests. No database."""
-    from engine.config.loader import discover
+    from engine.config.workspace import discover
     from engine.testing.fixture_run import rehearsals
     from engine.testing.snapshots import compare, orphans, produce
     from engine.testing.snapshots import update as rewrite
@@ -77,7 +77,7 @@ def rehearse_all(
 
     def failed(name: str, error: ConfigError) -> None:
         nonlocal code
-        code = max(code, error.exit_code, key=GRAVITY.__getitem__)
+        code = max(code, error.exit_code, key=EXIT_CODE_SEVERITY.__getitem__)
         report_error(error, project=name, lead=not error.faults)
         results.append({"project": name, "outcome": "failed", "error": str(error)})
 
@@ -97,13 +97,13 @@ def rehearse_all(
                 continue
             broken = [each for each in produced.failed if each.severity == "error"]
             if broken or (differences and not update):
-                code = max(code, FAILED, key=GRAVITY.__getitem__)
+                code = max(code, FAILED, key=EXIT_CODE_SEVERITY.__getitem__)
             results.append(_result(produced, differences, update=update))
             if output is Output.text:
                 _say(produced, differences, update=update)
     if not projects:
         for folder in orphans(workspace):
-            code = max(code, 0 if update else FAILED, key=GRAVITY.__getitem__)
+            code = max(code, 0 if update else FAILED, key=EXIT_CODE_SEVERITY.__getitem__)
             _orphan(folder, results, update=update, output=output)
     if output is Output.json:
         show_json(results)
@@ -127,27 +127,29 @@ def review(
     shown = found if projects else [each for each in found if each.changed]
     text = _written(shown, found, output, against, workspace=workspace)
     if to is None:
-        say(text)
+        print_text(text)
     else:
         try:
             to.write_text(session.clean(text) + "\n", "utf-8", newline="\n")
         except OSError as error:
             raise UsageError(f"{to} cannot be written: {error.strerror}.", hint="Name another file.") from None
-        say(f"wrote {to}: {', '.join(each.project for each in shown) or 'nothing changes'}")
+        print_text(f"wrote {to}: {', '.join(each.project for each in shown) or 'nothing changes'}")
     if not all(each.runs for each in found):
-        code = max(code, FAILED, key=GRAVITY.__getitem__)
+        code = max(code, FAILED, key=EXIT_CODE_SEVERITY.__getitem__)
     raise typer.Exit(code)
 
 
 def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool) -> tuple[list[Review], int]:
     """The reviews of those projects, or of all, that can be reviewed, and the exit code for the others."""
-    from engine.config.loader import discover, load
-    from engine.review.compare import at_reference, is_gone, review_live
+    from engine.config.loader import load
+    from engine.config.workspace import discover
+    from engine.review.compare import is_gone, review_live
     from engine.review.compare import review as compare_mappings
+    from engine.review.git import at_reference
 
     code = 0
     found: list[Review] = []
-    with at_reference(workspace, against) as then, watched("review") as (stop, progress):
+    with at_reference(workspace, against) as then, run_controls("review") as (stop, progress):
         for name in names or sorted({*discover(workspace), *discover(then)}):
             try:
                 if live and not is_gone(name, workspace=workspace, then=then):
@@ -166,7 +168,7 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
                 else:
                     found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
             except SyncError as error:
-                code = max(code, exit_code(error), key=GRAVITY.__getitem__)
+                code = max(code, exit_code(error), key=EXIT_CODE_SEVERITY.__getitem__)
                 report_error(error, project=name, lead=not (isinstance(error, ConfigError) and error.faults))
     return found, code
 
@@ -176,13 +178,14 @@ def _written(
 ) -> str:
     from dataclasses import asdict
 
-    from engine.review.text import reviews_markdown, reviews_text
+    from engine.review.markdown import reviews_markdown
+    from engine.review.text import reviews_text
 
     if output is ReviewOutput.json:
         return json_text([asdict(each) for each in found])
     if output is ReviewOutput.html:
-        from engine.pages.render import review_page
-        from engine.review.compare import compared_states
+        from engine.pages.review import review_page
+        from engine.review.git import compared_states
 
         return review_page(shown, against=against, version=compared_states(workspace, against))
     if not shown:
@@ -200,7 +203,7 @@ def docs(
     for client in clients:
         for fault in client.faults:
             typer.echo(session.clean(fault), err=True)
-    say(f"wrote {to / 'index.html'}: {_count(len(clients), 'client')}")
+    print_text(f"wrote {to / 'index.html'}: {_count(len(clients), 'client')}")
     raise typer.Exit(FAILED if any(client.faults for client in clients) else 0)
 
 
@@ -214,12 +217,12 @@ def capture(
     from engine.testing.capture import capture as take
 
     loaded = load_project(project)
-    with watched(loaded.name, "fixtures") as (stop, progress):
+    with run_controls(loaded.name, "fixtures") as (stop, progress):
         taken = take(loaded, rows=rows, replace=replace, stop=stop, progress=progress)
     for each in taken:
         replaced = f"; replaced: {', '.join(each.replaced)}" if each.replaced else ""
-        say(f"wrote {each.path}: {each.rows:,} of {each.seen:,} rows{replaced}")
-    say(
+        print_text(f"wrote {each.path}: {each.rows:,} of {each.seen:,} rows{replaced}")
+    print_text(
         "\nRead the files before you commit them: what is personal was told by the columns' names and the shapes of"
         f" values.\nNext: s2s test {loaded.name} --update"
     )
@@ -256,17 +259,17 @@ def _say(produced: Produced, differences: tuple[Difference, ...], *, update: boo
     errors = [each for each in produced.failed if each.severity == "error"]
     if update:
         for each in differences:
-            say(f"{'removed' if each.state == 'unused' else 'wrote'} {_shown(each.path)}")
+            print_text(f"{'removed' if each.state == 'unused' else 'wrote'} {_shown(each.path)}")
         differences = ()
     else:
         for each in differences:
-            say(f"{_shown(each.path)}: {each.state}")
+            print_text(f"{_shown(each.path)}: {each.state}")
             if each.state == "changed":
-                say(f"{_shortened(each.diff)}\n")
+                print_text(f"{_shortened(each.diff)}\n")
     for test_ in produced.failed:
-        say(f"{_shown(test_.path)}: {test_.severity}: {test_.message}")
+        print_text(f"{_shown(test_.path)}: {test_.severity}: {test_.message}")
     for note in produced.notes:
-        say(f"note: {note}")
+        print_text(f"note: {note}")
     said = []
     if differences:
         said.append(f"{len(differences)} of {_count(len(produced.files), 'snapshot')} differ")
@@ -276,9 +279,9 @@ def _say(produced: Produced, differences: tuple[Difference, ...], *, update: boo
         said.append(f"{_count(len(errors), 'data test')} failed")
     elif produced.tests and produced.rehearsed:
         said.append(f"{_count(len(produced.tests), 'data test')} passed")
-    say(f"{produced.project}: {', '.join(said)}")
+    print_text(f"{produced.project}: {', '.join(said)}")
     if differences:
-        say(f"  → If this is meant: s2s test {produced.project} --update")
+        print_text(f"  → If this is meant: s2s test {produced.project} --update")
 
 
 def _shown(path: Path) -> str:
@@ -302,9 +305,9 @@ def _orphan(folder: Path, results: list[dict[str, Any]], *, update: bool, output
         shutil.rmtree(folder)
     results.append({"project": folder.name, "outcome": "updated" if update else "failed", "unused": str(folder)})
     if output is Output.text:
-        say(f"removed {folder}" if update else f"{folder}: unused: there is no project {folder.name}.")
+        print_text(f"removed {folder}" if update else f"{folder}: unused: there is no project {folder.name}.")
         if not update:
-            say("  → If it is gone for good: s2s test --update")
+            print_text("  → If it is gone for good: s2s test --update")
 
 
 def _count(number: int, word: str) -> str:

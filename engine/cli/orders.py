@@ -17,12 +17,12 @@ from engine.cli.terminal import (
     ProjectName,
     Reveal,
     allowed,
+    event_log,
     load_project,
-    say,
+    print_text,
+    run_controls,
     show,
     show_json,
-    telling,
-    watched,
 )
 from engine.errors import UnavailableError, UsageError
 
@@ -57,12 +57,12 @@ def serve(
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     gone = threading.Event()
-    with watched(loaded.name, "orders") as (stop, _), telling(loaded.name) as tell:
+    with run_controls(loaded.name, "orders") as (stop, _), event_log(loaded.name) as tell:
         try:
             with listening(loaded, tell=tell, gone=gone.set) as address:
-                say(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
+                print_text(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
-                    say("Anybody on this machine may send them: set a token under [orders.serve].")
+                    print_text("Anybody on this machine may send them: set a token under [orders.serve].")
                 sys.stdout.flush()
                 while not stop.wait(0.2):
                     if gone.is_set():
@@ -72,7 +72,7 @@ def serve(
                         )
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or under [orders.serve].") from None
-    say("Stopped; every order that came in is in the ledger.")
+    print_text("Stopped; every order that came in is in the ledger.")
 
 
 @orders_app.command("import")
@@ -88,7 +88,7 @@ def import_(
     loaded = load_project(project)
     found: list[Entry] = []
     wrong: list[dict[str, str]] = []
-    with watched(loaded.name, "orders") as (stop, _):
+    with run_controls(loaded.name, "orders") as (stop, _):
         for file, entry, message in take_files(loaded, path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append({"file": str(file), "error": message})
@@ -96,17 +96,17 @@ def import_(
                 found.append(entry)
     if output is Output.text:
         for each in wrong:
-            say(f"{each['file']}: {each['error']}")
+            print_text(f"{each['file']}: {each['error']}")
     _tell(loaded, found, output, wrong)
 
 
 @orders_app.command()
 def pull(project: ProjectName, output: OutputFormat = Output.text) -> None:
     """Ask Stock2Shop for orders, raise them and answer; what is due from before is tried again."""
-    from engine.orders.pipeline import pull as ask
+    from engine.orders.pull import pull_orders as ask
 
     loaded = load_project(project)
-    with watched(loaded.name, "orders") as (stop, _):
+    with run_controls(loaded.name, "orders") as (stop, _):
         found = ask(loaded, stop=stop)
     _tell(loaded, found, output)
 
@@ -143,7 +143,7 @@ def show_order(
 
     from engine.orders.ledger import open_ledger
     from engine.orders.pipeline import settings_of
-    from engine.orders.raise_order import RULES
+    from engine.orders.rules import RULES
 
     loaded = load_project(project)
     settings_of(loaded)
@@ -154,17 +154,17 @@ def show_order(
         show_json({**asdict(entry), "story": story, "document": document})
         return
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-    say(f"{loaded.name} · order {order_id}: {entry.standing}{code}, by {entry.via}")
+    print_text(f"{loaded.name} · order {order_id}: {entry.standing}{code}, by {entry.via}")
     for at, standing, reason in story:
-        say(f"  {at} UTC  {standing}{': ' + reason if reason else ''}")
+        print_text(f"  {at} UTC  {standing}{': ' + reason if reason else ''}")
     if entry.note:
-        say(f"  {entry.note}")
+        print_text(f"  {entry.note}")
     if entry.rule in RULES:
-        say(f"  → {RULES[entry.rule].mend}")
+        print_text(f"  → {RULES[entry.rule].mend}")
     if entry.next_try_at:
-        say(f"  It is tried again after {entry.next_try_at} UTC.")
+        print_text(f"  It is tried again after {entry.next_try_at} UTC.")
     if document is not None:
-        say(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+        print_text(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 @orders_app.command()
@@ -176,16 +176,18 @@ def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = Fals
     shown = allowed(reveal=reveal)
     found = planned(loaded, tuple(order_ids or ()))
     for each in found:
-        say(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
+        print_text(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
         seen: set[str] = set()
         for path, query in each.queries:
-            say(f"\n-- orders/{path.name}, again" if query.sql in seen else f"\n-- orders/{path.name}\n{query.sql}")
+            print_text(
+                f"\n-- orders/{path.name}, again" if query.sql in seen else f"\n-- orders/{path.name}\n{query.sql}"
+            )
             seen.add(query.sql)
             for number, value in enumerate(query.binds, 1):
-                say(f"--   {number}: {_bound(value, shown=shown)}")
+                print_text(f"--   {number}: {_bound(value, shown=shown)}")
     if not found:
-        say("No order waits to be raised.")
-    say("\nNothing was run; what only the database can tell stands in <angle brackets>.")
+        print_text("No order waits to be raised.")
+    print_text("\nNothing was run; what only the database can tell stands in <angle brackets>.")
 
 
 @orders_app.command()
@@ -194,7 +196,7 @@ def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat
     from engine.orders.pipeline import retry as again
 
     loaded = load_project(project)
-    with watched(loaded.name, "orders") as (stop, _):
+    with run_controls(loaded.name, "orders") as (stop, _):
         found = again(loaded, tuple(order_ids or ()), stop=stop)
     _tell(loaded, found, output)
 
@@ -212,16 +214,17 @@ def skip(
 
     loaded = load_project(project)
     entry = let_go(loaded, order_id, code=code)
-    say(f"{loaded.name} · order {order_id}: {entry.standing}" + (f" as {code}" if code else ""))
+    print_text(f"{loaded.name} · order {order_id}: {entry.standing}" + (f" as {code}" if code else ""))
 
 
 def _bound(value: object, *, shown: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
-    from engine.orders.raise_order import Unknown, written
+    from engine.orders.plan import display_value
+    from engine.orders.statements import UnknownValue
 
-    if isinstance(value, str) and not shown and not isinstance(value, Unknown):
+    if isinstance(value, str) and not shown and not isinstance(value, UnknownValue):
         return f"(text of {len(value)})"
-    return written(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
+    return display_value(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
 
 
 def _show(project: Project, entries: list[Entry], output: Output) -> None:
@@ -235,7 +238,7 @@ def _show(project: Project, entries: list[Entry], output: Output) -> None:
         ]
         show(rows, ("order", "standing", "code", "via", "received_at", "reason"), output)
     else:
-        say(f"{project.name} has no such orders.")
+        print_text(f"{project.name} has no such orders.")
 
 
 def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None) -> None:
@@ -249,8 +252,8 @@ def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[di
         unraised = [entry for entry in entries if entry.standing in {"waiting", "failed"}]
         if unraised:
             look = "plan" if unraised[0].rule == "held" else "show"
-            say(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
+            print_text(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
     elif not wrong:
-        say("There are no orders to raise.")
+        print_text("There are no orders to raise.")
     if wrong or any(entry.standing in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
         raise typer.Exit(ATTENTION)

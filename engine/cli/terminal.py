@@ -32,13 +32,11 @@ if TYPE_CHECKING:
 
 FAILED = 1
 ATTENTION = 4
-GRAVITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
+EXIT_CODE_SEVERITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
 """Which exit code speaks for several projects: the gravest."""
-
 
 OWN = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """Columns of the engine's own that tell people something."""
-
 
 STEERING = (
     *(*range(9), *range(11, 32), *range(127, 160)),  # control characters, but for tabs and line ends
@@ -90,7 +88,7 @@ Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal data; on a
 OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
-def take_every_letter() -> None:
+def configure_encoding() -> None:
     """Let standard output and error take whatever a client's database holds, where Windows' code page does not.
 
     What is no terminal becomes UTF-8, as Python 3.15 has it by itself (PEP 686), unless PYTHONIOENCODING says
@@ -131,12 +129,12 @@ def exit_code(error: Exception) -> int:
 
 def report_error(error: Exception, *, project: str = "", entity: str = "", lead: bool = False) -> None:
     """Say on standard error what went wrong and what to do next; people hear whose error it is with ``lead`` only."""
-    from engine.sync.report import faults_text
+    from engine.text import diagnostics_text
 
     if session.debug:
         typer.echo(session.clean("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, ConfigError):
-        message, hint = faults_text(error.faults), error.hint
+        message, hint = diagnostics_text(error.faults), error.hint
     elif isinstance(error, SyncError):
         message, hint = error.message, error.hint
     elif isinstance(error, OSError) and error.filename:
@@ -156,7 +154,7 @@ def report_error(error: Exception, *, project: str = "", entity: str = "", lead:
 
 def workspace_folder() -> Path:
     """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
-    from engine.config.loader import find_workspace
+    from engine.config.workspace import find_workspace
 
     named = session.workspace
     if named is not None and not is_dir(named / "projects"):
@@ -169,7 +167,7 @@ def workspace_folder() -> Path:
 
 def every_project() -> tuple[str, ...]:
     """The names of the workspace's projects. Raises :class:`UsageError` when there are none: that is no success."""
-    from engine.config.loader import discover
+    from engine.config.workspace import discover
 
     workspace = workspace_folder()
     names = discover(workspace)
@@ -203,7 +201,9 @@ def chosen_entities(project: Project, entity: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
+def run_controls(
+    project: str, entity: str = ""
+) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
     """A stop signal that Ctrl-C and SIGTERM set, and a place to report progress to."""
     what = f"{project} {entity}".rstrip()
     stop = threading.Event()
@@ -230,7 +230,7 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
         else:
             typer.echo("\nStopping after the batch in hand …", err=True)
 
-    with _listening(stop, say_so):
+    with _handle_signals(stop, say_so):
         try:
             yield stop, report
         finally:
@@ -240,7 +240,7 @@ def watched(project: str, entity: str = "") -> Iterator[tuple[threading.Event, C
 
 
 @contextmanager
-def _listening(stop: threading.Event, say_so: Callable[[], None]) -> Iterator[None]:
+def _handle_signals(stop: threading.Event, say_so: Callable[[], None]) -> Iterator[None]:
     """Set ``stop`` and ``say_so`` when a signal asks for it; a second one interrupts at once.
 
     A signal may come while the main thread writes a line or holds the event's lock, so its handler can neither write
@@ -296,18 +296,18 @@ def log_result(event: str, project: str, entity: str, **facts: object) -> None:
         _log(event, project, entity, **facts)
 
 
-HELD_UP = 1_000
+LOG_QUEUE_SIZE = 1_000
 """Lines that wait for a reader; more are left out, and counted."""
 
 
 @contextmanager
-def telling(project: str) -> Iterator[Callable[..., None]]:
+def event_log(project: str) -> Iterator[Callable[..., None]]:
     """Give what prints a line with the time, for a process that runs for ever; it never waits for a reader.
 
     A thread of its own writes. Output stands still where somebody has marked text in a console of Windows, or where
     nobody reads a pipe: an order must not wait for that.
     """
-    lines: Queue[str | None] = Queue(HELD_UP)
+    lines: Queue[str | None] = Queue(LOG_QUEUE_SIZE)
     as_json = session.log_format is LogFormat.json
     counting = threading.Lock()
     left_out = 0
@@ -358,7 +358,7 @@ def allowed(*, reveal: bool) -> bool:
     return reveal
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a text without the secrets in it, and with nothing that a terminal obeys."""
     typer.echo(_printable(session.clean(text)))
 
@@ -369,26 +369,26 @@ def _printable(text: str) -> str:
 
 def show(rows: Any, headers: Any, output: Output) -> None:
     """Print rows as a table, or as JSON."""
-    from engine.sync.report import table
+    from engine.text import table
 
     if output is Output.json:
         show_json([dict(zip(headers, row, strict=True)) for row in rows])
     else:
-        say(table(rows, headers))
+        print_text(table(rows, headers))
 
 
 def section(title: str, row: dict[str, Any]) -> None:
     """Print one row, a line a column."""
     shown = {name: value for name, value in row.items() if name in OWN or not name.startswith("_")}
-    say(f"\n{title}")
+    print_text(f"\n{title}")
     width = max(len(name) for name in shown)
     for name, value in shown.items():
-        say(f"  {name.ljust(width)}  {plain(value) if value is not None else '(blank)'}")
+        print_text(f"  {name.ljust(width)}  {plain(value) if value is not None else '(blank)'}")
 
 
 def show_json(value: object) -> None:
     """Print a value as JSON."""
-    say(json_text(value))
+    print_text(json_text(value))
 
 
 def json_text(value: object) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class ErrorRule:
     """What an error of a database comes to: ``states`` and ``words`` are looked for in its SQLSTATE and its text."""
 
     states: str
@@ -33,7 +33,7 @@ class _Meaning:
 
 
 _ANYWHERE = (
-    _Meaning(
+    ErrorRule(
         r"28000|28P01",
         r"password authentication failed|no password supplied|login failed|logon denied|ora-01017|authentication failed"
         r"|access denied for user .*\(using password|user name and password are not defined",
@@ -41,7 +41,7 @@ _ANYWHERE = (
         "Check the user and the password in .env, and that the login may connect from this machine.",
         ConnectError,
     ),
-    _Meaning(
+    ErrorRule(
         r"3D000",
         r"^(fatal: )?database .* does not exist|: database .* does not exist|unknown database|cannot open database"
         r"|denied for user .* to database",
@@ -49,7 +49,7 @@ _ANYWHERE = (
         "Check Database= in the connection, and that the login was granted access to it.",
         ConnectError,
     ),
-    _Meaning(
+    ErrorRule(
         "",
         r"certificate|ssl provider|ssl error|ssl connection|\btls\b|encryption not supported",
         "The encrypted connection failed.",
@@ -57,7 +57,7 @@ _ANYWHERE = (
         " server's certificate, or add TrustServerCertificate=yes on a network that you trust.",
         ConnectError,
     ),
-    _Meaning(
+    ErrorRule(
         r"53300",
         r"too many (clients|connections)|remaining connection slots",
         "The database takes no more connections.",
@@ -67,20 +67,20 @@ _ANYWHERE = (
 )
 
 _CONNECTING = (
-    _Meaning(
+    ErrorRule(
         "",
         r"translate host name|unknown (mysql )?server host|name or service not known|could not resolve|getaddrinfo"
         r"|nodename nor servname|no such host",
         "The server's name is not known here.",
         "Check the server in the connection, and the DNS of this machine.",
     ),
-    _Meaning(
+    ErrorRule(
         "",
         r"did not supply an error|connect failed|not a database|unrecognized database format",
         "The file cannot be opened as a database of this driver's.",
         "Check the file's path and its rights, and that the copy of it is complete.",
     ),
-    _Meaning(
+    ErrorRule(
         r"HYT0[01]",
         r"time-?out|timed out|system error: 1[01]\d",
         "The database does not answer.",
@@ -88,7 +88,7 @@ _CONNECTING = (
     ),
 )
 
-_UNREACHED = _Meaning(
+_UNREACHED = ErrorRule(
     "",
     "",
     "The database cannot be reached.",
@@ -96,63 +96,63 @@ _UNREACHED = _Meaning(
 )
 
 _READING = (
-    _Meaning(
+    ErrorRule(
         r"HYT0[01]|57014|70100|HY008|HY018",
         r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
         "The view took too long.",
         "Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
     ),
-    _Meaning(
+    ErrorRule(
         r"08...|57P0.",
         r"closed the connection|lost connection|gone away|communication link"
         r"|connection (has been|was) (lost|reset|closed)|connection reset|broken pipe|terminating connection",
         "The connection broke while the view was read; nothing of it is used.",
         "Run again. If it comes back, look at the database's log and the network.",
     ),
-    _Meaning(
+    ErrorRule(
         r"42S02|42P01",
         r"no such table|invalid object name|table .*doesn't exist|ora-00942|table unknown|invalid table name"
         r"|table with name .* does not exist",
         "The view names a table that the database does not have.",
         "Check the spelling and the schema, and that the login may see it. `s2s render` shows the SQL.",
     ),
-    _Meaning(
+    ErrorRule(
         r"42S22|42703",
         r"no such column|unknown column|invalid column name|ora-00904|column unknown|referenced column",
         "The view names a column that its tables do not have.",
         "Check the spelling against the table. `s2s render` shows the SQL.",
     ),
-    _Meaning(
+    ErrorRule(
         r"42501",
         r"permission .*denied|command denied|ora-01031|insufficient privilege|no permission",
         "The login may not read everything that the view reads.",
         "Grant SELECT on it to the login; the driver's page has the SQL.",
     ),
-    _Meaning(
+    ErrorRule(
         r"25006",
         r"read.?only|only select",
         "The view tries to write, and this connection only reads.",
         "A view is one SELECT; what it calls may not write either.",
     ),
-    _Meaning(
+    ErrorRule(
         r"40001|40P01|55P03",
         r"database (table )?is locked|deadlock|lock wait timeout|lock request time",
         "Somebody else holds what the view reads.",
         "Run again; if it comes back, run at a quieter time.",
     ),
-    _Meaning(
+    ErrorRule(
         r"07006",
         r"",
         "The driver cannot deliver a column's type.",
         "Use the driver's Unicode variant, or cast the column to text in the view.",
     ),
-    _Meaning(
+    ErrorRule(
         r"22...",
         r"conversion error|could not convert|division by zero",
         "A value did not fit what the view does with it.",
         "Look at the casts and calculations in the view; the value itself is not shown here.",
     ),
-    _Meaning(
+    ErrorRule(
         r"42601|37000",
         r"syntax|couldn't parse",
         "The database does not understand the view's SQL.",
@@ -160,7 +160,7 @@ _READING = (
     ),
 )
 
-_REFUSED = _Meaning(
+_REFUSED = ErrorRule(
     "",
     "",
     "The database refused the view.",
@@ -168,7 +168,9 @@ _REFUSED = _Meaning(
 )
 
 
-def explained(state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple) -> SourceError:
+def translate_error(
+    state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple
+) -> SourceError:
     """What a driver's SQLSTATE and message come to, and what to do; ``text`` holds no secret.
 
     Values that a database quotes in an error about data (class 22) are left out.
@@ -206,8 +208,8 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip(" ;")
 
 
-PASSING_STATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
-PASSING_WORDS = re.compile(
+TRANSIENT_SQLSTATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
+TRANSIENT_WORDS = re.compile(
     r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is locked"
     r"|lost connection|gone away"
     r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link|conflict"
@@ -216,11 +218,11 @@ PASSING_WORDS = re.compile(
 )
 """What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
 
-UNDONE = frozenset({"40000", "40001", "40002", "40P01"})
+ROLLED_BACK_SQLSTATES = frozenset({"40000", "40001", "40002", "40P01"})
 """With these a database says that it rolled the transaction back."""
 
 
-def impersonal(text: str, binds: Sequence[object]) -> str:
+def redact_values(text: str, binds: Sequence[object]) -> str:
     """A database's words without the values that it repeats, which are a customer's; one-word names stay.
 
     Also where a statement changed a value first, as UPPER does: what stands behind ``entry`` or ``value`` is one.

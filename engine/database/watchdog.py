@@ -13,18 +13,18 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.errors import QueryError, SilentError
+from engine.errors import QueryError, UnresponsiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-GRACE = 15
+CANCEL_GRACE_SECONDS = 15
 """Seconds that a call may take to end once it was cancelled; where a connection must be made for that, most of them."""
 
 
-class Patience:
+class Watchdog:
     """Makes one connection's calls, one at a time and all in one thread, for whichever thread asks.
 
     Where a call did not even end when it was cancelled, the connection is ``given_up``: it must never be used again,
@@ -41,11 +41,11 @@ class Patience:
     def wait(self, call: Callable[[], T], *, seconds: float, cancel: Callable[[], object] | None = None) -> T:
         """Give what ``call`` gives and raise what it raises; ``cancel`` it, where that can be done, after ``seconds``.
 
-        Raises :class:`QueryError` where it was cancelled, and :class:`SilentError` where it could not be, or an earlier
+        Raises :class:`QueryError` where it was cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier
         call could not.
         """
         if self.given_up:
-            raise SilentError
+            raise UnresponsiveError
         if self._ended:
             return call()
         if self._thread is None:
@@ -61,7 +61,7 @@ class Patience:
                 hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
             ) from None
         except BaseException:  # somebody pressed Ctrl-C twice
-            with suppress(SilentError):
+            with suppress(UnresponsiveError):
                 self._break_off(cancel)
             raise
         if raised is not None:
@@ -78,7 +78,7 @@ class Patience:
     def _break_off(self, cancel: Callable[[], object] | None) -> None:
         """Cancel the call under way and wait until it has ended: while it is inside the driver, nothing may be closed.
 
-        Raises :class:`SilentError` where it does not end.
+        Raises :class:`UnresponsiveError` where it does not end.
         """
 
         def stop() -> None:
@@ -90,16 +90,16 @@ class Patience:
         stopping = threading.Thread(target=stop, name="cancelling", daemon=True)
         stopping.start()
         try:
-            self._answer(GRACE)
+            self._answer(CANCEL_GRACE_SECONDS)
         except Empty:
             self.given_up = True
-            raise SilentError from None
+            raise UnresponsiveError from None
         except BaseException:  # and once more
             self.given_up = True
             raise
         # Until it ends, it holds the cursor; if that is let go there while the connection is closed here, drivers write
         # into memory that is no longer theirs.
-        stopping.join(GRACE)
+        stopping.join(CANCEL_GRACE_SECONDS)
         self.given_up = stopping.is_alive()
 
     def _answer(self, seconds: float) -> tuple[Any, BaseException | None]:

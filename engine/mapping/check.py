@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Fault
+from engine.mapping.locate import diagnostic_at, find_word
+from engine.mapping.parse import CALLS, LOWER, UPPER, is_quoted, parse_cached, start_of, statement_kind, union_arms
 from engine.quoting import alias, blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from engine.errors import Diagnostic
     from engine.model.fields import Entity, Field
-    from engine.model.settings import Query
-
-PARSED = frozenset({"tsql", "mysql", "postgres", "sqlite", "duckdb", "oracle", "snowflake", "redshift", "bigquery"})
-"""Dialects that sqlglot knows by the engine's name for them."""
-
-NEAREST = {"access": "tsql"}
-"""The nearest that sqlglot knows to another dialect. All others are read as sqlglot's own, which takes most of SQL."""
+    from engine.model.query import Query
 
 WRITES = frozenset(
     {"insert", "update", "delete", "merge", "into", "drop", "create", "alter", "truncate", "grant", "revoke", "exec"}
@@ -37,19 +30,6 @@ RESERVED = WRITES | frozenset(
 )
 """Words that begin a statement in T-SQL, where no semicolon need come before one, and that can be no bare name."""
 
-CALLS = frozenset(
-    {"nextval", "setval", "set_config", "dblink_exec", "lo_import", "lo_export", "lo_unlink", "pg_terminate_backend"}
-    | {"pg_cancel_backend", "pg_reload_conf", "get_lock", "release_lock"}
-)
-"""Functions that change something in the database, though a SELECT calls them."""
-
-_NAMED = re.compile(r"[\"'`\[](\w[\w.$# ]*)[\"'`\]]|(?:no such \w+:|column|relation) ([\w.$#]+)|\w+ ([\w.]+)\(")
-"""Names in what databases say of a query."""
-
-UPPER = frozenset({"oracle", "snowflake", "hana", "firebird"})
-LOWER = frozenset({"postgres", "redshift"})
-"""Dialects that fold a name without quotes to one case."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewFacts:
@@ -58,7 +38,7 @@ class ViewFacts:
     columns: tuple[str, ...] | None
 
 
-def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[ViewFacts, tuple[Fault, ...]]:
+def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
     """Check a rendered view without a database: one SELECT, no ``*`` at the top, columns that the contract knows.
 
     What cannot be parsed is a warning, because ERPs have odd dialects; it may still hold no word that writes.
@@ -72,36 +52,36 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
         return unread, faults
     from sqlglot import exp
 
-    found = looked_at(sql, dialect)
+    found = parse_cached(sql, dialect)
     if isinstance(found, str):
         faults = tuple(_read_only(query, sql, dialect, parsed=False))
         return unread, faults or (_unparsed(query, sql, dialect, found),)
     if not found:
-        return unread, (fault_at(query, 0, "The view is empty.", "Write one SELECT."),)
+        return unread, (diagnostic_at(query, 0, "The view is empty.", "Write one SELECT."),)
     if len(found) > 1:
         second = re.compile(r";[\s;]*(?=\S)").search(blanked(sql, dialect).lstrip(";"))
         at = second.end() + len(sql) - len(sql.lstrip(";")) if second else None
         return unread, (
-            fault_at(query, at, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
+            diagnostic_at(query, at, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
         )
     (statement,) = found
-    word = _writes(statement) or ("" if isinstance(statement, exp.Query) else _called(statement))
+    word = _writes(statement) or ("" if isinstance(statement, exp.Query) else statement_kind(statement))
     if word:
         return unread, (
-            fault_at(
+            diagnostic_at(
                 query,
-                mention(blanked(sql, dialect), word.split()[0]),
+                find_word(blanked(sql, dialect), word.split()[0]),
                 f"The view is not one SELECT: it has {word}.",
                 "Views only read. Write one SELECT, WITH first.",
             ),
         )
-    for arm in _arms(statement):
+    for arm in union_arms(statement):
         star = next((part for part in arm.selects if part.is_star), None)
         if star is not None:
             return unread, (
-                fault_at(
+                diagnostic_at(
                     query,
-                    mention(blanked(sql, dialect), "*") if (at := start_of(star)) is None else at,
+                    find_word(blanked(sql, dialect), "*") if (at := start_of(star)) is None else at,
                     "The view selects `*`.",
                     "Name each column, with Stock2Shop's field name as its alias: a column that is added to a table"
                     " would change what is sent.",
@@ -113,22 +93,24 @@ def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> t
     return _columns(query, statement, dialect=dialect, entity=entity, linked=linked)
 
 
-def check_columns(query: Query, columns: Sequence[str], *, entity: Entity, linked: bool) -> tuple[Fault, ...]:
+def check_columns(query: Query, columns: Sequence[str], *, entity: Entity, linked: bool) -> tuple[Diagnostic, ...]:
     """Check the names that the database gives to a view's columns: each known, none twice, the required ones there."""
     return tuple(
-        fault_at(query, None if position is None else mention(query.sql, columns[position]), message, hint)
+        diagnostic_at(query, None if position is None else find_word(query.sql, columns[position]), message, hint)
         for position, message, hint in _column_faults(columns, entity=entity, linked=linked)
     )
 
 
 def _columns(
     query: Query, statement: Any, *, dialect: str, entity: Entity, linked: bool
-) -> tuple[ViewFacts, tuple[Fault, ...]]:
+) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
     """Check the output columns of a parsed view, each fault on the line of its column."""
     parts = statement.selects
     columns = tuple(part.output_name for part in parts)
     faults = [
-        fault_at(query, start_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS.")
+        diagnostic_at(
+            query, start_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS."
+        )
         for number, (part, name) in enumerate(zip(parts, columns, strict=True), 1)
         if not name
     ]
@@ -136,16 +118,16 @@ def _columns(
         return ViewFacts(columns=columns), tuple(faults)
     for position, message, hint in _column_faults(columns, entity=entity, linked=linked):
         at = None if position is None else start_of(parts[position])
-        faults.append(fault_at(query, at, message, hint))
+        faults.append(diagnostic_at(query, at, message, hint))
     if linked and not faults:
         faults += _wanted(query, columns, entity=entity)
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)
         folded = name.upper() if dialect in UPPER else name.lower() if dialect in LOWER else name
         arrives = resolve_column(folded, entity)
-        if field and arrives and not _quoted(part) and arrives.part != field.part:
+        if field and arrives and not is_quoted(part) and arrives.part != field.part:
             faults.append(
-                fault_at(
+                diagnostic_at(
                     query,
                     start_of(part),
                     f"The alias {name} has no quotes: {dialect} makes {folded} of it, and {arrives.part!r} is not"
@@ -184,13 +166,13 @@ def _column_faults(columns: Sequence[str], *, entity: Entity, linked: bool) -> I
             )
 
 
-def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator[Fault]:
+def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator[Diagnostic]:
     """Warn of what a linked view may leave out, and Stock2Shop's API asks for with every item all the same."""
     seen = {field.name for column in columns if (field := resolve_column(column, entity)) is not None}
     for field in entity.required(linked=False):
         if field.name not in seen and field.name != entity.flag:
             yield replace(
-                fault_at(
+                diagnostic_at(
                     query,
                     None,
                     f"Stock2Shop's API asks for {field.name!r} with every item, and may refuse those of this view.",
@@ -231,66 +213,6 @@ def resolve_columns(columns: Sequence[str], *, entity: Entity) -> tuple[str, ...
     return tuple(names)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep sqlglot from printing what this module reports itself."""
-    logger = logging.getLogger("sqlglot")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@lru_cache(maxsize=16)
-def looked_at(sql: str, dialect: str) -> list[Any] | str:
-    """The same as :func:`parsed`, kept for all who only look at the statements of a text, and change none."""
-    return parsed(sql, dialect)
-
-
-def parsed(sql: str, dialect: str) -> list[Any] | str:
-    """Give the statements of ``sql``, or what sqlglot says of it, as ``offset message``; the offset may be blank."""
-    import sqlglot
-    from sqlglot import errors, exp
-
-    reader = dialect if dialect in PARSED else NEAREST.get(dialect)
-    try:
-        with _quiet():
-            found = sqlglot.parse(sql, dialect=reader, error_level=sqlglot.ErrorLevel.RAISE)
-    except errors.ParseError as error:
-        details = error.errors[0] if error.errors else {}
-        said = details.get("description") or str(error).splitlines()[0]
-        # What it highlights ends at its column; where nothing is left, it says where the text ends.
-        at = _end_of(sql, details.get("line"), details.get("col"))
-        return f"{'' if at is None else at - len(details.get('highlight') or '')} {said}"
-    except errors.SqlglotError as error:
-        return f" {str(error).splitlines()[0]}"
-    except RecursionError:
-        return " it is nested too deeply"
-    return [statement for statement in found if statement is not None and not isinstance(statement, exp.Semicolon)]
-
-
-def _end_of(sql: str, line: int | None, column: int | None) -> int | None:
-    """The offset behind a line's letter ``column``."""
-    if not line or column is None:
-        return None
-    return sum(len(each) + 1 for each in sql.split("\n")[: line - 1]) + column
-
-
-def _arms(statement: Any) -> Iterator[Any]:
-    """The SELECTs of a UNION, or the one SELECT that it is."""
-    from sqlglot import exp
-
-    if isinstance(statement, exp.SetOperation):
-        yield from _arms(statement.left)
-        yield from _arms(statement.right)
-    elif isinstance(statement, exp.Subquery):
-        yield from _arms(statement.this)
-    elif isinstance(statement, exp.Query):
-        yield statement
-
-
 def _writes(statement: Any) -> str:
     """The first thing in a parsed statement that does more than read; empty where there is none."""
     from sqlglot import exp
@@ -298,7 +220,7 @@ def _writes(statement: Any) -> str:
     kinds = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
     found = statement.find(*kinds)
     if found is not None:
-        return _called(found)
+        return statement_kind(found)
     if statement.find(exp.Lock) is not None:
         return "FOR UPDATE, which locks rows"
     if statement.find(exp.NextValueFor) is not None:
@@ -307,35 +229,11 @@ def _writes(statement: Any) -> str:
     return next((f"{name}(), which changes the database" for name in calls if name.lower() in CALLS), "")
 
 
-def _called(statement: Any) -> str:
-    """What a statement begins with, in capitals."""
-    from sqlglot import exp
-
-    return str(statement.this if isinstance(statement, exp.Command) else statement.key).upper()
-
-
-def _quoted(part: Any) -> bool:
-    from sqlglot import exp
-
-    name = part.args.get("alias") or part.this
-    return isinstance(name, exp.Identifier) and bool(name.quoted)
-
-
-def start_of(part: Any) -> int | None:
-    """Find the offset in the rendered SQL at which a part begins; of an output column, at which it gets its name."""
-    from sqlglot import exp
-
-    named = part.args.get("alias")
-    nodes = [named] if isinstance(named, exp.Identifier) else part.walk()
-    starts = (node.meta.get("start") for node in nodes)
-    return min((int(start) for start in starts if start is not None), default=None)
-
-
-def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
+def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
     """Find ``x.qty`` without a name, where ``as variants.qty`` was likely meant, and parsed away."""
     for found in re.finditer(r"(?i)\bas\s+(variants|address\d+)\s*\.\s*(\w+)", blanked(sql, dialect)):
         name = f"{found[1]}.{found[2]}"
-        yield fault_at(
+        yield diagnostic_at(
             query,
             found.start(1),
             f"The alias {name} has a dot and must be quoted.",
@@ -343,7 +241,7 @@ def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Fault]:
         )
 
 
-def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterator[Fault]:
+def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterator[Diagnostic]:
     """The rules that need no parser; the first that is broken.
 
     ``parsed`` leaves those out that the parser knows better, except in T-SQL: there a statement needs no semicolon
@@ -351,8 +249,8 @@ def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterato
     """
     text = blanked(sql, dialect)
 
-    def fault(position: int, message: str) -> Fault:
-        return fault_at(query, position, message, "Views only read. Write one SELECT.")
+    def fault(position: int, message: str) -> Diagnostic:
+        return diagnostic_at(query, position, message, "Views only read. Write one SELECT.")
 
     if dialect == "mysql":
         for region in regions(sql, dialect):
@@ -392,10 +290,10 @@ def _harmless(word: str, before: str, after: str) -> bool:
     return (word in functions and after == "(") or (word, after) in hints or (word == "set" and before == "character")
 
 
-def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
+def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Diagnostic:
     named = re.search(r"(?i)\bas\s+(variants\.\w+)", blanked(sql, dialect))
     if named:
-        return fault_at(
+        return diagnostic_at(
             query,
             named.start(1),
             f"The alias {named[1]} has a dot and must be quoted.",
@@ -403,7 +301,7 @@ def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
         )
     place, _, message = said.partition(" ")
     return replace(
-        fault_at(
+        diagnostic_at(
             query,
             int(place) if place else None,
             f"The view does not parse as {dialect}: {message}.",
@@ -411,38 +309,3 @@ def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Fault:
         ),
         severity="warning",
     )
-
-
-def mention(sql: str, text: str) -> int | None:
-    """The offset at which ``sql`` first has ``text`` as a word."""
-    found = re.search(rf"(?<!\w){re.escape(text)}(?!\w)", sql, flags=re.IGNORECASE)
-    return found.start() if found else None
-
-
-def blamed(query: Query, said: str, *, dialect: str) -> int | None:
-    """The offset in a view of what a database's message is about: its line, or the first of its names that is there."""
-    line = re.search(r"LINE (\d+):|at line (\d+)", said) if dialect in {"duckdb", "mysql"} else None
-    if line:
-        start = sum(len(each) + 1 for each in query.sql.split("\n")[: int(line[1] or line[2]) - 1])
-        return len(query.sql) - len(query.sql[start:].lstrip())
-    sql = list(query.sql)
-    for region in regions(query.sql, dialect):
-        if region.kind != "name":
-            sql[region.start : region.end] = " " * (region.end - region.start)
-    quoted = _NAMED.findall(said)
-    names = (name.rpartition(".")[2] for found in quoted for name in found if name)
-    return next((at for name in names if (at := mention("".join(sql), name)) is not None), None)
-
-
-def fault_at(query: Query, offset: int | None, message: str, hint: str) -> Fault:
-    """Make a fault at an offset of the rendered SQL: at its place in the template that it came from, if that is known.
-
-    Where that is within a macro, the hint says where the macro is called.
-    """
-    place = None if offset is None or query.places is None else query.places(query.sql)(offset)
-    if place is None:
-        return Fault(path=query.path, message=message, hint=hint)
-    if place.call is not None:
-        call = Fault(path=place.call.path, line=place.call.line, column=place.call.column, message="").where
-        hint = f"The macro is called at {call}. {hint}"
-    return Fault(path=place.path, line=place.line, column=place.column, message=message, hint=hint)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import ViewError
-from engine.mapping.check import NEAREST, PARSED, fault_at, looked_at, parsed, resolve_column, start_of
+from engine.mapping.check import resolve_column
+from engine.mapping.locate import diagnostic_at
+from engine.mapping.parse import NEAREST, PARSED, parse_cached, parsed, start_of
 from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine.model.fields import Entity, Field
-    from engine.model.settings import Query
+    from engine.model.query import Query
 
 _SELECT = re.compile(r"(?i)\bselect(\s+(distinct|all))?(\s+top\s*(\(\s*\d+\s*\)|\d+)(\s+percent)?)?\s*\Z")
 
@@ -197,11 +199,11 @@ def _writer(dialect: str) -> str | None:
 def _parsed(query: Query, dialect: str) -> Any:
     from sqlglot import exp
 
-    statements = looked_at(query.sql.lstrip("\ufeff"), dialect)
+    statements = parse_cached(query.sql.lstrip("\ufeff"), dialect)
     if isinstance(statements, str) or len(statements) != 1 or not isinstance(statements[0], exp.Query):
         said = statements.partition(" ")[2] if isinstance(statements, str) else "it is not one SELECT"
         raise ViewError(
-            [fault_at(query, None, f"The view cannot be traced: {said}.", "Its columns are checked when it runs.")]
+            [diagnostic_at(query, None, f"The view cannot be traced: {said}.", "Its columns are checked when it runs.")]
         )
     return statements[0]
 

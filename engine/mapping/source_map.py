@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.model.settings import Place
+from engine.model.query import SourceLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,24 +24,24 @@ _MARK = re.compile("\ue002(\\d+) (\\d+) (text|value) ([^\ue003]*)\ue003|\ue004|\
 _OPEN, _CLOSE = "\ue004", "\ue005"
 
 
-class Places:
+class SourceMap:
     """The places of one rendering, from a text that was marked by :func:`marks`: give it to :meth:`read`."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._places: list[tuple[Place, bool]] = []
+        self._places: list[tuple[SourceLocation, bool]] = []
 
     def read(self, marked: str) -> str:
         """Take the marks out of a rendered text, and remember where they stood; gives the text without them."""
         parts, position, length = [], 0, 0
-        calls: list[Place | None] = []
+        calls: list[SourceLocation | None] = []
         for found in _MARK.finditer(marked):
             parts.append(marked[position : found.start()])
             length += len(parts[-1])
             position = found.end()
             if found[1] is not None:
                 self._starts.append(length)
-                place = Place(
+                place = SourceLocation(
                     path=Path(found[4]),
                     line=int(found[1]),
                     column=int(found[2]),
@@ -54,7 +54,7 @@ class Places:
                 calls.pop()
         return "".join([*parts, marked[position:]])
 
-    def at(self, offset: int) -> Place | None:
+    def at(self, offset: int) -> SourceLocation | None:
         """The place of the letter at ``offset`` of the text; what a value came to stands where its braces open."""
         number = bisect_right(self._starts, offset) - 1
         if number < 0:

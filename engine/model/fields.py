@@ -381,7 +381,6 @@ ACTIVE_WORDS: dict[str, Literal["Active", "Delete", "Ignore"]] = {
 Stock2Shop, and an untouched box must not remove a product. A project that means Delete says so in its own words.
 """
 
-
 MASK = "***"
 """What stands where personal data would be printed."""
 

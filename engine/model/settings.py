@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from engine.errors import Fault
+    from engine.errors import Diagnostic
 
 TOLERANCE = Decimal("0.05")
 """By how much the totals of an order may differ."""
 
 Flag = Literal["Active", "Delete", "Ignore"]
+
 Severity = Literal["error", "warning"]
 
 
@@ -191,153 +191,5 @@ class Project:
     keep_days: int = 90
     tests: Mapping[str, Severity] = field(default_factory=dict)
     orders: OrderSettings | None = None
-    warnings: tuple[Fault, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A place in a template; line and column count from 1. ``call`` is where the macro that it is in was called."""
-
-    path: Path
-    line: int
-    column: int
-    call: Place | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """A rendered template: the SQL, the values bound to its ``?`` in order, and the file it came from.
-
-    ``places`` takes the SQL and gives what finds the place in a template of an offset in it.
-    """
-
-    sql: str
-    path: Path
-    binds: tuple[object, ...] = ()
-    sources: tuple[Path, ...] = ()
-    places: Callable[[str], Callable[[int], Place | None]] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hexadecimal digits that name exactly this SQL."""
-        return sha256(self.sql.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One key's delta: what will be sent for it, and for an update the columns as ``(name, old, new)``."""
-
-    key: str
-    group: str
-    kind: Literal["insert", "update", "delete", "resend"]
-    cause: str = ""
-    columns: tuple[tuple[str, str | None, str | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A rule that a row breaks: the row's key and product, the column, the raw value and the reason in words."""
-
-    key: str | None
-    group: str | None
-    column: str
-    rule: str
-    value: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Where every row went. ``source`` is counted as the rows arrive, all others from what became of them."""
-
-    source: int
-    unchanged: int
-    inserts: int
-    updates: int
-    resends: int
-    marked: int
-    ignored: int
-    quarantined: int
-    refused: int
-    gone: int
-    deleted: int
-    kept: int
-    held: int
-    gone_refused: int
-    removals: int
-    replaced: int
-    published: int
-
-    @property
-    def deletes(self) -> int:
-        """Removals that will be sent: keys that are gone, rows marked Delete, and variants that are replaced."""
-        return self.deleted + self.marked + self.replaced
-
-    @property
-    def changed(self) -> int:
-        """Source rows that something will be sent for."""
-        return self.inserts + self.updates + self.resends + self.marked
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every source row and every key that is gone is accounted for."""
-        rows = self.unchanged + self.changed + self.ignored + self.quarantined + self.refused
-        return self.source == rows and self.gone == self.deleted + self.kept + self.held + self.gone_refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
-    """A guard that a plan breaks: what it found, what it allows, and the command that goes on all the same."""
-
-    guard: Literal["max_deletes", "max_changes", "min_rows", "test"]
-    found: int
-    allowed: int
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a run would do for one entity. ``changes``, ``quarantine`` and ``warnings`` may be samples.
-
-    ``digest`` names exactly these changes. ``requests`` are those of the whole run, its ``batches`` and the login, and
-    ``seconds`` what they take at the configured pace, where none has to be repeated and no batch is refused.
-    """
-
-    project: str
-    entity: str
-    counts: Counts
-    changes: tuple[Change, ...]
-    columns: Mapping[str, int]
-    quarantine: tuple[Problem, ...]
-    quarantine_rules: Mapping[str, int]
-    warnings: tuple[Problem, ...]
-    warning_rules: Mapping[str, int]
-    breaches: tuple[Breach, ...]
-    notes: tuple[str, ...]
-    digest: str
-    batches: int
-    requests: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run did for one entity: its plan, what was acknowledged and refused, and how it ended."""
-
-    plan: Plan
-    run_id: int
-    outcome: Literal["done", "attention", "stopped"]
-    sent: int
-    refused: int
-    requests: int
-    seconds: float
-    message: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def attention(self) -> bool:
-        """Whether something is quarantined or refused, however the run ended."""
-        counts = self.plan.counts
-        return bool(self.plan.quarantine or counts.refused or counts.gone_refused or self.refused)

@@ -87,11 +87,11 @@ def parse(raw: bytes) -> dict[str, Any]:
         found = found["system_order"]
     if not isinstance(found, dict):
         raise OrderError("The document is no order: it needs an object.", status=422)
-    identity(found)
+    order_id_of(found)
     return found
 
 
-def identity(document: Mapping[str, Any]) -> int:
+def order_id_of(document: Mapping[str, Any]) -> int:
     """Stock2Shop's id of the order. Raises :class:`OrderError` where there is none."""
     found = document.get("id")
     if isinstance(found, str) and re.fullmatch(r"[1-9][0-9]{0,17}(\.0+)?", found):
@@ -120,7 +120,7 @@ def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int
     ]
     order["customer_code"] = customer["code"]
     return Order(
-        id=identity(document),
+        id=order_id_of(document),
         order=order,
         customer=customer,
         lines=_merged(lines) if settings.repeated_skus == "merge" else lines,
@@ -133,7 +133,11 @@ def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int
 def _order(document: Mapping[str, Any], reading: _Reading, settings: OrderSettings) -> dict[str, Any]:
     channel = reading.text(document, "channel_id")
     own = {str(number): own for number, own in settings.channels.items()}.get(channel or "", {})
-    found: dict[str, Any] = {"id": identity(document), "channel_id": channel, "channel_customer": own.get("customer")}
+    found: dict[str, Any] = {
+        "id": order_id_of(document),
+        "channel_id": channel,
+        "channel_customer": own.get("customer"),
+    }
     for name in ("channel_order_code", "notes", "state", "status"):
         found[name] = reading.text(document, name)
     found["reference"] = found["channel_order_code"] or str(found["id"])
@@ -204,10 +208,10 @@ def _line(entry: Mapping[str, Any], number: int, reading: _Reading, settings: Or
 def _shipping(order: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Decimal:
     """As the order says it, else as its shipping lines do."""
     parts = [part for part in (order["shipping_sub_total"], order["shipping_tax"]) if part is not None]
-    return sum(parts or [total for line in lines if (total := whole(line)) is not None], Decimal(0))
+    return sum(parts or [total for line in lines if (total := line_total(line)) is not None], Decimal(0))
 
 
-def whole(line: Mapping[str, Any]) -> Decimal | None:
+def line_total(line: Mapping[str, Any]) -> Decimal | None:
     """What a line costs with tax: its total, else its parts; None where it says neither."""
     if line["total"] is not None or line["sub_total"] is None or line["tax"] is None:
         total: Decimal | None = line["total"]

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
 
-Standing = Literal["received", "raising", "waiting", "failed", "raised", "answered", "skipped"]
+OrderStatus = Literal["received", "raising", "waiting", "failed", "raised", "answered", "skipped"]
 
-TRANSITIONS: Mapping[Standing, frozenset[Standing]] = {
+TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     "received": frozenset({"raising", "waiting", "skipped"}),
     "raising": frozenset({"raised", "waiting", "failed"}),
     "waiting": frozenset({"received", "raised", "skipped"}),
@@ -39,7 +39,7 @@ TRANSITIONS: Mapping[Standing, frozenset[Standing]] = {
 }
 """Where an order may go from where it stands; ``docs/orders.md`` draws it."""
 
-UNFINISHED: frozenset[Standing] = frozenset({"received", "raising", "failed"})
+PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "failed"})
 """Where an order stands that is to be raised without anybody's leave."""
 
 SQL = Path(__file__).parent / "sql"
@@ -58,7 +58,7 @@ class Entry:
     """One order of the ledger; times are UTC. ``uncertain`` means that it may be in the database already."""
 
     order_id: int
-    standing: Standing
+    standing: OrderStatus
     via: str
     rule: str
     reason: str
@@ -103,7 +103,7 @@ class Ledger:
                 )
             return known is None
 
-    def move(self, order_id: int, standing: Standing, *, reason: str = "", **facts: object) -> None:
+    def move(self, order_id: int, standing: OrderStatus, *, reason: str = "", **facts: object) -> None:
         """Let an order go on to ``standing``, with what is known by then.
 
         Raises :class:`UsageError` where it may not go there from where it stands.

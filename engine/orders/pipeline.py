@@ -9,31 +9,32 @@ through ``orders/lookup.sql``, whether it is there.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.database.odbc import open_writer
-from engine.errors import ConfigError, OrderError, RefusedError, SourceError, UsageError, WriteError
+from engine.database.open import open_writer
+from engine.errors import ConfigError, OrderError, SourceError, UsageError, WriteError
 from engine.files import is_dir, is_file, listed
 from engine.orders import document as inbox
-from engine.orders.ledger import UNFINISHED, now, open_ledger, raising_lock
-from engine.orders.raise_order import RuleError, check, is_there, queries, raise_order, statements
-from engine.stock2shop.client import open_api
+from engine.orders.ledger import PENDING_STATUSES, now, open_ledger, raising_lock
+from engine.orders.plan import planned_queries
+from engine.orders.raise_order import raise_order
+from engine.orders.rules import RuleError, check_order
+from engine.orders.statements import is_there, statements
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from engine.database.odbc import Writer
-    from engine.model.settings import OrderSettings, Project, PullSettings, Query
+    from engine.database.connection import Writer
+    from engine.model.query import Query
+    from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
     from engine.orders.ledger import Entry, Ledger
     from engine.orders.raise_order import Raised
-    from engine.stock2shop.client import Stock2Shop
 
 QUICK = (0.1, 0.4, 1.6)
 """Seconds to wait before an order that met a deadlock or a lost connection is tried again at once."""
@@ -83,14 +84,14 @@ class Raiser:
 
         An order that is known and was not raised for a passing reason is tried again.
         """
-        order_id = inbox.identity(document)
+        order_id = inbox.order_id_of(document)
         ledger.receive(order_id, document, via=via)
         at_boundary("after receipt")
         return self.raise_one(ledger, order_id)
 
     def hold(self, ledger: Ledger, document: Mapping[str, Any], *, via: str) -> Entry:
         """Keep an order and let it wait, unless it is known; gives where it stands."""
-        order_id = inbox.identity(document)
+        order_id = inbox.order_id_of(document)
         if ledger.receive(order_id, document, via=via):
             self._wait(ledger, order_id, RuleError("held"), uncertain=False)
         return ledger.entry(order_id)
@@ -99,7 +100,7 @@ class Raiser:
         """Raise one order if it is still to be raised; gives what became of it."""
         with raising_lock(self.project):
             entry = ledger.entry(order_id)
-            if entry.standing in UNFINISHED:
+            if entry.standing in PENDING_STATUSES:
                 self._raise(ledger, entry)
                 if self.settings.source.database is not None:
                     self._drop()  # an open file keeps other programs out
@@ -112,7 +113,7 @@ class Raiser:
         document = ledger.document(order_id) or {"id": str(order_id)}
         try:
             order = inbox.read(document, self.settings, source_id=self.project.stock2shop.source_id)
-            check(self.project, order, self.settings)
+            check_order(self.project, order, self.settings)
         except RuleError as broken:
             self._wait(ledger, order_id, broken, uncertain=uncertain)
             return
@@ -188,73 +189,6 @@ def raise_due(project: Project, *, stop: threading.Event) -> list[Entry]:
             done.append(raiser.raise_one(ledger, entry.order_id))
         ledger.prune(keep_days=raiser.settings.keep_days)
     return done
-
-
-def pull(project: Project, *, stop: threading.Event) -> list[Entry]:
-    """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
-
-    How orders are asked for and answered is not public: ``[orders.pull]`` configures it. Raises :class:`OrderError`,
-    when all others are done, where a document of the queue cannot be read or its answer is refused.
-    """
-    settings = settings_of(project)
-    done: dict[int, Entry] = {}
-    wrong: list[str] = []
-    with (
-        open_api(project.stock2shop, stop=stop) as api,
-        open_ledger(project) as ledger,
-        closing(Raiser(project)) as raiser,
-    ):
-        wanted = settings.pull
-        for item in _queued(api, wanted):
-            if stop.is_set():
-                break
-            document = next((item[name] for name in wanted.document if item.get(name)), item)
-            try:
-                parsed = inbox.parse(json.dumps(document, default=str).encode())
-            except OrderError as error:
-                # The others are not to blame for it.
-                wrong.append(error.message)
-                continue
-            entry = raiser.receive(ledger, parsed, via="pull")
-            done[entry.order_id] = entry
-        for entry in ledger.due():
-            if not stop.is_set():
-                done[entry.order_id] = raiser.raise_one(ledger, entry.order_id)
-        for entry in ledger.entries("standing = 'raised' and via = 'pull'"):
-            if stop.is_set():
-                break
-            at_boundary("before the answer")
-            try:
-                api.queue(wanted.answer_path, answer_document(project, entry), items=1)
-            except RefusedError as error:
-                wrong.append(error.message)
-                continue
-            ledger.answered(entry.order_id)
-            done[entry.order_id] = ledger.entry(entry.order_id)
-        ledger.prune(keep_days=settings.keep_days)
-    if wrong:
-        raise OrderError(
-            f"{len(wrong)} of Stock2Shop's orders could not be read or answered; all others were. {wrong[0]}",
-            hint="Look into Stock2Shop's queue of orders: such a one comes again with every pull.",
-        )
-    return list(done.values())
-
-
-def _queued(api: Stock2Shop, wanted: PullSettings) -> Iterator[Mapping[str, Any]]:
-    """The orders of the queue, page by page: those that wait stay in it, and must not hide newer ones.
-
-    Where the parameter that asks for the next page means nothing to Stock2Shop, the same page comes again: the last.
-    """
-    seen: set[str] = set()
-    while True:
-        more = {wanted.offset: str(len(seen))} if wanted.offset and seen else {}
-        page = api.queue_items(status=wanted.status, instructions=wanted.instructions, limit=wanted.limit, more=more)
-        new = {json.dumps(item, default=str, sort_keys=True): item for item in page}
-        new = {text: item for text, item in new.items() if text not in seen}
-        yield from new.values()
-        seen.update(new)
-        if not new or len(page) < wanted.limit or not wanted.offset:
-            return
 
 
 def take_files(
@@ -339,29 +273,15 @@ def planned(project: Project, order_ids: tuple[int, ...]) -> list[Planned]:
             order = inbox.read(document, settings, source_id=project.stock2shop.source_id)
             rule = reason = ""
             try:
-                check(project, order, settings)
+                check_order(project, order, settings)
             except RuleError as broken:
                 rule, reason = broken.rule, broken.reason
             found.append(
                 Planned(
                     order_id=entry.order_id,
-                    queries=() if rule == "unreadable" else tuple(queries(project, settings, order)),
+                    queries=() if rule == "unreadable" else tuple(planned_queries(project, settings, order)),
                     rule=rule,
                     reason=reason,
                 )
             )
     return found
-
-
-def answer(project: Project, entry: Entry) -> dict[str, Any]:
-    """What Stock2Shop hears of an order that was raised, as its public pages have it."""
-    return {
-        "source_id": project.stock2shop.source_id,
-        "source_order_code": entry.source_order_code,
-        "source_customer_code": entry.source_customer_code,
-    }
-
-
-def answer_document(project: Project, entry: Entry) -> bytes:
-    """The body that answers a pulled order."""
-    return json.dumps({"system_order": {"id": entry.order_id, "sources": [answer(project, entry)]}}).encode()

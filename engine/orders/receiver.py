@@ -21,9 +21,10 @@ from engine import http_server as serving
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
 from engine.orders import document as inbox
 from engine.orders import pipeline as orders
-from engine.orders.ledger import UNFINISHED, open_ledger
-from engine.orders.pipeline import Raiser, answer, settings_of
-from engine.orders.raise_order import RULES
+from engine.orders.ledger import PENDING_STATUSES, open_ledger
+from engine.orders.pipeline import Raiser, settings_of
+from engine.orders.pull import answer
+from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,7 +114,7 @@ class Receiver:
                         return
                     with self._turn:
                         # While it waited for its turn, the request that brought it may have raised it.
-                        if ledger.entry(entry.order_id).standing in UNFINISHED:
+                        if ledger.entry(entry.order_id).standing in PENDING_STATUSES:
                             self._told(self._raiser.raise_one(ledger, entry.order_id))
                 ledger.prune(keep_days=self._raiser.settings.keep_days)
         except SyncError as error:
@@ -153,10 +154,10 @@ class Receiver:
         try:
             document = inbox.parse(raw)
             with open_ledger(self.project) as ledger:
-                new = ledger.receive(inbox.identity(document), document, via="serve")
+                new = ledger.receive(inbox.order_id_of(document), document, via="serve")
                 orders.at_boundary("after receipt")
                 with self._turn:
-                    entry = self._raiser.raise_one(ledger, inbox.identity(document))
+                    entry = self._raiser.raise_one(ledger, inbox.order_id_of(document))
                 self._told(entry, again=not new)
                 if entry.standing in {"raised", "answered"}:
                     orders.at_boundary("before the answer")

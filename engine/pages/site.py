@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.config.loader import discover, load
+from engine.config.loader import load
+from engine.config.workspace import discover
 from engine.errors import ConfigError, UsageError
 from engine.files import is_dir, is_file
 from engine.mapping.lineage import mapping
+from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.pages.render import render_page
 from engine.sync.data_tests import data_tests
-from engine.sync.pipeline import check
 from engine.testing.fixture_run import entities
 from engine.testing.snapshots import folder_of, order_statements, read, tidy, write
 
@@ -95,7 +96,7 @@ def _client(name: str, workspace: Path) -> ClientPage:
     found = []
     for entity in entities(project):
         try:
-            query, _ = check(project, entity)
+            query, _ = render_checked_view(project, entity)
             rows = mapping(
                 query,
                 dialect=project.source.dialect,

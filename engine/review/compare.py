@@ -8,257 +8,48 @@ run makes. The rows are the fixtures, which need no database, or the live source
 from __future__ import annotations
 
 import difflib
-import io
-import subprocess
-import tarfile
 import tempfile
 import threading
-from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
+from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.config.loader import discover, load, variables, without_passwords
-from engine.database.odbc import open_source
-from engine.errors import ConfigError, QueryError, UsageError
+from engine.config.loader import load
+from engine.config.variables import variables, without_passwords
+from engine.config.workspace import discover
+from engine.database.open import open_source
+from engine.errors import ConfigError, QueryError
 from engine.files import is_file
+from engine.mapping.engine_sql import render_sql
 from engine.mapping.lineage import mapping, trace
-from engine.mapping.render import render_sql, render_view
+from engine.mapping.render import render_view
+from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES, masked, unmasked
-from engine.model.settings import Counts, Problem
-from engine.state.store import open_state
+from engine.model.plan import Counts, Problem
+from engine.review.model import ColumnImpact, EntityReview, FieldChange, Impact, Review, Sample
+from engine.review.rows import FixtureRows, LiveRows
 from engine.sync import diff
 from engine.sync import journal as acknowledge
-from engine.sync import pipeline as sync
-from engine.sync.data_tests import data_tests, examine
-from engine.sync.pipeline import Options, silent
-from engine.sync.validate import RULES
-from engine.testing.fixture_run import SYNC_TOKEN, compared, entities, rehearsals, small_state
+from engine.sync.compare import Comparison, no_progress
+from engine.sync.data_tests import data_tests, run_data_tests
+from engine.sync.guard import find_violations
+from engine.sync.rules import RULES
+from engine.testing.fixture_run import SYNC_TOKEN, entities, rehearsals
 from engine.testing.fixtures import has_fixtures
 from engine.testing.snapshots import order_statements, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
-    from engine.database.odbc import Connection
     from engine.mapping.lineage import Mapped, Trace
-    from engine.model.settings import Project, Query
+    from engine.model.query import Query
+    from engine.model.settings import Project
+    from engine.review.rows import RowSource
     from engine.state.store import State
-    from engine.testing.fixture_run import Stage
 
 SAMPLES = 5
 """How many rows of each kind, and of each column, a review shows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldChange:
-    """A Stock2Shop field that is new, gone, or fed by something else; ``before`` and ``after`` are expressions."""
-
-    field: str
-    kind: Literal["added", "removed", "fed by something else"]
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A row that changes: its key, what people call it, and for a column the value before and after."""
-
-    key: str
-    label: str | None = None
-    before: str | None = None
-    after: str | None = None
-    cause: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnImpact:
-    """A Stock2Shop field whose values change: in how many rows, in how many to blank, and samples of them."""
-
-    column: str
-    rows: int
-    blanked: int
-    samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Impact:
-    """What the new mapping would send after the old one, over the same rows.
-
-    ``before`` and ``after`` tell where each mapping's rows went. ``moved`` are variants that are removed and created
-    anew, because their product changes. ``quarantined`` and ``released`` count the rows that only the new or only the
-    old mapping holds back. ``stops`` are the guards and data tests that would stop a run; samples are of each kind.
-    """
-
-    before: Counts
-    after: Counts
-    columns: tuple[ColumnImpact, ...]
-    inserted: tuple[Sample, ...]
-    removed: tuple[Sample, ...]
-    moved: tuple[Sample, ...]
-    quarantined: int
-    released: int
-    held: tuple[Problem, ...]
-    freed: tuple[str, ...]
-    stops: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def inserts(self) -> int:
-        """Rows that are sent for the first time."""
-        return self.after.inserts - self.after.replaced
-
-    @property
-    def removals(self) -> int:
-        """Rows that are taken out of Stock2Shop."""
-        return self.after.deleted + self.after.marked
-
-    @property
-    def changed(self) -> bool:
-        """Whether any row is sent, held back or let go, or the client's own flag now says otherwise."""
-        sent = self.after.changed or self.after.deletes
-        return bool(sent or self.quarantined or self.released or self.after.ignored != self.before.ignored)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntityReview:
-    """One entity: its SQL as a unified diff, its mapping with what changed of it, and the impact on rows.
-
-    ``mapping`` is the new one. ``impact`` is None where nothing could be run, or nothing needed to be because the view
-    and its settings are the same; ``faults`` say why the view does not run, or, where there is an impact, a data test.
-    """
-
-    entity: str
-    sql: str
-    fields: tuple[FieldChange, ...]
-    mapping: tuple[Mapped, ...]
-    impact: Impact | None
-    faults: tuple[str, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to review."""
-        return bool(self.sql or self.fields or self.faults or (self.impact and self.impact.changed))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
-    """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
-
-    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have,
-    ``gone`` one that only the reference has. ``faults`` say why it cannot be read, or its order statements
-    not be rendered.
-    """
-
-    project: str
-    description: str
-    against: str
-    rows: Literal["fixtures", "live", "none"]
-    new: bool
-    settings: str
-    orders: str
-    entities: tuple[EntityReview, ...]
-    gone: bool = False
-    faults: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to review."""
-        own = self.gone or self.settings or self.orders or self.faults
-        return bool(own) or any(each.changed for each in self.entities)
-
-    @property
-    def runs(self) -> bool:
-        """Whether all views and order statements of the project run."""
-        return not (self.faults or any(each.faults for each in self.entities))
-
-
-@contextmanager
-def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
-    """The workspace as it stood at a git reference, in a folder that is gone afterwards.
-
-    Where the commit has no such folder it is an empty workspace. Raises :class:`UsageError` where there is no git, no
-    repository or no such commit.
-    """
-    commit = _commit(workspace, reference)
-    with tempfile.TemporaryDirectory(prefix="s2s-review-", ignore_cleanup_errors=True) as folder:
-        if not _git(workspace, "cat-file", "-e", f"{commit}:./").returncode:
-            made = _git(workspace, "archive", "--format=tar", commit, "--", ".")
-            if made.returncode:
-                raise _refused(f"The workspace at {reference!r} cannot be read", made)
-            with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
-                archive.extractall(folder, **_safe(archive))  # noqa: S202 - git's own archive, filtered
-        (Path(folder) / "projects").mkdir(exist_ok=True)
-        yield Path(folder)
-
-
-def _git(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["git", "-C", str(workspace), *words], capture_output=True, check=False)  # noqa: S603, S607 - git, without a shell
-    except OSError:
-        raise UsageError("There is no git here.", hint="Install git, or put it on the PATH.") from None
-
-
-def _commit(workspace: Path, reference: str) -> str:
-    """The commit that a reference names. Raises :class:`UsageError` that says why there is none."""
-    there = _git(workspace, "rev-parse", "--is-shallow-repository")
-    if there.returncode:
-        raise _refused(f"{workspace} cannot be compared with an earlier state", there)
-    if not reference.startswith("-"):
-        found = _git(workspace, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
-        if not found.returncode:
-            return found.stdout.decode().strip()
-    if _git(workspace, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
-        raise UsageError(
-            "Nothing is committed yet, so there is nothing to compare with.", hint="Commit the workspace first."
-        )
-    names = _git(workspace, "for-each-ref", "--format=%(refname:short)").stdout.decode("utf-8", "replace").split()
-    close = [each for each in names if each.endswith(f"/{reference}")] or get_close_matches(reference, names, n=1)
-    if close:
-        hint = f"Did you mean {close[0]}?"
-    elif there.stdout.strip() == b"true":
-        hint = "This clone is shallow: fetch the rest with `git fetch --unshallow` (in a workflow, fetch-depth: 0)."
-    else:
-        hint = "Name a branch, a tag or a commit, such as --against main."
-    raise UsageError(f"Git knows no commit {reference!r}.", hint=hint)
-
-
-def compared_states(workspace: Path, reference: str) -> str:
-    """The two commits that a review compares, in words, so that what was signed can be found again."""
-    then = _git(workspace, "log", "-1", "--format=%h of %cs", f"{_commit(workspace, reference)}").stdout
-    now = _git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
-    more = _git(workspace, "status", "--porcelain", "--", ".").stdout
-    return (
-        f"commit {then.decode().strip()} against {now.decode().strip()}"
-        f"{', with what is not committed yet' if more.strip() else ''}"
-    )
-
-
-def _refused(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
-    """Git's own words; what it says after the first line tells what to do."""
-    first, _, rest = made.stderr.decode("utf-8", "replace").strip().partition("\n")
-    return UsageError(
-        f"{what}: {first.removeprefix('fatal: ') or 'git refused it'}",
-        hint=rest.strip() or "A review compares with what git keeps: `git init` and a first commit begin that.",
-    )
-
-
-def _safe(archive: tarfile.TarFile) -> dict[str, Any]:
-    """What of an archive is taken out: files, folders, and links that stay inside of it where Python can tell."""
-
-    def inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        try:
-            return tarfile.data_filter(member, folder)
-        except tarfile.FilterError:
-            return None
-
-    if hasattr(tarfile, "data_filter"):
-        return {"filter": inside}
-    return {"members": [member for member in archive.getmembers() if member.isfile() or member.isdir()]}
 
 
 def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
@@ -279,7 +70,7 @@ def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
     projects = [each for each in (now, before) if each is not None]
     rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
     with rehearsals(projects) as stage:
-        found = [_entity(_OnFixtures(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
+        found = [_entity(FixtureRows(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
     return _review(now, before, then=then, against=against, rows=rows, found=found, notes=notes)
 
 
@@ -291,7 +82,7 @@ def review_live(
     against: str,
     environ: Mapping[str, str],
     stop: threading.Event | None = None,
-    progress: Callable[[str, int, int | None], None] = silent,
+    progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Review:
     """Compare the project ``name`` of ``workspace`` with the same of ``then``, over the rows of its live source.
 
@@ -316,7 +107,7 @@ def review_live(
             () if source.hold() else ("The two mappings were read one after the other: the source may have changed.",)
         )
         for entity in _mapped(now, before):
-            live = _Live(
+            live = LiveRows(
                 now,
                 before,
                 entity,
@@ -410,103 +201,7 @@ def _orders(project: Project | None) -> tuple[str, tuple[str, ...]]:
         return "", _said(error, project.workspace) if project else ()
 
 
-class _Rows(ABC):
-    """One entity's two mappings and the rows that they are run over; ``live`` tells that those are the source's own."""
-
-    live: bool
-
-    def __init__(self, now: Project, before: Project | None, entity: str) -> None:
-        self.now = now
-        self.before = before
-        self.entity = entity
-        self.notes: tuple[str, ...] = ()
-
-    @abstractmethod
-    def state(self) -> AbstractContextManager[State]:
-        """A state to throw away."""
-
-    @abstractmethod
-    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
-        """Run one mapping and compare it with what ``state`` holds.
-
-        Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
-        """
-
-
-class _OnFixtures(_Rows):
-    """The rows of the fixtures: those of now for both mappings, so that only the mapping makes the difference."""
-
-    live = False
-
-    def __init__(self, stage: Stage, now: Project, before: Project | None, entity: str) -> None:
-        super().__init__(now, before, entity)
-        self._stage = stage
-
-    @contextmanager
-    def state(self) -> Iterator[State]:
-        with (
-            tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True) as folder,
-            small_state(Path(folder) / "state.duckdb") as state,
-        ):
-            yield state
-
-    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
-        loaded = self._stage.load()
-        if self.now.root in loaded.faults:
-            raise loaded.faults[self.now.root]
-        try:
-            work, notes = compared(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
-        except ConfigError:
-            if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
-                raise
-            work, notes = compared(loaded, project, self.entity, query, state=state)
-            notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
-        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
-        return work
-
-
-class _Live(_Rows):
-    """The rows of the source, read once for each mapping in one transaction."""
-
-    live = True
-
-    def __init__(
-        self,
-        now: Project,
-        before: Project | None,
-        entity: str,
-        *,
-        source: Connection,
-        path: Path,
-        stop: threading.Event,
-        progress: Callable[[str, int, int | None], None],
-        notes: tuple[str, ...],
-    ) -> None:
-        super().__init__(now, before, entity)
-        self._source = source
-        self._path = path
-        self._stop = stop
-        self._progress = progress
-        self.notes = notes
-
-    def state(self) -> AbstractContextManager[State]:
-        return open_state(self._path)
-
-    def compare(self, state: State, project: Project, query: Query) -> sync.Work:
-        return sync.compare(
-            state,
-            project,
-            self.entity,
-            SYNC_TOKEN,
-            options=Options(full=True),  # a row that both hold back must show in both
-            stop=self._stop,
-            progress=self._progress,
-            query=query,
-            source=self._source,
-        )
-
-
-def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
+def _entity(rows: RowSource, *, reveal: bool) -> EntityReview:
     """Review one entity over ``rows``."""
     now, before, entity = rows.now, rows.before, rows.entity
     faults: list[str] = []
@@ -516,7 +211,7 @@ def _entity(rows: _Rows, *, reveal: bool) -> EntityReview:
             continue
         try:
             # What is wrong with the mapping as it was is past; as it is, it is checked as a run would.
-            queries[side] = sync.check(now, entity)[0] if side == "after" else render_view(project, entity)
+            queries[side] = render_checked_view(now, entity)[0] if side == "after" else render_view(project, entity)
         except ConfigError as error:
             if side == "after":
                 faults += _said(error, now.workspace)
@@ -544,7 +239,7 @@ def _said(error: ConfigError, workspace: Path) -> tuple[str, ...]:
     return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
 
 
-def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
+def _same(rows: RowSource, old: Query | None, new: Query) -> bool:
     """Whether nothing that decides what rows become differs between the two mappings."""
     before = rows.before
     if before is None or old is None:
@@ -561,7 +256,7 @@ def _same(rows: _Rows, old: Query | None, new: Query) -> bool:
     return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
 
 
-def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
+def _impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
     """Run the old mapping as if all of it were acknowledged, then the new one against that.
 
     Gives the impact, and what is wrong with the data tests.
@@ -579,33 +274,33 @@ def _impact(rows: _Rows, old: Query | None, new: Query, *, reveal: bool) -> tupl
             else:
                 before = work.counts
                 state.run("insert into run.was_held select distinct key from run.violation")
-                diff.tell_apart(state, work.staged)
-                acknowledge.assume(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
+                diff.diff_columns(state, work.staged)
+                acknowledge.acknowledge_all(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
         work = rows.compare(state, rows.now, new)
         wrong: tuple[str, ...] = ()
         stops = []
         try:
-            failed = examine(state, rows.now, work.staged, live=rows.live)
+            failed = run_data_tests(state, rows.now, work.staged, live=rows.live)
         except ConfigError as error:
             wrong = _said(error, rows.now.workspace)
         else:
             stops += [test.message for test in failed if test.severity == "error"]
             notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
         if rows.live and before.published + before.inserts:
-            breaches = diff.guard(work.counts, work.settings, project=rows.now.name)
+            breaches = find_violations(work.counts, work.settings, project=rows.now.name)
             stops += [breach.message for breach in breaches]
         return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)), wrong
 
 
 def _summed(
-    state: State, work: sync.Work, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
+    state: State, work: Comparison, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
 ) -> Impact:
     """What stands compared, as numbers and samples."""
     layout, entity = work.staged.layout, work.entity
     shown = unmasked if reveal else masked
     label = next((each.name for each in layout.fields if each.name == "title"), None)
     samples: dict[tuple[str, str], list[Sample]] = {}
-    diff.tell_apart(state, work.staged)
+    diff.diff_columns(state, work.staged)
     for sort, what, key, _, name, old, new in state.rows(
         render_sql("impact.sql", **layout.tables, label=label, limit=SAMPLES)
     ):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from engine.sync.report import WIDTH, plural, short
+from engine.text import WIDTH, plural, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.review.compare import ColumnImpact, EntityReview, Impact, Review, Sample
+    from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
 
 SCREEN = 80
 """How wide a terminal is, at the least."""
@@ -28,18 +27,13 @@ ROWS = {
     "none": "without fixtures only the SQL and the mapping are compared",
 }
 
-
-COMMENT = 60_000
-"""How many letters of Markdown are written: GitHub takes 65,536 for a comment."""
-
-DIFF = 8_000
-"""How many letters of one difference Markdown holds."""
-
 GONE = (
     "The client is not in the workspace any more: nothing is synced for it, no order is raised, and what Stock2Shop"
     " holds of it stays as it is."
 )
+
 RENAMED = "If it was only renamed, rename its state files with it; without them everything counts as new."
+
 NEW = "This client is new: everything counts as new."
 
 
@@ -184,20 +178,22 @@ def _entity_text(each: EntityReview) -> list[str]:
         for stop in impact.stops:
             lines += _wrapped(f"STOPS A RUN: {stop}")
         for column in impact.columns:
-            lines.append(f"  ~ {column.column}: {column.rows:,} {plural(column.rows, 'row')}{_blanked(column)}")
+            lines.append(f"  ~ {column.column}: {column.rows:,} {plural(column.rows, 'row')}{blanked_text(column)}")
             for row in column.samples:
-                before, after = _values(row)
-                lines.append(f"      {_called(row)}  {short(before)} → {short(after)}")
-        for sign, title, rows, count in _moves(impact):
+                before, after = sample_values(row)
+                lines.append(f"      {sample_name(row)}  {short(before)} → {short(after)}")
+        for sign, title, rows, count in transitions(impact):
             if count:
                 lines.append(f"  {sign} {title}: {count:,}")
-                lines += [f"      {_called(row)}{_because(row)}" for row in rows]
+                lines += [f"      {sample_name(row)}{sample_cause(row)}" for row in rows]
         lines += [
             f"  ! held back: {row.key or '(no code)'}  {row.column}: {short(row.value)}: {row.reason}"
             for row in impact.held
         ]
         if impact.released:
-            lines.append(f"  no longer held back: {', '.join(impact.freed)}{_more(impact.released, impact.freed)}")
+            lines.append(
+                f"  no longer held back: {', '.join(impact.freed)}{remainder_text(impact.released, impact.freed)}"
+            )
         for note in impact.notes:
             lines += _wrapped(f"note: {note}")
     if each.fields:
@@ -213,100 +209,6 @@ def _entity_text(each: EntityReview) -> list[str]:
     if each.sql:
         lines += ["  SQL", *(f"    {line}" for line in each.sql.splitlines())]
     return lines
-
-
-def reviews_markdown(reviews: Sequence[Review]) -> str:
-    """Reviews as one comment for a pull request: of several first a table, and no more in all than GitHub takes."""
-    lines = []
-    if len(reviews) > 1:
-        lines += [
-            f"## {len(reviews)} clients change",
-            "",
-            "| client | what changes | to decide |",
-            "| --- | --- | --: |",
-        ]
-        lines += [
-            f"| {each.project} | {_cell_markdown(review_summary(each))} | {len(to_decide(each)) or ''} |"
-            for each in reviews
-        ]
-        lines.append("")
-    said, left = "\n".join(lines), []
-    for each in reviews:
-        text = review_markdown(each)
-        if len(said) + len(text) > COMMENT:
-            left.append(each.project)
-        else:
-            said += f"{text}\n" if not said else f"\n{text}\n"
-    if left:
-        said += (
-            f"\n_A comment holds no more. Left out: {', '.join(left[:MANY])}{_more(len(left), left[:MANY])}."
-            " `--output html` has all of it._\n"
-        )
-    return said.rstrip("\n")
-
-
-def review_markdown(reviewed: Review) -> str:
-    """A review as a part of a comment for a pull request."""
-    lines = [f"## {reviewed.project}: the mapping against `{reviewed.against}`", ""]
-    if not reviewed.changed:
-        return "\n".join([*lines, "Nothing changes.", ""])
-    if not reviewed.gone:
-        lines += [f"_{ROWS[reviewed.rows].capitalize()}.{f' {NEW}' if reviewed.new else ''}_", ""]
-    if to_decide(reviewed):
-        lines += ["**To decide**", "", *(f"- {_flat(each)}" for each in to_decide(reviewed)), ""]
-    lines += [f"- {_flat(note)}" for note in reviewed.notes]
-    for each in reviewed.entities:
-        if each.changed:
-            lines += _entity_markdown(each)
-    for title, diff in (("Settings, data tests and order statements", reviewed.settings), ("Orders", reviewed.orders)):
-        if diff:
-            lines += [f"### {title}", "", *_fenced(diff), ""]
-    return "\n".join(lines)
-
-
-def _fenced(diff: str) -> list[str]:
-    """A difference between fences that nothing in it can close, and no longer than a comment bears."""
-    shown = diff.rstrip()
-    if len(shown) > DIFF:
-        shown = shown[:DIFF].rpartition("\n")[0]
-        shown += f"\n… {diff.rstrip().count(chr(10)) - shown.count(chr(10)):,} lines more"
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", shown)), 3)
-    return [f"{fence}diff", shown, fence]
-
-
-def _entity_markdown(each: EntityReview) -> list[str]:
-    lines = [f"### {each.entity.capitalize()}", ""]
-    impact = each.impact
-    if impact is not None:
-        lines += [f"**{impact_sentence(impact, each.entity)}**", ""]
-        lines += [f"- {_flat(note)}" for note in impact.notes]
-        if impact.columns:
-            lines += ["", "| field | rows | such as | before | after |", "| --- | --: | --- | --- | --- |"]
-            for column in impact.columns:
-                for number, row in enumerate(column.samples):
-                    lead = f"| {column.column} | {column.rows:,}{_blanked(column)} |" if not number else "| | |"
-                    before, after = (_code(value) for value in _values(row))
-                    lines.append(f"{lead} {_cell_markdown(_called(row))} | {before} | {after} |")
-        for _, title, rows, count in _moves(impact):
-            if count:
-                named = ", ".join(_cell_markdown(_called(row) + _because(row)) for row in rows)
-                lines += ["", f"{title.capitalize()} ({count:,}): {named}{_more(count, rows)}"]
-        if impact.held:
-            lines += ["", f"Newly held back ({impact.quarantined:,}):", ""]
-            lines += [
-                f"- {_cell_markdown(row.key or '(no code)')}: {row.column} {_code(row.value)}: {row.reason}"
-                for row in impact.held
-            ]
-        if impact.released:
-            lines += ["", f"No longer held back: {', '.join(impact.freed)}{_more(impact.released, impact.freed)}"]
-    if each.fields:
-        lines += ["", "| field | | before | after |", "| --- | --- | --- | --- |"]
-        for change in each.fields:
-            before, after = (_code(part) for part in differing(change.before, change.after))
-            lines.append(f"| {change.field} | {change.kind} | {before} | {after} |")
-    if each.sql:
-        lines += ["", *_fenced(each.sql)]
-    return [*lines, ""]
 
 
 def differing(before: str, after: str) -> tuple[str, str]:
@@ -328,7 +230,7 @@ def _alike(one: str, other: str) -> int:
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _moves(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
+def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
     return [
         ("+", "new", impact.inserted, impact.inserts),
         ("-", "removed", impact.removed, impact.removals),
@@ -336,37 +238,23 @@ def _moves(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
     ]
 
 
-def _values(row: Sample) -> tuple[str | None, str | None]:
+def sample_values(row: Sample) -> tuple[str | None, str | None]:
     """A value before and after; of long ones what is around the difference, which may stand far behind."""
     before, after = differing(row.before or "", row.after or "")
     return before or None, after or None
 
 
-def _called(row: Sample) -> str:
+def sample_name(row: Sample) -> str:
     return f"{row.key} {short(row.label)}" if row.label else row.key
 
 
-def _because(row: Sample) -> str:
+def sample_cause(row: Sample) -> str:
     return f" ({row.cause})" if row.cause and row.cause != "replaced" else ""
 
 
-def _more(count: int, shown: Sequence[object]) -> str:
+def remainder_text(count: int, shown: Sequence[object]) -> str:
     return f" and {count - len(shown):,} more" if count > len(shown) else ""
 
 
-def _blanked(column: ColumnImpact) -> str:
+def blanked_text(column: ColumnImpact) -> str:
     return f", {column.blanked:,} of them to blank" if column.blanked else ""
-
-
-def _flat(text: str) -> str:
-    """A text on one line, of which Markdown takes nothing for HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-def _cell_markdown(text: str) -> str:
-    return _flat(text).replace("|", "\\|")
-
-
-def _code(text: str | None) -> str:
-    flat = _cell_markdown(short(text)).replace("`", "'").replace("&lt;", "<") if text else ""
-    return f"`{flat}`" if flat else ""

@@ -9,24 +9,39 @@ products are; an order waits in the queue until its source's order code comes ba
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import operator
 import secrets
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine import http_server as serving
 from engine.errors import UsageError
 from engine.files import exists
+from engine.sandbox.checks import (
+    IS_CLAUSES,
+    TEXTS,
+    RefusalError,
+    check_customer,
+    check_product,
+    held_item,
+    is_whole_number,
+    json_object,
+    page_size,
+    parse_json,
+    product_document,
+    refusal,
+    request_items,
+    search,
+)
+from engine.sandbox.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.applications import Starlette
@@ -34,25 +49,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from typing_extensions import Self
 
-Json = dict[str, Any]
-
-LIMIT = 500
-"""Items a request, as Stock2Shop's incumbent agent sends at most."""
-
-REQUIRED = {
-    "source": ("source_id", "product_active", "source_product_code", "sync_token", "fetch_token"),
-    "product": ("title",),
-    "variants": ("source_variant_code", "sku"),
-}
-"""What Stock2Shop's API itself needs in an item."""
-
-TEXTS = {
-    "source": ("product_active", "source_product_code", "sync_token", "fetch_token"),
-    "product": ("title", "body_html", "collection", "product_type", "tags", "vendor"),
-    "variants": ("source_variant_code", "sku", "barcode", "inventory_management"),
-}
-WINDOW = 10_000
-"""How far into what it found Elasticsearch goes: ``index.max_result_window``, as it comes."""
+    from engine.sandbox.checks import Json
 
 RECORDED = 20_000
 """Requests that are remembered, the newest."""
@@ -89,84 +86,6 @@ class Recorded:
     items: int
     received_at: datetime
     body: bytes | None = None
-
-
-@dataclass
-class Faults:
-    """Faults on request; each count goes down by one as it is used."""
-
-    latency: float = 0.0
-    errors: int = 0
-    error_status: int = 500
-    drops: int = 0
-    drops_after: int = 0
-    halves: int = 0
-    malformed: int = 0
-    pages: int = 0
-    complaints: int = 0
-    short_counts: int = 0
-    refused_skus: set[str] = field(default_factory=set)
-    breaking_skus: set[str] = field(default_factory=set)
-
-    def server_errors(self, count: int, *, status: int = 500) -> None:
-        """Answer the next ``count`` requests with ``status``."""
-        self.errors, self.error_status = count, status
-
-    def drop_before(self, count: int) -> None:
-        """Close the connection of the next ``count`` requests unread."""
-        self.drops = count
-
-    def drop_after(self, count: int) -> None:
-        """Take the next ``count`` queued requests, then close the connection unanswered."""
-        self.drops_after = count
-
-    def half_answers(self, count: int) -> None:
-        """Break off the next ``count`` answers in their middle."""
-        self.halves = count
-
-    def malformed_answers(self, count: int) -> None:
-        """Answer the next ``count`` requests with broken JSON."""
-        self.malformed = count
-
-    def html_answers(self, count: int) -> None:
-        """Answer the next ``count`` requests with a page and status 200, as a captive portal does."""
-        self.pages = count
-
-    def complain(self, count: int) -> None:
-        """Answer the next ``count`` queued requests with 200 and errors in the body."""
-        self.complaints = count
-
-    def count_short(self, count: int) -> None:
-        """Say of the next ``count`` queued requests that one item fewer was queued."""
-        self.short_counts = count
-
-    def refuse_sku(self, *skus: str) -> None:
-        """Refuse every request that has an item with one of ``skus``."""
-        self.refused_skus |= set(skus)
-
-    def break_on_sku(self, *skus: str) -> None:
-        """Answer 500 to every request that has an item with one of ``skus``."""
-        self.breaking_skus |= set(skus)
-
-    def clear(self) -> None:
-        """No more faults."""
-        self.__init__()  # type: ignore[misc]  # a dataclass begins anew
-
-    def take(self, name: str) -> bool:
-        """Whether the fault ``name`` is due; uses it up."""
-        left = int(getattr(self, name))
-        if left > 0:
-            setattr(self, name, left - 1)
-        return left > 0
-
-
-class _RefusedError(Exception):
-    """An answer other than 200, as a JSON error document."""
-
-    def __init__(self, status: int, message: str, **more: object) -> None:
-        super().__init__(message)
-        self.status = status
-        self.document = {"error": {"message": message, **more}}
 
 
 class Sandbox:
@@ -389,11 +308,11 @@ class Sandbox:
             status, document, headers, items = 200, {}, {}, 0
             try:
                 self._admit(request, guarded=guarded)
-                body = _parsed(raw) if request.method == "POST" else None
-                items = _count(body) if guarded else 0
+                body = parse_json(raw) if request.method == "POST" else None
+                items = page_size(body) if guarded else 0
                 with self._lock:
                     document = act(request, body)
-            except _RefusedError as refused:
+            except RefusalError as refused:
                 status, document = refused.status, refused.document
                 if status == 429 and self.settings.retry_after:  # noqa: PLR2004 - Too Many Requests
                     headers = {"Retry-After": "1"}
@@ -427,9 +346,9 @@ class Sandbox:
     def _admit(self, request: Request, *, guarded: bool) -> None:
         self._take_turn()
         if self.faults.take("errors"):
-            raise _RefusedError(self.faults.error_status, "A fault was asked for.")
+            raise RefusalError(self.faults.error_status, "A fault was asked for.")
         if guarded and request.query_params.get("token") not in self._tokens:
-            raise _RefusedError(401, "The token is missing, stale or wrong: authenticate again.")
+            raise RefusalError(401, "The token is missing, stale or wrong: authenticate again.")
 
     def _take_turn(self) -> None:
         if not self.settings.pace:
@@ -440,16 +359,16 @@ class Sandbox:
             left = min(float(self.settings.burst), left + (now - at) * self.settings.pace)
             self._bucket = (left - 1 if left >= 1 else left, now)
             if left < 1:
-                raise _RefusedError(429, "Too Many Requests: about one a second is right.")
+                raise RefusalError(429, "Too Many Requests: about one a second is right.")
 
     def _authenticate(self, _request: Request, body: Any) -> Json:
         user = body.get("system_user_auth") if isinstance(body, dict) else None
         if not isinstance(user, dict) or not all(isinstance(user.get(name), str) for name in ("username", "password")):
-            raise _RefusedError(400, "system_user_auth needs username and password, as texts.")
+            raise RefusalError(400, "system_user_auth needs username and password, as texts.")
         given = f"{user['username']}\0{user['password']}".encode()
         right = f"{self.settings.username}\0{self.settings.password}".encode()
         if not secrets.compare_digest(given, right):
-            raise _RefusedError(401, "The user name or the password is wrong.")
+            raise RefusalError(401, "The user name or the password is wrong.")
         token = secrets.token_hex(16)
         self._tokens = {token}
         sources = [{"id": source["id"], "description": source["description"]} for source in self._sources.values()]
@@ -466,7 +385,7 @@ class Sandbox:
 
     def _valid_token(self, request: Request, _body: Any) -> Json:
         if request.path_params["token"] not in self._tokens:
-            raise _RefusedError(401, "The token is stale or wrong.")
+            raise RefusalError(401, "The token is stale or wrong.")
         return {"system_user": {"id": 1, "client_id": 1, "username": self.settings.username}}
 
     def _list_sources(self, _request: Request, _body: Any) -> Json:
@@ -477,20 +396,20 @@ class Sandbox:
         if text is None and not needed:
             return self.settings.source_id
         if text is None or not text.isascii() or not text.isdigit() or int(text) not in self._sources:
-            raise _RefusedError(400, "source_id names no source of this user.")
+            raise RefusalError(400, "source_id names no source of this user.")
         return int(text)
 
     def _queue_products(self, request: Request, body: Any) -> Json:
         source_id = self._source(request)
-        items = _items(body, "system_products")
+        items = request_items(body, "system_products")
         for number, item in enumerate(items):
-            _check(number, item, source_id)
+            check_product(number, item, source_id)
         for number, item in enumerate(items):
             sku = item["product"]["variants"]["sku"]
             if sku in self.faults.refused_skus:
-                raise _refusal(number, item, "variants.sku", f"The SKU {sku} is not welcome.")
+                raise refusal(number, item, "variants.sku", f"The SKU {sku} is not welcome.")
             if sku in self.faults.breaking_skus:
-                raise _RefusedError(500, "Something went wrong.")
+                raise RefusalError(500, "Something went wrong.")
         for item in items:
             self._upsert(source_id, item)
         self._write()
@@ -500,9 +419,9 @@ class Sandbox:
 
     def _queue_customers(self, request: Request, body: Any) -> Json:
         source_id = self._source(request)
-        items = _items(body, "system_customers")
+        items = request_items(body, "system_customers")
         for number, item in enumerate(items):
-            _check_customer(number, item, source_id)
+            check_customer(number, item, source_id)
         held = self._customers.setdefault(source_id, {})
         for item in items:
             code = item["source"]["source_customer_code"]
@@ -519,7 +438,7 @@ class Sandbox:
 
     def _search_customers(self, _request: Request, body: Any) -> Json:
         held = [customer for customers in self._customers.values() for customer in customers.values()]
-        return _found("system_customers", held, body)
+        return search("system_customers", held, body)
 
     def _answer_order(self, request: Request, body: Any) -> Json:
         source_id = self._source(request)
@@ -530,10 +449,10 @@ class Sandbox:
             for entry in sources
         )
         if not isinstance(order, dict) or not sound or not sources:
-            raise _RefusedError(400, "system_order needs an id, and sources with source_id and source_order_code.")
+            raise RefusalError(400, "system_order needs an id, and sources with source_id and source_order_code.")
         kept = self._orders.get(order["id"]) if isinstance(order.get("id"), int) else None
         if kept is None:
-            raise _RefusedError(404, "There is no such order.")
+            raise RefusalError(404, "There is no such order.")
         kept |= {"status": "done", "sources": sources}
         self._write()
         return {"system_order": {"id": order["id"], "sources": sources}}
@@ -583,7 +502,7 @@ class Sandbox:
         asked = request.query_params
         limit, offset = (asked.get(name, usual) for name, usual in (("limit", "100"), ("offset", "0")))
         if not all(number.isascii() and number.isdigit() for number in (limit, offset)):
-            raise _RefusedError(400, "limit or offset is no number.")
+            raise RefusalError(400, "limit or offset is no number.")
         if asked.get("instructions", "add_order") != "add_order" or asked.get("status", "new") == "failed":
             return {"system_queue_items": []}
         waiting = [
@@ -595,7 +514,7 @@ class Sandbox:
 
     def _search(self, _request: Request, body: Any) -> Json:
         held = [product for products in self._products.values() for product in products.values()]
-        return _found("system_products", held, body, shown=_document)
+        return search("system_products", held, body, shown=product_document)
 
     def _not_found(self, _request: Request, error: Any) -> Response:
         from starlette.responses import JSONResponse
@@ -612,10 +531,10 @@ class Sandbox:
             raw = await request.body()
             status, document = 200, {}
             try:
-                body = _object(raw or b"{}") if request.method == "POST" else {}
+                body = json_object(raw or b"{}") if request.method == "POST" else {}
                 with self._lock:
                     document = act(request, body)
-            except _RefusedError as refused:
+            except RefusalError as refused:
                 status, document = refused.status, refused.document
             text = json.dumps(document, indent=2, ensure_ascii=False)
             return Response(f"{text}\n", status_code=status, media_type="application/json")
@@ -647,10 +566,10 @@ class Sandbox:
         }
 
     def _show_products(self, request: Request, _body: Json) -> Json:
-        return _one(self.products(self.settings.source_id), request)
+        return held_item(self.products(self.settings.source_id), request)
 
     def _show_customers(self, request: Request, _body: Json) -> Json:
-        return _one(self.customers(self.settings.source_id), request)
+        return held_item(self.customers(self.settings.source_id), request)
 
     def _show_orders(self, _request: Request, _body: Json) -> Json:
         return {str(number): order for number, order in self.orders().items()}
@@ -673,12 +592,12 @@ class Sandbox:
         known = self._due() | {"expire_tokens": False}
         for name, value in wanted.items():
             if name not in known:
-                raise _RefusedError(400, f"There is no fault {name}. Known faults: {', '.join(sorted(known))}.")
+                raise RefusalError(400, f"There is no fault {name}. Known faults: {', '.join(sorted(known))}.")
             usual = known[name]
-            if not _IS[type(usual)](value):
-                raise _RefusedError(400, f"{name} needs a value like {json.dumps(usual)}.")
+            if not IS_CLAUSES[type(usual)](value):
+                raise RefusalError(400, f"{name} needs a value like {json.dumps(usual)}.")
         if not 400 <= wanted.get("error_status", 500) <= 599:  # noqa: PLR2004 - what HTTP calls errors
-            raise _RefusedError(400, "error_status needs a number from 400 to 599.")
+            raise RefusalError(400, "error_status needs a number from 400 to 599.")
         if wanted.get("expire_tokens"):
             self.expire_tokens()
         for name, value in wanted.items():
@@ -692,17 +611,17 @@ class Sandbox:
         return {}
 
     def _do_order(self, _request: Request, order: Json) -> Json:
-        if not _whole(order.get("id")):
-            raise _RefusedError(400, "An order is an object with a number as its id.")
+        if not is_whole_number(order.get("id")):
+            raise RefusalError(400, "An order is an object with a number as its id.")
         self.place_order(order)
         return {"id": order["id"]}
 
     def _do_sync_token(self, request: Request, body: Json) -> Json:
         number, token = request.path_params["source_id"], body.get("sync_token")
         if number not in self._sources:
-            raise _RefusedError(404, f"There is no source {number}.")
+            raise RefusalError(404, f"There is no source {number}.")
         if not isinstance(token, str) or not token:
-            raise _RefusedError(400, "sync_token needs a text.")
+            raise RefusalError(400, "sync_token needs a text.")
         self.set_sync_token(number, token)
         return {"sync_token": token}
 
@@ -779,207 +698,5 @@ async def _abort(send: Any) -> None:
         await asyncio.sleep(0)
 
 
-def _parsed(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise _RefusedError(400, "The body is no JSON.") from None
-
-
-def _object(raw: bytes) -> Json:
-    body = _parsed(raw)
-    if not isinstance(body, dict):
-        raise _RefusedError(400, "The body is no JSON object.")
-    return body
-
-
-def _one(held: dict[str, Json], request: Request) -> Json:
-    """What is held, or the one that the request asks for by its code."""
-    code = request.query_params.get("code")
-    if code is None:
-        return held
-    if code not in held:
-        raise _RefusedError(404, f"{code} is not held.")
-    return held[code]
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _count(body: Any) -> int:
-    """How many items a request queues."""
-    lists = (body.get(name) for name in ("system_products", "system_customers")) if isinstance(body, dict) else ()
-    return sum(len(items) for items in lists if isinstance(items, list))
-
-
-def _items(body: Any, name: str) -> list[Json]:
-    items = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(items, list) or not items:
-        raise _RefusedError(400, f"{name} needs a list with at least one item.")
-    if len(items) > LIMIT:
-        raise _RefusedError(413, f"{len(items)} items are too many: {LIMIT} at most.")
-    return items
-
-
-def _found(name: str, held: list[Json], body: Any, *, shown: Callable[[Json], Json] = dict) -> Json:
-    """What a search finds among ``held``, by id."""
-    if not isinstance(body, dict):
-        raise _RefusedError(400, "The search is no object.")
-    size, start = body.get("size", 10), body.get("from", 0)
-    if not (_whole(size) and _whole(start) and size + start <= WINDOW):
-        raise _RefusedError(400, f"size and from need numbers, together at most {WINDOW}.")
-    if not isinstance(body.get("query", {}), dict) or not isinstance(body.get("sort", {}), (dict, list)):
-        raise _RefusedError(400, "query needs an object, sort an object or a list.")
-    wanted = list(_terms(body.get("query")))
-    found = [entry for entry in held if all(_matches(entry.get(name), how, value) for name, how, value in wanted)]
-    found.sort(key=lambda entry: int(entry["id"]))
-    return {"total": len(found), name: [shown(entry) for entry in found[start : start + size]]}
-
-
-def _check_customer(number: int, item: Any, source_id: int) -> None:
-    """The checks on one customer, made like those on a product: what Stock2Shop's own are is not public."""
-    source, customer = (item.get(name) if isinstance(item, dict) else None for name in ("source", "customer"))
-
-    def refuse(field: str, message: str) -> None:
-        code = source.get("source_customer_code") if isinstance(source, dict) else None
-        shown = code if isinstance(code, str) else None
-        raise _RefusedError(400, message, index=number, source_customer_code=shown, field=field)
-
-    if not isinstance(source, dict) or not isinstance(customer, dict):
-        refuse("source", "An item needs source and customer, as objects.")
-        return
-    for name in ("source_customer_code", "customer_active", "sync_token"):
-        if not isinstance(source.get(name), str) or not source[name]:
-            refuse(f"source.{name}", f"source.{name} needs a text.")
-    if source.get("source_id") != source_id:
-        refuse("source.source_id", "source.source_id is not the source of the request.")
-    if source["customer_active"] not in {"true", "false"}:
-        refuse("source.customer_active", 'source.customer_active needs "true" or "false".')
-    if customer.get("source_customer_code") != source["source_customer_code"]:
-        refuse("customer.source_customer_code", "customer.source_customer_code is not that of its source.")
-    if source["customer_active"] == "true" and (
-        not isinstance(customer.get("email"), str) or "@" not in customer["email"]
-    ):
-        refuse("customer.email", "customer.email needs an address.")
-    for name in ("first_name", "last_name"):
-        if not isinstance(customer.get(name, ""), str):
-            refuse(f"customer.{name}", f"customer.{name} needs a text.")
-    for name in ("addresses", "meta"):
-        entries = customer.get(name, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            refuse(f"customer.{name}", f"customer.{name} needs a list of objects.")
-
-
-def _refusal(number: int, item: Any, name: str, message: str) -> _RefusedError:
-    code = None
-    if isinstance(item, dict) and isinstance(item.get("product"), dict):
-        variant = item["product"].get("variants")
-        code = variant.get("source_variant_code") if isinstance(variant, dict) else None
-    return _RefusedError(
-        400, message, index=number, source_variant_code=code if isinstance(code, str) else None, field=name
-    )
-
-
-def _check(number: int, item: Any, source_id: int) -> None:
-    """The documented checks on one item; raises with its index, its variant's code and the field."""
-    parts: Json = {"source": None, "product": None}
-    if isinstance(item, dict):
-        parts = {"source": item.get("source"), "product": item.get("product")}
-    for name in ("source", "product"):
-        if not isinstance(parts[name], dict):
-            raise _refusal(number, item, name, f"{name} needs an object.")
-    parts["variants"] = parts["product"].get("variants")
-    if not isinstance(parts["variants"], dict):
-        raise _refusal(number, item, "product.variants", "variants needs one variant, as an object.")
-    for part, names in REQUIRED.items():
-        for name in names:
-            if parts[part].get(name) in (None, ""):
-                raise _refusal(number, item, f"{part}.{name}", f"{part}.{name} is required.")
-    for part, names in TEXTS.items():
-        for name in names:
-            if not isinstance(parts[part].get(name, ""), str):
-                raise _refusal(number, item, f"{part}.{name}", f"{part}.{name} needs a text.")
-    if parts["source"]["source_id"] != source_id:
-        raise _refusal(number, item, "source.source_id", "source.source_id is not the source of the request.")
-    if parts["source"]["product_active"] not in {"true", "false"}:
-        raise _refusal(number, item, "source.product_active", 'source.product_active needs "true" or "false".')
-    _check_variant(number, item, parts["variants"])
-    for name, keys in (("options", ("name", "position")), ("meta", ("key", "value"))):
-        _check_list(number, item, parts["product"].get(name, []), f"product.{name}", keys)
-
-
-def _check_variant(number: int, item: Any, variant: Json) -> None:
-    for name in ("qty", "grams"):
-        if name in variant and not _whole(variant[name]):
-            raise _refusal(number, item, f"variants.{name}", f"variants.{name} needs a whole number, not negative.")
-    if "price" in variant and not _number(variant["price"]):
-        raise _refusal(number, item, "variants.price", "variants.price needs a number, not negative.")
-    for name in ("option1", "option2", "option3"):
-        if not isinstance(variant.get(name), (str, type(None))):
-            raise _refusal(number, item, f"variants.{name}", f"variants.{name} needs a text or null.")
-    if variant.get("inventory_management", "true") not in {"true", "false"}:
-        raise _refusal(number, item, "variants.inventory_management", 'inventory_management needs "true" or "false".')
-    _check_list(number, item, variant.get("price_tiers", []), "variants.price_tiers", ("tier", "price"))
-    _check_list(number, item, variant.get("qty_availability", []), "variants.qty_availability", ("description", "qty"))
-
-
-def _check_list(number: int, item: Any, entries: Any, name: str, keys: tuple[str, str]) -> None:
-    if not isinstance(entries, list):
-        raise _refusal(number, item, name, f"{name} needs a list.")
-    for entry in entries:
-        sound = isinstance(entry, dict) and isinstance(entry.get(keys[0]), str)
-        value = entry.get(keys[1]) if isinstance(entry, dict) else None
-        right = {"price": _number(value), "value": isinstance(value, str)}.get(keys[1], _whole(value))
-        if not sound or not right:
-            raise _refusal(number, item, name, f"{name} needs entries of {keys[0]} and {keys[1]}.")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-
-
-_IS: dict[type, Callable[[Any], bool]] = {
-    bool: lambda value: isinstance(value, bool),
-    list: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
-    float: _number,
-    int: _whole,
-}
-"""What a value must be to be of the kind of another."""
-
-
-def _terms(query: Any) -> Iterator[tuple[str, str, Any]]:
-    """Field, comparison and value of every term, match and range in an Elasticsearch query, however they are nested."""
-    if isinstance(query, list):
-        for part in query:
-            yield from _terms(part)
-    elif isinstance(query, dict):
-        for name, value in query.items():
-            if name in {"term", "match"} and isinstance(value, dict):
-                for column, wanted in value.items():
-                    plain = wanted.get("value", wanted.get("query")) if isinstance(wanted, dict) else wanted
-                    yield column.removesuffix(".keyword"), "eq", plain
-            elif name == "range" and isinstance(value, dict):
-                for column, bounds in value.items():
-                    yield from ((column, how, bound) for how, bound in bounds.items() if isinstance(bounds, dict))
-            else:
-                yield from _terms(value)
-
-
-def _matches(value: Any, how: str, wanted: Any) -> bool:
-    if how == "eq":
-        return str(value) == str(wanted)
-    if not isinstance(value, int) or not isinstance(wanted, int):
-        return False
-    compare = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}.get(how)
-    return compare is not None and bool(compare(value, wanted))
-
-
-def _document(product: Json) -> Json:
-    variants = sorted(product["variants"].values(), key=lambda variant: str(variant["source_variant_code"]))
-    sealed = hashlib.md5(json.dumps([product, variants], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-    return {**product, "variants": variants, "hash": sealed}

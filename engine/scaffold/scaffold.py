@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from engine.config.loader import schema
+from engine.config.schema import schema
 from engine.errors import UsageError
 from engine.files import exists, is_dir, is_file
 from engine.mapping.render import ENGINE

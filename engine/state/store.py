@@ -8,22 +8,21 @@ when the process ends, however it ends.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
 from contextlib import closing, contextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.errors import StateError, StateLockedError, StateMemoryError, SyncError
+from engine.errors import StateError, StateMemoryError
+from engine.state.blocks import SpillFile
+from engine.state.errors import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from io import FileIO
 
     import duckdb
     import numpy as np
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = 3
-MEMORY = ("48MB", "192MB", "640MB", "2560MB")
+
+MEMORY_LIMITS = ("48MB", "192MB", "640MB", "2560MB")
 """What DuckDB may hold in memory; beyond it, it works from disk.
 
 The first is enough for millions of rows of a few KB. Wide ones, with descriptions of 100 KB, need the next: DuckDB
@@ -41,15 +41,6 @@ holds a whole row group before it writes it. After the last it may take what it 
 """
 
 SQL = Path(__file__).parent / "sql"
-
-ROOM = 16_000_000
-"""Bytes that DuckDB may want at once: a write that failed with less than that free was refused for want of room."""
-
-_HELD = frozenset({32, 33})
-"""Windows' numbers for a file that another process has open, or has locked in part."""
-
-_FORBIDDEN = frozenset({5, 19})
-"""Windows' numbers for access that is denied, and for a medium that may not be written."""
 
 
 class State:
@@ -59,13 +50,13 @@ class State:
         self.path = path
         self.scratch = path.parent
         self._kept = kept
-        self._memory = list(MEMORY)
+        self._memory = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
         self._in_transaction = False
         self._open()
 
     def _open(self) -> None:
-        with _translated(self.path):
+        with translate_errors(self.path):
             self._connection = _connect(self.path)
         # Parsed once, which `execute` does twice with DuckDB 2: a quarter of what a statement costs that has few rows.
         self._statements = lru_cache(maxsize=self._kept)(self._connection.extract_statements)
@@ -102,7 +93,7 @@ class State:
         for script in self._scripts:
             self.run(script)
 
-    def grow(self) -> bool:
+    def increase_memory_limit(self) -> bool:
         """Give DuckDB more memory; false where it has all that there is."""
         if not self._memory:
             return False
@@ -113,24 +104,24 @@ class State:
     def _limit(self) -> None:
         self.run(f"set memory_limit = '{self._memory[0]}'" if self._memory else "reset memory_limit")
 
-    def let_go(self) -> None:
+    def release_buffers(self) -> None:
         """Have DuckDB give back what it keeps of its files in memory, before something else needs it."""
         with suppress(StateMemoryError):  # what is in use stays
             self.run("set memory_limit = '8MB'")
         self._limit()
 
-    def keep_memory(self) -> None:
+    def save_memory_limit(self) -> None:
         """Let the next run begin with as much memory as this one came to, instead of reading its source twice."""
-        grown = len(MEMORY) - len(self._memory)
+        grown = len(MEMORY_LIMITS) - len(self._memory)
         if grown > int(self.meta("memory") or 0):
-            self.remember("memory", str(grown))
+            self.set_meta("memory", str(grown))
 
-    def recall_memory(self) -> None:
+    def restore_memory_limit(self) -> None:
         """Begin with as much memory as was kept."""
         for _ in range(int(self.meta("memory") or 0)):
-            self.grow()
+            self.increase_memory_limit()
 
-    def with_memory(self, work: Callable[[], T]) -> T:
+    def with_retry(self, work: Callable[[], T]) -> T:
         """Do ``work``, which may be done again from its beginning, with more memory where it needs it.
 
         A transaction that ran out of memory is lost: it is for whoever began it to begin it again.
@@ -139,12 +130,12 @@ class State:
             try:
                 return work()
             except StateMemoryError:
-                if self._in_transaction or not self.grow():
+                if self._in_transaction or not self.increase_memory_limit():
                     raise
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and give all its rows: for results that are small by nature."""
-        return self.with_memory(lambda: self._fetched(sql, parameters, _all))
+        return self.with_retry(lambda: self._fetched(sql, parameters, _all))
 
     def _fetched(
         self,
@@ -152,7 +143,7 @@ class State:
         parameters: Sequence[object] | Mapping[str, object],
         fetch: Callable[[duckdb.DuckDBPyConnection], T],
     ) -> T:
-        with _translated(self.path):
+        with translate_errors(self.path):
             *before, last = self._statements(sql)
             for statement in before:
                 self._connection.execute(statement)
@@ -174,11 +165,11 @@ class State:
         else:
             self._fetched(sql, (), _all)
 
-    def rerun(self, sql: str) -> None:
+    def run_with_retry(self, sql: str) -> None:
         """Run statements that may be run again from the first, with more memory where they need it."""
-        self.with_memory(lambda: self.run(sql))
+        self.with_retry(lambda: self.run(sql))
 
-    def once(self, script: str) -> None:
+    def run_once(self, script: str) -> None:
         """Run ``script``, unless this connection has: for what lives as long as the connection does."""
         if script not in self._scripts:
             self.run(script)
@@ -191,7 +182,7 @@ class State:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-        return self.with_memory(lambda: self._fetched(sql, parameters, named))
+        return self.with_retry(lambda: self._fetched(sql, parameters, named))
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""
@@ -205,7 +196,7 @@ class State:
         try:
             yield
         except BaseException:
-            with _translated(self.path):
+            with translate_errors(self.path):
                 self._connection.execute("rollback")
             raise
         finally:
@@ -219,17 +210,17 @@ class State:
             (only,) = result.fetchnumpy().values()
             return only
 
-        return self.with_memory(lambda: self._fetched(sql, parameters, column))
+        return self.with_retry(lambda: self._fetched(sql, parameters, column))
 
     @contextmanager
-    def blocks(self) -> Iterator[Blocks]:
+    def spill_file(self) -> Iterator[SpillFile]:
         """Inside, arrays of numbers may be kept on disk, in the working set."""
-        with _translated(self.path):
+        with translate_errors(self.path):
             file = (self.scratch / "blocks").open("w+b", buffering=0)
         with file:
-            yield Blocks(file, self.path)
+            yield SpillFile(file, self.path)
 
-    def transact(self, work: Callable[[], None]) -> None:
+    def transaction_with_retry(self, work: Callable[[], None]) -> None:
         """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that.
 
         DuckDB takes nothing back of a `delete` that ran out of memory: until the file is opened anew, each that meets
@@ -240,14 +231,14 @@ class State:
                 with self.transaction():
                     work()
             except StateMemoryError:
-                if not self.grow():
+                if not self.increase_memory_limit():
                     raise
                 self._reopen()
             else:
                 return
 
     @contextmanager
-    def given(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+    def registered(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
         """Inside, the relation ``name`` gives ``rows``: a table any number of times, a reader once."""
         self._connection.register(name, rows)
         try:
@@ -260,41 +251,10 @@ class State:
         found = self.rows("select value from meta where name = $1", [name])
         return str(found[0][0]) if found else None
 
-    def remember(self, name: str, value: str) -> None:
+    def set_meta(self, name: str, value: str) -> None:
         """Keep ``value`` under ``name``."""
         self.run("delete from meta where name = $1", [name])
         self.run("insert into meta values ($1, $2)", [name, value])
-
-
-class Blocks:
-    """Arrays of 64-bit numbers that lie on disk, one of them in memory at a time."""
-
-    def __init__(self, file: FileIO, path: Path) -> None:
-        self._file = file
-        self._path = path
-        self.sizes: list[int] = []
-
-    def append(self, numbers: npt.NDArray[np.uint64]) -> None:
-        """Write ``numbers`` behind those that are there."""
-        with _translated(self._path):
-            self._file.seek(0, os.SEEK_END)
-            left = numbers.data.cast("B")
-            while left:
-                left = left[self._file.write(left) :]
-        self.sizes.append(len(numbers))
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.uint64]]:
-        """Read them, in order; each until the next one is asked for."""
-        import numpy as np
-
-        memory = np.empty(max(self.sizes, default=0), dtype=np.uint64)
-        self._file.seek(0)
-        for size in self.sizes:
-            block = memory[:size]
-            with _translated(self._path):
-                if self._file.readinto(block.data) != block.nbytes:
-                    raise OSError(errno.EIO, "The working set was cut short")
-            yield block
 
 
 def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -318,7 +278,7 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
     """
     from engine.files import exists
 
-    with _translated(path):
+    with translate_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if exists(path) and not os.access(path, os.W_OK):
             raise StateError(
@@ -334,7 +294,7 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
             with _scratch(path) as folder, closing(state):
                 state.configure(folder)
                 _migrate(state)
-                state.recall_memory()
+                state.restore_memory_limit()
                 try:
                     yield state
                 except BaseException:
@@ -348,39 +308,13 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
         os.umask(before)
 
 
-@cache
-def _beside() -> duckdb.DuckDBPyConnection:
-    """A database in memory that lasts as long as the process: a rehearsal of many views would wait for each anew."""
-    import duckdb
-
-    return duckdb.connect(":memory:", config={"threads": 1})
-
-
-@contextmanager
-def hashing(expression: str) -> Iterator[Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]]]:
-    """Inside, a function gives what the SQL ``expression``, of 64 bits, comes to in every row of some batches.
-
-    It works in a database of its own, in memory: the state's is busy while rows stream into it.
-    """
-    import pyarrow as pa
-
-    sql = f"select {expression} as hashed from batch"  # noqa: S608 - the caller's own SQL
-    with _beside().cursor() as connection:
-
-        def hashed(batches: Sequence[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
-            connection.register("batch", pa.Table.from_batches(batches))
-            return connection.execute(sql).fetchnumpy()["hashed"]
-
-        yield hashed
-
-
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
     """A folder beside the state at ``path`` for the working set, gone with the run.
 
     Whoever holds the state knows that no other run is under way: what runs left behind that were killed goes too.
     """
-    with _translated(path):
+    with translate_errors(path):
         for folder in path.parent.iterdir():
             if re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -404,96 +338,4 @@ def _migrate(state: State) -> None:
         if int(number) > version:
             with state.transaction():
                 state.run(block)
-                state.remember("version", number)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what DuckDB and the file system say into what to do about it."""
-    import duckdb
-
-    try:
-        yield
-    except SyncError:
-        raise
-    except (duckdb.Error, OSError, MemoryError) as error:
-        raise _explain(error, path) from error
-
-
-def _explain(error: Exception, path: Path) -> StateError:
-    text = str(error)
-    low = text.lower()
-    asked = "cannot open file" in low and str(path) in text  # any other, this process may hold itself by now
-    number = getattr(error, "winerror", None) or (_refusal(path) if asked else 0)
-    # The second is what DuckDB adds on Windows, whose own words are in the language of the machine.
-    if ("lock" in low and ("conflicting" in low or "could not set" in low)) or "file is already open in" in low:
-        holder = re.search(r"PID (\d+)", text)
-        by = f" (process {holder[1]})" if holder else ""
-        return StateLockedError(
-            f"Another run holds {path}{by}.",
-            hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
-        )
-    if number in _HELD or "being used by another process" in low:
-        return StateLockedError(
-            f"Another run or program holds {path}, or did just now: a backup, or a virus scanner.",
-            hint="Run again. If it stays so, leave the folder out of the backup's and the scanner's work.",
-        )
-    if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
-        return StateMemoryError(
-            "The rows of the view need more memory than this machine has free. Nothing was lost.",
-            hint="Close other programs, or leave very long texts out of the view.",
-        )
-    if (
-        "no space" in low
-        or "disk full" in low
-        or "file too large" in low
-        or "enospc" in low
-        or "max_temp_directory_size" in low
-        or getattr(error, "errno", None) == errno.ENOSPC
-        or ("could not write" in low and _is_full(path))
-    ):
-        return StateError(
-            f"The disk is full: {path.parent} could not take the working set of the run. Nothing was lost.",
-            hint="Free some space there, or set S2S_STATE to a folder on a larger disk, and run again.",
-        )
-    if re.search("not a valid duckdb|corrupt|checksum|deserializ|could not read (enough|all) bytes|extension", low):
-        return StateError(
-            f"The state file {path} is damaged or is no DuckDB file.",
-            hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads from Stock2Shop"
-            " what it holds, so that nothing is deleted or sent twice for a lost state.",
-        )
-    if "newer" in low or "storage version" in low or "version number" in low:
-        return StateError(
-            f"The state file {path} was written by a newer DuckDB.",
-            hint="Install the DuckDB version that wrote it, or move the file away and run `s2s adopt`.",
-        )
-    if number in _FORBIDDEN or "permission denied" in low or "read-only" in low or isinstance(error, PermissionError):
-        return StateError(
-            f"The state file {path} cannot be written.",
-            hint="Give the account that runs s2s the right to write the folder, or set S2S_STATE to another one.",
-        )
-    return StateError(
-        f"The state file {path} could not be used: {text.splitlines()[0] if text else type(error).__name__}",
-        hint="Run again with --debug for the details.",
-    )
-
-
-def _refusal(path: Path) -> int:
-    """Windows' number for why the file cannot be opened to write, whose words are in the machine's language; else 0."""
-    if sys.platform == "win32":
-        import _winapi
-
-        access = _winapi.GENERIC_READ | _winapi.GENERIC_WRITE
-        try:
-            _winapi.CloseHandle(_winapi.CreateFile(str(path), access, 0, 0, _winapi.OPEN_EXISTING, 0, 0))
-        except OSError as error:
-            return error.winerror or 0
-    return 0
-
-
-def _is_full(path: Path) -> bool:
-    """Whether the disk hardly has room for anything DuckDB writes at a time."""
-    try:
-        return shutil.disk_usage(path.parent).free < ROOM
-    except OSError:
-        return False
+                state.set_meta("version", number)

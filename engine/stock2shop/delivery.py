@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 NOT_THE_ROWS = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
 """Answers that speak of the account, the address or the form of a request, never of what is in it."""
 
-LARGEST_BODY = 8_000_000
+MAX_BODY_BYTES = 8_000_000
 """Bytes a request, as far as rows can be parted: PHP's usual ``post_max_size``. Stock2Shop's own limit is not public;
 where it is lower, the answer 413 halves the batch further."""
 
-IN_A_ROW = 10
+MAX_CONSECUTIVE_REFUSALS = 10
 """So many rows refused one after the other, and none accepted, and it is not the rows."""
 
-
-STUMBLES = 20
+MAX_CONSECUTIVE_SERVER_ERRORS = 20
 """So many answers of 500 one after the other, and it is not the rows: one bad row among 500 is alone after ten."""
 
-ALONE = 2
+SINGLE_ROW_RETRIES = 2
 """How often a row that is alone with a 500 is tried again before it is blamed."""
 
 
@@ -98,17 +97,20 @@ def deliver(
     while stack:
         part = stack.pop()
         body = document(part)
-        if len(body) > LARGEST_BODY and len(part) > 1:
+        if len(body) > MAX_BODY_BYTES and len(part) > 1:
             stack += _halves(part)
             continue
         try:
             receipt = api.queue(
-                path, body, items=len(part), retries=None if broken is None else 0 if len(part) > 1 else ALONE
+                path,
+                body,
+                items=len(part),
+                retries=None if broken is None else 0 if len(part) > 1 else SINGLE_ROW_RETRIES,
             )
         except ServerError as error:
             broken = broken or error
             stumbles += 1
-            if stumbles >= STUMBLES:
+            if stumbles >= MAX_CONSECUTIVE_SERVER_ERRORS:
                 raise broken from None
             if len(part) > 1:
                 stack += _halves(part)
@@ -127,7 +129,7 @@ def deliver(
                 stack += _halves(part)
                 continue
             waiting.append(Delivery(rows=part, reason=reason, taken=error.status < HTTPStatus.BAD_REQUEST))
-            if not accepted and len(waiting) >= IN_A_ROW:
+            if not accepted and len(waiting) >= MAX_CONSECUTIVE_REFUSALS:
                 raise RefusedError(
                     f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says: {reason}",
                     reason=reason,

@@ -11,15 +11,20 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.clock import now
 from engine.errors import UsageError
-from engine.mapping.render import render_sql, render_view
+from engine.mapping.engine_sql import render_sql
+from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.stock2shop.documents import texts
 from engine.sync import journal as acknowledge
-from engine.sync.pipeline import extracted, silent
-from engine.sync.stage import land, lay_out, prepare
+from engine.sync.compare import no_progress
+from engine.sync.extract import extract
+from engine.sync.layout import build_layout
+from engine.sync.runs import begin_run, finish_run
+from engine.sync.stage import land, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.state.store import State
-    from engine.sync.stage import Layout
+    from engine.sync.layout import StagingLayout
 
 BATCH = 2_000
 
@@ -59,7 +64,7 @@ def adopt(
     entity: str,
     *,
     stop: threading.Event | None = None,
-    progress: Callable[[str, int, int | None], None] = silent,
+    progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Adoption:
     """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
 
@@ -67,7 +72,7 @@ def adopt(
     guards allow.
     """
     with open_state(project.state) as state:
-        run_id = acknowledge.begin(state, entity=entity, command="adopt")
+        run_id = begin_run(state, entity=entity, command="adopt")
         layout, token, rows = _read_back(state, project, entity, stop or threading.Event(), progress)
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
@@ -79,16 +84,16 @@ def adopt(
             fields=layout.fields,
             stamp=project.entities[entity].stamp(token),
             run_id=run_id,
-            now=acknowledge.now(),
+            now=now(),
         )
 
         def adopted() -> None:
             state.run(sql)
-            state.remember("sync_token", token)
-            state.remember(f"definition:{entity}", layout.definition)
+            state.set_meta("sync_token", token)
+            state.set_meta(f"definition:{entity}", layout.definition)
 
-        state.transact(adopted)
-        acknowledge.finish(state, run_id, outcome="done", figures={"adopted": readable})
+        state.transaction_with_retry(adopted)
+        finish_run(state, run_id, outcome="done", figures={"adopted": readable})
         return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
 
 
@@ -99,7 +104,7 @@ def verify(
     repair: bool = False,
     reveal: bool = False,
     stop: threading.Event | None = None,
-    progress: Callable[[str, int, int | None], None] = silent,
+    progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> tuple[Drift, ...]:
     """Compare published with what Stock2Shop really holds.
 
@@ -125,17 +130,17 @@ def verify(
             )
         )
         if repair and drifts:
-            run_id = acknowledge.begin(state, entity=entity, command="verify --repair")
+            run_id = begin_run(state, entity=entity, command="verify --repair")
             sql = render_sql(
                 "repair.sql",
                 **layout.tables,
                 fields=layout.fields,
                 stamp=project.entities[entity].stamp(token),
                 run_id=run_id,
-                now=acknowledge.now(),
+                now=now(),
             )
-            state.transact(lambda: state.run(sql))
-            acknowledge.finish(state, run_id, outcome="done", figures={"drifts": len(drifts)})
+            state.transaction_with_retry(lambda: state.run(sql))
+            finish_run(state, run_id, outcome="done", figures={"drifts": len(drifts)})
         return drifts
 
 
@@ -145,7 +150,7 @@ def _read_back(
     entity: str,
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None],
-) -> tuple[Layout, str, int]:
+) -> tuple[StagingLayout, str, int]:
     """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
     settings = project.entities.get(entity)
     if settings is None:
@@ -155,11 +160,11 @@ def _read_back(
             f"Stock2Shop has no public way to read {entity} back.",
             hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
         )
-    with extracted(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _, _):
+    with extract(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _, _):
         version = str(state.value("select version()"))
-        layout = lay_out(ENTITIES[entity], columns, settings=settings, version=version)
+        layout = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
     prepare(state, layout)
-    acknowledge.fold(state, layout)
+    acknowledge.compact_journal(state, layout)
     with open_api(project.stock2shop, stop=stop) as api:
         token = api.source().sync_token
         staged = land(
@@ -174,7 +179,7 @@ def _read_back(
 
 
 def _batches(
-    documents: Iterable[dict[str, Any]], layout: Layout, progress: Callable[[str, int, int | None], None]
+    documents: Iterable[dict[str, Any]], layout: StagingLayout, progress: Callable[[str, int, int | None], None]
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
@@ -198,7 +203,7 @@ def _batches(
         yield batch()
 
 
-def _must(layout: Layout, column: str) -> Any:
+def _must(layout: StagingLayout, column: str) -> Any:
     field = layout.entity.resolve(column)
     assert field is not None
     return field

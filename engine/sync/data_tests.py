@@ -14,23 +14,25 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Fault, ProjectError, StateError, ViewError
+from engine.clock import now
+from engine.errors import Diagnostic, ProjectError, StateError, ViewError
 from engine.files import listed
 from engine.mapping.check import resolve_column
-from engine.mapping.render import render_bound, render_sql
+from engine.mapping.engine_sql import render_sql
+from engine.mapping.render import render_bound
 from engine.model.fields import ENTITIES
-from engine.model.settings import Breach
+from engine.model.plan import GuardViolation
 from engine.quoting import blanked
-from engine.sync.journal import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from engine.model.fields import Entity, Field
-    from engine.model.settings import Expect, Project, Query, Severity
+    from engine.model.query import Query
+    from engine.model.settings import Expect, Project, Severity
     from engine.state.store import State
-    from engine.sync.stage import Layout, Staged
+    from engine.sync.layout import Staged, StagingLayout
 
 SAMPLE = 5
 """How many keys a failed test names."""
@@ -78,7 +80,7 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
         query = replace(query, sql=_one(query.sql))
         entity, wrong = _about(query, project)
         severity, unknown = _severity(path, project)
-        faults += [Fault(path=path, message=message, hint=hint) for message, hint in (*wrong, *unknown)]
+        faults += [Diagnostic(path=path, message=message, hint=hint) for message, hint in (*wrong, *unknown)]
         if entity is not None:
             tests.append(DataTest(name=path.stem, entity=entity, severity=severity, query=query))
     if faults:
@@ -87,7 +89,7 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     return tuple(tests)
 
 
-def examine(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
+def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
     """Run the data tests and check what is declared, for the entity that stands compared in the working set.
 
     ``live`` rows have an age; fixtures do not, so ``fresh`` is left out for them. Costs nothing where the project says
@@ -115,10 +117,10 @@ def examine(state: State, project: Project, staged: Staged, *, live: bool = True
     return tuple(failed)
 
 
-def breaches(failed: Iterable[FailedTest]) -> tuple[Breach, ...]:
+def breaches(failed: Iterable[FailedTest]) -> tuple[GuardViolation, ...]:
     """The failed tests that stop the entity, as guards that are broken."""
     return tuple(
-        Breach(
+        GuardViolation(
             guard="test",
             found=test.found,
             allowed=0,
@@ -183,7 +185,7 @@ def _known(names: list[str], project: Project) -> None:
             close = get_close_matches(name, names, n=1)
             listed = f"There are: {', '.join(names)}." if names else f"Write it as tests/{name}.sql."
             faults.append(
-                Fault(
+                Diagnostic(
                     path=project.root / "project.toml",
                     message=f"[tests] names {name}, but there is no tests/{name}.sql.",
                     hint=(f"Did you mean {close[0]}? " if close else "") + listed,
@@ -193,11 +195,13 @@ def _known(names: list[str], project: Project) -> None:
         raise ProjectError(faults)
 
 
-def _declared(state: State, project: Project, layout: Layout, expect: Expect, *, live: bool) -> Iterable[FailedTest]:
+def _declared(
+    state: State, project: Project, layout: StagingLayout, expect: Expect, *, live: bool
+) -> Iterable[FailedTest]:
     """What ``[ENTITY.expect]`` says and does not hold."""
     entity, path = layout.entity, project.root / "project.toml"
     fields = {**{field.name: field for field in layout.fields}, **_special(entity)}
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
 
     def field(column: str) -> Field:
         found = resolve_column(column, entity)
@@ -205,7 +209,7 @@ def _declared(state: State, project: Project, layout: Layout, expect: Expect, *,
             close = get_close_matches(column, fields, n=1)
             hint = f"Did you mean {close[0]}? " if close else ""
             faults.append(
-                Fault(
+                Diagnostic(
                     path=path,
                     message=f"[{entity.name}.expect] names {column!r}, which the view does not map.",
                     hint=f"{hint}Mapped are: {', '.join(fields)}.",
@@ -273,7 +277,7 @@ def _special(entity: Entity) -> dict[str, Field]:
     return {field.name: field for field in entity.fields if field.name in names and field.type != "flag"}
 
 
-def _tested(state: State, layout: Layout, test: DataTest) -> Iterable[FailedTest]:
+def _tested(state: State, layout: StagingLayout, test: DataTest) -> Iterable[FailedTest]:
     """The rows that a data test finds."""
     sql = render_sql("failing.sql", entity=layout.entity.name, test=test.query.sql, limit=SAMPLE)
     try:
@@ -298,13 +302,13 @@ def _tested(state: State, layout: Layout, test: DataTest) -> Iterable[FailedTest
     )
 
 
-def _wrong(test: DataTest, said: str, *, before: int) -> Fault:
+def _wrong(test: DataTest, said: str, *, before: int) -> Diagnostic:
     """What DuckDB says of a test's SQL, at the line of the test, of which ``before`` lines stand before it."""
     place = re.search(r"^LINE (\d+):", said, re.MULTILINE)
     line = int(place[1]) - before if place else None
     message = re.sub(r"^\w+ Error: ", "", said.strip().splitlines()[0])
     known = "Its columns are Stock2Shop's field names, in double quotes where they have a dot."
-    return Fault(
+    return Diagnostic(
         path=test.query.path,
         line=line if line and line <= test.query.sql.count("\n") + 1 else None,
         message=f"DuckDB refuses the test: {message}",

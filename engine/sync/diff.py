@@ -11,11 +11,11 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from engine.mapping.render import render_sql
+from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
-from engine.model.settings import Breach, Change, Counts, Plan
-from engine.stock2shop.client import OPENING
-from engine.sync.stage import slices
+from engine.model.plan import Change, Counts, GuardViolation, Plan
+from engine.stock2shop.client import LOGIN_REQUESTS
+from engine.sync.stage import windows
 from engine.sync.validate import by_rule, problems
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from engine.model.settings import EntitySettings, Project
     from engine.state.store import State
-    from engine.sync.stage import Staged
+    from engine.sync.layout import Staged
 
-SAMPLE = 20
+MAX_SAMPLE_CHANGES = 20
 """How many changes a plan shows unless all are asked for."""
 
-PROBLEMS = 5
+MAX_SAMPLE_PROBLEMS = 5
 """How many violations and warnings of each rule it shows."""
 
 
@@ -40,80 +40,23 @@ def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: st
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     fingerprint = "_fingerprint" if current else layout.fingerprint
-    state.rerun(render_sql("base.sql", published=layout.published, fast=staged.fast, fingerprint=fingerprint))
+    state.run_with_retry(render_sql("base.sql", published=layout.published, fast=staged.fast, fingerprint=fingerprint))
     # The same text for all views of an entity, whatever they map.
-    state.rerun(
+    state.run_with_retry(
         render_sql("diff.sql", **layout.tables, entity=layout.entity.name, missing=settings.missing, stamp=stamp)
     )
     (counted,) = state.dicts(render_sql("counts.sql", published=layout.published))
     return Counts(source=staged.rows, **counted)
 
 
-def tell_apart(state: State, staged: Staged, places: Iterable[Mapping[str, int]] | None = None) -> None:
+def diff_columns(state: State, staged: Staged, places: Iterable[Mapping[str, int]] | None = None) -> None:
     """Fill ``run.difference``, which :func:`compare` left empty: a rehearsal neither shows nor records it.
 
-    ``places`` are positions in ``run.outgoing``, as :func:`slices` gives them all.
+    ``places`` are positions in ``run.outgoing``, as :func:`windows` gives them all.
     """
     layout = staged.layout
-    for place in slices(state, staged) if places is None else places:
-        state.rerun(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
-
-
-def guard(
-    counts: Counts,
-    settings: EntitySettings,
-    *,
-    project: str,
-    left: tuple[int, int] = (0, 0),
-    approved_deletes: int | None = None,
-    approved_changes: int | None = None,
-) -> tuple[Breach, ...]:
-    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is.
-
-    ``left`` are the changes and removals that a run may still send because it ended early the last time, after it
-    had been allowed to: so the rest of a first load goes on by itself.
-    """
-    found = []
-    if counts.source < settings.min_rows and counts.published:
-        found.append(
-            Breach(
-                guard="min_rows",
-                found=counts.source,
-                allowed=settings.min_rows,
-                message=f"The view gave {counts.source:,} rows; at least {settings.min_rows:,} are expected.",
-                hint=f"Run the view by hand: a filter, a login's rights or a broken join may hide the rows. If it is"
-                f" right, lower min_rows under [{settings.name}] in project.toml.",
-            )
-        )
-    deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
-    limit = max(allowed + left[1], approved_deletes or 0)
-    if deletes > limit:
-        found.append(
-            Breach(
-                guard="max_deletes",
-                found=deletes,
-                allowed=limit,
-                message=f"{deletes:,} of {counts.published:,} published rows would be removed;"
-                f" max_deletes allows {limit:,}.",
-                hint=f"Look with `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on"
-                f" with `s2s run {project} --entity {settings.name} --approve-deletes {deletes}`.",
-            )
-        )
-    changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
-    limit = max(allowed + left[0], approved_changes or 0)
-    if counts.published and changes > limit:
-        found.append(
-            Breach(
-                guard="max_changes",
-                found=changes,
-                allowed=limit,
-                message=f"{changes:,} rows would be inserted or updated, against {counts.published:,} published;"
-                f" max_changes allows {limit:,}.",
-                hint=f"Look with `s2s plan {project} --entity {settings.name}`. If they are right, go on with"
-                f" `s2s run {project} --entity {settings.name} --approve-changes {changes}`.",
-            )
-        )
-    return tuple(found)
+    for place in windows(state, staged) if places is None else places:
+        state.run_with_retry(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
 
 
 def plan(
@@ -122,7 +65,7 @@ def plan(
     *,
     project: Project,
     entity: str,
-    breaches: Sequence[Breach],
+    breaches: Sequence[GuardViolation],
     notes: Sequence[str],
     batches: int,
     everything: bool = False,
@@ -132,7 +75,7 @@ def plan(
 
     Personal data is masked unless ``reveal`` is asked for.
     """
-    limit, each = (None, None) if everything else (SAMPLE, PROBLEMS)
+    limit, each = (None, None) if everything else (MAX_SAMPLE_CHANGES, MAX_SAMPLE_PROBLEMS)
     shown = unmasked if reveal else masked
     changes = tuple(
         Change(
@@ -148,7 +91,7 @@ def plan(
         for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
     )
     pace = project.stock2shop.pace
-    requests = OPENING + batches
+    requests = LOGIN_REQUESTS + batches
     return Plan(
         project=project.name,
         entity=entity,

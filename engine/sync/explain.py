@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import UsageError
-from engine.mapping.render import render_sql
+from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop import documents as payload
 from engine.sync import diff, history
-from engine.sync.pipeline import Options, compare
-from engine.sync.stage import fill_slice
-from engine.sync.validate import RULES
+from engine.sync.compare import RunOptions, compare
+from engine.sync.rules import RULES
+from engine.sync.stage import load_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
             project,
             entity,
             token,
-            options=Options(full=True),
+            options=RunOptions(full=True),
             stop=threading.Event(),
             tap=_watch(key, seen, ENTITIES[entity].key),
         )
@@ -78,9 +78,9 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
         places = [{"after": change["position"] - 1, "upto": change["position"]} for change in changes]
-        diff.tell_apart(state, work.staged, places)
+        diff.diff_columns(state, work.staged, places)
         if places:
-            fill_slice(state, layout, **places[-1])
+            load_window(state, layout, **places[-1])
             rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **places[-1]))
             document = json.loads(
                 payload.document(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from engine.clock import now
 from engine.errors import UsageError
-from engine.mapping.render import render_sql
+from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
-from engine.sync.journal import now
-from engine.sync.validate import RULES
+from engine.sync.rules import RULES
 
 if TYPE_CHECKING:
     from engine.state.store import State

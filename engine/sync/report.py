@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from engine.sync.validate import RULES
+from engine.sync.rules import RULES
+from engine.text import plural, short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from engine.errors import Fault
-    from engine.model.settings import Change, Counts, Outcome, Plan, Problem
+    from engine.model.plan import Change, Counts, Outcome, Plan, Problem
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-", "resend": "="}
-WIDTH = 72
 
 
 def plan_text(plan: Plan) -> str:
@@ -78,35 +77,8 @@ def outcome_text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def faults_text(faults: Iterable[Fault]) -> str:
-    """Faults, one a line with its place, each hint under it."""
-    lines = []
-    for fault in faults:
-        place = f"{fault.where}: " if fault.where else ""
-        lines.append(f"{place}{fault.severity}: {fault.message}")
-        if fault.hint:
-            lines += [f"  {line}" for line in fault.hint.splitlines()]
-    return "\n".join(lines)
-
-
-def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
-    """Rows under headers, each column as wide as its widest cell; numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(header), *(len(row[n]) for row in cells), 0) for n, header in enumerate(headers)]
-    right = [all(isinstance(row[n], (int, float)) for row in rows) and bool(rows) for n in range(len(headers))]
-
-    def line(values: Sequence[str]) -> str:
-        padded = (
-            value.rjust(width) if to_right else value.ljust(width)
-            for value, width, to_right in zip(values, widths, right, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(headers), line(["-" * width for width in widths]), *(line(row) for row in cells)])
-
-
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan for machines; names and meanings as in :class:`engine.model.settings.Plan`."""
+    """A plan for machines; names and meanings as in :class:`engine.model.plan.Plan`."""
     return {
         **asdict(plan),
         "changes": [
@@ -123,21 +95,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """A run for machines; names and meanings as in :class:`engine.model.settings.Outcome`."""
+    """A run for machines; names and meanings as in :class:`engine.model.plan.Outcome`."""
     return {**asdict(outcome), "plan": plan_json(outcome.plan)}
-
-
-def plural(count: int, word: str) -> str:
-    """``word``, with an s unless it is one."""
-    return word if count == 1 else f"{word}s"
-
-
-def short(value: str | None) -> str:
-    """A value on one line of a report: no wider than it may be, and blank in words."""
-    if value is None:
-        return "(blank)"
-    flat = " ".join(value.split())
-    return flat if len(flat) <= WIDTH else f"{flat[: WIDTH - 1]}…"
 
 
 def _counted(counts: Counts) -> list[str]:
@@ -214,14 +173,6 @@ def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
         return []
     said = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
     return [f"  {title:<11}  {said}: {command}"]
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return " ".join(value.splitlines())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _duration(seconds: float) -> str:

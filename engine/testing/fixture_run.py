@@ -1,7 +1,7 @@
 """The offline run: a project's views on its fixtures, through the very same steps as a live run.
 
 The source is exchanged for a DuckDB file that the fixtures were loaded into, and the state for one that is thrown
-away; what then stages, validates, compares and builds documents is :func:`engine.sync.pipeline.compare` and
+away; what then stages, validates, compares and builds documents is :func:`engine.sync.compare.compare` and
 :mod:`engine.stock2shop.documents`, so that a rehearsal cannot differ from a run.
 
 A view is written in the project's dialect, and so is what macros make of it when it is rendered for that dialect: the
@@ -25,25 +25,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.database.odbc import open_source
-from engine.errors import ConfigError, Fault, FixtureError, QueryError, ViewError
-from engine.mapping.check import blamed, fault_at, mention
-from engine.mapping.render import render_sql, render_view
+from engine.database.open import open_source
+from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
+from engine.mapping.engine_sql import render_sql
+from engine.mapping.locate import diagnostic_at, find_word, locate_error
+from engine.mapping.render import render_view
+from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
 from engine.state.store import open_state
 from engine.stock2shop import documents as payload
 from engine.sync import data_tests as expectations
-from engine.sync import pipeline as sync
-from engine.sync.pipeline import Options
-from engine.sync.stage import fill_slice
+from engine.sync.compare import Comparison, RunOptions, compare
+from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixtures import building, has_fixtures, load_fixtures, stop_clocks
+from engine.testing.fixtures import building, freeze_time, has_fixtures, load_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.model.settings import Counts, Problem, Project, Query
+    from engine.model.plan import Counts, Problem
+    from engine.model.query import Query
+    from engine.model.settings import Project
     from engine.state.store import State
     from engine.sync.data_tests import FailedTest
 
@@ -85,7 +88,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class FixtureDatabase:
     """The fixtures of several projects in one file, and one state to throw away.
 
     ``schemas`` are where each project's fixtures stand, by the project's folder; ``faults`` why they do not.
@@ -98,15 +101,15 @@ class Loaded:
     faults: Mapping[Path, FixtureError]
 
 
-class Stage:
+class FixtureSession:
     """Where rehearsals are run. Nothing is made before the first one needs it."""
 
     def __init__(self, projects: Sequence[Project], stack: ExitStack) -> None:
         self._projects = projects
         self._stack = stack
-        self._loaded: Loaded | None = None
+        self._loaded: FixtureDatabase | None = None
 
-    def load(self) -> Loaded:
+    def load(self) -> FixtureDatabase:
         """The fixtures of all projects, loaded when this is first asked for. One database serves all of them."""
         if self._loaded is None:
             self._loaded = _load(self._projects, self._stack)
@@ -114,13 +117,13 @@ class Stage:
 
 
 @contextmanager
-def rehearsals(projects: Sequence[Project]) -> Iterator[Stage]:
+def rehearsals(projects: Sequence[Project]) -> Iterator[FixtureSession]:
     """A stage for rehearsals of ``projects``; what is made for them is gone when this ends."""
     with ExitStack() as stack:
-        yield Stage(projects, stack)
+        yield FixtureSession(projects, stack)
 
 
-def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
+def _load(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
     database = folder / "fixtures.duckdb"
     schemas: dict[Path, str] = {}
@@ -135,22 +138,22 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> Loaded:
                 tables[project.root] = load_fixtures(connection, project.root, schema=schemas[project.root])
             except FixtureError as error:
                 faults[project.root] = error
-        stop_clocks(connection, list(schemas.values()))
+        freeze_time(connection, list(schemas.values()))
     # Held open, so that each rehearsal's own connection finds the database already there.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
-    state = stack.enter_context(small_state(folder / "state.duckdb"))
-    return Loaded(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
+    state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
+    return FixtureDatabase(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
 
 
 @contextmanager
-def small_state(path: Path) -> Iterator[State]:
+def in_memory_state(path: Path) -> Iterator[State]:
     """A state to throw away, for a few dozen rows: they need neither a file nor a good plan, which take time."""
     with open_state(path, kept=256) as state:
         state.run("detach run; attach ':memory:' as run; pragma disable_optimizer")
         yield state
 
 
-def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
+def run_on_fixtures(stage: FixtureSession, project: Project, entity: str) -> Rehearsal:
     """Run the view of ``entity`` on the project's fixtures.
 
     Raises :class:`RenderError` and :class:`ViewError` as a check does, :class:`FixtureError` where the fixtures are
@@ -163,7 +166,7 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
     if project.root not in loaded.schemas:
         raise FixtureError(
             [
-                Fault(
+                Diagnostic(
                     path=project.root / "fixtures",
                     message=f"{project.name} has no fixtures.",
                     hint=f"Make them from the live source with `s2s fixtures capture {project.name}`, or write"
@@ -171,11 +174,11 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
                 )
             ]
         )
-    query, _ = sync.check(project, entity)
+    query, _ = render_checked_view(project, entity)
     work, notes = compared(loaded, project, entity, query)
     state, layout = loaded.state, work.staged.layout
     upto = work.cuts[-1] if work.cuts else 0
-    fill_slice(state, layout, after=0, upto=upto)
+    load_window(state, layout, after=0, upto=upto)
     rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=0, upto=upto))
     body = payload.document(
         entity,
@@ -193,27 +196,27 @@ def rehearse(stage: Stage, project: Project, entity: str) -> Rehearsal:
         documents=tuple(documents),
         quarantine=problems(state, entity, "violation", limit=None, reveal=True),
         warnings=problems(state, entity, "warning", limit=None, reveal=True),
-        failed=expectations.examine(state, project, work.staged, live=False),
+        failed=expectations.run_data_tests(state, project, work.staged, live=False),
         counts=work.counts,
         notes=notes,
     )
 
 
 def compared(
-    loaded: Loaded,
+    loaded: FixtureDatabase,
     project: Project,
     entity: str,
     query: Query,
     *,
     state: State | None = None,
     fixtures: Path | None = None,
-) -> tuple[sync.Work, tuple[str, ...]]:
+) -> tuple[Comparison, tuple[str, ...]]:
     """Compare the view's rows on the fixtures with what ``state`` has as acknowledged, and say what is not as live.
 
     The state is the loaded one, and the fixtures are those of the project's folder, unless others are given.
     """
 
-    def run(sql: Query, *session: str) -> sync.Work:
+    def run(sql: Query, *session: str) -> Comparison:
         return _run(
             loaded,
             project,
@@ -248,7 +251,7 @@ def compared(
     return work, (f"{entity} was rehearsed in DuckDB's own SQL, {why}",)
 
 
-def _told(first: ViewError | QueryError, loaded: Loaded, project: Project, query: Query) -> ConfigError:
+def _told(first: ViewError | QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
     """What was wrong with the translation, at the places that ``query`` can tell."""
     if isinstance(first, QueryError):
         return _wanting(first, loaded, project, query)
@@ -276,7 +279,7 @@ def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
 
 
 def _run(
-    loaded: Loaded,
+    loaded: FixtureDatabase,
     project: Project,
     entity: str,
     query: Query,
@@ -284,7 +287,7 @@ def _run(
     state: State,
     fixtures: Path,
     session: Sequence[str] = (),
-) -> sync.Work:
+) -> Comparison:
     offline = replace(
         project,
         state=state.path,
@@ -294,22 +297,22 @@ def _run(
             session=("set threads = 1", f"set schema = '{loaded.schemas[fixtures]}'", *session),
         ),
     )
-    return sync.compare(
+    return compare(
         state,
         offline,
         entity,
         SYNC_TOKEN,
         # Nothing of another project's rehearsal is taken for known.
-        options=Options(full=True),
+        options=RunOptions(full=True),
         stop=threading.Event(),
         query=query,
     )
 
 
-def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) -> ConfigError:
+def _wanting(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
     """What DuckDB refused, as what is wrong with the fixtures or with the view."""
     said = error.said
-    at = blamed(query, said, dialect=project.source.dialect)
+    at = locate_error(query, said, dialect=project.source.dialect)
     table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", said)
     column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", said)
     folder = project.root / "fixtures"
@@ -321,7 +324,7 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
             f" There are: {known or 'none'}."
         )
         found = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)
-        at = found.end() - len(table[1]) if found else mention(query.sql, table[1])
+        at = found.end() - len(table[1]) if found else find_word(query.sql, table[1])
     elif column:
         name = (column[1] or column[2]).rpartition(".")[2]
         message = f"The view reads the column {name}, which the fixtures do not have: {_first(said)}"
@@ -329,7 +332,7 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
             f"Add it to its table's file in {folder}, or capture again with"
             f" `s2s fixtures capture {project.name} --replace`."
         )
-        at = mention(query.sql, name)
+        at = find_word(query.sql, name)
     elif differs := DIFFERS.search(re.sub(r"\s+", " ", said)):
         message = f"The view cannot be rehearsed on the fixtures as the database would run it: databases {differs[1]}."
         instead = differs[2] or "write it in another way"
@@ -341,7 +344,7 @@ def _wanting(error: QueryError, loaded: Loaded, project: Project, query: Query) 
             "Where a column's type is the reason, say it in the fixture's header, as in code:text or"
             " qty:decimal(12,2); where a function is, use the macro that writes it for every dialect."
         )
-    return FixtureError([fault_at(query, at, message, hint)])
+    return FixtureError([diagnostic_at(query, at, message, hint)])
 
 
 def _first(said: str) -> str:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from engine.errors import Fault, FixtureError
+from engine.errors import Diagnostic, FixtureError
 from engine.files import is_file, listed
-from engine.mapping.render import render_sql
+from engine.mapping.engine_sql import render_sql
 from engine.quoting import blanked, ident
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _CREATES = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b
 _BOOLEAN = re.compile("true|false")
 _WIDTH = 18
 """Digits of a decimal as most databases have them: DuckDB's widest, 38, overflows as soon as two are multiplied."""
-
 
 NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
 """What time it is in fixtures that have neither dates nor times."""
@@ -128,7 +127,7 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
     """
     folder = root / "fixtures"
     connection.execute(f"create schema {schema}; set schema = '{schema}'")
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     declared = _declare(connection, folder / "schema.sql", faults)
     found: dict[str, Path] = {}
     for path in listed(folder, "*.csv"):
@@ -140,7 +139,7 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
         if fixture.table in found:
             other = found[fixture.table].name
             faults.append(
-                Fault(path=path, message=f"{other} is the table {fixture.table} too.", hint="Keep one of them.")
+                Diagnostic(path=path, message=f"{other} is the table {fixture.table} too.", hint="Keep one of them.")
             )
             continue
         found[fixture.table] = path
@@ -150,7 +149,7 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
     return tuple(sorted({*declared, *found}))
 
 
-def stop_clocks(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
+def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
     """Let the time in each schema be the newest that its fixtures have, so that a rehearsal is the same on any day."""
     columns = connection.execute(
         "select schema_name, table_name, column_name from duckdb_columns()"
@@ -200,7 +199,7 @@ def _text(path: Path) -> str:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise _wrong(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
-        raise FixtureError([Fault(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
+        raise FixtureError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
 
 
 def _records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
@@ -250,7 +249,9 @@ def _named(cell: str) -> tuple[str, str | None]:
     return cell.strip(), None
 
 
-def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fault]) -> Mapping[str, Mapping[str, str]]:
+def _declare(
+    connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic]
+) -> Mapping[str, Mapping[str, str]]:
     """Run ``schema.sql``; gives the columns and types of the tables that it makes."""
     import duckdb
 
@@ -260,7 +261,7 @@ def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fau
     for found in re.finditer(r"[^;\s][^;]*", blanked(text, "duckdb")):
         if not _CREATES.match(found[0]):
             faults.append(
-                Fault(
+                Diagnostic(
                     path=path,
                     line=text.count("\n", 0, found.start()) + 1,
                     message="schema.sql only creates tables.",
@@ -277,7 +278,7 @@ def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fau
     except duckdb.Error as error:
         place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
         faults.append(
-            Fault(
+            Diagnostic(
                 path=path,
                 line=int(place[1]) if place else None,
                 message=f"DuckDB refuses it: {_said(error)}",
@@ -293,7 +294,7 @@ def _declare(connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Fau
 
 def _fill(
     connection: duckdb.DuckDBPyConnection, fixture: Fixture, declared: Mapping[str, str] | None, *, schema: str
-) -> list[Fault]:
+) -> list[Diagnostic]:
     """Make the fixture's table, unless it is ``declared``, and fill it; gives what is wrong."""
     import duckdb
 
@@ -304,7 +305,7 @@ def _fill(
         strange = [column for column in fixture.columns if column.lower() not in known]
         if strange:
             return [
-                Fault(
+                Diagnostic(
                     path=fixture.path,
                     line=1,
                     message=f"schema.sql has no column {strange[0]} in {fixture.table}.",
@@ -333,7 +334,7 @@ def _fill(
 
 def _refused(
     connection: duckdb.DuckDBPyConnection, fixture: Fixture, types: Mapping[str, str], error: Exception
-) -> Fault:
+) -> Diagnostic:
     """Find the value that does not fit its column; the value itself is not said, it may be somebody's."""
     import duckdb
 
@@ -342,13 +343,13 @@ def _refused(
             try:
                 connection.execute(f"select cast(? as {kind})", [value])
             except duckdb.Error:
-                return Fault(
+                return Diagnostic(
                     path=fixture.path,
                     line=line,
                     message=f"The value of {column} is no {kind}.",
                     hint="Mend the value, or the type in the header or in schema.sql.",
                 )
-    return Fault(
+    return Diagnostic(
         path=fixture.path,
         line=1,
         message=f"DuckDB refuses the table: {_said(error)}",
@@ -361,4 +362,4 @@ def _said(error: Exception) -> str:
 
 
 def _wrong(path: Path, line: int, message: str, hint: str) -> FixtureError:
-    return FixtureError([Fault(path=path, line=line, message=message, hint=hint)])
+    return FixtureError([Diagnostic(path=path, line=line, message=message, hint=hint)])

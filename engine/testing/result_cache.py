@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _ENGINE = Path(__file__).parents[1]
 
 
-def digest(project: Project, texts: Iterable[str]) -> str:
+def cache_key(project: Project, texts: Iterable[str]) -> str:
     """What names everything that ``project`` comes from; ``texts`` are all that was rendered for it."""
     mixed = hashlib.sha256(_engine().encode())
     parts = [repr(project).encode(), *(text.encode() for text in texts)]
@@ -41,7 +41,7 @@ def digest(project: Project, texts: Iterable[str]) -> str:
     return mixed.hexdigest()
 
 
-def recall(project: Project, named: str) -> dict[str, Any] | None:
+def load(project: Project, named: str) -> dict[str, Any] | None:
     """The result that was kept under ``named``, or None: files, notes, failed data tests, own views."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(_path(project).read_text("utf-8"))
@@ -55,7 +55,7 @@ def recall(project: Project, named: str) -> dict[str, Any] | None:
     return None
 
 
-def remember(
+def store(
     project: Project,
     named: str,
     *,

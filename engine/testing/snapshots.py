@@ -24,27 +24,29 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.config.loader import discover
-from engine.errors import ConfigError, Fault, FixtureError, OrderError, ViewError
+from engine.config.workspace import discover
+from engine.errors import ConfigError, Diagnostic, FixtureError, OrderError, ViewError
 from engine.files import is_dir, is_file, listed
 from engine.mapping.render import render_view
+from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.orders import document as inbox
-from engine.orders import raise_order as raising
+from engine.orders.plan import display_value, planned_queries
+from engine.orders.rules import RuleError, check_order
 from engine.quoting import regions
-from engine.sync import pipeline as sync
 from engine.sync.data_tests import data_tests
-from engine.testing.fixture_run import entities, rehearse
+from engine.testing.fixture_run import entities, run_on_fixtures
 from engine.testing.fixtures import has_fixtures
-from engine.testing.result_cache import digest, recall, remember
+from engine.testing.result_cache import cache_key, load, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from engine.model.settings import Project, Query
+    from engine.model.query import Query
+    from engine.model.settings import Project
     from engine.sync.data_tests import DataTest, FailedTest
-    from engine.testing.fixture_run import Rehearsal, Stage
+    from engine.testing.fixture_run import FixtureSession, Rehearsal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +76,13 @@ def folder_of(project: Project) -> Path:
     return project.workspace / "snapshots" / project.name
 
 
-def produce(stage: Stage, project: Project) -> Produced:
+def produce(stage: FixtureSession, project: Project) -> Produced:
     """Render, rehearse and trace everything that ``project`` maps; what nothing changed of is recalled.
 
     Without fixtures there are no documents and no quarantine, which a note says. Raises :class:`ConfigError` with the
     faults of all entities.
     """
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     queries: dict[str, Query] = {}
     tests: tuple[DataTest, ...] = ()
     statements: str | None = None
@@ -100,15 +102,15 @@ def produce(stage: Stage, project: Project) -> Produced:
     rehearsed = has_fixtures(project.root)
     rendered = [f"{test.name} {test.severity} {test.query.sql} {test.query.binds!r}" for test in tests]
     rendered += [f"{entity} {query.sql}" for entity, query in queries.items()]
-    named = digest(project, [*rendered, statements or ""])
-    kept = None if faults else recall(project, named)
+    named = cache_key(project, [*rendered, statements or ""])
+    kept = None if faults else load(project, named)
     # A view that was run in DuckDB's own SQL depends on what macros made of it there, too.
     if kept is None or kept["own"] != _own(project, kept["own"]):
         kept = _worked_out(stage, project, faults, rehearsed=rehearsed)
         if statements is not None:
             kept["files"]["orders.sql"] = statements
         kept["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(kept["files"].items())}
-        remember(project, named, **kept)
+        store(project, named, **kept)
     if listed(project.root / "orders", "*.sql") and statements is None:
         kept["notes"] = (
             *kept["notes"],
@@ -125,17 +127,19 @@ def produce(stage: Stage, project: Project) -> Produced:
     )
 
 
-def _worked_out(stage: Stage, project: Project, faults: list[Fault], *, rehearsed: bool) -> dict[str, Any]:
+def _worked_out(
+    stage: FixtureSession, project: Project, faults: list[Diagnostic], *, rehearsed: bool
+) -> dict[str, Any]:
     """What :func:`produce` gives, rehearsed and traced anew; ``faults`` are those that were found before."""
     done: list[Rehearsal] = []
     queries: dict[str, Query] = {}
     for entity in entities(project):
         try:
             if rehearsed:
-                done.append(rehearse(stage, project, entity))
+                done.append(run_on_fixtures(stage, project, entity))
                 queries[entity] = done[-1].query
             else:
-                queries[entity], _ = sync.check(project, entity)
+                queries[entity], _ = render_checked_view(project, entity)
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -230,7 +234,7 @@ def read(path: Path) -> str | None:
         return None
     except UnicodeDecodeError:
         raise FixtureError(
-            [Fault(path=path, message="The snapshot is not UTF-8.", hint="Write it again: s2s test --update.")]
+            [Diagnostic(path=path, message="The snapshot is not UTF-8.", hint="Write it again: s2s test --update.")]
         ) from None
 
 
@@ -302,15 +306,15 @@ def order_statements(project: Project) -> str | None:
         order = inbox.read(inbox.parse(path.read_bytes()), settings, source_id=project.stock2shop.source_id)
     except OrderError as error:
         hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
-        raise FixtureError([Fault(path=path, message=error.message, hint=hint)]) from None
+        raise FixtureError([Diagnostic(path=path, message=error.message, hint=hint)]) from None
     parts = []
     try:
-        raising.check(project, order, settings)
-    except raising.RuleError as broken:
+        check_order(project, order, settings)
+    except RuleError as broken:
         parts.append(f"-- This order would wait: {broken.reason}.\n")
     shown: set[str] = set()
-    for statement, query in raising.queries(project, settings, order) if not order.reason else ():
-        values = "".join(f"--   {number}: {raising.written(value)}\n" for number, value in enumerate(query.binds, 1))
+    for statement, query in planned_queries(project, settings, order) if not order.reason else ():
+        values = "".join(f"--   {number}: {display_value(value)}\n" for number, value in enumerate(query.binds, 1))
         sql = f"-- orders/{statement.name}\n{tidy(query.sql, settings.source.dialect).strip()}\n"
         parts.append(values and f"-- orders/{statement.name}, again\n{values}" if sql in shown else sql + values)
         shown.add(sql)

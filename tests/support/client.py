@@ -10,12 +10,13 @@ import pytest
 
 from engine.config.loader import load
 from engine.sync import pipeline as sync
-from engine.sync.pipeline import Options
+from engine.sync.compare import RunOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.model.settings import Outcome, Plan, Project
+    from engine.model.plan import Outcome, Plan
+    from engine.model.settings import Project
     from engine.sandbox.server import Sandbox
 
 COLUMNS = {
@@ -146,11 +147,11 @@ class Client:
 
     def plan(self, **options: Any) -> Plan:
         """Plan products."""
-        return sync.plan(self.project, "products", options=Options(**options))
+        return sync.plan(self.project, "products", options=RunOptions(**options))
 
     def run(self, **options: Any) -> Outcome:
         """Run products."""
-        return sync.run(self.project, "products", options=Options(**options))
+        return sync.run(self.project, "products", options=RunOptions(**options))
 
     def held(self) -> dict[str, dict[str, Any]]:
         """What the sandbox holds, by variant code."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.config.loader import load
-from engine.model.settings import Place, Query
-from engine.testing.fixture_run import rehearsals, rehearse
+from engine.model.query import Query, SourceLocation
+from engine.testing.fixture_run import rehearsals, run_on_fixtures
 from engine.testing.snapshots import Produced, produce
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ B2,100.00
 def itself(sql: str, path: Path) -> Query:
     """A view whose template is its SQL, to the letter."""
 
-    def at(offset: int) -> Place:
-        return Place(path=path, line=sql.count("\n", 0, offset) + 1, column=offset - sql.rfind("\n", 0, offset))
+    def at(offset: int) -> SourceLocation:
+        return SourceLocation(
+            path=path, line=sql.count("\n", 0, offset) + 1, column=offset - sql.rfind("\n", 0, offset)
+        )
 
     return Query(sql=sql, path=path, places=lambda _: at)
 
@@ -102,7 +104,7 @@ def rehearsed(workspace: Path, entity: str = "products") -> Rehearsal:
     """What comes of an entity of the project ``acme`` on its fixtures."""
     project = offline(workspace)
     with rehearsals([project]) as stage:
-        return rehearse(stage, project, entity)
+        return run_on_fixtures(stage, project, entity)
 
 
 def produced(workspace: Path) -> Produced:

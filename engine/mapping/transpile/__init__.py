@@ -1,1 +1,5 @@
-"""mapping.transpile."""
+"""Translate a view of another dialect into DuckDB's SQL, so that it runs on fixtures.
+
+What is not known to mean the same is refused by name and place, never guessed. Start with
+:mod:`engine.mapping.transpile.to_duckdb`.
+"""

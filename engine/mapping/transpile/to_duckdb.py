@@ -13,16 +13,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
-from engine.mapping.check import fault_at, looked_at, parsed, start_of
-from engine.mapping.transpile.rewrite import reads_otherwise, rewrite, xml_lists
-from engine.mapping.transpile.unsupported import CHECKS, KNOWN, PADDED, TEXTS, XML, called, in_text, refused
+from engine.mapping.locate import diagnostic_at
+from engine.mapping.parse import parse_cached, parsed, start_of
+from engine.mapping.transpile.facts import KNOWN, PADDED, TEXTS, XML, construct_name
+from engine.mapping.transpile.rewrite import reads_otherwise, rewrite
+from engine.mapping.transpile.rewrite_text import xml_lists
+from engine.mapping.transpile.unsupported import CHECKS, find_unsupported, scan_text
 from engine.quoting import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from engine.errors import Fault
-    from engine.model.settings import Place, Query
+    from engine.errors import Diagnostic
+    from engine.model.query import Query, SourceLocation
 
 MACROS = "Import macros/dialect.sql as sql, and write"
 
@@ -66,18 +69,20 @@ def check_own(own: Query, query: Query, *, dialect: str) -> None:
     macro's, and of what is only unknown a macro's text is let through. Raises :class:`ViewError` that names it, such as
     a division that may be one of integers.
     """
-    here = {name for _, name, _ in in_text(query.sql, dialect)}
-    faults = [_refusal(own, *words) for words in in_text(own.sql, dialect) if words[1] in here]
-    statements, others = (looked_at(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect)))
+    here = {name for _, name, _ in scan_text(query.sql, dialect)}
+    faults = [_refusal(own, *words) for words in scan_text(own.sql, dialect) if words[1] in here]
+    statements, others = (
+        parse_cached(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect))
+    )
     if not isinstance(statements, str):
         nodes = [] if isinstance(others, str) else [node for other in others for node in other.walk()]
         suspects = {_form(node) for node in nodes if _means_more(node, dialect)}
         kinds = {form[0] for form in suspects} & CALCULATED
-        unknown = {_form(node) for node in nodes if refused(node, dialect)}
+        unknown = {_form(node) for node in nodes if find_unsupported(node, dialect)}
         by_hand = _by_hand(own)
         for node in (node for statement in statements for node in statement.walk()):
-            no = refused(node, dialect)
-            said = no or (f"{called(node)}, which DuckDB reads in another way", "a macro for it.")
+            no = find_unsupported(node, dialect)
+            said = no or (f"{construct_name(node)}, which DuckDB reads in another way", "a macro for it.")
             same = _form(node) in suspects or (type(node).__name__ in kinds and no)
             if same or (no and (_form(node) in unknown or _is_in(query, own, node)) and by_hand(node)):
                 faults.append(_refusal(own, _at(node), *said))
@@ -98,7 +103,7 @@ def _by_hand(query: Query) -> Callable[[Any], bool]:
         return lambda _: True
 
     @cache
-    def places() -> Callable[[int], Place | None]:
+    def places() -> Callable[[int], SourceLocation | None]:
         return find(query.sql)  # which renders the templates: only where it is asked
 
     def of(node: Any) -> bool:
@@ -112,7 +117,7 @@ def _by_hand(query: Query) -> Callable[[Any], bool]:
 def _means_more(node: Any, dialect: str) -> bool:
     """Whether DuckDB would take a part of the view, as it stands, for something else."""
     misread = MISREAD | MISREAD_IF_KNOWN if dialect in KNOWN else MISREAD
-    return bool(type(node).__name__ in misread and refused(node, dialect)) or reads_otherwise(node, dialect)
+    return bool(type(node).__name__ in misread and find_unsupported(node, dialect)) or reads_otherwise(node, dialect)
 
 
 def _form(node: Any) -> tuple[Any, ...]:
@@ -139,21 +144,21 @@ def _read(query: Query, dialect: str) -> Any:
         return found[0]
     at, said = found.split(" ", 1) if isinstance(found, str) else ("", "it is not one SELECT")
     why = f"The view cannot be read as {dialect}: {said}."
-    refusals = [_refusal(query, *words) for words in in_text(query.sql, dialect)]
-    unread = fault_at(query, int(at) if at else None, why, f"{MACROS} what is special with them.")
+    refusals = [_refusal(query, *words) for words in scan_text(query.sql, dialect)]
+    unread = diagnostic_at(query, int(at) if at else None, why, f"{MACROS} what is special with them.")
     raise ViewError([*refusals, unread])
 
 
-def _refusals(query: Query, statement: Any, dialect: str) -> Iterator[Fault]:
+def _refusals(query: Query, statement: Any, dialect: str) -> Iterator[Diagnostic]:
     """What is refused of the view; of parts within each other the outer one."""
     lists = xml_lists(statement) if dialect == "tsql" else 0
     lost = lists < len(re.findall(r"(?i)\bfor\s+xml\b", blanked(query.sql, dialect)))
-    for at, name, instead in in_text(query.sql, dialect):
+    for at, name, instead in scan_text(query.sql, dialect):
         if name != XML or lost:
             yield _refusal(query, at, name, instead)
     within: set[int] = set()
     for node in statement.walk():
-        said = refused(node, dialect)
+        said = find_unsupported(node, dialect)
         if (
             lost
             and said is not None
@@ -177,7 +182,7 @@ def _written(query: Query, node: Any) -> str:
     return f"{name}()" if re.fullmatch(r"\w+", name) else ""
 
 
-def _renamed(query: Query, statement: Any) -> Iterator[Fault]:
+def _renamed(query: Query, statement: Any) -> Iterator[Diagnostic]:
     """Call each table by the last part of its name, as fixtures are called."""
     from sqlglot import exp
 
@@ -193,7 +198,7 @@ def _renamed(query: Query, statement: Any) -> Iterator[Fault]:
         name = table.name.lower()
         other = seen.setdefault(name, whole)
         if other != whole:
-            yield fault_at(
+            yield diagnostic_at(
                 query,
                 start_of(table),
                 f"The view reads {other} and {whole}, but there is one fixture {name}.csv for both.",
@@ -226,8 +231,8 @@ def _at(node: Any) -> int | None:
     return None
 
 
-def _refusal(query: Query, at: int | None, name: str, instead: str) -> Fault:
-    return fault_at(
+def _refusal(query: Query, at: int | None, name: str, instead: str) -> Diagnostic:
+    return diagnostic_at(
         query,
         at,
         f"The view has {name}, which cannot be rehearsed on fixtures as the database would run it.",

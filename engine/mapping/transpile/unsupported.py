@@ -2,7 +2,7 @@
 
 The tables say what is known, never what is feared: a part of a statement that no table has is refused. The meanings are
 those of the makers' reference manuals; those of PostgreSQL, MariaDB and SQLite are compared with the real ones in
-``tests/test_transpile.py``.
+``tests/mapping/transpile/test_to_duckdb.py``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,36 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.transpile.facts import (
+    ASCII,
+    COMPARISONS,
+    DATE_STYLES,
+    DATES,
+    INTEGERS,
+    KNOWN,
+    LONGEST_DATE,
+    LOOSE,
+    MAIN,
+    MONEY,
+    PADDED,
+    PLACES,
+    PLAIN,
+    PLAIN_DATES,
+    SELECT_PARTS,
+    TEXTS,
+    UNITS,
+    XML,
+    construct_name,
+    fractional,
+    is_current_time,
+    is_text,
+    is_textual,
+    is_whole,
+    numeric,
+    operands,
+    places,
+    takes_all,
+)
 from engine.quoting import blanked
 
 if TYPE_CHECKING:
@@ -17,8 +47,6 @@ if TYPE_CHECKING:
 
     Said = tuple[str, str] | None
     """The name of what is refused and what to write instead; None where nothing is."""
-
-XML = "FOR XML"
 
 WORDS = (
     (
@@ -39,79 +67,10 @@ WORDS = (
 
 BARS = (r"\|\|", "||, which MySQL reads as OR", "sql.concat([…]).")
 
-KNOWN = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
-"""Dialects of which more is known than what all have in common."""
-
 STANDARD_WINDOWS = KNOWN | {"hana", "firebird"}
 """Dialects whose window functions are the standard's, as SAP's and Firebird's references have them."""
 
 RANKS = frozenset({"RowNumber", "Rank", "DenseRank"})
-
-PLAIN = frozenset(
-    {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Collate", "Count", "DPipe", "DataType"}
-    | {"DataTypeParam", "Distinct", "EQ", "Except", "Exists", "Filter", "From", "GT", "GTE", "Having", "Hint"}
-    | {"Identifier", "If", "In", "IndexTableHint", "Intersect", "JoinHint", "LT", "LTE", "LimitOptions", "Max", "Min"}
-    | {"Mul", "NEQ", "National", "Neg", "Not", "Null", "NullSafeEQ", "NullSafeNEQ", "Nullif", "Offset", "Or", "Order"}
-    | {
-        "Pivot",
-        "PivotAlias",
-        "Ordered",
-        "Paren",
-        "QueryOption",
-        "Star",
-        "Sub",
-        "Subquery",
-        "Sum",
-        "Table",
-        "TableAlias",
-        "Tuple",
-        "Union",
-    }
-    | {"Values", "Var", "Where", "WindowSpec", "With", "WithTableHint", "WithinGroup"}
-)
-"""Parts of a statement that mean the same everywhere, are made to by a rewrite alone, or are refused by their words."""
-
-MAIN = frozenset(
-    {"Abs", "Ceil", "ConcatWs", "DecodeCase", "DenseRank", "Floor", "Greatest", "Least", "Left", "Length"}
-    | {"Lower", "Nvl2", "Rank", "Right", "RowNumber", "Sign", "Upper", "Concat", "TsOrDsToDate", "TimeStrToTime"}
-)
-"""Parts that are known in the dialects that are."""
-
-SELECT_PARTS = frozenset(
-    {"with_", "expressions", "distinct", "from_", "joins", "laterals", "where", "group", "having", "order", "limit"}
-    | {"offset", "hint", "options", "operation_modifiers"}
-)
-"""What a SELECT may have; hints and options change no result."""
-
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT"})
-TEXTS = frozenset({"TEXT", "VARCHAR", "NVARCHAR"})
-PADDED = frozenset({"CHAR", "NCHAR"})
-MONEY = {"MONEY": "decimal(19, 4)", "SMALLMONEY": "decimal(10, 4)"}
-DATES = frozenset({"DATE", "DATETIME", "DATETIME2", "SMALLDATETIME", "TIMESTAMP", "TIMESTAMPNTZ"})
-
-PLAIN_DATES = frozenset({"tsql", "mysql", "postgres"})
-"""Dialects whose DATE has no time of the day."""
-
-DATE_STYLES = {
-    "20": "%Y-%m-%d %H:%M:%S",
-    "120": "%Y-%m-%d %H:%M:%S",
-    "21": "%Y-%m-%d %H:%M:%S",
-    "121": "%Y-%m-%d %H:%M:%S",
-    "23": "%Y-%m-%d",
-    "112": "%Y%m%d",
-    "111": "%Y/%m/%d",
-    "102": "%Y.%m.%d",
-    "126": "%Y-%m-%dT%H:%M:%S",
-    "101": "%m/%d/%Y",
-    "103": "%d/%m/%Y",
-    "104": "%d.%m.%Y",
-    "105": "%d-%m-%Y",
-    "110": "%m-%d-%Y",
-}
-"""T-SQL's styles of CONVERT for a date and a time, as far as seconds. Microsoft's reference of CAST and CONVERT."""
-
-LONGEST_DATE = 19
-"""Letters of a date and a time without fractions of a second, which differ between DATETIME and DATETIME2."""
 
 FRACTIONAL_DIVISION = frozenset({"mysql", "oracle"})
 """Dialects in which 1/2 is 0.5; it is 0 in most others, and nowhere else is it taken for known."""
@@ -119,22 +78,8 @@ FRACTIONAL_DIVISION = frozenset({"mysql", "oracle"})
 LONG_QUOTIENTS = frozenset({"postgres", "oracle"})
 """Dialects whose quotients have 16 digits and more, so that a product of one may still be rounded."""
 
-LOOSE = frozenset({"mysql", "sqlite", "oracle"})
-"""Dialects that compare a text with a number, by rules of their own."""
-
 BACKSLASH_PATTERNS = frozenset({"mysql", "postgres"})
 """Dialects in which a backslash in the pattern of LIKE escapes what follows it."""
-
-PLACES = 4
-"""Decimals to which every dialect's quotient is exact: MySQL's has no more for two whole numbers."""
-
-ASCII = 128
-"""Letters below it have one code everywhere."""
-
-UNITS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY"})
-"""Units of time whose borders are the same everywhere; a week begins on another day elsewhere."""
-
-COMPARISONS = frozenset({"EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Between", "In", "NullSafeEQ", "NullSafeNEQ"})
 
 ODD_NUMBER = re.compile(r"\s*[-+]?(\d+[.eE]|[.]\d)[-+\d.eE]*\s*|\s+[-+]?\d+\s*|[-+]?\d+\s+")
 """A text that reads as a number, but not as a plain whole one."""
@@ -143,7 +88,7 @@ ALIKE = re.compile(r"\^?[\w ,/(){}?*+|-]*\$?", re.ASCII)
 """What all engines of regular expressions read alike, beside sets of letters."""
 
 
-def in_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
+def scan_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
     """What is refused by its words alone: its offset in the SQL, the name, and what to write instead."""
     text = blanked(sql, dialect)
     for pattern, name, instead in (*WORDS, BARS) if dialect == "mysql" else WORDS:
@@ -152,7 +97,7 @@ def in_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
             yield found.start(), name, instead
 
 
-def refused(node: Any, dialect: str) -> Said:
+def find_unsupported(node: Any, dialect: str) -> Said:
     """What is refused of one part of a parsed statement: its name, and what to write instead; None if nothing is."""
     name = type(node).__name__
     check = CHECKS.get(name)
@@ -160,106 +105,7 @@ def refused(node: Any, dialect: str) -> Said:
         return check(node, dialect)
     if name in PLAIN or (name in MAIN and dialect in KNOWN) or (name in RANKS and dialect in STANDARD_WINDOWS):
         return None
-    return called(node), "a macro, or CASE."
-
-
-def called(node: Any) -> str:
-    """What people call a part of a statement."""
-    from sqlglot import exp
-
-    if isinstance(node, exp.Anonymous):
-        return f"{node.this}()"
-    if isinstance(node, exp.Func):
-        return f"{node.sql_name()}()"
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
-
-
-# What is known of an expression without its tables.
-
-
-def is_text(node: Any) -> bool:
-    """Whether it is a text in quotes."""
-    return type(node).__name__ == "National" or bool(type(node).__name__ == "Literal" and node.is_string)
-
-
-def summands(node: Any) -> Iterator[Any]:
-    """The parts that a chain of + has, without brackets around the chain."""
-    inner = node.unnest()
-    if type(inner).__name__ == "Add":
-        yield from summands(inner.this)
-        yield from summands(inner.expression)
-    else:
-        yield node
-
-
-def texty(node: Any) -> bool:
-    """Whether it is a text whatever its columns are."""
-    name = type(node).__name__
-    if is_text(node):
-        return True
-    if name in {"Cast", "Convert"}:
-        return (node.to if name == "Cast" else node.this).this.name in TEXTS | PADDED
-    if name == "Paren":
-        return texty(node.this)
-    if name == "Add":
-        return any(map(texty, summands(node)))
-    if name == "Coalesce":
-        return texty(node.this) or any(map(texty, node.expressions))
-    return name in {
-        *("Concat", "ConcatWs", "DPipe", "GroupConcat", "Left", "Lower", "Pad", "Replace", "Right", "SplitPart"),
-        *("Repeat", "Space", "Stuff", "Substring", "SubstringIndex", "ToChar", "Trim", "Upper"),
-    }
-
-
-def numeric(node: Any) -> bool:
-    """Whether it is a number whatever its columns are."""
-    inner = node.unnest()
-    name = type(inner).__name__
-    if name == "Cast":
-        return inner.to.this.name in INTEGERS | MONEY.keys() | {"DECIMAL", "DOUBLE", "FLOAT"}
-    if name == "Literal":
-        return not inner.is_string
-    return name in {"Abs", "Add", "Avg", "Ceil", "Count", "Div", "Floor", "IntDiv", "Length", "Mod", "Mul", "Neg"} | {
-        *("Round", "RowNumber", "Sign", "StrPosition", "Sub", "Sum"),
-    }
-
-
-def fractional(node: Any, dialect: str) -> bool:
-    """Whether it is known to be no integer."""
-    name = type(node).__name__
-    if name == "Literal":
-        return not node.is_string and "." in node.name
-    if name == "Cast":
-        # To SQLite a decimal is any number: what is whole stays an integer.
-        kinds = {"DOUBLE", "FLOAT"} if dialect == "sqlite" else {"DECIMAL", "DOUBLE", "FLOAT", *MONEY}
-        return node.to.this.name in kinds and places(node.to) != 0
-    if name in {"Paren", "Neg", "Sum", "Max", "Min", "Nullif", "Abs", "Coalesce"}:
-        return fractional(node.this, dialect)
-    if name == "Round":
-        return dialect == "sqlite"
-    return name in {"Mul", "Sub", "Add"} and (fractional(node.this, dialect) or fractional(node.expression, dialect))
-
-
-def places(to: Any) -> int | None:
-    """The decimals that a decimal type gives; None where it does not say."""
-    if not to.expressions:
-        return None
-    return int(to.expressions[1].name) if len(to.expressions) > 1 else 0
-
-
-def operands(node: Any) -> list[Any]:
-    """What is compared with each other in a comparison, a NULLIF, or a CASE that has a value."""
-    name = type(node).__name__
-    if name == "Between":
-        return [node.this, node.args["low"], node.args["high"]]
-    if name == "In":
-        return [node.this, *node.expressions]
-    if name == "Case":
-        return [node.this, *(part.this for part in node.args["ifs"])] if node.this is not None else []
-    return [node.this, node.expression]
-
-
-# The checks.
+    return construct_name(node), "a macro, or CASE."
 
 
 def _select(node: Any, _: str) -> Said:
@@ -338,13 +184,6 @@ def _limit(node: Any, _: str) -> Said:
     return "TOP or LIMIT without ORDER BY", "ORDER BY too."
 
 
-def takes_all(node: Any) -> bool:
-    """Whether it is TOP 100 PERCENT, without which SQL Server takes no ORDER BY in a view."""
-    options = node.args.get("limit_options")
-    ties = options is None or options.args.get("with_ties")
-    return bool(options and options.args.get("percent") and not ties and node.expression.name == "100")
-
-
 def _lateral(node: Any, _: str) -> Said:
     return None if type(node.this).__name__ == "Subquery" else ("APPLY with a function", "a join.")
 
@@ -359,15 +198,10 @@ def _coalesce(node: Any, dialect: str) -> Said:
     return ("ISNULL, which takes 0.5 for 0 beside a whole number", "COALESCE.") if fractional(value, dialect) else None
 
 
-def is_whole(node: Any) -> bool:
-    """Whether it is a number such as 0.00, which is the same as a whole one."""
-    return type(node).__name__ == "Literal" and not node.is_string and not node.name.partition(".")[2].strip("0")
-
-
 def _addition(node: Any, dialect: str) -> Said:
     if any(type(side).__name__ in {"Interval", "CurrentDate", "CurrentTimestamp"} for side in node.iter_expressions()):
         return _moment(node, dialect)
-    if dialect == "tsql" or not texty(node):
+    if dialect == "tsql" or not is_textual(node):
         return None
     return "+ between texts", "sql.concat([…])."
 
@@ -443,7 +277,7 @@ def _cast(node: Any, dialect: str) -> Said:
     kind = to.this.name
     if dialect not in KNOWN:
         return "a cast", "sql.cast_number(…) or sql.cast_text(…)."
-    if kind == "DATE" and dialect in PLAIN_DATES and not _is_of_now(node):
+    if kind == "DATE" and dialect in PLAIN_DATES and not is_current_time(node):
         return None
     if kind in DATES:
         return _moment(node, dialect)
@@ -455,10 +289,6 @@ def _cast(node: Any, dialect: str) -> Said:
     if kind == "FLOAT" and dialect in {"tsql", "sqlite"} and not to.expressions:
         return None
     return None if kind in known else (f"a cast to {kind}", "sql.cast_number(…) or sql.cast_text(…).")
-
-
-def _is_of_now(node: Any) -> bool:
-    return any(type(part).__name__ in {"CurrentTimestamp", "CurrentDate"} for part in node.walk())
 
 
 def _try_cast(node: Any, dialect: str) -> Said:
@@ -474,7 +304,7 @@ def _convert(node: Any, dialect: str) -> Said:
         to = node.this
         length = to.expressions[0].name if to.expressions else ""
         dated = to.this.name in TEXTS | PADDED and not node.args.get("safe") and style.name in DATE_STYLES
-        if dated and length.isdigit() and int(length) <= LONGEST_DATE and not _is_of_now(node):
+        if dated and length.isdigit() and int(length) <= LONGEST_DATE and not is_current_time(node):
             return None
         return (
             "CONVERT with a style of its own",
@@ -628,17 +458,23 @@ def _neighbour(node: Any, dialect: str) -> Said:
     """LAG, LEAD and FIRST_VALUE: standard in the dialects that are known, if the order is said."""
     at = node.parent
     while type(at).__name__ in {"IgnoreNulls", "RespectNulls"}:
-        return f"{called(node)} with NULLs ignored or respected", "a subquery."
+        return f"{construct_name(node)} with NULLs ignored or respected", "a subquery."
     ordered = type(at).__name__ == "Window" and at.args.get("order") is not None
     fine = dialect in KNOWN and ordered and (node.args.get("offset") is None or node.args["offset"].name.isdigit())
-    return None if fine else (f"{called(node)} without ORDER BY, or with a calculated offset", "ORDER BY in it.")
+    return (
+        None if fine else (f"{construct_name(node)} without ORDER BY, or with a calculated offset", "ORDER BY in it.")
+    )
 
 
 def _repeated(node: Any, dialect: str) -> Said:
     """So many times the same text; a negative number of times is each database's own affair."""
     times = node.args.get("times") or node.this
     fine = dialect in {"tsql", "mysql", "postgres"} and type(times).__name__ == "Literal" and times.name.isdigit()
-    return None if fine else (f"{called(node)} with a calculated number", "LPAD by RIGHT('0000' + …, 4), or a macro.")
+    return (
+        None
+        if fine
+        else (f"{construct_name(node)} with a calculated number", "LPAD by RIGHT('0000' + …, 4), or a macro.")
+    )
 
 
 def _stuffed(node: Any, _: str) -> Said:

@@ -1,0 +1,538 @@
+"""schema."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from difflib import get_close_matches
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from engine.model.fields import ACTIVE_WORDS
+from engine.model.settings import Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.model.settings import Flag
+
+DIALECTS = {
+    "tsql": "tsql",
+    "sqlserver": "tsql",
+    "mssql": "tsql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "sqlite": "sqlite",
+    "duckdb": "duckdb",
+    "oracle": "oracle",
+    "snowflake": "snowflake",
+    "redshift": "redshift",
+    "bigquery": "bigquery",
+    "access": "access",
+    "pervasive": "pervasive",
+    "hana": "hana",
+    "firebird": "firebird",
+}
+"""What a project may call its database's SQL, and the name that the engine goes by."""
+
+FLAGS: tuple[Flag, ...] = ("Active", "Delete", "Ignore")
+
+STOCK2SHOP_URL = "https://app.stock2shop.com/v1"
+
+_PATH = r"^/[\w./-]+$"
+
+_ADDRESS = r"^([Hh][Tt]{2}[Pp][Ss]://[^@/]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/.*)?$"
+
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of ``project.toml``, for editors."""
+    made = _with_variables(document_model().model_json_schema())
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["title"] = "project.toml"
+    return dict(made)
+
+
+_AS_TEXT = {
+    "integer": r"\$\{|^\s*[+-]?\d+(\.0+)?\s*$",
+    "number": r"\$\{|^\s*[+-]?\d+(\.\d+)?\s*$",
+    "boolean": r"\$\{|^([Tt]rue|[Ff]alse|yes|no|on|off|[01])$",
+}
+"""What a text may be where a number or a flag is wanted: ${NAME}, or the value in quotes."""
+
+
+def _with_variables(node: Any) -> Any:
+    """A schema in which ``${NAME}`` may stand for any value, as it may in ``project.toml``."""
+    if isinstance(node, list):
+        return [_with_variables(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    beside = {key: node[key] for key in ("enum", "pattern") if "anyOf" in node and key in node}
+    if beside:
+        options = [{**each, **beside} if each.get("type") == "string" else each for each in node["anyOf"]]
+        return _with_variables({**{key: node[key] for key in node if key not in beside}, "anyOf": options})
+    kind = node.get("type")
+    if kind in _AS_TEXT or (kind == "string" and ("enum" in node or "pattern" in node)):
+        about = {key: node[key] for key in ("title", "description", "default") if key in node}
+        core = {key: value for key, value in node.items() if key not in about}
+        return {**about, "anyOf": [core, {"type": "string", "pattern": _AS_TEXT.get(kind, r"\$\{")}]}
+    return {key: each if key == "propertyNames" else _with_variables(each) for key, each in node.items()}
+
+
+class InvalidValueError(ValueError):
+    """A value breaks a rule; ``faults`` are messages and hints, which reach the user as they are."""
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        super().__init__(faults[0][0])
+        self.faults = faults
+
+
+def _close(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word.lower(), {name.lower(): name for name in known}, n=1)
+    return next((f"Did you mean {name}? " for name in known if close and name.lower() == close[0]), "")
+
+
+def _codec(word: str | None) -> str | None:
+    if word is not None:
+        try:
+            codecs.lookup(word)
+        except LookupError:
+            raise InvalidValueError(
+                (f"{word!r} is no encoding that Python knows.", 'Such as "utf-8", "cp1252" or "utf-16le".')
+            ) from None
+    return word
+
+
+def _dialect(word: str) -> str:
+    if word not in DIALECTS:
+        raise InvalidValueError(
+            (f"{word!r} is no dialect that s2s knows.", f"{_close(word, DIALECTS)}Known are: {', '.join(DIALECTS)}.")
+        )
+    return word
+
+
+def _optional_dialect(word: str | None) -> str | None:
+    return None if word is None else _dialect(word)
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # an unknown one is a KeyError, a folder an OSError
+        raise InvalidValueError((f"{name!r} is no time zone.", 'Write one such as "Africa/Johannesburg".')) from None
+    return name
+
+
+def _address(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+    except ValueError:
+        url, host = urlsplit(""), None
+    if url.scheme not in {"http", "https"} or not host:
+        raise InvalidValueError(("This is no web address.", "Leave it out for Stock2Shop's own."))
+    if "@" in url.netloc:
+        raise InvalidValueError(
+            ("The address holds a user name.", "Write it as username and password, and ${NAME} for each.")
+        )
+    if url.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise InvalidValueError(("Plain http would send the password readable by others.", "Write https://."))
+    return text
+
+
+def _path(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(_PATH, text):
+        raise InvalidValueError((f"{text!r} is no path below Stock2Shop's address.", 'Write it as "/customers/queue".'))
+    return text
+
+
+def _vocabulary(table: dict[str, list[str]]) -> dict[str, Flag]:
+    """The default words with the project's own over them, in lower case and trimmed."""
+    faults: list[tuple[str, str]] = []
+    said: dict[str, Flag] = {}
+    for name, words in table.items():
+        flag = next((flag for flag in FLAGS if flag == name), None)
+        if flag is None:
+            faults.append((f"{name!r} is none of Active, Delete and Ignore.", _close(name, FLAGS).strip()))
+            continue
+        for word in words:
+            other = said.setdefault(word.strip().lower(), flag)
+            if other != flag:
+                faults.append((f"The word {word!r} stands under {other} and under {flag}.", "Keep one of them."))
+    if faults:
+        raise InvalidValueError(*faults)
+    return {**ACTIVE_WORDS, **said}
+
+
+def _limit(value: object, *, floor: int) -> Limit:
+    """A guard's limit: 250, ``"10%"``, or ``{ share = "10%", floor = 20 }``."""
+    wrong = InvalidValueError(
+        (f"{value!r} is neither a number of rows nor a share.", 'Write 250, "10%" or { share = "10%", floor = 20 }.')
+    )
+    if isinstance(value, dict):
+        floor = value.get("floor", floor)
+        share = value.get("share")
+        if set(value) - {"share", "floor"} or type(floor) is not int or floor < 0 or not isinstance(share, str):
+            raise wrong
+        value = share
+    if type(value) is int and value >= 0:
+        return Limit(rows=value)
+    percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    if percent and float(percent[1]) <= 100:  # noqa: PLR2004 - per cent
+        return Limit(share=float(percent[1]) / 100, floor=floor)
+    rows = re.fullmatch(r"\s*\d+\s*", value) if isinstance(value, str) else None
+    if rows:
+        return Limit(rows=int(rows[0]))
+    raise wrong
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise InvalidValueError((f"{str(value).lower()} stands where a number is wanted.", ""))
+    return value
+
+
+def describe_problem(problem: Mapping[str, Any], at: tuple[str, ...]) -> tuple[str, str]:
+    kind, name = problem["type"], ".".join(at)
+    if kind == "extra_forbidden":
+        table = _table(at[:-1])
+        known = tuple(table.model_fields) if table else ()
+        close = get_close_matches(at[-1], known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known here are: {', '.join(known)}." if known else ""
+        what = f"table [{name}]" if len(at) == 1 else f"key {name}"
+        return f"There is no {what}.", hint
+    table = _table(at[:-1])
+    field = table.model_fields.get(at[-1]) if table and at else None
+    about = (field.description if field else "") or ""
+    if kind == "missing":
+        return f"The table [{name}] is missing." if len(at) == 1 else f"{name} is missing.", about
+    if kind == "string_too_short" and problem["input"]:
+        return f"{name} is shorter than {problem['ctx']['min_length']} characters.", about
+    if kind == "string_too_short":
+        return f"{name} is blank.", about
+    said = _WANTED.get(kind) or str(problem["msg"]).removeprefix("Input should be ")
+    return f"{name} should be {said}.", about
+
+
+_WANTED = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "list_type": "a list in brackets",
+    "too_long": "a shorter list",
+    "string_type": "a text in quotes",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What pydantic's kinds of error ask for, in words of TOML."""
+
+
+def _table(at: tuple[str, ...]) -> Any:
+    table = document_model()
+    for part in at:
+        field = table.model_fields.get(part)
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        table = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        if table is None:
+            return None
+    return table
+
+
+def is_synthetic(part: object) -> bool:
+    """Whether pydantic, not the file, put this part into a location: an index, or that it is about a key."""
+    return isinstance(part, int) or part == "[key]"
+
+
+@cache
+def entity_tables() -> dict[str, Any]:
+    from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+    share: Any = {"type": "string", "pattern": r"^\s*(\d+|(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%)\s*$"}
+    table: Any = {
+        "type": "object",
+        "properties": {"share": share, "floor": {"type": "integer", "minimum": 0}},
+        "required": ["share"],
+        "additionalProperties": False,
+    }
+    spelling = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, share, table]})
+    words: Any = {"type": "array", "items": {"type": "string"}}
+    vocabulary = WithJsonSchema(
+        {"type": "object", "properties": dict.fromkeys(FLAGS, words), "additionalProperties": False}
+    )
+
+    below: Any = {"pattern": _PATH}
+
+    number = BeforeValidator(_no_flag)
+
+    class FreshTable(BaseModel):
+        """How old the newest value of a column may be."""
+
+        model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+        column: str = Field(min_length=1, description="A column of the view that holds a time.")
+        hours: Annotated[float, number] = Field(gt=0, description="Hours; a time without a zone is UTC.")
+
+    class ExpectTable(BaseModel):
+        """What must hold of the entity's sound, Active rows."""
+
+        model_config = ConfigDict(extra="forbid")
+        min_rows: Annotated[int | None, number] = Field(None, ge=0, description="There are at least so many rows.")
+        not_null: list[str] = Field(default_factory=list, description="Columns that are never blank.")
+        accepted_values: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+            default_factory=dict, description="The values that a column may have; blank is left to not_null."
+        )
+        fresh: FreshTable | None = Field(None, description='{ column = "…", hours = 24 }, checked on live rows only.')
+        severity: Literal["error", "warning"] = Field("error", description="error stops the entity, warning is a note.")
+
+    class EntityTable(BaseModel):
+        """What all entities have in common."""
+
+        model_config = ConfigDict(extra="forbid")
+        view: str | None = Field(
+            None,
+            description="The view's file, from the project's folder; otherwise the entity's in views/.",
+        )
+        missing: Literal["delete", "keep"] = Field(
+            "delete", description="What to do with keys gone from the view. A linked source keeps them unless told."
+        )
+        max_deletes: Annotated[Any, BeforeValidator(partial(_limit, floor=10)), spelling] = Field(
+            None,
+            description='The most removals a run: 250, or "10%" of what is published but at least 10, or'
+            ' { share = "10%", floor = 20 }. Without it "10%".',
+        )
+        max_changes: Annotated[Any, BeforeValidator(partial(_limit, floor=100)), spelling] = Field(
+            None,
+            description='The most inserts and updates a run: 250, or "50%" of what is published but at least 100, or'
+            ' { share = "50%", floor = 200 }. Without it "50%". A first load is not limited.',
+        )
+        min_rows: Annotated[int, BeforeValidator(_no_flag)] = Field(
+            1, ge=0, description="Fewer rows from the view than this stop the run."
+        )
+        active: Annotated[dict[str, list[str]], AfterValidator(_vocabulary), vocabulary] = Field(
+            default_factory=dict, description="The flag's words: { Active = [...], Delete = [...], Ignore = [...] }."
+        )
+        expect: ExpectTable | None = Field(
+            None,
+            description="What must hold of the rows: { min_rows, not_null, accepted_values, fresh, severity }.",
+        )
+
+    class ProductsTable(EntityTable):
+        """Products: their view, their flag's vocabulary and their guards."""
+
+        linked: bool = Field(default=False, description="The source only enriches products that another one owns.")
+        option_names: list[str] = Field(
+            default_factory=list, max_length=3, description="Names of options that the view does not name."
+        )
+        default_price_tier: str | None = Field(None, description="The tier that gives the default price.")
+
+    class CustomersTable(EntityTable):
+        """Customers: their view, their flag's vocabulary and their guards."""
+
+        path: Annotated[str, AfterValidator(_path)] = Field(
+            "/customers/queue",
+            description="Where Stock2Shop queues customers. It is not public: confirm it with Stock2Shop.",
+            json_schema_extra=below,
+        )
+        search_path: Annotated[str | None, AfterValidator(_path)] = Field(
+            None,
+            description="Where Stock2Shop reads customers back, for adopt and verify. None is public.",
+            json_schema_extra=below,
+        )
+
+    return {"products": ProductsTable, "customers": CustomersTable}
+
+
+@cache
+def document_model() -> Any:
+    from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+    strict = ConfigDict(extra="forbid", allow_inf_nan=False)
+    # What _consistent and _consistent_orders say, for editors.
+    either: Any = {"oneOf": [{"required": ["connection"]}, {"required": ["database"]}]}
+    file: Any = {"dependentSchemas": {"database": {"properties": {"dialect": {"enum": ["duckdb", "sqlite"]}}}}}
+    tls: Any = {"dependentRequired": {"tls_certificate": ["tls_key"], "tls_key": ["tls_certificate"]}}
+    by_number: Any = {"propertyNames": {"pattern": r"^\d+$"}}
+    number = BeforeValidator(_no_flag)
+
+    class ProjectTable(BaseModel):
+        """What the project is."""
+
+        model_config = strict
+        description: str = Field("", description="Who the client is, for people.")
+
+    class SourceTable(BaseModel):
+        """How to reach the client's database."""
+
+        model_config = ConfigDict(**strict, json_schema_extra={**either, **file})
+        dialect: Annotated[str, AfterValidator(_dialect)] = Field(
+            description='How the views are written, such as "tsql" or "mysql".',
+            json_schema_extra={"enum": list(DIALECTS)},
+        )
+        connection: str | None = Field(
+            None, min_length=1, description="The ODBC connection string of a read-only login."
+        )
+        database: str | None = Field(
+            None, min_length=1, description="A DuckDB or SQLite file, from the project's folder."
+        )
+        encoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How texts are sent to the driver."
+        )
+        decoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How the driver's narrow texts are read."
+        )
+        wide_decoding: Annotated[str | None, AfterValidator(_codec)] = Field(
+            None, description="How the driver's wide texts are read."
+        )
+        attributes: dict[int, Annotated[int, number]] = Field(
+            default_factory=dict, description="ODBC connection attributes by number.", json_schema_extra=by_number
+        )
+        session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
+        connect_timeout: Annotated[int, number] = Field(15, ge=1, description="Seconds.")
+        query_timeout: Annotated[int, number] = Field(
+            600, ge=1, description="Seconds to wait for the first rows, and for the next ones each time."
+        )
+        batch_rows: Annotated[int, number] = Field(2_000, ge=1, le=100_000, description="Rows fetched at a time.")
+
+    class Stock2ShopTable(BaseModel):
+        """How to reach Stock2Shop."""
+
+        model_config = strict
+        source_id: Annotated[int, number] = Field(ge=1, description="The source's number in the Stock2Shop console.")
+        username: str = Field(min_length=1, description='Write "${S2S_USER}" and set it in .env.')
+        password: str = Field(min_length=1, description='Write "${S2S_PASSWORD}" and set it in .env.')
+        url: Annotated[str, AfterValidator(_address)] = Field(
+            STOCK2SHOP_URL, description="Stock2Shop's address.", json_schema_extra={"pattern": _ADDRESS}
+        )
+        pace: Annotated[float, number] = Field(1.0, ge=0, description="Requests a second; 0 for no limit.")
+        batch_variants: Annotated[int, number] = Field(500, ge=1, le=500, description="Variants a request.")
+        connect_timeout: Annotated[float, number] = Field(10.0, gt=0, description="Seconds.")
+        read_timeout: Annotated[float, number] = Field(120.0, gt=0, description="Seconds.")
+        retries: Annotated[int, number] = Field(6, ge=0, description="How often a failing request is tried again.")
+        deadline: Annotated[float | None, number] = Field(
+            None, gt=0, description="Seconds after which a run stops between two batches."
+        )
+
+    class HistoryTable(BaseModel):
+        """What is remembered."""
+
+        model_config = strict
+        keep_days: Annotated[int, number] = Field(
+            90, ge=1, description="History and resolved quarantine older than this are dropped."
+        )
+
+    severities: Any = dict[str, Literal["error", "warning"]]
+
+    class ChannelTable(BaseModel):
+        """What differs for the orders of one channel."""
+
+        model_config = strict
+        warehouse: str | None = Field(None, description="The warehouse's code.")
+        sales_rep: str | None = Field(None, description="The sales representative's code.")
+        document_type: str | None = Field(None, description="Such as order, invoice or quotation.")
+        customer: str | None = Field(None, description="The customer of orders that have none.")
+
+    class ServeTable(BaseModel):
+        """How `s2s orders serve` listens."""
+
+        model_config = ConfigDict(**strict, json_schema_extra=tls)
+        host: str = Field("127.0.0.1", description="The address; anything but this machine's own needs a token.")
+        port: Annotated[int, number] = Field(8058, ge=0, le=65535, description="The port.")
+        token: str | None = Field(None, min_length=16, description='The bearer token. Write "${ORDERS_TOKEN}".')
+        username: str | None = Field(None, min_length=1, description="For basic authentication instead.")
+        password: str | None = Field(None, min_length=8, description="For basic authentication instead.")
+        tls_certificate: str | None = Field(None, description="A PEM file, from the project's folder.")
+        tls_key: str | None = Field(None, description="A PEM file, from the project's folder.")
+        max_body: Annotated[int, number] = Field(2_000_000, ge=1_000, description="The largest order in bytes.")
+
+    class PullTable(BaseModel):
+        """Where `s2s orders pull` asks for orders and answers them. Not public: confirm it with Stock2Shop."""
+
+        model_config = strict
+        instructions: str = Field("add_order", description="The instruction that marks an order in the queue.")
+        status: str | None = Field(None, description="Only items with this status.")
+        limit: Annotated[int, number] = Field(100, ge=1, le=1000, description="Orders asked for at a time.")
+        offset: str = Field(
+            "offset", description='The parameter that says how many orders to leave out; "" asks for one page only.'
+        )
+        document: tuple[str, ...] = Field(
+            ("data", "system_order"), description="The keys of a queue item of which the first has the order."
+        )
+        answer_path: Annotated[str, AfterValidator(_path)] = Field(
+            "/orders/sources",
+            description="Where the source's order code goes.",
+            json_schema_extra={"pattern": _PATH},
+        )
+
+    class OrdersTable(BaseModel):
+        """How orders are raised."""
+
+        model_config = ConfigDict(**strict, json_schema_extra=either)
+        connection: str | None = Field(
+            None, min_length=1, description="The ODBC connection string of a read-write login."
+        )
+        database: str | None = Field(
+            None, min_length=1, description="A DuckDB or SQLite file, from the project's folder."
+        )
+        dialect: Annotated[str | None, AfterValidator(_optional_dialect)] = Field(
+            None, description="Where it is not the source's.", json_schema_extra={"enum": list(DIALECTS)}
+        )
+        session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
+        default_customer: str | None = Field(None, description="The customer of orders that have none.")
+        create_customer: bool = Field(default=False, description="Run orders/customer.sql for one that is not there.")
+        shipping_item: str | None = Field(
+            None, description="The item code of shipping lines; without it they are left out."
+        )
+        warehouse: str | None = Field(None, description="The warehouse's code.")
+        sales_rep: str | None = Field(None, description="The sales representative's code.")
+        document_type: str | None = Field(None, description="Such as order, invoice or quotation.")
+        channels: dict[int, ChannelTable] = Field(
+            default_factory=dict, description="What differs by channel id.", json_schema_extra=by_number
+        )
+        known_channels_only: bool = Field(default=False, description="Let orders of other channels wait.")
+        tax_codes: dict[str, str] = Field(
+            default_factory=dict,
+            description='The codes of the database: { taxed = "1", exempt = "0" }, or by tax code.',
+        )
+        prices: Literal["excluding", "including"] = Field("excluding", description="What `line.price` is.")
+        stock: Literal["allow", "refuse", "backorder"] = Field(
+            "allow", description="When orders/stock.sql shows too little: raise, let wait, or mark the line."
+        )
+        repeated_skus: Literal["allow", "merge", "refuse"] = Field(
+            "allow", description="When a SKU stands on two lines: raise both, add them up, or let wait."
+        )
+        timezone: Annotated[str, AfterValidator(_zone)] = Field(
+            "UTC", description="The zone of the dates that are raised."
+        )
+        tolerance: Annotated[float, number] = Field(0.05, ge=0, description="By how much totals may differ.")
+        keep_days: Annotated[int, number] = Field(
+            30, ge=1, description="Documents of finished orders are dropped then."
+        )
+        serve: ServeTable = Field(default_factory=lambda: ServeTable.model_validate({}))
+        pull: PullTable = Field(default_factory=lambda: PullTable.model_validate({}))
+
+    entities: Any = {name: (table | None, None) for name, table in entity_tables().items()}
+    return create_model(
+        "Document",
+        __config__=strict,
+        project=(ProjectTable, Field(default_factory=lambda: ProjectTable.model_validate({}))),
+        source=(SourceTable, Field(description="The table [source] says how to reach the client's database.")),
+        stock2shop=(Stock2ShopTable, Field(description="The table [stock2shop] says how to reach Stock2Shop.")),
+        vars=(dict[str, Any], Field(default_factory=dict, description="Values for the views.")),
+        orders=(OrdersTable | None, None),
+        history=(HistoryTable, Field(default_factory=lambda: HistoryTable.model_validate({}))),
+        tests=(
+            severities,
+            Field(default_factory=dict, description='How grave a failed data test is: no_free_items = "warning".'),
+        ),
+        **entities,
+    )

@@ -1,0 +1,48 @@
+"""workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import Diagnostic, ProjectError
+from engine.files import is_dir, is_file, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
+    """The nearest folder from ``start`` upwards that holds ``projects/``; ``S2S_WORKSPACE`` wins.
+
+    Raises :class:`ProjectError` when there is none.
+    """
+    named = environ.get("S2S_WORKSPACE")
+    if named:
+        if is_dir(Path(named) / "projects"):
+            return Path(named).resolve()
+        raise ProjectError([Diagnostic(message=f"S2S_WORKSPACE is {named}, which holds no projects/ folder.")])
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if is_dir(folder / "projects"):
+            return folder
+    raise ProjectError(
+        [
+            Diagnostic(
+                message=f"There is no workspace here: neither {start} nor a folder above it holds projects/.",
+                hint="Change to the workspace, name it with --workspace, or begin one with `s2s init NAME`.",
+            )
+        ]
+    )
+
+
+def discover(workspace: Path) -> tuple[str, ...]:
+    """The names of the workspace's projects, sorted; one that may not be looked into fails when it is read."""
+    return tuple(folder.name for folder in listed(workspace / "projects", "*") if _is_project(folder))
+
+
+def _is_project(folder: Path) -> bool:
+    try:
+        return is_file(folder / "project.toml")
+    except PermissionError:
+        return True

@@ -1,0 +1,117 @@
+"""duckdb_file."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.database.arrow import BatchResult
+from engine.database.connection import ServerFacts
+from engine.database.error_messages import plain, translate_error
+from engine.database.session import closed_on_error, run_session_statements
+from engine.database.watchdog import Watchdog
+from engine.errors import ConnectError, QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from engine.database.odbc import T
+    from engine.model.settings import SourceSettings
+
+
+class DuckDbSource:
+    """A DuckDB file, on a connection of its own."""
+
+    def __init__(self, path: Path, settings: SourceSettings) -> None:
+        import duckdb
+
+        self._settings = settings
+        self._patience = Watchdog()
+        self._readers: list[pa.RecordBatchReader] = []
+        self._error = duckdb.Error
+        self._version = duckdb.__version__
+        try:
+            self._connection = duckdb.connect(str(path), read_only=True)
+            with closed_on_error(self._connection):
+                # Zoned timestamps would read differently on each machine, and nothing may be downloaded on the way.
+                for statement in ("set timezone = 'UTC'", "set autoinstall_known_extensions = false"):
+                    self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise ConnectError(
+                f"The file {path} cannot be opened: {plain(str(error))}",
+                hint="If another program holds it, let that end; a newer DuckDB may have written it.",
+            ) from None
+        with closed_on_error(self._connection):
+            run_session_statements(settings.session, self._connection.execute, errors=duckdb.Error)
+
+    def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
+        def reading() -> tuple[tuple[str, ...], pa.RecordBatchReader]:
+            relation = self._connection.sql(sql)
+            if relation is None:
+                raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
+            texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
+            return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
+
+        columns, reader = self._asked(reading)
+        self._readers.append(reader)
+        return BatchResult(columns=columns, batches=self._batches(reader))
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            while True:
+                batch = self._asked(partial(next, reader, None))
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            reader.close()
+
+    def hold(self) -> bool:
+        self._asked(partial(self._connection.execute, "begin transaction"))
+        return True
+
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        sql = (
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
+            " and database_name = current_database() order by schema_name, table_name, column_index"
+        )
+        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        try:
+            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
+        except (self._error, OSError) as error:  # Arrow's errors of a stream are OSErrors
+            raise translate_error("", str(error), connecting=False) from None
+
+    def describe(self) -> ServerFacts:
+        return ServerFacts(
+            driver="DuckDB", driver_version=self._version, dbms="DuckDB", dbms_version=self._version, read_only=True
+        )
+
+    def close(self) -> None:
+        if not self._patience.given_up:
+            # DuckDB connects to a file anew only when all that read from it is gone, and waits for that without an end.
+            # A result that was broken off may be held by an error's traceback until the collector comes by.
+            for reader in self._readers:
+                reader.close()
+            self._connection.close()
+        self._patience.end()
+
+
+def _duck_text(number: int, kind: str) -> str:
+    """SQL for the text of column ``number``: DuckDB's own casts are exact, but for what this module promises."""
+    text = f"cast(#{number} as varchar)"
+    if kind in {"FLOAT", "DOUBLE"}:
+        text = rf"regexp_replace({text}, '\.0$', '')"
+    elif kind == "BLOB":
+        text = f"lower(hex(#{number}))"
+    return f"{text} as c{number}"
+
+
+def _arrow_reader(relation: Any, rows: int) -> Any:
+    """DuckDB 2 renamed what streams a relation as Arrow."""
+    stream = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
+    return stream(rows)

@@ -1,0 +1,124 @@
+"""open."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from engine.database.duckdb_file import DuckDbSource
+from engine.database.error_messages import plain
+from engine.database.odbc import OdbcConnection, load_pyodbc
+from engine.database.session import closed_on_error, run_session_statements
+from engine.database.sqlite_file import SqliteSource, connect_sqlite
+from engine.database.writer import DbApiWriter, to_sqlite_value
+from engine.errors import ConnectError, WriteError
+from engine.files import is_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine.database.connection import Connection, Writer
+    from engine.model.settings import SourceSettings
+
+
+@contextmanager
+def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator[Connection]:
+    """Connect to the source that ``settings`` describe, to read unless told otherwise.
+
+    Files are never written to. Raises :class:`DriverError` when the driver manager or the driver is missing and
+    :class:`ConnectError` when the database cannot be reached or refuses the login.
+    """
+    connection: Connection
+    if settings.database is not None:
+        connection = _kind_of(settings.database)(settings.database, settings)
+    else:
+        connection = OdbcConnection(settings, read_only=read_only)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_writer(settings: SourceSettings) -> Iterator[Writer]:
+    """Connect to raise orders: nothing is kept but by :meth:`Writer.commit`.
+
+    Raises :class:`DriverError` and :class:`ConnectError` as :func:`open_source` does.
+    """
+    writer: DbApiWriter
+    if settings.database is not None:
+        writer = _file_writer(settings.database, settings)
+    else:
+        odbc = OdbcConnection(settings, read_only=False)
+        errors = (load_pyodbc().Error, OverflowError, ValueError)
+        writer = DbApiWriter(
+            odbc.writable(),
+            odbc.close,
+            errors=errors,
+            cleaned=odbc.without_secrets,
+            written=odbc.plain_sql,
+            patience=odbc.patience,
+        )
+    try:
+        yield writer
+    finally:
+        writer.rollback()
+        writer.close()
+
+
+def _file_writer(path: Path, settings: SourceSettings) -> DbApiWriter:
+    """A SQLite or DuckDB file, to write to."""
+    if _kind_of(path) is SqliteSource:
+        import sqlite3
+
+        # Whoever reads first cannot: what a program left half-written when it was killed is undone by one that writes.
+        connection = connect_sqlite(path, settings, mode="rw")
+        return DbApiWriter(
+            connection,
+            connection.close,
+            bound=to_sqlite_value,
+            errors=(sqlite3.Error, sqlite3.Warning, OverflowError),
+            begin="begin immediate",
+        )
+    import duckdb
+
+    DuckDbSource(path, settings).close()  # it says what is wrong with the file
+    try:
+        opened = duckdb.connect(str(path))
+    except duckdb.Error as error:
+        raise WriteError(
+            f"The file {path} cannot be opened to write: {plain(str(error))}",
+            hint="It is tried again by itself: another program holds it.",
+            retriable=True,
+        ) from None
+    with closed_on_error(opened):
+        run_session_statements(settings.session, opened.execute, errors=duckdb.Error)
+    return DbApiWriter(opened, opened.close, errors=(duckdb.Error,), begin="begin transaction", own_cursor=False)
+
+
+def _kind_of(path: Path) -> type[SqliteSource | DuckDbSource]:
+    """What reads a DuckDB or SQLite file, told apart by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise ConnectError(
+            f"There is no file {path}.", hint="Check `database` under [source]; it counts from the project's folder."
+        ) from None
+    except OSError as error:
+        hint = "Check its rights for the account that runs s2s."
+        with suppress(OSError):  # Windows says of a folder, too, that it may not be opened
+            if is_dir(path):
+                hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
+        raise ConnectError(f"The file {path} cannot be read: {error.strerror}.", hint=hint) from None
+    if head.startswith(b"SQLite format 3\x00"):
+        return SqliteSource
+    if head[8:12] == b"DUCK":
+        return DuckDbSource
+    wrong = "is empty" if not head else "is neither a DuckDB nor a SQLite file"
+    raise ConnectError(
+        f"The file {path} {wrong}.",
+        hint="Check `database` under [source], and that the copy of the file is complete. Other databases need"
+        " `connection` instead.",
+    )

@@ -1,0 +1,136 @@
+"""sqlite_file."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.database.arrow import FETCH_ROWS, BatchResult, fetch_batch, next_batch_rows
+from engine.database.connection import ServerFacts
+from engine.database.error_messages import translate_error
+from engine.database.session import closed_on_error, run_session_statements
+from engine.database.watchdog import Watchdog
+from engine.errors import ConnectError, QueryError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from engine.database.odbc import T
+    from engine.model.settings import SourceSettings
+
+
+def connect_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """A connection of Python's own module on a SQLite file that is there, outside of any transaction."""
+    import sqlite3
+    from urllib.parse import quote
+
+    errors = (sqlite3.Error, sqlite3.Warning)  # a second statement is a mere warning before Python 3.12
+    name = path.absolute().as_posix()  # of a drive C:/…, of a share of Windows //server/…, which is no host of a URI
+    try:
+        # Only one thread at a time uses it, but not always the same: DuckDB's pulls the rows, a server's raises orders.
+        connection = sqlite3.connect(
+            f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=settings.connect_timeout,
+        )
+        with closed_on_error(connection):
+            connection.text_factory = _decoder(settings.decoding)
+            if mode == "ro":
+                connection.execute("pragma query_only = on").close()
+            connection.execute("select count(*) from sqlite_master").close()
+    except errors as error:
+        hint = "Check that it is a whole SQLite file, not encrypted, and not held by another program."
+        if mode == "ro" and "readonly" in str(error):
+            hint = (
+                "The program that wrote to it last was broken off in the middle, and only one that may write can undo"
+                " that: open the file once with the program that it belongs to. s2s never writes to a source."
+            )
+        raise ConnectError(f"The file {path} cannot be opened: {error}.", hint=hint) from None
+    with closed_on_error(connection):
+        run_session_statements(settings.session, lambda statement: connection.execute(statement).close(), errors=errors)
+    return connection
+
+
+class SqliteSource:
+    """A SQLite file, read through Python's own module."""
+
+    def __init__(self, path: Path, settings: SourceSettings) -> None:
+        import sqlite3
+
+        self._settings = settings
+        self._patience = Watchdog()
+        self._errors = (sqlite3.Error, sqlite3.Warning)
+        self._version = sqlite3.sqlite_version
+        self._connection = connect_sqlite(path, settings, mode="ro")
+
+    def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
+        cursor = self._asked(partial(self._connection.execute, sql))
+        if cursor.description is None:
+            raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
+        columns = tuple(column[0] for column in cursor.description)
+        return BatchResult(columns=columns, batches=self._batches(cursor, len(columns)))
+
+    def _batches(self, cursor: Any, width: int) -> Iterator[pa.RecordBatch]:
+        size = min(FETCH_ROWS, self._settings.batch_rows)
+        try:
+            while True:
+                batch = self._asked(partial(fetch_batch, cursor.fetchmany, [None] * width, size))
+                if batch.num_rows:
+                    yield batch
+                if batch.num_rows < size:
+                    return
+                size = next_batch_rows(batch, self._settings.batch_rows)
+        finally:
+            # Where the reading was broken off, this runs when the connection is closed already.
+            with suppress(*self._errors):
+                cursor.close()
+
+    def hold(self) -> bool:
+        self._asked(partial(self._connection.execute, "begin")).close()
+        return True
+
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        sql = (
+            "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
+            " where t.type in ('table', 'view') order by t.name, c.cid"
+        )
+        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        try:
+            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
+        except self._errors as error:
+            raise translate_error("", str(error), connecting=False) from None
+
+    def describe(self) -> ServerFacts:
+        return ServerFacts(
+            driver="Python's sqlite3",
+            driver_version=self._version,
+            dbms="SQLite",
+            dbms_version=self._version,
+            read_only=True,
+        )
+
+    def close(self) -> None:
+        if not self._patience.given_up:
+            self._connection.close()
+        self._patience.end()
+
+
+def _decoder(encoding: str | None) -> Callable[[bytes], str]:
+    """Text as ``encoding`` says; else as UTF-8, and where it is not that, as Windows writes it: nothing is lost."""
+
+    def decoded(raw: bytes) -> str:
+        try:
+            return raw.decode(encoding or "utf-8")
+        except UnicodeDecodeError:
+            return raw.decode("cp1252", "backslashreplace")
+
+    return decoded

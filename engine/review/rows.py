@@ -1,0 +1,121 @@
+"""rows."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ConfigError
+from engine.state.store import open_state
+from engine.sync.compare import Comparison, RunOptions, compare
+from engine.testing.fixture_run import SYNC_TOKEN, compared, in_memory_state
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from engine.database.connection import Connection
+    from engine.model.query import Query
+    from engine.model.settings import Project
+    from engine.state.store import State
+    from engine.testing.fixture_run import FixtureSession
+
+
+class RowSource(ABC):
+    """One entity's two mappings and the rows that they are run over; ``live`` tells that those are the source's own."""
+
+    live: bool
+
+    def __init__(self, now: Project, before: Project | None, entity: str) -> None:
+        self.now = now
+        self.before = before
+        self.entity = entity
+        self.notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def state(self) -> AbstractContextManager[State]:
+        """A state to throw away."""
+
+    @abstractmethod
+    def compare(self, state: State, project: Project, query: Query) -> Comparison:
+        """Run one mapping and compare it with what ``state`` holds.
+
+        Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
+        """
+
+
+class FixtureRows(RowSource):
+    """The rows of the fixtures: those of now for both mappings, so that only the mapping makes the difference."""
+
+    live = False
+
+    def __init__(self, stage: FixtureSession, now: Project, before: Project | None, entity: str) -> None:
+        super().__init__(now, before, entity)
+        self._stage = stage
+
+    @contextmanager
+    def state(self) -> Iterator[State]:
+        with (
+            tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True) as folder,
+            in_memory_state(Path(folder) / "state.duckdb") as state,
+        ):
+            yield state
+
+    def compare(self, state: State, project: Project, query: Query) -> Comparison:
+        loaded = self._stage.load()
+        if self.now.root in loaded.faults:
+            raise loaded.faults[self.now.root]
+        try:
+            work, notes = compared(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
+        except ConfigError:
+            if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
+                raise
+            work, notes = compared(loaded, project, self.entity, query, state=state)
+            notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
+        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
+        return work
+
+
+class LiveRows(RowSource):
+    """The rows of the source, read once for each mapping in one transaction."""
+
+    live = True
+
+    def __init__(
+        self,
+        now: Project,
+        before: Project | None,
+        entity: str,
+        *,
+        source: Connection,
+        path: Path,
+        stop: threading.Event,
+        progress: Callable[[str, int, int | None], None],
+        notes: tuple[str, ...],
+    ) -> None:
+        super().__init__(now, before, entity)
+        self._source = source
+        self._path = path
+        self._stop = stop
+        self._progress = progress
+        self.notes = notes
+
+    def state(self) -> AbstractContextManager[State]:
+        return open_state(self._path)
+
+    def compare(self, state: State, project: Project, query: Query) -> Comparison:
+        return compare(
+            state,
+            project,
+            self.entity,
+            SYNC_TOKEN,
+            options=RunOptions(full=True),  # a row that both hold back must show in both
+            stop=self._stop,
+            progress=self._progress,
+            query=query,
+            source=self._source,
+        )

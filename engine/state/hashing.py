@@ -1,0 +1,41 @@
+"""hashing."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import duckdb
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+@cache
+def _hash_database() -> duckdb.DuckDBPyConnection:
+    """A database in memory that lasts as long as the process: a rehearsal of many views would wait for each anew."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
+@contextmanager
+def hash_function(expression: str) -> Iterator[Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]]]:
+    """Inside, a function gives what the SQL ``expression``, of 64 bits, comes to in every row of some batches.
+
+    It works in a database of its own, in memory: the state's is busy while rows stream into it.
+    """
+    import pyarrow as pa
+
+    sql = f"select {expression} as hashed from batch"  # noqa: S608 - the caller's own SQL
+    with _hash_database().cursor() as connection:
+
+        def hashed(batches: Sequence[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
+            connection.register("batch", pa.Table.from_batches(batches))
+            return connection.execute(sql).fetchnumpy()["hashed"]
+
+        yield hashed

@@ -1,0 +1,135 @@
+"""responses."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DENIED_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+_INSTRUCTION = re.compile(r"(sync|add|delete)_(product|customer)(s|_\w+)?")
+
+
+def parse_date(text: str) -> datetime | None:
+    """The UTC time of an HTTP date, or None."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+
+
+def parse_retry_after(text: str, now: datetime) -> float | None:
+    """The seconds that a ``Retry-After`` asks for, given as a number or as an HTTP date; None without one."""
+    if re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        return float(text)
+    date = parse_date(text)
+    return max(0.0, (date - now).total_seconds()) if date else None
+
+
+def parse_json(body: bytes, *, exact: bool) -> tuple[bool, Any]:
+    """Whether ``body`` is JSON, and what it holds; with ``exact``, numbers with a fraction as Decimals."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        return True, json.loads(body, parse_float=Decimal if exact else None, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return False, None
+
+
+def whole_number(value: object) -> int | None:
+    """A count or an id, which Stock2Shop also writes as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    return None
+
+
+def find_list(data: Any, *names: str) -> list[dict[str, Any]] | None:
+    """The list of objects that ``data`` is or holds under one of ``names``."""
+    places = [data.get(name) for name in names] if isinstance(data, dict) else [data]
+    for place in places:
+        if isinstance(place, list) and all(isinstance(entry, dict) for entry in place):
+            return place
+    return None
+
+
+def hits(data: Any) -> list[dict[str, Any]]:
+    """The hits beside ``system_products``: a product that was deleted since it was indexed is only among them."""
+    hits = data.get("hits") if isinstance(data, dict) else None
+    return find_list(hits, "hits") or [] if isinstance(hits, dict) else []
+
+
+def item_id(entry: Mapping[str, Any]) -> int | None:
+    return whole_number(entry.get("id", entry.get("_id")))
+
+
+def find_token(data: Any) -> str:
+    user = data.get("system_user") if isinstance(data, dict) else None
+    token = user.get("token") if isinstance(user, dict) else None
+    return token if isinstance(token, str) else ""
+
+
+def token_is_valid(data: Any) -> bool:
+    """Whether an answer about a token speaks for it: by its user, as a public client reads it, or by no denial."""
+    if isinstance(data, dict) and "system_user" in data:
+        return bool(data["system_user"])
+    denied = data is False or (isinstance(data, dict) and data.get("valid") is False)
+    return not denied and not error_messages(data)
+
+
+def _nested(data: Any, depth: int = 4) -> Iterator[tuple[str, Any]]:
+    """Every name and value in ``data``, down to ``depth`` objects or lists."""
+    if depth and isinstance(data, dict):
+        for name, value in data.items():
+            yield name, value
+            yield from _nested(value, depth - 1)
+    elif depth and isinstance(data, list):
+        for value in data:
+            yield from _nested(value, depth - 1)
+
+
+def error_messages(data: Any) -> str:
+    """The errors that an answer names, as text; empty where it names none."""
+    found = [
+        _words(value)
+        for name, value in _nested(data)
+        if name.lower() in {"error", "errors"} and str(value).lower() not in {"", "0", "false", "none", "null"}
+    ]
+    words = "; ".join(text for text in found if text)
+    if not words and isinstance(data, dict) and data.get("success") is False:
+        words = _words(data.get("message")) or "success is false"
+    return words
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "; ".join(text for text in map(_words, value) if text)
+    return json.dumps(value, ensure_ascii=False, default=str) if value else ""
+
+
+def queued_count(data: Any) -> int | None:
+    """How many items an answer says were queued: a bare number, ``queued``, or counts by instruction, added up."""
+    if isinstance(data, (int, str)):
+        return whole_number(data)
+    numbers = [(name.lower(), whole_number(value)) for name, value in _nested(data)]
+    totals = [number for name, number in numbers if number is not None and "queued" in name]
+    by_instruction = [number for name, number in numbers if number is not None and _INSTRUCTION.fullmatch(name)]
+    if totals:
+        return totals[0]
+    return sum(by_instruction) if by_instruction else None

@@ -1,0 +1,178 @@
+"""fingerprints."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from engine.database.arrow import MAX_BATCH_BYTES, MIN_BATCH_ROWS
+from engine.mapping.engine_sql import render_sql
+from engine.state.hashing import hash_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from engine.state.blocks import SpillFile
+    from engine.state.store import State
+
+HASH_ROWS = 4096
+"""How many rows are fingerprinted, and land, at a time, unless they are wide."""
+
+INDEX_BLOCK_ROWS = 262_144
+"""About how many known fingerprints are in memory at a time: 2 MB."""
+
+LANDING_ROWS = 65_536
+"""How many rows land by one statement: what DuckDB knows of a table's parts is in memory until the statement ends."""
+
+
+class FingerprintIndex:
+    """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
+
+    They lie sorted in ``blocks``, which are read through for each few thousand rows that arrive, with a bit for each in
+    memory: a hash join in DuckDB takes 56 bytes of memory for each.
+    """
+
+    def __init__(self, state: State, blocks: SpillFile) -> None:
+        import numpy as np
+
+        total, self.untrusted = state.row("select count(raw), count(*) - count(raw) from run.known")
+        parts = -(-total // INDEX_BLOCK_ROWS)
+        # A fingerprint is as likely to be any number as any other.
+        bounds = [(part << 64) // max(parts, 1) for part in range(parts + 1)]
+        for first, end in pairwise(bounds):
+            block = state.numbers("select raw from run.known where raw between $1 and $2", [first, end - 1])
+            block.sort()
+            blocks.append(block)
+        self._blocks = blocks
+        self._bounds = np.array(bounds[1:-1], dtype=np.uint64)
+        self._seen = [np.zeros(-(-size // 8), dtype=np.uint8) for size in blocks.sizes]
+
+    def missing(self, raws: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of ``raws`` are not known; the others are marked as seen."""
+        import numpy as np
+
+        if not self._seen:
+            return np.ones(len(raws), dtype=bool)
+        arrived = np.sort(raws)  # so that each search begins in the cache where the last one ended
+        found = np.zeros(len(raws), dtype=bool)
+        parts = np.split(np.arange(len(raws)), arrived.searchsorted(self._bounds))
+        for block, seen, part in zip(self._blocks, self._seen, parts, strict=True):
+            places = block.searchsorted(arrived[part])
+            places[places == len(block)] = 0
+            found[part] = block[places] == arrived[part] if len(block) else False
+            here = np.zeros(len(block), dtype=bool)
+            here[places[found[part]]] = True
+            np.bitwise_or(seen, np.packbits(here), out=seen)
+        return np.isin(raws, arrived[~found]) if not found.all() else np.zeros(len(raws), dtype=bool)
+
+    def absent(self) -> Iterator[pa.Table]:
+        """The known fingerprints that did not arrive, in the column ``raw``, a part at a time."""
+        import numpy as np
+        import pyarrow as pa
+
+        for block, seen in zip(self._blocks, self._seen, strict=True):
+            arrived = np.unpackbits(seen, count=len(block)).astype(bool)
+            if not arrived.all():
+                yield pa.table({"raw": pa.array(block[~arrived], pa.uint64())})
+
+
+class UnknownRows:
+    """Hands DuckDB the rows that are not known, as text: one form for every driver, cast in one place."""
+
+    def __init__(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        columns: Sequence[str],
+        known: FingerprintIndex,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._batches = batches
+        self._columns = columns
+        self._known = known
+        self._progress = progress
+        self.rows = self.landed = self.bytes = 0
+        self.raised: BaseException | None = None
+
+    def portions(self) -> Iterator[pa.RecordBatchReader]:
+        """The rows, each with its raw fingerprint in the column ``_raw``; each portion is read before the next one.
+
+        There is none where all rows are known, as they are most of the time: DuckDB would take 20 MB to get ready.
+        """
+        import pyarrow as pa
+
+        texts = pa.schema([(column, pa.string()) for column in self._columns])
+        schema = texts.append(pa.field("_raw", pa.uint64()))
+        differing = self._differing(texts, schema)
+        for first in differing:
+            yield pa.RecordBatchReader.from_batches(schema, _portion(first, differing))
+
+    def _differing(self, texts: pa.Schema, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        try:
+            with hash_function(render_sql("fingerprint.sql", columns=self._columns)) as fingerprint:
+                yield from map(pa.concat_batches, _gathered(self._unknown(fingerprint, texts, schema)))
+        except BaseException as error:
+            self.raised = error
+            raise
+
+    def _unknown(
+        self,
+        fingerprint: Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]],
+        texts: pa.Schema,
+        schema: pa.Schema,
+    ) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batches in _gathered(self._texts(texts)):
+            raws = fingerprint(batches)
+            missing = self._known.missing(raws)
+            start = 0
+            for batch in batches if missing.any() else ():
+                rows = slice(start, start := start + batch.num_rows)
+                whole = pa.RecordBatch.from_arrays([*batch.columns, pa.array(raws[rows])], schema=schema)
+                landing = whole if missing.all() else whole.filter(pa.array(missing[rows]))
+                self.landed += landing.num_rows
+                self.bytes += landing.nbytes
+                yield landing
+
+    def _texts(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The batches as text, in parts that are small enough to be held several at a time."""
+        import pyarrow as pa
+
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            self._progress(self.rows)
+            texts = [column if column.type == pa.string() else column.cast(pa.string()) for column in batch.columns]
+            whole = pa.RecordBatch.from_arrays(texts, schema=schema)
+            step = max(MIN_BATCH_ROWS, MAX_BATCH_BYTES * whole.num_rows // max(whole.nbytes, 1))
+            for start in range(0, whole.num_rows, step):
+                yield whole.slice(start, step)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches together, so many that what is done once for all of them costs nothing for each row."""
+    together: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        together.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= HASH_ROWS or size >= MAX_BATCH_BYTES:
+            yield together
+            together, rows, size = [], 0, 0
+    if together:
+        yield together
+
+
+def _portion(first: pa.RecordBatch, more: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """``first`` and as many ``more`` as make :data:`LANDING_ROWS` rows."""
+    rows = first.num_rows
+    yield first
+    while rows < LANDING_ROWS and (batch := next(more, None)) is not None:
+        rows += batch.num_rows
+        yield batch

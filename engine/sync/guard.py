@@ -1,0 +1,90 @@
+"""guard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import GuardError
+from engine.model.plan import Counts, GuardViolation
+
+if TYPE_CHECKING:
+    from engine.model.plan import Plan
+    from engine.model.settings import EntitySettings
+    from engine.sync.compare import RunOptions
+
+
+def find_violations(
+    counts: Counts,
+    settings: EntitySettings,
+    *,
+    project: str,
+    left: tuple[int, int] = (0, 0),
+    approved_deletes: int | None = None,
+    approved_changes: int | None = None,
+) -> tuple[GuardViolation, ...]:
+    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is.
+
+    ``left`` are the changes and removals that a run may still send because it ended early the last time, after it
+    had been allowed to: so the rest of a first load goes on by itself.
+    """
+    found = []
+    if counts.source < settings.min_rows and counts.published:
+        found.append(
+            GuardViolation(
+                guard="min_rows",
+                found=counts.source,
+                allowed=settings.min_rows,
+                message=f"The view gave {counts.source:,} rows; at least {settings.min_rows:,} are expected.",
+                hint=f"Run the view by hand: a filter, a login's rights or a broken join may hide the rows. If it is"
+                f" right, lower min_rows under [{settings.name}] in project.toml.",
+            )
+        )
+    deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
+    limit = max(allowed + left[1], approved_deletes or 0)
+    if deletes > limit:
+        found.append(
+            GuardViolation(
+                guard="max_deletes",
+                found=deletes,
+                allowed=limit,
+                message=f"{deletes:,} of {counts.published:,} published rows would be removed;"
+                f" max_deletes allows {limit:,}.",
+                hint=f"Look with `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on"
+                f" with `s2s run {project} --entity {settings.name} --approve-deletes {deletes}`.",
+            )
+        )
+    changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
+    limit = max(allowed + left[0], approved_changes or 0)
+    if counts.published and changes > limit:
+        found.append(
+            GuardViolation(
+                guard="max_changes",
+                found=changes,
+                allowed=limit,
+                message=f"{changes:,} rows would be inserted or updated, against {counts.published:,} published;"
+                f" max_changes allows {limit:,}.",
+                hint=f"Look with `s2s plan {project} --entity {settings.name}`. If they are right, go on with"
+                f" `s2s run {project} --entity {settings.name} --approve-changes {changes}`.",
+            )
+        )
+    return tuple(found)
+
+
+def require_approval(planned: Plan, options: RunOptions) -> None:
+    """Raise :class:`GuardError` unless this very plan was approved or breaks no guard."""
+    if options.expect is not None:
+        if options.expect != planned.digest:
+            raise GuardError(
+                f"The plan is now {planned.digest}, not {options.expect}: the source changed since. Nothing was sent.",
+                hint=f"Look again with `s2s plan {planned.project} --entity {planned.entity}`, then approve the new"
+                " digest.",
+            )
+        return
+    if planned.breaches:
+        exactly = f"s2s run {planned.project} --entity {planned.entity} --expect {planned.digest}"
+        raise GuardError(
+            "\n".join(breach.message for breach in planned.breaches) + "\nNothing was sent.",
+            hint="\n".join(
+                [*(breach.hint for breach in planned.breaches), f"Or approve exactly this plan: `{exactly}`."]
+            ),
+        )

@@ -1,0 +1,78 @@
+"""runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import now
+from engine.mapping.engine_sql import render_sql
+
+if TYPE_CHECKING:
+    from engine.model.plan import Counts
+    from engine.state.store import State
+
+
+def begin_run(state: State, *, entity: str, command: str) -> int:
+    """Open a run in history; gives its number."""
+    return int(
+        state.value(
+            "insert into runs (run_id, entity, command, started_at, outcome)"
+            " values (nextval('run_ids'), $1, $2, $3, 'running') returning run_id",
+            [entity, command, now()],
+        )
+    )
+
+
+def finish_run(
+    state: State,
+    run_id: int,
+    *,
+    outcome: str,
+    digest: str = "",
+    counts: Counts | None = None,
+    figures: dict[str, Any] | None = None,
+    message: str = "",
+) -> None:
+    """Close a run in history with what became of it."""
+    kept = {**(asdict(counts) if counts else {}), **(figures or {})}
+    state.run(
+        "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
+        [run_id, now(), outcome, digest, json.dumps(kept), message],
+    )
+
+
+def grant_budget(state: State, *, entity: str, run_id: int, counts: Counts) -> None:
+    """Remember what this run may send, from before the first request until all of it is sent."""
+    state.set_meta(f"allowed:{entity}", f"{run_id} {counts.inserts + counts.updates} {counts.removals}")
+
+
+def remaining_budget(state: State, entity: str) -> tuple[int, int]:
+    """The changes and the removals that the last run was allowed to send and did not come to."""
+    run_id, changes, removals = (int(part) for part in (state.meta(f"allowed:{entity}") or "0 0 0").split())
+    changed, removed = state.row(
+        "select count(*) filter (kind in ('insert', 'update')), count(*) filter (kind = 'delete') from changes"
+        " where run_id = $1",
+        [run_id],
+    )
+    return max(changes - changed, 0), max(removals - removed, 0)
+
+
+def clear_budget(state: State, entity: str) -> None:
+    """Forget what the run was allowed: it has sent all of it."""
+    state.run("delete from meta where name = $1", [f"allowed:{entity}"])
+
+
+def prune_history(state: State, *, keep_days: int) -> None:
+    """Drop history, and quarantine that was resolved, older than ``keep_days``; once a day at most."""
+    today = now().date().isoformat()
+    if state.meta("pruned_at") == today:
+        return
+
+    def pruned() -> None:
+        state.run(render_sql("prune.sql", before=now() - timedelta(days=keep_days)))
+        state.set_meta("pruned_at", today)
+
+    state.transaction_with_retry(pruned)

@@ -1,0 +1,302 @@
+"""A view only reads, and its columns are Stock2Shop's: found without a database, on the view's own line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.mapping import itself
+
+from engine.config.schema import DIALECTS
+from engine.mapping.check import check_columns, check_view, resolve_column, resolve_columns
+from engine.model.fields import PRODUCTS
+from engine.model.query import Query
+from engine.quoting import blanked, ident
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.errors import Diagnostic
+    from engine.mapping.check import ViewFacts
+
+    Check = Callable[..., tuple[ViewFacts, tuple[Diagnostic, ...]]]
+
+REQUIRED = ("source_product_code", "source_variant_code", "title", "product_active", "variants.sku")
+
+
+def select(*more: str, dialect: str = "postgres", after: str = "") -> str:
+    """A view with the required columns, one a line from the second, then ``more``."""
+    lines = [f"x as {ident(name, dialect)}" for name in REQUIRED]
+    return "select\n" + ",\n".join([*lines, *more]) + "\nfrom item" + after
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Check SQL as if it were the whole template."""
+
+    def go(sql: str, *, dialect: str = "postgres", linked: bool = False) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
+        return check_view(itself(sql, tmp_path / "products.sql"), dialect=dialect, entity=PRODUCTS, linked=linked)
+
+    return go
+
+
+@pytest.mark.parametrize("dialect", sorted(set(DIALECTS.values())))
+def test_a_sound_view_is_sound_in_every_dialect(check: Check, dialect: str) -> None:
+    """With aliases quoted as the dialect quotes them."""
+    facts, faults = check(select(dialect=dialect), dialect=dialect)
+    assert (facts.columns, faults) == (REQUIRED, ())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "view"),
+    [
+        ("tsql", ";with a as (select 1 as x) " + select(dialect="tsql")),
+        ("tsql", select("price = b", dialect="tsql").replace("price", "vendor")),
+        ("tsql", select("b as 'vendor'", dialect="tsql", after=" with (nolock) option (recompile, merge join)")),
+        (
+            "tsql",
+            select("replace(b, 'delete', '') as vendor", "[set] as tags", "t.[use] as collection", dialect="tsql"),
+        ),
+        ("tsql", select(dialect="tsql", after=" -- then delete it\nwhere a = 'drop table x; --'")),
+        ("mysql", select('b as "vendor"', "insert(b, 1, 2, 'x') as tags", dialect="mysql", after=" # update\n")),
+        ("postgres", "(" + select() + ")\nunion all\n(" + select() + ")"),
+        ("postgres", select(after=";\n-- the end\n;")),
+        ("sqlite", select(dialect="sqlite", after=" where note = 'it''s; delete'")),
+        ("oracle", select(after=" where rownum < 5 and a = b (+)")),
+    ],
+)
+def test_what_looks_like_a_statement_inside_a_select_is_none(check: Check, dialect: str, view: str) -> None:
+    """Texts, comments, quoted names, functions and hints are no statements."""
+    assert check(view, dialect=dialect)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "view"),
+    [
+        *((dialect, "delete from item") for dialect in ("tsql", "mysql", "postgres", "sqlite", "duckdb", "oracle")),
+        ("postgres", "update item set a = 1"),
+        ("postgres", "insert into item select * from b"),
+        ("postgres", "with gone as (delete from item returning *) " + select()),
+        ("postgres", "with new as (insert into item values (1) returning *) " + select()),
+        ("postgres", select(after=" for update")),
+        ("postgres", select("nextval('s') as vendor")),
+        ("postgres", "explain analyze delete from item"),
+        ("postgres", "copy item to '/tmp/x'"),
+        ("postgres", "values (1)"),
+        ("tsql", "select a into b from c"),
+        ("tsql", "exec sp_who"),
+        ("tsql", select("next value for s as vendor", dialect="tsql")),
+        ("tsql", select(dialect="tsql", after=" delete from item")),
+        ("tsql", select(dialect="tsql", after=" shutdown")),
+        ("tsql", select(dialect="tsql", after=" commit")),
+        ("tsql", select(dialect="tsql", after=" where 1 = 1 exec xp_cmdshell 'dir'")),
+        ("mysql", select(dialect="mysql", after=" into outfile '/tmp/x'")),
+        ("mysql", select(dialect="mysql", after=" into @a, @b")),
+        ("mysql", select(dialect="mysql", after=" /*! into outfile '/tmp/x' */")),
+        ("mysql", "call refresh()"),
+        ("sqlite", "pragma writable_schema = 1"),
+        ("sqlite", "attach database 'x' as y"),
+        ("duckdb", "create table a as select 1"),
+        ("pervasive", "select first 5 x as title into t from item"),
+        ("hana", "select top 5 x from item with hint (a); delete from item"),
+        ("firebird", "execute block as begin delete from item; end"),
+    ],
+)
+def test_a_view_that_does_more_than_read_is_refused(check: Check, dialect: str, view: str) -> None:
+    """Property 5, also in a CTE, after a SELECT without a semicolon, and where the SQL does not parse."""
+    facts, faults = check(view, dialect=dialect)
+    assert facts.columns is None
+    assert [fault.severity for fault in faults] == ["error"]
+
+
+@pytest.mark.parametrize("view", ["select 1 as title;\nselect 2 as title", "use evo;\nselect 1 as title"])
+def test_a_view_is_one_statement(check: Check, view: str) -> None:
+    """The second one is pointed at."""
+    (fault,) = check(view, dialect="postgres")[1]
+    assert ("more than one statement" in fault.message, fault.line) == (True, 2)
+
+
+@pytest.mark.parametrize("view", ["", "  \n", "-- nothing yet\n;"])
+def test_an_empty_view_is_an_error(check: Check, view: str) -> None:
+    """It says what to write."""
+    (fault,) = check(view)[1]
+    assert (fault.message, fault.severity) == ("The view is empty.", "error")
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["select\n*\nfrom item", "select 1 as title,\nt.*\nfrom t", select() + "\nunion all select * from b", "from b"],
+)
+def test_a_star_at_the_top_is_refused(check: Check, view: str) -> None:
+    """In any arm of a UNION."""
+    (fault,) = check(view, dialect="duckdb")[1]
+    assert fault.message == "The view selects `*`."
+
+
+def test_a_star_further_in_is_allowed(check: Check) -> None:
+    """A count, or a subquery whose columns are named at the top."""
+    assert check(select("count(*) as tags", after=", (select * from b) as c"))[1] == ()
+
+
+def test_each_column_fault_stands_on_its_line(check: Check) -> None:
+    """Unknown, repeated and missing fields at once, whatever else has the same name."""
+    view = "select\ntitel.vendor as title,\na as titel,\nb as tags, c as tags,\nd as qty\nfrom titel"
+    _, faults = check(view, linked=True)
+    assert [(fault.line, fault.message) for fault in faults] == [
+        (3, "Stock2Shop has no field 'titel' for products."),
+        (4, "The field 'tags' stands twice."),
+        (5, "Stock2Shop has no field 'qty' for products."),
+        (None, "The required field 'source_product_code' is not among the view's columns."),
+        (None, "The required field 'source_variant_code' is not among the view's columns."),
+    ]
+    assert "Did you mean title?" in faults[0].hint
+
+
+def test_a_linked_view_needs_only_its_codes(check: Check) -> None:
+    """It enriches what another source owns; what Stock2Shop may refuse it for is a warning."""
+    view = "select a as source_product_code, b as source_variant_code, c as vendor from item"
+    warnings = check(view, linked=True)[1]
+    assert [(fault.severity, fault.message.split("'")[2]) for fault in warnings] == [
+        ("warning", "title"),
+        ("warning", "variants.sku"),
+    ]
+    assert [fault.message.split("'")[1] for fault in check(view)[1]] == ["title", "product_active", "variants.sku"]
+
+
+def test_two_names_of_one_field_are_one_field(check: Check) -> None:
+    """An alias of the contract is the field itself."""
+    (fault,) = check(select('a as "variants.option1"', 'b as "variants.option1_value"'))[1]
+    assert "'variants.option1' is the same field" in fault.message
+
+
+def test_a_column_without_a_name_is_pointed_at(check: Check) -> None:
+    """By its number."""
+    (fault,) = check(select("1 + 1"))[1]
+    assert (fault.message, fault.line) == ("Column 6 of the view has no name.", 7)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "quoted"),
+    [
+        ("postgres", '"variants.qty"'),
+        ("tsql", "[variants.qty]"),
+        ("mysql", "`variants.qty`"),
+        ("hana", '"variants.qty"'),
+    ],
+)
+def test_an_alias_with_a_dot_must_be_quoted(check: Check, dialect: str, quoted: str) -> None:
+    """The hint shows how the dialect does it."""
+    (fault,) = check(select("a as variants.qty", dialect=dialect), dialect=dialect)[1]
+    assert (fault.severity, fault.line, fault.hint) == ("error", 7, f"Write: as {quoted}")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "alias", "hint"),
+    [
+        ("postgres", "price_Trade", 'Write: as "price_Trade"'),
+        ("oracle", "price_Trade", 'Write: as "price_Trade"'),
+        ("oracle", "qty_jhb", 'Write: as "qty_jhb"'),
+        ("hana", "meta_Brand", 'Write: as "meta_Brand"'),
+    ],
+)
+def test_a_name_whose_case_the_database_would_fold_is_refused(
+    check: Check, dialect: str, alias: str, hint: str
+) -> None:
+    """The price tier Trade is not the tier trade."""
+    (fault,) = check(select(f"a as {alias}", dialect=dialect), dialect=dialect)[1]
+    assert (fault.line, fault.hint) == (7, hint)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "alias"),
+    [("postgres", '"price_Trade"'), ("postgres", "price_trade"), ("oracle", "price_TRADE"), ("tsql", "price_Trade")],
+)
+def test_a_name_that_arrives_as_it_is_written_is_fine(check: Check, dialect: str, alias: str) -> None:
+    """Quoted, or in the case that the database makes of it."""
+    assert check(select(f"a as {alias}", dialect=dialect), dialect=dialect)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "view"),
+    [
+        ("hana", select(after=" with hint (no_inline)")),
+        ("firebird", "select first 10 a as title from item"),
+        ("access", select(dialect="access", after=" where d > #2024-01-01#")),
+        ("postgres", "select " + "(" * 3000 + "1" + ")" * 3000 + " as title"),
+    ],
+)
+def test_what_does_not_parse_is_only_a_warning(check: Check, dialect: str, view: str) -> None:
+    """ERPs have odd dialects; the database decides."""
+    facts, faults = check(view, dialect=dialect)
+    assert (facts.columns, [fault.severity for fault in faults]) == (None, ["warning"])
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("title", "title"),
+        ("TITLE", "title"),
+        ("VARIANTS.QTY", "variants.qty"),
+        ("Variants.Weight", "variants.grams"),
+        ("price_Trade", "price_Trade"),
+        ("PRICE_Trade", "price_Trade"),
+        ("VARIANTS.Trade_PRICE", "price_Trade"),
+        ("IMAGE2", "image2"),
+    ],
+)
+def test_a_columns_case_does_not_matter_but_a_dynamic_part_keeps_its_own(column: str, expected: str) -> None:
+    """Databases fold the names that have no quotes."""
+    field = resolve_column(column, PRODUCTS)
+    assert field is not None
+    assert field.name == expected
+
+
+@pytest.mark.parametrize("column", ["", "price_", "image0", "imageX", "variants.nope", "titles"])
+def test_a_name_that_is_no_field_resolves_to_none(column: str) -> None:
+    """It is never guessed."""
+    assert resolve_column(column, PRODUCTS) is None
+
+
+def test_names_that_the_driver_described_obey_the_same_rules() -> None:
+    """Folded to capitals, as Oracle gives them."""
+    query = Query(sql="select * from item", path=Path("v.sql"))
+    columns = ("SOURCE_PRODUCT_CODE", "SOURCE_VARIANT_CODE", "TITLE", "PRODUCT_ACTIVE", "variants.sku")
+    assert check_columns(query, columns, entity=PRODUCTS, linked=False) == ()
+    assert resolve_columns(columns, entity=PRODUCTS) == REQUIRED
+    (fault,) = check_columns(query, (*columns, "title"), entity=PRODUCTS, linked=False)
+    assert fault.message == "The field 'title' stands twice ('TITLE' is the same field)."
+
+
+def test_a_column_that_means_no_field_has_no_name() -> None:
+    """It must have been refused before."""
+    with pytest.raises(KeyError):
+        resolve_columns(("nope",), entity=PRODUCTS)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "expected"),
+    [
+        ("tsql", "a [b'c] 'd' -- e", "a" + " " * 15),
+        ("duckdb", "a [b] /* /* */ */ c", "a [b]             c"),
+        ("oracle", "a q'[it's]' c", "a           c"),
+        ("postgres", "a $x$ it's $x$ $1", "a              $1"),
+        ("mysql", r"a 'it\'s' b", "a         b"),
+        ("sqlite", "a 'it''s", "a       "),
+    ],
+)
+def test_texts_names_and_comments_are_blanked_in_place(dialect: str, sql: str, expected: str) -> None:
+    """Every other character keeps its position; what is never closed reaches to the end."""
+    assert blanked(sql, dialect) == expected
+
+
+def test_importing_the_module_does_not_import_the_parser() -> None:
+    """A run whose view was checked before never pays for it."""
+    code = (
+        "import sys, engine.mapping.check, engine.config.loader, engine.mapping.render;"
+        "print(sorted({'sqlglot', 'jinja2', 'pydantic', 'tomli'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

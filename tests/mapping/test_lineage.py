@@ -1,0 +1,135 @@
+"""From a view's SQL alone: which source columns feed which field, and which tables it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ViewError
+from engine.mapping.lineage import Trace, mapping, mapping_markdown, tables_read, trace
+from engine.model.fields import PRODUCTS
+from engine.model.query import Query
+
+
+def query(sql: str) -> Query:
+    """A rendered view."""
+    return Query(sql=sql, path=Path("views/products.sql"))
+
+
+def traced(sql: str, dialect: str = "postgres", **schema: tuple[str, ...]) -> dict[str, Trace]:
+    """What a view's columns come from, by field."""
+    return {each.field.name: each for each in trace(query(sql), dialect=dialect, entity=PRODUCTS, schema=schema)}
+
+
+def sources(sql: str, dialect: str = "postgres", **schema: tuple[str, ...]) -> list[str]:
+    """The sources of the view's title."""
+    return [f"{table}.{column}" for table, column in traced(sql, dialect, **schema)["title"].sources]
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select name as title from item", ["item.name"]),
+        ("select i.name as title from erp.item as i", ["erp.item.name"]),
+        ("select upper(i.name) || i.brand as title from item i", ["item.name", "item.brand"]),
+        ("select case when i.a = 1 then i.b else i.c end as title from item i", ["item.a", "item.b", "item.c"]),
+        ("select 'x' as title from item", []),
+        ("select n as title from (select name as n from item) as d", ["item.name"]),
+        ("with d as (select name as n from item) select n as title from d", ["item.name"]),
+        ("with a as (select name as n from item), b as (select n as m from a) select m as title from b", ["item.name"]),
+        ("with d(n) as (select name from item) select n as title from d", ["item.name"]),
+        ("select name as title from item union all select label from kit", ["item.name", "kit.label"]),
+        ("select (select p.name from part p where p.id = i.part) as title from item i", ["part.name"]),
+        ("select max(p.name) as title from item i join part p on p.id = i.part group by i.id", ["part.name"]),
+        ("select row_number() over (order by i.rank) as title from item i", ["item.rank"]),
+        (
+            "select d.n as title from (select name as n from item union select label from kit) d",
+            ["item.name", "kit.label"],
+        ),
+        (
+            "with r as (select name, 1 as n from item union all select name, n + 1 from r) select name as title from r",
+            ["item.name"],
+        ),
+        ("select name as title from item i, price p", ["?.name"]),
+    ],
+)
+def test_a_column_is_traced_to_the_tables_that_feed_it(sql: str, expected: list[str]) -> None:
+    """Through subqueries, WITH, UNION, functions and aggregates; not to what only filters or joins."""
+    assert sources(sql) == expected
+
+
+def test_the_columns_of_fixtures_tell_unnamed_columns_apart() -> None:
+    """Where the view does not say of which table a column is."""
+    sql = "select name as title from item i, price p"
+    assert sources(sql, item=("name",), price=("amount",)) == ["item.name"]
+    assert traced(sql)["title"].unresolved == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "expected"),
+    [
+        ("tsql", "select [i].[Name 1] as [title] from [dbo].[Stk Item] as [i]", ["dbo.Stk Item.Name 1"]),
+        (
+            "tsql",
+            "select a.n as title from item i cross apply (select p.name as n from part p where p.id = i.id) a",
+            ["part.name"],
+        ),
+        ("mysql", "select `i`.`name` as `title` from `item` `i`", ["item.name"]),
+        ("hana", 'select "ItemName" as "title" from OITM', ["OITM.ItemName"]),
+    ],
+)
+def test_each_dialects_quotes_are_read(dialect: str, sql: str, expected: list[str]) -> None:
+    """And an alias with a dot is no table's column."""
+    assert sources(sql, dialect) == expected
+
+
+def test_a_trace_tells_the_kind_and_the_expression() -> None:
+    """For a reader who wants to know more than the columns."""
+    found = traced(
+        'select\n    i.name as title,\n    i.qty - i.held as "variants.qty",\n'
+        '    true as "variants.inventory_management"\nfrom item i'
+    )
+    assert [each.kind for each in found.values()] == ["column", "expression", "constant"]
+    assert found["variants.qty"].expression == "i.qty - i.held"
+
+
+def test_the_tables_that_are_read_have_the_columns_of_filters_too() -> None:
+    """All that a fixture must have."""
+    sql = "select i.name as title from item i join price p on p.code = i.code where p.list = 2 order by i.rank, title"
+    found = {read.table: set(read.columns) for read in tables_read(query(sql), dialect="postgres")}
+    assert found == {"item": {"name", "code", "rank"}, "price": {"code", "list"}}
+
+
+def test_the_mapping_is_the_guides_table() -> None:
+    """One row a field, in the view's order; a bar in an expression does not break it."""
+    sql = 'select code as source_product_code, a || b as title, amount as "price_Trade" from item'
+    assert mapping_markdown(mapping(query(sql), dialect="postgres", entity=PRODUCTS, linked=False)) == (
+        "| Custom Database | Stock2Shop | Required | Description |\n| --- | --- | --- | --- |\n"
+        "| `item.code` | source_product_code | yes | Groups variants into a product; equals the item code for a simple"
+        " product. |\n"
+        "| `item.a`, `item.b`: `a \\|\\| b` | title | yes | The title of the product. |\n"
+        "| `item.amount` | price_Trade |  | The price in the price tier Trade. |\n"
+    )
+
+
+def test_a_view_that_cannot_be_parsed_says_so() -> None:
+    """Instead of an empty table."""
+    with pytest.raises(ViewError, match="cannot be traced"):
+        traced("select from where")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "part", "expression"),
+    [
+        ("tsql", "count(*) -- of all, by\n     as title", "count(*)"),
+        ("tsql", "top 10 case when a in (1, 2)\n  then 'x,  y' end [title]", "case when a in (1, 2) then 'x,  y' end"),
+        ("tsql", "title = a + 'x'", "a + 'x'"),
+        ("tsql", "b as vendor, (\n    select max(p.b) from p\n  ) as title", "(select max(p.b) from p)"),
+        ("pervasive", "left(a, locate(a, ' ')) as \"title\"", "left(a, locate(a, ' '))"),
+        ("postgres", "distinct not a is null as title", "not a is null"),
+    ],
+)
+def test_an_expression_stands_as_it_is_written(dialect: str, part: str, expression: str) -> None:
+    """Without comments, on one line, and whatever a parser would call its functions."""
+    assert traced(f"select {part} from t", dialect)["title"].expression == expression

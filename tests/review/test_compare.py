@@ -1,0 +1,464 @@
+"""A change to a mapping, read from a branch alone: what the SQL became, what feeds each field, what rows become."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.client import VIEW as VIEW_OF_CLIENT
+from support.mapping import ITEM, PRICE, PROJECT, VIEW
+
+from engine.errors import UsageError
+from engine.pages.review import review_page
+from engine.review.compare import review, review_live
+from engine.review.git import at_reference, compared_states
+from engine.review.markdown import review_markdown, reviews_markdown
+from engine.review.text import differing
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+    from engine.review.model import Review
+
+ROOT = Path(__file__).parents[2]
+
+
+class Branch:
+    """A workspace in git, with one commit."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.root = workspace / "projects" / "acme"
+        for path, text in {
+            "project.toml": PROJECT.format(dialect="postgres"),
+            "views/products.sql": VIEW,
+            "fixtures/item.csv": ITEM,
+            "fixtures/price.csv": PRICE,
+        }.items():
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_text(text, "utf-8")
+        self.git("init", "-q")
+        self.commit("First")
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is there."""
+        self.git("add", ".")
+        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", message, "--allow-empty")
+
+    def git(self, *words: str) -> bytes:
+        """Run git in the workspace; gives what it prints."""
+        return subprocess.run(["git", *words], cwd=self.workspace, check=True, capture_output=True).stdout
+
+    def view(self, old: str, new: str) -> None:
+        """Change the view."""
+        path = self.root / "views" / "products.sql"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def reviewed(self) -> Review:
+        """What the working tree changes."""
+        with at_reference(self.workspace, "HEAD") as then:
+            return review("acme", workspace=self.workspace, then=then, against="HEAD")
+
+    def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the command."""
+        return subprocess.run(
+            [sys.executable, "-m", "engine", "review", *words],
+            cwd=self.workspace,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+
+@pytest.fixture
+def branch(tmp_path: Path) -> Branch:
+    """A workspace in git."""
+    return Branch(tmp_path)
+
+
+def test_without_a_change_there_is_nothing_to_review(branch: Branch) -> None:
+    """And that is said in a line."""
+    assert not branch.reviewed().changed
+    assert "Nothing changes" in branch.s2s().stdout
+
+
+def test_another_source_of_a_field_shows_its_sql_its_columns_and_its_rows(branch: Branch) -> None:
+    """Before and after, for each."""
+    branch.view("price.amount as csv_price_tiers", "price.amount * 2 as csv_price_tiers")
+    (products,) = branch.reviewed().entities
+    assert "+    price.amount * 2 as csv_price_tiers" in products.sql
+    (field,) = products.fields
+    assert (field.field, field.kind, field.before, field.after) == (
+        "csv_price_tiers",
+        "fed by something else",
+        "price.amount",
+        "price.amount * 2",
+    )
+    assert products.impact is not None
+    (column,) = products.impact.columns
+    assert (column.column, column.rows) == ("csv_price_tiers", 2)
+    sample, _ = column.samples
+    assert (sample.key, sample.label, sample.before, sample.after) == ("A1", "Hammer", "99.5", "199")
+
+
+def test_a_field_that_is_added_or_removed_is_named(branch: Branch) -> None:
+    """Each with its expression."""
+    branch.view("    item.brand as vendor\n", "    item.brand as collection\n")
+    (products,) = branch.reviewed().entities
+    assert {(change.field, change.kind) for change in products.fields} == {
+        ("vendor", "removed"),
+        ("collection", "added"),
+    }
+
+
+def test_a_lost_condition_shows_as_rows_that_come_and_go(branch: Branch) -> None:
+    """The most dangerous change is one of few letters."""
+    branch.view("from item\n", "from item where item.code <> 'A1'\n")
+    reviewed = branch.reviewed()
+    (products,) = reviewed.entities
+    assert products.impact is not None
+    assert [(row.key, row.cause) for row in products.impact.removed] == [("A1", "gone from the source")]
+    assert "1 is removed from Stock2Shop" in review_markdown(reviewed)
+
+
+def test_a_macro_that_changes_shows_every_client_that_it_touches(branch: Branch) -> None:
+    """And no other."""
+    macro = branch.workspace / "templates" / "sql" / "own.sql"
+    macro.parent.mkdir(parents=True)
+    macro.write_text("{% macro shown(x) %}upper({{ x }}){% endmacro %}", "utf-8")
+    branch.view("item.descr as title", '{{ own.shown(col("item.descr")) }} as title')
+    path = branch.root / "views" / "products.sql"
+    path.write_text('{% import "own.sql" as own %}\n' + path.read_text("utf-8"), "utf-8")
+    other = branch.workspace / "projects" / "other"
+    for name, text in {
+        "project.toml": PROJECT.format(dialect="postgres"),
+        "views/products.sql": VIEW,
+        "fixtures/item.csv": ITEM,
+        "fixtures/price.csv": PRICE,
+    }.items():
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        (other / name).write_text(text, "utf-8")
+    branch.commit("Second")
+    macro.write_text("{% macro shown(x) %}lower({{ x }}){% endmacro %}", "utf-8")
+    said = branch.s2s("--output", "markdown").stdout
+    assert "## acme" in said
+    assert "## other" not in said
+    assert "`HAMMER` | `hammer`" in said
+
+
+def test_a_project_that_is_deleted_is_reviewed_like_any_other_change(branch: Branch) -> None:
+    """Nothing is what its client would get from then on."""
+    shutil.rmtree(branch.root)
+    ran = branch.s2s("--output", "markdown")
+    assert ran.returncode == 0
+    assert "The client is not in the workspace any more" in ran.stdout
+    assert '-dialect = "postgres"' in ran.stdout
+    (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
+    assert (found["gone"], found["new"]) == (True, False)
+
+
+def test_a_project_that_was_faulty_is_not_called_new(branch: Branch) -> None:
+    """Its mapping cannot be compared, its settings can."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    settings.write_text(whole.replace("source_id = 57", 'source_id = "x"'), "utf-8")
+    branch.commit("Second")
+    settings.write_text(whole, "utf-8")
+    reviewed = branch.reviewed()
+    assert not reviewed.new
+    assert "projects/acme/project.toml:10: stock2shop.source_id should be a whole number" in reviewed.notes[0]
+    assert '-source_id = "x"' in reviewed.settings
+
+
+def test_a_password_in_the_settings_is_in_no_review(branch: Branch) -> None:
+    """Neither the old nor the new one: a review goes to pull requests, and to the client."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    settings.write_text(whole.replace("PWD=${TEST_PASSWORD}", "PWD=hunter2;Encrypt=no"), "utf-8")
+    branch.commit("Second")
+    new = whole.replace("PWD=${TEST_PASSWORD}", "PWD={hun;ter3};Encrypt=no")
+    settings.write_text(new.replace('password = "${TEST_PASSWORD}"', 'password = "hunter4"'), "utf-8")
+    for output in ("text", "markdown", "json", "html"):
+        said = branch.s2s("--output", output).stdout
+        assert "Encrypt=no" in said
+        assert "PWD=***" in said
+        assert "hunter" not in said
+        assert "ter3" not in said
+
+
+def test_an_order_statement_that_no_longer_renders_says_why_and_fails(branch: Branch) -> None:
+    """And does not look like statements that were taken out."""
+    settings = branch.root / "project.toml"
+    settings.write_text(f'{settings.read_text("utf-8")}\n[orders]\nconnection = "DSN=x"\n', "utf-8")
+    statement = branch.root / "orders" / "10_header.sql"
+    statement.parent.mkdir()
+    statement.write_text("insert into o values ({{ order.id }})\n", "utf-8")
+    shutil.copy(ROOT / "projects" / "karoo_outdoor" / "fixtures" / "order.json", branch.root / "fixtures")
+    branch.commit("Second")
+    assert not branch.reviewed().changed
+    statement.write_text("insert into o values ({{ order.idd }})\n", "utf-8")
+    ran = branch.s2s()
+    assert ran.returncode == 1
+    assert "projects/acme/orders/10_header.sql:1:" in " ".join(ran.stdout.split())
+    assert "-insert into o values (?)" not in ran.stdout
+
+
+def test_a_data_test_that_becomes_an_error_shows_as_what_stops_a_run(branch: Branch) -> None:
+    """Though view and test are the same."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    (branch.root / "tests").mkdir()
+    (branch.root / "tests" / "no_tent.sql").write_text("select * from products where title = 'Tent'", "utf-8")
+    settings.write_text(f'{whole}\n[tests]\nno_tent = "warning"\n', "utf-8")
+    branch.commit("Second")
+    settings.write_text(f'{whole}\n[tests]\nno_tent = "error"\n', "utf-8")
+    (products,) = branch.reviewed().entities
+    assert products.impact is not None
+    assert "no_tent" in products.impact.stops[0]
+
+
+def test_rows_that_the_clients_flag_no_longer_lets_through_are_counted(branch: Branch) -> None:
+    """They are neither sent nor removed, so nothing else would tell."""
+    settings = branch.root / "project.toml"
+    settings.write_text(f'{settings.read_text("utf-8")}\n[products]\nactive = {{ Ignore = ["yes"] }}\n', "utf-8")
+    assert "On 4 rows of products: 1 is no longer held back, 3 more are ignored." in branch.s2s().stdout
+
+
+def test_values_that_become_blank_are_counted(branch: Branch) -> None:
+    """Of thousands of changes the samples may not show one."""
+    branch.view("price.amount as csv", "nullif(price.amount, 100) as csv")
+    said = branch.s2s("--output", "markdown").stdout
+    assert "csv_price_tiers becomes blank in 1 row." in said
+    assert "| csv_price_tiers | 1, 1 of them to blank |" in said
+
+
+def test_a_comment_is_never_longer_than_a_pull_request_takes(branch: Branch) -> None:
+    """A macro that touches every client still gets its comment, with a line for each of them."""
+    branch.view(
+        "    item.brand as vendor", "".join(f"    '{n:0100}' as meta_m{n},\n" for n in range(200)) + "    'x' as vendor"
+    )
+    reviewed = branch.reviewed()
+    text = reviews_markdown([replace(reviewed, project=f"client{n}") for n in range(20)])
+    assert len(text) < 65_536
+    assert all(f"| client{n} |" in text for n in range(20))
+    assert "Left out: " in text
+
+
+def test_nothing_in_a_difference_closes_its_fence(branch: Branch) -> None:
+    """What follows would be read as Markdown."""
+    branch.view("from item\n", "-- ```\n-- ![](x)\nfrom item\n")
+    text = review_markdown(branch.reviewed())
+    assert "````diff\n--- a/products.sql" in text
+
+
+def test_sentences_fit_a_terminal_of_80_columns(branch: Branch) -> None:
+    """SQL is as long as it is."""
+    branch.view("item.descr as title", f"upper({'lower(' * 20}item.descr{')' * 20}) as title")
+    shutil.copytree(branch.root, branch.root.with_name("other"))
+    said = branch.s2s().stdout.partition("  SQL")[0]
+    assert "title" in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+
+
+def test_a_view_that_no_longer_runs_says_why_and_fails(branch: Branch) -> None:
+    """In the review itself: it is what the reviewer must know."""
+    branch.view("item.descr as title", "item.descr as titel")
+    ran = branch.s2s("acme")
+    assert ran.returncode == 1
+    assert "DOES NOT RUN" in ran.stdout
+    assert "Traceback" not in ran.stderr
+
+
+def test_settings_that_can_no_longer_be_read_are_in_the_review_itself(branch: Branch) -> None:
+    """Otherwise a pull request would be told that nothing changes."""
+    settings = branch.root / "project.toml"
+    settings.write_text(settings.read_text("utf-8").replace("source_id = 57", 'source_id = "x"'), "utf-8")
+    ran = branch.s2s("--output", "markdown")
+    assert ran.returncode == 1
+    assert "projects/acme/project.toml:10: stock2shop.source_id should be a whole number" in ran.stdout
+    assert '+source_id = "x"' in ran.stdout
+
+
+def test_settings_and_order_statements_are_compared_too(branch: Branch) -> None:
+    """They decide as much as the SQL."""
+    (branch.root / "orders").mkdir()
+    (branch.root / "orders" / "10_header.sql").write_text("insert into o values ({{ order.id }})\n", "utf-8")
+    settings = branch.reviewed().settings
+    assert "b/orders/10_header.sql" in settings
+    assert "+insert into o values ({{ order.id }})" in settings
+
+
+def test_a_reference_that_is_not_there_is_usage(branch: Branch) -> None:
+    """With what to write."""
+    ran = branch.s2s("acme", "--against", "nowhere")
+    assert (ran.returncode, "--against main" in ran.stderr) == (2, True)
+    with pytest.raises(UsageError), at_reference(branch.workspace, "--output=x"):
+        pass
+    with pytest.raises(UsageError), at_reference(branch.workspace, "HEAD:projects"):
+        pass
+
+
+def test_a_branch_that_only_the_remote_has_is_proposed(branch: Branch) -> None:
+    """As in a clone that a workflow made."""
+    branch.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    assert "Did you mean origin/main?" in branch.s2s("--against", "main").stderr
+
+
+def test_a_shallow_clone_says_how_to_fetch_the_rest(branch: Branch, tmp_path: Path) -> None:
+    """The usual surprise of a workflow."""
+    branch.commit("Second")
+    shallow = tmp_path / "shallow"
+    branch.git("clone", "-q", "--depth", "1", branch.workspace.as_uri(), str(shallow))
+    with pytest.raises(UsageError) as refused, at_reference(shallow, "HEAD~1"):
+        pass
+    assert "git fetch --unshallow" in refused.value.hint
+
+
+def test_a_workspace_outside_of_git_says_what_to_do(branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And so does one that nothing was committed of."""
+    outside = tmp_path_factory.mktemp("outside")
+    with pytest.raises(UsageError, match="not a git repository") as refused, at_reference(outside, "HEAD"):
+        pass
+    assert "git init" in refused.value.hint
+    subprocess.run(["git", "init", "-q"], cwd=outside, check=True)
+    with pytest.raises(UsageError, match="Nothing is committed yet"), at_reference(outside, "HEAD"):
+        pass
+    assert branch.s2s("--against", "HEAD").returncode == 0
+
+
+def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Branch) -> None:
+    """It may be a folder of a larger repository."""
+    below = branch.workspace / "mäps of clients"
+    shutil.copytree(branch.workspace / "projects", below / "projects")
+    with at_reference(below, "HEAD") as then:
+        assert review("acme", workspace=below, then=then, against="HEAD").new
+    branch.commit("Second")
+    with at_reference(below, "HEAD") as then:
+        assert not review("acme", workspace=below, then=then, against="HEAD").changed
+
+
+def test_the_states_that_were_compared_can_be_found_again(branch: Branch) -> None:
+    """A signature stands below them."""
+    branch.git("tag", "then")
+    branch.commit("Second")
+    said = compared_states(branch.workspace, "then")
+    first, second = (branch.git("rev-parse", "--short", name).decode().strip() for name in ("then", "HEAD"))
+    assert first in said
+    assert second in said
+    assert "not committed" not in said
+    branch.view("item.qty as", "item.qty + 1 as")
+    assert "with what is not committed yet" in compared_states(branch.workspace, "then")
+
+
+def test_a_view_that_is_a_link_is_followed_at_the_reference_too(branch: Branch) -> None:
+    """But no link leads out of what git keeps."""
+    view = branch.root / "views" / "products.sql"
+    view.rename(branch.root / "views" / "shared.sql")
+    view.symlink_to("shared.sql")
+    (branch.root / "outside").symlink_to("/etc/hostname")
+    branch.commit("Second")
+    assert not branch.reviewed().changed
+    with at_reference(branch.workspace, "HEAD") as then:
+        assert not (then / "projects" / "acme" / "outside").is_symlink()
+
+
+def test_a_review_is_json_for_machines(branch: Branch) -> None:
+    """Whole."""
+    branch.view("item.qty as", "item.qty + 1 as")
+    (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
+    assert found["entities"][0]["fields"][0]["field"] == "variants.qty"
+
+
+class Live:
+    """A client whose view is committed, and whose database can be read."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.git("init", "-q")
+        self.commit()
+
+    def git(self, *words: str) -> None:
+        """Run git in the workspace."""
+        subprocess.run(["git", *words], cwd=self.client.workspace, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        """Commit everything that is not the database."""
+        (self.client.workspace / ".gitignore").write_text("*.duckdb\n.state\n.env\n", "utf-8")
+        self.git("add", ".")
+        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "First")
+
+    def reviewed(self) -> Review:
+        """What the working tree changes, over the live rows."""
+        with at_reference(self.client.workspace, "HEAD") as then:
+            return review_live(
+                "acme",
+                workspace=self.client.workspace,
+                then=then,
+                against="HEAD",
+                environ=self.client.environment,
+            )
+
+
+def test_over_live_rows_a_review_counts_what_a_run_would_send(client: Client) -> None:
+    """The numbers are those of the next run, had everything been sent before."""
+    client.items(400)
+    live = Live(client)
+    client.write(view=VIEW_OF_CLIENT.replace("title,", "upper(title) as title,", 1))
+    client.sql("update item set title = upper(title) where code < 'I100'")
+    (products,) = live.reviewed().entities
+    assert products.impact is not None
+    assert products.impact.after.updates == 300
+    (column,) = products.impact.columns
+    assert (column.column, column.rows, len(column.samples)) == ("title", 300, 5)
+    assert not client.posted()
+    assert not (client.workspace / ".state").exists()
+
+
+def test_a_lost_condition_over_live_rows_is_what_a_guard_would_stop(client: Client) -> None:
+    """Before anybody runs it."""
+    client.items(100)
+    live = Live(client)
+    client.write(view=f"{VIEW_OF_CLIENT} where code > 'I049'")
+    (products,) = live.reviewed().entities
+    assert products.impact is not None
+    assert products.impact.removals == 50
+    assert any("max_deletes" in stop for stop in products.impact.stops)
+
+
+def test_personal_data_of_live_rows_is_masked_in_a_review(client: Client) -> None:
+    """A page goes to people who need not know it."""
+    client.write(more="[customers]\n")
+    view = client.root / "views" / "customers.sql"
+    text = (
+        "select code as source_customer_code, 'Active' as customer_active, title as first_name,"
+        " lower(code) || '@example.com' as email from item"
+    )
+    view.write_text(text, "utf-8")
+    client.item("C1", title="Thandi")
+    live = Live(client)
+    view.write_text(text.replace("title as first_name", "upper(title) as first_name"), "utf-8")
+    reviewed = live.reviewed()
+    page = review_page([reviewed], against="HEAD")
+    assert "first_name" in page
+    assert "thandi" not in page.lower()
+    assert "thandi" not in review_markdown(reviewed).lower()
+
+
+def test_only_the_part_of_a_long_expression_that_differs_is_shown() -> None:
+    """With a little of what stands around it."""
+    long = "coalesce(" + ", ".join(f"price.list_{n}" for n in range(20)) + ", {}, 0)"
+    before, after = differing(long.format("price.retail"), long.format("price.trade"))
+    assert before.startswith("… ")
+    assert "price.retail, 0)" in before
+    assert "price.trade, 0)" in after
+    assert len(before) < 80
