@@ -193,7 +193,11 @@ class Sandbox:
         # With SO_REUSEADDR on Windows, a second sandbox would listen on the port of the first.
         alone = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, alone, 1)
-        listener.bind((self.settings.host, self.settings.port))
+        try:
+            listener.bind((self.settings.host, self.settings.port))
+        except OSError:
+            listener.close()
+            raise
         self._port = int(listener.getsockname()[1])
         config = uvicorn.Config(self.app(), log_level="error", access_log=False, lifespan="off", ws="none", http="h11")
         self._server = uvicorn.Server(config)

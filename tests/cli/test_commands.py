@@ -21,6 +21,7 @@ import duckdb
 import pytest
 import requests
 from support.client import VIEW
+from support.command import run_command, run_process
 from support.rights import powerless
 from support.servers import free_port
 
@@ -40,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class S2s:
-    """Runs the command in a process of its own, in the client's workspace."""
+    """Runs the command in the client's workspace."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -52,26 +53,15 @@ class S2s:
 
     def __call__(self, *words: str, encoding: str = "utf-8", **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; ``more`` are variables that it sees besides."""
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
-            cwd=self.client.workspace,
-            env={**self.environment, **more},
-            capture_output=True,
-            encoding=encoding,
-            check=False,
-            timeout=120,
+        run = run_command if encoding == "utf-8" else run_process
+        return run(
+            *words, folder=self.client.workspace, variables={**self.client.environment, **more}, encoding=encoding
         )
 
     def without_rights(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command where the rights of files count."""
-        return subprocess.run(
-            [*powerless(), sys.executable, "-m", "engine", *words],
-            cwd=self.client.workspace,
-            env=self.environment,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=120,
+        return run_process(
+            *words, folder=self.client.workspace, variables=self.client.environment, before=tuple(powerless())
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command import run_command
 from support.mapping import write
 
 from engine.errors import ConfigError, Diagnostic, QueryError
@@ -192,9 +190,7 @@ def test_the_command_line_gives_places_that_editors_open(tmp_path: Path) -> None
     view(tmp_path, f"select\n    item.x as titel,\n{REST}from item\n")
 
     def check(*words: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "engine", "check", "acme", *words]
-        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False)
+        ran = run_command("check", "acme", *words, folder=tmp_path, variables={})
         assert ran.returncode == 2
         return ran.stdout
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.client import VIEW as VIEW_OF_CLIENT
+from support.command import run_command
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
@@ -70,14 +69,7 @@ class Branch:
 
     def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command."""
-        return subprocess.run(
-            [sys.executable, "-m", "engine", "review", *words],
-            cwd=self.workspace,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return run_command("review", *words, folder=self.workspace, variables={})
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pty
 import select
 import signal
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 import tomli
+from support.command import run_command
 
 from engine.config.schema import schema
 from engine.errors import QueryError, UsageError
@@ -25,6 +25,7 @@ from engine.scaffold.introspect import dialect_of, introspect, spelled
 from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable
 
     from support.servers import MariaDb, Postgres, Server
@@ -48,15 +49,7 @@ PERSONAL = ("Thandi", "thandi@", "082 555")
 
 def s2s(workspace: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a scheduler would, without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *words],
-        cwd=workspace,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return run_command(*words, folder=workspace, variables=environ)
 
 
 def shop(path: Path) -> Path:

@@ -18,6 +18,7 @@ from engine.config.loader import load
 from engine.orders import document as inbox
 from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import Raiser
+from support.command import run_command, run_process
 from support.rights import powerless
 
 if TYPE_CHECKING:
@@ -155,17 +156,12 @@ class Erp:
         found = self.rows("select sku, qty, price from erp_line")
         return [(sku, float(qty), float(price)) for sku, qty, price in found]
 
-    def s2s(self, *words: str, rights: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the command; without ``rights`` where those of files count."""
-        return subprocess.run(
-            [*([] if rights else powerless()), sys.executable, "-m", "engine", *words],
-            cwd=self.workspace,
-            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=60,
-        )
+    def s2s(self, *words: str, rights: bool = True, alone: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run the command; in a process of its own where it runs ``alone``, or without ``rights`` over files."""
+        if rights and not alone:
+            return run_command(*words, folder=self.workspace, variables=self.environment)
+        before = () if rights else tuple(powerless())
+        return run_process(*words, folder=self.workspace, variables=self.environment, before=before, timeout=60)
 
     def die_at(self, boundary: str, order: dict[str, Any]) -> int:
         """Receive an order in a process that kills itself at a boundary; gives its exit code."""

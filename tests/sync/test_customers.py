@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command import run_command
 
 from engine.errors import GuardError, UsageError
 from engine.state.store import open_state
@@ -331,14 +332,7 @@ def test_an_approval_is_for_one_entity(customers: Customers) -> None:
     customers.client.sql("delete from item where code > 'I050'")
 
     def s2s(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
-            cwd=customers.client.workspace,
-            env={**os.environ, **customers.client.environment, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return run_command(*words, folder=customers.client.workspace, variables=customers.client.environment)
 
     for approval in (("--approve-deletes", "49"), ("--approve-changes", "9"), ("--expect", "0123")):
         refused = s2s("run", "acme", *approval)
@@ -361,14 +355,8 @@ def test_products_and_customers_of_one_project_run_side_by_side(customers: Custo
     customers.client.sql("delete from item")
     customers.client.item("A2")
     assert customers.run().sent == 0
-    ran = subprocess.run(
-        [sys.executable, "-m", "engine", "run", "acme", "--output", "json"],
-        cwd=customers.client.workspace,
-        env={**os.environ, **customers.client.environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    client = customers.client
+    ran = run_command("run", "acme", "--output", "json", folder=client.workspace, variables=client.environment)
     assert [(each["plan"]["entity"], each["sent"]) for each in json.loads(ran.stdout)] == [
         ("products", 2),
         ("customers", 0),

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.command import run_command
 from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_project
 
 from engine.config.workspace import discover
@@ -23,15 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def s2s(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a workspace, with no variable of the project set."""
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *words],
-        cwd=workspace,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=120,
-    )
+    return run_command(*words, folder=workspace, variables={})
 
 
 def pytested(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
