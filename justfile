@@ -5,53 +5,79 @@ set positional-arguments := true
 # An environment that the shell happens to be in, such as the one that has just and uv, is none of uv's business here.
 export VIRTUAL_ENV := justfile_directory() / ".venv"
 
-# What there is to run.
+# List the recipes.
 default:
     @just --list --unsorted
 
 # Install the locked dependencies in .venv.
+[group('use')]
 setup:
     @uv sync --quiet --locked
 
 # Show the story: an example client, a local Stock2Shop, a few runs, an order.
+[group('use')]
 demo *ARGS: setup
     @uv run --no-sync s2s demo "$@"
 
-# Everything that must be green: lint, format, types, docs, tests.
+# In seconds: lint, types, imports, and the tests that need no server.
+[group('check')]
+check: setup lint type imports
+    uv run --no-sync pytest --quick
+
+# Everything that must be green: lint, format, types, imports, docs, tests.
+[group('check')]
 test *ARGS: setup
     @sh tests/system-packages.sh
     uv run --no-sync ruff check
     uv run --no-sync ruff format --check
     uv run --no-sync mypy
-    uv run --no-sync pytest "$@"
+    uv run --no-sync lint-imports --no-logo
+    uv run --no-sync pytest -n auto --maxprocesses 4 "$@"
 
-# Format and mend what can be mended by itself.
-fmt: setup
-    uv run --no-sync ruff format
-    uv run --no-sync ruff check --fix
-
-# Lint only.
+# Lint and format, without changing a file.
+[group('check')]
 lint: setup
     uv run --no-sync ruff check
     uv run --no-sync ruff format --check
 
-# Types only.
+# Types.
+[group('check')]
 type: setup
     uv run --no-sync mypy
 
+# Which package may import which.
+[group('check')]
+imports: setup
+    uv run --no-sync lint-imports --no-logo
+
+# Format, and fix what can be fixed automatically.
+[group('write')]
+fmt: setup
+    uv run --no-sync ruff format
+    uv run --no-sync ruff check --fix
+
 # Rewrite the snapshots; read the diff before you commit it.
+[group('write')]
 snapshots: setup
     uv run --no-sync pytest --snapshot-update
 
+# Rewrite the generated reference pages.
+[group('write')]
+docs: setup
+    uv run --no-sync python docs/generate.py
+
+# Have git run the quick checks before each commit.
+[group('write')]
+hooks: setup
+    uv run --no-sync pre-commit install
+
 # Measure speed and memory beside a bare pyodbc loop.
+[group('measure')]
 bench *ARGS: setup
     @sh tests/system-packages.sh
     uv run --no-sync python benchmarks/sync.py "$@"
 
-# Rewrite the generated reference pages.
-docs: setup
-    uv run --no-sync python docs/generate.py
-
 # Build the wheel and the source archive.
+[group('release')]
 release: test
     uv build

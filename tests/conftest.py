@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import pytest
 
 # A busy machine is no failure: how long an example takes says nothing of what it shows.
 settings.register_profile("steady", deadline=None)
@@ -18,3 +22,28 @@ with suppress(ImportError):
     pyodbc.pooling = False
 
 pytest_plugins = ("support.client", "support.erp", "support.servers", "support.stock2shop")
+
+QUICK = ("config", "mapping", "state", "stock2shop", "test_architecture.py")
+"""The folders and files whose tests end in seconds."""
+
+SLOW_FIXTURES = frozenset({"postgres", "mariadb", "servers", "live", "client", "erp", "any_erp", "s2s"})
+"""Fixtures that start a server, or run whole syncs."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--quick``: only tests that need no server, for while you write."""
+    parser.addoption("--quick", action="store_true", help="only the tests that need no server and end in seconds")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what ``--quick`` does not want, and say how much that is."""
+    if not config.getoption("--quick"):
+        return
+    root = config.rootpath / "tests"
+    wanted, left_out = [], []
+    for item in items:
+        quick = item.path.relative_to(root).parts[0] in QUICK
+        slow = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+        (wanted if quick and not slow else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = wanted

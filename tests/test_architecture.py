@@ -3,12 +3,55 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ENGINE = Path(__file__).parents[1] / "engine"
 MODULES = sorted(path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*.py"))
+
+DOORS = {
+    "typer": {"cli"},
+    "tomli": {"config"},
+    "dotenv": {"config"},
+    "pydantic": {"config"},
+    "jinja2": {"mapping", "pages"},
+    "markupsafe": {"mapping"},
+    "sqlglot": {"mapping"},
+    "pyodbc": {"database"},
+    "sqlite3": {"database", "orders"},
+    "duckdb": {"database", "state", "testing", "demo", "doctor"},
+    "numpy": {"state", "sync"},
+    "pyarrow": {"database", "state", "sync", "testing"},
+    "requests": {"stock2shop"},
+    "urllib3": {"stock2shop"},
+    "orjson": {"stock2shop"},
+    "starlette": {"sandbox", "orders"},
+    "uvicorn": {"http_server", "sandbox", "orders"},
+    "typing_extensions": {"sandbox"},
+    "pytest": {"testing"},
+    "syrupy": {"testing"},
+}
+"""The packages that may import a third-party library, or one of the standard library's databases."""
+
+
+def libraries(name: str) -> set[str]:
+    """The libraries that a module imports which are not the standard library's, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ENGINE / name).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"engine"} | (found & {"sqlite3"})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_library_has_its_door(name: str) -> None:
+    """A library is imported in its own packages only: who replaces it knows where to look."""
+    package = name.partition("/")[0].removesuffix(".py")
+    assert {library for library in libraries(name) if package not in DOORS.get(library, set())} == set()
 
 
 @pytest.mark.parametrize("name", sorted({*MODULES} - {"files.py"}))
