@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--quick"):
         return
     root = config.rootpath / "tests"
-    wanted, left_out = [], []
+    wanted: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         quick = item.path.relative_to(root).parts[0] in QUICK
         slow = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
