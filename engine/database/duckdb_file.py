@@ -48,6 +48,8 @@ class DuckDbSource:
             run_session_statements(settings.session, self._connection.execute, errors=duckdb.Error)
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
+        """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
+
         def reading() -> tuple[tuple[str, ...], pa.RecordBatchReader]:
             relation = self._connection.sql(sql)
             if relation is None:
@@ -70,10 +72,12 @@ class DuckDbSource:
             reader.close()
 
     def hold(self) -> bool:
+        """Begin the transaction in which everything that is read is of one moment."""
         self._asked(partial(self._connection.execute, "begin transaction"))
         return True
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every column that the login sees, as schema, table, column and type."""
         sql = (
             "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
             " and database_name = current_database() order by schema_name, table_name, column_index"
@@ -87,11 +91,13 @@ class DuckDbSource:
             raise translate_error("", str(error), connecting=False) from None
 
     def describe(self) -> ServerFacts:
+        """The driver and the database with their versions, for ``s2s doctor``."""
         return ServerFacts(
             driver="DuckDB", driver_version=self._version, dbms="DuckDB", dbms_version=self._version, read_only=True
         )
 
     def close(self) -> None:
+        """Close the connection, unless a call of the driver's never ended."""
         if not self._patience.given_up:
             # DuckDB connects to a file anew only when all that read from it is gone, and waits for that without an end.
             # A result that was broken off may be held by an error's traceback until the collector comes by.

@@ -26,9 +26,11 @@ class ErrorRule:
     error: type[SourceError] | None = None
 
     def fits_state(self, state: str) -> bool:
+        """Whether the rule is for this SQLSTATE."""
         return bool(self.states and re.fullmatch(self.states, state))
 
     def fits_words(self, text: str) -> bool:
+        """Whether the rule is for a message with this text."""
         return bool(self.words and re.search(self.words, text, re.IGNORECASE))
 
 

@@ -47,6 +47,7 @@ def installed_drivers() -> tuple[str, ...]:
 
 
 def load_pyodbc() -> Any:
+    """The module ``pyodbc``. Raises :class:`DriverError` where there is no driver manager."""
     try:
         import pyodbc
     except ImportError as error:
@@ -228,6 +229,7 @@ class OdbcConnection:
         return "".join([*parts, sql[position:]])
 
     def hold(self) -> bool:
+        """Begin the transaction in which everything that is read is of one moment."""
         if self._profile.moment:
             self._end()
             cursor = self._cursor()
@@ -244,6 +246,7 @@ class OdbcConnection:
         return bool(self._profile.moment)
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every column that the login sees, as schema, table, column and type."""
         cursor = self._cursor()
 
         def listed() -> list[tuple[str, str, str, str]]:
@@ -275,6 +278,7 @@ class OdbcConnection:
                 self._connection.rollback()
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:
+        """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
         sql = self.plain_sql(sql.rstrip().rstrip(";"))
         cursor = self._cursor()
@@ -430,6 +434,7 @@ class OdbcConnection:
         return self.patience.wait(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
 
     def describe(self) -> ServerFacts:
+        """The driver and the database with their versions, for ``s2s doctor``."""
         return self._asked(self._cursor(), self._facts)
 
     def _facts(self) -> ServerFacts:
@@ -459,6 +464,7 @@ class OdbcConnection:
         )
 
     def close(self) -> None:
+        """Close the connection, unless a call of the driver's never ended."""
         with suppress(self._driver.Error, QueryError):
             self.patience.wait(self._connection.close, seconds=self._settings.connect_timeout)
         self.patience.end()

@@ -71,6 +71,7 @@ class SqliteSource:
         self._connection = connect_sqlite(path, settings, mode="ro")
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
+        """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
         cursor = self._asked(partial(self._connection.execute, sql))
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
@@ -93,10 +94,12 @@ class SqliteSource:
                 cursor.close()
 
     def hold(self) -> bool:
+        """Begin the transaction in which everything that is read is of one moment."""
         self._asked(partial(self._connection.execute, "begin")).close()
         return True
 
     def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every column that the login sees, as schema, table, column and type."""
         sql = (
             "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
             " where t.type in ('table', 'view') order by t.name, c.cid"
@@ -110,6 +113,7 @@ class SqliteSource:
             raise translate_error("", str(error), connecting=False) from None
 
     def describe(self) -> ServerFacts:
+        """The driver and the database with their versions, for ``s2s doctor``."""
         return ServerFacts(
             driver="Python's sqlite3",
             driver_version=self._version,
@@ -119,6 +123,7 @@ class SqliteSource:
         )
 
     def close(self) -> None:
+        """Close the connection, unless a call of the driver's never ended."""
         if not self._patience.given_up:
             self._connection.close()
         self._patience.end()

@@ -41,8 +41,8 @@ class Watchdog:
     def wait(self, call: Callable[[], T], *, seconds: float, cancel: Callable[[], object] | None = None) -> T:
         """Give what ``call`` gives and raise what it raises; ``cancel`` it, where that can be done, after ``seconds``.
 
-        Raises :class:`QueryError` where it was cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier
-        call could not.
+        Raises :class:`QueryError` where it was cancelled, and :class:`UnresponsiveError` where it could not be, or an
+        earlier call could not.
         """
         if self.given_up:
             raise UnresponsiveError

@@ -43,6 +43,7 @@ class DbApiWriter:
     _open: bool = False
 
     def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
+        """Run one statement with its values; gives the rows of the first result that has columns."""
         sql = self.written(sql)
         try:
             # Another cursor of DuckDB's is another transaction.
@@ -61,7 +62,8 @@ class DbApiWriter:
             raise WriteError(error.message, hint=RETRY_HINT, retriable=True) from None
         except QueryError:
             raise WriteError(
-                f"A statement of the order took more than {STATEMENT_TIMEOUT_SECONDS} s: somebody may hold a lock on its rows.",
+                f"A statement of the order took more than {STATEMENT_TIMEOUT_SECONDS} s:"
+                " somebody may hold a lock on its rows.",
                 hint=RETRY_HINT,
                 retriable=True,
             ) from None
@@ -69,6 +71,7 @@ class DbApiWriter:
             raise self._failed(error, binds=binds) from None
 
     def commit(self) -> None:
+        """Commit the transaction."""
         try:
             # Not given up: it might arrive after the order was looked up and raised again. The network itself gives up
             # what it cannot deliver, after about a quarter of an hour.
@@ -78,6 +81,7 @@ class DbApiWriter:
         self._open = False
 
     def rollback(self) -> None:
+        """Roll the transaction back, where one is open."""
         if self._open:
             with suppress(Exception):  # a connection that is lost has undone it
                 self._asked(self.connection.rollback)
