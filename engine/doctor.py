@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.database.odbc import installed_drivers
+from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
 from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
 from engine.files import exists

@@ -144,13 +144,13 @@ class QueryError(SourceError):
 
 
 class UnresponsiveError(QueryError):
-    """The database does not answer any more, and could not be asked to stop."""
+    """The database stopped responding, and the call could not be cancelled."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The database fell silent: it did not answer in time, nor when it was asked to stop.",
-            hint="Run again, which connects anew. If it comes back, look for what drops connections without a word"
-            " between this machine and the database (a VPN, a firewall), or whether the server hangs.",
+            "The database stopped responding: it did not answer in time, and could not be cancelled either.",
+            hint="Run again, which opens a new connection. If it happens again, look for what drops connections between"
+            " this machine and the database without an error (a VPN, a firewall), or whether the server hangs.",
         )
 
 

@@ -1,4 +1,9 @@
-"""arrow."""
+"""Turn rows that a driver fetched into Arrow record batches.
+
+Texts, integers and booleans keep their type; every other value becomes text, as
+:mod:`engine.database.connection` describes. A column's type may differ from batch to batch: it is that of the values
+in it. Batches are limited by rows and by bytes.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FETCH_ROWS = 500
-"""Rows that are fetched and transposed at a time: few enough to stay in the processor's cache, which was measured to
-save 5 to 20 % of a run's CPU time over 2,000."""
+"""Rows that are fetched and transposed at a time: few enough to stay in the processor's cache. Compared with 2,000
+this was measured to save 5 to 20 % of a run's CPU time."""
 
 MAX_BATCH_BYTES = 4_000_000
 """About how large a batch may be: of rows with descriptions of 100 KB, 2,000 would take 200 MB."""
 
 MIN_BATCH_ROWS = 80
-"""Fewer rows are no batch, however wide: up to 64, DuckDB's joins would gather them until 2,048 are together."""
+"""Rows that a batch has at least, however wide they are: DuckDB's joins collect batches of up to 64 rows until they
+have 2,048."""
 
 
 @dataclass
@@ -39,7 +45,7 @@ class BatchResult:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Fetching makes many small objects that none of them keeps: the collector would look through them in vain."""
+    """Switch the garbage collector off: fetching makes many small objects that it would search in vain."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -59,26 +65,26 @@ def fetch_batch(
     import pyarrow as pa
 
     chunks: list[list[pa.Array]] = [[] for _ in kinds]
-    left = size
+    remaining = size
     with _no_collections():
-        while left:
-            wanted = min(left, FETCH_ROWS)
-            rows = fetch(wanted)
+        while remaining:
+            requested = min(remaining, FETCH_ROWS)
+            rows = fetch(requested)
             for chunk, kind, values in zip(chunks, kinds, zip(*rows, strict=True), strict=bool(rows)):
                 chunk.append(_array(values, kind))
-            left -= len(rows)
-            if len(rows) < wanted:
+            remaining -= len(rows)
+            if len(rows) < requested:
                 break
-    arrays = [_joined(chunk) for chunk in chunks]
+    arrays = [_concatenated(chunk) for chunk in chunks]
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{number}" for number in range(len(kinds))])
 
 
 def next_batch_rows(batch: pa.RecordBatch, limit: int) -> int:
-    """How many rows the next batch should have, by the width of the last one's; ``limit`` at most."""
+    """How many rows the next batch should have, judged by the last batch's bytes a row; ``limit`` at most."""
     return min(limit, max(MIN_BATCH_ROWS, MAX_BATCH_BYTES * int(batch.num_rows) // max(int(batch.nbytes), 1)))
 
 
-def _joined(chunks: Sequence[pa.Array]) -> pa.Array:
+def _concatenated(chunks: Sequence[pa.Array]) -> pa.Array:
     import pyarrow as pa
 
     if len(chunks) == 1:
@@ -96,7 +102,7 @@ def _array(values: Sequence[Any], kind: type | None) -> pa.Array:
         with suppress(pa.ArrowInvalid, pa.ArrowTypeError):  # an output converter may have made something else
             return pa.array(values, pa.string())
     kinds = set(map(type, values))
-    blanks = type(None) in kinds
+    has_nulls = type(None) in kinds
     kinds.discard(type(None))
     if kinds <= {str}:
         return pa.array(values, pa.string())
@@ -108,7 +114,7 @@ def _array(values: Sequence[Any], kind: type | None) -> pa.Array:
     texts: list[str | None]
     if kinds == {Decimal}:
         texts = list(map(str, values))
-        if blanks or "E" in "".join(map(str, values)):
+        if has_nulls or "E" in "".join(map(str, values)):
             texts = [None if value is None else format(value, "f") for value in values]
     else:
         texts = [None if value is None else _text(value) for value in values]
@@ -141,8 +147,3 @@ _TEXTS: dict[type, Callable[[Any], str]] = {
     datetime: lambda value: value.isoformat(" "),
     time: time.isoformat,
 }
-
-
-def column_names(description: Sequence[Any]) -> tuple[str, ...]:
-    """The columns' names; sqliteodbc puts a NUL behind those that are not ASCII."""
-    return tuple(column[0].rstrip("\0") for column in description)

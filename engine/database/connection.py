@@ -1,4 +1,9 @@
-"""connection."""
+"""What every connection to a client's database can do, whichever kind of database it is.
+
+Values arrive as text, or as Arrow integers or booleans: dates and timestamps in ISO 8601, decimals with all their
+digits, floats as the shortest text that reads back the same, bytes in lower-case hexadecimal. The text of a value
+depends on that value alone, never on its neighbours in a batch, so that the same data always reads the same.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What answered: ``read_only`` is None where it cannot be told; ``notes`` are a driver's traps, for people."""
+    """The driver and the database behind a connection.
+
+    ``read_only`` is None where it cannot be told. ``notes`` are sentences for people about what the driver gets wrong.
+    """
 
     driver: str
     driver_version: str
@@ -24,7 +32,7 @@ class ServerFacts:
 
 
 class Batches(Protocol):
-    """A result: its columns as the driver names them, and its rows as record batches, to be read once.
+    """A result: its columns as the driver names them, and its rows as record batches, which can be read once.
 
     Where it is ``packed`` a batch has one column: each row as PostgreSQL writes a composite value, such as
     ``(A,"1,5",,"")``, in which nothing between commas is NULL. Iterating raises :class:`QueryError` when the database
@@ -38,7 +46,7 @@ class Batches(Protocol):
 
 
 class Connection(Protocol):
-    """An open source."""
+    """An open connection that reads, to be used by one thread at a time."""
 
     def read(self, sql: str, *, pack: bool = False) -> Batches:
         """Run one SELECT; with ``pack`` the rows may come packed, where that is cheaper.
@@ -46,24 +54,27 @@ class Connection(Protocol):
         Raises :class:`QueryError` when the database refuses it, breaks off or takes too long.
         """
 
-    def hold(self) -> bool:
-        """Let all that is read from now on be of one moment; tells whether the database can."""
+    def begin_snapshot(self) -> bool:
+        """Begin a transaction in which every read sees the same moment; False where the database has none.
 
-    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        Raises :class:`QueryError` as :meth:`read` does.
+        """
+
+    def list_columns(self) -> Iterator[tuple[str, str, str, str]]:
         """Every column that the login sees, as schema (blank where there is none), table, column and type.
 
         In the order of the tables' columns. Raises :class:`QueryError` as :meth:`read` does.
         """
 
     def describe(self) -> ServerFacts:
-        """What answered, for ``s2s doctor``."""
+        """The driver and the database with their versions, for ``s2s doctor``."""
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection; after that it must not be used."""
 
 
 class Writer(Protocol):
-    """A transaction on the read-write login.
+    """A transaction on the login that writes orders; its first statement begins it.
 
     Raises :class:`WriteError`, which is ``retriable`` where the same may succeed later.
     """

@@ -1,114 +1,110 @@
-"""What differs between ODBC drivers, as data: options, encodings, session statements, traps and their mends.
+"""What differs between ODBC drivers, as data: options, encodings, session statements, and what each gets wrong.
 
-What each driver gets wrong was measured where it is said to be run on its page under ``docs/drivers``, and is from its
-maker's documentation elsewhere.
+Where a driver's page under ``docs/drivers`` says that it was run, its faults were measured; where it was not run, they
+are from its maker's documentation.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.database.connection_string import unquote
+from engine.database.odbc_values import (
+    DATETIMEOFFSET,
+    SQL_FLOAT,
+    SQL_TYPE_TIMESTAMP,
+    read_datetimeoffset,
+    read_float32,
+    read_timestamp,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from engine.model.settings import SourceSettings
-
-DATETIMEOFFSET = -155
-"""SQL Server's own type, which pyodbc cannot read without being told how."""
-
-SQL_TYPE_TIMESTAMP = 93
-SQL_FLOAT = 6
-
-
-def _datetimeoffset(raw: bytes | None) -> str | None:
-    """SQL_SS_TIMESTAMPOFFSET_STRUCT as ISO 8601; its layout is in Microsoft's reference of the ODBC types."""
-    if raw is None:
-        return None
-    year, month, day, hour, minute, second, nanos, hours, minutes = struct.unpack("<6hI2h", raw)
-    sign = "-" if hours < 0 or minutes < 0 else "+"
-    fraction = f".{nanos:09d}".rstrip("0").rstrip(".") if nanos else ""
-    return (
-        f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
-        f"{sign}{abs(hours):02d}:{abs(minutes):02d}"
-    )
-
-
-def _timestamp(raw: bytes | None) -> str | None:
-    """SQL_TIMESTAMP_STRUCT as ISO 8601, even where the date is one that no calendar has."""
-    if raw is None:
-        return None
-    year, month, day, hour, minute, second, nanos = struct.unpack("<6hI", raw)
-    fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
-    return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
-
-
-def _single(raw: bytes | None) -> float | None:
-    """A float that came in four bytes; one that came in eight is whole."""
-    if raw is None:
-        return None
-    if len(raw) > 4:  # noqa: PLR2004 - a float's bytes
-        return float(struct.unpack("<d", raw)[0])
-    return shortest(float(struct.unpack("<f", raw)[0]))
-
-
-def shortest(value: float) -> float:
-    """A float of four bytes, as short as it reads back the same."""
-    raw = struct.pack("<f", value)
-    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
-    return next((short for short in shorter if struct.pack("<f", short) == raw), value)
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """What a family of ODBC drivers needs.
-
-    ``match`` is looked for in the driver's name. ``options`` go into the connection string unless it has them, with
-    ``{connect_timeout}``, ``{query_timeout}`` and ``{network_timeout}`` filled in; ``superseded`` ones are taken out,
-    because something better does their work. ``session`` statements run on a connection that only reads, and ``asks``
-    is a query whose last value tells whether it does. ``narrow`` probes how texts travel cheapest. ``text``
-    writes a text that is not ASCII, with its UTF-8 in hexadecimal as ``{1}``. ``timeout`` tells
-    whether the driver knows ODBC's own query timeout. ``recast`` names, by the type and the size under which the
-    driver describes a column (None for any size), the SQL that gets its value across unharmed; ``quote`` is what
-    encloses a name there. ``pack`` is SQL that makes one text of all values, and ``packed`` is like ``recast`` for the
-    types whose text in there is not what this module promises. ``declare`` reads through a cursor of the server's.
-    ``converters`` make a value of the bytes of an ODBC type that pyodbc reads wrong; those in ``early`` only where the
-    driver is older than the version ``mended``. ``unsigned`` are the sizes in bytes of integers that arrive without
-    their sign, ``singles`` those of floats with more digits than they have, and a text of ``cut`` bytes may be the
-    beginning of a longer one.
-    ``file`` is the option that names the database's file, where it has one. ``moment`` begins a transaction in which
-    every read sees the same moment.
-    """
+class DriverProfile:
+    """What a family of ODBC drivers needs."""
 
     name: str
-    match: str
+
+    name_pattern: str
+    """A regular expression that is looked for in the driver's name, whatever its case."""
+
     options: tuple[tuple[str, str], ...] = ()
-    superseded: tuple[str, ...] = ()
-    session: tuple[str, ...] = ()
-    asks: str = ""
+    """Options of the connection string, unless the project gives them: ``{connect_timeout}``, ``{query_timeout}`` and
+    ``{network_timeout}`` are filled in, in seconds."""
+
+    superseded_options: tuple[str, ...] = ()
+    """Options, in lower case, that are left out of the connection string, because something better does their work."""
+
+    read_only_session: tuple[str, ...] = ()
+    """Statements that run first on a connection that only reads."""
+
+    read_only_query: str = ""
+    """A query whose last value is ``on`` or ``1`` where the connection can only read."""
+
     encoding: str = ""
+    """In which encoding SQL is sent; ``decoding`` and ``wide_decoding`` are those of narrow and wide texts."""
+
     decoding: str = ""
     wide_decoding: str = ""
-    narrow: bool = False
-    text: str = "'{0}'"
+
+    probes_encoding: bool = False
+    """Whether the encodings are found out when connecting, as :meth:`OdbcConnection._probe_text_encoding` does."""
+
+    text_literal: str = "'{0}'"
+    """How a text is written that is not ASCII: ``{0}`` is the text with its quotes doubled, ``{1}`` its UTF-8 in
+    hexadecimal."""
+
     autocommit: bool = True
-    timeout: bool = True
-    recast: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+
+    has_query_timeout: bool = True
+    """Whether the driver supports ODBC's own query timeout."""
+
+    casts: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+    """The SQL that gets a column's value across unharmed, by the type and the size under which the driver describes
+    it (None for any size); ``{0}`` is the column."""
+
     quote: str = '"'
-    pack: str = ""
-    packed: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
-    declare: bool = False
+    """What encloses a column's name."""
+
+    row_packing_sql: str = ""
+    """SQL that makes one text of all values of a row; ``{0}`` is their list."""
+
+    packed_casts: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
+    """Like ``casts``, for the types whose text in a packed row is not the one that is promised."""
+
+    server_cursor: bool = False
+    """Whether the rows are fetched through a cursor of the server's, which is declared in SQL."""
+
     converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
-    early: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
-    mended: tuple[int, ...] = ()
-    unsigned: frozenset[int] = frozenset()
-    singles: frozenset[int] = frozenset()
-    cut: int = 0
-    file: str = ""
-    moment: tuple[str, ...] = ()
+    """What makes a value of the bytes of an ODBC type that pyodbc reads wrong, by the type's number."""
+
+    legacy_converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
+    """Further converters that only drivers older than the version ``fixed_in`` need."""
+
+    fixed_in: tuple[int, ...] = ()
+
+    unsigned_sizes: frozenset[int] = frozenset()
+    """The sizes in bytes of integers that arrive without their sign."""
+
+    float32_sizes: frozenset[int] = frozenset()
+    """The sizes under which floats of four bytes are described: they arrive with more digits than they have."""
+
+    truncation_length: int = 0
+    """A text of so many bytes may be the beginning of a longer one; 0 where the driver never cuts."""
+
+    file_option: str = ""
+    """The option that names the database's file, in lower case, where the database is a file."""
+
+    snapshot_transaction: tuple[str, ...] = ()
+    """Statements that begin a transaction in which every read sees the same moment."""
+
     notes: tuple[str, ...] = ()
+    """What the driver gets wrong and the engine cannot correct, for people."""
 
 
 _SQLITE_TEXT = (
@@ -117,25 +113,25 @@ _SQLITE_TEXT = (
 )
 """A SQLite value's text; a float with as many digits as it needs, where a plain cast stops at 15."""
 
-_SQLSERVER_ASKS = (
+_SQLSERVER_READ_ONLY_QUERY = (
     "select case when has_perms_by_name(db_name(), 'DATABASE', 'INSERT') = 1"
     " or has_perms_by_name(db_name(), 'DATABASE', 'UPDATE') = 1"
     " or has_perms_by_name(db_name(), 'DATABASE', 'DELETE') = 1 then 'off' else 'on' end"
 )
 """SQL Server has no read-only session: what the login may do is what there is to know."""
 
-_WHOLE_LISTS = "set session group_concat_max_len = 4294967295"
+_WHOLE_GROUP_CONCAT = "set session group_concat_max_len = 4294967295"
 """GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
 
-HELD = "s2s_moment"
-"""The savepoint at which a moment that is held begins."""
+SNAPSHOT_SAVEPOINT = "s2s_snapshot"
+"""The savepoint with which a snapshot begins; every read rolls back to it."""
 
 _SNAPSHOT = "start transaction with consistent snapshot, read only"
 
 PROFILES = (
-    Profile(
+    DriverProfile(
         name="psqlodbc",
-        match=r"psqlodbc|postgres",
+        name_pattern=r"psqlodbc|postgres",
         # Without a cursor the driver holds the whole result in memory. Its own cursors (UseDeclareFetch, or B6) crash
         # the process when the connection is cut in mid-result (13.02); its ReadOnly (A0) refuses to declare one.
         options=(
@@ -146,21 +142,21 @@ PROFILES = (
             ("KeepaliveTime", "60"),
             ("KeepaliveInterval", "10"),
         ),
-        superseded=("usedeclarefetch", "b6", "readonly", "a0"),
-        session=(
+        superseded_options=("usedeclarefetch", "b6", "readonly", "a0"),
+        read_only_session=(
             "set session characteristics as transaction read only",
             "set datestyle = 'ISO'",
             "set intervalstyle = 'postgres'",
             "set bytea_output = 'hex'",
             "set cursor_tuple_fraction = 1.0",  # all rows will be read, so plan for all of them
         ),
-        asks="show transaction_read_only",
-        narrow=True,
+        read_only_query="show transaction_read_only",
+        probes_encoding=True,
         autocommit=False,
-        timeout=False,
+        has_query_timeout=False,
         # It reads the date infinity as today, drops the sign of years BC and the zone of timestamptz, and writes
         # a uuid (described as 37 characters) in upper case.
-        recast={
+        casts={
             ("Decimal", None): "cast({0} as text)",  # of which one may be NaN
             ("float", 10): "cast(cast({0} as numeric) as text)",  # money, whose own text has a currency and commas
             ("date", None): "cast({0} as text)",
@@ -170,32 +166,32 @@ PROFILES = (
             ("str", 37): "cast({0} as text)",
         },
         # One value a row instead of one a column: fetching a view of 25 columns costs a quarter of the CPU time.
-        pack="cast(row({0}) as text)",
-        packed={
+        row_packing_sql="cast(row({0}) as text)",
+        packed_casts={
             ("bool", None): "case when {0} then 'true' when not {0} then 'false' end",
             ("bytearray", None): "encode({0}, 'hex')",
             ("float", 10): "cast({0} as numeric)",
         },
-        declare=True,
-        moment=("set transaction isolation level repeatable read",),
+        server_cursor=True,
+        snapshot_transaction=("set transaction isolation level repeatable read",),
         notes=("A timestamptz reads with the offset of the session's time zone: fix that with `session`.",),
     ),
-    Profile(
+    DriverProfile(
         name="mariadb",
-        match=r"maodbc|mariadb",
+        name_pattern=r"maodbc|mariadb",
         # It knows nothing of ODBC's login timeout, and waits for ever on a connection that went dead.
         options=(("CONN_TIMEOUT", "{connect_timeout}"), ("READ_TIMEOUT", "{network_timeout}")),
-        session=("set session transaction read only", _WHOLE_LISTS),
-        asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
-        narrow=True,
+        read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
+        read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
+        probes_encoding=True,
         # SQL that is not ASCII damages its memory (3.1.15): now and then a syntax error where there is none, or the end
         # of the process.
-        text="convert(x'{1}' using utf8mb4)",
+        text_literal="convert(x'{1}' using utf8mb4)",
         encoding="utf-8",
-        timeout=False,
+        has_query_timeout=False,
         # INT UNSIGNED of 2³¹ and more arrives negative, FLOAT with invented digits, TIME without sign and fraction,
         # 0000-00-00 as NULL; an impossible date raises.
-        recast={
+        casts={
             ("int", 10): "{0} + 0",
             ("float", 7): "cast({0} as char)",
             ("date", None): "cast({0} as char)",
@@ -203,38 +199,38 @@ PROFILES = (
             ("time", None): "cast({0} as char)",
         },
         quote="`",
-        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
+        snapshot_transaction=("set session transaction isolation level repeatable read", _SNAPSHOT),
         notes=(
             "The MariaDB driver holds the whole result in memory, about 700 bytes a row of 25 columns.",
             "The server takes the padding off CHAR; BIT(n) of more than one bit reads as hexadecimal.",
             "TINYINT(1) and BOOLEAN read as numbers.",
         ),
     ),
-    Profile(
+    DriverProfile(
         name="mysql",
-        match=r"myodbc|mysql",
-        session=("set session transaction read only", _WHOLE_LISTS),
-        asks="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
-        narrow=True,
+        name_pattern=r"myodbc|mysql",
+        read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
+        read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
+        probes_encoding=True,
         quote="`",
-        moment=("set session transaction isolation level repeatable read", _SNAPSHOT),
+        snapshot_transaction=("set session transaction isolation level repeatable read", _SNAPSHOT),
         notes=(
             "MySQL's driver holds the whole result in memory, unless NO_CACHE=1;FORWARD_CURSOR=1 is in the connection.",
         ),
     ),
-    Profile(
+    DriverProfile(
         name="sqliteodbc",
-        match=r"sqlite",
+        name_pattern=r"sqlite",
         # Rows one by one, whole 64-bit integers, no empty file where there is none, and names with their dots.
         options=(("StepAPI", "1"), ("BigInt", "1"), ("NoCreat", "1"), ("LongNames", "1")),
-        session=("pragma query_only = on",),
-        asks="pragma query_only",
-        file="database",
-        narrow=True,
-        timeout=False,
-        moment=("begin",),
+        read_only_session=("pragma query_only = on",),
+        read_only_query="pragma query_only",
+        file_option="database",
+        probes_encoding=True,
+        has_query_timeout=False,
+        snapshot_transaction=("begin",),
         # It types an expression by its first row, and text in a column of another type reads as NULL.
-        recast=dict.fromkeys(
+        casts=dict.fromkeys(
             [(kind, None) for kind in ("str", "int", "float", "bool", "Decimal", "date", "datetime", "time")],
             _SQLITE_TEXT,
         ),
@@ -243,95 +239,62 @@ PROFILES = (
             "This driver cuts a text at a NUL character.",
         ),
     ),
-    Profile(
+    DriverProfile(
         name="mdbtools",
-        match=r"mdbtools|libmdbodbc",
+        name_pattern=r"mdbtools|libmdbodbc",
         # It gives dates with a day 0 for the first days that Access knows, which no Python date can be; an Integer
         # without its sign; and of a long text what fits into its buffer. Of a Single it gives four bytes where ODBC has
         # eight; since 1.0.1 it gives all eight, and will not give its bytes as they are.
-        converters={SQL_TYPE_TIMESTAMP: _timestamp},
-        early={SQL_FLOAT: _single},
-        mended=(1, 0, 1),
-        unsigned=frozenset({2}),
-        singles=frozenset({4}),
-        cut=16_383,
-        file="dbq",
+        converters={SQL_TYPE_TIMESTAMP: read_timestamp},
+        legacy_converters={SQL_FLOAT: read_float32},
+        fixed_in=(1, 0, 1),
+        unsigned_sizes=frozenset({2}),
+        float32_sizes=frozenset({4}),
+        truncation_length=16_383,
+        file_option="dbq",
         notes=(
             "mdbtools ignores WHERE on money columns and knows no JOIN, ORDER BY or aliases: read whole tables.",
             "mdbtools gives ?? for letters beyond the first 65,536 of Unicode, such as 😀.",
         ),
     ),
-    Profile(name="access", match=r"microsoft access|\*\.mdb", file="dbq"),
-    Profile(
+    DriverProfile(name="access", name_pattern=r"microsoft access|\*\.mdb", file_option="dbq"),
+    DriverProfile(
         name="freetds",
-        match=r"freetds|tdsodbc",
+        name_pattern=r"freetds|tdsodbc",
         options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
-        asks=_SQLSERVER_ASKS,
-        converters={DATETIMEOFFSET: _datetimeoffset},
+        read_only_query=_SQLSERVER_READ_ONLY_QUERY,
+        converters={DATETIMEOFFSET: read_datetimeoffset},
     ),
-    Profile(
+    DriverProfile(
         name="sqlserver",
-        match=r"odbc driver \d+ for sql server|msodbcsql|sql server",
+        name_pattern=r"odbc driver \d+ for sql server|msodbcsql|sql server",
         options=(("ApplicationIntent", "ReadOnly"),),
-        asks=_SQLSERVER_ASKS,
-        converters={DATETIMEOFFSET: _datetimeoffset},
+        read_only_query=_SQLSERVER_READ_ONLY_QUERY,
+        converters={DATETIMEOFFSET: read_datetimeoffset},
         # As SQL_C_CHAR, texts come in the code page of the locale, and a scheduler's is often C.
         decoding="utf-16le",
     ),
-    Profile(name="pervasive", match=r"pervasive|actian|\bzen\b|btrieve"),
-    Profile(name="hana", match=r"hdbodbc|\bhana\b"),
+    DriverProfile(name="pervasive", name_pattern=r"pervasive|actian|\bzen\b|btrieve"),
+    DriverProfile(name="hana", name_pattern=r"hdbodbc|\bhana\b"),
     # A driver built without its wide functions cuts texts short unless they are fetched as bytes.
-    Profile(
+    DriverProfile(
         name="firebird",
-        match=r"firebird|interbase|odbcfb",
+        name_pattern=r"firebird|interbase|odbcfb",
         encoding="utf-8",
         decoding="utf-8",
         wide_decoding="utf-8",
         notes=("Give CHARSET=UTF8 in the connection: texts are read as UTF-8.",),
     ),
-    Profile(
+    DriverProfile(
         name="oracle",
-        match=r"oracle|sqora",
+        name_pattern=r"oracle|sqora",
         notes=("Set NLS_LANG to a UTF-8 character set, such as .AL32UTF8, where s2s runs.",),
     ),
 )
-OTHER = Profile(name="other", match="")
+OTHER = DriverProfile(name="other", name_pattern="")
 
 
-def options(connection: str) -> list[tuple[str, str]]:
-    """The connection string's options in their order; a value keeps the braces around it."""
-    found = re.findall(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", connection)
-    return [(name, value.strip()) for name, value in found]
-
-
-def bare(value: str) -> str:
-    """An option's value without the braces of ODBC."""
-    if value.startswith("{") and value.endswith("}"):
-        return value[1:-1].replace("}}", "}")
-    return value
-
-
-def connection_string(
-    given: Sequence[tuple[str, str]], profile: Profile, settings: SourceSettings, *, read_only: bool
-) -> str:
-    """What the user gave, and what the driver needs besides."""
-    names = {name.lower() for name, _ in given if name.lower() not in profile.superseded}
-    kept = [(name, value) for name, value in given if name.lower() in names]
-    seconds = {
-        "connect_timeout": settings.connect_timeout,
-        "query_timeout": settings.query_timeout,
-        # The network comes last: a query that is cancelled in time still hears of it.
-        "network_timeout": settings.query_timeout + 30 if settings.query_timeout else 0,
-    }
-    added = [
-        (name, value.format(**seconds))
-        for name, value in profile.options
-        if name.lower() not in names and (read_only or name != "ApplicationIntent")
-    ]
-    return ";".join(f"{name}={value}" for name, value in (*kept, *added))
-
-
-def profile_of(driver: Any, options: Mapping[str, str]) -> Profile:
+def profile_of(driver: Any, options: Mapping[str, str]) -> DriverProfile:
     """The profile of the driver that the connection names, itself or through a data source."""
-    name = bare(options.get("driver", "")) or driver.dataSources().get(bare(options.get("dsn", "")), "")
-    return next((profile for profile in PROFILES if re.search(profile.match, name, re.IGNORECASE)), OTHER)
+    name = unquote(options.get("driver", "")) or driver.dataSources().get(unquote(options.get("dsn", "")), "")
+    return next((profile for profile in PROFILES if re.search(profile.name_pattern, name, re.IGNORECASE)), OTHER)

@@ -1,4 +1,4 @@
-"""duckdb_file."""
+"""Read a DuckDB file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.arrow import BatchResult
 from engine.database.connection import ServerFacts
-from engine.database.error_messages import plain, translate_error
+from engine.database.error_messages import plain_message, translate_error
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.watchdog import Watchdog
 from engine.errors import ConnectError, QueryError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.database.odbc import T
+    from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
 
 
@@ -29,7 +29,7 @@ class DuckDbSource:
         import duckdb
 
         self._settings = settings
-        self._patience = Watchdog()
+        self._watchdog = Watchdog()
         self._readers: list[pa.RecordBatchReader] = []
         self._error = duckdb.Error
         self._version = duckdb.__version__
@@ -41,8 +41,8 @@ class DuckDbSource:
                     self._connection.execute(statement)
         except duckdb.Error as error:
             raise ConnectError(
-                f"The file {path} cannot be opened: {plain(str(error))}",
-                hint="If another program holds it, let that end; a newer DuckDB may have written it.",
+                f"The file {path} cannot be opened: {plain_message(str(error))}",
+                hint="If another program has it open, close it; or a newer DuckDB may have written the file.",
             ) from None
         with closed_on_error(self._connection):
             run_session_statements(settings.session, self._connection.execute, errors=duckdb.Error)
@@ -57,36 +57,36 @@ class DuckDbSource:
             texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
             return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
 
-        columns, reader = self._asked(reading)
+        columns, reader = self._call(reading)
         self._readers.append(reader)
         return BatchResult(columns=columns, batches=self._batches(reader))
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
             while True:
-                batch = self._asked(partial(next, reader, None))
+                batch = self._call(partial(next, reader, None))
                 if batch is None:
                     return
                 yield batch
         finally:
             reader.close()
 
-    def hold(self) -> bool:
+    def begin_snapshot(self) -> bool:
         """Begin the transaction in which everything that is read is of one moment."""
-        self._asked(partial(self._connection.execute, "begin transaction"))
+        self._call(partial(self._connection.execute, "begin transaction"))
         return True
 
-    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+    def list_columns(self) -> Iterator[tuple[str, str, str, str]]:
         """Every column that the login sees, as schema, table, column and type."""
         sql = (
             "select schema_name, table_name, column_name, data_type from duckdb_columns() where not internal"
             " and database_name = current_database() order by schema_name, table_name, column_index"
         )
-        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
+        yield from self._call(lambda: self._connection.execute(sql).fetchall())
 
-    def _asked(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T]) -> T:
         try:
-            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
+            return self._watchdog.call(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
         except (self._error, OSError) as error:  # Arrow's errors of a stream are OSErrors
             raise translate_error("", str(error), connecting=False) from None
 
@@ -98,17 +98,17 @@ class DuckDbSource:
 
     def close(self) -> None:
         """Close the connection, unless a call of the driver's never ended."""
-        if not self._patience.given_up:
-            # DuckDB connects to a file anew only when all that read from it is gone, and waits for that without an end.
-            # A result that was broken off may be held by an error's traceback until the collector comes by.
+        if not self._watchdog.abandoned:
+            # DuckDB opens a file again only when every reader of it is gone, and waits for that for ever. A result that
+            # was not read to its end may be held by an error's traceback until the garbage collector runs.
             for reader in self._readers:
                 reader.close()
             self._connection.close()
-        self._patience.end()
+        self._watchdog.end()
 
 
 def _duck_text(number: int, kind: str) -> str:
-    """SQL for the text of column ``number``: DuckDB's own casts are exact, but for what this module promises."""
+    """SQL for the text of column ``number``: DuckDB's own casts, but for whole floats and bytes."""
     text = f"cast(#{number} as varchar)"
     if kind in {"FLOAT", "DOUBLE"}:
         text = rf"regexp_replace({text}, '\.0$', '')"

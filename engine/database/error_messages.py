@@ -1,6 +1,7 @@
-"""What databases say when something goes wrong, in words for people: what it means, and what to do next.
+"""Translate a database's errors into what is wrong and what to do next.
 
-By SQLSTATE first, whose classes the ODBC and SQL standards give; then by the words that drivers were seen to use.
+An error is recognised by its SQLSTATE first, whose classes the ODBC and SQL standards give; then by words that drivers
+were seen to use. Values that a database repeats in its message are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """What an error of a database comes to: ``states`` and ``words`` are looked for in its SQLSTATE and its text."""
+    """How to recognise an error of a database, and what to say of it.
+
+    ``states`` must match its whole SQLSTATE, ``words`` are looked for in its text, whatever their case; blank ones fit
+    nothing. ``error`` is the exception to raise, where it is not the usual one of the situation.
+    """
 
     states: str
     words: str
@@ -34,7 +39,7 @@ class ErrorRule:
         return bool(self.words and re.search(self.words, text, re.IGNORECASE))
 
 
-_ANYWHERE = (
+_ALWAYS_RULES = (
     ErrorRule(
         r"28000|28P01",
         r"password authentication failed|no password supplied|login failed|logon denied|ora-01017|authentication failed"
@@ -63,24 +68,24 @@ _ANYWHERE = (
         r"53300",
         r"too many (clients|connections)|remaining connection slots",
         "The database takes no more connections.",
-        "Try later, or let its administrator raise the limit.",
+        "Try later, or ask its administrator to raise the limit.",
         ConnectError,
     ),
 )
 
-_CONNECTING = (
+_CONNECT_RULES = (
     ErrorRule(
         "",
         r"translate host name|unknown (mysql )?server host|name or service not known|could not resolve|getaddrinfo"
         r"|nodename nor servname|no such host",
-        "The server's name is not known here.",
+        "The server's name cannot be resolved.",
         "Check the server in the connection, and the DNS of this machine.",
     ),
     ErrorRule(
         "",
         r"did not supply an error|connect failed|not a database|unrecognized database format",
-        "The file cannot be opened as a database of this driver's.",
-        "Check the file's path and its rights, and that the copy of it is complete.",
+        "The driver cannot open the file as a database.",
+        "Check the file's path and its rights, and that the copy of the file is complete.",
     ),
     ErrorRule(
         r"HYT0[01]",
@@ -90,14 +95,14 @@ _CONNECTING = (
     ),
 )
 
-_UNREACHED = ErrorRule(
+_UNREACHABLE = ErrorRule(
     "",
     "",
     "The database cannot be reached.",
     "Check server, port and database in the connection, that the server runs, and the firewall.",
 )
 
-_READING = (
+_READ_RULES = (
     ErrorRule(
         r"HYT0[01]|57014|70100|HY008|HY018",
         r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
@@ -108,8 +113,8 @@ _READING = (
         r"08...|57P0.",
         r"closed the connection|lost connection|gone away|communication link"
         r"|connection (has been|was) (lost|reset|closed)|connection reset|broken pipe|terminating connection",
-        "The connection broke while the view was read; nothing of it is used.",
-        "Run again. If it comes back, look at the database's log and the network.",
+        "The connection broke while the view was read; nothing that was read is used.",
+        "Run again. If it happens again, look at the database's log and the network.",
     ),
     ErrorRule(
         r"42S02|42P01",
@@ -139,8 +144,8 @@ _READING = (
     ErrorRule(
         r"40001|40P01|55P03",
         r"database (table )?is locked|deadlock|lock wait timeout|lock request time",
-        "Somebody else holds what the view reads.",
-        "Run again; if it comes back, run at a quieter time.",
+        "Another session has locked what the view reads.",
+        "Run again; if it happens again, run at a quieter time.",
     ),
     ErrorRule(
         r"07006",
@@ -151,7 +156,7 @@ _READING = (
     ErrorRule(
         r"22...",
         r"conversion error|could not convert|division by zero",
-        "A value did not fit what the view does with it.",
+        "A value cannot be converted or calculated as the view does.",
         "Look at the casts and calculations in the view; the value itself is not shown here.",
     ),
     ErrorRule(
@@ -173,34 +178,35 @@ _REFUSED = ErrorRule(
 def translate_error(
     state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple
 ) -> SourceError:
-    """What a driver's SQLSTATE and message come to, and what to do; ``text`` holds no secret.
+    """Translate a driver's SQLSTATE and message into an error with a hint; ``text`` must hold no secret.
 
-    Values that a database quotes in an error about data (class 22) are left out.
+    ``drivers`` lists the installed ODBC drivers, for the hint where one is missing. Values that
+    a database quotes in an error about data (class 22) are left out.
     """
-    text = plain(text)
+    text = plain_message(text)
     if state.startswith("22") or "onversion" in text:
         text = re.sub(r"(['\"]).*\1", r"\1…\1", text)
     state = state if state.strip("0") else ""
-    said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
+    message = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
     if state in {"IM002", "IM003", "IM004"} or "can't open lib" in text.lower():
         known = ", ".join(drivers()) or "none"
         return DriverError(
-            f"The ODBC driver or data source of the connection is not installed here. {said}",
-            hint=f"Installed drivers: {known}. Install the right one, or mend Driver= in the connection.",
+            f"The ODBC driver or data source of the connection is not installed here. {message}",
+            hint=f"Installed drivers: {known}. Install the right one, or fix Driver= in the connection.",
         )
     # A table or a column may be called after anything that can go wrong with a connection.
-    candidates = (*_ANYWHERE, *_CONNECTING) if connecting else (*_READING, *_ANYWHERE)
+    candidates = (*_ALWAYS_RULES, *_CONNECT_RULES) if connecting else (*_READ_RULES, *_ALWAYS_RULES)
     fitting = [
-        *(meaning for meaning in candidates if meaning.fits_state(state)),
-        *(meaning for meaning in candidates if meaning.fits_words(text)),
-        _UNREACHED if connecting else _REFUSED,
+        *(rule for rule in candidates if rule.fits_state(state)),
+        *(rule for rule in candidates if rule.fits_words(text)),
+        _UNREACHABLE if connecting else _REFUSED,
     ]
-    meaning = fitting[0]
-    error = meaning.error or (ConnectError if connecting else QueryError)
-    return error(f"{meaning.message} {said}", hint=meaning.hint)
+    rule = fitting[0]
+    error = rule.error or (ConnectError if connecting else QueryError)
+    return error(f"{rule.message} {message}", hint=rule.hint)
 
 
-def plain(text: str) -> str:
+def plain_message(text: str) -> str:
     """A driver's message without the brackets, call names and advice that it wraps around the database's own words."""
     text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
     text = re.sub(r"(\s*\((SQL\w+|-?\d+)\))+\s*$", "", text)
@@ -218,16 +224,17 @@ TRANSIENT_WORDS = re.compile(
     r"|terminating connection|busy",
     re.IGNORECASE,
 )
-"""What may succeed when it is tried again: deadlocks, lock timeouts and lost connections."""
+"""Errors whose statement may succeed when it is run again: deadlocks, lock timeouts and lost connections."""
 
 ROLLED_BACK_SQLSTATES = frozenset({"40000", "40001", "40002", "40P01"})
-"""With these a database says that it rolled the transaction back."""
+"""States with which a database says that it rolled the transaction back."""
 
 
 def redact_values(text: str, binds: Sequence[object]) -> str:
-    """A database's words without the values that it repeats, which are a customer's; one-word names stay.
+    """A database's message without the values that it repeats, which are a customer's; one-word names stay.
 
-    Also where a statement changed a value first, as UPPER does: what stands behind ``entry`` or ``value`` is one.
+    ``binds`` are the statement's values. Where the statement changed a value first, as UPPER does, it is recognised by
+    what stands before it, such as ``entry`` or ``value``.
     """
     for value in sorted({str(value).strip() for value in binds if value is not None} - {""}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text, flags=re.IGNORECASE)
@@ -237,7 +244,7 @@ def redact_values(text: str, binds: Sequence[object]) -> str:
 
 
 def state_and_text(error: Exception) -> tuple[str, str]:
-    """An ODBC error's SQLSTATE and text; another module's text alone."""
+    """An ODBC error's SQLSTATE and text; for other modules' errors a blank state and the text."""
     if len(error.args) > 1:
         return str(error.args[0]), str(error.args[1])
     return "", str(error)

@@ -1,12 +1,17 @@
-"""Open a client's database and read batches as Arrow.
+"""Read any database that has an ODBC driver, through pyodbc, which was measured to be right with every driver.
 
-Two kinds of sources: anything that ODBC reaches, through pyodbc, which was measured to be right with every driver;
-and DuckDB or SQLite files, which need no driver manager. What differs between drivers is data:
-:mod:`engine.database.drivers`.
+What differs between drivers is data: :mod:`engine.database.drivers`. A connection goes through these steps:
 
-Every value arrives as text, or as an Arrow integer or boolean: dates and timestamps in ISO 8601, decimals with all
-their digits, floats as the shortest text that reads back the same, bytes in lower-case hexadecimal. The text of a
-value depends on that value alone, never on its neighbours in a batch, so that the same data always reads the same.
+1. The connection string is completed with the driver's options (:mod:`engine.database.connection_string`).
+2. Once connected, the session is made read-only, the texts' encoding is found out, and the project's own ``session``
+   statements run.
+3. A view is described without its rows, so that columns which the driver would garble are cast on the server
+   (:mod:`engine.database.driver_sql`).
+4. Its rows are fetched in batches (:mod:`engine.database.arrow`), and what no cast could keep right is corrected or
+   refused (:mod:`engine.database.odbc_values`).
+
+Every call of the driver is made through a :class:`~engine.database.watchdog.Watchdog`, since a driver may never
+return.
 """
 
 from __future__ import annotations
@@ -16,100 +21,85 @@ import re
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from engine.database.arrow import FETCH_ROWS, BatchResult, column_names, fetch_batch, float_text, next_batch_rows
+from engine.database.arrow import FETCH_ROWS, BatchResult, fetch_batch, next_batch_rows
 from engine.database.connection import ServerFacts
-from engine.database.drivers import HELD, OTHER, bare, connection_string, options, profile_of, shortest
+from engine.database.connection_string import connection_string, parse_options, secret_values, unquote
+from engine.database.driver_sql import (
+    cast_columns,
+    column_names,
+    described_columns,
+    needs_cast,
+    pack_columns,
+    text_literal,
+    to_driver_sql,
+)
+from engine.database.drivers import SNAPSHOT_SAVEPOINT, profile_of
 from engine.database.error_messages import state_and_text, translate_error
+from engine.database.odbc_driver import installed_drivers, load_pyodbc
+from engine.database.odbc_values import correct_values, has_corrections
 from engine.database.session import require_file, run_session_statements
 from engine.database.watchdog import CANCEL_GRACE_SECONDS, Watchdog
-from engine.errors import ConnectError, DriverError, QueryError, SourceError
-from engine.quoting import regions
+from engine.errors import ConnectError, QueryError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
+    from engine.database.driver_sql import Column
+    from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
-
-T = TypeVar("T")
 
 SQL_ATTR_ACCESS_MODE = 101
 
 SQL_MODE_READ_ONLY = 1
 
 
-def installed_drivers() -> tuple[str, ...]:
-    """The ODBC drivers that the driver manager knows. Raises :class:`DriverError` when there is no driver manager."""
-    return tuple(load_pyodbc().drivers())
-
-
-def load_pyodbc() -> Any:
-    """The module ``pyodbc``. Raises :class:`DriverError` where there is no driver manager."""
-    try:
-        import pyodbc
-    except ImportError as error:
-        raise DriverError(
-            f"ODBC cannot be used here: {error}",
-            hint="Install the ODBC driver manager:\n"
-            "  Debian, Ubuntu:  apt-get install unixodbc\n"
-            "  RHEL, Fedora:    dnf install unixODBC\n"
-            "  macOS:           brew install unixodbc\n"
-            "  Windows:         it is part of Windows; reinstall pyodbc\n"
-            "then the driver of the client's database. DuckDB and SQLite files need neither: name them in `database`.",
-        ) from None
-    pyodbc.pooling = False  # a pooled connection would come back with another run's session settings
-    return pyodbc
-
-
-_COMMENTED = re.compile(r"--|/\*|#")
-
-_LETTERS = re.compile(r"[^\n]")
-
-HINTS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
-"""What begins a comment that the database reads; elsewhere it is the first alone."""
-
-
 class OdbcConnection:
-    """A database behind an ODBC driver."""
+    """A database behind an ODBC driver.
+
+    Raises :class:`DriverError` when the driver manager or the driver is missing and :class:`ConnectError` when the
+    database cannot be reached or refuses the login.
+    """
 
     def __init__(self, settings: SourceSettings, *, read_only: bool) -> None:
         self._settings = settings
-        self._held = False
-        self.patience = Watchdog()
+        self._in_snapshot = False
+        self.watchdog = Watchdog()
         self._driver = load_pyodbc()
-        given = options(settings.connection or "")
-        known = {name.lower(): value for name, value in given}
-        self._secrets = [bare(value) for name, value in given if re.search("pwd|pass|secret|token|key", name.lower())]
-        self._profile = profile_of(self._driver, known)
-        require_file(bare(known.get(self._profile.file, "")))
+        written = parse_options(settings.connection or "")
+        by_name = {name.lower(): value for name, value in written}
+        self._secrets = secret_values(written)
+        self._profile = profile_of(self._driver, by_name)
+        require_file(unquote(by_name.get(self._profile.file_option, "")))
         attributes = dict(settings.attributes)
         if read_only:
             attributes.setdefault(SQL_ATTR_ACCESS_MODE, SQL_MODE_READ_ONLY)
-        connecting = partial(
+        connect = partial(
             self._driver.connect,
-            connection_string(given, self._profile, settings, read_only=read_only),
+            connection_string(written, self._profile, settings, read_only=read_only),
             autocommit=self._profile.autocommit,
             timeout=settings.connect_timeout,
             attrs_before=attributes,
         )
+        # The driver's own limit comes first, where it has one.
+        limit = settings.connect_timeout + CANCEL_GRACE_SECONDS
         try:
-            # The driver's own limit comes first, where it has one.
-            self._connection = self.patience.wait(connecting, seconds=settings.connect_timeout + CANCEL_GRACE_SECONDS)
+            self._connection = self.watchdog.call(connect, seconds=limit)
         except QueryError:
-            self.patience.end()
+            self.watchdog.end()
             raise ConnectError(
-                f"The database did not answer within {settings.connect_timeout + CANCEL_GRACE_SECONDS} s.",
-                hint="Run again. If it comes back, look for a firewall in between, and at the server's load.",
+                f"The database did not answer within {limit} s.",
+                hint="Run again. If it happens again, look for a firewall in between, and at the server's load.",
             ) from None
         except self._driver.Error as error:
-            self.patience.end()
-            raise self._explained(error, connecting=True) from None
+            self.watchdog.end()
+            raise self._translated(error, connecting=True) from None
         try:
             cursor = self._cursor()
-            self.patience.wait(
+            self.watchdog.call(
                 lambda: self._prepare(cursor, read_only=read_only),
                 seconds=settings.connect_timeout,
                 cancel=cursor.cancel,
@@ -122,14 +112,18 @@ class OdbcConnection:
             if isinstance(error, QueryError):
                 raise ConnectError(
                     f"The database took the connection, and then did not answer within {settings.connect_timeout} s.",
-                    hint="Run again. If it comes back, look at the database's load, or raise connect_timeout.",
+                    hint="Run again. If it happens again, look at the database's load, or raise connect_timeout.",
                 ) from None
-            raise self._explained(error, connecting=True) from None
+            raise self._translated(error, connecting=True) from None
 
-    def writable(self) -> Any:
-        """The connection itself, with every statement in a transaction."""
-        self.patience.wait(partial(setattr, self._connection, "autocommit", False), seconds=math.inf)
+    def begin_transactions(self) -> Any:
+        """The pyodbc connection itself, from now on with every statement in a transaction."""
+        self.watchdog.call(partial(setattr, self._connection, "autocommit", False), seconds=math.inf)
         return self._connection
+
+    def to_driver_sql(self, sql: str) -> str:
+        """``sql`` as this connection's driver takes it."""
+        return to_driver_sql(sql, self._profile, self._settings.dialect)
 
     def without_secrets(self, text: str) -> str:
         """``text`` without what the connection string holds."""
@@ -138,311 +132,238 @@ class OdbcConnection:
         return text
 
     def _prepare(self, cursor: Any, *, read_only: bool) -> None:
+        """Set up a new connection: timeouts, converters, encodings, then the session."""
         connection, settings, profile, driver = self._connection, self._settings, self._profile, self._driver
-        if profile.timeout:
+        if profile.has_query_timeout:
             with suppress(driver.Error):  # some drivers know no timeout; the watchdog does
                 connection.timeout = settings.query_timeout
         if hasattr(connection, "decimal_mode"):
             connection.decimal_mode = "text"
-        early = profile.early if profile.mended and self._version() < profile.mended else {}
-        for kind, converter in (*profile.converters.items(), *early.items()):
-            connection.add_output_converter(kind, converter)
-        if profile.narrow and not settings.decoding and sys.platform != "win32":
-            self._narrow(cursor)
+        legacy = profile.legacy_converters if profile.fixed_in and self._version() < profile.fixed_in else {}
+        for odbc_type, converter in (*profile.converters.items(), *legacy.items()):
+            connection.add_output_converter(odbc_type, converter)
+        if profile.probes_encoding and not settings.decoding and sys.platform != "win32":
+            self._probe_text_encoding(cursor)
         self._decode(driver.SQL_CHAR, settings.decoding or profile.decoding)
         self._decode(driver.SQL_WCHAR, settings.wide_decoding or profile.wide_decoding)
         if encoding := settings.encoding or profile.encoding:
             connection.setencoding(encoding=encoding, ctype=self._ctype(encoding))
-        for statement in profile.session if read_only else ():
+        for statement in profile.read_only_session if read_only else ():
             cursor.execute(statement)
         run_session_statements(
             settings.session,
             cursor.execute,
             errors=driver.Error,
-            said=lambda error: self.without_secrets(state_and_text(error)[1]),
+            message_of=lambda error: self.without_secrets(state_and_text(error)[1]),
         )
         cursor.close()
         if not profile.autocommit:
             connection.commit()  # a rollback would take the session's settings back
 
     def _version(self) -> tuple[int, ...]:
-        """The version of a driver that is a database itself; none where it says nothing of it."""
+        """The version of a driver that is a database itself; empty where it gives none."""
         with suppress(self._driver.Error):
-            said = str(self._connection.getinfo(self._driver.SQL_DBMS_VER))
-            return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
+            version = str(self._connection.getinfo(self._driver.SQL_DBMS_VER))
+            return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
         return ()
 
     def _ctype(self, encoding: str) -> int:
         wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf16"))
-        kind: int = self._driver.SQL_WCHAR if wide else self._driver.SQL_CHAR
-        return kind
+        ctype: int = self._driver.SQL_WCHAR if wide else self._driver.SQL_CHAR
+        return ctype
 
-    def _decode(self, kind: int, encoding: str) -> None:
+    def _decode(self, odbc_type: int, encoding: str) -> None:
         if encoding:
-            self._connection.setdecoding(kind, encoding=encoding, ctype=self._ctype(encoding))
+            self._connection.setdecoding(odbc_type, encoding=encoding, ctype=self._ctype(encoding))
 
-    def _narrow(self, cursor: Any) -> None:
-        """Find out how texts travel, with a literal that only the right way brings back.
+    def _probe_text_encoding(self, cursor: Any) -> None:
+        """Find out how texts travel, with a literal that only the right encoding brings back.
 
         As UTF-8 bytes they cost half of UTF-16. Drivers without wide functions want the SQL as bytes too; and in the
         C locale psqlODBC gives nothing but UTF-16.
         """
         driver = self._driver
-        ways = (("utf-16le", "utf-8"), ("utf-8", "utf-8"), ("utf-16le", "utf-16le"))
-        for literal in ("é漢😀", "é"):  # not every server's encoding has them all
-            for sent, received in ways:
+        encodings = (("utf-16le", "utf-8"), ("utf-8", "utf-8"), ("utf-16le", "utf-16le"))
+        for text in ("é漢😀", "é"):  # not every server's encoding has them all
+            for sent, received in encodings:
                 self._connection.setencoding(encoding=sent, ctype=self._ctype(sent))
-                for kind in (driver.SQL_CHAR, driver.SQL_WCHAR):
-                    self._decode(kind, received)
+                for odbc_type in (driver.SQL_CHAR, driver.SQL_WCHAR):
+                    self._decode(odbc_type, received)
                 with suppress(driver.Error, UnicodeError):
-                    if cursor.execute(f"select {self._literal(literal)}").fetchval() == literal:
+                    if cursor.execute(f"select {text_literal(text, self._profile)}").fetchval() == text:
                         self._roll_back()
                         return
                 self._roll_back()
 
-    def _literal(self, text: str) -> str:
-        return self._profile.text.format(text.replace("'", "''"), text.encode().hex())
+    def begin_snapshot(self) -> bool:
+        """Begin a transaction in which every read sees the same moment; False where the driver has none."""
+        if not self._profile.snapshot_transaction:
+            return False
+        self._end_transaction()
+        cursor = self._cursor()
 
-    def plain_sql(self, sql: str) -> str:
-        """The view without what the driver cannot take: letters of texts in hexadecimal, and blanks for comments.
+        def begin() -> None:
+            for statement in self._profile.snapshot_transaction:
+                cursor.execute(statement)
+            if not self._profile.autocommit:
+                cursor.execute(f"savepoint {SNAPSHOT_SAVEPOINT}")
+                self._in_snapshot = True
+            cursor.close()
 
-        Drivers look for parameters, statements and escapes in comments too: sqliteodbc 0.9998 takes a question mark in
-        one for a parameter that has no value, and a semicolon for a second statement; 0.99991 leaves out all that
-        follows ``--``, a WHERE too. Hints stay as they are.
-        """
-        texts = not sql.isascii() and self._profile.text != OTHER.text
-        if not (texts or _COMMENTED.search(sql)):
-            return sql
-        parts, position = [], 0
-        for region in regions(sql, self._settings.dialect):
-            part = sql[region.start : region.end]
-            parts.append(sql[position : region.start])
-            position = region.end
-            if region.kind == "comment" and not part.startswith(HINTS.get(self._settings.dialect, ("/*+",))):
-                parts.append(_LETTERS.sub(" ", part))
-            elif not texts or part.isascii() or region.kind != "text":
-                parts.append(part)
-            elif "\\" in part or re.search(r"\w$|\b_\w+\s+$", parts[-1]):
-                parts.append(part)  # with an escape, or with a prefix of its own such as N or _utf8mb4
-            else:
-                parts.append(self._literal(part[1:-1].replace(part[0] * 2, part[0])))
-        return "".join([*parts, sql[position:]])
+        self._run(cursor, begin)
+        return True
 
-    def hold(self) -> bool:
-        """Begin the transaction in which everything that is read is of one moment."""
-        if self._profile.moment:
-            self._end()
-            cursor = self._cursor()
-
-            def held() -> None:
-                for statement in self._profile.moment:
-                    cursor.execute(statement)
-                if not self._profile.autocommit:
-                    cursor.execute(f"savepoint {HELD}")
-                    self._held = True
-                cursor.close()
-
-            self._asked(cursor, held)
-        return bool(self._profile.moment)
-
-    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+    def list_columns(self) -> Iterator[tuple[str, str, str, str]]:
         """Every column that the login sees, as schema, table, column and type."""
         cursor = self._cursor()
 
         def listed() -> list[tuple[str, str, str, str]]:
             # Where a catalogue is a database, as in MySQL, the others' tables are not this client's.
-            here = None
+            catalog = None
             with suppress(self._driver.Error):
-                here = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
+                catalog = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
             # By the places that ODBC gives them: drivers write these columns' own names in different cases.
-            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=here)]
+            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=catalog)]
             cursor.close()
             return rows
 
-        rows = self._asked(cursor, listed)
-        self._end()
+        rows = self._run(cursor, listed)
+        self._end_transaction()
         yield from rows
 
-    def _end(self) -> None:
-        """End the transaction that reading needed, or go back to where its moment began."""
+    def _end_transaction(self) -> None:
+        """End the transaction that reading needed, or go back to where its snapshot began."""
         with suppress(QueryError):  # what was read is read
-            self.patience.wait(self._roll_back, seconds=self._settings.connect_timeout)
+            self.watchdog.call(self._roll_back, seconds=self._settings.connect_timeout)
 
     def _roll_back(self) -> None:
         if self._profile.autocommit:
             return
         with suppress(self._driver.Error):
-            if self._held:
-                self._connection.execute(f"rollback to savepoint {HELD}").close()
+            if self._in_snapshot:
+                self._connection.execute(f"rollback to savepoint {SNAPSHOT_SAVEPOINT}").close()
             else:
                 self._connection.rollback()
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
-        sql = self.plain_sql(sql.rstrip().rstrip(";"))
+        sql = self.to_driver_sql(sql.rstrip().rstrip(";"))
         cursor = self._cursor()
         described = self._describe(cursor, sql)
-        columns = tuple(name for name, _, _ in described)
-        if pack and described and self._profile.pack:
+        names = tuple(column.name for column in described)
+        if pack and described and self._profile.row_packing_sql:
             try:
-                fetch = self._execute(cursor, self._selected(sql, described, pack=True))
+                fetch = self._execute(cursor, pack_columns(sql, described, self._profile))
             except QueryError:
-                self._end()  # not every database behind this driver packs; what else is wrong will show again
+                self._end_transaction()  # not every database behind this driver packs; other errors will show again
             else:
-                return BatchResult(columns=columns, batches=self._batches(cursor, (str,), fetch), packed=True)
-        fetch = self._execute(cursor, self._selected(sql, described))
+                return BatchResult(columns=names, batches=self._batches(cursor, (str,), fetch), packed=True)
+        fetch = self._execute(cursor, cast_columns(sql, described, self._profile))
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
-        kinds = tuple(column[1] for column in cursor.description)
-        columns = columns or column_names(cursor.description)
-        batches = self._batches(cursor, kinds, fetch)
-        if self._profile.recast and not described:
-            batches = self._unharmed(batches, cursor.description)
-        if self._profile.cut:
-            sizes = tuple(column[3] for column in cursor.description)
-            batches = (self._mended(batch, columns, kinds, sizes) for batch in batches)
-        return BatchResult(columns=columns, batches=batches)
+        fetched = described_columns(cursor.description)
+        names = names or tuple(column.name for column in fetched)
+        batches = self._batches(cursor, tuple(column[1] for column in cursor.description), fetch)
+        if self._profile.casts and not described:
+            batches = self._refuse_garbled(batches, fetched)
+        if has_corrections(self._profile):
+            batches = (correct_values(batch, names, fetched, self._profile) for batch in batches)
+        return BatchResult(columns=names, batches=batches)
 
     def _execute(self, cursor: Any, sql: str) -> str:
         """Run a SELECT; gives the statement that fetches its next rows, where it is read in portions."""
 
         def executed() -> str:
             fetch = ""
-            if self._profile.declare:
+            if self._profile.server_cursor:
                 cursor.execute(f"declare s2s_view no scroll cursor for\n{sql}")
                 fetch = "fetch forward {} from s2s_view"
-            cursor.execute(fetch.format(self._first) or sql)
+            cursor.execute(fetch.format(self._first_batch_rows) or sql)
             return fetch
 
-        return self._asked(cursor, executed)
+        return self._run(cursor, executed)
 
     @property
-    def _first(self) -> int:
+    def _first_batch_rows(self) -> int:
         """So many rows to begin with, before it is known how wide they are."""
         return min(FETCH_ROWS, self._settings.batch_rows)
 
-    def _describe(self, cursor: Any, sql: str) -> list[tuple[str, str, int]]:
-        """The view's columns as name, type and size, where the driver needs some of them cast; else nothing.
+    def _describe(self, cursor: Any, sql: str) -> tuple[Column, ...]:
+        """The view's columns, where the driver needs some of them cast; else nothing.
 
         Without rows, the database tells them for the price of a plan. Where the view cannot stand in brackets, or
         has a name twice, it is left as it is.
         """
-        profile = self._profile
-        if not profile.recast:
-            return []
+        if not self._profile.casts:
+            return ()
         limited = f"select * from (\n{sql}\n) as v limit 0"  # noqa: S608 - the view is trusted SQL
         try:
-            self._waited(cursor, lambda: cursor.execute(limited))
-            described = cursor.description or ()
+            self._call(cursor, lambda: cursor.execute(limited))
+            description = cursor.description or ()
         except self._driver.Error:
-            described = ()
-        self._end()
-        names = column_names(described)
+            description = ()
+        self._end_transaction()
+        names = column_names(description)
         if all(name.startswith("v.") for name in names):  # sqliteodbc's long names, of the star
             names = tuple(name.removeprefix("v.") for name in names)
         # Where a name stands twice, which SQLite's star tells as a:1, the view itself says so best.
         if len({re.sub(r":\d+$", "", name.lower()) for name in names}) < len(names):
-            return []
-        return [(name, column[1].__name__, column[3]) for name, column in zip(names, described, strict=True)]
-
-    def _selected(self, sql: str, described: Sequence[tuple[str, str, int]], *, pack: bool = False) -> str:
-        """The view, with those columns cast that the driver would garble; packed into one where ``pack`` says so."""
-        profile = self._profile
-        columns, changed = [], pack
-        for name, kind, size in described:
-            quoted = f"v.{profile.quote}{name.replace(profile.quote, profile.quote * 2)}{profile.quote}"
-            cast = _cast(profile.packed if pack else profile.recast, kind, size)
-            changed = changed or cast is not None
-            columns.append((cast or "{0}").format(quoted))
-        if not changed:
-            return sql
-        if pack:
-            listed = f"{profile.pack.format(', '.join(columns))} as packed"
-        else:
-            listed = ",\n".join(f"{column} as c{number}" for number, column in enumerate(columns))
-        return f"select {listed} from (\n{sql}\n) as v"  # noqa: S608 - the view is trusted SQL
+            return ()
+        return described_columns([(name, *rest[1:]) for name, rest in zip(names, description, strict=True)])
 
     def _batches(self, cursor: Any, kinds: Sequence[type], fetch: str) -> Iterator[pa.RecordBatch]:
-        size = self._first
+        size = self._first_batch_rows
         try:
             while True:
-                batch = self._asked(cursor, partial(fetch_batch, cursor.fetchmany, kinds, size))
+                batch = self._run(cursor, partial(fetch_batch, cursor.fetchmany, kinds, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
                     return
                 size = next_batch_rows(batch, self._settings.batch_rows)
                 if fetch:
-                    self._asked(cursor, partial(cursor.execute, fetch.format(size)))
+                    self._run(cursor, partial(cursor.execute, fetch.format(size)))
         finally:
             with suppress(self._driver.Error, QueryError):
-                self._waited(cursor, cursor.close)
-            self._end()
+                self._call(cursor, cursor.close)
+            self._end_transaction()
 
-    def _unharmed(self, batches: Iterator[pa.RecordBatch], description: Sequence[Any]) -> Iterator[pa.RecordBatch]:
+    def _refuse_garbled(self, batches: Iterator[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """The batches of a view that could not be described, unless a column is of a type that the driver garbles."""
-        garbled = [
-            name
-            for name, column in zip(column_names(description), description, strict=True)
-            if _cast(self._profile.recast, column[1].__name__, column[3])
-        ]
+        garbled = [column.name for column in columns if needs_cast(column, self._profile)]
         if garbled:
             raise QueryError(
-                f"The driver would garble {', '.join(garbled)}, and the view cannot be read in the way that mends it:"
-                " the database does not take it in brackets, or it has a name twice.",
-                hint="Run again. If it comes back, cast these columns to text in the view; s2s render shows the SQL.",
+                f"The driver would garble {', '.join(garbled)}, and the engine cannot cast in this view: the database"
+                " does not accept it as a subquery, or a column name appears twice.",
+                hint="Give every column its own name, or cast these columns to text in the view; s2s render shows the"
+                " SQL.",
             )
         yield from batches
 
-    def _mended(
-        self, batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[type], sizes: Sequence[int]
-    ) -> pa.RecordBatch:
-        """A batch with the signs that the driver lost, and the digits that Singles have; a cut text is an error."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        arrays = []
-        for name, kind, size, values in zip(columns, kinds, sizes, batch.columns, strict=True):
-            if pa.types.is_string(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) >= self._profile.cut:
-                raise QueryError(
-                    f"The driver gives no more than {self._profile.cut:,} bytes of a text, and the column {name} has"
-                    " one that is as long or longer.",
-                    hint="Leave the column out, or read the file with Microsoft's driver on Windows.",
-                )
-            if kind is int and size in self._profile.unsigned and pa.types.is_integer(values.type):
-                bits = 8 * size
-                lost = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
-                values = pc.if_else(lost, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)  # noqa: PLW2901 - the column as it was is done with
-            if kind is float and size in self._profile.singles:
-                digits = (each and float_text(shortest(float(each))) for each in values.to_pylist())
-                values = pa.array(list(digits), pa.string())  # noqa: PLW2901 - the column as it was is done with
-            arrays.append(values)
-        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
-
     def _cursor(self) -> Any:
-        return self.patience.wait(self._connection.cursor, seconds=self._settings.query_timeout)
+        return self.watchdog.call(self._connection.cursor, seconds=self._settings.query_timeout)
 
-    def _asked(self, cursor: Any, call: Callable[[], T]) -> T:
-        """What ``call`` gives, which asks the database with ``cursor``; what goes wrong with that, in words."""
+    def _run(self, cursor: Any, call: Callable[[], T]) -> T:
+        """What ``call`` gives, which uses ``cursor``; an error of the driver's is translated."""
         try:
-            return self._waited(cursor, call)
+            return self._call(cursor, call)
         except (self._driver.Error, ValueError, ArithmeticError) as error:
-            raise self._explained(error) from None
+            raise self._translated(error) from None
 
-    def _waited(self, cursor: Any, call: Callable[[], T]) -> T:
-        return self.patience.wait(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
+    def _call(self, cursor: Any, call: Callable[[], T]) -> T:
+        return self.watchdog.call(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
 
     def describe(self) -> ServerFacts:
         """The driver and the database with their versions, for ``s2s doctor``."""
-        return self._asked(self._cursor(), self._facts)
+        return self._run(self._cursor(), self._facts)
 
     def _facts(self) -> ServerFacts:
         driver, connection = self._driver, self._connection
         read_only: bool | None = None
-        if self._profile.asks:
+        if self._profile.read_only_query:
             with suppress(driver.Error):
-                row = connection.execute(self._profile.asks).fetchone()
+                row = connection.execute(self._profile.read_only_query).fetchone()
                 read_only = row is not None and str(row[-1]).lower() in {"on", "1"}
         self._roll_back()
         if read_only is None:
@@ -466,21 +387,16 @@ class OdbcConnection:
     def close(self) -> None:
         """Close the connection, unless a call of the driver's never ended."""
         with suppress(self._driver.Error, QueryError):
-            self.patience.wait(self._connection.close, seconds=self._settings.connect_timeout)
-        self.patience.end()
+            self.watchdog.call(self._connection.close, seconds=self._settings.connect_timeout)
+        self.watchdog.end()
 
-    def _explained(self, error: Exception, *, connecting: bool = False) -> SourceError:
+    def _translated(self, error: Exception, *, connecting: bool = False) -> SourceError:
         if not isinstance(error, self._driver.Error):
             return QueryError(
-                "The driver gave a value that cannot be: a date that no calendar has, or text in another encoding"
+                "The driver returned an invalid value: a date that no calendar has, or text in another encoding"
                 f" ({type(error).__name__}).",
                 hint="Cast dates to text in the view, or give `decoding` under [source]; the driver's page says more.",
             )
         state, text = (str(part) for part in (*error.args, "", "")[:2])
         text = self.without_secrets(text)
         return translate_error(state, text, connecting=connecting, drivers=installed_drivers)
-
-
-def _cast(casts: Mapping[tuple[str, int | None], str], kind: str, size: int) -> str | None:
-    """What gets a column of this type and size across unharmed, where it needs that."""
-    return casts.get((kind, size)) or casts.get((kind, None))

@@ -1,4 +1,8 @@
-"""open."""
+"""Open a client's database, to read it or to write orders into it.
+
+Two kinds of sources: anything that ODBC reaches (``connection`` under ``[source]``), and DuckDB or SQLite files
+(``database``), which need no driver manager and are told apart by their first bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from engine.database.duckdb_file import DuckDbSource
-from engine.database.error_messages import plain
-from engine.database.odbc import OdbcConnection, load_pyodbc
+from engine.database.error_messages import plain_message
+from engine.database.odbc import OdbcConnection
+from engine.database.odbc_driver import load_pyodbc
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.sqlite_file import SqliteSource, connect_sqlite
 from engine.database.writer import DbApiWriter, to_sqlite_value
@@ -24,14 +29,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator[Connection]:
-    """Connect to the source that ``settings`` describe, to read unless told otherwise.
+    """Connect to the source that ``settings`` describe; the connection is closed at the end of the block.
 
-    Files are never written to. Raises :class:`DriverError` when the driver manager or the driver is missing and
-    :class:`ConnectError` when the database cannot be reached or refuses the login.
+    Files are always opened read-only; with ``read_only=False`` an ODBC connection may write. Raises
+    :class:`DriverError` when the driver manager or the driver is missing and :class:`ConnectError` when the database
+    cannot be reached or refuses the login.
     """
     connection: Connection
     if settings.database is not None:
-        connection = _kind_of(settings.database)(settings.database, settings)
+        connection = _reader_of(settings.database)(settings.database, settings)
     else:
         connection = OdbcConnection(settings, read_only=read_only)
     try:
@@ -42,7 +48,7 @@ def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator
 
 @contextmanager
 def open_writer(settings: SourceSettings) -> Iterator[Writer]:
-    """Connect to raise orders: nothing is kept but by :meth:`Writer.commit`.
+    """Connect to raise orders: whatever :meth:`Writer.commit` did not commit is rolled back at the end.
 
     Raises :class:`DriverError` and :class:`ConnectError` as :func:`open_source` does.
     """
@@ -53,12 +59,12 @@ def open_writer(settings: SourceSettings) -> Iterator[Writer]:
         odbc = OdbcConnection(settings, read_only=False)
         errors = (load_pyodbc().Error, OverflowError, ValueError)
         writer = DbApiWriter(
-            odbc.writable(),
+            odbc.begin_transactions(),
             odbc.close,
             errors=errors,
-            cleaned=odbc.without_secrets,
-            written=odbc.plain_sql,
-            patience=odbc.patience,
+            without_secrets=odbc.without_secrets,
+            to_driver_sql=odbc.to_driver_sql,
+            watchdog=odbc.watchdog,
         )
     try:
         yield writer
@@ -68,49 +74,51 @@ def open_writer(settings: SourceSettings) -> Iterator[Writer]:
 
 
 def _file_writer(path: Path, settings: SourceSettings) -> DbApiWriter:
-    """A SQLite or DuckDB file, to write to."""
-    if _kind_of(path) is SqliteSource:
+    """Open a SQLite or DuckDB file to write to."""
+    if _reader_of(path) is SqliteSource:
         import sqlite3
 
-        # Whoever reads first cannot: what a program left half-written when it was killed is undone by one that writes.
+        # Not read first: what a program left half-written when it was killed is undone only by one that may write.
         connection = connect_sqlite(path, settings, mode="rw")
         return DbApiWriter(
             connection,
             connection.close,
-            bound=to_sqlite_value,
+            to_driver_value=to_sqlite_value,
             errors=(sqlite3.Error, sqlite3.Warning, OverflowError),
-            begin="begin immediate",
+            begin_statement="begin immediate",
         )
     import duckdb
 
-    DuckDbSource(path, settings).close()  # it says what is wrong with the file
+    DuckDbSource(path, settings).close()  # raises what is wrong with the file
     try:
         opened = duckdb.connect(str(path))
     except duckdb.Error as error:
         raise WriteError(
-            f"The file {path} cannot be opened to write: {plain(str(error))}",
-            hint="It is tried again by itself: another program holds it.",
+            f"The file {path} cannot be opened to write: {plain_message(str(error))}",
+            hint="Another program has it open. It is retried automatically.",
             retriable=True,
         ) from None
     with closed_on_error(opened):
         run_session_statements(settings.session, opened.execute, errors=duckdb.Error)
-    return DbApiWriter(opened, opened.close, errors=(duckdb.Error,), begin="begin transaction", own_cursor=False)
+    return DbApiWriter(
+        opened, opened.close, errors=(duckdb.Error,), begin_statement="begin transaction", own_cursor=False
+    )
 
 
-def _kind_of(path: Path) -> type[SqliteSource | DuckDbSource]:
-    """What reads a DuckDB or SQLite file, told apart by its first bytes."""
+def _reader_of(path: Path) -> type[SqliteSource | DuckDbSource]:
+    """The class that reads the file at ``path``, chosen by its first bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
     except FileNotFoundError:
         raise ConnectError(
-            f"There is no file {path}.", hint="Check `database` under [source]; it counts from the project's folder."
+            f"There is no file {path}.", hint="Check `database` under [source]; it is relative to the project's folder."
         ) from None
     except OSError as error:
         hint = "Check its rights for the account that runs s2s."
         with suppress(OSError):  # Windows says of a folder, too, that it may not be opened
             if is_dir(path):
-                hint = "Name the file itself in `database` under [source]; it counts from the project's folder."
+                hint = "Name the file itself in `database` under [source]; it is relative to the project's folder."
         raise ConnectError(f"The file {path} cannot be read: {error.strerror}.", hint=hint) from None
     if head.startswith(b"SQLite format 3\x00"):
         return SqliteSource

@@ -1,4 +1,4 @@
-"""session."""
+"""What every kind of connection does when it is opened: check its file, and run the project's session statements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.database.error_messages import plain
+from engine.database.error_messages import plain_message
 from engine.errors import ConnectError
 from engine.files import exists
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def closed_on_error(connection: Any) -> Iterator[None]:
-    """Close a connection that cannot be made ready: nobody else will get hold of it to do so."""
+    """Close the connection where the block raises: its caller will never hold it, and could not close it."""
     try:
         yield
     except BaseException:
@@ -30,30 +30,34 @@ def run_session_statements(
     execute: Callable[[str], object],
     *,
     errors: type[Exception] | tuple[type[Exception], ...],
-    said: Callable[[Exception], str] = str,
+    message_of: Callable[[Exception], str] = str,
 ) -> None:
-    """Run the project's own statements of a new connection; what one may hold is nobody's business but its number.
+    """Run the project's ``session`` statements on a new connection.
 
-    Raises :class:`ConnectError` for one that the database refuses, with what it ``said``.
+    Raises :class:`ConnectError` for one that the database refuses, with its number and what ``message_of`` makes of the
+    error. The statement itself is not shown: it may hold a secret.
     """
     for number, statement in enumerate(session, start=1):
         try:
             execute(statement)
         except errors as error:
             raise ConnectError(
-                f"The database refuses statement {number} of `session`. It says: {plain(said(error))}",
-                hint="Mend the statement under [source] in project.toml, or under [orders] where it raises orders.",
+                f"The database refuses statement {number} of `session`. It says: {plain_message(message_of(error))}",
+                hint="Fix the statement under [source] in project.toml, or under [orders] where it raises orders.",
             ) from None
 
 
 def require_file(file: str) -> None:
-    """Say that a file is missing before a driver does so in its own way, or makes an empty one."""
+    """Raise :class:`ConnectError` where ``file`` is missing, before a driver makes an empty one.
+
+    A blank name passes: the connection names no file.
+    """
     try:
         there = not file or exists(Path(file))
     except OSError as error:
         hint = "Check its rights for the account that runs s2s."
         if sys.platform == "win32" and isinstance(error, PermissionError):
-            hint = f"If another program holds it, let that end. {hint}"
+            hint = f"If another program has it open, close that program. {hint}"
         raise ConnectError(f"The file {file} cannot be read: {error.strerror}.", hint=hint) from None
     if not there:
         raise ConnectError(f"There is no file {file}.", hint="Check the file's path in the connection.")

@@ -1,4 +1,4 @@
-"""sqlite_file."""
+"""Read a SQLite file through Python's own module, and open one to write orders into."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.database.odbc import T
+    from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
 
 
 def connect_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
-    """A connection of Python's own module on a SQLite file that is there, outside of any transaction."""
+    """Open an existing SQLite file and run the project's session statements; no transaction is begun.
+
+    Raises :class:`ConnectError` where it cannot be opened.
+    """
     import sqlite3
     from urllib.parse import quote
 
@@ -46,11 +49,11 @@ def connect_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", 
                 connection.execute("pragma query_only = on").close()
             connection.execute("select count(*) from sqlite_master").close()
     except errors as error:
-        hint = "Check that it is a whole SQLite file, not encrypted, and not held by another program."
+        hint = "Check that it is a whole SQLite file, not encrypted, and that no other program has it open."
         if mode == "ro" and "readonly" in str(error):
             hint = (
-                "The program that wrote to it last was broken off in the middle, and only one that may write can undo"
-                " that: open the file once with the program that it belongs to. s2s never writes to a source."
+                "The program that wrote to it last was interrupted, and only a program that may write can undo what it"
+                " left: open the file once with the program that it belongs to. s2s never writes to a source."
             )
         raise ConnectError(f"The file {path} cannot be opened: {error}.", hint=hint) from None
     with closed_on_error(connection):
@@ -65,14 +68,14 @@ class SqliteSource:
         import sqlite3
 
         self._settings = settings
-        self._patience = Watchdog()
+        self._watchdog = Watchdog()
         self._errors = (sqlite3.Error, sqlite3.Warning)
         self._version = sqlite3.sqlite_version
         self._connection = connect_sqlite(path, settings, mode="ro")
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
-        cursor = self._asked(partial(self._connection.execute, sql))
+        cursor = self._call(partial(self._connection.execute, sql))
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         columns = tuple(column[0] for column in cursor.description)
@@ -82,33 +85,33 @@ class SqliteSource:
         size = min(FETCH_ROWS, self._settings.batch_rows)
         try:
             while True:
-                batch = self._asked(partial(fetch_batch, cursor.fetchmany, [None] * width, size))
+                batch = self._call(partial(fetch_batch, cursor.fetchmany, [None] * width, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
                     return
                 size = next_batch_rows(batch, self._settings.batch_rows)
         finally:
-            # Where the reading was broken off, this runs when the connection is closed already.
+            # Where the reader stopped early, this runs when the connection is closed already.
             with suppress(*self._errors):
                 cursor.close()
 
-    def hold(self) -> bool:
+    def begin_snapshot(self) -> bool:
         """Begin the transaction in which everything that is read is of one moment."""
-        self._asked(partial(self._connection.execute, "begin")).close()
+        self._call(partial(self._connection.execute, "begin")).close()
         return True
 
-    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+    def list_columns(self) -> Iterator[tuple[str, str, str, str]]:
         """Every column that the login sees, as schema, table, column and type."""
         sql = (
             "select '', t.name, c.name, c.type from sqlite_master as t, pragma_table_info(t.name) as c"
             " where t.type in ('table', 'view') order by t.name, c.cid"
         )
-        yield from self._asked(lambda: self._connection.execute(sql).fetchall())
+        yield from self._call(lambda: self._connection.execute(sql).fetchall())
 
-    def _asked(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T]) -> T:
         try:
-            return self._patience.wait(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
+            return self._watchdog.call(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
         except self._errors as error:
             raise translate_error("", str(error), connecting=False) from None
 
@@ -124,13 +127,13 @@ class SqliteSource:
 
     def close(self) -> None:
         """Close the connection, unless a call of the driver's never ended."""
-        if not self._patience.given_up:
+        if not self._watchdog.abandoned:
             self._connection.close()
-        self._patience.end()
+        self._watchdog.end()
 
 
 def _decoder(encoding: str | None) -> Callable[[bytes], str]:
-    """Text as ``encoding`` says; else as UTF-8, and where it is not that, as Windows writes it: nothing is lost."""
+    """Read texts in ``encoding``, by default UTF-8; what is not valid in it is read as Windows-1252."""
 
     def decoded(raw: bytes) -> str:
         try:

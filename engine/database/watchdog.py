@@ -1,8 +1,8 @@
-"""Wait for a driver's calls, but not for ever.
+"""Call a database driver in a thread of its own, so that a call that never returns can be abandoned.
 
-A database may fall silent without a word: a VPN or a firewall forgets a connection, a server hangs. No driver tells: it
-waits in C, where neither a time limit in Python nor Ctrl-C reaches it. So the driver is called in a thread of its
-own, and whoever waits for that thread can stop to.
+A database may stop responding without an error: a VPN or a firewall forgets a connection, a server hangs. The driver
+then waits in C, where neither a time limit in Python nor Ctrl-C reaches it. Since the call is made in another thread,
+whoever waits for its result can stop waiting.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ CANCEL_GRACE_SECONDS = 15
 
 
 class Watchdog:
-    """Makes one connection's calls, one at a time and all in one thread, for whichever thread asks.
+    """Makes one connection's calls, one at a time and all in one thread, whichever thread asks for them.
 
-    Where a call did not even end when it was cancelled, the connection is ``given_up``: it must never be used again,
-    nor closed, for the thread is still inside the driver. It ends with the process.
+    Where a call did not end even after it was cancelled, the connection is ``abandoned``: it must never be used again,
+    nor closed, because the thread is still inside the driver. The thread ends with the process.
     """
 
     def __init__(self) -> None:
-        self.given_up = False
+        self.abandoned = False
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended = False
 
-    def wait(self, call: Callable[[], T], *, seconds: float, cancel: Callable[[], object] | None = None) -> T:
-        """Give what ``call`` gives and raise what it raises; ``cancel`` it, where that can be done, after ``seconds``.
+    def call(self, function: Callable[[], T], *, seconds: float, cancel: Callable[[], object] | None = None) -> T:
+        """Call ``function`` and give its result; raises what it raises.
 
-        Raises :class:`QueryError` where it was cancelled, and :class:`UnresponsiveError` where it could not be, or an
-        earlier call could not.
+        After ``seconds`` it is cancelled by ``cancel``, where that can be done. Raises :class:`QueryError` where it was
+        cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier call could not.
         """
-        if self.given_up:
+        if self.abandoned:
             raise UnresponsiveError
         if self._ended:
-            return call()
+            return function()
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="driver", daemon=True)
             self._thread.start()
         try:
-            self._calls.put(call)
+            self._calls.put(function)
             answer, raised = self._answer(seconds)
         except Empty:
             self._break_off(cancel)
@@ -66,12 +66,12 @@ class Watchdog:
             raise
         if raised is not None:
             raise raised
-        return answer  # type: ignore[no-any-return]  # it is what the call gave
+        return answer  # type: ignore[no-any-return]  # it is what the function gave
 
     def end(self) -> None:
-        """Let the thread go: the connection is closed, and says so to whoever calls it still."""
+        """End the thread, once the connection is closed; later calls are made in the caller's own thread."""
         self._ended = True
-        if self._thread is not None and not self.given_up:
+        if self._thread is not None and not self.abandoned:
             self._calls.put(None)
             self._thread.join()
 
@@ -82,7 +82,7 @@ class Watchdog:
         """
 
         def stop() -> None:
-            with suppress(Exception):  # what cannot be cancelled goes on
+            with suppress(Exception):  # what cannot be cancelled continues
                 if cancel is not None:
                     cancel()
 
@@ -92,15 +92,15 @@ class Watchdog:
         try:
             self._answer(CANCEL_GRACE_SECONDS)
         except Empty:
-            self.given_up = True
+            self.abandoned = True
             raise UnresponsiveError from None
         except BaseException:  # and once more
-            self.given_up = True
+            self.abandoned = True
             raise
         # Until it ends, it holds the cursor; if that is let go there while the connection is closed here, drivers write
         # into memory that is no longer theirs.
         stopping.join(CANCEL_GRACE_SECONDS)
-        self.given_up = stopping.is_alive()
+        self.abandoned = stopping.is_alive()
 
     def _answer(self, seconds: float) -> tuple[Any, BaseException | None]:
         until = time.monotonic() + seconds
@@ -120,10 +120,10 @@ class Watchdog:
                 return
             try:
                 answer: tuple[Any, BaseException | None] = (call(), None)
-            except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
                 answer = (None, error)
             del call  # what it holds is done with, and may be large
             self._answers.put(answer)
             del answer
-            if self.given_up:  # it came back after all, and nobody waits: with the call, the connection was let go
+            if self.abandoned:  # it returned after all, and nobody waits for its result
                 return

@@ -1,4 +1,8 @@
-"""writer."""
+"""Write the statements of an order in one transaction, through any DB-API connection.
+
+What a database says is translated into a :class:`WriteError`: whether the same may succeed later, and whether the
+order may have been committed although an error came back.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from engine.database.arrow import column_names
+from engine.database.driver_sql import column_names
 from engine.database.error_messages import (
     ROLLED_BACK_SQLSTATES,
     TRANSIENT_SQLSTATES,
     TRANSIENT_WORDS,
-    plain,
+    plain_message,
     redact_values,
     state_and_text,
 )
@@ -23,47 +27,50 @@ from engine.errors import QueryError, UnresponsiveError, WriteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.database.odbc import T
-    from engine.database.watchdog import Watchdog
+    from engine.database.watchdog import T, Watchdog
 
 
 @dataclass
 class DbApiWriter:
-    """A DB-API connection that writes; they differ in how values go in and how errors speak."""
+    """A DB-API connection that writes orders.
+
+    ``to_driver_value`` and ``to_driver_sql`` turn values and statements into what the driver takes; ``errors`` are the
+    exceptions that it raises. ``begin_statement`` begins a transaction where the driver does not by itself.
+    ``own_cursor`` is False where another cursor would be another transaction.
+    """
 
     connection: Any
     close: Callable[[], None]
-    bound: Callable[[object], object] = lambda value: value
+    to_driver_value: Callable[[object], object] = lambda value: value
     errors: tuple[type[Exception], ...] = ()
-    begin: str = ""
-    cleaned: Callable[[str], str] = str
-    written: Callable[[str], str] = str
+    begin_statement: str = ""
+    without_secrets: Callable[[str], str] = str
+    to_driver_sql: Callable[[str], str] = str
     own_cursor: bool = True
-    patience: Watchdog | None = None
-    _open: bool = False
+    watchdog: Watchdog | None = None
+    _in_transaction: bool = False
 
     def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
         """Run one statement with its values; gives the rows of the first result that has columns."""
-        sql = self.written(sql)
+        sql = self.to_driver_sql(sql)
         try:
-            # Another cursor of DuckDB's is another transaction.
-            cursor = self._asked(self.connection.cursor) if self.own_cursor else self.connection
-            if self.begin and not self._open:
-                cursor.execute(self.begin)
-            self._open = True
-            values = [self.bound(value) for value in binds]
+            cursor = self._call(self.connection.cursor) if self.own_cursor else self.connection
+            if self.begin_statement and not self._in_transaction:
+                cursor.execute(self.begin_statement)
+            self._in_transaction = True
+            values = [self.to_driver_value(value) for value in binds]
 
-            def executed() -> list[dict[str, Any]]:
+            def execute() -> list[dict[str, Any]]:
                 cursor.execute(sql, values) if values else cursor.execute(sql)
                 return _first_result(cursor)
 
-            return self._asked(executed, cursor.cancel if self.patience else None)
+            return self._call(execute, cursor.cancel if self.watchdog else None)
         except UnresponsiveError as error:
             raise WriteError(error.message, hint=RETRY_HINT, retriable=True) from None
         except QueryError:
             raise WriteError(
                 f"A statement of the order took more than {STATEMENT_TIMEOUT_SECONDS} s:"
-                " somebody may hold a lock on its rows.",
+                " another session may hold a lock on its rows.",
                 hint=RETRY_HINT,
                 retriable=True,
             ) from None
@@ -73,58 +80,58 @@ class DbApiWriter:
     def commit(self) -> None:
         """Commit the transaction."""
         try:
-            # Not given up: it might arrive after the order was looked up and raised again. The network itself gives up
+            # Never abandoned: it might arrive after the order was looked up and raised again. The network itself drops
             # what it cannot deliver, after about a quarter of an hour.
-            self._asked(self.connection.commit, seconds=math.inf)
+            self._call(self.connection.commit, seconds=math.inf)
         except self.errors as error:
             raise self._failed(error, committing=True) from None
-        self._open = False
+        self._in_transaction = False
 
     def rollback(self) -> None:
         """Roll the transaction back, where one is open."""
-        if self._open:
+        if self._in_transaction:
             with suppress(Exception):  # a connection that is lost has undone it
-                self._asked(self.connection.rollback)
-        self._open = False
+                self._call(self.connection.rollback)
+        self._in_transaction = False
 
-    def _asked(
+    def _call(
         self, call: Callable[[], T], cancel: Callable[[], object] | None = None, *, seconds: float | None = None
     ) -> T:
-        if self.patience is None:
+        if self.watchdog is None:
             return call()
-        return self.patience.wait(
+        return self.watchdog.call(
             call, seconds=STATEMENT_TIMEOUT_SECONDS if seconds is None else seconds, cancel=cancel
         )
 
     def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
         state, text = state_and_text(error)
-        text = self.cleaned(plain(text))
+        text = self.without_secrets(plain_message(text))
         # The words of a constraint's error are the order's as much as the database's.
         refused = state[:2] in {"22", "23"} or any(
             kind.__name__ in {"IntegrityError", "DataError"} for kind in type(error).__mro__
         )
-        passing = not refused and bool(TRANSIENT_SQLSTATES.fullmatch(state) or TRANSIENT_WORDS.search(text))
+        transient = not refused and bool(TRANSIENT_SQLSTATES.fullmatch(state) or TRANSIENT_WORDS.search(text))
         # Whatever breaks while committing, but for a refusal, leaves open whether the order was kept.
         uncertain = committing and not refused and state not in ROLLED_BACK_SQLSTATES
         text = redact_values(text, binds)
-        said = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
-        if passing or uncertain:
+        message = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
+        if transient or uncertain:
             return WriteError(
-                f"The database could not take the order just now. {said}",
+                f"The database could not take the order right now. {message}",
                 hint=RETRY_HINT,
                 retriable=True,
                 uncertain=uncertain,
             )
         return WriteError(
-            f"The database refused a statement of the order. {said}",
-            hint="Mend the statement in orders/, or what it runs into, then retry the order.",
+            f"The database refused a statement of the order. {message}",
+            hint="Fix the statement in orders/, or the data that it runs into, then retry the order.",
         )
 
 
 STATEMENT_TIMEOUT_SECONDS = 30
-"""Seconds that a statement of an order may take, most of which is waiting for somebody else's lock."""
+"""Seconds that a statement of an order may take, most of which is spent waiting for another session's lock."""
 
-RETRY_HINT = "It is tried again by itself."
+RETRY_HINT = "It is retried automatically."
 
 
 def _first_result(cursor: Any) -> list[dict[str, Any]]:
@@ -142,7 +149,10 @@ def _first_result(cursor: Any) -> list[dict[str, Any]]:
 
 
 def to_sqlite_value(value: object) -> object:
-    """SQLite has neither decimals nor times; a column's affinity makes numbers of what looks like one."""
+    """A value as SQLite takes it: decimals, dates and times as text.
+
+    A column's affinity makes a number of a text that looks like one.
+    """
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):

@@ -104,7 +104,9 @@ def review_live(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
         source = stack.enter_context(open_source(now.source))
         note = (
-            () if source.hold() else ("The two mappings were read one after the other: the source may have changed.",)
+            ()
+            if source.begin_snapshot()
+            else ("The two mappings were read one after the other: the source may have changed.",)
         )
         for entity in _mapped(now, before):
             live = LiveRows(

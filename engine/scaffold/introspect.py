@@ -113,7 +113,7 @@ def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
 
 def _tables(connection: Connection) -> list[Table]:
     tables: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in connection.catalogue():
+    for schema, table, column, kind in connection.list_columns():
         if not (SYSTEM.fullmatch(schema) or OWN_TABLES.fullmatch(table)):
             tables.setdefault((schema, table), {})[column] = kind
     return [Table(schema=schema, name=name, columns=columns) for (schema, name), columns in sorted(tables.items())]

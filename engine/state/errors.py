@@ -1,4 +1,4 @@
-"""errors."""
+"""Translate DuckDB's and the file system's errors about the state into what is wrong and what to do next."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIN_FREE_BYTES = 16_000_000
-"""Bytes that DuckDB may want at once: a write that failed with less than that free was refused for want of room."""
+"""Bytes that DuckDB may write at once: where a write failed and less than that is free, the disk is full."""
 
-_HELD = frozenset({32, 33})
+_LOCKED_ERRORS = frozenset({32, 33})
 """Windows' numbers for a file that another process has open, or has locked in part."""
 
-_FORBIDDEN = frozenset({5, 19})
+_DENIED_ERRORS = frozenset({5, 19})
 """Windows' numbers for access that is denied, and for a medium that may not be written."""
 
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn what DuckDB and the file system say into what to do about it."""
+    """Raise errors of DuckDB, the file system and memory as :class:`StateError`; ``path`` is the state file."""
     import duckdb
 
     try:
@@ -35,26 +35,27 @@ def translate_errors(path: Path) -> Iterator[None]:
     except SyncError:
         raise
     except (duckdb.Error, OSError, MemoryError) as error:
-        raise _explain(error, path) from error
+        raise _translated(error, path) from error
 
 
-def _explain(error: Exception, path: Path) -> StateError:
+def _translated(error: Exception, path: Path) -> StateError:
     text = str(error)
     low = text.lower()
-    asked = "cannot open file" in low and str(path) in text  # any other, this process may hold itself by now
-    number = getattr(error, "winerror", None) or (_refusal(path) if asked else 0)
+    # Of any other file it would say nothing: this process itself may have it open by now.
+    could_not_open = "cannot open file" in low and str(path) in text
+    number = getattr(error, "winerror", None) or (_open_error(path) if could_not_open else 0)
     # The second is what DuckDB adds on Windows, whose own words are in the language of the machine.
     if ("lock" in low and ("conflicting" in low or "could not set" in low)) or "file is already open in" in low:
         holder = re.search(r"PID (\d+)", text)
         by = f" (process {holder[1]})" if holder else ""
         return StateLockedError(
             f"Another run holds {path}{by}.",
-            hint="Wait until it ends and run again. The lock goes with the process: nothing needs to be deleted.",
+            hint="Wait until it ends and run again. The lock ends with its process: nothing needs to be deleted.",
         )
-    if number in _HELD or "being used by another process" in low:
+    if number in _LOCKED_ERRORS or "being used by another process" in low:
         return StateLockedError(
-            f"Another run or program holds {path}, or did just now: a backup, or a virus scanner.",
-            hint="Run again. If it stays so, leave the folder out of the backup's and the scanner's work.",
+            f"Another run or program holds {path}, or did a moment ago: a backup, or a virus scanner.",
+            hint="Run again. If it happens again, exclude the folder from the backup and from the scanner.",
         )
     if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
         return StateMemoryError(
@@ -76,16 +77,21 @@ def _explain(error: Exception, path: Path) -> StateError:
         )
     if re.search("not a valid duckdb|corrupt|checksum|deserializ|could not read (enough|all) bytes|extension", low):
         return StateError(
-            f"The state file {path} is damaged or is no DuckDB file.",
-            hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads from Stock2Shop"
-            " what it holds, so that nothing is deleted or sent twice for a lost state.",
+            f"The state file {path} is damaged or is not a DuckDB file.",
+            hint="Restore it from a backup; or move it away and run `s2s adopt`, which reads what"
+            " Stock2Shop has, so that nothing is deleted or sent twice because of a lost state.",
         )
     if "newer" in low or "storage version" in low or "version number" in low:
         return StateError(
             f"The state file {path} was written by a newer DuckDB.",
             hint="Install the DuckDB version that wrote it, or move the file away and run `s2s adopt`.",
         )
-    if number in _FORBIDDEN or "permission denied" in low or "read-only" in low or isinstance(error, PermissionError):
+    if (
+        number in _DENIED_ERRORS
+        or "permission denied" in low
+        or "read-only" in low
+        or isinstance(error, PermissionError)
+    ):
         return StateError(
             f"The state file {path} cannot be written.",
             hint="Give the account that runs s2s the right to write the folder, or set S2S_STATE to another one.",
@@ -96,8 +102,8 @@ def _explain(error: Exception, path: Path) -> StateError:
     )
 
 
-def _refusal(path: Path) -> int:
-    """Windows' number for why the file cannot be opened to write, whose words are in the machine's language; else 0."""
+def _open_error(path: Path) -> int:
+    """Windows' error number for why the file cannot be opened to write, 0 where it can be, or on other systems."""
     if sys.platform == "win32":
         import _winapi
 
@@ -110,7 +116,7 @@ def _refusal(path: Path) -> int:
 
 
 def _is_full(path: Path) -> bool:
-    """Whether the disk hardly has room for anything DuckDB writes at a time."""
+    """Whether the disk has less room than DuckDB may write at a time."""
     try:
         return shutil.disk_usage(path.parent).free < MIN_FREE_BYTES
     except OSError:

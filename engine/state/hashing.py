@@ -1,4 +1,4 @@
-"""hashing."""
+"""Hash rows with DuckDB's own SQL, outside of the state's connection, which is busy while rows stream into it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @cache
 def _hash_database() -> duckdb.DuckDBPyConnection:
-    """A database in memory that lasts as long as the process: a rehearsal of many views would wait for each anew."""
+    """A database in memory that lasts as long as the process: opening one for each view of a test run would be slow."""
     import duckdb
 
     return duckdb.connect(":memory:", config={"threads": 1})
@@ -25,9 +25,9 @@ def _hash_database() -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def hash_function(expression: str) -> Iterator[Callable[[Sequence[pa.RecordBatch]], npt.NDArray[np.uint64]]]:
-    """Inside, a function gives what the SQL ``expression``, of 64 bits, comes to in every row of some batches.
+    """Inside the block, a function gives the value of the SQL ``expression``, an unsigned 64-bit number, for each row.
 
-    It works in a database of its own, in memory: the state's is busy while rows stream into it.
+    It takes record batches and gives one array with a number for each of their rows, in order.
     """
     import pyarrow as pa
 

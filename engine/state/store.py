@@ -1,9 +1,11 @@
-"""The state of one project: a DuckDB file, which is also the lock.
+"""Open the state of one project, a DuckDB file that is also the project's lock, and run SQL in it.
 
 The file holds what Stock2Shop acknowledged (``published``), the runs, the changes, the quarantine and the rows
-that need nothing more (``settled``). A run's own working set lives in a second file, attached as ``run`` and thrown
-away when the run ends, so that a broken run leaves nothing behind. The operating system gives the lock back
-when the process ends, however it ends.
+that need nothing more (``settled``). A run's own working set is in a second file, attached as ``run`` and deleted
+when the run ends, so that an interrupted run leaves nothing behind. The operating system releases the lock when the
+process ends, however it ends.
+
+DuckDB begins with little memory and is given more where a statement needs it (:data:`MEMORY_LIMITS`).
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import StateError, StateMemoryError
-from engine.state.blocks import SpillFile
 from engine.state.errors import translate_errors
+from engine.state.spill_file import SpillFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,25 +34,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = 3
+"""The version of the tables; ``sql/migrations.sql`` has a block for each version."""
 
 MEMORY_LIMITS = ("48MB", "192MB", "640MB", "2560MB")
-"""What DuckDB may hold in memory; beyond it, it works from disk.
+"""How much memory DuckDB may use; beyond that it works from disk.
 
-The first is enough for millions of rows of a few KB. Wide ones, with descriptions of 100 KB, need the next: DuckDB
-holds a whole row group before it writes it. After the last it may take what it takes by default.
+The first is enough for millions of rows of a few KB. Wide rows, with descriptions of 100 KB, need the next:
+DuckDB holds a whole row group before it writes it. After the last one DuckDB's own default applies.
 """
 
 SQL = Path(__file__).parent / "sql"
 
 
 class State:
-    """An open state file: SQL goes in, tuples come out, faults come as :class:`StateError`."""
+    """An open state file: SQL goes in, tuples come out. Raises :class:`StateError` for whatever fails."""
 
-    def __init__(self, path: Path, *, kept: int = 0) -> None:
+    def __init__(self, path: Path, *, cached_scripts: int = 0) -> None:
         self.path = path
         self.scratch = path.parent
-        self._kept = kept
-        self._memory = list(MEMORY_LIMITS)
+        self._cached_scripts = cached_scripts
+        self._memory_limits = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
         self._in_transaction = False
         self._open()
@@ -59,29 +62,29 @@ class State:
         with translate_errors(self.path):
             self._connection = _connect(self.path)
         # Parsed once, which `execute` does twice with DuckDB 2: a quarter of what a statement costs that has few rows.
-        self._statements = lru_cache(maxsize=self._kept)(self._connection.extract_statements)
+        self._statements = lru_cache(maxsize=self._cached_scripts)(self._connection.extract_statements)
 
     def close(self) -> None:
-        """Close the file, which its journal is written into; any number of times."""
+        """Close the file, after its journal was written into it; may be called any number of times."""
         self._connection.close()
 
     def configure(self, scratch: Path) -> None:
-        """Have the working set in the folder ``scratch``, which is this process's own."""
+        """Attach a working set as ``run``, in the folder ``scratch``, which belongs to this process alone."""
         self.scratch = scratch
         quoted = str(scratch).replace("'", "''")
-        # First of all: what a killed run left in the journal may be too much to be held, and where it goes to disk then
-        # can be told only before it does.
+        # First of all: the journal of a killed run may need more than the memory, and the folder for that cannot be
+        # changed once it is in use.
         self.run(f"set temp_directory = '{quoted}'")
-        self._limit()
+        self._apply_memory_limit()
         self.run("set preserve_insertion_order = false; set timezone = 'UTC'; set enable_progress_bar = false")
-        # The reader is one, and whoever lands rows waits for it: two threads end no sooner, take nearly twice the CPU
-        # time, and hold 30 MB more.
+        # There is one reader, and loading rows waits for it: two threads are no faster, take nearly twice the CPU time
+        # and 30 MB more memory.
         self.run("set threads = 1")
-        # Each checkpoint writes the last row group of a table anew, with wide rows hundreds of MB: with DuckDB's own
-        # 16 MB a first load of rows with 10 KB took a quarter more CPU time.
+        # Each checkpoint writes the last row group of a table again, with wide rows hundreds of MB: with DuckDB's
+        # default of 16 MB a first load of rows of 10 KB took a quarter more CPU time.
         self.run("set wal_autocheckpoint = '64MB'")
-        # What DuckDB knows of its row groups stays in memory, 15 MB less of two million rows than with 8,192. With
-        # 32,768, rows with 60 KB would take half as much again while they land.
+        # DuckDB's metadata of row groups stays in memory: for two million rows 15 MB less than with groups of 8,192.
+        # With 32,768, rows of 60 KB would need half as much memory again while they are loaded.
         self.run(f"attach '{quoted}/run.duckdb' as run (row_group_size 16384)")
 
     def _reopen(self) -> None:
@@ -94,37 +97,38 @@ class State:
             self.run(script)
 
     def increase_memory_limit(self) -> bool:
-        """Give DuckDB more memory; false where it has all that there is."""
-        if not self._memory:
+        """Raise DuckDB's memory limit to the next of :data:`MEMORY_LIMITS`; False where it has the last one already."""
+        if not self._memory_limits:
             return False
-        self._memory.pop(0)
-        self._limit()
+        self._memory_limits.pop(0)
+        self._apply_memory_limit()
         return True
 
-    def _limit(self) -> None:
-        self.run(f"set memory_limit = '{self._memory[0]}'" if self._memory else "reset memory_limit")
+    def _apply_memory_limit(self) -> None:
+        self.run(f"set memory_limit = '{self._memory_limits[0]}'" if self._memory_limits else "reset memory_limit")
 
     def release_buffers(self) -> None:
-        """Have DuckDB give back what it keeps of its files in memory, before something else needs it."""
+        """Have DuckDB free the memory in which it caches its files, before something else needs that memory."""
         with suppress(StateMemoryError):  # what is in use stays
             self.run("set memory_limit = '8MB'")
-        self._limit()
+        self._apply_memory_limit()
 
     def save_memory_limit(self) -> None:
-        """Let the next run begin with as much memory as this one came to, instead of reading its source twice."""
-        grown = len(MEMORY_LIMITS) - len(self._memory)
+        """Save the memory limit for the next run, which then need not read its source twice to find out."""
+        grown = len(MEMORY_LIMITS) - len(self._memory_limits)
         if grown > int(self.meta("memory") or 0):
             self.set_meta("memory", str(grown))
 
     def restore_memory_limit(self) -> None:
-        """Begin with as much memory as was kept."""
+        """Set the memory limit that the last run saved."""
         for _ in range(int(self.meta("memory") or 0)):
             self.increase_memory_limit()
 
     def with_retry(self, work: Callable[[], T]) -> T:
-        """Do ``work``, which may be done again from its beginning, with more memory where it needs it.
+        """Call ``work``, and call it again with a higher memory limit while it runs out of memory; gives its result.
 
-        A transaction that ran out of memory is lost: it is for whoever began it to begin it again.
+        ``work`` must be repeatable from its beginning. Inside a transaction the error is raised instead: a transaction
+        that ran out of memory is lost, and must be repeated as a whole.
         """
         while True:
             try:
@@ -135,9 +139,9 @@ class State:
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and give all its rows: for results that are small by nature."""
-        return self.with_retry(lambda: self._fetched(sql, parameters, _all))
+        return self.with_retry(lambda: self._fetch(sql, parameters, _all))
 
-    def _fetched(
+    def _fetch(
         self,
         sql: str,
         parameters: Sequence[object] | Mapping[str, object],
@@ -159,18 +163,18 @@ class State:
         return self.row(sql, parameters)[0]
 
     def run(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
-        """Run one statement, or several when there are no parameters: those are not run again for want of memory."""
+        """Run one statement, or several where there are no parameters; several are not repeated with more memory."""
         if parameters:
             self.rows(sql, parameters)
         else:
-            self._fetched(sql, (), _all)
+            self._fetch(sql, (), _all)
 
     def run_with_retry(self, sql: str) -> None:
-        """Run statements that may be run again from the first, with more memory where they need it."""
+        """Run statements that may be repeated from the first one, with more memory where they need it."""
         self.with_retry(lambda: self.run(sql))
 
     def run_once(self, script: str) -> None:
-        """Run ``script``, unless this connection has: for what lives as long as the connection does."""
+        """Run ``script`` unless this connection ran it before: for macros and temporary tables, which live as long."""
         if script not in self._scripts:
             self.run(script)
             self._scripts[script] = None
@@ -182,7 +186,7 @@ class State:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-        return self.with_retry(lambda: self._fetched(sql, parameters, named))
+        return self.with_retry(lambda: self._fetch(sql, parameters, named))
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""
@@ -190,7 +194,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is done inside is kept together, or not at all."""
+        """Commit everything that is done inside the block, or nothing of it where the block raises."""
         self.run("begin transaction")
         self._in_transaction = True
         try:
@@ -204,27 +208,27 @@ class State:
         self.run("commit")
 
     def numbers(self, sql: str, parameters: Sequence[object] = ()) -> npt.NDArray[np.uint64]:
-        """Run one statement and give its only column, of 64-bit numbers without NULL, as an array of one's own."""
+        """Run one statement and give its only column, of 64-bit numbers without NULL, as an array."""
 
         def column(result: duckdb.DuckDBPyConnection) -> npt.NDArray[np.uint64]:
             (only,) = result.fetchnumpy().values()
             return only
 
-        return self.with_retry(lambda: self._fetched(sql, parameters, column))
+        return self.with_retry(lambda: self._fetch(sql, parameters, column))
 
     @contextmanager
     def spill_file(self) -> Iterator[SpillFile]:
-        """Inside, arrays of numbers may be kept on disk, in the working set."""
+        """Inside the block, arrays of numbers may be kept on disk, in the working folder."""
         with translate_errors(self.path):
             file = (self.scratch / "blocks").open("w+b", buffering=0)
         with file:
             yield SpillFile(file, self.path)
 
     def transaction_with_retry(self, work: Callable[[], None]) -> None:
-        """Do ``work`` in a transaction; from its beginning, with more memory, where it needs that.
+        """Call ``work`` in a transaction, and again from its beginning with more memory while it runs out of memory.
 
-        DuckDB takes nothing back of a `delete` that ran out of memory: until the file is opened anew, each that meets
-        the same rows ends in a conflict with it.
+        DuckDB does not undo a `delete` that ran out of memory: until the file is opened again, each `delete` of the
+        same rows conflicts with it.
         """
         while True:
             try:
@@ -239,7 +243,7 @@ class State:
 
     @contextmanager
     def registered(self, name: str, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
-        """Inside, the relation ``name`` gives ``rows``: a table any number of times, a reader once."""
+        """Inside the block, ``rows`` can be selected from ``name``: a table any number of times, a reader once."""
         self._connection.register(name, rows)
         try:
             yield
@@ -247,12 +251,12 @@ class State:
             self._connection.unregister(name)
 
     def meta(self, name: str) -> str | None:
-        """A remembered value, or None."""
+        """The value that :meth:`set_meta` stored under ``name``, or None."""
         found = self.rows("select value from meta where name = $1", [name])
         return str(found[0][0]) if found else None
 
     def set_meta(self, name: str, value: str) -> None:
-        """Keep ``value`` under ``name``."""
+        """Store ``value`` under ``name``, in place of any value before."""
         self.run("delete from meta where name = $1", [name])
         self.run("insert into meta values ($1, $2)", [name, value])
 
@@ -264,17 +268,17 @@ def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    # A file of another kind would have DuckDB download what reads it.
+    # For a file of another kind DuckDB would download an extension that reads it.
     return duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
 
 
 @contextmanager
-def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
+def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
     """Open the state file at ``path``, creating or migrating it, with an empty working set attached as ``run``.
 
-    The file and its folder are readable by their owner only. ``kept`` is how many scripts stay parsed, for who runs the
-    same ones again and again. Raises :class:`StateLockedError` when another process holds the file and
-    :class:`StateError` when it is damaged, newer than this engine or cannot be written.
+    The file and its folder are readable by their owner only. ``cached_scripts`` is how many scripts stay parsed, for a
+    caller that runs the same ones again and again. Raises :class:`StateLockedError` when another process holds the file
+    and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
     from engine.files import exists
 
@@ -285,12 +289,12 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
-    before = os.umask(0o077)  # to the end: DuckDB makes the journal beside the file when it first writes
+    before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
     try:
-        state = State(path, kept=kept)
+        state = State(path, cached_scripts=cached_scripts)
         try:
-            # Closed before its folder goes: it writes its journal into the file then, and may need the disk for that.
-            # Where it cannot, it says nothing, and whoever opens the file next reads the journal once more.
+            # Closed before its folder is deleted: closing writes the journal into the file, and may need the folder for
+            # that. Where it fails, no error is raised, and the next run reads the journal again.
             with _scratch(path) as folder, closing(state):
                 state.configure(folder)
                 _migrate(state)
@@ -298,7 +302,7 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
                 try:
                     yield state
                 except BaseException:
-                    with suppress(StateError):  # what ended the run says more
+                    with suppress(StateError):  # the error that ended the run says more
                         state.run("detach run")
                     raise
                 state.run("detach run")
@@ -310,9 +314,9 @@ def open_state(path: Path, *, kept: int = 0) -> Iterator[State]:
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
-    """A folder beside the state at ``path`` for the working set, gone with the run.
+    """Create a folder beside the state at ``path`` for the working set, and delete it at the end.
 
-    Whoever holds the state knows that no other run is under way: what runs left behind that were killed goes too.
+    The state is locked, so no other run is active: folders that killed runs left behind are deleted too.
     """
     with translate_errors(path):
         for folder in path.parent.iterdir():
@@ -324,6 +328,7 @@ def _scratch(path: Path) -> Iterator[Path]:
 
 
 def _migrate(state: State) -> None:
+    """Create the tables, or bring those of an older version up to :data:`VERSION`, one version a transaction."""
     exists = state.value(
         "select count(*) from duckdb_tables() where database_name = current_database() and table_name = 'meta'"
     )

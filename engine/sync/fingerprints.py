@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from engine.state.blocks import SpillFile
+    from engine.state.spill_file import SpillFile
     from engine.state.store import State
 
 HASH_ROWS = 4096

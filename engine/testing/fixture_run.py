@@ -148,7 +148,7 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
 @contextmanager
 def in_memory_state(path: Path) -> Iterator[State]:
     """A state to throw away, for a few dozen rows: they need neither a file nor a good plan, which take time."""
-    with open_state(path, kept=256) as state:
+    with open_state(path, cached_scripts=256) as state:
         state.run("detach run; attach ':memory:' as run; pragma disable_optimizer")
         yield state
 

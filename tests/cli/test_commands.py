@@ -404,7 +404,7 @@ def test_a_state_file_that_is_damaged_says_how_to_go_on(s2s: S2s) -> None:
     state.unlink()
     with closing(sqlite3.connect(state)) as other, other:
         other.execute("create table item (code text)")
-    failed(s2s("run", "acme"), 1, "is no DuckDB file", "s2s adopt")
+    failed(s2s("run", "acme"), 1, "is not a DuckDB file", "s2s adopt")
 
 
 def test_a_state_file_of_a_newer_version_is_left_alone(s2s: S2s) -> None:

@@ -13,7 +13,7 @@ import tomli
 from engine.config.loader import load
 from engine.config.schema import schema
 from engine.config.workspace import discover, find_workspace
-from engine.database.drivers import bare, options
+from engine.database.connection_string import parse_options, unquote
 from engine.errors import ProjectError
 from engine.model.settings import Limit
 
@@ -269,8 +269,8 @@ def test_a_password_inside_a_variables_connection_is_a_secret(write: Callable[..
 def test_a_login_from_a_variable_may_hold_any_letter(write: Callable[..., Path], password: str) -> None:
     """The driver gets it whole, and it is a secret in every spelling."""
     project = read(write(), ERP_PASSWORD=password)
-    given = dict(options(project.source.connection or ""))
-    assert (bare(given["PWD"]), given["UID"], given["Server"]) == (password, "reader", "db")
+    given = dict(parse_options(project.source.connection or ""))
+    assert (unquote(given["PWD"]), given["UID"], given["Server"]) == (password, "reader", "db")
     assert {password, given["PWD"]} <= set(project.secrets)
 
 

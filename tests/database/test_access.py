@@ -140,7 +140,7 @@ def test_a_file_that_is_no_access_file_or_not_there_is_said(tmp_path: Path) -> N
     with pytest.raises(ConnectError, match="There is no file"):
         read(tmp_path / "none.mdb", "select * from item")
     (tmp_path / "text.mdb").write_text("not a database" * 1000, "utf-8")
-    with pytest.raises(ConnectError, match="cannot be opened"):
+    with pytest.raises(ConnectError, match="cannot open the file as a database"):
         read(tmp_path / "text.mdb", "select * from item")
 
 

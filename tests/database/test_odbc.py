@@ -20,8 +20,7 @@ from support.client import COLUMNS
 from support.erp import ROOT
 from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
 
-from engine.database import odbc as source
-from engine.database import watchdog as patience
+from engine.database import odbc, watchdog
 from engine.database.open import open_source, open_writer
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
 from engine.model.settings import SourceSettings
@@ -243,12 +242,12 @@ def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgr
 
 @pytest.mark.parametrize("after", [200_000, 0], ids=["in mid result", "from the first byte"])
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
-def test_a_database_that_falls_silent_is_given_up(
+def test_a_database_that_falls_silent_is_abandoned(
     monkeypatch: pytest.MonkeyPatch, postgres: Postgres, mariadb: MariaDb, kind: str, after: int
 ) -> None:
     """A VPN forgets a connection, and drivers wait for ever; others are read meanwhile."""
-    monkeypatch.setattr(patience, "CANCEL_GRACE_SECONDS", 1)
-    monkeypatch.setattr(source, "CANCEL_GRACE_SECONDS", 1)
+    monkeypatch.setattr(watchdog, "CANCEL_GRACE_SECONDS", 1)
+    monkeypatch.setattr(odbc, "CANCEL_GRACE_SECONDS", 1)
     server, database, query = {
         "postgres": (postgres, "postgres", "select n, repeat('x', 500) from generate_series(1, 50000) as numbers(n)"),
         "mysql": (mariadb, mariadb.database, "select seq, repeat('x', 500) from seq_1_to_50000"),
@@ -260,18 +259,18 @@ def test_a_database_that_falls_silent_is_given_up(
             query_timeout=1,
             connect_timeout=1,
         )
-        with pytest.raises(SourceError, match="fell silent" if after else None) as raised:
+        with pytest.raises(SourceError, match="stopped responding" if after else None) as raised:
             drain(settings, query)
         assert raised.value.hint
         direct = SourceSettings(dialect=kind, connection=server.connection(database))
         assert drain(direct, query) == 50_000
 
 
-GIVING_UP = """\
+ABANDONING = """\
 import sys
-from engine.database import watchdog as patience
+from engine.database import watchdog
 from engine.cli.app import main
-patience.GRACE = 1
+watchdog.CANCEL_GRACE_SECONDS = 1
 main()
 """
 
@@ -291,7 +290,7 @@ def test_a_run_whose_database_fell_silent_ends_and_the_next_project_is_run(clien
             silent = "query_timeout = 1\nconnection = " + json.dumps(postgres.connection(database, port=proxy.port))
             (other / "project.toml").write_text(settings.replace('database = "erp.duckdb"', silent), "utf-8")
             ran = subprocess.run(
-                [sys.executable, "-c", GIVING_UP, *words],
+                [sys.executable, "-c", ABANDONING, *words],
                 cwd=client.workspace,
                 env={**os.environ, **client.environment, "PYTHONPATH": str(ROOT)},
                 capture_output=True,
@@ -299,7 +298,7 @@ def test_a_run_whose_database_fell_silent_ends_and_the_next_project_is_run(clien
                 check=False,
                 timeout=60,
             )
-        assert (ran.returncode, "fell silent" in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
+        assert (ran.returncode, "stopped responding" in ran.stderr, "Traceback" in ran.stderr) == (1, True, False)
     assert list(client.held()) == ["A"]
 
 
@@ -410,7 +409,7 @@ def test_what_is_read_of_one_moment_does_not_see_what_others_change(
     settings, change = changing
     query = "select qty from item"
     with open_source(settings) as connection:
-        assert connection.hold()
+        assert connection.begin_snapshot()
         assert texts(connection.read(query)) == ["1"]
         change("update item set qty = 2")
         assert texts(connection.read(query)) == ["1"]

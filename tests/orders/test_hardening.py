@@ -25,9 +25,7 @@ from support.erp import DYING, ROOT, STATEMENTS, document, on_server
 from support.servers import falling_silent, free_port
 
 from engine.database import error_messages as complaints
-from engine.database import odbc as source
-from engine.database import watchdog as patience
-from engine.database import writer
+from engine.database import odbc, watchdog, writer
 from engine.errors import OrderError, StateError, WriteError
 from engine.model.settings import OrderSettings, SourceSettings
 from engine.orders import document as inbox
@@ -293,8 +291,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a database be given up after a second or two."""
     for module, name in (
         (writer, "STATEMENT_TIMEOUT_SECONDS"),
-        (source, "CANCEL_GRACE_SECONDS"),
-        (patience, "CANCEL_GRACE_SECONDS"),
+        (odbc, "CANCEL_GRACE_SECONDS"),
+        (watchdog, "CANCEL_GRACE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.5)
 

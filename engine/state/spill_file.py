@@ -1,4 +1,4 @@
-"""blocks."""
+"""Keep arrays of numbers on disk while a run needs them, in the run's working folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class SpillFile:
-    """Arrays of 64-bit numbers that lie on disk, one of them in memory at a time."""
+    """Arrays of 64-bit numbers on disk, of which one at a time is in memory.
+
+    Raises :class:`~engine.errors.StateError` where the disk is full or fails.
+    """
 
     def __init__(self, file: FileIO, path: Path) -> None:
         self._file = file
@@ -26,16 +29,16 @@ class SpillFile:
         self.sizes: list[int] = []
 
     def append(self, numbers: npt.NDArray[np.uint64]) -> None:
-        """Write ``numbers`` behind those that are there."""
+        """Write ``numbers`` behind those that are there already."""
         with translate_errors(self._path):
             self._file.seek(0, os.SEEK_END)
-            left = numbers.data.cast("B")
-            while left:
-                left = left[self._file.write(left) :]
+            remaining = numbers.data.cast("B")
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
         self.sizes.append(len(numbers))
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint64]]:
-        """Read them, in order; each until the next one is asked for."""
+        """Read the arrays in the order in which they were appended; each is valid until the next one is read."""
         import numpy as np
 
         memory = np.empty(max(self.sizes, default=0), dtype=np.uint64)

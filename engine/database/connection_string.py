@@ -1,0 +1,58 @@
+"""Read and write ODBC connection strings, such as ``Driver={PostgreSQL Unicode};Server=erp;UID=reader;PWD={a;b}``.
+
+A value that holds a semicolon or a brace stands in braces, in which a closing brace is written twice (Microsoft's
+reference of SQLDriverConnect). What the project writes stays as it is written; options that the driver needs are added
+behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.database.drivers import DriverProfile
+    from engine.model.settings import SourceSettings
+
+
+def parse_options(connection: str) -> list[tuple[str, str]]:
+    """The connection string's options in their order; a value keeps the braces around it."""
+    found = re.findall(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", connection)
+    return [(name, value.strip()) for name, value in found]
+
+
+def unquote(value: str) -> str:
+    """An option's value without the braces of ODBC."""
+    if value.startswith("{") and value.endswith("}"):
+        return value[1:-1].replace("}}", "}")
+    return value
+
+
+def secret_values(options: Sequence[tuple[str, str]]) -> list[str]:
+    """The options' values that must never be shown: passwords, secrets, tokens and keys, without their braces."""
+    return [unquote(value) for name, value in options if re.search("pwd|pass|secret|token|key", name.lower())]
+
+
+def connection_string(
+    written: Sequence[tuple[str, str]], profile: DriverProfile, settings: SourceSettings, *, read_only: bool
+) -> str:
+    """The connection string that is handed to the driver manager: what the project wrote, and the profile's options.
+
+    An option that the project wrote itself keeps its value; those that the profile supersedes are left out.
+    """
+    names = {name.lower() for name, _ in written if name.lower() not in profile.superseded_options}
+    kept = [(name, value) for name, value in written if name.lower() in names]
+    seconds = {
+        "connect_timeout": settings.connect_timeout,
+        "query_timeout": settings.query_timeout,
+        # The network comes last: a query that is cancelled in time still hears of it.
+        "network_timeout": settings.query_timeout + 30 if settings.query_timeout else 0,
+    }
+    added = [
+        (name, value.format(**seconds))
+        for name, value in profile.options
+        if name.lower() not in names and (read_only or name != "ApplicationIntent")
+    ]
+    return ";".join(f"{name}={value}" for name, value in (*kept, *added))

@@ -1,0 +1,108 @@
+"""Write a view's SQL so that its driver takes it, and so that every column's value arrives unharmed.
+
+Three things are done to a view: comments become blanks and letters beyond ASCII become hexadecimal where the driver
+mistakes them (:func:`to_driver_sql`); columns whose type the driver garbles are cast in a SELECT around the view
+(:func:`cast_columns`); and the columns may be packed into one text, where fetching that is cheaper
+(:func:`pack_columns`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.database.drivers import OTHER
+from engine.quoting import regions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.database.drivers import DriverProfile
+
+_COMMENT_START = re.compile(r"--|/\*|#")
+
+_NOT_LINE_BREAK = re.compile(r"[^\n]")
+
+HINT_MARKS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
+"""What begins a comment that the database reads, by dialect; in every other dialect it is ``/*+`` alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result as the driver describes it: ``type_name`` is the Python type's, ``size`` ODBC's."""
+
+    name: str
+    type_name: str
+    size: int
+
+
+def text_literal(text: str, profile: DriverProfile) -> str:
+    """``text`` as a literal that arrives whole with this driver, quoted."""
+    return profile.text_literal.format(text.replace("'", "''"), text.encode().hex())
+
+
+def to_driver_sql(sql: str, profile: DriverProfile, dialect: str) -> str:
+    """The view without what the driver cannot take: letters of texts in hexadecimal, and blanks for comments.
+
+    Drivers look for parameters, statements and escapes in comments too: sqliteodbc 0.9998 takes a question mark in
+    one for a parameter that has no value, and a semicolon for a second statement; 0.99991 leaves out all that
+    follows ``--``, a WHERE too. Hints stay as they are.
+    """
+    rewrites_texts = not sql.isascii() and profile.text_literal != OTHER.text_literal
+    if not (rewrites_texts or _COMMENT_START.search(sql)):
+        return sql
+    parts, position = [], 0
+    for region in regions(sql, dialect):
+        part = sql[region.start : region.end]
+        parts.append(sql[position : region.start])
+        position = region.end
+        if region.kind == "comment" and not part.startswith(HINT_MARKS.get(dialect, ("/*+",))):
+            parts.append(_NOT_LINE_BREAK.sub(" ", part))
+        elif not rewrites_texts or part.isascii() or region.kind != "text":
+            parts.append(part)
+        elif "\\" in part or re.search(r"\w$|\b_\w+\s+$", parts[-1]):
+            parts.append(part)  # with an escape, or with a prefix of its own such as N or _utf8mb4
+        else:
+            parts.append(text_literal(part[1:-1].replace(part[0] * 2, part[0]), profile))
+    return "".join([*parts, sql[position:]])
+
+
+def needs_cast(column: Column, profile: DriverProfile) -> bool:
+    """Whether the driver garbles values of the column's type unless they are cast."""
+    return _cast(profile.casts, column) is not None
+
+
+def cast_columns(sql: str, columns: Sequence[Column], profile: DriverProfile) -> str:
+    """The view with those columns cast that the driver would garble; the view itself where there are none."""
+    if not any(needs_cast(column, profile) for column in columns):
+        return sql
+    expressions = _expressions(columns, profile.casts, profile.quote)
+    listed = ",\n".join(f"{expression} as c{number}" for number, expression in enumerate(expressions))
+    return f"select {listed} from (\n{sql}\n) as v"  # noqa: S608 - the view is trusted SQL
+
+
+def pack_columns(sql: str, columns: Sequence[Column], profile: DriverProfile) -> str:
+    """The view with the columns of each row in one text."""
+    packed = profile.row_packing_sql.format(", ".join(_expressions(columns, profile.packed_casts, profile.quote)))
+    return f"select {packed} as packed from (\n{sql}\n) as v"  # noqa: S608 - the view is trusted SQL
+
+
+def _expressions(columns: Sequence[Column], casts: Mapping[tuple[str, int | None], str], quote: str) -> list[str]:
+    names = [f"v.{quote}{column.name.replace(quote, quote * 2)}{quote}" for column in columns]
+    return [(_cast(casts, column) or "{0}").format(name) for column, name in zip(columns, names, strict=True)]
+
+
+def _cast(casts: Mapping[tuple[str, int | None], str], column: Column) -> str | None:
+    return casts.get((column.type_name, column.size)) or casts.get((column.type_name, None))
+
+
+def described_columns(description: Sequence[Any]) -> tuple[Column, ...]:
+    """The columns of a cursor's description, by the names that the driver gives."""
+    names = column_names(description)
+    return tuple(Column(name, each[1].__name__, each[3]) for name, each in zip(names, description, strict=True))
+
+
+def column_names(description: Sequence[Any]) -> tuple[str, ...]:
+    """The columns' names; sqliteodbc puts a NUL behind those that are not ASCII."""
+    return tuple(column[0].rstrip("\0") for column in description)

@@ -1,0 +1,34 @@
+"""Load pyodbc, and list the ODBC drivers that are installed here.
+
+pyodbc is imported when it is first needed: it cannot be loaded where there is no ODBC driver manager, and a project
+that reads a DuckDB or SQLite file needs none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.errors import DriverError
+
+
+def installed_drivers() -> tuple[str, ...]:
+    """The ODBC drivers that the driver manager knows. Raises :class:`DriverError` when there is no driver manager."""
+    return tuple(load_pyodbc().drivers())
+
+
+def load_pyodbc() -> Any:
+    """The module ``pyodbc``. Raises :class:`DriverError` where there is no driver manager."""
+    try:
+        import pyodbc
+    except ImportError as error:
+        raise DriverError(
+            f"ODBC cannot be used here: {error}",
+            hint="Install the ODBC driver manager:\n"
+            "  Debian, Ubuntu:  apt-get install unixodbc\n"
+            "  RHEL, Fedora:    dnf install unixODBC\n"
+            "  macOS:           brew install unixodbc\n"
+            "  Windows:         it is part of Windows; reinstall pyodbc\n"
+            "then the driver of the client's database. DuckDB and SQLite files need neither: name them in `database`.",
+        ) from None
+    pyodbc.pooling = False  # a pooled connection would come back with another run's session settings
+    return pyodbc

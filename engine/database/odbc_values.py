@@ -1,0 +1,102 @@
+"""Make values of the bytes of those ODBC types that pyodbc cannot read, or reads wrong.
+
+Each function takes the bytes of one value as the driver lays them out in memory, and gives None for NULL.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from engine.database.arrow import float_text
+from engine.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from engine.database.driver_sql import Column
+    from engine.database.drivers import DriverProfile
+
+DATETIMEOFFSET = -155
+"""SQL Server's own type, which pyodbc cannot read without being told how."""
+
+SQL_TYPE_TIMESTAMP = 93
+SQL_FLOAT = 6
+
+
+def read_datetimeoffset(raw: bytes | None) -> str | None:
+    """SQL_SS_TIMESTAMPOFFSET_STRUCT as ISO 8601; its layout is in Microsoft's reference of the ODBC types."""
+    if raw is None:
+        return None
+    year, month, day, hour, minute, second, nanos, hours, minutes = struct.unpack("<6hI2h", raw)
+    sign = "-" if hours < 0 or minutes < 0 else "+"
+    fraction = f".{nanos:09d}".rstrip("0").rstrip(".") if nanos else ""
+    return (
+        f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
+        f"{sign}{abs(hours):02d}:{abs(minutes):02d}"
+    )
+
+
+def read_timestamp(raw: bytes | None) -> str | None:
+    """SQL_TIMESTAMP_STRUCT as ISO 8601, even where the date is one that no calendar has."""
+    if raw is None:
+        return None
+    year, month, day, hour, minute, second, nanos = struct.unpack("<6hI", raw)
+    fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
+    return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}{fraction}"
+
+
+def read_float32(raw: bytes | None) -> float | None:
+    """A float that came in four bytes; one that came in eight is whole."""
+    if raw is None:
+        return None
+    if len(raw) > 4:  # noqa: PLR2004 - a float's bytes
+        return float(struct.unpack("<d", raw)[0])
+    return shortest_float32(float(struct.unpack("<f", raw)[0]))
+
+
+def shortest_float32(value: float) -> float:
+    """A float of four bytes, as short as it reads back the same."""
+    raw = struct.pack("<f", value)
+    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((short for short in shorter if struct.pack("<f", short) == raw), value)
+
+
+def has_corrections(profile: DriverProfile) -> bool:
+    """Whether batches of this driver need :func:`correct_values`."""
+    return bool(profile.truncation_length or profile.unsigned_sizes or profile.float32_sizes)
+
+
+def correct_values(
+    batch: pa.RecordBatch, names: Sequence[str], columns: Sequence[Column], profile: DriverProfile
+) -> pa.RecordBatch:
+    """The batch with the signs that the driver lost, and with no more digits than four-byte floats have.
+
+    ``names`` are the columns' names for people, ``columns`` what the driver says of them. Raises :class:`QueryError`
+    where a text is so long that the driver may have cut it.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    arrays = []
+    for name, column, values in zip(names, columns, batch.columns, strict=True):
+        corrected = values
+        if profile.truncation_length and pa.types.is_string(values.type):
+            longest = pc.max(pc.binary_length(values)).as_py() or 0
+            if longest >= profile.truncation_length:
+                raise QueryError(
+                    f"The driver gives no more than {profile.truncation_length:,} bytes of a text, and the column"
+                    f" {name} has one that is as long or longer.",
+                    hint="Leave the column out, or read the file with Microsoft's driver on Windows.",
+                )
+        if column.type_name == "int" and column.size in profile.unsigned_sizes and pa.types.is_integer(values.type):
+            bits = 8 * column.size
+            unsigned = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
+            corrected = pc.if_else(unsigned, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)
+        if column.type_name == "float" and column.size in profile.float32_sizes:
+            digits = (each and float_text(shortest_float32(float(each))) for each in values.to_pylist())
+            corrected = pa.array(list(digits), pa.string())
+        arrays.append(corrected)
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
