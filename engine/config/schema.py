@@ -199,6 +199,7 @@ def _no_flag(value: object) -> object:
 
 
 def describe_problem(problem: Mapping[str, Any], at: tuple[str, ...]) -> tuple[str, str]:
+    """The message and the hint for one entry of pydantic's ``ValidationError.errors()`` about the key at ``at``."""
     kind, name = problem["type"], ".".join(at)
     if kind == "extra_forbidden":
         table = _table(at[:-1])
@@ -256,6 +257,7 @@ def is_synthetic(part: object) -> bool:
 
 @cache
 def entity_tables() -> dict[str, Any]:
+    """The pydantic models of the tables ``[products]`` and ``[customers]``, by the entity's name."""
     from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
     share: Any = {"type": "string", "pattern": r"^\s*(\d+|(100(\.0+)?|\d{1,2}(\.\d+)?)\s*%)\s*$"}
@@ -354,6 +356,7 @@ def entity_tables() -> dict[str, Any]:
 
 @cache
 def document_model() -> Any:
+    """The pydantic model of a whole ``project.toml``, made at the first call: importing pydantic is slow."""
     from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
     strict = ConfigDict(extra="forbid", allow_inf_nan=False)
