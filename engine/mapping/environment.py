@@ -34,6 +34,10 @@ ITEM_FILTERS = frozenset(
 
 
 def template_loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) -> Any:
+    """Return Jinja's loader for one view: ``name`` is the file ``view``, any other name a ``.sql`` file of ``folders``.
+
+    The folders are searched in order. Each file that is read is added to ``used``.
+    """
     import jinja2
     from jinja2.loaders import split_template_path
 
@@ -72,6 +76,7 @@ def _unreadable(error: OSError, path: Path) -> Diagnostic:
 
 
 def filter_hint(message: str, environment: Environment) -> str:
+    """Return a hint for Jinja's error of an unknown filter or test: what exists instead. Empty for another message."""
     found = re.fullmatch(r"No (filter|test) named '(\w+)'\.?", message)
     if not found:
         return ""
@@ -109,6 +114,11 @@ def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def view_environment(writer: ValueWriter, *, names: Mapping[str, object], marked: bool = False) -> Environment:
+    """Return the sandboxed Jinja environment of a view: values go to ``writer``, which returns placeholders for them.
+
+    ``names`` are the template's variables, listed in the error for an undefined one. With ``marked``, the rendered text
+    also holds the marks that :class:`engine.mapping.source_map.SourceMap` reads.
+    """
     from jinja2 import nodes
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment

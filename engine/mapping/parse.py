@@ -100,6 +100,7 @@ def statement_kind(statement: Any) -> str:
 
 
 def is_quoted(part: Any) -> bool:
+    """Return whether the name of an output column is quoted."""
     from sqlglot import exp
 
     name = part.args.get("alias") or part.this

@@ -33,6 +33,7 @@ def render_checked_view(project: Project, entity: str) -> tuple[Query, tuple[Dia
 
 
 def raise_errors(faults: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the warnings of ``faults``. Raises :class:`ViewError` with all errors, if there is one."""
     found = tuple(faults)
     if any(fault.severity == "error" for fault in found):
         raise ViewError([fault for fault in found if fault.severity == "error"])

@@ -204,4 +204,5 @@ def is_whole(node: Any) -> bool:
 
 
 def is_current_time(node: Any) -> bool:
+    """Return whether the current date or time is part of an expression."""
     return any(type(part).__name__ in {"CurrentTimestamp", "CurrentDate"} for part in node.walk())
