@@ -165,6 +165,7 @@ def placeholder_results(found: Iterable[Statement], order: Order) -> dict[str, A
 
 
 def template_values(order: Order) -> dict[str, Any]:
+    """Return a fresh copy of what every statement sees: ``order``, ``customer``, ``lines`` and ``shipping_lines``."""
     return {
         "order": dict(order.order),
         "customer": dict(order.customer),
@@ -183,6 +184,10 @@ def executions(statement: Statement, order: Order) -> Iterator[tuple[int | None,
 
 
 def render_statement(project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any]) -> Query:
+    """Render one statement of ``orders/`` for the orders' database, its values bound as parameters.
+
+    Raises :class:`RenderError` where it cannot be rendered or comes out empty.
+    """
     own = replace(project, source=replace(project.source, dialect=settings.source.dialect))
     query = render_bound(own, path, values)
     sql = query.sql.strip().rstrip(";")
