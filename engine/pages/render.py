@@ -49,6 +49,7 @@ def _hashed(text: str) -> str:
 
 @cache
 def page_environment() -> Environment:
+    """The templates of the pages, with escaping on and the functions that they call."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -59,6 +59,7 @@ class FixtureRows(RowSource):
 
     @contextmanager
     def state(self) -> Iterator[State]:
+        """A state in memory, with a temporary folder of its own."""
         with (
             tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True) as folder,
             in_memory_state(Path(folder) / "state.duckdb") as state,
@@ -66,6 +67,7 @@ class FixtureRows(RowSource):
             yield state
 
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
+        """Run one mapping over the fixtures of now; where it needs others, over those of its own project."""
         loaded = self._stage.load()
         if self.now.root in loaded.faults:
             raise loaded.faults[self.now.root]
@@ -105,9 +107,11 @@ class LiveRows(RowSource):
         self.notes = notes
 
     def state(self) -> AbstractContextManager[State]:
+        """A state in a file of its own."""
         return open_state(self._path)
 
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
+        """Run one mapping over all rows of the source."""
         return compare(
             state,
             project,

@@ -231,6 +231,7 @@ def _alike(one: str, other: str) -> int:
 
 
 def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
+    """Rows that are new, removed or moved: a sign, what happens, samples, and how many there are."""
     return [
         ("+", "new", impact.inserted, impact.inserts),
         ("-", "removed", impact.removed, impact.removals),
@@ -245,16 +246,20 @@ def sample_values(row: Sample) -> tuple[str | None, str | None]:
 
 
 def sample_name(row: Sample) -> str:
+    """The key of a row, and its title where it has one."""
     return f"{row.key} {short(row.label)}" if row.label else row.key
 
 
 def sample_cause(row: Sample) -> str:
+    """Why a row changes, in brackets, or nothing where the kind of change says it."""
     return f" ({row.cause})" if row.cause and row.cause != "replaced" else ""
 
 
 def remainder_text(count: int, shown: Sequence[object]) -> str:
+    """How many more there are than the shown ones."""
     return f" and {count - len(shown):,} more" if count > len(shown) else ""
 
 
 def blanked_text(column: ColumnImpact) -> str:
+    """How many of a column's changes are to blank, or nothing."""
     return f", {column.blanked:,} of them to blank" if column.blanked else ""

@@ -107,5 +107,6 @@ def _candidate_values(column: pa.Array, *, many: bool) -> list[str | None]:
 
 
 def join_key(value: str | None) -> str:
+    """A value as it is compared between tables: trimmed, and empty where it is too long to be a key."""
     trimmed = (value or "").strip()
     return trimmed if len(trimmed) <= LONGEST else ""
