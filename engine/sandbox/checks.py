@@ -44,6 +44,7 @@ class RefusalError(Exception):
 
 
 def parse_json(raw: bytes) -> Any:
+    """The JSON value of a request's body; raises :class:`RefusalError` where it is not JSON."""
     try:
         return json.loads(raw)
     except ValueError:
@@ -51,6 +52,7 @@ def parse_json(raw: bytes) -> Any:
 
 
 def json_object(raw: bytes) -> Json:
+    """The JSON object of a request's body; raises :class:`RefusalError` where it is anything else."""
     body = parse_json(raw)
     if not isinstance(body, dict):
         raise RefusalError(400, "The body is no JSON object.")
@@ -74,6 +76,7 @@ def page_size(body: Any) -> int:
 
 
 def request_items(body: Any, name: str) -> list[Json]:
+    """The items that a request queues under ``name``: at least one, and at most :data:`LIMIT`."""
     items = body.get(name) if isinstance(body, dict) else None
     if not isinstance(items, list) or not items:
         raise RefusalError(400, f"{name} needs a list with at least one item.")
@@ -132,6 +135,7 @@ def check_customer(number: int, item: Any, source_id: int) -> None:
 
 
 def refusal(number: int, item: Any, name: str, message: str) -> RefusalError:
+    """The refusal of the product item at index ``number``, which names its variant and the field ``name``."""
     code = None
     if isinstance(item, dict) and isinstance(item.get("product"), dict):
         variant = item["product"].get("variants")
@@ -196,6 +200,7 @@ def _check_list(number: int, item: Any, entries: Any, name: str, keys: tuple[str
 
 
 def is_whole_number(value: object) -> bool:
+    """Whether ``value`` is an integer that is not negative."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -240,6 +245,7 @@ def _matches(value: Any, how: str, wanted: Any) -> bool:
 
 
 def product_document(product: Json) -> Json:
+    """A stored product as the search answers it: its variants as a list, and a hash of everything."""
     variants = sorted(product["variants"].values(), key=lambda variant: str(variant["source_variant_code"]))
     sealed = hashlib.md5(json.dumps([product, variants], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
     return {**product, "variants": variants, "hash": sealed}

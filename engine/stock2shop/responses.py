@@ -74,10 +74,12 @@ def hits(data: Any) -> list[dict[str, Any]]:
 
 
 def item_id(entry: Mapping[str, Any]) -> int | None:
+    """The id of a product, a customer or a search hit, or None."""
     return whole_number(entry.get("id", entry.get("_id")))
 
 
 def find_token(data: Any) -> str:
+    """The token in the answer to a login, empty where it holds none."""
     user = data.get("system_user") if isinstance(data, dict) else None
     token = user.get("token") if isinstance(user, dict) else None
     return token if isinstance(token, str) else ""

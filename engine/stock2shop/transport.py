@@ -88,9 +88,11 @@ class ApiRequest:
 
     @property
     def line(self) -> str:
+        """Method and path, as messages show the request."""
         return f"{self.method} {self.shown}"
 
     def with_token(self, token: str) -> ApiRequest:
+        """The same request with ``token`` as its query parameter."""
         return replace(self, params={**self.params, "token": token})
 
 
@@ -125,6 +127,7 @@ class Answer:
 
     @classmethod
     def of(cls, request: ApiRequest, status: int, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+        """The answer to ``request``, with its body parsed as JSON where it is JSON."""
         read, data = parse_json(body, exact=request.exact)
         if not body and status == HTTPStatus.NO_CONTENT:
             read = True
@@ -143,10 +146,12 @@ class Answer:
 
     @property
     def is_page(self) -> bool:
+        """Whether the body is a web page, such as a captive portal's, instead of JSON."""
         return "html" in self.content_type.lower() or self.body.lstrip()[:1] == b"<"
 
     @property
     def text(self) -> str:
+        """The body as text, a web page without its tags."""
         text = self.body.decode("utf-8", "replace")
         if self.is_page:
             text = html.unescape(re.sub(r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>", " ", text))
@@ -154,7 +159,7 @@ class Answer:
 
 
 def no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    # Any auth at all keeps requests from reading .netrc; the proxies of the environment stay in use.
+    """Add nothing: any ``auth`` at all keeps requests from reading .netrc, and proxies stay in use."""
     return request
 
 
@@ -175,6 +180,7 @@ def host_of(url: str) -> str:
 
 
 def status_phrase(status: int) -> str:
+    """``status`` with its standard phrase, such as ``404 Not Found``."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
