@@ -1,10 +1,8 @@
-"""Stock2Shop over HTTP: tokens, pace, retries, receipts.
+"""Stock2Shop's calls: what each asks for, and what its answer means.
 
 The facts come from Stock2Shop's public developer pages and repositories. Each method's docstring says how firmly
-they stand: **P** is stated there, **I** is inferred from them, **U** is not public and read leniently.
-
-Sending twice is safe, because Stock2Shop upserts by source code (P). So whatever leaves it open whether a request
-was taken (a dropped connection, a timeout, half an answer) is simply tried again.
+they stand: **P** is stated there, **I** is inferred from them, **U** is not public and read leniently. How a request
+travels is :mod:`engine.stock2shop.transport`'s matter.
 """
 
 from __future__ import annotations
@@ -13,25 +11,23 @@ import json
 import logging
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from engine import __version__
 from engine.errors import (
     AnswerError,
-    ApiError,
     AuthenticationError,
-    CancelledError,
-    DeadlineError,
     Diagnostic,
     ProjectError,
     RefusedError,
-    ServerError,
     UnavailableError,
 )
-from engine.stock2shop.diagnosis import PROXY_HINT, URL_HINT, diagnose, error_causes
+from engine.stock2shop.api import Receipt, RemoteSource
+from engine.stock2shop.diagnosis import PROXY_HINT, URL_HINT
+from engine.stock2shop.exchange import ApiRequest, host_of, printable, status_phrase
 from engine.stock2shop.redaction import Secrets
 from engine.stock2shop.responses import (
     DENIED_STATUSES,
@@ -40,39 +36,20 @@ from engine.stock2shop.responses import (
     find_token,
     hits,
     item_id,
-    parse_retry_after,
     queued_count,
     token_is_valid,
     whole_number,
 )
-from engine.stock2shop.transport import (
-    BACKOFF_SECONDS,
-    HALF_ANSWER,
-    MAX_BACKOFF_SECONDS,
-    MAX_RESPONSE_BYTES,
-    MAX_WAIT_SECONDS,
-    READ_CHUNK_BYTES,
-    RETRY_HINT,
-    TRANSIENT_STATUSES,
-    Answer,
-    ApiRequest,
-    Failure,
-    Timing,
-    host_of,
-    log,
-    no_credentials,
-    printable,
-    proxies_for,
-    status_phrase,
-)
+from engine.stock2shop.tokens import SessionTokens
+from engine.stock2shop.transport import SteadyPace, Timing, Transport, no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
-    import requests
 
     from engine.model.settings import Stock2ShopSettings
+    from engine.stock2shop.exchange import Answer
+    from engine.stock2shop.tokens import Tokens
+    from engine.stock2shop.transport import Pace
 
 LOGIN_REQUESTS = 2
 """How many requests a run makes before its first batch: it authenticates, and asks for its source's sync token."""
@@ -90,68 +67,6 @@ _NOT_VALID = DENIED_STATUSES | {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
 _WRONG_ADDRESS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteSource:
-    """A source as Stock2Shop knows it.
-
-    Each product echoes ``sync_token``; a source whose token changed wants everything again (I).
-    """
-
-    id: int
-    sync_token: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What Stock2Shop answered for a batch that it took.
-
-    ``queued`` is its own count, or None where the answer holds none. ``answered_at`` is UTC; ``seconds`` is how
-    long the request that it took was on its way, waits and failed attempts not counted.
-    """
-
-    status: int
-    queued: int | None
-    answered_at: datetime
-    seconds: float
-
-
-class Api(Protocol):
-    """What the engine needs of Stock2Shop: the seam between a run and the network."""
-
-    @property
-    def requests_made(self) -> int:
-        """How many requests went out so far, failed attempts and authentications included."""
-
-    def sources(self) -> tuple[RemoteSource, ...]:
-        """Every source of the user."""
-
-    def source(self) -> RemoteSource:
-        """The project's own source."""
-
-    def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
-        """Queue ``document``, which holds ``items`` items; ``retries`` stands in for the project's own number."""
-
-    def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:
-        """Everything of the source that Stock2Shop holds now, as the list ``name`` of what ``path`` answers."""
-
-    def valid_token(self) -> bool:
-        """Whether the token in use is good."""
-
-    def queue_summary(self) -> dict[str, Any]:
-        """The counts of what Stock2Shop has not worked through yet."""
-
-    def queue_items(
-        self,
-        *,
-        status: str | None = None,
-        instructions: str | None = None,
-        limit: int = 100,
-        more: Mapping[str, str] | None = None,
-    ) -> list[dict[str, Any]]:
-        """The items of the source's queue."""
-
-
 @contextmanager
 def open_api(
     settings: Stock2ShopSettings,
@@ -159,23 +74,29 @@ def open_api(
     until: float | None = None,
     stop: threading.Event | None = None,
     timing: Timing | None = None,
+    tokens: Tokens | None = None,
+    pace: Pace | None = None,
 ) -> Iterator[Stock2Shop]:
     """Give a session with Stock2Shop that lasts as long as the block. Nothing is sent before the first call.
 
     ``until`` is a :func:`time.monotonic` time: no wait lasts beyond it, and no request begins after it. One that
     is on its way by then is waited for, since what it did could not be known otherwise. Once ``stop`` is set,
-    waits end and no further request begins. ``timing`` stands in for the clock.
+    waits end and no further request begins. ``timing`` replaces the clock; ``tokens`` and ``pace`` replace the
+    session's own token and pace where several sessions share a user.
 
     Proxies and REQUESTS_CA_BUNDLE are taken from the environment; ``.netrc`` is not read. Raises
-    :class:`ProjectError` when the settings' ``url`` is no HTTP address.
+    :class:`ProjectError` when the settings' ``url`` is not an HTTP address.
     """
     import requests
 
     url = settings.url.rstrip("/")
-    host = host_of(url)
-    if not host or urlsplit(url).scheme not in {"http", "https"}:
-        fault = Diagnostic(message="`url` under [stock2shop] is no HTTP address", hint="Write it as https://host/path.")
+    if not host_of(url) or urlsplit(url).scheme not in {"http", "https"}:
+        fault = Diagnostic(
+            message="`url` under [stock2shop] is not an HTTP address", hint="Write it as https://host/path."
+        )
         raise ProjectError([fault], hint=URL_HINT)
+    settings = replace(settings, url=url)
+    timing = timing or Timing()
     secrets = Secrets([settings.password, settings.username])
     pool = logging.getLogger("urllib3.connectionpool")
     pool.addFilter(secrets.filter)
@@ -184,15 +105,15 @@ def open_api(
             session.auth = no_credentials
             session.headers["User-Agent"] = f"stock2shop-sync/{__version__}"
             session.headers["Accept"] = "application/json"
-            yield Stock2Shop(
-                replace(settings, url=url),
+            transport = Transport(
+                settings,
                 session=session,
-                host=host,
-                secrets=secrets,
+                pace=pace or SteadyPace(settings.pace, now=timing.now),
+                timing=timing,
                 until=until,
                 stop=stop or threading.Event(),
-                timing=timing or Timing(),
             )
+            yield Stock2Shop(settings, transport=transport, tokens=tokens or SessionTokens(), secrets=secrets)
     finally:
         pool.removeFilter(secrets.filter)
 
@@ -205,50 +126,33 @@ class Stock2Shop:
     4xx) and :class:`CancelledError`.
     """
 
-    def __init__(
-        self,
-        settings: Stock2ShopSettings,
-        *,
-        session: requests.Session,
-        host: str,
-        secrets: Secrets,
-        until: float | None,
-        stop: threading.Event,
-        timing: Timing,
-    ) -> None:
+    def __init__(self, settings: Stock2ShopSettings, *, transport: Transport, tokens: Tokens, secrets: Secrets) -> None:
         self._settings = settings
-        self._session = session
-        self._host = host
+        self._transport = transport
+        self._tokens = tokens
         self._secrets = secrets
-        self._until = until
-        self._stop = stop
-        self._timing = timing
-        self._token = ""
-        self._turn = timing.now()
-        self._requests_made = 0
-        self._clock_offset: float | None = None
 
     @property
     def requests_made(self) -> int:
         """How many requests went out so far, failed attempts and authentications included."""
-        return self._requests_made
+        return self._transport.requests_made
 
     @property
     def clock_offset(self) -> float | None:
         """Seconds by which Stock2Shop's clock was ahead of this machine's at its last answer; None where unknown."""
-        return self._clock_offset
+        return self._transport.clock_offset
 
     def sources(self) -> tuple[RemoteSource, ...]:
         """Every source of the user: ``GET /sources`` (P; the answer's names are I)."""
-        answer = self._ask("GET", "/sources", params={"format": "json"})
+        answer = self._request("GET", "/sources", params={"format": "json"})
         found = find_list(answer.data, "system_sources", "sources")
         if found is None:
-            raise self._odd(answer, "the answer holds no list of sources")
+            raise self._unexpected(answer, "the answer holds no list of sources")
         sources = []
         for entry in found:
             number = whole_number(entry.get("id"))
             if number is None:
-                raise self._odd(answer, "a source has no id")
+                raise self._unexpected(answer, "a source has no id")
             token = entry.get("sync_token")
             sources.append(
                 RemoteSource(
@@ -281,23 +185,25 @@ class Stock2Shop:
 
         The answer's shape is not public (U); a public client reads ``{"system_products": {"sync_product": 2}}``.
         A 2xx answer that names errors, or counts fewer than ``items``, is a :class:`RefusedError`, so that the
-        sender can look for the item that is at fault. ``retries`` stands in for the project's own number of them.
+        sender can look for the item that is at fault. ``retries`` replaces the project's own number.
         Raises :class:`ServerError` where Stock2Shop answers 500 until they run out.
         """
         params = {"source_id": str(self._settings.source_id)}
-        answer = self._ask("POST", path, params=params, document=document, retries=retries)
-        complaint = self._clean(error_messages(answer.data))
+        answer = self._request("POST", path, params=params, document=document, retries=retries)
+        reason = self._clean(error_messages(answer.data))
         queued = queued_count(answer.data)
-        if not complaint and queued is not None and queued < items:
-            complaint = f"it queued {queued} of {items} items"
-        if complaint:
+        if not reason and queued is not None and queued < items:
+            reason = f"it queued {queued} of {items} items"
+        if reason:
             raise RefusedError(
-                f"Stock2Shop did not take all of {answer.what}: {complaint}",
-                reason=complaint,
+                f"Stock2Shop did not take all of {answer.what}: {reason}",
+                reason=reason,
                 status=answer.status,
-                hint="Mend the item in the source, or leave it out of the view.",
+                hint="Fix the item in the source, or leave it out of the view.",
             )
-        return Receipt(status=answer.status, queued=queued, answered_at=self._timing.utc(), seconds=answer.seconds)
+        return Receipt(
+            status=answer.status, queued=queued, answered_at=self._transport.timing.utc(), seconds=answer.seconds
+        )
 
     def read_back(
         self, path: str = "/products/elastic_search", name: str = "system_products"
@@ -325,15 +231,15 @@ class Stock2Shop:
                 "sort": {"id": {"order": "asc", "unmapped_type": "long"}},
             }
             document = json.dumps(query).encode()
-            answer = self._ask("POST", path, document=document, exact=True)
+            answer = self._request("POST", path, document=document, exact=True)
             found = find_list(answer.data, name)
             if found is None:
-                raise self._odd(answer, f"the answer holds no list {name}")
+                raise self._unexpected(answer, f"the answer holds no list {name}")
             ids = [*map(item_id, found), *map(item_id, hits(answer.data))]
             if not ids:
                 return
             if any(number is None or number <= last for number in ids):
-                raise self._odd(answer, "a page repeats what the one before held, or gives it no id")
+                raise self._unexpected(answer, "a page repeats what the one before held, or gives it no id")
             yield from (
                 entry for entry in found if whole_number(entry.get("source_id")) in {None, self._settings.source_id}
             )
@@ -344,8 +250,8 @@ class Stock2Shop:
 
         Authenticates first where there is no token yet.
         """
-        token = self._token or self._authenticate()
-        answer = self._patiently(
+        token = self._token()
+        answer = self._transport.send(
             ApiRequest(
                 method="GET",
                 path=f"/users/valid_token/{quote(token, safe='')}",
@@ -359,14 +265,14 @@ class Stock2Shop:
             self._accept(answer)
             valid = token_is_valid(answer.data)
         if not valid:
-            self._token = ""
+            self._tokens.discard(token)
         return valid
 
     def queue_summary(self) -> dict[str, Any]:
         """The counts of what Stock2Shop has not worked through yet: ``GET /queue/summary`` (P; shape U)."""
-        answer = self._ask("GET", "/queue/summary", params={"format": "json"})
+        answer = self._request("GET", "/queue/summary", params={"format": "json"})
         if not isinstance(answer.data, dict):
-            raise self._odd(answer, "the answer is no JSON object")
+            raise self._unexpected(answer, "the answer is no JSON object")
         return answer.data
 
     def queue_items(
@@ -388,16 +294,16 @@ class Stock2Shop:
             params["status"] = status
         if instructions is not None:
             params["instructions"] = instructions
-        answer = self._ask("GET", "/queue/items", params=params, exact=True)
+        answer = self._request("GET", "/queue/items", params=params, exact=True)
         found = find_list(answer.data, "system_queue_items", "system_queue", "queue_items", "items")
         if found is None:
-            raise self._odd(answer, "the answer holds no list of queue items")
+            raise self._unexpected(answer, "the answer holds no list of queue items")
         return found
 
     def _authenticate(self) -> str:
         """A fresh token: ``POST /users/authenticate`` (P). Every earlier token of the user ends with it (P)."""
         user = {"username": self._settings.username, "password": self._settings.password}
-        answer = self._patiently(
+        answer = self._transport.send(
             ApiRequest(
                 method="POST",
                 path="/users/authenticate",
@@ -405,27 +311,31 @@ class Stock2Shop:
                 document=json.dumps({"system_user_auth": user}).encode(),
             )
         )
-        accepted = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
-        token = find_token(answer.data) if accepted else ""
+        token = find_token(answer.data) if answer.succeeded else ""
         if token:
-            self._secrets.add(token)
-            self._token = token
             return token
-        if answer.status in _WRONG_USER or (accepted and error_messages(answer.data)):
+        if answer.status in _WRONG_USER or (answer.succeeded and error_messages(answer.data)):
             raise AuthenticationError(
-                f"Stock2Shop at {self._host} refuses the user name or the password. It says: {self._reason(answer)}",
+                f"Stock2Shop at {self._transport.host} refuses the user name or the password."
+                f" It says: {self._reason(answer)}",
                 hint="Check `username` and `password` under [stock2shop] in project.toml, and the variables or the"
                 " .env that fill them in.",
             )
-        if accepted:
-            raise self._odd(answer, "the answer holds no token")
+        if answer.succeeded:
+            raise self._unexpected(answer, "the answer holds no token")
         try:
             self._accept(answer)
         except RefusedError as error:
             refused = error.message
         raise AnswerError(refused, hint=URL_HINT)
 
-    def _ask(
+    def _token(self) -> str:
+        """The token in use, which no message may hold."""
+        token = self._tokens.get(self._authenticate)
+        self._secrets.add(token)
+        return token
+
+    def _request(
         self,
         method: str,
         path: str,
@@ -437,13 +347,14 @@ class Stock2Shop:
     ) -> Answer:
         """Send a request with the token, renewed at most once, and give its 2xx answer."""
         request = ApiRequest(method=method, path=path, params=params or {}, document=document, exact=exact)
-        answer = self._patiently(request.with_token(self._token or self._authenticate()), retries=retries)
+        token = self._token()
+        answer = self._transport.send(request.with_token(token), retries=retries)
         if answer.status in DENIED_STATUSES:
-            self._token = ""
-            answer = self._patiently(request.with_token(self._authenticate()), retries=retries)
+            self._tokens.discard(token)
+            answer = self._transport.send(request.with_token(self._token()), retries=retries)
         if answer.status in DENIED_STATUSES:
             raise AuthenticationError(
-                f"Stock2Shop at {self._host} refuses {answer.what} even with a fresh token."
+                f"Stock2Shop at {self._transport.host} refuses {answer.what} even with a fresh token."
                 f" It says: {self._reason(answer)}",
                 hint="Give this project a user of its own, since each login ends the user's other tokens;"
                 " check too that the user may use this source.",
@@ -451,150 +362,20 @@ class Stock2Shop:
         self._accept(answer)
         return answer
 
-    def _patiently(self, request: ApiRequest, *, retries: int | None = None) -> Answer:
-        """Send ``request`` until it has an answer worth reading: 2xx with JSON, 3xx or 4xx."""
-        retries = self._settings.retries if retries is None else min(retries, self._settings.retries)
-        tries = 0
-        while True:
-            tries += 1
-            self._take_turn(request)
-            outcome = self._attempt(request)
-            trouble = outcome if isinstance(outcome, Failure) else self._trouble(outcome)
-            if trouble is None:
-                assert isinstance(outcome, Answer)
-                return outcome
-            if not trouble.passing or tries > retries:
-                raise self._failed(request, trouble, tries)
-            ceiling = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (tries - 1))
-            seconds = self._timing.draw(0.0, ceiling) if trouble.wait is None else trouble.wait
-            if seconds > MAX_WAIT_SECONDS:
-                asked = replace(trouble, what=f"{trouble.what}, and asks to wait {seconds:.0f} s")
-                raise self._failed(request, asked, tries)
-            log.warning(
-                "%s %s: Stock2Shop at %s %s; attempt %d of %d, the next in %.1f s",
-                request.method,
-                request.shown,
-                self._host,
-                trouble.what,
-                tries,
-                retries + 1,
-                seconds,
-            )
-            self._pause(seconds, request=request, why=trouble.what)
-
-    def _take_turn(self, request: ApiRequest) -> None:
-        """Wait for this request's token: the bucket holds one, and fills at the configured pace."""
-        now = self._timing.now()
-        due = max(now, self._turn)
-        self._pause(due - now, request=request, why="takes requests at a limited pace")
-        if self._settings.pace > 0:
-            self._turn = max(due, self._timing.now()) + 1 / self._settings.pace
-
-    def _pause(self, seconds: float, *, request: ApiRequest, why: str) -> None:
-        if not self._stop.is_set():
-            if self._until is not None and self._timing.now() + seconds > self._until:
-                raise DeadlineError(
-                    f"The run's deadline comes before the next attempt at {request.method} {request.shown}:"
-                    f" Stock2Shop at {self._host} {why}",
-                    hint=RETRY_HINT,
-                )
-            if seconds > 0:
-                self._timing.wait(self._stop, seconds)
-        if self._stop.is_set():
-            raise CancelledError("Stopped before the next request to Stock2Shop", hint=RETRY_HINT)
-
-    def _attempt(self, request: ApiRequest) -> Answer | Failure:
-        """Send ``request`` once.
-
-        What goes wrong is described, never raised or chained: the library's exceptions hold the address, and with
-        it the token.
-        """
-        self._requests_made += 1
-        began = self._timing.now()
-        try:
-            with self._session.request(
-                request.method,
-                self._settings.url + request.path,
-                params=request.params,
-                data=request.document,
-                headers={"Content-Type": "application/json"} if request.document is not None else None,
-                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
-                allow_redirects=False,
-                stream=True,
-                proxies=proxies_for(self._settings.url),
-            ) as response:
-                body = self._body(response, began)
-                received = response.raw.tell()
-        except (OSError, ValueError) as error:
-            return diagnose(error, settings=self._settings)
-        if isinstance(body, Failure):
-            return body
-        seconds = self._timing.now() - began
-        log.debug("%s %s answered %d in %.3f s", request.method, request.shown, response.status_code, seconds)
-        length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and received < int(length):
-            return HALF_ANSWER
-        answer = Answer.of(request, response.status_code, body, response.headers, seconds)
-        if answer.date:
-            self._clock_offset = (answer.date - self._timing.utc()).total_seconds()
-        return answer
-
-    def _body(self, response: requests.Response, began: float) -> bytes | Failure:
-        """What ``response`` holds, a piece at a time as it arrives: a read timeout is for each piece alone."""
-        from urllib3.exceptions import HTTPError
-
-        body = bytearray()
-        try:
-            while piece := response.raw.read1(READ_CHUNK_BYTES, decode_content=True):
-                body += piece
-                if len(body) > MAX_RESPONSE_BYTES:
-                    what = f"answers with more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
-                    return Failure(what=what, hint=URL_HINT, passing=False, kind=AnswerError)
-                if self._timing.now() - began > MAX_WAIT_SECONDS:
-                    return Failure(
-                        what=f"did not come to the end of its answer within {MAX_WAIT_SECONDS:g} s", passing=False
-                    )
-        except (HTTPError, OSError) as error:
-            late = any(isinstance(cause, TimeoutError) for cause in error_causes(error))
-            return diagnose(error, settings=self._settings) if late else HALF_ANSWER
-        return bytes(body)
-
-    def _trouble(self, answer: Answer) -> Failure | None:
-        """What keeps ``answer`` from being read, or None."""
-        phrase = f"answers {status_phrase(answer.status)}"
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in TRANSIENT_STATUSES:
-            wait = parse_retry_after(answer.retry_after, answer.date or self._timing.utc())
-            slow = answer.status == HTTPStatus.TOO_MANY_REQUESTS
-            hint = "Lower `pace` under [stock2shop], and see what else uses the same user." if slow else ""
-            broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
-            return Failure(what=phrase, hint=hint, wait=wait, kind=ServerError if broken else UnavailableError)
-        if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and not answer.read:
-            if answer.is_page:
-                what = f"{phrase} with a web page where JSON belongs"
-                return Failure(what=what, hint=URL_HINT, passing=False, kind=AnswerError)
-            return Failure(what=f"{phrase} with broken JSON", hint=URL_HINT, kind=AnswerError)
-        return None
-
-    def _failed(self, request: ApiRequest, trouble: Failure, tries: int) -> ApiError:
-        tried = f"{request.method} {request.shown} was tried {tries} times" if tries > 1 else request.line
-        return trouble.kind(
-            f"Stock2Shop at {self._host} {trouble.what} ({tried})", hint=f"{trouble.hint} {RETRY_HINT}".lstrip()
-        )
-
     def _accept(self, answer: Answer) -> None:
         """Raise unless ``answer`` is a 2xx."""
         status = answer.status
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if answer.succeeded:
             return
         if status < HTTPStatus.BAD_REQUEST:
             place = host_of(urljoin(self._settings.url, answer.location)) if answer.location else ""
             raise AnswerError(
-                f"Stock2Shop at {self._host} answers {answer.what} with a redirect"
+                f"Stock2Shop at {self._transport.host} answers {answer.what} with a redirect"
                 f" ({status_phrase(status)}){f' to {printable(place)}' if place else ''}, which is not followed",
                 hint=URL_HINT,
             )
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            raise UnavailableError(f"The proxy before {self._host} wants a login", hint=PROXY_HINT)
+            raise UnavailableError(f"The proxy before {self._transport.host} wants a login", hint=PROXY_HINT)
         if status in _WRONG_ADDRESS:
             hint = URL_HINT
         elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -603,17 +384,17 @@ class Stock2Shop:
             hint = "Its words name the cause; they may also be read in Stock2Shop's console."
         reason = self._reason(answer)
         raise RefusedError(
-            f"Stock2Shop at {self._host} refuses {answer.what} ({status_phrase(status)}): {reason}",
+            f"Stock2Shop at {self._transport.host} refuses {answer.what} ({status_phrase(status)}): {reason}",
             reason=reason,
             status=status,
             hint=hint,
         )
 
-    def _odd(self, answer: Answer, what: str) -> AnswerError:
-        complaint = self._clean(error_messages(answer.data))
+    def _unexpected(self, answer: Answer, what: str) -> AnswerError:
+        message = self._clean(error_messages(answer.data))
         return AnswerError(
-            f"Stock2Shop at {self._host} answers {answer.what} in an unknown way:"
-            f" {what}{f'. It says: {complaint}' if complaint else ''}",
+            f"Stock2Shop at {self._transport.host} answers {answer.what} in an unknown way:"
+            f" {what}{f'. It says: {message}' if message else ''}",
             hint=URL_HINT,
         )
 

@@ -13,7 +13,7 @@ from engine.model.fields import MASK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from engine.stock2shop.client import Api, Receipt
+    from engine.stock2shop.api import Api, Receipt
 
 NOT_THE_ROWS = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
 """Answers that speak of the account, the address or the form of a request, never of what is in it."""

@@ -1,13 +1,18 @@
-"""diagnosis."""
+"""Why an attempt came to nothing, in words of our own.
+
+The HTTP library's exceptions hold the address, and with it the token, so none of their text is passed on. A
+:class:`Failure` says what Stock2Shop did, what to check, and whether a retry may succeed.
+"""
 
 from __future__ import annotations
 
 import errno
 import socket
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.stock2shop.transport import Failure
+from engine.errors import ApiError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,30 +32,46 @@ _CA_HINT = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt came to nothing.
+
+    ``what`` is a predicate for Stock2Shop, such as "refuses the connection"; ``transient`` says whether the next
+    attempt may succeed, ``wait`` how many seconds Stock2Shop asks to wait for it. ``kind`` is the error to raise when
+    no attempt is left.
+    """
+
+    what: str
+    hint: str = ""
+    transient: bool = True
+    wait: float | None = None
+    kind: type[ApiError] = UnavailableError
+
+
 def diagnose(error: Exception, *, settings: Stock2ShopSettings) -> Failure:
     """What the HTTP library's ``error`` means, in words of our own."""
     import requests.exceptions as http
 
     causes = tuple(error_causes(error))
-    login = any("407" in str(cause) for cause in causes)
-    distrust = next((one.verify_message for one in causes if isinstance(one, ssl.SSLCertVerificationError)), "")
+    wants_login = any("407" in str(cause) for cause in causes)
+    untrusted = next((one.verify_message for one in causes if isinstance(one, ssl.SSLCertVerificationError)), "")
     numbers = {one.errno for one in causes if isinstance(one, OSError)} - {None}
-    # The first that fits counts: a proxy's trouble is also one of connections, and a certificate's a ValueError.
+    # The first that fits counts: a proxy's error is also a connection error, and a certificate's a ValueError.
     known: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Failure], ...] = (
         (
             http.ProxyError,
             Failure(
-                what=f"is behind a proxy that {'wants a login' if login else 'cannot be used'}",
+                what=f"is behind a proxy that {'wants a login' if wants_login else 'cannot be used'}",
                 hint=PROXY_HINT,
-                passing=not login,
+                transient=not wants_login,
             ),
         ),
         (
             ssl.SSLCertVerificationError,
             Failure(
-                what=f"shows a TLS certificate that this machine does not trust ({distrust})",
+                what=f"shows a TLS certificate that this machine does not trust ({untrusted})",
                 hint=_CA_HINT,
-                passing=False,
+                transient=False,
             ),
         ),
         (
@@ -85,26 +106,26 @@ def diagnose(error: Exception, *, settings: Stock2ShopSettings) -> Failure:
             ConnectionRefusedError,
             Failure(what="refuses the connection", hint=f"Is a firewall in the way? {URL_HINT}"),
         ),
-        (ValueError, Failure(what="has an address that cannot be used", hint=URL_HINT, passing=False)),
+        (ValueError, Failure(what="has an address that cannot be used", hint=URL_HINT, transient=False)),
     )
-    for kinds, trouble in known:
+    for kinds, failure in known:
         if any(isinstance(cause, kinds) for cause in causes):
-            return trouble
+            return failure
     if numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH}:
         return Failure(what="has no route from this machine", hint="Check this machine's network.")
     if not isinstance(error, http.RequestException) and not numbers:
         what = "was not asked: REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that is not there"
-        return Failure(what=what, hint="Correct or unset it.", passing=False)
+        return Failure(what=what, hint="Correct or unset it.", transient=False)
     return Failure(what="dropped the connection without an answer")
 
 
 def error_causes(error: BaseException) -> Iterator[BaseException]:
     """``error`` and everything that it came from: urllib3 puts causes in arguments and ``reason`` too."""
     waiting: list[object] = [error]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while waiting:
         one = waiting.pop()
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
+        if isinstance(one, BaseException) and id(one) not in visited:
+            visited.add(id(one))
             yield one
             waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]

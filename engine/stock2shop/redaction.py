@@ -1,4 +1,4 @@
-"""redaction."""
+"""Secrets kept out of messages and logs, in every form in which they may be repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Secrets:
-    """What must not be read anywhere. Its filter is for urllib3's log, which holds the addresses of requests."""
+    """Tokens, passwords and user names that must not be printed.
+
+    :meth:`filter` is for urllib3's log, which holds the addresses of requests and with them the token.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._forms: set[str] = set()
@@ -20,12 +23,12 @@ class Secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Know ``secret`` too, in each form in which it may turn up."""
+        """Keep ``secret`` out too, in each form in which it may be repeated: as it is, URL-encoded, JSON-escaped."""
         forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
         self._forms |= forms - {""}
 
     def without(self, text: str) -> str:
-        """``text`` with every secret blotted out, the longest first: one may be part of another."""
+        """``text`` with every secret replaced by ``[secret]``, the longest first: one may be part of another."""
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, "[secret]")
         return text

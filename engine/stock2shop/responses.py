@@ -1,4 +1,8 @@
-"""responses."""
+"""What Stock2Shop's answers say, read leniently where their shape is not public.
+
+Pure functions over parsed JSON: the list that an answer holds, the number of items that it queued, the errors that
+it names, its token.
+"""
 
 from __future__ import annotations
 

@@ -1,47 +1,57 @@
-"""transport."""
+"""HTTP to Stock2Shop: pace, attempts, retries with backoff, and answers read within limits of time and size.
+
+A request goes in, an answer worth reading comes out: 2xx with JSON, or any 3xx or 4xx but those that say "later".
+What an answer means is :mod:`engine.stock2shop.client`'s matter. Sending twice is safe, because Stock2Shop upserts
+by source code (P), so whatever leaves it open whether a request was taken (a dropped connection, a timeout, half an
+answer) is retried.
+"""
 
 from __future__ import annotations
 
-import html
 import logging
 import random
-import re
 import time
-import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from engine.errors import ApiError, UnavailableError
-from engine.stock2shop.responses import parse_date, parse_json
+from engine.errors import AnswerError, ApiError, CancelledError, DeadlineError, ServerError, UnavailableError
+from engine.stock2shop.diagnosis import URL_HINT, Failure, diagnose, error_causes
+from engine.stock2shop.exchange import Answer, host_of, status_phrase
+from engine.stock2shop.responses import parse_retry_after
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import requests
 
+    from engine.model.settings import Stock2ShopSettings
+    from engine.stock2shop.exchange import ApiRequest
+
 BACKOFF_SECONDS = 1.0
-"""Seconds: the ceiling of the first backoff; it doubles with every further one."""
+"""The ceiling of the first backoff; it doubles with every further one."""
 
 MAX_BACKOFF_SECONDS = 60.0
-"""Seconds: the ceiling of every backoff."""
+"""The ceiling of every backoff."""
 
 MAX_WAIT_SECONDS = 600.0
-"""Seconds: a longer ``Retry-After`` is left to the next run, which the scheduler starts anyway. So is an answer that
-still trickles in by then: no read of it may ever time out."""
+"""A longer ``Retry-After`` is left to the next run, which the scheduler starts anyway. So is an answer whose body is
+still arriving by then: each single read of it may stay within the read timeout for ever."""
 
 MAX_RESPONSE_BYTES = 256_000_000
-"""Bytes: a longer answer is none of Stock2Shop's; a page of the read-back with long descriptions is a tenth of it."""
+"""A longer answer is not Stock2Shop's; a page of the read-back with long descriptions is a tenth of it."""
 
 READ_CHUNK_BYTES = 65_536
-"""Bytes of an answer that are taken at a time, at most."""
+"""Bytes of an answer that are read at a time, at most."""
 
 RETRY_HINT = "Nothing is lost: the next run sends the same changes again."
 
 TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+
+_HALF_ANSWER = Failure(what="broke off in the middle of its answer")
 
 log = logging.getLogger(__name__)
 
@@ -71,91 +81,191 @@ class Timing:
     draw: Callable[[float, float], float] = random.SystemRandom().uniform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ApiRequest:
-    """One request; ``params`` may hold the token and ``document`` the password, so neither is in its repr."""
+class Pace(Protocol):
+    """Who says when the next request may begin: one run for itself, or several that share a Stock2Shop user."""
 
-    method: str
-    path: str
-    shown: str = ""
-    params: Mapping[str, str]
-    document: bytes | None = None
-    exact: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.shown:
-            object.__setattr__(self, "shown", self.path)
-
-    @property
-    def line(self) -> str:
-        """Method and path, as messages show the request."""
-        return f"{self.method} {self.shown}"
-
-    def with_token(self, token: str) -> ApiRequest:
-        """The same request with ``token`` as its query parameter."""
-        return replace(self, params={**self.params, "token": token})
+    def reserve(self) -> float:
+        """Reserve the next turn; gives the seconds until it comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why an attempt came to nothing: a predicate for Stock2Shop, and whether the next attempt may do better."""
+class SteadyPace:
+    """The pace of one run: turns at even intervals, and a pause earns no burst.
 
-    what: str
-    hint: str = ""
-    passing: bool = True
-    wait: float | None = None
-    kind: type[ApiError] = UnavailableError
+    >>> pace = SteadyPace(2.0, now=lambda: 100.0)
+    >>> [pace.reserve() for _ in range(3)]
+    [0.0, 0.5, 1.0]
+    """
+
+    def __init__(self, requests_per_second: float, *, now: Callable[[], float]) -> None:
+        self._interval = 1 / requests_per_second if requests_per_second > 0 else 0.0
+        self._now = now
+        self._next_turn = now()
+
+    def reserve(self) -> float:
+        """Reserve the next turn; gives the seconds until it comes."""
+        now = self._now()
+        turn = max(now, self._next_turn)
+        self._next_turn = turn + self._interval
+        return turn - now
 
 
-HALF_ANSWER = Failure(what="broke off in the middle of its answer")
+class Transport:
+    """Sends requests over one kept-alive session; belongs to one thread.
 
+    ``until`` is a time of ``timing.now``: no wait lasts beyond it, and no request begins after it. One that is on its
+    way by then is waited for, since what it did could not be known otherwise. Once ``stop`` is set, waits end and no
+    further request begins.
+    """
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Answer:
-    """An answer that arrived whole. ``read`` says whether its body is JSON, which ``data`` then holds."""
+    def __init__(
+        self,
+        settings: Stock2ShopSettings,
+        *,
+        session: requests.Session,
+        pace: Pace,
+        timing: Timing,
+        until: float | None,
+        stop: threading.Event,
+    ) -> None:
+        self.host = host_of(settings.url)
+        self.timing = timing
+        self.requests_made = 0
+        self.clock_offset: float | None = None
+        """Seconds by which Stock2Shop's clock was ahead of this machine's at its last answer; None where unknown."""
+        self._settings = settings
+        self._session = session
+        self._pace = pace
+        self._until = until
+        self._stop = stop
 
-    what: str
-    status: int
-    body: bytes
-    content_type: str
-    location: str
-    retry_after: str
-    date: datetime | None
-    seconds: float
-    data: Any
-    read: bool
+    def send(self, request: ApiRequest, *, retries: int | None = None) -> Answer:
+        """Send ``request`` until it has an answer worth reading: 2xx with JSON, or a 3xx or 4xx that is final.
 
-    @classmethod
-    def of(cls, request: ApiRequest, status: int, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
-        """The answer to ``request``, with its body parsed as JSON where it is JSON."""
-        read, data = parse_json(body, exact=request.exact)
-        if not body and status == HTTPStatus.NO_CONTENT:
-            read = True
-        return cls(
-            what=request.line,
-            status=status,
-            body=body,
-            content_type=headers.get("Content-Type", ""),
-            location=headers.get("Location", ""),
-            retry_after=headers.get("Retry-After", ""),
-            date=parse_date(headers.get("Date", "")),
-            seconds=seconds,
-            data=data,
-            read=read,
+        ``retries`` replaces the settings' number where it is lower. Raises :class:`UnavailableError` when Stock2Shop
+        was not reached or kept failing, :class:`ServerError` when it kept answering 500, :class:`AnswerError` when
+        what it answers is not JSON, :class:`DeadlineError` and :class:`CancelledError`.
+        """
+        retries = self._settings.retries if retries is None else min(retries, self._settings.retries)
+        attempts = 0
+        while True:
+            attempts += 1
+            self._throttle(request)
+            outcome = self._attempt(request)
+            failure = outcome if isinstance(outcome, Failure) else self._find_failure(outcome)
+            if failure is None:
+                assert isinstance(outcome, Answer)
+                return outcome
+            if not failure.transient or attempts > retries:
+                raise self._error(request, failure, attempts)
+            ceiling = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempts - 1))
+            seconds = self.timing.draw(0.0, ceiling) if failure.wait is None else failure.wait
+            if seconds > MAX_WAIT_SECONDS:
+                asks_to_wait = replace(failure, what=f"{failure.what}, and asks to wait {seconds:.0f} s")
+                raise self._error(request, asks_to_wait, attempts)
+            log.warning(
+                "%s: Stock2Shop at %s %s; attempt %d of %d, the next in %.1f s",
+                request.line,
+                self.host,
+                failure.what,
+                attempts,
+                retries + 1,
+                seconds,
+            )
+            self._pause(seconds, request=request, why=failure.what)
+
+    def _throttle(self, request: ApiRequest) -> None:
+        """Wait for this request's turn."""
+        self._pause(self._pace.reserve(), request=request, why="takes requests at a limited pace")
+
+    def _pause(self, seconds: float, *, request: ApiRequest, why: str) -> None:
+        if not self._stop.is_set():
+            if self._until is not None and self.timing.now() + seconds > self._until:
+                raise DeadlineError(
+                    f"The run's deadline comes before the next attempt at {request.line}:"
+                    f" Stock2Shop at {self.host} {why}",
+                    hint=RETRY_HINT,
+                )
+            if seconds > 0:
+                self.timing.wait(self._stop, seconds)
+        if self._stop.is_set():
+            raise CancelledError("Stopped before the next request to Stock2Shop", hint=RETRY_HINT)
+
+    def _attempt(self, request: ApiRequest) -> Answer | Failure:
+        """Send ``request`` once.
+
+        What goes wrong is described, never raised or chained: the library's exceptions hold the address, and with
+        it the token.
+        """
+        self.requests_made += 1
+        began = self.timing.now()
+        try:
+            with self._session.request(
+                request.method,
+                self._settings.url + request.path,
+                params=request.params,
+                data=request.document,
+                headers={"Content-Type": "application/json"} if request.document is not None else None,
+                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
+                allow_redirects=False,
+                stream=True,
+                proxies=_proxies_for(self._settings.url),
+            ) as response:
+                body = self._read_body(response, began)
+                received = response.raw.tell()
+        except (OSError, ValueError) as error:
+            return diagnose(error, settings=self._settings)
+        if isinstance(body, Failure):
+            return body
+        seconds = self.timing.now() - began
+        log.debug("%s answered %d in %.3f s", request.line, response.status_code, seconds)
+        length = response.headers.get("Content-Length", "")
+        if length.isdecimal() and received < int(length):
+            return _HALF_ANSWER
+        answer = Answer.of(request, response.status_code, body, response.headers, seconds)
+        if answer.date:
+            self.clock_offset = (answer.date - self.timing.utc()).total_seconds()
+        return answer
+
+    def _read_body(self, response: requests.Response, began: float) -> bytes | Failure:
+        """The body of ``response``, read as it arrives: a read timeout bounds each single read alone."""
+        from urllib3.exceptions import HTTPError
+
+        body = bytearray()
+        try:
+            while piece := response.raw.read1(READ_CHUNK_BYTES, decode_content=True):
+                body += piece
+                if len(body) > MAX_RESPONSE_BYTES:
+                    what = f"answers with more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
+                    return Failure(what=what, hint=URL_HINT, transient=False, kind=AnswerError)
+                if self.timing.now() - began > MAX_WAIT_SECONDS:
+                    what = f"did not come to the end of its answer within {MAX_WAIT_SECONDS:g} s"
+                    return Failure(what=what, transient=False)
+        except (HTTPError, OSError) as error:
+            timed_out = any(isinstance(cause, TimeoutError) for cause in error_causes(error))
+            return diagnose(error, settings=self._settings) if timed_out else _HALF_ANSWER
+        return bytes(body)
+
+    def _find_failure(self, answer: Answer) -> Failure | None:
+        """What keeps ``answer`` from being read, or None."""
+        what = f"answers {status_phrase(answer.status)}"
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in TRANSIENT_STATUSES:
+            wait = parse_retry_after(answer.retry_after, answer.date or self.timing.utc())
+            too_many = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+            hint = "Lower `pace` under [stock2shop], and see what else uses the same user." if too_many else ""
+            broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            return Failure(what=what, hint=hint, wait=wait, kind=ServerError if broken else UnavailableError)
+        if answer.succeeded and not answer.is_json:
+            if answer.is_page:
+                what = f"{what} with a web page where JSON belongs"
+                return Failure(what=what, hint=URL_HINT, transient=False, kind=AnswerError)
+            return Failure(what=f"{what} with broken JSON", hint=URL_HINT, kind=AnswerError)
+        return None
+
+    def _error(self, request: ApiRequest, failure: Failure, attempts: int) -> ApiError:
+        tried = f"{request.line} was tried {attempts} times" if attempts > 1 else request.line
+        return failure.kind(
+            f"Stock2Shop at {self.host} {failure.what} ({tried})", hint=f"{failure.hint} {RETRY_HINT}".lstrip()
         )
-
-    @property
-    def is_page(self) -> bool:
-        """Whether the body is a web page, such as a captive portal's, instead of JSON."""
-        return "html" in self.content_type.lower() or self.body.lstrip()[:1] == b"<"
-
-    @property
-    def text(self) -> str:
-        """The body as text, a web page without its tags."""
-        text = self.body.decode("utf-8", "replace")
-        if self.is_page:
-            text = html.unescape(re.sub(r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>", " ", text))
-        return text
 
 
 def no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -163,31 +273,7 @@ def no_credentials(request: requests.PreparedRequest) -> requests.PreparedReques
     return request
 
 
-def proxies_for(url: str) -> dict[str, str]:
+def _proxies_for(url: str) -> dict[str, str]:
     """No proxy to this machine itself, whatever Windows' settings or the environment say of one."""
     host = urlsplit(url).hostname or ""
     return {"no_proxy": host} if host in {"localhost", "127.0.0.1", "::1"} else {}
-
-
-def host_of(url: str) -> str:
-    """The host and port of ``url``, never its user; empty where it has none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return ""
-    return f"{parts.hostname or ''}:{port}" if port else parts.hostname or ""
-
-
-def status_phrase(status: int) -> str:
-    """``status`` with its standard phrase, such as ``404 Not Found``."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
-def printable(text: str) -> str:
-    """``text`` on one line, without control characters."""
-    kept = (" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
-    return " ".join("".join(kept).split())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.state.store import State
-    from engine.stock2shop.client import Api
+    from engine.stock2shop.api import Api
     from engine.sync.compare import Comparison
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.model.plan import Plan
     from engine.model.settings import Project
     from engine.state.store import State
-    from engine.stock2shop.client import Api
+    from engine.stock2shop.api import Api
     from engine.sync.compare import Comparison
 
 

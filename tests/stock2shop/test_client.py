@@ -32,10 +32,12 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.model.settings import Stock2ShopSettings
-from engine.stock2shop import client as api_module
-from engine.stock2shop.client import Receipt, RemoteSource, open_api
+from engine.stock2shop import client, transport
+from engine.stock2shop.api import Receipt, RemoteSource
+from engine.stock2shop.client import open_api
 from engine.stock2shop.delivery import deliver
-from engine.stock2shop.transport import RETRY_HINT, Timing
+from engine.stock2shop.tokens import SessionTokens
+from engine.stock2shop.transport import RETRY_HINT, SteadyPace, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -441,7 +443,7 @@ def test_an_answer_without_an_end_does_not_fill_the_memory(
     server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is larger than any page of products is not Stock2Shop's."""
-    monkeypatch.setattr(api_module, "MAX_RESPONSE_BYTES", 1_000_000)
+    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1_000_000)
     server.script(Reply(b" " * 1_000_001))
     with pytest.raises(AnswerError) as caught:
         send(server, clock)
@@ -674,7 +676,7 @@ def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
     server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A product removed and one added between two pages shift nothing; one only in the index is passed over."""
-    monkeypatch.setattr(api_module, "PAGE_PRODUCTS", 2)
+    monkeypatch.setattr(client, "PAGE_PRODUCTS", 2)
     products = {number: product(number) for number in (3, 5, 8, 13, 21)}
 
     def between(page: int) -> None:
@@ -688,7 +690,7 @@ def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
 
 def test_the_read_back_is_lazy(server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is asked for when the one before is used up."""
-    monkeypatch.setattr(api_module, "PAGE_PRODUCTS", 2)
+    monkeypatch.setattr(client, "PAGE_PRODUCTS", 2)
     server.answer = Index({number: product(number) for number in range(1, 10)})
     with open_api(settings(server.url), timing=clock.timing) as api:
         products = api.read_back()
@@ -821,6 +823,36 @@ def test_a_pace_of_zero_never_waits(server: Server, clock: Clock) -> None:
         for _ in range(3):
             api.queue("/products/queue", b"{}", items=1)
     assert clock.waits == []
+
+
+def test_sessions_that_share_their_tokens_log_in_once(server: Server, clock: Clock) -> None:
+    """Each login ends the user's other tokens, so programs that share a user may share its token."""
+    server.script(Reply(QUEUED), Reply(QUEUED), Reply({}, 401), Reply(QUEUED), Reply(QUEUED))
+    tokens = SessionTokens()
+    for _ in range(4):
+        with open_api(settings(server.url), timing=clock.timing, tokens=tokens) as api:
+            api.queue("/products/queue", b"{}", items=1)
+    assert server.tokens == ["-1", "-1", "-1", "-2", "-2"]
+
+
+def test_a_token_that_was_renewed_meanwhile_is_not_discarded() -> None:
+    """Of two sessions whose shared token expired, the second takes the token that the first just got."""
+    tokens = SessionTokens()
+    tokens.get(lambda: "old")
+    tokens.discard("old")
+    tokens.get(lambda: "new")
+    tokens.discard("old")
+    assert tokens.get(lambda: "newest") == "new"
+
+
+def test_sessions_that_share_their_pace_take_turns(server: Server, clock: Clock) -> None:
+    """Stock2Shop's limit is the user's, however many sessions it has."""
+    server.script(*[Reply(QUEUED)] * 2)
+    pace = SteadyPace(1.0, now=lambda: clock.time)
+    for _ in range(2):
+        with open_api(settings(server.url, pace=1_000), timing=clock.timing, pace=pace) as api:
+            api.queue("/products/queue", b"{}", items=1)
+    assert clock.waits == [1.0, 1.0, 1.0]
 
 
 def test_a_stop_interrupts_a_wait(server: Server, clock: Clock) -> None:
@@ -1176,7 +1208,7 @@ def test_retries_are_logged_with_their_cause(server: Server, clock: Clock, caplo
     """A run that waits says in its log for what, and how long."""
     server.script(Reply({}, 503), Reply(QUEUED))
     send(server, clock)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "engine.stock2shop.client"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "engine.stock2shop.transport"]
     assert "answers 503 Service Unavailable; attempt 1 of 3, the next in 1.0 s" in line
 
 
