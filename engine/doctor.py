@@ -75,19 +75,19 @@ def _views(project: Project) -> Iterator[Finding]:
         yield Finding(name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint)
     for entity in project.entities:
         try:
-            query, faults = render_checked_view(project, entity)
+            view = render_checked_view(project, entity)
         except ConfigError as error:
             for fault in error.faults:
                 yield Finding(
                     name=f"view {entity}", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint
                 )
             continue
-        for fault in faults:
+        for fault in view.warnings:
             yield Finding(
                 name=f"view {entity}", state="warn", detail=f"{fault.where}: {fault.message}", todo=fault.hint
             )
-        if not faults:
-            yield Finding(name=f"view {entity}", state="ok", detail=str(query.path))
+        if not view.warnings:
+            yield Finding(name=f"view {entity}", state="ok", detail=str(view.query.path))
 
 
 def _source(project: Project) -> Iterator[Finding]:

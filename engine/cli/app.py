@@ -133,7 +133,7 @@ def check(
             faults += project.warnings
             for entity in project.entities:
                 try:
-                    faults += check_view(project, entity)[1]
+                    faults += check_view(project, entity).warnings
                 except ConfigError as error:
                     faults += error.faults
             if project.orders is not None:

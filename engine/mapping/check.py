@@ -1,13 +1,26 @@
-"""Parse and check SQL. The way out only reads: a view must be one SELECT, and its columns must fit the contract."""
+"""Check a rendered view without a database: it must be one SELECT, and its columns must be Stock2Shop's fields.
+
+Two layers check that a view only reads: the parser's tree; and, for what does not parse and for T-SQL, where a
+statement may follow another without a semicolon, the keywords outside of texts, quoted names and comments.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.locate import diagnostic_at, find_word
-from engine.mapping.parse import CALLS, LOWER, UPPER, is_quoted, parse_cached, start_of, statement_kind, union_arms
+from engine.mapping.parse import (
+    LOWERCASE_DIALECTS,
+    UPPERCASE_DIALECTS,
+    ParseFailure,
+    is_quoted,
+    parse_cached,
+    start_offset,
+    statement_kind,
+    union_arms,
+)
 from engine.quoting import alias, blanked, regions
 
 if TYPE_CHECKING:
@@ -17,129 +30,142 @@ if TYPE_CHECKING:
     from engine.model.fields import Entity, Field
     from engine.model.query import Query
 
-WRITES = frozenset(
+WRITE_KEYWORDS = frozenset(
     {"insert", "update", "delete", "merge", "into", "drop", "create", "alter", "truncate", "grant", "revoke", "exec"}
     | {"execute"}
 )
-"""Words that do more than read wherever they stand; ``into`` makes a SELECT write a table or a file."""
+"""Keywords that write wherever they stand; ``into`` makes a SELECT write a table or a file."""
 
-RESERVED = WRITES | frozenset(
+TSQL_STATEMENT_KEYWORDS = WRITE_KEYWORDS | frozenset(
     {"backup", "begin", "checkpoint", "commit", "dbcc", "deallocate", "declare", "deny", "goto", "kill", "print"}
     | {"raiserror", "reconfigure", "restore", "return", "revert", "rollback", "save", "set", "shutdown", "updatetext"}
     | {"use", "waitfor", "while", "writetext"}
 )
-"""Words that begin a statement in T-SQL, where no semicolon need come before one, and that can be no bare name."""
+"""Keywords that begin a statement in T-SQL, which needs no semicolon before one, and that can be no unquoted name."""
+
+MODIFYING_FUNCTIONS = frozenset(
+    {"nextval", "setval", "set_config", "dblink_exec", "lo_import", "lo_export", "lo_unlink", "pg_terminate_backend"}
+    | {"pg_cancel_backend", "pg_reload_conf", "get_lock", "release_lock"}
+)
+"""Functions that change something in the database, although a SELECT calls them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewFacts:
-    """What parsing told of a view: its output columns, or None where it could not be parsed."""
+def check_view(
+    query: Query, *, dialect: str, entity: Entity, linked: bool
+) -> tuple[tuple[str, ...] | None, tuple[Diagnostic, ...]]:
+    """Check a rendered view, and return its output columns and what is wrong with it.
 
-    columns: tuple[str, ...] | None
+    The columns are None where they cannot be told. Of what is wrong, the first of these is returned:
 
-
-def check_view(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
-    """Check a rendered view without a database: one SELECT, no ``*`` at the top, columns that the contract knows.
-
-    What cannot be parsed is a warning, because ERPs have odd dialects; it may still hold no word that writes.
-    Importing the parser costs a third of a second: the answer depends only on the arguments, so keep it by
-    ``query.digest``.
+    1. A keyword that writes, where no parser is needed to find it.
+    2. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides.
+    3. No statement, several statements, or one that is no SELECT.
+    4. A ``*`` among the output columns.
+    5. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
+       database would change.
     """
     sql = query.sql.lstrip("\ufeff")
-    unread = ViewFacts(columns=None)
-    faults = tuple(_read_only(query, sql, dialect, parsed=True))
-    if faults:
-        return unread, faults
+    problems = tuple(_check_keywords(query, sql, dialect, parsed=True))
+    if problems:
+        return None, problems
+    statements = parse_cached(sql, dialect)
+    if isinstance(statements, ParseFailure):
+        problems = tuple(_check_keywords(query, sql, dialect, parsed=False))
+        return None, problems or (_parse_diagnostic(query, sql, dialect, statements),)
+    problem = _check_statement(query, sql, statements, dialect)
+    if problem is not None:
+        return None, (problem,)
+    problems = tuple(_unquoted_dots(query, sql, dialect))
+    if problems:
+        return None, problems
+    return _check_parsed_columns(query, statements[0], dialect=dialect, entity=entity, linked=linked)
+
+
+def _check_statement(query: Query, sql: str, statements: list[Any], dialect: str) -> Diagnostic | None:
+    """Return why parsed statements are not one SELECT with named columns; None where they are."""
     from sqlglot import exp
 
-    found = parse_cached(sql, dialect)
-    if isinstance(found, str):
-        faults = tuple(_read_only(query, sql, dialect, parsed=False))
-        return unread, faults or (_unparsed(query, sql, dialect, found),)
-    if not found:
-        return unread, (diagnostic_at(query, 0, "The view is empty.", "Write one SELECT."),)
-    if len(found) > 1:
-        second = re.compile(r";[\s;]*(?=\S)").search(blanked(sql, dialect).lstrip(";"))
-        at = second.end() + len(sql) - len(sql.lstrip(";")) if second else None
-        return unread, (
-            diagnostic_at(query, at, "The view is more than one statement.", "Keep the one SELECT; CTEs may help."),
-        )
-    (statement,) = found
-    word = _writes(statement) or ("" if isinstance(statement, exp.Query) else statement_kind(statement))
+    if not statements:
+        return diagnostic_at(query, 0, "The view is empty.", "Write one SELECT.")
+    plain = blanked(sql, dialect)
+    if len(statements) > 1:
+        second = re.compile(r";[\s;]*(?=\S)").search(plain.lstrip(";"))
+        offset = second.end() + len(sql) - len(sql.lstrip(";")) if second else None
+        return diagnostic_at(query, offset, "The view is more than one statement.", "Keep one SELECT; CTEs may help.")
+    (statement,) = statements
+    word = _writing_part(statement) or ("" if isinstance(statement, exp.Query) else statement_kind(statement))
     if word:
-        return unread, (
-            diagnostic_at(
-                query,
-                find_word(blanked(sql, dialect), word.split()[0]),
-                f"The view is not one SELECT: it has {word}.",
-                "Views only read. Write one SELECT, WITH first.",
-            ),
+        return diagnostic_at(
+            query,
+            find_word(plain, word.split()[0]),
+            f"The view is not one SELECT: it has {word}.",
+            "Views only read. Write one SELECT, or WITH and then SELECT.",
         )
     for arm in union_arms(statement):
         star = next((part for part in arm.selects if part.is_star), None)
         if star is not None:
-            return unread, (
-                diagnostic_at(
-                    query,
-                    find_word(blanked(sql, dialect), "*") if (at := start_of(star)) is None else at,
-                    "The view selects `*`.",
-                    "Name each column, with Stock2Shop's field name as its alias: a column that is added to a table"
-                    " would change what is sent.",
-                ),
+            offset = start_offset(star)
+            return diagnostic_at(
+                query,
+                find_word(plain, "*") if offset is None else offset,
+                "The view selects `*`.",
+                "Name each column, with Stock2Shop's field name as its alias: a column that is added to a table"
+                " would change what is sent.",
             )
-    faults = tuple(_dotted(query, sql, dialect))
-    if faults:
-        return unread, faults
-    return _columns(query, statement, dialect=dialect, entity=entity, linked=linked)
+    return None
 
 
 def check_columns(query: Query, columns: Sequence[str], *, entity: Entity, linked: bool) -> tuple[Diagnostic, ...]:
-    """Check the names that the database gives to a view's columns: each known, none twice, the required ones there."""
+    """Check the columns that the database returns for a view: each known, none repeated, all required ones there."""
     return tuple(
         diagnostic_at(query, None if position is None else find_word(query.sql, columns[position]), message, hint)
-        for position, message, hint in _column_faults(columns, entity=entity, linked=linked)
+        for position, message, hint in _find_column_faults(columns, entity=entity, linked=linked)
     )
 
 
-def _columns(
+def _check_parsed_columns(
     query: Query, statement: Any, *, dialect: str, entity: Entity, linked: bool
-) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
-    """Check the output columns of a parsed view, each fault on the line of its column."""
+) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
+    """Check the output columns of a parsed view; each diagnostic stands on the line of its column."""
     parts = statement.selects
     columns = tuple(part.output_name for part in parts)
-    faults = [
+    problems = [
         diagnostic_at(
-            query, start_of(part), f"Column {number} of the view has no name.", "Give it a field's name with AS."
+            query, start_offset(part), f"Column {number} of the view has no name.", "Give it a field's name with AS."
         )
         for number, (part, name) in enumerate(zip(parts, columns, strict=True), 1)
         if not name
     ]
-    if faults:
-        return ViewFacts(columns=columns), tuple(faults)
-    for position, message, hint in _column_faults(columns, entity=entity, linked=linked):
-        at = None if position is None else start_of(parts[position])
-        faults.append(diagnostic_at(query, at, message, hint))
-    if linked and not faults:
-        faults += _wanted(query, columns, entity=entity)
+    if problems:
+        return columns, tuple(problems)
+    for position, message, hint in _find_column_faults(columns, entity=entity, linked=linked):
+        at = None if position is None else start_offset(parts[position])
+        problems.append(diagnostic_at(query, at, message, hint))
+    if linked and not problems:
+        problems += _missing_for_api(query, columns, entity=entity)
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)
-        folded = name.upper() if dialect in UPPER else name.lower() if dialect in LOWER else name
+        folded = (
+            name.upper() if dialect in UPPERCASE_DIALECTS else name.lower() if dialect in LOWERCASE_DIALECTS else name
+        )
         arrives = resolve_column(folded, entity)
         if field and arrives and not is_quoted(part) and arrives.part != field.part:
-            faults.append(
+            problems.append(
                 diagnostic_at(
                     query,
-                    start_of(part),
-                    f"The alias {name} has no quotes: {dialect} makes {folded} of it, and {arrives.part!r} is not"
-                    f" {field.part!r} to Stock2Shop.",
+                    start_offset(part),
+                    f"The alias {name} is not quoted: {dialect} changes it to {folded}, and to Stock2Shop"
+                    f" {arrives.part!r} is not {field.part!r}.",
                     f"Write: as {alias(name, dialect)}",
                 )
             )
-    return ViewFacts(columns=columns), tuple(faults)
+    return columns, tuple(problems)
 
 
-def _column_faults(columns: Sequence[str], *, entity: Entity, linked: bool) -> Iterator[tuple[int | None, str, str]]:
-    """What is wrong with output names: the position of the column, the message and the hint."""
+def _find_column_faults(
+    columns: Sequence[str], *, entity: Entity, linked: bool
+) -> Iterator[tuple[int | None, str, str]]:
+    """Yield what is wrong with output names: the position of the column, or None for all; the message and the hint."""
     seen: dict[str, str] = {}
     for position, column in enumerate(columns):
         field = resolve_column(column, entity)
@@ -154,7 +180,7 @@ def _column_faults(columns: Sequence[str], *, entity: Entity, linked: bool) -> I
         elif field.name in seen:
             other = seen[field.name]
             also = "" if other == column else f" ({other!r} is the same field)"
-            yield position, f"The field {column!r} stands twice{also}.", "Keep one of them."
+            yield position, f"The field {column!r} appears twice{also}.", "Keep one of them."
         else:
             seen[field.name] = column
     for field in entity.required(linked=linked):
@@ -166,8 +192,8 @@ def _column_faults(columns: Sequence[str], *, entity: Entity, linked: bool) -> I
             )
 
 
-def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator[Diagnostic]:
-    """Warn of what a linked view may leave out, and Stock2Shop's API asks for with every item all the same."""
+def _missing_for_api(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator[Diagnostic]:
+    """Yield a warning for each field that a linked view may leave out, but that Stock2Shop's API requires."""
     seen = {field.name for column in columns if (field := resolve_column(column, entity)) is not None}
     for field in entity.required(linked=False):
         if field.name not in seen and field.name != entity.flag:
@@ -175,7 +201,7 @@ def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator
                 diagnostic_at(
                     query,
                     None,
-                    f"Stock2Shop's API asks for {field.name!r} with every item, and may refuse those of this view.",
+                    f"Stock2Shop's API requires {field.name!r} with every item, and may refuse the items of this view.",
                     "Map it too: which of its fields a linked source may write is set in Stock2Shop's console.",
                 ),
                 severity="warning",
@@ -183,7 +209,7 @@ def _wanted(query: Query, columns: Sequence[str], *, entity: Entity) -> Iterator
 
 
 def resolve_column(column: str, entity: Entity) -> Field | None:
-    """The field that a column means; where only its case is off, as databases fold it, the one that it must mean."""
+    """Return the field that a column name means, in any case, as databases change it; None where there is none."""
     field = entity.resolve(column)
     if field is not None:
         return field
@@ -203,7 +229,7 @@ def resolve_column(column: str, entity: Entity) -> Field | None:
 
 
 def resolve_columns(columns: Sequence[str], *, entity: Entity) -> tuple[str, ...]:
-    """The canonical field name of each column. Raises :class:`KeyError` for one that means no field."""
+    """Return the field name of each column. Raises :class:`KeyError` for a column that means no field."""
     names = []
     for column in columns:
         field = resolve_column(column, entity)
@@ -213,8 +239,8 @@ def resolve_columns(columns: Sequence[str], *, entity: Entity) -> tuple[str, ...
     return tuple(names)
 
 
-def _writes(statement: Any) -> str:
-    """The first thing in a parsed statement that does more than read; empty where there is none."""
+def _writing_part(statement: Any) -> str:
+    """Return the name of the first part of a statement that does more than read; empty where there is none."""
     from sqlglot import exp
 
     kinds = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
@@ -226,11 +252,11 @@ def _writes(statement: Any) -> str:
     if statement.find(exp.NextValueFor) is not None:
         return "NEXT VALUE FOR"
     calls = (call.name for call in statement.find_all(exp.Anonymous))
-    return next((f"{name}(), which changes the database" for name in calls if name.lower() in CALLS), "")
+    return next((f"{name}(), which changes the database" for name in calls if name.lower() in MODIFYING_FUNCTIONS), "")
 
 
-def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
-    """Find ``x.qty`` without a name, where ``as variants.qty`` was likely meant, and parsed away."""
+def _unquoted_dots(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
+    """Yield the aliases with an unquoted dot, such as ``as variants.qty``, which some parsers accept and change."""
     for found in re.finditer(r"(?i)\bas\s+(variants|address\d+)\s*\.\s*(\w+)", blanked(sql, dialect)):
         name = f"{found[1]}.{found[2]}"
         yield diagnostic_at(
@@ -241,21 +267,21 @@ def _dotted(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
         )
 
 
-def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterator[Diagnostic]:
-    """The rules that need no parser; the first that is broken.
+def _check_keywords(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterator[Diagnostic]:
+    """Yield the first keyword of a view that does more than read, found without a parser.
 
-    ``parsed`` leaves those out that the parser knows better, except in T-SQL: there a statement needs no semicolon
-    before it, and what the parser takes for an alias may be one.
+    ``parsed`` leaves out what the parser finds more exactly. Not in T-SQL: there a statement needs no semicolon before
+    it, so that what the parser takes for an alias may be a statement.
     """
     text = blanked(sql, dialect)
 
-    def fault(position: int, message: str) -> Diagnostic:
+    def problem(position: int, message: str) -> Diagnostic:
         return diagnostic_at(query, position, message, "Views only read. Write one SELECT.")
 
     if dialect == "mysql":
         for region in regions(sql, dialect):
             if sql.startswith(("/*!", "/*M!"), region.start):
-                yield fault(region.start, "The view has a comment that MySQL runs: /*! … */.")
+                yield problem(region.start, "The view has a comment that MySQL executes: /*! … */.")
                 return
     if parsed and dialect != "tsql":
         return
@@ -266,31 +292,32 @@ def _read_only(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterato
         return
     if tokens[0][0] not in {"select", "with"}:
         if not parsed:
-            yield fault(tokens[0][1], f"The view begins with {tokens[0][0].upper()}, not with SELECT or WITH.")
+            yield problem(tokens[0][1], f"The view begins with {tokens[0][0].upper()}, not with SELECT or WITH.")
         return
-    banned = RESERVED if dialect == "tsql" else WRITES
+    banned = TSQL_STATEMENT_KEYWORDS if dialect == "tsql" else WRITE_KEYWORDS
     for number, (word, position) in enumerate(tokens):
         before = tokens[number - 1][0] if number else ""
         after = tokens[number + 1][0] if number + 1 < len(tokens) else ""
         if word == ";" and after not in {"", ";"} and not parsed:
-            yield fault(position, "The view is more than one statement.")
+            yield problem(position, "The view is more than one statement.")
             return
         if word not in banned or before == "." or after == ".":
             continue
-        if _harmless(word, before, after):
+        if _is_harmless(word, before, after):
             continue
-        yield fault(position, f"The view has the word {word.upper()}, which does more than read.")
+        yield problem(position, f"The view has the word {word.upper()}, which does more than read.")
         return
 
 
-def _harmless(word: str, before: str, after: str) -> bool:
-    """Whether a word that begins a statement elsewhere is part of a SELECT here."""
+def _is_harmless(word: str, before: str, after: str) -> bool:
+    """Return whether a keyword that begins a statement elsewhere is part of a SELECT here."""
     functions = {"insert", "truncate"}
     hints = {("merge", "join"), ("merge", "union"), ("use", "hint"), ("use", "plan")}
     return (word in functions and after == "(") or (word, after) in hints or (word == "set" and before == "character")
 
 
-def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Diagnostic:
+def _parse_diagnostic(query: Query, sql: str, dialect: str, failure: ParseFailure) -> Diagnostic:
+    """Return what to say of a view that does not parse: an error for an unquoted dotted alias, else a warning."""
     named = re.search(r"(?i)\bas\s+(variants\.\w+)", blanked(sql, dialect))
     if named:
         return diagnostic_at(
@@ -299,13 +326,12 @@ def _unparsed(query: Query, sql: str, dialect: str, said: str) -> Diagnostic:
             f"The alias {named[1]} has a dot and must be quoted.",
             f"Write: as {alias(named[1], dialect)}",
         )
-    place, _, message = said.partition(" ")
     return replace(
         diagnostic_at(
             query,
-            int(place) if place else None,
-            f"The view does not parse as {dialect}: {message}.",
-            "The database decides; its columns are checked when it runs.",
+            failure.offset,
+            f"The view does not parse as {dialect}: {failure.message}.",
+            "The database may accept it all the same; its columns are checked when it runs.",
         ),
         severity="warning",
     )

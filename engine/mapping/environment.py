@@ -1,4 +1,8 @@
-"""environment."""
+"""The Jinja environment of views: sandboxed, strict, and with SQL and values kept apart.
+
+Jinja's own rules are changed where they would let a value become SQL: ``~``, ``+``, filters and attributes refuse SQL,
+``autoescape`` cannot be switched off, and an undefined name is an error that lists what is defined.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Diagnostic, RenderError
 from engine.files import is_file
 from engine.mapping.placeholders import UnwritableValueError, plain_value, require_defined
-from engine.mapping.source_map import marks
+from engine.mapping.source_map import marking_extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +34,8 @@ ITEM_FILTERS = frozenset(
     {"batch", "count", "d", "default", "dictsort", "first", "groupby", "items", "last", "length", "list", "map", "max"}
     | {"min", "reject", "rejectattr", "reverse", "select", "selectattr", "slice", "sort", "sum", "unique"}
 )
-"""Jinja's filters that hand items on as they are. The filters in neither list make Markup of values, or vary."""
+"""Jinja's filters that return items as they are. Those in neither list make Markup of values, or are not
+deterministic."""
 
 
 def template_loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) -> Any:
@@ -59,14 +64,14 @@ def template_loader(name: str, view: Path, folders: tuple[Path, ...], used: list
             raise jinja2.TemplateNotFound(template)
         used.append(file)
         try:
-            # Editors on Windows write a byte-order mark, which is no SQL.
+            # Editors on Windows write a byte-order mark, which is not SQL.
             return file.read_bytes().decode("utf-8-sig"), str(file), lambda: True
         except UnicodeDecodeError as error:
             line = file.read_bytes()[: error.start].count(b"\n") + 1
-            fault = Diagnostic(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
+            problem = Diagnostic(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
         except OSError as error:
-            fault = _unreadable(error, file)
-        raise RenderError([fault])
+            problem = _unreadable(error, file)
+        raise RenderError([problem])
 
     return jinja2.FunctionLoader(read)
 
@@ -82,27 +87,27 @@ def filter_hint(message: str, environment: Environment) -> str:
         return ""
     known = sorted(environment.filters if found[1] == "filter" else environment.tests)
     close = get_close_matches(found[2], known, n=1)
-    return (f"Did you mean {close[0]}? " if close else "") + f"There are: {', '.join(known)}."
+    return (f"Did you mean {close[0]}? " if close else "") + f"These exist: {', '.join(known)}."
 
 
-def _glue(parts: tuple[object, ...]) -> str:
-    """What ``~`` does: join texts, and refuse SQL."""
+def _concatenate(parts: tuple[object, ...]) -> str:
+    """Do what ``~`` does: join texts. Raises for SQL."""
     from markupsafe import Markup
 
     for part in parts:
         require_defined(part)
         if isinstance(part, Markup):
-            raise UnwritableValueError("`~` glues texts, never SQL. Write SQL parts beside each other, or use `||`.")
+            raise UnwritableValueError("`~` joins texts, not SQL. Write SQL parts beside each other, or use `||`.")
     return "".join(map(str, parts))
 
 
 def _join(value: Iterable[object], d: object = "") -> str:
-    """The filter ``join``, of texts only: Jinja's own would make SQL of a value that stands beside SQL."""
+    """Do what the filter ``join`` does, for texts only: Jinja's own makes SQL of a value that stands beside SQL."""
     return str(plain_value(d)).join([str(plain_value(item)) for item in value])
 
 
-def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Let ``filter_`` see values only."""
+def _reject_sql(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``filter_``, raising where one of its arguments is SQL."""
 
     @wraps(filter_)
     def checked(*arguments: object, **named: object) -> Any:
@@ -113,11 +118,11 @@ def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def view_environment(writer: ValueWriter, *, names: Mapping[str, object], marked: bool = False) -> Environment:
+def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_markers: bool = False) -> Environment:
     """Return the sandboxed Jinja environment of a view: values go to ``writer``, which returns placeholders for them.
 
-    ``names`` are the template's variables, listed in the error for an undefined one. With ``marked``, the rendered text
-    also holds the marks that :class:`engine.mapping.source_map.SourceMap` reads.
+    ``names`` are the template's variables, listed in the error for an undefined one. With ``with_markers``, the
+    rendered text also holds the markers that :class:`engine.mapping.source_map.SourceMap` reads.
     """
     from jinja2 import nodes
     from jinja2.compiler import CodeGenerator
@@ -134,25 +139,25 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], marked
             return str(super()._output_child_to_const(node, frame, finalize))
 
         def visit_Concat(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
-            self.write("environment.glue((")
+            self.write("environment.concatenate((")
             for part in node.nodes:
                 self.visit(part, frame)
                 self.write(", ")
             self.write("))")
 
         def visit_ScopedEvalContextModifier(self, node: Any, frame: Any) -> None:  # noqa: ARG002, N802 - Jinja's
-            self.fail("`autoescape` tells SQL from values and cannot be switched.", node.lineno)
+            self.fail("`autoescape` tells SQL from values and cannot be switched off.", node.lineno)
 
     class Strict(SandboxedEnvironment):
         """An environment in which values and SQL do not mix."""
 
         code_generator_class = Generator
         intercepted_binops = frozenset({"+", "%"})
-        glue = staticmethod(_glue)
+        concatenate = staticmethod(_concatenate)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             if isinstance(left, Markup) or isinstance(right, Markup):
-                raise UnwritableValueError(f"`{operator}` works on values, not SQL: it stands outside of the braces.")
+                raise UnwritableValueError(f"`{operator}` works on values, not on SQL: write it outside of the braces.")
             return super().call_binop(context, operator, left, right)
 
         def getattr(self, obj: Any, attribute: str) -> Any:
@@ -171,15 +176,15 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], marked
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # A name that were quoted while compiling would be a mark of this writer in the code of all others.
+        # A name quoted at compile time would put this writer's placeholder into compiled code that others share.
         optimized=False,
-        bytecode_cache=_compiled(marked=marked),
-        extensions=[marks()] if marked else [],
+        bytecode_cache=_template_cache(with_markers=with_markers),
+        extensions=[marking_extension()] if with_markers else [],
     )
-    given = environment.filters
+    jinja_filters = environment.filters
     environment.filters = {
-        **{name: given[name] for name in ITEM_FILTERS},
-        **{name: _of_values(given[name]) for name in VALUE_FILTERS},
+        **{name: jinja_filters[name] for name in ITEM_FILTERS},
+        **{name: _reject_sql(jinja_filters[name]) for name in VALUE_FILTERS},
         "join": _join,
         "ident": writer.identifier,
     }
@@ -189,12 +194,12 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], marked
 
 
 @cache
-def _compiled(*, marked: bool) -> Any:  # noqa: ARG001 - one cache for each
-    """Compiled templates by file, for as long as the file stays as it is: macros serve many views of many projects."""
+def _template_cache(*, with_markers: bool) -> Any:  # noqa: ARG001 - one cache for each
+    """Return a cache of compiled templates, by file and content: many views of many projects share the same macros."""
     from jinja2 import BytecodeCache
 
     class Compiled(BytecodeCache):
-        """Keeps code in memory."""
+        """Keeps compiled templates in memory."""
 
         def __init__(self) -> None:
             self._kept: dict[str, tuple[str, Any]] = {}
@@ -215,19 +220,19 @@ def _fail(message: str) -> None:
 
 
 def _undefined(names: Mapping[str, object]) -> Any:
-    """Jinja's strict undefined, with an error that says what there is instead."""
+    """Return Jinja's strict undefined type, with an error that lists what is defined."""
     from jinja2 import StrictUndefined, UndefinedError
     from jinja2.utils import missing
 
     class MissingError(UndefinedError):
-        """A name that is not there."""
+        """A template uses a name that is not defined."""
 
         def __init__(self, message: str | None = None, *, hint: str = "") -> None:
             super().__init__(message)
             self.hint = hint
 
     class Undefined(StrictUndefined):
-        """A name that is not there, and may be asked only whether it is."""
+        """An undefined name: only ``is defined`` and ``default`` may use it."""
 
         def __init__(
             self,
@@ -237,22 +242,25 @@ def _undefined(names: Mapping[str, object]) -> Any:
             exc: Any = UndefinedError,
         ) -> None:
             if exc is UndefinedError and hint is None and name is not None:
-                said, advice = _missing(str(name), obj, names=names, absent=obj is missing)
-                hint, exc = said, partial(MissingError, hint=advice)
+                message, advice = _describe_missing(str(name), obj, names=names, absent=obj is missing)
+                hint, exc = message, partial(MissingError, hint=advice)
             super().__init__(hint, obj, name, exc)
 
     return Undefined
 
 
-def _missing(name: str, holder: object, *, names: Mapping[str, object], absent: bool) -> tuple[str, str]:
-    """What to say of a name that is not there, and what there is."""
+def _describe_missing(name: str, holder: object, *, names: Mapping[str, object], absent: bool) -> tuple[str, str]:
+    """Return the message for an undefined name, and a hint that lists what is defined.
+
+    ``holder`` is what the name was looked up in; ``absent`` that it was none, so that the name is a variable.
+    """
     given = names["vars"]
     variables = [f"vars.{key}" for key in given] if isinstance(given, Mapping) else []
     if absent or holder is given:
         full = name if absent else f"vars.{name}"
         known = [*names, *variables] if absent else variables
         close = get_close_matches(full, known, n=1) or get_close_matches(f"vars.{name}", variables, n=1)
-        listed = f"Defined are: {', '.join(known)}. " if known else ""
+        listed = f"These are defined: {', '.join(known)}. " if known else ""
         hint = f"{listed}A project's own values stand under [vars] in project.toml."
         return f"{full!r} is not defined.", (f"Did you mean {close[0]}? " if close else "") + hint
     if isinstance(holder, Mapping):
@@ -260,5 +268,5 @@ def _missing(name: str, holder: object, *, names: Mapping[str, object], absent: 
     else:
         known = [key for key in getattr(holder, "__dict__", ()) if not key.startswith("_")]
     close = get_close_matches(name, known, n=1)
-    listed = f"There are: {', '.join(known)}." if known else ""
+    listed = f"These exist: {', '.join(known)}." if known else ""
     return f"{name!r} is not defined there.", (f"Did you mean {close[0]}? " if close else "") + listed

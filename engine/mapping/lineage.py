@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import ViewError
 from engine.mapping.check import resolve_column
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import NEAREST, PARSED, parse_cached, parsed, start_of
+from engine.mapping.parse import ParseFailure, parse, parse_cached, sqlglot_dialect, start_offset, union_arms
 from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TableRead:
     columns: tuple[str, ...]
 
 
-def trace(
+def trace_columns(
     query: Query, *, dialect: str, entity: Entity, schema: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Trace, ...]:
     """Trace each output column of a view, in its order; of a UNION the sources of all its arms.
@@ -64,7 +64,7 @@ def trace(
     plain_sql = blanked(sql, dialect)
     for position, part in enumerate(statement.selects):
         sources: dict[tuple[str, str], None] = {}
-        for arm in _arms(statement):
+        for arm in union_arms(statement):
             if position < len(arm.selects):
                 sources |= dict.fromkeys(scopes.of(arm.selects[position], set()))
         field = resolve_column(part.output_name, entity)
@@ -76,14 +76,14 @@ def trace(
             kind = "constant"
         elif _is_column(plain):
             kind = "column"
-        text = _written(part, sql, plain_sql, dialect) if kind != "column" else ""
+        text = _source_text(part, sql, plain_sql, dialect) if kind != "column" else ""
         found.append(
             Trace(
                 field=field,
                 alias=part.output_name,
                 sources=tuple(sources),
                 kind=kind,
-                expression=text or re.sub(r"\s+", " ", plain.sql(dialect=_writer(dialect), comments=False)),
+                expression=text or re.sub(r"\s+", " ", plain.sql(dialect=sqlglot_dialect(dialect), comments=False)),
             )
         )
     return tuple(found)
@@ -111,7 +111,7 @@ def tables_read(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapped:
+class MappingRow:
     """A row of the mapping table: the source columns (``table.column``) of a field, and what the field is.
 
     ``expression`` is blank where the field is a column as it is.
@@ -124,22 +124,22 @@ class Mapped:
     meaning: str
 
 
-def mapping(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[Mapped, ...]:
+def mapping_rows(query: Query, *, dialect: str, entity: Entity, linked: bool) -> tuple[MappingRow, ...]:
     """The mapping as the Custom Database guide's table. Raises :class:`ViewError` where the view cannot be parsed."""
     required = {field.name for field in entity.required(linked=linked)}
     return tuple(
-        Mapped(
+        MappingRow(
             field=each.field.name,
             sources=tuple(f"{table}.{column}" if table != "?" else column for table, column in each.sources),
             expression="" if each.kind == "column" else each.expression,
             required=each.field.name in required,
             meaning=each.field.meaning.replace("NAME", each.field.part) if each.field.part else each.field.meaning,
         )
-        for each in trace(query, dialect=dialect, entity=entity)
+        for each in trace_columns(query, dialect=dialect, entity=entity)
     )
 
 
-def mapping_markdown(rows: Sequence[Mapped]) -> str:
+def mapping_markdown(rows: Sequence[MappingRow]) -> str:
     """The mapping table: source, field, whether it is required, description."""
     lines = ["| Custom Database | Stock2Shop | Required | Description |", "| --- | --- | --- | --- |"]
     for row in rows:
@@ -149,7 +149,7 @@ def mapping_markdown(rows: Sequence[Mapped]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _written(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
+def _source_text(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
     """An output column's expression as the view has it, on one line; blank where that cannot be told.
 
     No writer's next release changes it, and none has a function's name in Pervasive or Firebird. ``plain_sql`` is the
@@ -157,7 +157,7 @@ def _written(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
     """
     from sqlglot import exp
 
-    end = start_of(part) if isinstance(part, exp.Alias) else None
+    end = start_offset(part) if isinstance(part, exp.Alias) else None
     if end is None:
         return ""
     end = len(re.sub(r"(?i)(\bas)?\s*\Z", "", plain_sql[:end]))
@@ -169,8 +169,8 @@ def _written(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
             break
         begin -= 1
     text = _on_one_line(sql[begin:end], dialect)
-    again = parsed(f"select {text}", dialect)
-    same = not isinstance(again, str) and len(again) == 1 and again[0].selects == [part.this]
+    again = parse(f"select {text}", dialect)
+    same = not isinstance(again, ParseFailure) and len(again) == 1 and again[0].selects == [part.this]
     return text if same else ""
 
 
@@ -178,13 +178,13 @@ def _on_one_line(sql: str, dialect: str) -> str:
     """SQL without comments, and with one blank for many outside of quotes."""
     parts, position = [], 0
     for region in regions(sql, dialect):
-        parts.append(_closed_up(sql[position : region.start]))
+        parts.append(_collapse_blanks(sql[position : region.start]))
         parts.append(" " if region.kind == "comment" else sql[region.start : region.end])
         position = region.end
-    return re.sub(r"\s*\n\s*", " ", "".join([*parts, _closed_up(sql[position:])])).strip()
+    return re.sub(r"\s*\n\s*", " ", "".join([*parts, _collapse_blanks(sql[position:])])).strip()
 
 
-def _closed_up(sql: str) -> str:
+def _collapse_blanks(sql: str) -> str:
     return re.sub(r"(?<=\() | (?=\))", "", re.sub(r"\s+", " ", sql))
 
 
@@ -192,32 +192,15 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("`", "'")
 
 
-def _writer(dialect: str) -> str | None:
-    return dialect if dialect in PARSED else NEAREST.get(dialect)
-
-
 def _parsed(query: Query, dialect: str) -> Any:
     from sqlglot import exp
 
     statements = parse_cached(query.sql.lstrip("\ufeff"), dialect)
-    if isinstance(statements, str) or len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        said = statements.partition(" ")[2] if isinstance(statements, str) else "it is not one SELECT"
-        raise ViewError(
-            [diagnostic_at(query, None, f"The view cannot be traced: {said}.", "Its columns are checked when it runs.")]
-        )
+    if isinstance(statements, ParseFailure) or len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        reason = statements.message if isinstance(statements, ParseFailure) else "it is not one SELECT"
+        hint = "Its columns are checked when it runs."
+        raise ViewError([diagnostic_at(query, None, f"The view cannot be traced: {reason}.", hint)])
     return statements[0]
-
-
-def _arms(statement: Any) -> Iterator[Any]:
-    from sqlglot import exp
-
-    if isinstance(statement, exp.SetOperation):
-        yield from _arms(statement.left)
-        yield from _arms(statement.right)
-    elif isinstance(statement, exp.Subquery):
-        yield from _arms(statement.this)
-    else:
-        yield statement
 
 
 def _is_column(node: Any) -> bool:
@@ -239,7 +222,7 @@ class _Scopes:
 
         for table in self._statement.find_all(exp.Table, bfs=False):
             if not isinstance(self._named(table), (exp.Query,)):
-                yield _whole(table)
+                yield _qualified_name(table)
 
     def of(self, node: Any, seen: set[int]) -> Iterator[tuple[str, str]]:
         """The database's columns that an expression is made of."""
@@ -254,7 +237,7 @@ class _Scopes:
                     if isinstance(source, str):
                         yield source, name
                         continue
-                    for arm in _arms(source):
+                    for arm in union_arms(source):
                         for part in self._outputs(source, arm, name):
                             yield from self.of(part, seen)
 
@@ -280,7 +263,7 @@ class _Scopes:
     @staticmethod
     def _outputs(source: Any, arm: Any, name: str) -> Iterator[Any]:
         """The expressions of ``arm`` that the column ``name`` of ``source`` stands for."""
-        names = _outputs_of(source)
+        names = _output_names(source)
         for position, part in enumerate(arm.selects):
             if (position < len(names) and names[position] == name.lower()) or part.is_star:
                 yield part
@@ -333,11 +316,11 @@ class _Scopes:
             inner = part.this if isinstance(part, exp.Lateral) else part
             if isinstance(inner, exp.Table):
                 named = self._named(inner)
-                source = named if isinstance(named, exp.Query) else _whole(inner)
+                source = named if isinstance(named, exp.Query) else _qualified_name(inner)
                 yield (part.alias_or_name or inner.name).lower(), source
                 for more in inner.args.get("joins") or ():
                     if isinstance(more.this, exp.Table):
-                        yield more.this.alias_or_name.lower(), _whole(more.this)
+                        yield more.this.alias_or_name.lower(), _qualified_name(more.this)
             elif isinstance(inner, exp.Subquery):
                 yield part.alias_or_name.lower(), inner.this
 
@@ -361,10 +344,10 @@ class _Scopes:
         if isinstance(source, str):
             columns = self._schema.get(source.lower().rpartition(".")[2])
             return None if columns is None else name.lower() in {column.lower() for column in columns}
-        return None if any(part.is_star for part in source.selects) else name.lower() in _outputs_of(source)
+        return None if any(part.is_star for part in source.selects) else name.lower() in _output_names(source)
 
 
-def _outputs_of(source: Any) -> list[str]:
+def _output_names(source: Any) -> list[str]:
     """What a query's columns are called outside: as it says, or as the name it was given lists them."""
     names = [part.output_name.lower() for part in source.selects]
     alias = source.parent.args.get("alias") if source.parent is not None else None
@@ -373,6 +356,6 @@ def _outputs_of(source: Any) -> list[str]:
     return names
 
 
-def _whole(table: Any) -> str:
+def _qualified_name(table: Any) -> str:
     """A table's name as the view writes it, without quotes."""
     return ".".join(part.name for part in table.parts)

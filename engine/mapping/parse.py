@@ -1,40 +1,45 @@
-"""parse."""
+"""Parse SQL with sqlglot, and answer questions about what was parsed.
+
+sqlglot takes a third of a second to import, so every function here imports it only when it is called.
+"""
 
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PARSED = frozenset({"tsql", "mysql", "postgres", "sqlite", "duckdb", "oracle", "snowflake", "redshift", "bigquery"})
-"""Dialects that sqlglot knows by the engine's name for them."""
-
-NEAREST = {"access": "tsql"}
-"""The nearest that sqlglot knows to another dialect. All others are read as sqlglot's own, which takes most of SQL."""
-
-CALLS = frozenset(
-    {"nextval", "setval", "set_config", "dblink_exec", "lo_import", "lo_export", "lo_unlink", "pg_terminate_backend"}
-    | {"pg_cancel_backend", "pg_reload_conf", "get_lock", "release_lock"}
+SQLGLOT_DIALECTS = frozenset(
+    {"tsql", "mysql", "postgres", "sqlite", "duckdb", "oracle", "snowflake", "redshift", "bigquery"}
 )
-"""Functions that change something in the database, though a SELECT calls them."""
+"""Dialects that have the same name in sqlglot."""
 
-NAMED_IN_ERROR = re.compile(r"[\"'`\[](\w[\w.$# ]*)[\"'`\]]|(?:no such \w+:|column|relation) ([\w.$#]+)|\w+ ([\w.]+)\(")
-"""Names in what databases say of a query."""
+NEAREST_DIALECT = {"access": "tsql"}
+"""The closest dialect that sqlglot has for one that it lacks; all others are read as sqlglot's own, a superset."""
 
-UPPER = frozenset({"oracle", "snowflake", "hana", "firebird"})
+UPPERCASE_DIALECTS = frozenset({"oracle", "snowflake", "hana", "firebird"})
+"""Dialects that change an unquoted name to upper case."""
 
-LOWER = frozenset({"postgres", "redshift"})
-"""Dialects that fold a name without quotes to one case."""
+LOWERCASE_DIALECTS = frozenset({"postgres", "redshift"})
+"""Dialects that change an unquoted name to lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseFailure:
+    """Why SQL could not be parsed, and the offset in it of the problem, where sqlglot tells one."""
+
+    message: str
+    offset: int | None = None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep sqlglot from printing what this module reports itself."""
+    """Keep sqlglot from logging warnings: this engine reports them itself."""
     logger = logging.getLogger("sqlglot")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -44,43 +49,48 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def sqlglot_dialect(dialect: str) -> str | None:
+    """Return sqlglot's name for a dialect; None stands for sqlglot's own."""
+    return dialect if dialect in SQLGLOT_DIALECTS else NEAREST_DIALECT.get(dialect)
+
+
 @lru_cache(maxsize=16)
-def parse_cached(sql: str, dialect: str) -> list[Any] | str:
-    """The same as :func:`parsed`, kept for all who only look at the statements of a text, and change none."""
-    return parsed(sql, dialect)
+def parse_cached(sql: str, dialect: str) -> list[Any] | ParseFailure:
+    """Return the same as :func:`parse`, from a cache: only for callers that do not change the statements."""
+    return parse(sql, dialect)
 
 
-def parsed(sql: str, dialect: str) -> list[Any] | str:
-    """Give the statements of ``sql``, or what sqlglot says of it, as ``offset message``; the offset may be blank."""
+def parse(sql: str, dialect: str) -> list[Any] | ParseFailure:
+    """Return the statements of ``sql`` as sqlglot's expressions, or why it could not be parsed."""
     import sqlglot
     from sqlglot import errors, exp
 
-    reader = dialect if dialect in PARSED else NEAREST.get(dialect)
     try:
         with _quiet():
-            found = sqlglot.parse(sql, dialect=reader, error_level=sqlglot.ErrorLevel.RAISE)
+            found = sqlglot.parse(sql, dialect=sqlglot_dialect(dialect), error_level=sqlglot.ErrorLevel.RAISE)
     except errors.ParseError as error:
         details = error.errors[0] if error.errors else {}
-        said = details.get("description") or str(error).splitlines()[0]
-        # What it highlights ends at its column; where nothing is left, it says where the text ends.
-        at = _end_of(sql, details.get("line"), details.get("col"))
-        return f"{'' if at is None else at - len(details.get('highlight') or '')} {said}"
+        message = details.get("description") or str(error).splitlines()[0]
+        # sqlglot's column is that of the end of the text that it highlights, or of the SQL, where nothing is left.
+        end = _end_offset(sql, details.get("line"), details.get("col"))
+        offset = None if end is None else end - len(details.get("highlight") or "")
+        return ParseFailure(message=message, offset=offset)
     except errors.SqlglotError as error:
-        return f" {str(error).splitlines()[0]}"
+        return ParseFailure(message=str(error).splitlines()[0])
     except RecursionError:
-        return " it is nested too deeply"
+        return ParseFailure(message="it is nested too deeply")
     return [statement for statement in found if statement is not None and not isinstance(statement, exp.Semicolon)]
 
 
-def _end_of(sql: str, line: int | None, column: int | None) -> int | None:
-    """The offset behind a line's letter ``column``."""
+def _end_offset(sql: str, line: int | None, column: int | None) -> int | None:
+    """Return the offset after the character ``column`` of a line."""
     if not line or column is None:
         return None
     return sum(len(each) + 1 for each in sql.split("\n")[: line - 1]) + column
 
 
 def union_arms(statement: Any) -> Iterator[Any]:
-    """The SELECTs of a UNION, or the one SELECT that it is."""
+    """Yield the SELECTs of a UNION, or the one SELECT that the statement is."""
     from sqlglot import exp
 
     if isinstance(statement, exp.SetOperation):
@@ -93,7 +103,7 @@ def union_arms(statement: Any) -> Iterator[Any]:
 
 
 def statement_kind(statement: Any) -> str:
-    """What a statement begins with, in capitals."""
+    """Return the keyword that a statement begins with, in upper case."""
     from sqlglot import exp
 
     return str(statement.this if isinstance(statement, exp.Command) else statement.key).upper()
@@ -107,11 +117,11 @@ def is_quoted(part: Any) -> bool:
     return isinstance(name, exp.Identifier) and bool(name.quoted)
 
 
-def start_of(part: Any) -> int | None:
-    """Find the offset in the rendered SQL at which a part begins; of an output column, at which it gets its name."""
+def start_offset(part: Any) -> int | None:
+    """Return the offset in the SQL at which a part begins; for an output column with an alias, that of the alias."""
     from sqlglot import exp
 
-    named = part.args.get("alias")
-    nodes = [named] if isinstance(named, exp.Identifier) else part.walk()
+    alias = part.args.get("alias")
+    nodes = [alias] if isinstance(alias, exp.Identifier) else part.walk()
     starts = (node.meta.get("start") for node in nodes)
     return min((int(start) for start in starts if start is not None), default=None)

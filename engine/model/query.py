@@ -1,4 +1,4 @@
-"""query."""
+"""A rendered template: the SQL, the values bound to it, and where in the templates each part of it comes from."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLocation:
-    """A place in a template; line and column count from 1. ``call`` is where the macro that it is in was called."""
+    """A place in a template: its file, and the line and column there, counted from 1.
+
+    ``called_from`` is where the outermost macro around the place was called; None outside of macros.
+    """
 
     path: Path
     line: int
     column: int
-    call: SourceLocation | None = None
+    called_from: SourceLocation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """A rendered template: the SQL, the values bound to its ``?`` in order, and the file it came from.
 
-    ``places`` takes the SQL and gives what finds the place in a template of an offset in it.
+    ``source_map`` takes the SQL and returns a function from an offset in that SQL to its place in a template, or None
+    where the place is unknown. Calling it renders the templates again, so it is called only to report a problem.
     """
 
     sql: str
     path: Path
     binds: tuple[object, ...] = ()
     sources: tuple[Path, ...] = ()
-    places: Callable[[str], Callable[[int], SourceLocation | None]] | None = field(
+    source_map: Callable[[str], Callable[[int], SourceLocation | None]] | None = field(
         default=None, repr=False, compare=False
     )
 

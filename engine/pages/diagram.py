@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.mapping.lineage import Mapped
+    from engine.mapping.lineage import MappingRow
 
 STEP = 22
 """The height of a line of the lineage drawing, in its own units."""
@@ -62,7 +62,7 @@ class Drawing:
     height: int
 
 
-def drawing(mapping: Iterable[Mapped], states: Mapping[str, str]) -> Drawing:
+def drawing(mapping: Iterable[MappingRow], states: Mapping[str, str]) -> Drawing:
     """Lay out the lineage of a mapping; ``states`` tells of some fields what became of them.
 
     Tables, and columns in them, stand in the order of the fields that they feed on average, so that few lines cross.

@@ -10,7 +10,7 @@ from engine.config.loader import load
 from engine.config.workspace import discover
 from engine.errors import ConfigError, UsageError
 from engine.files import is_dir, is_file
-from engine.mapping.lineage import mapping
+from engine.mapping.lineage import mapping_rows
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.pages.render import render_page
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from engine.mapping.lineage import Mapped
+    from engine.mapping.lineage import MappingRow
     from engine.model.settings import EntitySettings, Project
     from engine.sync.data_tests import DataTest
 
@@ -36,7 +36,7 @@ class EntityPage:
 
     name: str
     settings: EntitySettings
-    mapping: tuple[Mapped, ...]
+    mapping: tuple[MappingRow, ...]
     sql: str
     documents: str
 
@@ -96,8 +96,8 @@ def _client(name: str, workspace: Path) -> ClientPage:
     found = []
     for entity in entities(project):
         try:
-            query, _ = render_checked_view(project, entity)
-            rows = mapping(
+            query = render_checked_view(project, entity).query
+            rows = mapping_rows(
                 query,
                 dialect=project.source.dialect,
                 entity=ENTITIES[entity],

@@ -22,7 +22,7 @@ from engine.database.open import open_source
 from engine.errors import ConfigError, QueryError
 from engine.files import is_file
 from engine.mapping.engine_sql import render_sql
-from engine.mapping.lineage import mapping, trace
+from engine.mapping.lineage import mapping_rows, trace_columns
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES, masked, unmasked
@@ -42,7 +42,7 @@ from engine.testing.snapshots import order_statements, tidy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from engine.mapping.lineage import Mapped, Trace
+    from engine.mapping.lineage import MappingRow, Trace
     from engine.model.query import Query
     from engine.model.settings import Project
     from engine.review.rows import RowSource
@@ -213,7 +213,7 @@ def _entity(rows: RowSource, *, reveal: bool) -> EntityReview:
             continue
         try:
             # What is wrong with the mapping as it was is past; as it is, it is checked as a run would.
-            queries[side] = render_checked_view(now, entity)[0] if side == "after" else render_view(project, entity)
+            queries[side] = render_checked_view(now, entity).query if side == "after" else render_view(project, entity)
         except ConfigError as error:
             if side == "after":
                 faults += _said(error, now.workspace)
@@ -350,11 +350,11 @@ def _summed(
     )
 
 
-def _mapping(query: Query | None, project: Project, entity: str) -> tuple[Mapped, ...]:
+def _mapping(query: Query | None, project: Project, entity: str) -> tuple[MappingRow, ...]:
     if query is None:
         return ()
     try:
-        return mapping(
+        return mapping_rows(
             query,
             dialect=project.source.dialect,
             entity=ENTITIES[entity],
@@ -368,7 +368,7 @@ def _traces(query: Query | None, project: Project | None, entity: str) -> dict[s
     if query is None or project is None:
         return {}
     try:
-        found = trace(query, dialect=project.source.dialect, entity=ENTITIES[entity])
+        found = trace_columns(query, dialect=project.source.dialect, entity=ENTITIES[entity])
     except ConfigError:
         return {}
     return {each.field.name: each for each in found}

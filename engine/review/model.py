@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from engine.mapping.lineage import Mapped
+    from engine.mapping.lineage import MappingRow
     from engine.model.plan import Counts, Problem
 
 
@@ -91,7 +91,7 @@ class EntityReview:
     entity: str
     sql: str
     fields: tuple[FieldChange, ...]
-    mapping: tuple[Mapped, ...]
+    mapping: tuple[MappingRow, ...]
     impact: Impact | None
     faults: tuple[str, ...] = ()
 

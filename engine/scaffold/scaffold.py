@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.config.schema import schema
 from engine.errors import UsageError
 from engine.files import exists, is_dir, is_file
-from engine.mapping.render import ENGINE
+from engine.mapping.render import ENGINE_FOLDER
 from engine.model.fields import PRODUCTS
 from engine.quoting import alias
 
@@ -155,8 +155,8 @@ def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
 
 def templates(workspace: Path) -> dict[str, Path]:
     """The templates that a project can extend, by name: the workspace's, and the engine's own."""
-    own = ENGINE / "templates" / "sql"
-    folders = (own if is_dir(own) else ENGINE.parent / "templates" / "sql", workspace / "templates" / "sql")
+    own = ENGINE_FOLDER / "templates" / "sql"
+    folders = (own if is_dir(own) else ENGINE_FOLDER.parent / "templates" / "sql", workspace / "templates" / "sql")
     return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
 
 

@@ -69,7 +69,7 @@ def capture(
             f"{project.name} has fixtures: {', '.join(path.name for path in there)}.",
             hint=f"To overwrite those that are captured again: s2s fixtures capture {project.name} --replace",
         )
-    queries = {entity: render_checked_view(project, entity)[0] for entity in entities(project)}
+    queries = {entity: render_checked_view(project, entity).query for entity in entities(project)}
     tables = _tables(project, queries)
     keys: set[str] = set()
     with open_source(project.source) as connection:
@@ -104,7 +104,7 @@ def capture(
 
 
 def _tables(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
-    from engine.mapping.lineage import tables_read, trace
+    from engine.mapping.lineage import tables_read, trace_columns
 
     columns: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
@@ -112,7 +112,7 @@ def _tables(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
     fed: dict[tuple[str, str], set[str]] = {}
     others: set[tuple[str, str]] = set()
     for entity, query in queries.items():
-        for each in trace(query, dialect=project.source.dialect, entity=ENTITIES[entity]):
+        for each in trace_columns(query, dialect=project.source.dialect, entity=ENTITIES[entity]):
             for table, column in each.sources:
                 place = (table.lower(), column.lower())
                 if each.field.personal and each.field.role != "meta":

@@ -174,7 +174,7 @@ def run_on_fixtures(stage: FixtureSession, project: Project, entity: str) -> Reh
                 )
             ]
         )
-    query, _ = render_checked_view(project, entity)
+    query = render_checked_view(project, entity).query
     work, notes = compared(loaded, project, entity, query)
     state, layout = loaded.state, work.staged.layout
     upto = work.cuts[-1] if work.cuts else 0
@@ -234,7 +234,7 @@ def compared(
         except QueryError as error:
             raise _wanting(error, loaded, project, query) from None
     # To find places the templates are rendered once more: only where somebody is told of them.
-    placeless = replace(query, places=None)
+    placeless = replace(query, source_map=None)
     first: ViewError | QueryError
     try:
         return run(replace(query, sql=_transpiled(placeless, dialect))), ()
@@ -255,7 +255,7 @@ def _told(first: ViewError | QueryError, loaded: FixtureDatabase, project: Proje
     """What was wrong with the translation, at the places that ``query`` can tell."""
     if isinstance(first, QueryError):
         return _wanting(first, loaded, project, query)
-    if query.places is not None:
+    if query.source_map is not None:
         try:
             _transpiled(query, project.source.dialect)
         except ViewError as error:
@@ -271,10 +271,10 @@ def _transpiled(query: Query, dialect: str) -> str:
 
 def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
     """The view with the macros' own SQL for DuckDB, if nothing else of it means something else there."""
-    from engine.mapping.transpile.to_duckdb import check_own
+    from engine.mapping.transpile.to_duckdb import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
-    check_own(own, query, dialect=dialect)
+    check_own_sql(own, query, dialect=dialect)
     return own
 
 

@@ -139,7 +139,7 @@ def _worked_out(
                 done.append(run_on_fixtures(stage, project, entity))
                 queries[entity] = done[-1].query
             else:
-                queries[entity], _ = render_checked_view(project, entity)
+                queries[entity] = render_checked_view(project, entity).query
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -322,11 +322,11 @@ def order_statements(project: Project) -> str | None:
 
 
 def _mapping(project: Project, queries: Mapping[str, Query]) -> str:
-    from engine.mapping.lineage import mapping, mapping_markdown
+    from engine.mapping.lineage import mapping_markdown, mapping_rows
 
     parts = [f"# Mapping of {project.name}\n"]
     for entity, query in queries.items():
-        rows = mapping(
+        rows = mapping_rows(
             query,
             dialect=project.source.dialect,
             entity=ENTITIES[entity],

@@ -258,7 +258,7 @@ def test_an_unknown_option_is_usage(s2s: S2s) -> None:
         ("select 1 as title; select 2 as title", "more than one statement"),
         (VIEW.replace("title,", "title as titel,"), "Did you mean title"),
         (VIEW.replace("    title,\n", ""), "The required field 'title'"),
-        (VIEW.replace("    tags,\n", "    tags,\n    title,\n"), "stands twice"),
+        (VIEW.replace("    tags,\n", "    tags,\n    title,\n"), "appears twice"),
         (VIEW.replace('"variants.qty"', "variants.qty"), "must be quoted"),
     ],
 )

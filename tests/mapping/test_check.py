@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.errors import Diagnostic
-    from engine.mapping.check import ViewFacts
 
-    Check = Callable[..., tuple[ViewFacts, tuple[Diagnostic, ...]]]
+    Checked = tuple[tuple[str, ...] | None, tuple[Diagnostic, ...]]
+    Check = Callable[..., Checked]
 
 REQUIRED = ("source_product_code", "source_variant_code", "title", "product_active", "variants.sku")
 
@@ -37,7 +37,7 @@ def select(*more: str, dialect: str = "postgres", after: str = "") -> str:
 def check(tmp_path: Path) -> Check:
     """Check SQL as if it were the whole template."""
 
-    def go(sql: str, *, dialect: str = "postgres", linked: bool = False) -> tuple[ViewFacts, tuple[Diagnostic, ...]]:
+    def go(sql: str, *, dialect: str = "postgres", linked: bool = False) -> Checked:
         return check_view(itself(sql, tmp_path / "products.sql"), dialect=dialect, entity=PRODUCTS, linked=linked)
 
     return go
@@ -46,8 +46,8 @@ def check(tmp_path: Path) -> Check:
 @pytest.mark.parametrize("dialect", sorted(set(DIALECTS.values())))
 def test_a_sound_view_is_sound_in_every_dialect(check: Check, dialect: str) -> None:
     """With aliases quoted as the dialect quotes them."""
-    facts, faults = check(select(dialect=dialect), dialect=dialect)
-    assert (facts.columns, faults) == (REQUIRED, ())
+    columns, faults = check(select(dialect=dialect), dialect=dialect)
+    assert (columns, faults) == (REQUIRED, ())
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_what_looks_like_a_statement_inside_a_select_is_none(check: Check, diale
 )
 def test_a_view_that_does_more_than_read_is_refused(check: Check, dialect: str, view: str) -> None:
     """Property 5, also in a CTE, after a SELECT without a semicolon, and where the SQL does not parse."""
-    facts, faults = check(view, dialect=dialect)
-    assert facts.columns is None
+    columns, faults = check(view, dialect=dialect)
+    assert columns is None
     assert [fault.severity for fault in faults] == ["error"]
 
 
@@ -147,7 +147,7 @@ def test_each_column_fault_stands_on_its_line(check: Check) -> None:
     _, faults = check(view, linked=True)
     assert [(fault.line, fault.message) for fault in faults] == [
         (3, "Stock2Shop has no field 'titel' for products."),
-        (4, "The field 'tags' stands twice."),
+        (4, "The field 'tags' appears twice."),
         (5, "Stock2Shop has no field 'qty' for products."),
         (None, "The required field 'source_product_code' is not among the view's columns."),
         (None, "The required field 'source_variant_code' is not among the view's columns."),
@@ -230,8 +230,8 @@ def test_a_name_that_arrives_as_it_is_written_is_fine(check: Check, dialect: str
 )
 def test_what_does_not_parse_is_only_a_warning(check: Check, dialect: str, view: str) -> None:
     """ERPs have odd dialects; the database decides."""
-    facts, faults = check(view, dialect=dialect)
-    assert (facts.columns, [fault.severity for fault in faults]) == (None, ["warning"])
+    columns, faults = check(view, dialect=dialect)
+    assert (columns, [fault.severity for fault in faults]) == (None, ["warning"])
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_names_that_the_driver_described_obey_the_same_rules() -> None:
     assert check_columns(query, columns, entity=PRODUCTS, linked=False) == ()
     assert resolve_columns(columns, entity=PRODUCTS) == REQUIRED
     (fault,) = check_columns(query, (*columns, "title"), entity=PRODUCTS, linked=False)
-    assert fault.message == "The field 'title' stands twice ('TITLE' is the same field)."
+    assert fault.message == "The field 'title' appears twice ('TITLE' is the same field)."
 
 
 def test_a_column_that_means_no_field_has_no_name() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ViewError
-from engine.mapping.lineage import Trace, mapping, mapping_markdown, tables_read, trace
+from engine.mapping.lineage import Trace, mapping_markdown, mapping_rows, tables_read, trace_columns
 from engine.model.fields import PRODUCTS
 from engine.model.query import Query
 
@@ -19,7 +19,9 @@ def query(sql: str) -> Query:
 
 def traced(sql: str, dialect: str = "postgres", **schema: tuple[str, ...]) -> dict[str, Trace]:
     """What a view's columns come from, by field."""
-    return {each.field.name: each for each in trace(query(sql), dialect=dialect, entity=PRODUCTS, schema=schema)}
+    return {
+        each.field.name: each for each in trace_columns(query(sql), dialect=dialect, entity=PRODUCTS, schema=schema)
+    }
 
 
 def sources(sql: str, dialect: str = "postgres", **schema: tuple[str, ...]) -> list[str]:
@@ -104,7 +106,7 @@ def test_the_tables_that_are_read_have_the_columns_of_filters_too() -> None:
 def test_the_mapping_is_the_guides_table() -> None:
     """One row a field, in the view's order; a bar in an expression does not break it."""
     sql = 'select code as source_product_code, a || b as title, amount as "price_Trade" from item'
-    assert mapping_markdown(mapping(query(sql), dialect="postgres", entity=PRODUCTS, linked=False)) == (
+    assert mapping_markdown(mapping_rows(query(sql), dialect="postgres", entity=PRODUCTS, linked=False)) == (
         "| Custom Database | Stock2Shop | Required | Description |\n| --- | --- | --- | --- |\n"
         "| `item.code` | source_product_code | yes | Groups variants into a product; equals the item code for a simple"
         " product. |\n"

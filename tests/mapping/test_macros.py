@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from engine.database.open import open_source
 from engine.errors import RenderError
-from engine.mapping.parse import PARSED
+from engine.mapping.parse import SQLGLOT_DIALECTS
 from engine.mapping.render import render_view
 from engine.model.fields import ACTIVE_WORDS
 from engine.model.settings import EntitySettings, Project, SourceSettings, Stock2ShopSettings
@@ -409,7 +409,7 @@ def test_every_macro_parses_in_every_dialect(tmp_path: Path, dialect: str, name:
         with pytest.raises(RenderError, match=f"does not know the dialect {dialect}"):
             written(tmp_path, dialect, EVERYTHING[name])
         return
-    reader = dialect if dialect in PARSED else {"access": "tsql"}.get(dialect)
+    reader = dialect if dialect in SQLGLOT_DIALECTS else {"access": "tsql"}.get(dialect)
     tree = sqlglot.parse_one(written(tmp_path, dialect, EVERYTHING[name]), dialect=reader, into=exp.Select)
     assert tree.named_selects == ["x"]
 

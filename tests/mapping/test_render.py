@@ -129,7 +129,7 @@ def test_a_name_is_written_with_ident(render: Callable[..., str]) -> None:
         ("select 1\nfrom t where x in ({{ vars.none }})", "The list is empty"),
         ("select 1\n{% if %}", "Expected an expression"),
         ("select 1\n{{ vars.name | safe }}", "safe"),
-        ("select 1\n{% set a %}x{% endset %}{{ a ~ vars.name }}", "glues texts, never SQL"),
+        ("select 1\n{% set a %}x{% endset %}{{ a ~ vars.name }}", "joins texts, not SQL"),
         ("select 1\n{{ vars }}", "A table has no literal"),
         ("select 1\n{{ vars.name.__class__.__mro__ }}", "unsafe"),
     ],
@@ -377,7 +377,7 @@ def test_no_expression_makes_sql_of_a_value(render: Callable[..., str], expressi
 
 def test_a_list_of_sql_parts_is_refused_as_a_whole(render: Callable[..., str]) -> None:
     """A list is values; SQL parts are written by a loop."""
-    with pytest.raises(RenderError, match="SQL stands where a value is wanted"):
+    with pytest.raises(RenderError, match="A value is required here, but this is SQL"):
         render("{% set a %}x{% endset %}select {{ [a] }}")
 
 
@@ -463,7 +463,7 @@ def test_an_apostrophe_elsewhere_opens_no_quotes(
 )
 def test_a_value_right_against_a_word_is_refused(render: Callable[..., str], template: str) -> None:
     """It would become one word, one text or an escape with what stands beside it."""
-    with pytest.raises(RenderError, match="right against other text"):
+    with pytest.raises(RenderError, match="directly beside other text"):
         render(template, v="x", n=1)
 
 
@@ -531,8 +531,8 @@ def test_an_expression_that_fails_is_a_fault_on_its_line(render: Callable[..., s
 
 
 def test_macros_that_call_themselves_are_a_clear_error(render: Callable[..., str]) -> None:
-    """No recursion without end."""
-    with pytest.raises(RenderError, match="without end"):
+    """No endless recursion."""
+    with pytest.raises(RenderError, match="endlessly"):
         render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
 
 

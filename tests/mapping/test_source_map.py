@@ -270,8 +270,8 @@ def test_every_word_of_the_sql_is_found_where_it_was_written(
         query = render_view(project(workspace, {"long": "a long value"}), "products")
     except ConfigError:
         return
-    assert query.places is not None
-    at = query.places(query.sql)
+    assert query.source_map is not None
+    at = query.source_map(query.sql)
     path = workspace / "projects" / "acme" / "views" / "products.sql"
     lines = path.read_bytes().decode().replace("\r\n", "\n").split("\n")
     for word in re.finditer("alpha|beta|é漢😀|select|as end", query.sql):

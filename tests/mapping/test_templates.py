@@ -19,7 +19,7 @@ from sqlglot import exp
 from engine.config.loader import load
 from engine.errors import RenderError
 from engine.mapping.check import check_view
-from engine.mapping.parse import PARSED
+from engine.mapping.parse import SQLGLOT_DIALECTS
 from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
@@ -414,9 +414,9 @@ def test_vars_never_become_syntax(tmp_path: Path, template: str, dialect: str) -
     lists = "1" if template in {"sage_evolution", "sap_business_one"} else HOSTILE
     values = {"flag": HOSTILE, "price_lists": {lists: HOSTILE}, "warehouses": {HOSTILE: HOSTILE}}
     query = render_view(written(tmp_path, template, dialect, values), "products")
-    facts, faults = check_view(query, dialect=dialect, entity=ENTITIES["products"], linked=False)
+    columns, faults = check_view(query, dialect=dialect, entity=ENTITIES["products"], linked=False)
     assert faults == ()
-    assert f"price_{HOSTILE}" in (facts.columns or ())
+    assert f"price_{HOSTILE}" in (columns or ())
 
 
 DOCUMENTED = {
@@ -462,7 +462,7 @@ def test_every_column_that_a_template_reads_is_among_its_facts(tmp_path: Path, t
         for entity in ENTITIES:
             dialect = FACTS[template]["dialect"]
             query = render_view(written(tmp_path, template, dialect, values), entity)
-            tree = sqlglot.parse_one(query.sql, dialect=dialect if dialect in PARSED else None)
+            tree = sqlglot.parse_one(query.sql, dialect=dialect if dialect in SQLGLOT_DIALECTS else None)
             tables = {table.alias_or_name: table.name for table in tree.find_all(exp.Table)}
             found |= {f"{tables[column.table]}.{column.name}".lower() for column in tree.find_all(exp.Column)}
     # Syspro's customers are read with a column for a flag above, which is no fact about it.

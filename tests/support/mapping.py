@@ -67,7 +67,7 @@ def itself(sql: str, path: Path) -> Query:
             path=path, line=sql.count("\n", 0, offset) + 1, column=offset - sql.rfind("\n", 0, offset)
         )
 
-    return Query(sql=sql, path=path, places=lambda _: at)
+    return Query(sql=sql, path=path, source_map=lambda _: at)
 
 
 def write(path: Path, text: str) -> Path:

@@ -1,4 +1,7 @@
-"""facts."""
+"""What is known of the dialects, and questions about a part of a parsed statement.
+
+Parts of a statement are sqlglot's expressions, named here by their classes, such as ``GroupConcat``.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-XML = "FOR XML"
+    Unsupported = tuple[str, str] | None
+    """The name of what is refused and what to write instead; None where nothing is refused."""
 
-KNOWN = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
-"""Dialects of which more is known than what all have in common."""
+FOR_XML = "FOR XML"
 
-PLAIN = frozenset(
+KNOWN_DIALECTS = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
+"""Dialects of which more is known than what all databases have in common."""
+
+PORTABLE_NODES = frozenset(
     {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Collate", "Count", "DPipe", "DataType"}
     | {"DataTypeParam", "Distinct", "EQ", "Except", "Exists", "Filter", "From", "GT", "GTE", "Having", "Hint"}
     | {"Identifier", "If", "In", "IndexTableHint", "Intersect", "JoinHint", "LT", "LTE", "LimitOptions", "Max", "Min"}
@@ -35,31 +41,33 @@ PLAIN = frozenset(
     }
     | {"Values", "Var", "Where", "WindowSpec", "With", "WithTableHint", "WithinGroup"}
 )
-"""Parts of a statement that mean the same everywhere, are made to by a rewrite alone, or are refused by their words."""
+"""Parts that mean the same everywhere, are made to by a rewrite, or are refused by their keywords."""
 
-MAIN = frozenset(
+KNOWN_DIALECT_NODES = frozenset(
     {"Abs", "Ceil", "ConcatWs", "DecodeCase", "DenseRank", "Floor", "Greatest", "Least", "Left", "Length"}
     | {"Lower", "Nvl2", "Rank", "Right", "RowNumber", "Sign", "Upper", "Concat", "TsOrDsToDate", "TimeStrToTime"}
 )
-"""Parts that are known in the dialects that are."""
+"""Parts that mean the same, or are made to by a rewrite, in the known dialects."""
 
 SELECT_PARTS = frozenset(
     {"with_", "expressions", "distinct", "from_", "joins", "laterals", "where", "group", "having", "order", "limit"}
     | {"offset", "hint", "options", "operation_modifiers"}
 )
-"""What a SELECT may have; hints and options change no result."""
+"""Clauses that a SELECT may have; hints and options do not change a result."""
 
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT"})
+INTEGER_TYPES = frozenset(
+    {"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT"}
+)
 
-TEXTS = frozenset({"TEXT", "VARCHAR", "NVARCHAR"})
+TEXT_TYPES = frozenset({"TEXT", "VARCHAR", "NVARCHAR"})
 
-PADDED = frozenset({"CHAR", "NCHAR"})
+PADDED_TYPES = frozenset({"CHAR", "NCHAR"})
 
-MONEY = {"MONEY": "decimal(19, 4)", "SMALLMONEY": "decimal(10, 4)"}
+MONEY_TYPES = {"MONEY": "decimal(19, 4)", "SMALLMONEY": "decimal(10, 4)"}
 
-DATES = frozenset({"DATE", "DATETIME", "DATETIME2", "SMALLDATETIME", "TIMESTAMP", "TIMESTAMPNTZ"})
+DATE_TYPES = frozenset({"DATE", "DATETIME", "DATETIME2", "SMALLDATETIME", "TIMESTAMP", "TIMESTAMPNTZ"})
 
-PLAIN_DATES = frozenset({"tsql", "mysql", "postgres"})
+DATE_ONLY_DIALECTS = frozenset({"tsql", "mysql", "postgres"})
 """Dialects whose DATE has no time of the day."""
 
 DATE_STYLES = {
@@ -80,26 +88,26 @@ DATE_STYLES = {
 }
 """T-SQL's styles of CONVERT for a date and a time, as far as seconds. Microsoft's reference of CAST and CONVERT."""
 
-LONGEST_DATE = 19
-"""Letters of a date and a time without fractions of a second, which differ between DATETIME and DATETIME2."""
+MAX_DATETIME_LENGTH = 19
+"""Characters of a date and time without fractions of a second, which differ between DATETIME and DATETIME2."""
 
-LOOSE = frozenset({"mysql", "sqlite", "oracle"})
-"""Dialects that compare a text with a number, by rules of their own."""
+LOOSELY_TYPED_DIALECTS = frozenset({"mysql", "sqlite", "oracle"})
+"""Dialects that compare a text with a number by rules of their own."""
 
-PLACES = 4
-"""Decimals to which every dialect's quotient is exact: MySQL's has no more for two whole numbers."""
+EXACT_QUOTIENT_DECIMALS = 4
+"""Decimals to which every dialect's quotient is exact; MySQL's quotient of two whole numbers has no more."""
 
-ASCII = 128
-"""Letters below it have one code everywhere."""
+FIRST_NON_ASCII_CODE = 128
+"""Characters below this code have the same code everywhere."""
 
-UNITS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY"})
-"""Units of time whose borders are the same everywhere; a week begins on another day elsewhere."""
+CALENDAR_UNITS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY"})
+"""Units of time that begin at the same moment everywhere; a week begins on different days."""
 
 COMPARISONS = frozenset({"EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Between", "In", "NullSafeEQ", "NullSafeNEQ"})
 
 
 def construct_name(node: Any) -> str:
-    """What people call a part of a statement."""
+    """Return the SQL name of a part of a statement, for messages."""
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous):
@@ -109,13 +117,13 @@ def construct_name(node: Any) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
 
 
-def is_text(node: Any) -> bool:
-    """Whether it is a text in quotes."""
+def is_text_literal(node: Any) -> bool:
+    """Return whether it is a text literal."""
     return type(node).__name__ == "National" or bool(type(node).__name__ == "Literal" and node.is_string)
 
 
 def summands(node: Any) -> Iterator[Any]:
-    """The parts that a chain of + has, without brackets around the chain."""
+    """Yield the operands of a chain of ``+``, without brackets around the chain."""
     inner = node.unnest()
     if type(inner).__name__ == "Add":
         yield from summands(inner.this)
@@ -125,12 +133,12 @@ def summands(node: Any) -> Iterator[Any]:
 
 
 def is_textual(node: Any) -> bool:
-    """Whether it is a text whatever its columns are."""
+    """Return whether it is a text, whatever the types of its columns are."""
     name = type(node).__name__
-    if is_text(node):
+    if is_text_literal(node):
         return True
     if name in {"Cast", "Convert"}:
-        return (node.to if name == "Cast" else node.this).this.name in TEXTS | PADDED
+        return (node.to if name == "Cast" else node.this).this.name in TEXT_TYPES | PADDED_TYPES
     if name == "Paren":
         return is_textual(node.this)
     if name == "Add":
@@ -143,12 +151,12 @@ def is_textual(node: Any) -> bool:
     }
 
 
-def numeric(node: Any) -> bool:
-    """Whether it is a number whatever its columns are."""
+def is_numeric(node: Any) -> bool:
+    """Return whether it is a number, whatever the types of its columns are."""
     inner = node.unnest()
     name = type(inner).__name__
     if name == "Cast":
-        return inner.to.this.name in INTEGERS | MONEY.keys() | {"DECIMAL", "DOUBLE", "FLOAT"}
+        return inner.to.this.name in INTEGER_TYPES | MONEY_TYPES.keys() | {"DECIMAL", "DOUBLE", "FLOAT"}
     if name == "Literal":
         return not inner.is_string
     return name in {"Abs", "Add", "Avg", "Ceil", "Count", "Div", "Floor", "IntDiv", "Length", "Mod", "Mul", "Neg"} | {
@@ -156,31 +164,33 @@ def numeric(node: Any) -> bool:
     }
 
 
-def fractional(node: Any, dialect: str) -> bool:
-    """Whether it is known to be no integer."""
+def is_fractional(node: Any, dialect: str) -> bool:
+    """Return whether it is known not to be an integer."""
     name = type(node).__name__
     if name == "Literal":
         return not node.is_string and "." in node.name
     if name == "Cast":
         # To SQLite a decimal is any number: what is whole stays an integer.
-        kinds = {"DOUBLE", "FLOAT"} if dialect == "sqlite" else {"DECIMAL", "DOUBLE", "FLOAT", *MONEY}
-        return node.to.this.name in kinds and places(node.to) != 0
+        kinds = {"DOUBLE", "FLOAT"} if dialect == "sqlite" else {"DECIMAL", "DOUBLE", "FLOAT", *MONEY_TYPES}
+        return node.to.this.name in kinds and decimal_places(node.to) != 0
     if name in {"Paren", "Neg", "Sum", "Max", "Min", "Nullif", "Abs", "Coalesce"}:
-        return fractional(node.this, dialect)
+        return is_fractional(node.this, dialect)
     if name == "Round":
         return dialect == "sqlite"
-    return name in {"Mul", "Sub", "Add"} and (fractional(node.this, dialect) or fractional(node.expression, dialect))
+    return name in {"Mul", "Sub", "Add"} and (
+        is_fractional(node.this, dialect) or is_fractional(node.expression, dialect)
+    )
 
 
-def places(to: Any) -> int | None:
-    """The decimals that a decimal type gives; None where it does not say."""
+def decimal_places(to: Any) -> int | None:
+    """Return the scale of a decimal type; None where the type has none."""
     if not to.expressions:
         return None
     return int(to.expressions[1].name) if len(to.expressions) > 1 else 0
 
 
 def operands(node: Any) -> list[Any]:
-    """What is compared with each other in a comparison, a NULLIF, or a CASE that has a value."""
+    """Return what is compared with each other in a comparison, a NULLIF, or a CASE with a value."""
     name = type(node).__name__
     if name == "Between":
         return [node.this, node.args["low"], node.args["high"]]
@@ -191,15 +201,15 @@ def operands(node: Any) -> list[Any]:
     return [node.this, node.expression]
 
 
-def takes_all(node: Any) -> bool:
-    """Whether it is TOP 100 PERCENT, without which SQL Server takes no ORDER BY in a view."""
+def is_top_100_percent(node: Any) -> bool:
+    """Return whether it is TOP 100 PERCENT, without which SQL Server accepts no ORDER BY in a subquery."""
     options = node.args.get("limit_options")
     ties = options is None or options.args.get("with_ties")
     return bool(options and options.args.get("percent") and not ties and node.expression.name == "100")
 
 
-def is_whole(node: Any) -> bool:
-    """Whether it is a number such as 0.00, which is the same as a whole one."""
+def is_whole_literal(node: Any) -> bool:
+    """Return whether it is a number such as 0.00, which is equal to a whole number."""
     return type(node).__name__ == "Literal" and not node.is_string and not node.name.partition(".")[2].strip("0")
 
 

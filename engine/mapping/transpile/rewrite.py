@@ -1,8 +1,8 @@
-"""What stands in DuckDB for a part of another dialect's SQL that means something else there.
+"""Rewrite what means something else in DuckDB, so that it means the same.
 
-Each is written as DuckDB's SQL with names in capitals for the parts that it takes. Where a type
-decides that the SQL does not tell, such as a column's, ``typeof`` asks DuckDB for it: what cannot be made the same is
-then an error of the whole query, never another row.
+A rewrite is DuckDB's SQL with names in capitals for the parts that it takes, as in
+:mod:`engine.mapping.transpile.snippets`. Where it depends on a type that the SQL does not tell, such as a column's,
+``typeof`` asks DuckDB for it: what cannot be made the same then fails the whole query, and never gives another row.
 """
 
 from __future__ import annotations
@@ -12,57 +12,38 @@ from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import (
     COMPARISONS,
-    INTEGERS,
-    LOOSE,
-    PADDED,
-    TEXTS,
-    is_text,
-    is_whole,
-    numeric,
+    INTEGER_TYPES,
+    LOOSELY_TYPED_DIALECTS,
+    PADDED_TYPES,
+    TEXT_TYPES,
+    is_numeric,
+    is_text_literal,
+    is_top_100_percent,
+    is_whole_literal,
     operands,
-    takes_all,
 )
-from engine.mapping.transpile.rewrite_numbers import (
-    NO_DATE,
-    NUMBER_ONLY,
-    _averaged,
-    _casted,
-    _converted,
-    _divided,
-    _extreme,
-    _floored,
-    _left_over,
-    _rounded,
-    _tried,
-)
+from engine.mapping.transpile.rewrite_numbers import NO_DATE, NUMBER_ONLY, NUMBER_REWRITES
 from engine.mapping.transpile.rewrite_text import (
-    BLANKABLE,
+    BLANK_RESULTS,
     TEXT_ONLY,
-    _blank,
-    _character,
-    _concat,
-    _concat_ws,
-    _ended,
-    _joined,
-    _liked,
-    _listed,
-    _lower,
-    _matched,
-    _measured,
-    _padded,
-    _part,
-    _piped,
-    _spaced,
-    _stuffed,
-    _trimmed,
-    _upper,
+    TEXT_REWRITES,
+    concatenate,
+    ignore_trailing_blanks,
 )
-from engine.mapping.transpile.snippets import LONG, OTHERWISE, UNTYPED, _is_known, _known, _sql, _with
+from engine.mapping.transpile.snippets import (
+    LONG_TEXT_LENGTH,
+    READ_DIFFERENTLY,
+    UNTYPED_NODES,
+    copy_with,
+    has_known_type,
+    known_type,
+    snippet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NUMERIC_TRUTH = frozenset({"mysql", "sqlite"})
+NUMERIC_CONDITION_DIALECTS = frozenset({"mysql", "sqlite"})
 """Dialects in which a condition is the number 1 or 0, and a number a condition."""
 
 CONDITIONS = COMPARISONS | {"And", "Or", "Not", "Is", "Like", "ILike", "Escape", "Exists", "RegexpLike"}
@@ -73,20 +54,20 @@ DATE_OR_TEXT = """
 
 
 def rewrite(statement: Any, dialect: str) -> Any:
-    """The parsed statement with what stands in DuckDB for its parts."""
+    """Return the parsed statement, changed so that it means the same in DuckDB."""
     from sqlglot import exp
 
     nodes = list(statement.walk(bfs=True))
     for node in nodes:  # while nothing is rewritten yet, since what stands for a text does not look like one
-        node.meta["known"] = _known(node, dialect)
+        node.meta["known"] = known_type(node, dialect)
     for node in reversed(nodes):
         for key in ("operation_modifiers", "options"):  # which change no result
             if key in node.args:
                 node.set(key, None)
-        if type(node).__name__ == "Limit" and takes_all(node):
+        if type(node).__name__ == "Limit" and is_top_100_percent(node):
             node.pop()
             continue
-        made = rewritten(node, dialect)
+        made = rewrite_node(node, dialect)
         if made is not None:
             made.meta["known"] = node.meta["known"]
             node.replace(made)
@@ -102,141 +83,137 @@ def rewrite(statement: Any, dialect: str) -> Any:
     return statement
 
 
-def rewritten(node: Any, dialect: str) -> Any:
-    """What stands for one part of a statement in DuckDB; None where it stands for itself."""
+def rewrite_node(node: Any, dialect: str) -> Any:
+    """Return the replacement in DuckDB for one part of a statement; None where it can stay."""
     name = type(node).__name__
     made = REWRITES[name](node, dialect) if name in REWRITES else None
     if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
-        made = _padded(node, _dated(node, made))
-    if dialect in LOOSE and name in COMPARISONS | {"Nullif", "Case"}:
-        made = _compared(node, made)
-    if dialect in NUMERIC_TRUTH:
-        made = _truth(node, made, name)
-    if dialect == "oracle" and name in BLANKABLE:
-        made = _sql("nullif(VALUE, '')", value=made or node)
+        made = ignore_trailing_blanks(node, _compare_as_dates(node, made))
+    if dialect in LOOSELY_TYPED_DIALECTS and name in COMPARISONS | {"Nullif", "Case"}:
+        made = _guard_comparison(node, made)
+    if dialect in NUMERIC_CONDITION_DIALECTS:
+        made = _condition(node, made, name)
+    if dialect == "oracle" and name in BLANK_RESULTS:
+        made = snippet("nullif(VALUE, '')", value=made or node)
     return made
 
 
-def reads_otherwise(node: Any, dialect: str) -> bool:
-    """Whether a part that is rewritten would be read by DuckDB, without the rewrite, as something else."""
+def is_read_differently(node: Any, dialect: str) -> bool:
+    """Return whether DuckDB, without the rewrite of a part, would take it for something else."""
     name = type(node).__name__
     if name in {"Cast", "Convert"}:
         to = node.to if name == "Cast" else node.this
         length = to.expressions[0].name if to.expressions else "30" if dialect == "tsql" else ""
         added = type(node.parent).__name__ in {"Length", "Left", "Right"}
-        short = to.this.name in TEXTS | PADDED and length.isdigit() and int(length) < LONG and not added
-        return bool(short or (to.this.name in INTEGERS and dialect in {"tsql", "sqlite"}))
+        short = (
+            to.this.name in TEXT_TYPES | PADDED_TYPES
+            and length.isdigit()
+            and int(length) < LONG_TEXT_LENGTH
+            and not added
+        )
+        return bool(short or (to.this.name in INTEGER_TYPES and dialect in {"tsql", "sqlite"}))
     if name == "DPipe":
         given = all(
             type(side).__name__ in {"Coalesce", "DPipe", "Literal", "Paren"} for side in node.iter_expressions()
         )
         return dialect == "oracle" and not given
-    if name == "Like" and is_text(node.expression) and not re.search("[A-Za-z]", node.expression.name):
+    if name == "Like" and is_text_literal(node.expression) and not re.search("[A-Za-z]", node.expression.name):
         return False
-    return dialect in OTHERWISE.get(name, ())
+    return dialect in READ_DIFFERENTLY.get(name, ())
 
 
-def _filled(node: Any, _: str) -> Any:
+def _coalesce(node: Any, _: str) -> Any:
     """T-SQL's ISNULL has the type of its first value, so that its 0.00 is 0 beside a whole number."""
-    if not node.args.get("is_null") or not is_whole(node.expressions[0]):
+    if not node.args.get("is_null") or not is_whole_literal(node.expressions[0]):
         return None
-    return _sql("coalesce(VALUE, OTHER)", value=node.this, other=node.expressions[0].name.partition(".")[0] or "0")
+    return snippet("coalesce(VALUE, OTHER)", value=node.this, other=node.expressions[0].name.partition(".")[0] or "0")
 
 
-def _decoded(node: Any, _: str) -> Any:
-    """Oracle's DECODE, for which NULL is equal to NULL."""
-    from sqlglot import exp
-
-    value, *rest = node.expressions
-    case = exp.Case(ifs=[])
-    for given, then in zip(rest[::2], rest[1::2], strict=False):
-        case = case.when(exp.NullSafeEQ(this=value.copy(), expression=given.copy()), then.copy())
-    return case.else_(rest[-1].copy()) if len(rest) % 2 else case
-
-
-def _added(node: Any, dialect: str) -> Any:
+def _addition(node: Any, dialect: str) -> Any:
     """T-SQL's + between texts. What is no text there is an error in DuckDB too, not another result."""
-    if dialect == "tsql" and _is_known(node, "text"):
+    if dialect == "tsql" and has_known_type(node, "text"):
         parts = [
-            part if _is_known(part, "text") else _sql("rtrim(VALUE, '')", value=part)
+            part if has_known_type(part, "text") else snippet("rtrim(VALUE, '')", value=part)
             for part in (node.left, node.right)
         ]
         for part in parts:
             part.meta["known"] = "text"
-        return _joined(parts)
-    return _calculated(node, dialect)
+        return concatenate(parts)
+    return _arithmetic(node, dialect)
 
 
-def _calculated(node: Any, dialect: str) -> Any:
+def _arithmetic(node: Any, dialect: str) -> Any:
     """T-SQL and Oracle add days to a time; MySQL and SQLite take a date for a number in a calculation."""
     days = node.right
     now = node.left.unnest()
     adds_days = dialect in {"tsql", "oracle"} and type(days).__name__ == "Literal" and days.name.isdigit()
-    if adds_days and now == _now(now, dialect):
-        return _with(node, expression=_sql("to_days(DAYS)", days=days))
-    if dialect not in NUMERIC_TRUTH or not any(type(side).__name__ == "Column" for side in (node.left, node.right)):
+    if adds_days and now == _current_time(now, dialect):
+        return copy_with(node, expression=snippet("to_days(DAYS)", days=days))
+    if dialect not in NUMERIC_CONDITION_DIALECTS or not any(
+        type(side).__name__ == "Column" for side in (node.left, node.right)
+    ):
         return None
     sides = [
-        _sql(NO_DATE, value=side) if type(side).__name__ == "Column" else side.copy()
+        snippet(NO_DATE, value=side) if type(side).__name__ == "Column" else side.copy()
         for side in (node.left, node.right)
     ]
-    return _with(node, this=sides[0], expression=sides[1])
+    return copy_with(node, this=sides[0], expression=sides[1])
 
 
-def _compared(node: Any, made: Any) -> Any:
-    """A text is never compared with a number."""
+def _guard_comparison(node: Any, made: Any) -> Any:
+    """Raise in DuckDB where a text would be compared with a number."""
     values = operands(node)
-    text = any(_is_known(value, "text") and not is_text(value) for value in values)
-    guard = NUMBER_ONLY if any(map(numeric, values)) else TEXT_ONLY if text else None
+    text = any(has_known_type(value, "text") and not is_text_literal(value) for value in values)
+    guard = NUMBER_ONLY if any(map(is_numeric, values)) else TEXT_ONLY if text else None
     if guard is None:
         return made
     copy = (made or node).copy()
     for value in operands(copy):
-        if type(value).__name__ in UNTYPED:
-            value.replace(_sql(guard, value=value))
+        if type(value).__name__ in UNTYPED_NODES:
+            value.replace(snippet(guard, value=value))
     return copy
 
 
-def _dated(node: Any, made: Any) -> Any:
-    """T-SQL's 20240131 is a date where it is compared with one, and a text otherwise."""
+def _compare_as_dates(node: Any, made: Any) -> Any:
+    """Compare T-SQL's ``'20240131'`` as a date where the other side is one, and as a text otherwise."""
     values = operands(node)
     typed = next((value for value in values if type(value).__name__ in {"Column", "Coalesce", "Max", "Min"}), None)
     copy = (made or node).copy()
     for value in operands(copy) if typed is not None else ():
-        found = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value.name) if is_text(value) else None
+        found = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value.name) if is_text_literal(value) else None
         if found:
             date = f"'{found[1]}-{found[2]}-{found[3]}'"
-            value.replace(_sql(DATE_OR_TEXT, typed=typed, date=date, given=value))
+            value.replace(snippet(DATE_OR_TEXT, typed=typed, date=date, given=value))
             made = copy
     return made
 
 
-def _first(node: Any, _: str) -> Any:
-    return _sql("split_part(VALUE, LETTER, 1)", value=node.this, letter=node.args["delimiter"])
+def _substring_index(node: Any, _: str) -> Any:
+    return snippet("split_part(VALUE, LETTER, 1)", value=node.this, letter=node.args["delimiter"])
 
 
-def _now(_: Any, __: str) -> Any:
-    """The time of this machine, without a zone, as most databases have it of theirs."""
-    return _sql("cast(current_timestamp as timestamp)")
+def _current_time(_: Any, __: str) -> Any:
+    """Return this machine's time without a zone, as most databases return theirs."""
+    return snippet("cast(current_timestamp as timestamp)")
 
 
-def _truth(node: Any, made: Any, name: str) -> Any:
-    """A condition as the number that it is to the database, where it is a value; a value as a condition."""
-    asked = _asked(node)
+def _condition(node: Any, made: Any, name: str) -> Any:
+    """Return a condition that is used as a value as a number, and a number that is used as a condition as one."""
+    asked = _is_condition(node)
     if type(node.parent).__name__ == "Escape":
         return made
     if name == "Boolean" and not asked and type(node.parent).__name__ != "Is":
-        return _sql(str(int(node.this)))
+        return snippet(str(int(node.this)))
     if name in CONDITIONS and not asked:
-        return _sql("cast(VALUE as integer)", value=made or node)
+        return snippet("cast(VALUE as integer)", value=made or node)
     if asked and name not in CONDITIONS | {"Paren", "Boolean", "Null"}:
         value = made or node
-        return _sql("VALUE <> 0", value=value if numeric(node) else _sql(NUMBER_ONLY, value=value))
+        return snippet("VALUE <> 0", value=value if is_numeric(node) else snippet(NUMBER_ONLY, value=value))
     return made
 
 
-def _asked(node: Any) -> bool:
-    """Whether a part stands where a condition is asked for."""
+def _is_condition(node: Any) -> bool:
+    """Return whether a part stands where a condition is required."""
     at = node
     while type(at.parent).__name__ == "Paren":
         at = at.parent
@@ -252,38 +229,12 @@ def _asked(node: Any) -> bool:
 
 
 REWRITES: dict[str, Callable[[Any, str], Any]] = {
-    "Add": _added,
-    "Sub": _calculated,
-    "Coalesce": _filled,
-    "Stuff": _stuffed,
-    "Space": _spaced,
-    "Div": _divided,
-    "Avg": _averaged,
-    "Mod": _left_over,
-    "Round": _rounded,
-    "Floor": _floored,
-    "Ceil": _floored,
-    "Cast": _casted,
-    "TryCast": _tried,
-    "Convert": _converted,
-    "ToChar": _character,
-    "Literal": _blank,
-    "Like": _liked,
-    "RegexpLike": _matched,
-    "Upper": _upper,
-    "Lower": _lower,
-    "Length": _measured,
-    "Trim": _trimmed,
-    "Substring": _part,
-    "Left": _ended,
-    "Right": _ended,
-    "Concat": _concat,
-    "ConcatWs": _concat_ws,
-    "DPipe": _piped,
-    "Greatest": _extreme,
-    "Least": _extreme,
-    "GroupConcat": _listed,
-    "SubstringIndex": _first,
-    "CurrentTimestamp": _now,
+    **NUMBER_REWRITES,
+    **TEXT_REWRITES,
+    "Add": _addition,
+    "Sub": _arithmetic,
+    "Coalesce": _coalesce,
+    "SubstringIndex": _substring_index,
+    "CurrentTimestamp": _current_time,
 }
-"""What stands for a part of a statement in DuckDB, by its kind."""
+"""The rewrite of each kind of part."""

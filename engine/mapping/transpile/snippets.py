@@ -1,4 +1,8 @@
-"""snippets."""
+"""Write DuckDB's SQL from snippets, and remember of each part of a statement whether it is a text.
+
+``meta["known"]`` of a part holds what :func:`known_type` found before anything was rewritten, since the rewrite of a
+text may not look like one.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +11,44 @@ from typing import Any
 
 from engine.mapping.transpile.facts import is_textual
 
-NULLS_WIN = frozenset({"mysql", "sqlite", "oracle"})
+NULL_WINS_DIALECTS = frozenset({"mysql", "sqlite", "oracle"})
 """Dialects in which GREATEST and LEAST are NULL where one of the values is."""
 
-DIGITS = frozenset({"tsql", "mysql", "postgres"})
+FIXED_SCALE_DIALECTS = frozenset({"tsql", "mysql", "postgres"})
 """Dialects in which a decimal has the digits of its type, also in its text; elsewhere those of its value."""
 
-SHORT_DECIMAL = {"mysql": "decimal(10, 0)", "tsql": "decimal(18, 0)", "oracle": "decimal(38, 0)"}
+DEFAULT_DECIMAL = {"mysql": "decimal(10, 0)", "tsql": "decimal(18, 0)", "oracle": "decimal(38, 0)"}
 """What DECIMAL is without digits; elsewhere a number with as many digits as it has."""
 
-OTHERWISE = {
+READ_DIFFERENTLY = {
     "Concat": {"mysql"},
-    "Greatest": NULLS_WIN,
-    "Least": NULLS_WIN,
+    "Greatest": NULL_WINS_DIALECTS,
+    "Least": NULL_WINS_DIALECTS,
     "Length": {"tsql"},
     "Like": {"sqlite"},
     "Lower": {"sqlite"},
     "Upper": {"sqlite"},
 }
-"""What DuckDB would read as something else, not only in rare cases, and of which dialects."""
+"""Parts that DuckDB would take for something else, not only in rare cases, and the dialects of which this is true."""
 
-LONG = 1_000
-"""Letters of a text that is so long that none is cut off."""
+LONG_TEXT_LENGTH = 1_000
+"""Characters of a text type that is long enough to truncate nothing."""
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+ASCII_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-TEXT_OF = """
+AS_TEXT = """
     case when VALUE is null
         or regexp_full_match(typeof(VALUE), 'VARCHAR|U?[A-Z]*INT(EGER)?|DECIMAL[(][0-9]+,0[)]')
     then cast(VALUE as varchar)
     else error('databases differ in the text of a number, a date or a truth: write sql.number_text(…)') end"""
-"""Texts and whole numbers are the same text everywhere."""
+"""Texts and whole numbers have the same text in every database."""
 
-UNTYPED = frozenset({"Column", "Case", "Coalesce", "If", "Max", "Min", "Nullif", "Greatest", "Least"})
-"""What is a text or a number as its columns are."""
+UNTYPED_NODES = frozenset({"Column", "Case", "Coalesce", "If", "Max", "Min", "Nullif", "Greatest", "Least"})
+"""Parts whose type is that of their columns."""
 
 
-def _sum(parts: list[Any]) -> Any:
+def add_all(parts: list[Any]) -> Any:
+    """Return the sum of copies of ``parts``."""
     from sqlglot import exp
 
     made = parts[0].copy()
@@ -52,53 +57,58 @@ def _sum(parts: list[Any]) -> Any:
     return made
 
 
-def _known(node: Any, dialect: str) -> str:
-    """``text`` for what is always one, ``digits`` for a number whose text its type tells, or nothing."""
+def known_type(node: Any, dialect: str) -> str:
+    """Return ``text`` for what is always a text, ``digits`` for a number whose type tells its text, else a blank."""
     if is_textual(node):
         return "text"
     inner = node.unnest()
     cast = type(inner).__name__ == "Cast" and inner.to.this.name == "DECIMAL" and inner.to.expressions
-    return "digits" if cast and dialect in DIGITS else ""
+    return "digits" if cast and dialect in FIXED_SCALE_DIALECTS else ""
 
 
 @lru_cache(maxsize=256)
-def _template(text: str) -> Any:
+def _parse_snippet(text: str) -> Any:
     import sqlglot
 
     return sqlglot.parse_one(text, dialect="duckdb")
 
 
-def _sql(text: str, **parts: Any) -> Any:
-    """DuckDB's SQL, in which names in capitals stand for ``parts``: expressions, or DuckDB's SQL themselves."""
+def snippet(text: str, **parts: Any) -> Any:
+    """Return DuckDB's SQL as an expression; names in capitals stand for ``parts``: expressions, or DuckDB's SQL.
+
+    ``snippet("left(VALUE, 3)", value=column)`` is ``left(<column>, 3)``.
+    """
     from sqlglot import exp
 
-    made = _template(text).copy()
+    made = _parse_snippet(text).copy()
     for column in list(made.find_all(exp.Column)):
         part = parts.get(column.name.lower()) if column.name.isupper() else None
         if part is not None:
-            part = _template(part).copy() if isinstance(part, str) else part.copy()
+            part = _parse_snippet(part).copy() if isinstance(part, str) else part.copy()
             column.replace(exp.Paren(this=part) if isinstance(part, (exp.Binary, exp.Unary)) else part)
     return made
 
 
-def _cast_to(text: str, kind: str, **parts: Any) -> Any:
-    return _sql(text.replace("KIND", kind), **parts)
+def typed_snippet(text: str, kind: str, **parts: Any) -> Any:
+    """Return :func:`snippet` of ``text`` with the type ``kind`` for ``KIND``."""
+    return snippet(text.replace("KIND", kind), **parts)
 
 
-def _with(node: Any, **parts: Any) -> Any:
-    """A part of the statement with other parts in it."""
+def copy_with(node: Any, **parts: Any) -> Any:
+    """Return a copy of a part with some of its arguments replaced."""
     made = node.copy()
     for key, part in parts.items():
         made.set(key, part)
     return made
 
 
-def _is_known(node: Any, kind: str) -> bool:
+def has_known_type(node: Any, kind: str) -> bool:
+    """Return whether a part was found to be ``text`` or ``digits``, as :func:`known_type` has it."""
     return bool(node.meta.get("known") == kind)
 
 
-def _text(value: Any) -> Any:
-    """The text of a value that may be none."""
-    if _is_known(value, "text"):
+def as_text(value: Any) -> Any:
+    """Return the text of a value that may be no text."""
+    if has_known_type(value, "text"):
         return value.copy()
-    return _sql("cast(VALUE as varchar)" if _is_known(value, "digits") else TEXT_OF, value=value)
+    return snippet("cast(VALUE as varchar)" if has_known_type(value, "digits") else AS_TEXT, value=value)

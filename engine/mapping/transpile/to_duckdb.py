@@ -1,23 +1,26 @@
-"""A rendered view of another dialect as DuckDB's SQL, so that it can be rehearsed on fixtures.
+"""Translate a rendered view of another dialect to DuckDB's SQL, so that it runs on fixtures.
 
-sqlglot reads and writes; what a construct means is decided here. It is let through where it is known to mean the same
-in DuckDB, rewritten where DuckDB can be made to mean the same, and refused otherwise, with its place and what would do
-instead: a rehearsal that is silently different from a live run would be worse than none. What remains different is said
-in ``docs/mapping-reviews.md``.
+sqlglot parses and writes; this package decides what a construct means. A construct is kept where it is known to mean
+the same in DuckDB, rewritten where DuckDB can be made to mean the same, and refused otherwise, with its place and what
+to write instead: a run on fixtures that is silently different from a live run would be worse than none. The differences
+that remain are listed in ``docs/mapping-reviews.md``.
+
+- :mod:`engine.mapping.transpile.unsupported` refuses.
+- :mod:`engine.mapping.transpile.rewrite` rewrites.
+- :mod:`engine.mapping.transpile.facts` holds what is known of the dialects.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import parse_cached, parsed, start_of
-from engine.mapping.transpile.facts import KNOWN, PADDED, TEXTS, XML, construct_name
-from engine.mapping.transpile.rewrite import reads_otherwise, rewrite
-from engine.mapping.transpile.rewrite_text import xml_lists
+from engine.mapping.parse import ParseFailure, parse, parse_cached, start_offset
+from engine.mapping.transpile.facts import FOR_XML, KNOWN_DIALECTS, PADDED_TYPES, TEXT_TYPES, construct_name
+from engine.mapping.transpile.rewrite import is_read_differently, rewrite
+from engine.mapping.transpile.rewrite_text import rewrite_xml_lists
 from engine.mapping.transpile.unsupported import CHECKS, find_unsupported, scan_text
 from engine.quoting import blanked
 
@@ -25,154 +28,164 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.errors import Diagnostic
-    from engine.model.query import Query, SourceLocation
+    from engine.model.query import Query
 
-MACROS = "Import macros/dialect.sql as sql, and write"
+USE_MACRO = "Import macros/dialect.sql as sql, and write"
 
-CALCULATED = frozenset({"Div", "IntDiv", "Mod", "Avg"})
-"""What no macro writes, so that it is of the view whatever its parts became."""
+ARITHMETIC = frozenset({"Div", "IntDiv", "Mod", "Avg"})
+"""Arithmetic that no macro writes, so that it is the view's own."""
 
-MISREAD = CALCULATED | {"Anonymous", "DateDiff", "Fetch", "GroupConcat", "Limit"}
-"""What DuckDB would run, in its own way, where it is refused."""
+MISREAD = ARITHMETIC | {"Anonymous", "DateDiff", "Fetch", "GroupConcat", "Limit"}
+"""Refused constructs that DuckDB accepts, but with another meaning."""
 
 MISREAD_IF_KNOWN = frozenset({"Like", "Pad", "RegexpLike", "StrPosition", "Substring", "Trim"})
-"""The same of dialects that are known; of others these are refused altogether, and macros write them as DuckDB does."""
+"""The same for known dialects; for others these are always refused, and macros write them as DuckDB does."""
 
 
 def to_duckdb(query: Query, *, dialect: str) -> str:
-    """The view in DuckDB's SQL; tables go by the last part of their names, in lower case.
+    """Return the view in DuckDB's SQL; tables are called by the last part of their names, in lower case.
 
-    Raises :class:`ViewError` with every construct that cannot be known to mean the same there.
+    1. Parse it.
+    2. Refuse every construct that is not known to mean the same in DuckDB.
+    3. Rename the tables to their fixtures.
+    4. Rewrite what means something else in DuckDB.
+
+    Raises :class:`ViewError` with everything that was refused.
     """
     import sqlglot
     from sqlglot.errors import SqlglotError
 
     if dialect == "duckdb":
         return query.sql
-    statement = _read(query, dialect)
-    faults = [*_refusals(query, statement, dialect), *_renamed(query, statement)]
-    if faults:
-        raise ViewError(faults)
+    statement = _parse_view(query, dialect)
+    problems = [*_unsupported_parts(query, statement, dialect), *_rename_tables(query, statement)]
+    if problems:
+        raise ViewError(problems)
     statement = rewrite(statement, dialect)
     try:
         return str(
             statement.sql(dialect="duckdb", copy=False, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
         )
     except SqlglotError as error:
-        raise ViewError([_refusal(query, None, str(error).splitlines()[0], "another spelling.")]) from None
+        raise ViewError(
+            [_unsupported_diagnostic(query, None, str(error).splitlines()[0], "another spelling.")]
+        ) from None
 
 
-def check_own(own: Query, query: Query, *, dialect: str) -> None:
+def check_own_sql(own: Query, query: Query, *, dialect: str) -> None:
     """Check ``own``, the view rendered for DuckDB, for what was written by hand and may mean something else to DuckDB.
 
     ``query`` is the view rendered for ``dialect``: what is refused or rewritten of it and stands in ``own`` too is no
     macro's, and of what is only unknown a macro's text is let through. Raises :class:`ViewError` that names it, such as
     a division that may be one of integers.
     """
-    here = {name for _, name, _ in scan_text(query.sql, dialect)}
-    faults = [_refusal(own, *words) for words in scan_text(own.sql, dialect) if words[1] in here]
+    keywords = {name for _, name, _ in scan_text(query.sql, dialect)}
+    problems = [_unsupported_diagnostic(own, *found) for found in scan_text(own.sql, dialect) if found[1] in keywords]
     statements, others = (
         parse_cached(text.sql.lstrip("\ufeff"), of) for text, of in ((own, "duckdb"), (query, dialect))
     )
-    if not isinstance(statements, str):
-        nodes = [] if isinstance(others, str) else [node for other in others for node in other.walk()]
-        suspects = {_form(node) for node in nodes if _means_more(node, dialect)}
-        kinds = {form[0] for form in suspects} & CALCULATED
-        unknown = {_form(node) for node in nodes if find_unsupported(node, dialect)}
-        by_hand = _by_hand(own)
+    if not isinstance(statements, ParseFailure):
+        nodes = [] if isinstance(others, ParseFailure) else [node for other in others for node in other.walk()]
+        misread = {_structure(node) for node in nodes if _is_misread(node, dialect)}
+        kinds = {structure[0] for structure in misread} & ARITHMETIC
+        unknown = {_structure(node) for node in nodes if find_unsupported(node, dialect)}
+        is_handwritten = _is_handwritten(own)
         for node in (node for statement in statements for node in statement.walk()):
-            no = find_unsupported(node, dialect)
-            said = no or (f"{construct_name(node)}, which DuckDB reads in another way", "a macro for it.")
-            same = _form(node) in suspects or (type(node).__name__ in kinds and no)
-            if same or (no and (_form(node) in unknown or _is_in(query, own, node)) and by_hand(node)):
-                faults.append(_refusal(own, _at(node), *said))
-    if faults:
-        raise ViewError(list(dict.fromkeys(faults)))
+            refused = find_unsupported(node, dialect)
+            name, instead = refused or (
+                f"{construct_name(node)}, which means something else in DuckDB",
+                "a macro for it.",
+            )
+            same = _structure(node) in misread or (type(node).__name__ in kinds and refused)
+            known = refused and (_structure(node) in unknown or _stands_in(query, own, node))
+            if same or (known and is_handwritten(node)):
+                problems.append(_unsupported_diagnostic(own, _nearest_offset(node), name, instead))
+    if problems:
+        raise ViewError(list(dict.fromkeys(problems)))
 
 
-def _is_in(query: Query, own: Query, node: Any) -> bool:
-    """Whether a call stands in the other text too, as far as its first value; readers give it names of their own."""
-    begun = re.match(r"\w+\s*\([^,()]+", own.sql.lstrip("\ufeff")[node.meta.get("start", len(own.sql)) :])
-    return begun is not None and begun[0] in query.sql
+def _stands_in(query: Query, own: Query, node: Any) -> bool:
+    """Return whether the other rendering has the same call, compared up to its first argument."""
+    call = re.match(r"\w+\s*\([^,()]+", own.sql.lstrip("\ufeff")[node.meta.get("start", len(own.sql)) :])
+    return call is not None and call[0] in query.sql
 
 
-def _by_hand(query: Query) -> Callable[[Any], bool]:
-    """Tell whether a part of the view is of its own text, as far as is known, and not of a macro from another file."""
-    find = query.places
-    if find is None:
+def _is_handwritten(query: Query) -> Callable[[Any], bool]:
+    """Return a function that tells whether a part is written in the view itself, and not by a macro of another file."""
+    if query.source_map is None:
         return lambda _: True
+    source_map = query.source_map
 
-    @cache
-    def places() -> Callable[[int], SourceLocation | None]:
-        return find(query.sql)  # which renders the templates: only where it is asked
+    def is_handwritten(node: Any) -> bool:
+        offset = _nearest_offset(node)
+        place = None if offset is None else source_map(query.sql)(offset)
+        return place is None or place.called_from is None or place.path == place.called_from.path
 
-    def of(node: Any) -> bool:
-        at = _at(node)
-        place = None if at is None else places()(at)
-        return place is None or place.call is None or place.path == place.call.path
-
-    return of
+    return is_handwritten
 
 
-def _means_more(node: Any, dialect: str) -> bool:
-    """Whether DuckDB would take a part of the view, as it stands, for something else."""
-    misread = MISREAD | MISREAD_IF_KNOWN if dialect in KNOWN else MISREAD
-    return bool(type(node).__name__ in misread and find_unsupported(node, dialect)) or reads_otherwise(node, dialect)
+def _is_misread(node: Any, dialect: str) -> bool:
+    """Return whether DuckDB would accept a part of the view as it is, with another meaning."""
+    misread = MISREAD | MISREAD_IF_KNOWN if dialect in KNOWN_DIALECTS else MISREAD
+    return bool(type(node).__name__ in misread and find_unsupported(node, dialect)) or is_read_differently(
+        node, dialect
+    )
 
 
-def _form(node: Any) -> tuple[Any, ...]:
-    """What a part is made of, without what parsers note down beside it."""
+def _structure(node: Any) -> tuple[Any, ...]:
+    """Return what a part is made of, comparable between dialects: without what parsers note beside it."""
     name = type(node).__name__
     if name in {"Identifier", "Literal", "Var"}:
         return (name, node.name.lower() if name == "Identifier" else node.name)
-    if name == "Cast" and node.to.this.name in TEXTS | PADDED:  # whose length DuckDB's reading drops
-        added = type(node.parent).__name__ in {"Length", "Left", "Right"}  # by T-SQL's reading
-        return _form(node.this) if added else (name, "text", _form(node.this))
+    if name == "Cast" and node.to.this.name in TEXT_TYPES | PADDED_TYPES:  # DuckDB's parser drops the length
+        added = type(node.parent).__name__ in {"Length", "Left", "Right"}  # sqlglot's parser of T-SQL adds it
+        return _structure(node.this) if added else (name, "text", _structure(node.this))
     more = (str(node.this).lower(),) if name in {"Anonymous", "DataType"} else ()
-    return (name, *more, *map(_form, node.iter_expressions()))
+    return (name, *more, *map(_structure, node.iter_expressions()))
 
 
-def _read(query: Query, dialect: str) -> Any:
-    """The parsed view. Raises :class:`ViewError` where it cannot be read."""
+def _parse_view(query: Query, dialect: str) -> Any:
+    """Return the parsed view. Raises :class:`ViewError` where it cannot be parsed."""
     from sqlglot import exp
 
-    found = parsed(query.sql.lstrip("\ufeff"), dialect)
-    if not isinstance(found, str) and len(found) == 1 and isinstance(found[0], exp.Query):
+    found = parse(query.sql.lstrip("\ufeff"), dialect)
+    if not isinstance(found, ParseFailure) and len(found) == 1 and isinstance(found[0], exp.Query):
         for call in list(found[0].find_all(exp.Anonymous)):
-            if str(call.this).lower() == "now" and not call.expressions:  # which not every reader knows
+            if str(call.this).lower() == "now" and not call.expressions:  # not every dialect of sqlglot knows it
                 call.replace(exp.CurrentTimestamp())
         return found[0]
-    at, said = found.split(" ", 1) if isinstance(found, str) else ("", "it is not one SELECT")
-    why = f"The view cannot be read as {dialect}: {said}."
-    refusals = [_refusal(query, *words) for words in scan_text(query.sql, dialect)]
-    unread = diagnostic_at(query, int(at) if at else None, why, f"{MACROS} what is special with them.")
-    raise ViewError([*refusals, unread])
+    failure = found if isinstance(found, ParseFailure) else ParseFailure(message="it is not one SELECT")
+    message = f"The view cannot be parsed as {dialect}: {failure.message}."
+    unsupported = [_unsupported_diagnostic(query, *found) for found in scan_text(query.sql, dialect)]
+    unparsed = diagnostic_at(query, failure.offset, message, f"{USE_MACRO} what is special with them.")
+    raise ViewError([*unsupported, unparsed])
 
 
-def _refusals(query: Query, statement: Any, dialect: str) -> Iterator[Diagnostic]:
-    """What is refused of the view; of parts within each other the outer one."""
-    lists = xml_lists(statement) if dialect == "tsql" else 0
-    lost = lists < len(re.findall(r"(?i)\bfor\s+xml\b", blanked(query.sql, dialect)))
+def _unsupported_parts(query: Query, statement: Any, dialect: str) -> Iterator[Diagnostic]:
+    """Yield what is refused of the view; of nested constructs only the outer one."""
+    rewritten = rewrite_xml_lists(statement) if dialect == "tsql" else 0
+    has_other_xml = rewritten < len(re.findall(r"(?i)\bfor\s+xml\b", blanked(query.sql, dialect)))
     for at, name, instead in scan_text(query.sql, dialect):
-        if name != XML or lost:
-            yield _refusal(query, at, name, instead)
-    within: set[int] = set()
+        if name != FOR_XML or has_other_xml:
+            yield _unsupported_diagnostic(query, at, name, instead)
+    refused: set[int] = set()
     for node in statement.walk():
-        said = find_unsupported(node, dialect)
+        unsupported = find_unsupported(node, dialect)
         if (
-            lost
-            and said is not None
+            has_other_xml
+            and unsupported is not None
             and type(node).__name__ in {"Stuff", "Select", "ForClause", "XMLKeyValueOption", "Dot"}
         ):
-            continue  # the same as FOR XML, which is refused by its words
-        if said is not None and id(node.parent) not in within:
-            yield _refusal(query, _at(node), _written(query, node) or said[0], said[1])
-        if said is not None or id(node.parent) in within:
-            within.add(id(node))
+            continue  # part of FOR XML, which is already refused by its keywords
+        if unsupported is not None and id(node.parent) not in refused:
+            name, instead = unsupported
+            yield _unsupported_diagnostic(query, _nearest_offset(node), _function_name(query, node) or name, instead)
+        if unsupported is not None or id(node.parent) in refused:
+            refused.add(id(node))
 
 
-def _written(query: Query, node: Any) -> str:
-    """The name of a function that nothing is known of, as the view writes it."""
+def _function_name(query: Query, node: Any) -> str:
+    """Return the name of an unknown function as the view writes it; empty for anything else."""
     from sqlglot import exp
 
     start, end = node.meta.get("start"), node.meta.get("end")
@@ -182,27 +195,27 @@ def _written(query: Query, node: Any) -> str:
     return f"{name}()" if re.fullmatch(r"\w+", name) else ""
 
 
-def _renamed(query: Query, statement: Any) -> Iterator[Diagnostic]:
-    """Call each table by the last part of its name, as fixtures are called."""
+def _rename_tables(query: Query, statement: Any) -> Iterator[Diagnostic]:
+    """Rename each table to the last part of its name, as its fixture is named; yield the tables that share one."""
     from sqlglot import exp
 
     common = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
-    seen: dict[str, str] = {}
+    qualified_names: dict[str, str] = {}
     for table in list(statement.find_all(exp.Table)):
         whole = ".".join(part.name for part in table.parts).lower()
         if "." not in whole and whole in common:
             continue
-        if whole == "dual" and isinstance(table.parent, exp.From) and _alone(table.parent):
+        if whole == "dual" and isinstance(table.parent, exp.From) and _has_no_joins(table.parent):
             table.parent.pop()
             continue
         name = table.name.lower()
-        other = seen.setdefault(name, whole)
+        other = qualified_names.setdefault(name, whole)
         if other != whole:
             yield diagnostic_at(
                 query,
-                start_of(table),
+                start_offset(table),
                 f"The view reads {other} and {whole}, but there is one fixture {name}.csv for both.",
-                "Give one of them another name in the database, or rehearse the view in DuckDB's own SQL.",
+                "Give one of them another name in the database, or write the view in DuckDB's own SQL.",
             )
         if table.args.get("db"):
             table.set(
@@ -216,25 +229,25 @@ def _renamed(query: Query, statement: Any) -> Iterator[Diagnostic]:
         column.set("catalog", None)
 
 
-def _alone(source: Any) -> bool:
-    """Whether a FROM has no joins beside it."""
+def _has_no_joins(source: Any) -> bool:
+    """Return whether a FROM has no joins beside it."""
     return not source.parent.args.get("joins")
 
 
-def _at(node: Any) -> int | None:
-    """The offset in the rendered SQL of a part, or of what it is part of, as far as the parser kept it."""
+def _nearest_offset(node: Any) -> int | None:
+    """Return the offset in the rendered SQL of a part, or of the nearest part around it whose offset is known."""
     while node is not None:
-        at = start_of(node)
+        at = start_offset(node)
         if at is not None:
             return at
         node = node.parent
     return None
 
 
-def _refusal(query: Query, at: int | None, name: str, instead: str) -> Diagnostic:
+def _unsupported_diagnostic(query: Query, offset: int | None, name: str, instead: str) -> Diagnostic:
     return diagnostic_at(
         query,
-        at,
-        f"The view has {name}, which cannot be rehearsed on fixtures as the database would run it.",
-        f"{MACROS} {instead}" if "sql." in instead else f"Write {instead}",
+        offset,
+        f"The view has {name}, which cannot run on fixtures as the database would run it.",
+        f"{USE_MACRO} {instead}" if "sql." in instead else f"Write {instead}",
     )

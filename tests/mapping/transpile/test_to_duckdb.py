@@ -18,7 +18,7 @@ from support.mapping import itself
 
 from engine.database.open import open_source
 from engine.errors import SyncError, ViewError
-from engine.mapping.transpile.to_duckdb import check_own, to_duckdb
+from engine.mapping.transpile.to_duckdb import check_own_sql, to_duckdb
 from engine.model.query import Query
 from engine.model.settings import SourceSettings
 
@@ -672,7 +672,7 @@ def test_what_is_written_by_hand_is_not_taken_for_duckdbs(dialect: str, query: s
     """Where the view is rehearsed in DuckDB's own SQL, only macros have that."""
     path = Path("views/products.sql")
     with pytest.raises(ViewError) as refused:
-        check_own(
+        check_own_sql(
             Query(sql=f"select {own} from item", path=path),
             Query(sql=f"select {query} from item", path=path),
             dialect=dialect,
@@ -697,7 +697,7 @@ def test_what_a_macro_writes_for_duckdb_is_left_alone(dialect: str, query: str, 
     """It is another text there, or means the same."""
     path = Path("views/products.sql")
     view, instead = (Query(sql=f"select {text} from item", path=path) for text in (query, own))
-    check_own(instead, view, dialect=dialect)
+    check_own_sql(instead, view, dialect=dialect)
 
 
 def test_a_refusal_names_its_place(tmp_path: Path) -> None:
