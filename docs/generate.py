@@ -67,7 +67,7 @@ def rules() -> str:
         "\n## Orders\n\nAn order that breaks one of these waits in the ledger, with nothing of it in the database, until it"
         " is retried or skipped.\n\n| rule | what is wrong | what to do |\n|---|---|---|\n"
     )
-    parts += [f"| `{name}` | {broken.reason} | {broken.mend} |\n" for name, broken in ORDER_RULES.items()]
+    parts += [f"| `{name}` | {broken.reason} | {broken.remedy} |\n" for name, broken in ORDER_RULES.items()]
     return "".join(parts)
 
 

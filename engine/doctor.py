@@ -1,4 +1,8 @@
-"""Everything that a run needs, looked at one by one: what is there, and what to do about what is not."""
+"""``s2s doctor``: check everything that a run needs, one by one, and say what to do about what is missing.
+
+:func:`check_machine` and :func:`check_project` yield a :class:`Finding` for each thing that was checked. Nothing is
+written to a client's database or to Stock2Shop.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
 from engine.files import exists
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
-from engine.orders.statements import check_statements, is_there, statements
+from engine.orders.statements import check_statements, list_statements, statement_exists
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import history
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at: ``todo`` is what to do where it is not ok."""
+    """One thing that was checked: what it is, how it is, what was found, and what to do where it is not ok."""
 
     name: str
     state: Literal["ok", "warn", "bad"]
@@ -34,8 +38,8 @@ class Finding:
     todo: str = ""
 
 
-def machine() -> Iterator[Finding]:
-    """Look at this machine: Python, DuckDB, the ODBC driver manager and the drivers it knows."""
+def check_machine() -> Iterator[Finding]:
+    """Check this machine: Python, DuckDB, the ODBC driver manager and the drivers it knows."""
     import duckdb
 
     yield Finding(
@@ -57,20 +61,23 @@ def machine() -> Iterator[Finding]:
     )
 
 
-def examine(project: Project) -> Iterator[Finding]:
-    """Look at one project: its views, its source, Stock2Shop and its state."""
-    yield from _views(project)
-    yield from _source(project)
-    yield from _stock2shop(project)
-    yield from _state(project)
-    yield from _orders(project)
+def check_project(project: Project) -> Iterator[Finding]:
+    """Check one project: its views, source, Stock2Shop account, state and orders.
+
+    Connects to the client's database and to Stock2Shop. What cannot be checked is a finding, not an exception.
+    """
+    yield from _check_views(project)
+    yield from _check_source(project)
+    yield from _check_stock2shop(project)
+    yield from _check_state(project)
+    yield from _check_orders(project)
 
 
-def _bad(name: str, error: SyncError) -> Finding:
+def _failed(name: str, error: SyncError) -> Finding:
     return Finding(name=name, state="bad", detail=error.message, todo=error.hint)
 
 
-def _views(project: Project) -> Iterator[Finding]:
+def _check_views(project: Project) -> Iterator[Finding]:
     for warning in project.warnings:
         yield Finding(name="project", state="warn", detail=f"{warning.where}: {warning.message}", todo=warning.hint)
     for entity in project.entities:
@@ -90,12 +97,12 @@ def _views(project: Project) -> Iterator[Finding]:
             yield Finding(name=f"view {entity}", state="ok", detail=str(view.query.path))
 
 
-def _source(project: Project) -> Iterator[Finding]:
+def _check_source(project: Project) -> Iterator[Finding]:
     try:
         with open_source(project.source) as connection:
             facts = connection.describe()
     except SyncError as error:
-        yield _bad("source", error)
+        yield _failed("source", error)
         return
     yield Finding(
         name="source",
@@ -116,22 +123,22 @@ def _source(project: Project) -> Iterator[Finding]:
         yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")
 
 
-def _orders(project: Project) -> Iterator[Finding]:
+def _check_orders(project: Project) -> Iterator[Finding]:
     if project.orders is None:
         return
     try:
-        found = statements(project)
+        found = list_statements(project)
         if wrong := check_statements(project, project.orders):
             raise RenderError(wrong)
         with open_writer(project.orders.source), open_ledger(project) as ledger:
-            waiting = ledger.entries("standing in ('waiting', 'failed')")
-        has_lookup = is_there(project.root / "orders" / "lookup.sql")
+            waiting = ledger.list_entries("status in ('waiting', 'failed')")
+        has_lookup = statement_exists(project.root / "orders" / "lookup.sql")
     except ConfigError as error:
         for fault in error.faults:
             yield Finding(name="orders", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint)
         return
     except SyncError as error:
-        yield _bad("orders", error)
+        yield _failed("orders", error)
         return
     yield Finding(name="orders", state="ok", detail=f"{len(found)} statements; the login that writes connects")
     if not has_lookup:
@@ -139,18 +146,18 @@ def _orders(project: Project) -> Iterator[Finding]:
             name="orders",
             state="warn",
             detail="there is no orders/lookup.sql",
-            todo="Write it: without it an order whose raising was broken off waits for somebody to look.",
+            todo="Write it: without it an order whose raising was interrupted waits for somebody to look.",
         )
     if waiting:
         yield Finding(
             name="orders",
             state="warn",
-            detail=f"{len(waiting):,} wait to be looked at",
-            todo=f"s2s orders list {project.name} --standing waiting",
+            detail=f"{len(waiting):,} orders wait or failed",
+            todo=f"s2s orders list {project.name} --status waiting",
         )
 
 
-def _stock2shop(project: Project) -> Iterator[Finding]:
+def _check_stock2shop(project: Project) -> Iterator[Finding]:
     settings = project.stock2shop
     try:
         with open_api(settings) as api:
@@ -160,15 +167,15 @@ def _stock2shop(project: Project) -> Iterator[Finding]:
                 state="ok",
                 detail=f"{settings.url} answers; source {source.id} {source.description}",
             )
-            yield from _clock(api.clock_offset)
+            yield from _check_clock(api.clock_offset)
     except SyncError as error:
-        yield _bad("Stock2Shop", error)
+        yield _failed("Stock2Shop", error)
 
 
-def _clock(offset: float | None) -> Iterator[Finding]:
+def _check_clock(offset: float | None) -> Iterator[Finding]:
     if offset is None:
-        yield Finding(name="clock", state="ok", detail="Stock2Shop does not tell the time")
-    elif abs(offset) > 120:  # noqa: PLR2004 - two minutes: beyond it, tokens and certificates may be taken for stale
+        yield Finding(name="clock", state="ok", detail="Stock2Shop does not send the time")
+    elif abs(offset) > 120:  # noqa: PLR2004 - two minutes: beyond it, tokens and certificates may be refused as expired
         yield Finding(
             name="clock",
             state="warn",
@@ -179,14 +186,14 @@ def _clock(offset: float | None) -> Iterator[Finding]:
         yield Finding(name="clock", state="ok", detail=f"within {max(1, round(abs(offset)))} s of Stock2Shop's")
 
 
-def _state(project: Project) -> Iterator[Finding]:
+def _check_state(project: Project) -> Iterator[Finding]:
     try:
         new = not exists(project.state)
     except OSError as error:
         yield Finding(
             name="state",
             state="bad",
-            detail=f"{project.state} cannot be looked at: {error.strerror}",
+            detail=f"{project.state} cannot be read: {error.strerror}",
             todo="Give the account that runs s2s the right to the folder, or set S2S_STATE to another one.",
         )
         return
@@ -194,7 +201,7 @@ def _state(project: Project) -> Iterator[Finding]:
         yield Finding(
             name="state",
             state="ok",
-            detail=f"{project.state} is not there yet: the first run makes it",
+            detail=f"{project.state} does not exist yet: the first run creates it",
             todo=f"If Stock2Shop already holds this client's products, begin with `s2s adopt {project.name}`.",
         )
         return
@@ -206,8 +213,8 @@ def _state(project: Project) -> Iterator[Finding]:
         yield Finding(name="state", state="warn", detail=error.message, todo=error.hint)
         return
     except SyncError as error:
-        yield _bad("state", error)
+        yield _failed("state", error)
         return
     size = project.state.stat().st_size / 1e6
-    told = f"last run {last[0]['started_at']:%Y-%m-%d %H:%M} UTC {last[0]['outcome']}" if last else "no run yet"
-    yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {told}")
+    last_run = f"last run {last[0]['started_at']:%Y-%m-%d %H:%M} UTC {last[0]['outcome']}" if last else "no run yet"
+    yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {last_run}")

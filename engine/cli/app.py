@@ -526,11 +526,11 @@ def doctor(
     """Look at everything that a run needs, and say what to do about what is wrong."""
     from dataclasses import asdict
 
-    from engine.doctor import examine, machine
+    from engine.doctor import check_machine, check_project
 
-    findings = list(machine())
+    findings = list(check_machine())
     if project is not None:
-        findings += examine(load_project(project))
+        findings += check_project(load_project(project))
     if output is Output.json:
         show_json([asdict(finding) for finding in findings])
     else:
@@ -567,9 +567,9 @@ def demo(
     ] = None,
 ) -> None:
     """Show the story: an example client, a local Stock2Shop, a few runs, an order."""
-    from engine.demo import tell
+    from engine.demo import run_demo
 
-    tell(folder, say=typer.echo)
+    run_demo(folder, say=typer.echo)
 
 
 def main() -> None:

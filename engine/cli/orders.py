@@ -49,17 +49,17 @@ def serve(
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
     from dataclasses import replace
 
-    from engine.orders.pipeline import settings_of
-    from engine.orders.receiver import listening
+    from engine.orders.pipeline import order_settings
+    from engine.orders.receiver import run_receiver
 
     loaded = load_project(project)
-    settings = settings_of(loaded)
+    settings = order_settings(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     gone = threading.Event()
     with run_controls(loaded.name, "orders") as (stop, _), event_log(loaded.name) as tell:
         try:
-            with listening(loaded, tell=tell, gone=gone.set) as address:
+            with run_receiver(loaded, on_event=tell, on_stopped=gone.set) as address:
                 print_text(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     print_text("Anybody on this machine may send them: set a token under [orders.serve].")
@@ -83,13 +83,13 @@ def import_(
     output: OutputFormat = Output.text,
 ) -> None:
     """Raise the orders in JSON documents."""
-    from engine.orders.pipeline import take_files
+    from engine.orders.operations import import_orders
 
     loaded = load_project(project)
     found: list[Entry] = []
     wrong: list[dict[str, str]] = []
     with run_controls(loaded.name, "orders") as (stop, _):
-        for file, entry, message in take_files(loaded, path, stop=stop, hold=hold):
+        for file, entry, message in import_orders(loaded, path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append({"file": str(file), "error": message})
             else:
@@ -114,20 +114,22 @@ def pull(project: ProjectName, output: OutputFormat = Output.text) -> None:
 @orders_app.command("list")
 def list_orders(
     project: ProjectName,
-    standing: Annotated[str | None, typer.Option(help="Only these: waiting, failed, raised …")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", "--standing", help="Only these: waiting, failed, raised …")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many at most, the newest.")] = 50,
     output: OutputFormat = Output.text,
 ) -> None:
-    """Show the ledger: where each order stands, and why."""
+    """Show the ledger: the status of each order, and why."""
     from engine.orders.ledger import TRANSITIONS, open_ledger
-    from engine.orders.pipeline import settings_of
+    from engine.orders.pipeline import order_settings
 
     loaded = load_project(project)
-    settings_of(loaded)
-    if standing is not None and standing not in TRANSITIONS:
-        raise UsageError(f"No order is ever {standing!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
+    order_settings(loaded)
+    if status is not None and status not in TRANSITIONS:
+        raise UsageError(f"No order is ever {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
     with open_ledger(loaded) as ledger:
-        entries = ledger.entries("standing = ?", standing) if standing else ledger.entries()
+        entries = ledger.list_entries("status = ?", status) if status else ledger.list_entries()
     _show(loaded, entries[-limit:], output)
 
 
@@ -138,31 +140,29 @@ def show_order(
     reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
-    """Tell one order's story; its document only with --reveal, because it is about a person."""
-    from dataclasses import asdict
-
+    """Show one order's history; its document only with --reveal, because it is about a person."""
     from engine.orders.ledger import open_ledger
-    from engine.orders.pipeline import settings_of
+    from engine.orders.pipeline import order_settings
     from engine.orders.rules import RULES
 
     loaded = load_project(project)
-    settings_of(loaded)
+    order_settings(loaded)
     with open_ledger(loaded) as ledger:
-        entry, story = ledger.entry(order_id), ledger.story(order_id)
-        document = ledger.document(order_id) if allowed(reveal=reveal) else None
+        entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
+        document = ledger.load_document(order_id) if allowed(reveal=reveal) else None
     if output is Output.json:
-        show_json({**asdict(entry), "story": story, "document": document})
+        show_json({**entry.as_json(), "status_history": history, "story": history, "document": document})
         return
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-    print_text(f"{loaded.name} · order {order_id}: {entry.standing}{code}, by {entry.via}")
-    for at, standing, reason in story:
-        print_text(f"  {at} UTC  {standing}{': ' + reason if reason else ''}")
+    print_text(f"{loaded.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
+    for at, status, reason in history:
+        print_text(f"  {at} UTC  {status}{': ' + reason if reason else ''}")
     if entry.note:
         print_text(f"  {entry.note}")
     if entry.rule in RULES:
-        print_text(f"  → {RULES[entry.rule].mend}")
-    if entry.next_try_at:
-        print_text(f"  It is tried again after {entry.next_try_at} UTC.")
+        print_text(f"  → {RULES[entry.rule].remedy}")
+    if entry.next_attempt_at:
+        print_text(f"  It is retried automatically after {entry.next_attempt_at} UTC.")
     if document is not None:
         print_text(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
@@ -170,11 +170,11 @@ def show_order(
 @orders_app.command()
 def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = False) -> None:
     """Show the statements with their values that raising would run; run none. Texts are masked without --reveal."""
-    from engine.orders.pipeline import planned
+    from engine.orders.plan import plan_orders
 
     loaded = load_project(project)
     shown = allowed(reveal=reveal)
-    found = planned(loaded, tuple(order_ids or ()))
+    found = plan_orders(loaded, tuple(order_ids or ()))
     for each in found:
         print_text(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
         seen: set[str] = set()
@@ -193,11 +193,11 @@ def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = Fals
 @orders_app.command()
 def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat = Output.text) -> None:
     """Raise orders that wait or failed, all of them when none is named."""
-    from engine.orders.pipeline import retry as again
+    from engine.orders.operations import retry_orders
 
     loaded = load_project(project)
     with run_controls(loaded.name, "orders") as (stop, _):
-        found = again(loaded, tuple(order_ids or ()), stop=stop)
+        found = retry_orders(loaded, tuple(order_ids or ()), stop=stop)
     _tell(loaded, found, output)
 
 
@@ -210,11 +210,11 @@ def skip(
     ] = None,
 ) -> None:
     """Let go of an order; with --as it counts as raised by hand."""
-    from engine.orders.pipeline import skip as let_go
+    from engine.orders.operations import skip_order
 
     loaded = load_project(project)
-    entry = let_go(loaded, order_id, code=code)
-    print_text(f"{loaded.name} · order {order_id}: {entry.standing}" + (f" as {code}" if code else ""))
+    entry = skip_order(loaded, order_id, code=code)
+    print_text(f"{loaded.name} · order {order_id}: {entry.status}" + (f" as {code}" if code else ""))
 
 
 def _bound(value: object, *, shown: bool) -> str:
@@ -229,14 +229,10 @@ def _bound(value: object, *, shown: bool) -> str:
 
 def _show(project: Project, entries: list[Entry], output: Output) -> None:
     if output is Output.json:
-        from dataclasses import asdict
-
-        show_json([asdict(entry) for entry in entries])
+        show_json([entry.as_json() for entry in entries])
     elif entries:
-        rows = [
-            (str(e.order_id), e.standing, e.source_order_code, e.via, e.received_at[:19], e.reason) for e in entries
-        ]
-        show(rows, ("order", "standing", "code", "via", "received_at", "reason"), output)
+        rows = [(str(e.order_id), e.status, e.source_order_code, e.via, e.received_at[:19], e.reason) for e in entries]
+        show(rows, ("order", "status", "code", "via", "received_at", "reason"), output)
     else:
         print_text(f"{project.name} has no such orders.")
 
@@ -244,16 +240,14 @@ def _show(project: Project, entries: list[Entry], output: Output) -> None:
 def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None) -> None:
     """Say what became of orders; exit code 4 where one of them was not raised."""
     if output is Output.json:
-        from dataclasses import asdict
-
-        show_json([*(asdict(entry) for entry in entries), *(wrong or ())])
+        show_json([*(entry.as_json() for entry in entries), *(wrong or ())])
     elif entries:
         _show(project, entries, output)
-        unraised = [entry for entry in entries if entry.standing in {"waiting", "failed"}]
+        unraised = [entry for entry in entries if entry.status in {"waiting", "failed"}]
         if unraised:
             look = "plan" if unraised[0].rule == "held" else "show"
             print_text(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
     elif not wrong:
         print_text("There are no orders to raise.")
-    if wrong or any(entry.standing in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
+    if wrong or any(entry.status in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
         raise typer.Exit(ATTENTION)

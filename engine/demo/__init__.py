@@ -1,6 +1,7 @@
-"""The story in one command: an example client, a local Stock2Shop, and what each command says.
+"""``s2s demo``: an example client, a local Stock2Shop, and what each command prints.
 
-Every command is the real one, in a process of its own, against a real database file and a real HTTP server.
+Every command is the real one, in a process of its own, against a real database file and a real HTTP server. The
+example's files stand beside this module.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from engine.sandbox.server import Sandbox, SandboxSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HERE = Path(__file__).parent
+DEMO_FOLDER = Path(__file__).parent
 NAME = "karoo"
 TOKEN = "a-token-of-the-demo-only"  # noqa: S105 - it lets into a receiver that lives for seconds, on this machine
 
 
-def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
-    """Make the workspace in ``folder`` (``s2s-demo`` here, where none is named) and walk through the story.
+def run_demo(folder: Path | None, *, say: Callable[[str], object]) -> None:
+    """Create the workspace in ``folder`` (by default ``s2s-demo`` in the current folder) and run every chapter.
 
-    Raises :class:`UsageError` when the folder is there already and is not an earlier demo.
+    ``say`` is called with each piece of text.
+
+    Raises :class:`UsageError` when the folder exists already and is not an earlier demo.
     """
     workspace = (folder or Path("s2s-demo")).resolve()
     project = _prepare(workspace)
@@ -39,7 +42,7 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
             "DEMO_USER": "sandbox",
             "DEMO_PASSWORD": "sandbox",
             "DEMO_ORDERS_TOKEN": TOKEN,
-            "PYTHONPATH": str(HERE.parent.parent),
+            "PYTHONPATH": str(DEMO_FOLDER.parent.parent),
             "PYTHONIOENCODING": "utf-8",
         }
 
@@ -70,7 +73,7 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
         command("check", NAME)
         chapter("2. Plan", "What would a first run do? Nothing is sent yet.")
         command("plan", NAME)
-        chapter("3. First run", "Everything that is right goes; what is broken stays behind, with its reason.")
+        chapter("3. First run", "Valid rows are sent; broken ones are quarantined, with the reason.")
         command("run", NAME)
         say(f"\nThe sandbox holds {len(sandbox.products(57)):,} variants now.")
         chapter(
@@ -80,23 +83,23 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
         )
         _change(project / "erp.duckdb")
         command("plan", NAME)
-        chapter("5. Second run", "Only those go.")
+        chapter("5. Second run", "Only those are sent.")
         command("run", NAME)
         chapter("6. Third run", "Nothing has changed, so nothing is sent.")
         command("run", NAME)
-        chapter("7. What is held back, and what was done", "Quarantined rows are never sent and never removed.")
+        chapter("7. Quarantine and history", "Quarantined rows are never sent and never removed.")
         command("quarantine", "list", NAME)
         command("history", NAME)
         command("explain", NAME, "TOOL-0600")
         chapter(
             "8. Customers",
-            f"One more file, {project / 'views' / 'customers.sql'}, and customers go too.\n"
-            "What is about a person is masked wherever it would be printed.",
+            f"One more file, {project / 'views' / 'customers.sql'}, and customers are sent too.\n"
+            "Personal data is masked wherever it would be printed.",
         )
-        (project / "views" / "customers.sql").write_bytes((HERE / "customers.sql").read_bytes())
+        (project / "views" / "customers.sql").write_bytes((DEMO_FOLDER / "customers.sql").read_bytes())
         command("run", NAME, "--entity", "customers")
         chapter(
-            "9. An order comes home",
+            "9. An order is raised",
             f"A shop sells two items. Stock2Shop pushes the order to the receiver, which raises it in the database\n"
             f"with the statements in {project / 'orders'}, in one transaction, and answers with the order's code.",
         )
@@ -114,8 +117,8 @@ def tell(folder: Path | None, *, say: Callable[[str], object]) -> None:
 def _order(
     sandbox: Sandbox, workspace: Path, project: Path, environment: dict[str, str], *, say: Callable[[str], object]
 ) -> None:
-    """Push the order to a receiver twice, and look into the database after each time."""
-    order = json.loads((HERE / "order.json").read_text("utf-8"))
+    """Push the order to a receiver twice, and show what is in the database after each time."""
+    order = json.loads((DEMO_FOLDER / "order.json").read_text("utf-8"))
     sandbox.place_order(order)
     words = ("orders", "serve", NAME, "--port", "0")
     say(f"\n$ s2s {' '.join(words)} &")
@@ -128,10 +131,10 @@ def _order(
         encoding="utf-8",
     )
     try:
-        said = receiver.stdout.readline().rstrip() if receiver.stdout else ""
-        say(said)
-        address = said.partition(" at ")[2].partition(";")[0]
-        # Not through the proxy that Windows' settings, or the environment, may name.
+        first_line = receiver.stdout.readline().rstrip() if receiver.stdout else ""
+        say(first_line)
+        address = first_line.partition(" at ")[2].partition(";")[0]
+        # Do not use a proxy that Windows' settings or the environment may name.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         for time in ("", " a second time, because its answer was lost on the way"):
             say(f"\nStock2Shop pushes order {order['id']}{time}:")
@@ -158,7 +161,7 @@ def _rows(database: Path) -> list[tuple[object, ...]]:
 
 
 def _brief(text: str, *, lines: int = 44) -> str:
-    """Long output shortened in its middle, so that the story stays on the screen."""
+    """Cut long output in its middle, so that a chapter fits on the screen."""
     every = text.splitlines()
     if len(every) <= lines:
         return text
@@ -171,15 +174,15 @@ def _prepare(workspace: Path) -> Path:
     if exists(workspace):
         if any(workspace.iterdir()) and not exists(project / "erp.duckdb"):
             raise UsageError(
-                f"{workspace} is there already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
+                f"{workspace} exists already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
             )
         for old in (project / "erp.duckdb", project / "views" / "customers.sql", *(workspace / ".state").glob("*")):
             old.unlink(missing_ok=True)
     (project / "views").mkdir(parents=True, exist_ok=True)
-    (project / "project.toml").write_bytes((HERE / "project.toml").read_bytes())
-    (project / "views" / "products.sql").write_bytes((HERE / "products.sql").read_bytes())
+    (project / "project.toml").write_bytes((DEMO_FOLDER / "project.toml").read_bytes())
+    (project / "views" / "products.sql").write_bytes((DEMO_FOLDER / "products.sql").read_bytes())
     (project / "orders").mkdir(exist_ok=True)
-    for statement in (HERE / "orders").glob("*.sql"):
+    for statement in (DEMO_FOLDER / "orders").glob("*.sql"):
         (project / "orders" / statement.name).write_bytes(statement.read_bytes())
     (workspace / ".gitignore").write_bytes(b".state/\n.env\n")
     _execute(project / "erp.duckdb", "setup.sql")
@@ -194,4 +197,4 @@ def _execute(database: Path, script: str) -> None:
     import duckdb
 
     with duckdb.connect(str(database)) as connection:
-        connection.execute((HERE / script).read_text("utf-8"))
+        connection.execute((DEMO_FOLDER / script).read_text("utf-8"))

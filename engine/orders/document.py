@@ -1,8 +1,8 @@
-"""Read an order document and make plain data of it; pure.
+"""Parse an order document and make plain values of it. Pure: no I/O.
 
-The document is a ``system_order`` of Stock2Shop's public data objects, alone or under that name. Whatever is in it is
-data from outside: texts lose their control characters, numbers become Decimals, times take the project's zone, and
-what cannot be is refused with its place in the document. Nothing of it ever becomes syntax.
+The document is a ``system_order`` of Stock2Shop's public data objects, alone or under that name. Texts lose their
+control characters, numbers become Decimals, times are converted to the project's time zone, and a value that cannot be
+used is reported with its place in the document.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 
     from engine.model.settings import OrderSettings
 
-DEPTH = 32
-"""So deep may a document be nested; Stock2Shop's own is nested four deep."""
+MAX_DEPTH = 32
+"""How deep a document may be nested; Stock2Shop's own is nested four deep."""
 
-DIGITS = 30
-"""So many digits may a number have."""
+MAX_DIGITS = 30
+"""How many digits a number may have before, and after, its decimal point."""
 
-WIDE = Context(prec=3 * DIGITS)
-LINES = 10_000
-ADDRESS = (
+WIDE_CONTEXT = Context(prec=3 * MAX_DIGITS)
+"""Decimal arithmetic that rounds no number of a document."""
+
+MAX_LINES = 10_000
+"""How many lines an order may have."""
+
+ADDRESS_FIELDS = (
     "first_name",
     "last_name",
     "company",
@@ -52,10 +56,10 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order as the statements see it: each part is a table of plain values, a blank one is None.
+    """One order as the statements see it: each part maps names to plain values; a blank value is None.
 
-    ``shipping`` is what shipping costs with tax, raised or not. ``reason`` is why one of its values cannot be used,
-    where there is such a one: the order is kept and waits.
+    ``shipping`` is what shipping costs with tax, whether it is raised or not. ``reason`` says which values cannot be
+    used, where there are any: the order waits then.
     """
 
     id: int
@@ -67,14 +71,14 @@ class Order:
     reason: str = ""
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """The ``system_order`` in ``raw``. Raises :class:`OrderError` with the HTTP status that fits."""
+def parse_document(raw: bytes) -> dict[str, Any]:
+    """Return the ``system_order`` in a JSON text. Raises :class:`OrderError` with the HTTP status that fits."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise OrderError("The document is not UTF-8.", status=400) from None
-    if _depth(text) > DEPTH:
-        raise OrderError(f"The document is nested more than {DEPTH} deep.", status=400)
+    if _depth(text) > MAX_DEPTH:
+        raise OrderError(f"The document is nested more than {MAX_DEPTH} deep.", status=400)
     try:
         found = json.loads(
             text, parse_float=_number, parse_int=_number, parse_constant=_no_constant, object_pairs_hook=_unique
@@ -82,11 +86,11 @@ def parse(raw: bytes) -> dict[str, Any]:
     except OrderError:
         raise
     except (ValueError, RecursionError):
-        raise OrderError("The document is no JSON.", status=400) from None
+        raise OrderError("The document is not JSON.", status=400) from None
     if isinstance(found, dict) and isinstance(found.get("system_order"), dict):
         found = found["system_order"]
     if not isinstance(found, dict):
-        raise OrderError("The document is no order: it needs an object.", status=422)
+        raise OrderError("The document is not an order: it must be a JSON object.", status=422)
     order_id_of(found)
     return found
 
@@ -98,15 +102,19 @@ def order_id_of(document: Mapping[str, Any]) -> int:
         return int(found.partition(".")[0])
     if isinstance(found, Decimal) and found == found.to_integral_value() and 0 < found < 10**18:
         return int(found)
-    raise OrderError("The order has no id: a whole number above 0 is needed.", hint="It tells one order from another.")
+    raise OrderError("The order has no id: a whole number above 0 is needed.", hint="Orders are told apart by it.")
 
 
-def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int) -> Order:
-    """Make plain data of a document, with what the project says of its channel."""
-    reading = _Reading()
+def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int) -> Order:
+    """Make plain values of a document, with what the project says about its channel.
+
+    ``source_id`` is the project's source: the document says which customer it is there. Never raises for a value that
+    cannot be used: :attr:`Order.reason` says so.
+    """
+    reading = _DocumentReader()
     order = _order(document, reading, settings)
     customer = _customer(document, reading)
-    known = _own(document, source_id, reading) or customer["code"]
+    known = _source_customer_code(document, source_id, reading) or customer["code"]
     customer["code"] = known or order.pop("channel_customer", None) or settings.default_customer
     customer["default"] = known is None
     order.pop("channel_customer", None)
@@ -126,11 +134,11 @@ def read(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int
         lines=_merged(lines) if settings.repeated_skus == "merge" else lines,
         shipping_lines=shipping if settings.shipping_item else [],
         shipping=_shipping(order, shipping),
-        reason="; ".join(reading.wrong[:5]),
+        reason="; ".join(reading.problems[:5]),
     )
 
 
-def _order(document: Mapping[str, Any], reading: _Reading, settings: OrderSettings) -> dict[str, Any]:
+def _order(document: Mapping[str, Any], reading: _DocumentReader, settings: OrderSettings) -> dict[str, Any]:
     channel = reading.text(document, "channel_id")
     own = {str(number): own for number, own in settings.channels.items()}.get(channel or "", {})
     found: dict[str, Any] = {
@@ -158,27 +166,27 @@ def _order(document: Mapping[str, Any], reading: _Reading, settings: OrderSettin
     for name in ("billing_address", "shipping_address"):
         place = reading.at(name)
         address = reading.table(document, name)
-        found[name] = {part: place.text(address, part) for part in ADDRESS}
+        found[name] = {part: place.text(address, part) for part in ADDRESS_FIELDS}
     for name in ("warehouse", "sales_rep", "document_type"):
         found[name] = own.get(name) or getattr(settings, name)
     return found
 
 
-def _customer(document: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
+def _customer(document: Mapping[str, Any], reading: _DocumentReader) -> dict[str, Any]:
     table, place = reading.table(document, "customer"), reading.at("customer")
     names = ("email", "first_name", "last_name", "channel_customer_code")
     return {"code": place.text(table, "source_customer_code"), **{name: place.text(table, name) for name in names}}
 
 
-def _own(document: Mapping[str, Any], source_id: int, reading: _Reading) -> str | None:
-    """The customer's code in this source, where Stock2Shop knows it."""
+def _source_customer_code(document: Mapping[str, Any], source_id: int, reading: _DocumentReader) -> str | None:
+    """Return the customer's code in this source, where Stock2Shop knows it."""
     for number, entry in enumerate(reading.list(document, "sources")):
         if str(entry.get("source_id")) == str(source_id):
             return reading.at(f"sources[{number}]").text(entry, "source_customer_code")
     return None
 
 
-def _line(entry: Mapping[str, Any], number: int, reading: _Reading, settings: OrderSettings) -> dict[str, Any]:
+def _line(entry: Mapping[str, Any], number: int, reading: _DocumentReader, settings: OrderSettings) -> dict[str, Any]:
     found: dict[str, Any] = {"number": number + 1}
     for name in ("sku", "source_variant_code", "source_id", "title", "barcode"):
         found[name] = reading.text(entry, name)
@@ -194,11 +202,11 @@ def _line(entry: Mapping[str, Any], number: int, reading: _Reading, settings: Or
     quantity, price = found["qty"] or Decimal(1), found["price"]
     including = excluding = price
     if found["sub_total"] is not None:
-        excluding = _rounded(WIDE.divide(found["sub_total"], quantity))
+        excluding = _rounded(WIDE_CONTEXT.divide(found["sub_total"], quantity))
     if found["total"] is not None:
-        including = _rounded(WIDE.divide(found["total"], quantity))
+        including = _rounded(WIDE_CONTEXT.divide(found["total"], quantity))
     elif excluding is not None and found["tax"] is not None:
-        including = _rounded(excluding + WIDE.divide(found["tax"], quantity))
+        including = _rounded(excluding + WIDE_CONTEXT.divide(found["tax"], quantity))
     found["price_excluding"], found["price_including"] = excluding, including
     found["price"] = including if settings.prices == "including" else excluding
     found["backorder"] = False
@@ -206,21 +214,21 @@ def _line(entry: Mapping[str, Any], number: int, reading: _Reading, settings: Or
 
 
 def _shipping(order: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Decimal:
-    """As the order says it, else as its shipping lines do."""
+    """Return what shipping costs with tax: by the order's own totals, else by its shipping lines."""
     parts = [part for part in (order["shipping_sub_total"], order["shipping_tax"]) if part is not None]
     return sum(parts or [total for line in lines if (total := line_total(line)) is not None], Decimal(0))
 
 
 def line_total(line: Mapping[str, Any]) -> Decimal | None:
-    """What a line costs with tax: its total, else its parts; None where it says neither."""
+    """Return what a line costs with tax: its total, else sub-total and tax; None where it has neither."""
     if line["total"] is not None or line["sub_total"] is None or line["tax"] is None:
         total: Decimal | None = line["total"]
         return total
-    return WIDE.add(line["sub_total"], line["tax"])
+    return WIDE_CONTEXT.add(line["sub_total"], line["tax"])
 
 
 def _merged(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lines with one SKU and one price added up, in the place of the first."""
+    """Add up lines with the same SKU, price and tax code, in the place of the first one."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in lines:
         key = (line["sku"], line["price"], line["tax_code"])
@@ -234,28 +242,28 @@ def _merged(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rounded(number: Decimal) -> Decimal:
-    return number.quantize(Decimal("0.000001"), context=WIDE).normalize(WIDE)
+    return number.quantize(Decimal("0.000001"), context=WIDE_CONTEXT).normalize(WIDE_CONTEXT)
 
 
-class _Reading:
-    """Takes values out of a document, and notes what cannot be used, with its place."""
+class _DocumentReader:
+    """Reads values of a document, and notes those that cannot be used, with their place."""
 
-    def __init__(self, place: str = "", wrong: list[str] | None = None) -> None:
+    def __init__(self, place: str = "", problems: list[str] | None = None) -> None:
         self.place = place
-        self.wrong: list[str] = [] if wrong is None else wrong
+        self.problems: list[str] = [] if problems is None else problems
 
-    def at(self, place: str) -> _Reading:
-        return _Reading(f"{self.place}.{place}" if self.place else place, self.wrong)
+    def at(self, place: str) -> _DocumentReader:
+        return _DocumentReader(f"{self.place}.{place}" if self.place else place, self.problems)
 
     def _note(self, name: str, what: str) -> None:
-        self.wrong.append(f"{self.place}.{name} {what}" if self.place else f"{name} {what}")
+        self.problems.append(f"{self.place}.{name} {what}" if self.place else f"{name} {what}")
 
     def table(self, parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         found = parent.get(name)
         if found is None or isinstance(found, dict):
             return found or {}
-        if found != []:  # PHP writes an empty object so
-            self._note(name, "is no object")
+        if found != []:  # how PHP writes an empty object
+            self._note(name, "is not an object")
         return {}
 
     def list(self, parent: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
@@ -263,10 +271,10 @@ class _Reading:
         if found is None:
             return []
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            self._note(name, "is no list of objects")
+            self._note(name, "is not a list of objects")
             return []
-        if len(found) > LINES:
-            self._note(name, f"has more than {LINES:,} entries")
+        if len(found) > MAX_LINES:
+            self._note(name, f"has more than {MAX_LINES:,} entries")
             return []
         return found
 
@@ -277,7 +285,7 @@ class _Reading:
         if isinstance(found, Decimal) and found.is_finite():
             found = format(found, "f")
         if found is not None and not isinstance(found, str):
-            self._note(name, "is no text")
+            self._note(name, "is not text")
             return None
         return _CONTROLS.sub("", found).strip() or None if found else None
 
@@ -288,50 +296,50 @@ class _Reading:
         if isinstance(found, str) and _NUMBER.fullmatch(found.strip()):
             found = _number(found.strip())
         if not isinstance(found, Decimal):
-            self._note(name, "is no number with a dot as decimal sign")
+            self._note(name, "is not a number with a decimal point")
             return None
         exponent = found.as_tuple().exponent
-        if not isinstance(exponent, int) or abs(found.adjusted()) > DIGITS or exponent < -DIGITS:
-            self._note(name, "is a number that fits nowhere")
+        if not isinstance(exponent, int) or abs(found.adjusted()) > MAX_DIGITS or exponent < -MAX_DIGITS:
+            self._note(name, "is a number with too many digits")
             return None
         return found
 
     def time(self, parent: Mapping[str, Any], name: str, zone: str) -> datetime | None:
-        """A time of Stock2Shop's, which is UTC, in ``zone`` and without one."""
+        """Return a time, which is UTC in Stock2Shop, as local time of ``zone`` without a zone."""
         found = self.text(parent, name)
-        if found is None or found.startswith("0000-00-00"):  # as MySQL writes that there is none
+        if found is None or found.startswith("0000-00-00"):  # how MySQL writes that there is none
             return None
         try:
-            # Python 3.10 reads three or six digits of a second and no others.
+            # Python 3.10 reads only three or six digits after the second.
             exact = re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6.6}", found)
             at = datetime.fromisoformat(exact.replace("Z", "+00:00").replace("T", " "))
             if at.tzinfo is None:
                 at = at.replace(tzinfo=timezone.utc)
             return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         except (ValueError, OverflowError):
-            self._note(name, "is no time such as 2026-01-31 10:20:30")
+            self._note(name, "is not a time such as 2026-01-31 10:20:30")
             return None
 
 
 def _number(text: str) -> Decimal:
-    """A number of the document; NaN where it has more digits than any column of a database.
+    """Return a number of the document; NaN where it has more digits than any database column takes.
 
-    What is beyond its 30th decimal goes: programs that add floats leave such dust, as 5.551115123125783e-17.
+    Digits beyond the 30th decimal are cut: programs that add floats produce remainders such as 5.551115123125783e-17.
     """
     try:
-        found = Decimal(text) if len(text) <= 4 * DIGITS else Decimal("NaN")
+        found = Decimal(text) if len(text) <= 4 * MAX_DIGITS else Decimal("NaN")
     except InvalidOperation:
         found = Decimal("NaN")
     exponent = found.as_tuple().exponent
-    if found and (not isinstance(exponent, int) or found.adjusted() > DIGITS):
+    if found and (not isinstance(exponent, int) or found.adjusted() > MAX_DIGITS):
         return Decimal("NaN")
-    if isinstance(exponent, int) and exponent < -DIGITS:
-        found = found.quantize(Decimal((0, (1,), -DIGITS)), context=WIDE)
+    if isinstance(exponent, int) and exponent < -MAX_DIGITS:
+        found = found.quantize(Decimal((0, (1,), -MAX_DIGITS)), context=WIDE_CONTEXT)
     return Decimal(format(found, "f")) if found else Decimal(0)
 
 
 def _no_constant(name: str) -> None:
-    raise OrderError(f"The document has {name}, which is no JSON.", status=400)
+    raise OrderError(f"The document has {name}, which is not JSON.", status=400)
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""The order ledger: each order once, by its Stock2Shop id, and the only ways in which it may go on.
+"""The order ledger: what is known of each order of a project, by its Stock2Shop id.
 
-A SQLite file beside the state, not the DuckDB state itself: ``s2s orders serve`` runs for ever and must not keep
-``s2s run`` out, and several processes receive orders at once. Every change is on the disk before it counts. Raising
-is one at a time for a project: whoever holds the lock and finds an order in ``raising`` knows that its process died.
+The ledger is a SQLite file beside the state and not the DuckDB state itself: ``s2s orders serve`` runs for months and
+must not keep ``s2s run`` out, and several processes receive orders at once. Every change is on the disk before the
+method that makes it returns. An order changes its status only as :data:`TRANSITIONS` allows.
+
+:func:`raising_lock` allows one process at a time to raise orders of a project. Whoever holds it and finds an order in
+``raising`` therefore knows that the process which was raising it has died.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,34 +40,50 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     "answered": frozenset(),
     "skipped": frozenset({"received"}),
 }
-"""Where an order may go from where it stands; ``docs/orders.md`` draws it."""
+"""The statuses that may follow each status; ``docs/orders.md`` draws them."""
 
 PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "failed"})
-"""Where an order stands that is to be raised without anybody's leave."""
+"""The statuses of orders that are raised without anybody asking for it."""
 
-SQL = Path(__file__).parent / "sql"
+SQL_FOLDER = Path(__file__).parent / "sql"
 
-VERSION = 1
+LEDGER_VERSION = 2
+"""The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 
-BACKOFF = (1, 5, 30, 120, 600)
-"""Minutes until a failed order is tried again by the next ``pull``, ``import`` or ``retry``; the last for ever."""
+MIGRATIONS = ("ledger.sql", "ledger_2.sql")
+"""The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
 
-_raising: dict[Path, threading.RLock] = {}
-_guard = threading.Lock()
+RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
+"""Minutes until a failed order is due again, after the first failure, the second and so on; the last one repeats."""
+
+OPEN_TIMEOUT_SECONDS = 60
+"""How long a process waits for another one that writes to the ledger."""
+
+LOCK_TIMEOUT_SECONDS = 120
+"""How long a process waits for another one that raises an order."""
+
+_process_locks: dict[Path, threading.RLock] = {}
+_process_locks_guard = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One order of the ledger; times are UTC. ``uncertain`` means that it may be in the database already."""
+    """One order of the ledger. Times are UTC, as text such as ``2026-01-31 10:20:30.000``.
+
+    ``via`` is how it arrived: serve, pull or import. ``rule`` names the rule that a waiting order breaks, and
+    ``reason`` says it in words. ``uncertain`` means that the order may be in the client's database already.
+    ``attempts`` counts failed attempts to raise it, and ``next_attempt_at`` is when it is due again. ``note`` is what
+    an operator should know besides, such as that the order arrived again with other content.
+    """
 
     order_id: int
-    standing: OrderStatus
+    status: OrderStatus
     via: str
     rule: str
     reason: str
     uncertain: bool
-    tries: int
-    next_try_at: str | None
+    attempts: int
+    next_attempt_at: str | None
     source_order_code: str | None
     source_customer_code: str | None
     received_at: str
@@ -72,124 +91,148 @@ class Entry:
     answered_at: str | None
     note: str
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what commands and the receiver write of the entry.
 
-COLUMNS = ", ".join(Entry.__dataclass_fields__)
+        ``standing``, ``tries`` and ``next_try_at`` are the former names of ``status``, ``attempts`` and
+        ``next_attempt_at``.
+        """
+        former = {"standing": self.status, "tries": self.attempts, "next_try_at": self.next_attempt_at}
+        return {**asdict(self), **former}
+
+
+ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
 
 
 class Ledger:
-    """An open ledger, for one thread."""
+    """An open ledger, to be used by one thread.
+
+    Each method raises :class:`StateError` where the file cannot be used, and :class:`StateLockedError` where another
+    process keeps it locked.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
 
     def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
-        """Keep an order; false where it is known. Then what was kept first holds, and that it came again is noted."""
-        raw = json.dumps(document, default=_digits, sort_keys=True).encode()
+        """Store an order as ``received`` and return True; return False where its id is known already.
+
+        The document that was stored first is kept, and other content is noted.
+        """
+        raw = json.dumps(document, default=_format_number, sort_keys=True).encode()
         with self._change():
             known = self._connection.execute("select document from orders where order_id = ?", [order_id]).fetchone()
             if known is None:
                 self._connection.execute(
-                    "insert into orders (order_id, standing, via, document, received_at)"
-                    " values (?, 'received', ?, ?, ?)",
-                    [order_id, via, raw, now()],
+                    "insert into orders (order_id, status, via, document, received_at) values (?, 'received', ?, ?, ?)",
+                    [order_id, via, raw, utc_now()],
                 )
                 self._note(order_id, "received", f"by {via}")
             elif known[0] is not None and bytes(known[0]) != raw:
                 self._connection.execute(
-                    "update orders set note = 'It came again with other content; what came first holds.'"
+                    "update orders set note = 'It arrived again with other content; the first one is kept.'"
                     " where order_id = ?",
                     [order_id],
                 )
             return known is None
 
-    def move(self, order_id: int, standing: OrderStatus, *, reason: str = "", **facts: object) -> None:
-        """Let an order go on to ``standing``, with what is known by then.
+    def move(self, order_id: int, status: OrderStatus, *, reason: str = "", **facts: object) -> None:
+        """Change an order's status, together with ``reason`` and further columns of the ledger.
 
-        Raises :class:`UsageError` where it may not go there from where it stands.
+        Raises :class:`UsageError` where its present status does not allow that.
         """
-        before = [name for name, after in TRANSITIONS.items() if standing in after]
-        values: dict[str, object] = {"rule": "", "next_try_at": None, **facts, "standing": standing, "reason": reason}
+        before = [name for name, after in TRANSITIONS.items() if status in after]
+        values: dict[str, object] = {"rule": "", "next_attempt_at": None, **facts, "status": status, "reason": reason}
         assignments = ", ".join(f"{name} = ?" for name in values)
         marks = ", ".join("?" * len(before))
         with self._change():
             moved = self._connection.execute(
-                f"update orders set {assignments} where order_id = ? and standing in ({marks})",  # noqa: S608 - names of this module's own
+                f"update orders set {assignments} where order_id = ? and status in ({marks})",  # noqa: S608 - column names of this module
                 [*values.values(), order_id, *before],
             )
             if moved.rowcount == 0:
-                entry = self.entry(order_id)
-                hint = "`s2s orders show` tells how it came to that."
-                if entry.standing == "raising":
+                entry = self.get_entry(order_id)
+                hint = "`s2s orders show` shows its history."
+                if entry.status == "raising":
                     hint = (
-                        "Somebody raises it just now; or broke off, and `s2s orders retry` finds out what became of it."
+                        "A process is raising it now, or died doing so; `s2s orders retry` finds out what became of it."
                     )
-                raise UsageError(f"Order {order_id} is {entry.standing}: it cannot become {standing}.", hint=hint)
-            self._note(order_id, standing, reason)
+                raise UsageError(f"Order {order_id} is {entry.status}: it cannot become {status}.", hint=hint)
+            self._note(order_id, status, reason)
 
-    def answered(self, order_id: int) -> None:
-        """Note that Stock2Shop was told the code; where another process told it first, nothing is to be noted."""
+    def mark_answered(self, order_id: int) -> None:
+        """Note that Stock2Shop was told the order's code; do nothing where another process noted it first."""
         with self._change():
-            told = self._connection.execute(
-                "update orders set standing = 'answered', answered_at = ? where order_id = ? and standing = 'raised'",
-                [now(), order_id],
+            changed = self._connection.execute(
+                "update orders set status = 'answered', answered_at = ? where order_id = ? and status = 'raised'",
+                [utc_now(), order_id],
             )
-            if told.rowcount:
+            if changed.rowcount:
                 self._note(order_id, "answered", "")
 
-    def fail(self, order_id: int, *, reason: str, uncertain: bool) -> None:
-        """Note that raising failed for now: it is due again after a while, longer each time."""
-        tries = self.entry(order_id).tries + 1
-        minutes = BACKOFF[min(tries, len(BACKOFF)) - 1]
+    def mark_failed(self, order_id: int, *, reason: str, uncertain: bool) -> None:
+        """Note that raising failed for now. The order is due again after :data:`RETRY_DELAY_MINUTES`."""
+        attempts = self.get_entry(order_id).attempts + 1
+        minutes = RETRY_DELAY_MINUTES[min(attempts, len(RETRY_DELAY_MINUTES)) - 1]
         due = datetime.now(timezone.utc) + timedelta(minutes=minutes)
-        self.move(order_id, "failed", reason=reason, tries=tries, next_try_at=_text(due), uncertain=int(uncertain))
+        self.move(
+            order_id,
+            "failed",
+            reason=reason,
+            attempts=attempts,
+            next_attempt_at=_format_time(due),
+            uncertain=int(uncertain),
+        )
 
-    def entry(self, order_id: int) -> Entry:
-        """One order. Raises :class:`UsageError` for an id that is not known."""
-        found = self.entries("order_id = ?", order_id)
+    def get_entry(self, order_id: int) -> Entry:
+        """Return one order. Raises :class:`UsageError` for an id that is not known."""
+        found = self.list_entries("order_id = ?", order_id)
         if not found:
             raise UsageError(
                 f"There is no order {order_id} in the ledger.", hint="`s2s orders list` shows what there is."
             )
         return found[0]
 
-    def entries(self, condition: str = "true", *values: object) -> list[Entry]:
-        """The orders that fit an SQL condition, by id."""
-        sql = f"select {COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - written in this package
+    def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
+        """Return the orders that fit an SQL condition, by id."""
+        sql = f"select {ENTRY_COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - conditions are written in this package
         return [
             Entry(**{**dict(zip(Entry.__dataclass_fields__, row, strict=True)), "uncertain": bool(row[5])})
             for row in self._read(sql, values)
         ]
 
-    def due(self) -> list[Entry]:
-        """What should be raised now: new orders, failed ones whose time has come, and those whose process died."""
-        return self.entries("standing in ('received', 'raising') or (standing = 'failed' and next_try_at <= ?)", now())
+    def list_due(self) -> list[Entry]:
+        """Return what should be raised now: new orders, failed ones that are due, and those whose process died."""
+        return self.list_entries(
+            "status in ('received', 'raising') or (status = 'failed' and next_attempt_at <= ?)", utc_now()
+        )
 
-    def document(self, order_id: int) -> dict[str, Any] | None:
-        """The document as it was received; None where it was dropped after ``keep_days``."""
-        from engine.orders.document import parse
+    def load_document(self, order_id: int) -> dict[str, Any] | None:
+        """Return the document as it was received; None where it was deleted after ``keep_days``."""
+        from engine.orders.document import parse_document
 
         found = self._read("select document from orders where order_id = ?", [order_id])
-        return None if not found or found[0][0] is None else parse(bytes(found[0][0]))
+        return None if not found or found[0][0] is None else parse_document(bytes(found[0][0]))
 
-    def story(self, order_id: int) -> list[tuple[str, str, str]]:
-        """Where the order has been: times in UTC, standings and reasons, the oldest first."""
-        sql = "select at, standing, reason from transitions where order_id = ? order by rowid"
+    def status_history(self, order_id: int) -> list[tuple[str, str, str]]:
+        """Return the order's past as (time in UTC, status, reason), the oldest first."""
+        sql = "select at, status, reason from transitions where order_id = ? order by rowid"
         return self._read(sql, [order_id])
 
     def prune(self, *, keep_days: int) -> None:
-        """Drop the documents of orders that were finished so long ago: they are about people."""
-        before = _text(datetime.now(timezone.utc) - timedelta(days=keep_days))
+        """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data."""
+        before = _format_time(datetime.now(timezone.utc) - timedelta(days=keep_days))
         with self._change():
             self._connection.execute(
                 "update orders set document = null where document is not null"
-                " and standing in ('answered', 'raised', 'skipped')"
+                " and status in ('answered', 'raised', 'skipped')"
                 " and (select max(at) from transitions where order_id = orders.order_id) < ?",
                 [before],
             )
 
-    def _note(self, order_id: int, standing: str, reason: str) -> None:
-        self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, now(), standing, reason])
+    def _note(self, order_id: int, status: str, reason: str) -> None:
+        self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, utc_now(), status, reason])
 
     def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
         with _translated(self.path):
@@ -197,27 +240,31 @@ class Ledger:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """All of it, or nothing; on the disk when it ends."""
+        """Run the block in one transaction, which is on the disk when it ends, or undone."""
         with _translated(self.path):
             self._connection.execute("begin immediate")
             try:
                 yield
                 self._connection.execute("commit")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk has ended it already
+                if self._connection.in_transaction:  # a full disk ends it by itself
                     self._connection.execute("rollback")
                 raise
 
 
 @contextmanager
 def open_ledger(project: Project) -> Iterator[Ledger]:
-    """Open the project's ledger, making it where there is none; readable by its owner only."""
+    """Open the project's ledger, creating it where there is none, readable by its owner only.
+
+    Raises :class:`StateError` where it cannot be used or is from a newer version, and :class:`StateLockedError` where
+    another process keeps it locked.
+    """
     path = project.state.with_name(f"{project.name}.orders.sqlite")
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = os.umask(0o077)
         try:
-            connection = sqlite3.connect(str(path), isolation_level=None, timeout=60)
+            connection = sqlite3.connect(str(path), isolation_level=None, timeout=OPEN_TIMEOUT_SECONDS)
         finally:
             os.umask(before)
     try:
@@ -229,75 +276,86 @@ def open_ledger(project: Project) -> Iterator[Ledger]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables where there are none yet; several processes may come to it at once."""
-    for patience in range(600, -1, -1):
+    """Create the tables, or migrate those of an older version; several processes may do so at once."""
+    for attempts_left in range(OPEN_TIMEOUT_SECONDS * 10, -1, -1):
         try:
-            # SQLite does not wait by itself for the lock that a change of the journal's mode takes.
+            # SQLite ignores its own timeout for the lock that a change of the journal mode takes.
             connection.execute("pragma journal_mode = wal")
             break
         except sqlite3.OperationalError:
-            if not patience:
+            if not attempts_left:
                 raise
             time.sleep(0.1)
     connection.execute("pragma synchronous = full")
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version > VERSION:
-        raise StateError(f"The ledger {path} was written by a newer s2s.", hint="Install the newer s2s again.")
-    if version < VERSION:
-        connection.execute("begin immediate")
-        for statement in (SQL / "ledger.sql").read_text("utf-8").split(";"):
-            connection.execute(statement)
-        connection.execute(f"pragma user_version = {VERSION}")
+    if _read_version(connection, path) == LEDGER_VERSION:
+        return
+    connection.execute("begin immediate")
+    try:
+        # Another process may have done it while this one waited.
+        for version in range(_read_version(connection, path), LEDGER_VERSION):
+            for statement in (SQL_FOLDER / MIGRATIONS[version]).read_text("utf-8").split(";"):
+                connection.execute(statement)
+        connection.execute(f"pragma user_version = {LEDGER_VERSION}")
         connection.execute("commit")
+    finally:
+        if connection.in_transaction:
+            connection.execute("rollback")
+
+
+def _read_version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("pragma user_version").fetchone()[0]
+    if version > LEDGER_VERSION:
+        raise StateError(f"The ledger {path} was written by a newer s2s.", hint="Install the newer s2s again.")
+    return version
 
 
 @contextmanager
-def raising_lock(project: Project, *, seconds: float = 120) -> Iterator[None]:
-    """Be the only one that raises orders of ``project``, over threads and processes; freed when the process dies.
+def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+    """Let one thread of one process raise orders of ``project``; the lock is freed when its process dies.
 
-    Raises :class:`StateLockedError` when somebody else holds it for ``seconds``.
+    Raises :class:`StateLockedError` when another one holds it for ``seconds``.
     """
     path = project.state.with_name(f"{project.name}.raising.sqlite")
-    with _guard:
-        mine = _raising.setdefault(path, threading.RLock())
-    if not mine.acquire(timeout=seconds):
-        raise _held(path)
+    with _process_locks_guard:
+        thread_lock = _process_locks.setdefault(path, threading.RLock())
+    if not thread_lock.acquire(timeout=seconds):
+        raise _lock_error(path, seconds)
     try:
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite's lock is the operating system's, on every system; a file of its own holds nothing else.
+            # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
             connection = sqlite3.connect(str(path), isolation_level=None, timeout=seconds)
         try:
             try:
                 with _translated(path):
                     connection.execute("begin exclusive")
             except StateLockedError:
-                raise _held(path) from None
+                raise _lock_error(path, seconds) from None
             yield
         finally:
             connection.close()
     finally:
-        mine.release()
+        thread_lock.release()
 
 
-def now() -> str:
+def utc_now() -> str:
     """Return the time in UTC, to the millisecond, as the ledger keeps all times."""
-    return _text(datetime.now(timezone.utc))
+    return _format_time(datetime.now(timezone.utc))
 
 
-def _digits(number: Decimal) -> str:
-    """A number as a document is kept with it: all digits, no exponent."""
+def _format_number(number: Decimal) -> str:
+    """Write a number with all its digits and without an exponent."""
     return format(number, "f")
 
 
-def _text(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     return at.replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
 
 
-def _held(path: Path) -> StateLockedError:
+def _lock_error(path: Path, seconds: float) -> StateLockedError:
     return StateLockedError(
-        f"Another process is raising orders, and has been for long: it holds {path}.",
-        hint="Wait until it ends. The lock goes with the process: nothing needs to be deleted.",
+        f"Another process has been raising orders for {seconds:.0f} s and holds the lock {path}.",
+        hint="Wait until it ends. The lock is freed with the process; nothing needs to be deleted.",
     )
 
 
@@ -306,11 +364,11 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        said = str(error)
-        if "locked" in said or "busy" in said:
-            raise StateLockedError(f"The ledger {path} is held by another process.", hint="Try again.") from error
+        message = str(error)
+        if "locked" in message or "busy" in message:
+            raise StateLockedError(f"The ledger {path} is locked by another process.", hint="Try again.") from error
         raise StateError(
-            f"The ledger {path} cannot be used: {said}.",
-            hint="Check the folder's rights and free space; a damaged ledger comes back from a backup. Orders that the"
-            " database has are found again by orders/lookup.sql.",
+            f"The ledger {path} cannot be used: {message}.",
+            hint="Check the folder's rights and free space; restore a damaged ledger from a backup. Orders that are in"
+            " the database are found again by orders/lookup.sql.",
         ) from error

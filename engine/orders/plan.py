@@ -1,17 +1,22 @@
-"""plan."""
+"""What raising orders would run: the statements with their values, without running any."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from engine.orders.document import read_order
+from engine.orders.ledger import open_ledger
+from engine.orders.pipeline import order_settings
+from engine.orders.rules import RuleError, check_order
 from engine.orders.statements import (
     UnknownValue,
-    executions,
-    is_there,
+    iterate_executions,
+    list_statements,
     placeholder_results,
     render_statement,
-    statements,
+    statement_exists,
     template_values,
 )
 
@@ -24,33 +29,81 @@ if TYPE_CHECKING:
     from engine.orders.document import Order
 
 
-def planned_queries(project: Project, settings: OrderSettings, order: Order) -> Iterator[tuple[Path, Query]]:
-    """Every statement with its values, in the order in which it would be run, for a plan.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlan:
+    """What raising one order would run.
 
-    What only the database can tell is its own name in angle brackets.
+    ``queries`` are the statements' files and what they render to, in the order in which they would be run. ``rule``
+    and ``reason`` say which rule the order breaks, if it breaks one.
+    """
+
+    order_id: int
+    queries: tuple[tuple[Path, Query], ...]
+    rule: str = ""
+    reason: str = ""
+
+
+def plan_orders(project: Project, order_ids: tuple[int, ...]) -> list[OrderPlan]:
+    """Plan the named orders; where none is named, all that are due or wait.
+
+    Raises :class:`UsageError` for an id that is not known, and :class:`ConfigError` where a statement is wrong.
+    """
+    settings = order_settings(project)
+    list_statements(project)
+    plans = []
+    with open_ledger(project) as ledger:
+        entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
+            "status in ('received', 'waiting', 'failed', 'raising')"
+        )
+        for entry in entries:
+            document = ledger.load_document(entry.order_id)
+            if document is None:
+                continue
+            order = read_order(document, settings, source_id=project.stock2shop.source_id)
+            rule = reason = ""
+            try:
+                check_order(project, order, settings)
+            except RuleError as broken:
+                rule, reason = broken.rule, broken.reason
+            plans.append(
+                OrderPlan(
+                    order_id=entry.order_id,
+                    queries=() if rule == "unreadable" else tuple(plan_queries(project, settings, order)),
+                    rule=rule,
+                    reason=reason,
+                )
+            )
+    return plans
+
+
+def plan_queries(project: Project, settings: OrderSettings, order: Order) -> Iterator[tuple[Path, Query]]:
+    """Yield every statement's file with what it renders to for ``order``, in the order in which they would be run.
+
+    A value that only the database can give is its own name in angle brackets, such as ``<header.id>``. Raises
+    :class:`RenderError` where a statement cannot be rendered.
     """
     values = template_values(order)
     folder = project.root / "orders"
 
-    def asked(name: str, **more: object) -> Iterator[tuple[Path, Query]]:
+    def render_if_present(name: str, **more: object) -> Iterator[tuple[Path, Query]]:
         path = folder / f"{name}.sql"
-        if is_there(path):
+        if statement_exists(path):
             yield path, render_statement(project, settings, path, {**values, **more})
 
-    yield from asked("lookup")
+    yield from render_if_present("lookup")
     for line in values["lines"]:
-        yield from asked("item", line=line)
+        yield from render_if_present("item", line=line)
         if settings.stock != "allow":
-            yield from asked("stock", line=line)
-    yield from asked("find_customer")
+            yield from render_if_present("stock", line=line)
+    yield from render_if_present("find_customer")
     if settings.create_customer:
-        yield from asked("customer")
-    if order.customer["code"] is None or is_there(folder / "find_customer.sql"):
+        yield from render_if_present("customer")
+    if order.customer["code"] is None or statement_exists(folder / "find_customer.sql"):
         values["order"]["customer_code"] = values["customer"]["code"] = UnknownValue("<source_customer_code>")
-    found = statements(project)
+    found = list_statements(project)
     results = placeholder_results(found, order)
     for statement in found:
-        for _, parts in executions(statement, order):
+        for _, parts in iterate_executions(statement, order):
             yield (
                 statement.path,
                 render_statement(project, settings, statement.path, {**values, **parts, "results": results}),
@@ -58,7 +111,7 @@ def planned_queries(project: Project, settings: OrderSettings, order: Order) -> 
 
 
 def display_value(value: object) -> str:
-    """A bound value as people read it."""
+    """Write a bound value for people: ``NULL``, ``true``, ``12.50``."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "NULL" if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)

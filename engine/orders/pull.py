@@ -1,4 +1,7 @@
-"""pull."""
+"""Ask Stock2Shop's queue for orders, raise them, and answer with their codes.
+
+How orders are asked for and answered is not public: ``[orders.pull]`` in project.toml configures it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import OrderError, RefusedError
-from engine.orders import document as inbox
+from engine.orders import pipeline
+from engine.orders.document import parse_document
 from engine.orders.ledger import open_ledger
-from engine.orders.pipeline import Raiser, at_boundary, settings_of
+from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.stock2shop.client import open_api
 
 if TYPE_CHECKING:
@@ -24,72 +28,72 @@ if TYPE_CHECKING:
 def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
-    How orders are asked for and answered is not public: ``[orders.pull]`` configures it. Raises :class:`OrderError`,
-    when all others are done, where a document of the queue cannot be read or its answer is refused.
+    Orders from before that are due are raised too. Returns what became of each. Raises :class:`OrderError`, after all
+    others are done, where a document of the queue cannot be read or an answer is refused, and :class:`ApiError` where
+    Stock2Shop cannot be asked.
     """
-    settings = settings_of(project)
+    settings = order_settings(project)
     done: dict[int, Entry] = {}
-    wrong: list[str] = []
+    problems: list[str] = []
     with (
         open_api(project.stock2shop, stop=stop) as api,
         open_ledger(project) as ledger,
-        closing(Raiser(project)) as raiser,
+        closing(OrderProcessor(project)) as processor,
     ):
-        wanted = settings.pull
-        for item in _queued(api, wanted):
+        queue = settings.pull
+        for item in _iterate_queue(api, queue):
             if stop.is_set():
                 break
-            document = next((item[name] for name in wanted.document if item.get(name)), item)
+            document = next((item[name] for name in queue.document if item.get(name)), item)
             try:
-                parsed = inbox.parse(json.dumps(document, default=str).encode())
+                parsed = parse_document(json.dumps(document, default=str).encode())
             except OrderError as error:
-                # The others are not to blame for it.
-                wrong.append(error.message)
+                problems.append(error.message)
                 continue
-            entry = raiser.receive(ledger, parsed, via="pull")
+            entry = processor.receive(ledger, parsed, via="pull")
             done[entry.order_id] = entry
-        for entry in ledger.due():
+        for entry in ledger.list_due():
             if not stop.is_set():
-                done[entry.order_id] = raiser.raise_one(ledger, entry.order_id)
-        for entry in ledger.entries("standing = 'raised' and via = 'pull'"):
+                done[entry.order_id] = processor.raise_one(ledger, entry.order_id)
+        for entry in ledger.list_entries("status = 'raised' and via = 'pull'"):
             if stop.is_set():
                 break
-            at_boundary("before the answer")
+            pipeline.crash_point("before the answer")
             try:
-                api.queue(wanted.answer_path, answer_document(project, entry), items=1)
+                api.queue(queue.answer_path, encode_answer(project, entry), items=1)
             except RefusedError as error:
-                wrong.append(error.message)
+                problems.append(error.message)
                 continue
-            ledger.answered(entry.order_id)
-            done[entry.order_id] = ledger.entry(entry.order_id)
+            ledger.mark_answered(entry.order_id)
+            done[entry.order_id] = ledger.get_entry(entry.order_id)
         ledger.prune(keep_days=settings.keep_days)
-    if wrong:
+    if problems:
         raise OrderError(
-            f"{len(wrong)} of Stock2Shop's orders could not be read or answered; all others were. {wrong[0]}",
-            hint="Look into Stock2Shop's queue of orders: such a one comes again with every pull.",
+            f"{len(problems)} of Stock2Shop's orders could not be read or answered; all others were. {problems[0]}",
+            hint="Look into Stock2Shop's queue of orders: it comes again with every pull.",
         )
     return list(done.values())
 
 
-def _queued(api: Stock2Shop, wanted: PullSettings) -> Iterator[Mapping[str, Any]]:
-    """The orders of the queue, page by page: those that wait stay in it, and must not hide newer ones.
+def _iterate_queue(api: Stock2Shop, queue: PullSettings) -> Iterator[Mapping[str, Any]]:
+    """Yield the orders of the queue, page by page: those that wait stay in it, and must not hide newer ones.
 
-    Where the parameter that asks for the next page means nothing to Stock2Shop, the same page comes again: the last.
+    Stops where a page holds nothing new: Stock2Shop may not know the parameter that asks for the next page.
     """
     seen: set[str] = set()
     while True:
-        more = {wanted.offset: str(len(seen))} if wanted.offset and seen else {}
-        page = api.queue_items(status=wanted.status, instructions=wanted.instructions, limit=wanted.limit, more=more)
+        more = {queue.offset: str(len(seen))} if queue.offset and seen else {}
+        page = api.queue_items(status=queue.status, instructions=queue.instructions, limit=queue.limit, more=more)
         new = {json.dumps(item, default=str, sort_keys=True): item for item in page}
         new = {text: item for text, item in new.items() if text not in seen}
         yield from new.values()
         seen.update(new)
-        if not new or len(page) < wanted.limit or not wanted.offset:
+        if not new or len(page) < queue.limit or not queue.offset:
             return
 
 
-def answer(project: Project, entry: Entry) -> dict[str, Any]:
-    """What Stock2Shop hears of an order that was raised, as its public pages have it."""
+def answer_body(project: Project, entry: Entry) -> dict[str, Any]:
+    """Return what Stock2Shop is answered for a raised order, in the shape of its public pages."""
     return {
         "source_id": project.stock2shop.source_id,
         "source_order_code": entry.source_order_code,
@@ -97,6 +101,6 @@ def answer(project: Project, entry: Entry) -> dict[str, Any]:
     }
 
 
-def answer_document(project: Project, entry: Entry) -> bytes:
-    """The body that answers a pulled order."""
-    return json.dumps({"system_order": {"id": entry.order_id, "sources": [answer(project, entry)]}}).encode()
+def encode_answer(project: Project, entry: Entry) -> bytes:
+    """Return the body of the request that answers a pulled order."""
+    return json.dumps({"system_order": {"id": entry.order_id, "sources": [answer_body(project, entry)]}}).encode()

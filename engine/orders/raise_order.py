@@ -1,6 +1,14 @@
-"""Raise one order in the client's database: the statements of ``orders/`` in one transaction.
+"""Raise one order in the client's database: run the statements of ``orders/`` in one transaction.
 
-What the statements see is plain data, bound as values; what one gives is there for the next under its name.
+:func:`raise_order` does, in this order:
+
+1. ``lookup.sql``: is the order in the database already? Then nothing is raised.
+2. ``item.sql`` and ``stock.sql`` for each line; ``find_customer.sql``, and ``customer.sql`` where a new one is wanted.
+3. The numbered statements, in the order of their numbers. What one of them returns is there for the next ones, under
+   its name in ``results``.
+4. Commit, if one of them returned a ``source_order_code``.
+
+Statements see plain values, which are bound as parameters and never become SQL.
 """
 
 from __future__ import annotations
@@ -12,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, ViewError, WriteError
 from engine.orders.rules import RuleError
-from engine.orders.statements import executions, is_there, render_statement, statements, template_values
+from engine.orders.statements import (
+    iterate_executions,
+    list_statements,
+    render_statement,
+    statement_exists,
+    template_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +38,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
-    """As what an order stands in the database."""
+class RaisedOrder:
+    """The codes of an order in the database; ``found`` where it was there already."""
 
     source_order_code: str
     source_customer_code: str | None
@@ -38,58 +52,61 @@ def raise_order(
     order: Order,
     writer: Writer,
     *,
-    at: Callable[[str], None] = lambda _: None,
-) -> Raised:
-    """Run the statements and keep them, unless the order is in the database already.
+    crash_point: Callable[[str], None] = lambda _: None,
+) -> RaisedOrder:
+    """Run the project's statements for ``order`` and commit them, unless the order is in the database already.
 
-    Raises :class:`RuleError` with nothing kept, :class:`WriteError` as the writer does, and :class:`ConfigError` where
-    a statement cannot be rendered. ``at`` is told the name of each boundary that is passed.
+    ``crash_point`` is called with the name of each point where a process may die. Raises :class:`RuleError` where the
+    order must wait, :class:`WriteError` as the writer does, and :class:`ConfigError` where a statement cannot be
+    rendered. Nothing is committed then; the caller rolls back.
     """
-    found = lookup(project, settings, order, writer)
+    found = look_up_order(project, settings, order, writer)
     if found is not None:
         return found
-    at("in the transaction")
+    crash_point("in the transaction")
     values = template_values(order)
     code = order.customer["code"]
-    _items(project, settings, order, writer, values)
-    code = _customer(project, settings, order, writer, values) or code
+    _check_items(project, settings, order, writer, values)
+    code = _resolve_customer(project, settings, order, writer, values) or code
     values["order"]["customer_code"] = values["customer"]["code"] = code
     results: dict[str, Any] = {}
     result: dict[str, Any] = {}
-    for statement in statements(project):
-        for given, parts in executions(statement, order):
+    for statement in list_statements(project):
+        for number, parts in iterate_executions(statement, order):
             rows = _run(project, settings, statement.path, {**values, **parts, "results": results}, writer)
             row = dict(rows[-1]) if rows else {}
-            if given is None:
+            if number is None:
                 results[statement.name] = row
             else:
                 results.setdefault(statement.name, []).append(row)
-            if _code(row, "source_order_code") is not None:
+            if _read_code(row, "source_order_code") is not None:
                 result = row
-        if statement.each != "order":
+        if statement.per != "order":
             results.setdefault(statement.name, [])
-    raised = _code(result, "source_order_code")
+    raised = _read_code(result, "source_order_code")
     if raised is None:
         raise RuleError("no_code")
-    at("before the commit")
+    crash_point("before the commit")
     writer.commit()
-    return Raised(source_order_code=raised, source_customer_code=_code(result, "source_customer_code") or code)
+    return RaisedOrder(
+        source_order_code=raised, source_customer_code=_read_code(result, "source_customer_code") or code
+    )
 
 
-def lookup(project: Project, settings: OrderSettings, order: Order, writer: Writer) -> Raised | None:
-    """Ask ``orders/lookup.sql`` whether the order is in the database; None too where there is no such statement.
+def look_up_order(project: Project, settings: OrderSettings, order: Order, writer: Writer) -> RaisedOrder | None:
+    """Ask ``lookup.sql`` whether the order is in the database; None where it is not, or there is no such statement.
 
-    Raises :class:`RuleError` where it finds something without saying under which code: that is no "no".
+    Raises :class:`RuleError` where a row without a code is found: the order may be there.
     """
     path = project.root / "orders" / "lookup.sql"
-    rows = _run(project, settings, path, template_values(order), writer) if is_there(path) else []
+    rows = _run(project, settings, path, template_values(order), writer) if statement_exists(path) else []
     if not rows:
         return None
-    code = _code(rows[0], "source_order_code")
+    code = _read_code(rows[0], "source_order_code")
     if code is None:
-        raise RuleError("uncertain", "orders/lookup.sql gave a row without a source_order_code")
-    own = _code(rows[0], "source_customer_code") or order.customer["code"]
-    return Raised(source_order_code=code, source_customer_code=own, found=True)
+        raise RuleError("uncertain", "orders/lookup.sql returned a row without a source_order_code")
+    own = _read_code(rows[0], "source_customer_code") or order.customer["code"]
+    return RaisedOrder(source_order_code=code, source_customer_code=own, found=True)
 
 
 def _run(
@@ -102,37 +119,45 @@ def _run(
         raise error.at(path) from None
 
 
-def _items(project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]) -> None:
-    """Every SKU must be in the database, and in stock as far as the project wants it."""
+def _check_items(
+    project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]
+) -> None:
+    """Check that every SKU is in the database, and that there is stock where the project wants that.
+
+    Marks lines as back orders where there is too little. Raises :class:`RuleError` for what is missing.
+    """
     item, stock = project.root / "orders" / "item.sql", project.root / "orders" / "stock.sql"
     wanted: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in values["lines"]:
         wanted[line["sku"]] += line["qty"]
-        if is_there(item) and not _run(project, settings, item, {**values, "line": line}, writer):
+        if statement_exists(item) and not _run(project, settings, item, {**values, "line": line}, writer):
             raise RuleError("unknown_sku", line["sku"])
-        if settings.stock == "allow" or not is_there(stock):
+        if settings.stock == "allow" or not statement_exists(stock):
             continue
         rows = _run(project, settings, stock, {**values, "line": line}, writer)
-        there = _quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
-        if there < wanted[line["sku"]]:
+        available = _read_quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
+        if available < wanted[line["sku"]]:
             if settings.stock == "refuse":
-                raise RuleError("short_stock", f"{line['sku']}: {there} of {wanted[line['sku']]}")
+                raise RuleError("short_stock", f"{line['sku']}: {available} of {wanted[line['sku']]}")
             line["backorder"] = True
     backordered = {line["number"] for line in values["lines"] if line["backorder"]}
-    for kept in order.lines:
-        if kept["number"] in backordered and isinstance(kept, dict):
-            kept["backorder"] = True
+    for line in order.lines:
+        if line["number"] in backordered and isinstance(line, dict):
+            line["backorder"] = True
 
 
-def _customer(
+def _resolve_customer(
     project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]
 ) -> str | None:
-    """The customer's code as the database has it; a new one where the project wants that."""
-    find, make = (project.root / "orders" / f"{name}.sql" for name in ("find_customer", "customer"))
-    if is_there(find):
+    """Return the customer's code in the database, of a new one where the project wants that; None to use the default.
+
+    Raises :class:`RuleError` where there is no customer.
+    """
+    find, create = (project.root / "orders" / f"{name}.sql" for name in ("find_customer", "customer"))
+    if statement_exists(find):
         rows = _run(project, settings, find, values, writer)
         if rows:
-            return _code(rows[0], "source_customer_code") or order.customer["code"]
+            return _read_code(rows[0], "source_customer_code") or order.customer["code"]
         if not settings.create_customer:
             if order.customer["code"] is None:
                 raise RuleError("no_customer", "and orders/find_customer.sql found none")
@@ -141,27 +166,27 @@ def _customer(
             raise RuleError("unknown_customer", str(order.customer["code"]))
     elif order.customer["code"] is not None:
         return None
-    if not is_there(make):
-        raise RuleError("unknown_customer", "there is no orders/customer.sql to make one")
-    rows = _run(project, settings, make, values, writer)
-    code = _code(rows[-1], "source_customer_code") if rows else None
+    if not statement_exists(create):
+        raise RuleError("unknown_customer", "there is no orders/customer.sql to create one")
+    rows = _run(project, settings, create, values, writer)
+    code = _read_code(rows[-1], "source_customer_code") if rows else None
     code = code or order.customer["code"]
     if code is None:
-        raise RuleError("no_customer", "orders/customer.sql gave no source_customer_code")
+        raise RuleError("no_customer", "orders/customer.sql returned no source_customer_code")
     return code
 
 
-def _quantity(found: object, *, path: Path) -> Decimal:
-    """A quantity of the database's; none is 0."""
+def _read_quantity(found: object, *, path: Path) -> Decimal:
+    """Read a quantity from the database; NULL is 0."""
     try:
         return Decimal(str(found or 0).strip())
     except InvalidOperation:
-        hint = "Its first column is the quantity that can be sold."
-        raise ViewError([Diagnostic(path=path, message="What it gives is no number.", hint=hint)]) from None
+        hint = "Its first column must be the quantity that can be sold."
+        raise ViewError([Diagnostic(path=path, message="Its result is not a number.", hint=hint)]) from None
 
 
-def _code(row: Mapping[str, Any], name: str) -> str | None:
-    """A code in a row, whose column names a database may have folded to one case."""
+def _read_code(row: Mapping[str, Any], name: str) -> str | None:
+    """Read a code from a row. Column names match in any case: databases fold them."""
     value = next((value for column, value in row.items() if column.lower() == name), None)
     if value is None:
         return None

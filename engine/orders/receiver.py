@@ -1,7 +1,7 @@
-"""The HTTP receiver that Stock2Shop's tunnel calls with an order: kept, raised and answered in one request.
+"""The HTTP receiver of ``s2s orders serve``: an order is stored, raised and answered in one request.
 
-``POST /orders`` (or ``/``) takes a ``system_order`` and answers ``{source_id, source_order_code,
-source_customer_code}``; ``GET /health`` says that it listens. That Stock2Shop calls the agent beside the database
+``POST /orders`` (or ``/``) takes an order document and answers ``{source_id, source_order_code,
+source_customer_code}``; ``GET /health`` answers while it listens. That Stock2Shop calls the agent beside the database
 and expects the source's order code back is public; the exact contract is not.
 """
 
@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine import http_server as serving
+from engine import http_server
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
-from engine.orders import document as inbox
-from engine.orders import pipeline as orders
+from engine.orders import pipeline
+from engine.orders.document import order_id_of, parse_document
 from engine.orders.ledger import PENDING_STATUSES, open_ledger
-from engine.orders.pipeline import Raiser, settings_of
-from engine.orders.pull import answer
+from engine.orders.pipeline import OrderProcessor, order_settings
+from engine.orders.pull import answer_body
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DUE = 30
-"""Seconds between two looks at what is due from before: orders whose process died, and those that failed for now."""
+RETRY_INTERVAL_SECONDS = 30
+"""How often orders that are due are looked for: those whose process died, and those that failed for now."""
 
-PATIENCE = 60
-"""Seconds for a request to arrive whole: who sends a byte now and then would hold a connection for ever."""
+REQUEST_TIMEOUT_SECONDS = 60
+"""How long a request may take to arrive whole, so that slow senders cannot hold connections for ever."""
 
-GUESSES = 20
-"""Wrong tokens a minute; then everybody with a wrong one waits."""
+MAX_FAILED_LOGINS_PER_MINUTE = 20
+"""After so many wrong tokens in a minute, further wrong ones are answered with 429."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An HTTP status, the JSON that goes with it, and after how many seconds to come again."""
+    """An HTTP status, its JSON body, and after how many seconds to try again (0: the header is left out)."""
 
     status: int
     body: dict[str, Any]
@@ -59,208 +59,214 @@ class Reply:
 
 
 class Receiver:
-    """Takes orders of one project; safe to be called from several threads."""
+    """Takes orders of one project; safe to be called from several threads.
 
-    def __init__(self, project: Project, *, tell: Callable[..., None] = lambda _text, **_facts: None) -> None:
-        """``tell`` hears a sentence of every order and every refusal, with nothing personal in it, and its facts."""
-        self._tell = tell
+    ``on_event`` is called with a sentence about each order and each refusal, which holds nothing personal, and with
+    its facts as keyword arguments.
+    """
+
+    def __init__(self, project: Project, *, on_event: Callable[..., None] = lambda _text, **_facts: None) -> None:
+        self._on_event = on_event
         self.project = project
-        self.settings: ReceiverSettings = settings_of(project).receiver
-        self._raiser = Raiser(project)
-        self._turn = threading.Lock()
-        self._wrong: deque[float] = deque(maxlen=GUESSES)
-        self._trouble = ""
+        self.settings: ReceiverSettings = order_settings(project).receiver
+        self._processor = OrderProcessor(project)
+        self._raising = threading.Lock()
+        self._failed_logins: deque[float] = deque(maxlen=MAX_FAILED_LOGINS_PER_MINUTE)
+        self._last_error = ""
 
     @property
-    def open(self) -> bool:
-        """Whether anybody may send orders who reaches the address."""
+    def is_open(self) -> bool:
+        """Whether orders are taken without a token or a password."""
         return not (self.settings.token or (self.settings.username and self.settings.password))
 
     def close(self) -> None:
-        """Finish the order in hand and give the connection back."""
-        with self._turn:
-            self._raiser.close()
+        """Wait for the order that is being raised, and close the connection to the database."""
+        with self._raising:
+            self._processor.close()
 
-    def admits(self, authorization: str) -> Reply | None:
-        """None where the header lets in, else what to answer; equally fast for every wrong one."""
-        wanted = []
+    def check_credentials(self, authorization: str) -> Reply | None:
+        """Return None where the Authorization header is right, else what to answer; in constant time."""
+        accepted = []
         if self.settings.token:
-            wanted.append(f"Bearer {self.settings.token}")
+            accepted.append(f"Bearer {self.settings.token}")
         if self.settings.username and self.settings.password:
             pair = f"{self.settings.username}:{self.settings.password}".encode()
-            wanted.append(f"Basic {base64.b64encode(pair).decode()}")
-        if not wanted:
+            accepted.append(f"Basic {base64.b64encode(pair).decode()}")
+        if not accepted:
             return None
         scheme, _, credentials = authorization.partition(" ")
         given = f"{scheme.title()} {credentials.strip()}"  # a scheme is the same in any case (RFC 9110, 11.1)
-        right = [hmac.compare_digest(given.encode(), each.encode()) for each in wanted]
-        if any(right):
+        matches = [hmac.compare_digest(given.encode(), each.encode()) for each in accepted]
+        if any(matches):
             return None
         at = time.monotonic()
-        often = len(self._wrong) == GUESSES and at - self._wrong[0] < 60  # noqa: PLR2004 - a minute
-        self._wrong.append(at)
-        if often:
-            return _refusal(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
-        self._say("Somebody was refused: the token or the password is missing or wrong.", status=401)
-        return _refusal(401, "The token or the password is missing or wrong.", "Send it in the Authorization header.")
+        too_many = len(self._failed_logins) == MAX_FAILED_LOGINS_PER_MINUTE and at - self._failed_logins[0] < 60  # noqa: PLR2004 - a minute
+        self._failed_logins.append(at)
+        if too_many:
+            return _error_reply(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
+        self._emit("A request was refused: the token or the password is missing or wrong.", status=401)
+        return _error_reply(
+            401, "The token or the password is missing or wrong.", "Send it in the Authorization header."
+        )
 
     def raise_due(self, stop: threading.Event) -> None:
-        """Raise what is due from before, and say what keeps it from that: once, until something else does."""
-        trouble = ""
+        """Raise all orders that are due. An error that stops it is reported once, until there is another one."""
+        problem = ""
         try:
             with open_ledger(self.project) as ledger:
-                for entry in ledger.due():
+                for entry in ledger.list_due():
                     if stop.is_set():
                         return
-                    with self._turn:
-                        # While it waited for its turn, the request that brought it may have raised it.
-                        if ledger.entry(entry.order_id).standing in PENDING_STATUSES:
-                            self._told(self._raiser.raise_one(ledger, entry.order_id))
-                ledger.prune(keep_days=self._raiser.settings.keep_days)
+                    with self._raising:
+                        # Its own request may have raised it meanwhile.
+                        if ledger.get_entry(entry.order_id).status in PENDING_STATUSES:
+                            self._report(self._processor.raise_one(ledger, entry.order_id))
+                ledger.prune(keep_days=self._processor.settings.keep_days)
         except SyncError as error:
-            trouble = f"{error.message} {error.hint}"
-        except Exception as error:  # noqa: BLE001 - it is tried again; its text may hold what is in an order
-            trouble = f"Something unforeseen went wrong: {type(error).__name__}"
-        if trouble and trouble != self._trouble:
-            self._say(f"Orders from before cannot be raised now: {trouble}")
-        self._trouble = trouble
+            problem = f"{error.message} {error.hint}"
+        except Exception as error:  # noqa: BLE001 - it is retried; its text may hold personal data
+            problem = f"An unexpected error occurred: {type(error).__name__}"
+        if problem and problem != self._last_error:
+            self._emit(f"Earlier orders cannot be raised now: {problem}")
+        self._last_error = problem
 
-    def take(self, raw: bytes) -> Reply:
-        """Keep an order, raise it, and say what became of it."""
-        reply = self._take(raw)
-        wrong = reply.body.get("error", {})
-        if wrong and "standing" not in wrong:
-            self._say(f"An order was not taken: {wrong['reason']}", status=reply.status)
+    def receive(self, raw: bytes) -> Reply:
+        """Store an order, raise it, and return what to answer; never raises."""
+        reply = self._receive(raw)
+        error = reply.body.get("error", {})
+        if error and "order" not in error:
+            self._emit(f"An order was not taken: {error['reason']}", status=reply.status)
         return reply
 
-    def _say(self, text: str, **facts: object) -> None:
-        with suppress(Exception):  # an order does not suffer from a full disk of logs, or from nobody listening
-            self._tell(text, **facts)
+    def _emit(self, text: str, **facts: object) -> None:
+        with suppress(Exception):  # a full disk of logs must not stop an order
+            self._on_event(text, **facts)
 
-    def _told(self, entry: Entry, *, again: bool = False) -> None:
-        """Tell what became of an order."""
+    def _report(self, entry: Entry, *, again: bool = False) -> None:
+        """Report what became of an order."""
         code = f" as {entry.source_order_code}" if entry.source_order_code else ""
         reason = f": {entry.reason}" if entry.reason else ""
-        became = f"came again, and is {entry.standing}" if again else f"is {entry.standing}"
-        self._say(
-            f"Order {entry.order_id} {became}{code}{reason}",
+        outcome = f"arrived again, and is {entry.status}" if again else f"is {entry.status}"
+        self._emit(
+            f"Order {entry.order_id} {outcome}{code}{reason}",
             order=entry.order_id,
-            standing=entry.standing,
+            status=entry.status,
+            standing=entry.status,  # its former name
             rule=entry.rule,
             source_order_code=entry.source_order_code,
         )
 
-    def _take(self, raw: bytes) -> Reply:
+    def _receive(self, raw: bytes) -> Reply:
         try:
-            document = inbox.parse(raw)
+            document = parse_document(raw)
             with open_ledger(self.project) as ledger:
-                new = ledger.receive(inbox.order_id_of(document), document, via="serve")
-                orders.at_boundary("after receipt")
-                with self._turn:
-                    entry = self._raiser.raise_one(ledger, inbox.order_id_of(document))
-                self._told(entry, again=not new)
-                if entry.standing in {"raised", "answered"}:
-                    orders.at_boundary("before the answer")
-                    ledger.answered(entry.order_id)
-                    return Reply(status=200, body=answer(self.project, entry))
-                return _unraised(entry)
+                new = ledger.receive(order_id_of(document), document, via="serve")
+                pipeline.crash_point("after receipt")
+                with self._raising:
+                    entry = self._processor.raise_one(ledger, order_id_of(document))
+                self._report(entry, again=not new)
+                if entry.status in {"raised", "answered"}:
+                    pipeline.crash_point("before the answer")
+                    ledger.mark_answered(entry.order_id)
+                    return Reply(status=200, body=answer_body(self.project, entry))
+                return _unraised_reply(entry)
         except OrderError as error:
-            return _refusal(error.status, error.message, error.hint or "Send the order as Stock2Shop has it.")
+            return _error_reply(error.status, error.message, error.hint or "Send the order as Stock2Shop has it.")
         except StateLockedError as error:
-            return _refusal(503, error.message, "Send it again.", retry_after=5)
+            return _error_reply(503, error.message, "Send it again.", retry_after=5)
         except SyncError as error:
-            return _refusal(503, error.message, error.hint, retry_after=60)
-        except Exception as error:  # noqa: BLE001 - the sender hears of it, and sends the order again
-            # Its text may hold what is in the order.
-            log.error("An order met something unforeseen: %s", type(error).__name__)  # noqa: TRY400 - as above
-            return _refusal(503, "Something unforeseen went wrong.", "Send it again.", retry_after=60)
+            return _error_reply(503, error.message, error.hint, retry_after=60)
+        except Exception as error:  # noqa: BLE001 - the sender is answered, and sends the order again
+            # Its text may hold personal data.
+            log.error("An order met an unexpected error: %s", type(error).__name__)  # noqa: TRY400 - as above
+            return _error_reply(503, "An unexpected error occurred.", "Send it again.", retry_after=60)
 
 
-def application(receiver: Receiver) -> Starlette:
-    """The ASGI application around a receiver."""
+def build_application(receiver: Receiver) -> Starlette:
+    """Return the ASGI application that serves ``receiver``."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    def reply(made: Reply) -> Response:
-        headers = {"Retry-After": str(made.retry_after)} if made.retry_after else {}
-        if made.status == 401:  # noqa: PLR2004 - Unauthorized
+    def respond(reply: Reply) -> Response:
+        headers = {"Retry-After": str(reply.retry_after)} if reply.retry_after else {}
+        if reply.status == 401:  # noqa: PLR2004 - Unauthorized
             headers["WWW-Authenticate"] = "Bearer"
-        return JSONResponse(made.body, made.status, headers)
+        return JSONResponse(reply.body, reply.status, headers)
 
     async def take(request: Request) -> Response:
-        shut = receiver.admits(request.headers.get("authorization", ""))
-        if shut is None and receiver.open and "origin" in request.headers:
-            # Any page that is open in a browser on this machine could post here.
-            shut = _refusal(403, "Web pages may not send orders.", "Set a token under [orders.serve].")
-        if shut is not None:
-            return reply(shut)
+        refused = receiver.check_credentials(request.headers.get("authorization", ""))
+        if refused is None and receiver.is_open and "origin" in request.headers:
+            # Otherwise any page in a browser on this machine could post orders.
+            refused = _error_reply(403, "Web pages may not send orders.", "Set a token under [orders.serve].")
+        if refused is not None:
+            return respond(refused)
         raw = bytearray()
         try:
             async for part in request.stream():
                 raw += part
                 if len(raw) > receiver.settings.max_body:
-                    return reply(
-                        _refusal(
+                    return respond(
+                        _error_reply(
                             413,
                             f"The order is larger than {receiver.settings.max_body:,} bytes.",
                             "Raise max_body under [orders.serve] if orders are so large.",
                         )
                     )
-        except ClientDisconnect:  # nobody is left to hear of it
-            return reply(_refusal(400, "The order broke off.", "Send it again."))
-        return reply(await run_in_threadpool(receiver.take, bytes(raw)))
+        except ClientDisconnect:
+            return respond(_error_reply(400, "The request ended before the order was complete.", "Send it again."))
+        return respond(await run_in_threadpool(receiver.receive, bytes(raw)))
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def elsewhere(_request: Request, error: Exception) -> Response:
+    async def not_found(_request: Request, error: Exception) -> Response:
         status = int(getattr(error, "status_code", 404))
-        return reply(_refusal(status, "There is no such call.", "POST orders to /orders; GET /health."))
+        return respond(_error_reply(status, "There is no such call.", "POST orders to /orders; GET /health."))
 
     routes = [
         Route("/", take, methods=["POST"]),
         Route("/orders", take, methods=["POST"]),
         Route("/health", health, methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={404: elsewhere, 405: elsewhere})
+    return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
 
 
-def _impatient() -> type[asyncio.Protocol]:
-    """The server's side of a connection, which is closed where a request does not arrive whole."""
+def _protocol_with_timeout() -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP protocol, which also closes a connection whose request does not arrive whole in time."""
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Impatient(H11Protocol):
+    class ProtocolWithTimeout(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
             super().connection_made(transport)
-            self._wait()
+            self._restart_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._wait(ended=True)
+            self._restart_timer(ended=True)
             super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            self._wait()
+            self._restart_timer()
 
-        def _wait(self, *, ended: bool = False) -> None:
+        def _restart_timer(self, *, ended: bool = False) -> None:
             if self._deadline is not None:
                 self._deadline.cancel()
-            self._deadline = None if ended else self.loop.call_later(PATIENCE, self._give_up)
+            self._deadline = None if ended else self.loop.call_later(REQUEST_TIMEOUT_SECONDS, self._close_if_incomplete)
 
-        def _give_up(self) -> None:
-            cycle = self.cycle  # None before the first request, which uvicorn's annotation leaves out
+        def _close_if_incomplete(self) -> None:
+            cycle = self.cycle  # None before the first request, which uvicorn's annotation does not say
             if cycle is None or cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]
                 self.transport.close()
 
-    return Impatient
+    return ProtocolWithTimeout
 
 
-def _readable(settings: ReceiverSettings) -> None:
+def _check_tls_files(settings: ReceiverSettings) -> None:
     """Raise :class:`UsageError` where the TLS files cannot be used."""
     import ssl
 
@@ -285,28 +291,28 @@ def _readable(settings: ReceiverSettings) -> None:
 
 
 @contextmanager
-def listening(
+def run_receiver(
     project: Project,
     *,
-    tell: Callable[..., None] = lambda _text, **_facts: None,
-    gone: Callable[[], None] = lambda: None,
+    on_event: Callable[..., None] = lambda _text, **_facts: None,
+    on_stopped: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
-    """Listen in a thread until the block ends; gives the address. The order in hand is finished first.
+    """Listen in a thread until the block ends, and yield the address; an order that is being raised is finished first.
 
-    ``tell`` hears of every order, as :class:`Receiver` says; ``gone`` is called there when it listens no more.
+    ``on_event`` is called as :class:`Receiver` says; ``on_stopped`` is called in the thread when it stops listening.
 
     Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
     """
     import uvicorn
 
-    receiver = Receiver(project, tell=tell)
+    receiver = Receiver(project, on_event=on_event)
     settings = receiver.settings
-    _readable(settings)
+    _check_tls_files(settings)
     config = uvicorn.Config(
-        application(receiver),
+        build_application(receiver),
         host=settings.host,
         port=settings.port,
-        http=_impatient(),
+        http=_protocol_with_timeout(),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -318,48 +324,54 @@ def listening(
 
     def serve() -> None:
         with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen
-            serving.serve(server)
-        gone()
+            http_server.serve(server)
+        on_stopped()
 
-    ended = threading.Event()
+    stopping = threading.Event()
 
-    def mind() -> None:
-        receiver.raise_due(ended)
-        while not ended.wait(DUE):
-            receiver.raise_due(ended)
+    def raise_due_regularly() -> None:
+        receiver.raise_due(stopping)
+        while not stopping.wait(RETRY_INTERVAL_SECONDS):
+            receiver.raise_due(stopping)
 
     thread = threading.Thread(target=serve, daemon=True)
-    minding = threading.Thread(target=mind, daemon=True)
+    due_thread = threading.Thread(target=raise_due_regularly, daemon=True)
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.01)
         if not server.started:
             raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")
-        minding.start()
+        due_thread.start()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{port}"
     finally:
         server.should_exit = True
-        ended.set()
+        stopping.set()
         thread.join(timeout=90)
-        if minding.is_alive():
-            minding.join(timeout=90)
+        if due_thread.is_alive():
+            due_thread.join(timeout=90)
         receiver.close()
 
 
-def _unraised(entry: Entry) -> Reply:
-    """What to say of an order that waits, failed for now, or was skipped."""
-    body = {"order": entry.order_id, "standing": entry.standing, "rule": entry.rule, "reason": entry.reason}
-    if entry.standing == "failed":
+def _unraised_reply(entry: Entry) -> Reply:
+    """Return what to answer for an order that waits, failed for now, or was skipped."""
+    body = {
+        "order": entry.order_id,
+        "status": entry.status,
+        "standing": entry.status,
+        "rule": entry.rule,
+        "reason": entry.reason,
+    }
+    if entry.status == "failed":
         return Reply(
             status=503,
             body={"error": {**body, "what_to_do": "Send it again later: it is raised once."}},
             retry_after=60,
         )
-    mend = RULES[entry.rule].mend if entry.rule in RULES else "Look with `s2s orders show`."
-    return Reply(status=422, body={"error": {**body, "what_to_do": mend}})
+    remedy = RULES[entry.rule].remedy if entry.rule in RULES else "Look with `s2s orders show`."
+    return Reply(status=422, body={"error": {**body, "what_to_do": remedy}})
 
 
-def _refusal(status: int, reason: str, what_to_do: str, *, retry_after: int = 0) -> Reply:
+def _error_reply(status: int, reason: str, what_to_do: str, *, retry_after: int = 0) -> Reply:
     return Reply(status=status, body={"error": {"reason": reason, "what_to_do": what_to_do}}, retry_after=retry_after)

@@ -1,4 +1,8 @@
-"""rules."""
+"""The rules that an order must keep before it is raised; an order that breaks one waits.
+
+:data:`RULES` names each rule and says what to do. :func:`check_order` checks those that need no database; the others
+are checked while the order is raised.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.orders.document import line_total
-from engine.orders.statements import is_there
+from engine.orders.statements import statement_exists
 
 if TYPE_CHECKING:
     from engine.model.settings import OrderSettings, Project
@@ -17,88 +21,95 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What an order may break; it waits then. The words are for somebody in the shop."""
+    """One rule: ``reason`` says what is wrong with the order and ``remedy`` what to do, for people in the shop."""
 
     reason: str
-    mend: str
+    remedy: str
 
 
 RULES: dict[str, Rule] = {
     "unreadable": Rule(
         reason="a value of the order cannot be used",
-        mend="Correct the order in the channel or in Stock2Shop, and send it again under a new id; or skip it.",
+        remedy="Correct the order in the channel or in Stock2Shop, and send it again under a new id; or skip it.",
     ),
-    "no_lines": Rule(reason="the order has no lines", mend="Skip it; there is nothing to deliver."),
+    "no_lines": Rule(reason="the order has no lines", remedy="Skip it; there is nothing to deliver."),
     "blank_sku": Rule(
         reason="a line has no SKU",
-        mend="Give the product its SKU in the channel, or enter the order by hand and skip it.",
+        remedy="Give the product its SKU in the channel, or enter the order by hand and skip it.",
     ),
     "unknown_sku": Rule(
-        reason="a line's SKU is not in the database", mend="Make the item, or mend its code, then retry the order."
+        reason="a line's SKU is not in the database",
+        remedy="Create the item, or correct its code, then retry the order.",
     ),
     "repeated_sku": Rule(
-        reason="a SKU stands on more than one line",
-        mend='Write repeated_skus = "allow" or "merge" under [orders]; or enter it by hand and skip it.',
+        reason="a SKU appears on more than one line",
+        remedy='Write repeated_skus = "allow" or "merge" under [orders]; or enter it by hand and skip it.',
     ),
     "bad_quantity": Rule(
-        reason="a line's quantity is not above 0", mend="It may be a return: enter it by hand and skip it."
+        reason="a line's quantity is not above 0", remedy="It may be a return: enter it by hand and skip it."
     ),
     "foreign_line": Rule(
-        reason="a line belongs to another source", mend="Check in Stock2Shop which source fulfils the order."
+        reason="a line belongs to another source", remedy="Check in Stock2Shop which source fulfils the order."
     ),
     "unknown_channel": Rule(
         reason="the order is from a channel that project.toml does not know",
-        mend="Add it under [orders.channels], then retry the order.",
+        remedy="Add it under [orders.channels], then retry the order.",
     ),
     "no_customer": Rule(
         reason="the order has no customer, and there is no default",
-        mend="Link the customer in Stock2Shop, or set default_customer under [orders], then retry the order.",
+        remedy="Link the customer in Stock2Shop, or set default_customer under [orders], then retry the order.",
     ),
     "unknown_customer": Rule(
         reason="the customer is not in the database",
-        mend="Make the customer, or set create_customer = true under [orders], then retry the order.",
+        remedy="Create the customer, or set create_customer = true under [orders], then retry the order.",
     ),
     "totals_differ": Rule(
         reason="the lines do not add up to the order's total",
-        mend="Look at the order in Stock2Shop: a discount or a fee may be missing from its lines.",
+        remedy="Look at the order in Stock2Shop: a discount or a fee may be missing from its lines.",
     ),
-    "short_stock": Rule(reason="there is too little stock of an item", mend="Retry the order when there is stock."),
+    "short_stock": Rule(reason="there is too little stock of an item", remedy="Retry the order when there is stock."),
     "no_code": Rule(
-        reason="no statement gave a source_order_code, so nothing was kept",
-        mend="Let the last statement in orders/ give a column source_order_code, then retry the order.",
+        reason="no statement returned a source_order_code, so nothing was kept",
+        remedy="Have the last statement in orders/ return a column source_order_code, then retry the order.",
     ),
-    "refused": Rule(reason="the database refused it", mend="Mend what it says, then retry the order."),
+    "refused": Rule(reason="the database refused it", remedy="Fix what it says, then retry the order."),
     "held": Rule(
-        reason="it was imported to be looked at first",
-        mend="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
+        reason="it was imported for review",
+        remedy="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
     ),
     "uncertain": Rule(
-        reason="raising was broken off, and nothing tells whether the order is in the database",
-        mend="Look for it there. If it is there: s2s orders skip PROJECT ID --as CODE. If not: s2s orders retry. With"
-        " an orders/lookup.sql this is found out by itself.",
+        reason="raising was interrupted, and the order may be in the database already",
+        remedy="Look for it there. If it is there: s2s orders skip PROJECT ID --as CODE. If not: s2s orders retry. With"
+        " an orders/lookup.sql this is found out automatically.",
     ),
 }
 
-LONGEST = 500
-"""So many characters of what an order says are in a reason."""
+MAX_REASON_LENGTH = 500
+"""How many characters of an order's own values a reason may hold."""
 
 
 class RuleError(Exception):
-    """The order breaks a rule; ``reason`` says which, and where.
+    """An order breaks a rule; ``reason`` says which, and where.
 
-    Codes of the order are in it, and it goes to logs and terminals: it is one line of printable characters, so that no
-    order can write a line of its own there, or turn one around.
+    ``detail`` may hold codes of the order, and goes to logs and terminals. It is cut to one line of printable
+    characters, so that no order can write lines of its own there, or change the direction of the text.
     """
 
-    def __init__(self, rule: str, said: str = "") -> None:
+    def __init__(self, rule: str, detail: str = "") -> None:
         super().__init__(rule)
         self.rule = rule
-        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in said[:LONGEST])
-        self.reason = RULES[rule].reason + (f": {shown}" if shown else "") + ("…" if len(said) > LONGEST else "")
+        printable = "".join(
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in detail[:MAX_REASON_LENGTH]
+        )
+        self.reason = (
+            RULES[rule].reason
+            + (f": {printable}" if printable else "")
+            + ("…" if len(detail) > MAX_REASON_LENGTH else "")
+        )
 
 
 def check_order(project: Project, order: Order, settings: OrderSettings) -> None:
-    """Hold the order against the rules that need no database. Raises :class:`RuleError`."""
+    """Check the rules that need no database. Raises :class:`RuleError` for the first one that the order breaks."""
     source_id = project.stock2shop.source_id
     if order.reason:
         raise RuleError("unreadable", order.reason)
@@ -117,14 +128,14 @@ def check_order(project: Project, order: Order, settings: OrderSettings) -> None
         repeated = [sku for sku, count in Counter(line["sku"] for line in order.lines).items() if count > 1]
         if repeated:
             raise RuleError("repeated_sku", ", ".join(repeated))
-    found = settings.create_customer or is_there(project.root / "orders" / "find_customer.sql")
-    if order.customer["code"] is None and not found:
+    may_be_found = settings.create_customer or statement_exists(project.root / "orders" / "find_customer.sql")
+    if order.customer["code"] is None and not may_be_found:
         raise RuleError("no_customer")
-    _add_up(order, settings)
+    _check_totals(order, settings)
 
 
-def _add_up(order: Order, settings: OrderSettings) -> None:
-    """What is on the lines must be the total, where the document says both. Shipping counts whether raised or not."""
+def _check_totals(order: Order, settings: OrderSettings) -> None:
+    """Check that lines and shipping add up to the total, where the document has both; shipping counts in any case."""
     stated = order.order["total"]
     totals = [total for line in order.lines if (total := line_total(line)) is not None]
     if stated is None or len(totals) < len(order.lines):

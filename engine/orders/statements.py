@@ -1,4 +1,8 @@
-"""statements."""
+"""The SQL statements of a project's ``orders/`` folder: which there are, when each is run, and what it sees.
+
+``10_header.sql`` is run once for an order, ``20_lines.line.sql`` once for each line and ``30_fees.shipping.sql`` once
+for each shipping line, in the order of their numbers. The statements of :data:`NAMED_STATEMENTS` are asked for by name.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import Diagnostic, RenderError, ViewError
 from engine.files import is_file, listed, unreadable
 from engine.mapping.render import render_bound
-from engine.orders.document import ADDRESS, read
+from engine.orders.document import ADDRESS_FIELDS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,18 +24,18 @@ if TYPE_CHECKING:
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
 
-SPECIAL = ("lookup", "find_customer", "customer", "item", "stock")
-"""Statements that are asked for by name: is the order there, is the customer, make one, is the item, how many of it."""
+NAMED_STATEMENTS = ("lookup", "find_customer", "customer", "item", "stock")
+"""Statements that are asked for by name: find the order, find a customer, create one, find an item, read its stock."""
 
-LINEWISE = ("item", "stock")
-"""Those of them that are asked once a line."""
+PER_LINE_STATEMENTS = ("item", "stock")
+"""Those of them that are run once for each line."""
 
 _SAMPLE: Mapping[str, Any] = {
     **dict.fromkeys(("channel_id", "channel_order_code", "notes", "state", "status"), "1"),
     **dict.fromkeys(("created", "modified", "ordered_date"), "2026-01-31 10:20:30"),
     **dict.fromkeys(("line_item_sub_total", "line_item_tax", "shipping_sub_total", "shipping_tax"), Decimal(1)),
     **dict.fromkeys(("sub_total", "tax", "total", "total_discount"), Decimal(1)),
-    **dict.fromkeys(("billing_address", "shipping_address"), dict.fromkeys(ADDRESS, "a")),
+    **dict.fromkeys(("billing_address", "shipping_address"), dict.fromkeys(ADDRESS_FIELDS, "a")),
     "id": Decimal(1),
     "customer": dict.fromkeys(
         ("source_customer_code", "email", "first_name", "last_name", "channel_customer_code"), "a"
@@ -44,24 +48,25 @@ _SAMPLE: Mapping[str, Any] = {
         }
     ],
 }
-"""An order that says everything, for looking at statements before there is one."""
+"""An order in which every field has a value, to check statements before there is a real one."""
 
-_FILE = re.compile(r"(?P<number>\d+)_(?P<name>[A-Za-z]\w*)(?:\.(?P<each>line|shipping))?\.sql")
+_FILE = re.compile(r"(?P<number>\d+)_(?P<name>[A-Za-z]\w*)(?:\.(?P<per>line|shipping))?\.sql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A statement of ``orders/``, and whether it is run once an order, a line or a shipping line."""
+    """A numbered statement. ``name`` is its name in ``results``; ``per`` says for what it is run once."""
 
     path: Path
     name: str
-    each: Literal["order", "line", "shipping"]
+    per: Literal["order", "line", "shipping"]
 
 
-def statements(project: Project) -> tuple[Statement, ...]:
-    """The project's statements in the order of their numbers.
+def list_statements(project: Project) -> tuple[Statement, ...]:
+    """Return the project's numbered statements in the order of their numbers.
 
-    Raises :class:`ViewError` for a file whose name says nothing, where there is none, and where they cannot be seen.
+    Raises :class:`ViewError` for a file whose name does not say when it is run, where there is no statement, and where
+    the folder cannot be read.
     """
     folder = project.root / "orders"
     found: list[tuple[int, str, Statement]] = []
@@ -71,15 +76,18 @@ def statements(project: Project) -> tuple[Statement, ...]:
     except OSError as error:
         raise ViewError([unreadable(folder, error, folder="orders")]) from None
     for path in paths:
-        if path.stem in SPECIAL:
+        if path.stem in NAMED_STATEMENTS:
             continue
         named = _FILE.fullmatch(path.name)
         if named is None:
-            hint = f"Call it 10_header.sql, 20_lines.line.sql or 30_fees.shipping.sql; or one of {', '.join(SPECIAL)}."
+            hint = (
+                "Call it 10_header.sql, 20_lines.line.sql or 30_fees.shipping.sql; or one of"
+                f" {', '.join(NAMED_STATEMENTS)}."
+            )
             faults.append(Diagnostic(path=path, message="The file's name does not say when it is run.", hint=hint))
             continue
-        each: Any = named["each"] or "order"
-        found.append((int(named["number"]), path.name, Statement(path=path, name=named["name"], each=each)))
+        per: Any = named["per"] or "order"
+        found.append((int(named["number"]), path.name, Statement(path=path, name=named["name"], per=per)))
     if not found and not faults:
         hint = "Write orders/10_header.sql; docs/orders.md has statements for each kind of database."
         faults.append(Diagnostic(path=folder, message="There are no statements that raise an order.", hint=hint))
@@ -88,10 +96,10 @@ def statements(project: Project) -> tuple[Statement, ...]:
     return tuple(statement for _, _, statement in sorted(found, key=lambda entry: entry[:2]))
 
 
-def is_there(path: Path) -> bool:
-    """Whether the project has this statement. Raises :class:`ViewError` where that cannot be told.
+def statement_exists(path: Path) -> bool:
+    """Return whether the project has this statement. Raises :class:`ViewError` where that cannot be found out.
 
-    Taken for absent, a lookup.sql that is there would let an order be raised twice.
+    If a lookup.sql were wrongly taken to be absent, an order could be raised twice.
     """
     try:
         return is_file(path)
@@ -100,23 +108,23 @@ def is_there(path: Path) -> bool:
 
 
 def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnostic, ...]:
-    """What is wrong with the files of ``orders/``, as far as rendering them for an invented order tells.
+    """Return what is wrong with the files of ``orders/``, found by rendering each for an invented order.
 
-    Raises :class:`ViewError` as :func:`statements` does.
+    Raises :class:`ViewError` as :func:`list_statements` does.
     """
-    found = statements(project)
-    order = read(_SAMPLE, settings, source_id=project.stock2shop.source_id)
-    order = replace(order, shipping_lines=order.lines)  # whether they are raised or not
+    found = list_statements(project)
+    order = read_order(_SAMPLE, settings, source_id=project.stock2shop.source_id)
+    order = replace(order, shipping_lines=order.lines)  # checked even where the project leaves shipping out
     values = template_values(order)
     (line,) = values["lines"]
     results = placeholder_results(found, order)
     folder = project.root / "orders"
-    special = [path for name in SPECIAL if is_there(path := folder / f"{name}.sql")]
-    runs = [(path, {"line": line} if path.stem in LINEWISE else {}) for path in special]
+    special = [path for name in NAMED_STATEMENTS if statement_exists(path := folder / f"{name}.sql")]
+    runs = [(path, {"line": line} if path.stem in PER_LINE_STATEMENTS else {}) for path in special]
     runs += [
         (statement.path, {"results": results, **parts})
         for statement in found
-        for _, parts in executions(statement, order)
+        for _, parts in iterate_executions(statement, order)
     ]
     faults: list[Diagnostic] = []
     for path, parts in runs:
@@ -128,7 +136,7 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnos
 
 
 class UnknownValue(str):
-    """What only the database can tell; whatever is calculated with it is as unknown."""
+    """A value that only the database can give; whatever is calculated with it is unknown too."""
 
     __slots__ = ()
 
@@ -141,7 +149,7 @@ class UnknownValue(str):
 
 
 class DeferredResult(dict[str, str]):
-    """The result of a statement that was not run: each of its columns is its own name in brackets."""
+    """The result of a statement that was not run: each column is an :class:`UnknownValue`, ``<name.column>``."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -155,11 +163,11 @@ class DeferredResult(dict[str, str]):
 
 
 def placeholder_results(found: Iterable[Statement], order: Order) -> dict[str, Any]:
-    """What stands for the results of statements that are not run: one for each time that they would be."""
+    """Return ``results`` of statements that are not run: one for each time that they would be run."""
     return {
         statement.name: DeferredResult(statement.name)
-        if statement.each == "order"
-        else [DeferredResult(statement.name) for _ in executions(statement, order)]
+        if statement.per == "order"
+        else [DeferredResult(statement.name) for _ in iterate_executions(statement, order)]
         for statement in found
     }
 
@@ -174,12 +182,12 @@ def template_values(order: Order) -> dict[str, Any]:
     }
 
 
-def executions(statement: Statement, order: Order) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """What a statement sees besides, each time that it is run."""
-    if statement.each == "order":
+def iterate_executions(statement: Statement, order: Order) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Yield, for each time that a statement is run, the line's index (None once an order) and what it sees besides."""
+    if statement.per == "order":
         yield None, {}
         return
-    lines: Sequence[Mapping[str, Any]] = order.lines if statement.each == "line" else order.shipping_lines
+    lines: Sequence[Mapping[str, Any]] = order.lines if statement.per == "line" else order.shipping_lines
     yield from ((number, {"line": line}) for number, line in enumerate(lines))
 
 

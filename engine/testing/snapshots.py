@@ -31,7 +31,7 @@ from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.orders import document as inbox
-from engine.orders.plan import display_value, planned_queries
+from engine.orders.plan import display_value, plan_queries
 from engine.orders.rules import RuleError, check_order
 from engine.quoting import regions
 from engine.sync.data_tests import data_tests
@@ -303,7 +303,9 @@ def order_statements(project: Project) -> str | None:
     if settings is None or not is_file(path):
         return None
     try:
-        order = inbox.read(inbox.parse(path.read_bytes()), settings, source_id=project.stock2shop.source_id)
+        order = inbox.read_order(
+            inbox.parse_document(path.read_bytes()), settings, source_id=project.stock2shop.source_id
+        )
     except OrderError as error:
         hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
         raise FixtureError([Diagnostic(path=path, message=error.message, hint=hint)]) from None
@@ -313,7 +315,7 @@ def order_statements(project: Project) -> str | None:
     except RuleError as broken:
         parts.append(f"-- This order would wait: {broken.reason}.\n")
     shown: set[str] = set()
-    for statement, query in planned_queries(project, settings, order) if not order.reason else ():
+    for statement, query in plan_queries(project, settings, order) if not order.reason else ():
         values = "".join(f"--   {number}: {display_value(value)}\n" for number, value in enumerate(query.binds, 1))
         sql = f"-- orders/{statement.name}\n{tidy(query.sql, settings.source.dialect).strip()}\n"
         parts.append(values and f"-- orders/{statement.name}, again\n{values}" if sql in shown else sql + values)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.config.loader import load
-from engine.orders import document as inbox
+from engine.orders.document import parse_document
 from engine.orders.ledger import open_ledger
-from engine.orders.pipeline import Raiser
+from engine.orders.pipeline import OrderProcessor
 from support.command import run_command, run_process
 from support.rights import powerless
 
@@ -72,7 +73,7 @@ MYSQL = {
 }
 
 
-def document(order_id: int = 1001, **changes: Any) -> dict[str, Any]:
+def order_document(order_id: int = 1001, **changes: Any) -> dict[str, Any]:
     """A sound order of two lines, as Stock2Shop's public data objects have it; about nobody."""
     made: dict[str, Any] = {
         "id": order_id,
@@ -93,6 +94,25 @@ def document(order_id: int = 1001, **changes: Any) -> dict[str, Any]:
     }
     made.update(changes)
     return made
+
+
+def parsed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document as it is read from JSON."""
+    return parse_document(json.dumps(document).encode())
+
+
+def order_line(**changes: Any) -> dict[str, Any]:
+    """One line of an order."""
+    return {"sku": "A", "qty": 1, "price": 10, **changes}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process does, for two minutes at most."""
+    for _ in range(12_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("It did not happen.")
 
 
 @dataclass
@@ -139,13 +159,13 @@ class Erp:
 
     def receive(self, *documents: dict[str, Any], via: str = "import") -> list[Entry]:
         """Receive orders, one after the other."""
-        with open_ledger(self.project) as ledger, closing(Raiser(self.project)) as raiser:
-            return [raiser.receive(ledger, inbox.parse(json.dumps(each).encode()), via=via) for each in documents]
+        with open_ledger(self.project) as ledger, closing(OrderProcessor(self.project)) as processor:
+            return [processor.receive(ledger, parsed(each), via=via) for each in documents]
 
     def entry(self, order_id: int = 1001) -> Entry:
         """What the ledger says of an order."""
         with open_ledger(self.project) as ledger:
-            return ledger.entry(order_id)
+            return ledger.get_entry(order_id)
 
     def orders(self) -> list[tuple[Any, ...]]:
         """The orders in the database."""
@@ -163,6 +183,19 @@ class Erp:
         before = () if rights else tuple(powerless())
         return run_process(*words, folder=self.workspace, variables=self.environment, before=before, timeout=60)
 
+    def serve(self, port: int) -> subprocess.Popen[str]:
+        """Start a receiver as a process of its own; it takes orders when this returns."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", "orders", "serve", "acme", "--port", str(port)],
+            cwd=self.workspace,
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        assert process.stdout is not None
+        assert f":{port}/orders" in process.stdout.readline()
+        return process
+
     def die_at(self, boundary: str, order: dict[str, Any]) -> int:
         """Receive an order in a process that kills itself at a boundary; gives its exit code."""
         path = self.workspace / "order.json"
@@ -179,7 +212,7 @@ class Erp:
 DYING = """\
 import os, signal, sys
 from pathlib import Path
-from engine.orders import pipeline as orders
+from engine.orders import pipeline
 from engine.config.loader import load
 from engine.orders.receiver import Receiver
 
@@ -187,9 +220,9 @@ def die(name):
     if name == sys.argv[1]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-orders.at_boundary = die
+pipeline.crash_point = die
 project = load("acme", workspace=Path(sys.argv[2]), environ=os.environ)
-print(Receiver(project).take(Path(sys.argv[3]).read_bytes()))
+print(Receiver(project).receive(Path(sys.argv[3]).read_bytes()))
 """
 
 

@@ -1,4 +1,4 @@
--- The order ledger: each order once, and everywhere it has been. SQLite's SQL.
+-- Version 1 of the order ledger: each order once, and every status that it had. SQLite's SQL.
 create table if not exists orders (
     order_id integer primary key,
     standing text not null,

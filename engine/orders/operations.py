@@ -1,0 +1,95 @@
+"""What operators ask for with ``s2s orders``: import documents, retry orders, and skip one."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from engine.errors import OrderError, UsageError
+from engine.files import is_dir, is_file, listed
+from engine.orders.document import parse_document
+from engine.orders.ledger import open_ledger, utc_now
+from engine.orders.pipeline import OrderProcessor, order_settings
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine.model.settings import Project
+    from engine.orders.ledger import Entry
+
+
+def import_orders(
+    project: Project, path: Path, *, stop: threading.Event, hold: bool = False
+) -> Iterator[tuple[Path, Entry | None, str]]:
+    """Raise the orders in a JSON file, or in each ``*.json`` file of a folder.
+
+    Yields, for each file, its path, the order's entry in the ledger (None where the file holds no order) and what is
+    wrong with the file. The files stay where they are: the ledger knows an order that is imported again by its id.
+    Earlier orders that are due are raised last, and are yielded with ``path`` itself. With ``hold`` nothing is raised:
+    new orders wait until somebody retries them. Raises :class:`UsageError` where there is no file.
+    """
+    files = listed(path, "*.json") if is_dir(path) else [path]
+    if not files or not all(map(is_file, files)):
+        raise UsageError(f"There is no order in {path}.", hint="Name a JSON file, or a folder of them.")
+    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+        for file in files:
+            if stop.is_set():
+                return
+            try:
+                document = parse_document(file.read_bytes())
+            except OrderError as error:
+                yield file, None, error.message
+                continue
+            except OSError as error:
+                yield file, None, f"The file cannot be read: {error.strerror}."
+                continue
+            take = processor.enqueue_for_review if hold else processor.receive
+            yield file, take(ledger, document, via="import"), ""
+        for entry in () if hold else ledger.list_due():
+            if stop.is_set():
+                return
+            yield path, processor.raise_one(ledger, entry.order_id), ""
+        ledger.prune(keep_days=processor.settings.keep_days)
+
+
+def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event) -> list[Entry]:
+    """Raise the named orders, which wait or failed; where none is named, all of those and all that are due.
+
+    Returns what became of them. Raises :class:`UsageError` for an id that is not known.
+    """
+    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+        entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
+            "status in ('waiting', 'failed')"
+        )
+        done = [] if order_ids else [processor.raise_one(ledger, entry.order_id) for entry in ledger.list_due()]
+        entries = [entry for entry in entries if entry.order_id not in {each.order_id for each in done}]
+        for entry in entries:
+            if stop.is_set():
+                break
+            # A pending order is raised anyway, as soon as nobody else holds the lock.
+            if entry.status not in {"received", "raising"}:
+                # Whoever retries an uncertain order has looked for it in the database.
+                cleared = {"uncertain": 0} if entry.rule == "uncertain" else {}
+                ledger.move(entry.order_id, "received", reason="retried by hand", **cleared)
+            done.append(processor.raise_one(ledger, entry.order_id))
+        return done
+
+
+def skip_order(project: Project, order_id: int, *, code: str | None = None) -> Entry:
+    """Mark an order as skipped, or with ``code`` as raised by hand under that code; return its entry.
+
+    Raises :class:`UsageError` for an id that is not known, an unusable code, and an order whose status forbids it.
+    """
+    order_settings(project)
+    if code is not None and not (code.strip() and code.isprintable()):
+        raise UsageError("An order cannot have a blank code.", hint="Give the code that it has in the database.")
+    with open_ledger(project) as ledger:
+        if code is None:
+            ledger.move(order_id, "skipped", reason="skipped by hand")
+        else:
+            ledger.move(
+                order_id, "raised", reason="raised by hand", source_order_code=code.strip(), raised_at=utc_now()
+            )
+        return ledger.get_entry(order_id)

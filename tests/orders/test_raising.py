@@ -1,0 +1,187 @@
+"""Orders are raised in the database with their lines, or wait with their reason."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.erp import order_document, order_line
+
+from engine.orders import operations
+from engine.orders.ledger import open_ledger
+from engine.orders.rules import RULES
+
+if TYPE_CHECKING:
+    from support.erp import Erp
+
+
+def test_an_order_is_raised_with_its_lines_and_answered_with_its_code(any_erp: Erp) -> None:
+    """In one transaction, on every kind of database."""
+    (entry,) = any_erp.receive(order_document())
+    assert (entry.status, entry.source_order_code, entry.source_customer_code) == ("raised", "SO1", "C1")
+    assert any_erp.orders() == [("#1001", "C1")]
+    assert any_erp.lines() == [("A", 2.0, 10.5), ("B", 1.0, 5.0)]
+
+
+def test_the_same_order_is_raised_once_however_often_it_comes(any_erp: Erp) -> None:
+    """And answered the same each time."""
+    entries = any_erp.receive(*[order_document()] * 10)
+    assert {(entry.status, entry.source_order_code) for entry in entries} == {("raised", "SO1")}
+    assert len(any_erp.orders()) == 1
+
+
+def test_an_order_that_comes_again_with_other_content_stays_as_it_was(erp: Erp) -> None:
+    """That is noted, because somebody may have to look."""
+    erp.receive(order_document(), order_document(notes="Other notes"))
+    assert erp.rows("select notes from erp_order") == [("Leave at the gate",)]
+    assert "other content" in erp.entry().note
+
+
+def test_an_order_that_the_database_has_is_found_not_raised(any_erp: Erp) -> None:
+    """Though the ledger was lost."""
+    any_erp.receive(order_document())
+    for path in any_erp.project.state.parent.glob("*.orders.sqlite*"):
+        path.unlink()
+    (entry,) = any_erp.receive(order_document())
+    assert (entry.status, entry.source_order_code, len(any_erp.orders())) == ("raised", "SO1", 1)
+
+
+BROKEN = [
+    ("no_lines", {"line_items": []}, ""),
+    ("blank_sku", {"line_items": [order_line(sku=" ")]}, ""),
+    ("blank_sku", {"line_items": [order_line(sku=None)]}, ""),
+    ("unknown_sku", {"line_items": [order_line(sku="Z")]}, ""),
+    ("bad_quantity", {"line_items": [order_line(qty=0)]}, ""),
+    ("bad_quantity", {"line_items": [order_line(qty=-1)]}, ""),
+    ("bad_quantity", {"line_items": [order_line(qty=None)]}, ""),
+    ("repeated_sku", {"line_items": [order_line(), order_line()]}, 'repeated_skus = "refuse"'),
+    ("foreign_line", {"line_items": [order_line(source_id=58)]}, ""),
+    ("unknown_channel", {"channel_id": 99}, "known_channels_only = true\nchannels = { 12 = {} }"),
+    ("no_customer", {"sources": []}, ""),
+    ("unknown_customer", {"sources": [{"source_id": 57, "source_customer_code": "C9"}]}, ""),
+    ("totals_differ", {"total": 80}, ""),
+    ("short_stock", {"line_items": [order_line(sku="B", qty=2)]}, 'stock = "refuse"'),
+    ("unreadable", {"line_items": [order_line(price="10,50")]}, ""),
+    ("unreadable", {"line_items": "A"}, ""),
+    ("unreadable", {"created": "yesterday"}, ""),
+    ("unreadable", {"notes": {"a": 1}}, ""),
+    ("unreadable", {"line_items": [order_line(price=1e60)]}, ""),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "config"), BROKEN)
+def test_an_order_that_breaks_a_rule_waits_with_its_reason(
+    erp: Erp, rule: str, changes: dict[str, Any], config: str
+) -> None:
+    """Nothing of it is in the database; the reason is in words."""
+    erp.write(config)
+    changed = order_document(**changes) if "total" in changes else order_document(**changes, total=None)
+    (entry,) = erp.receive(changed)
+    assert (entry.status, entry.rule) == ("waiting", rule)
+    assert entry.reason.startswith(RULES[rule].reason)
+    assert erp.orders() == []
+
+
+def test_every_rule_has_a_test() -> None:
+    """A rule that nobody broke is a rule that nobody knows."""
+    elsewhere = {"no_code", "refused", "uncertain", "held"}
+    assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
+
+
+def test_a_waiting_order_is_raised_when_its_cause_is_mended(erp: Erp) -> None:
+    """By retrying it; its story tells both."""
+    erp.receive(order_document(line_items=[order_line(sku="NEW")], total=None))
+    with closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as connection:
+        connection.execute("insert into erp_item values ('NEW', 1)")
+        connection.commit()
+    (entry,) = operations.retry_orders(erp.project, (), stop=threading.Event())
+    assert entry.status == "raised"
+    with open_ledger(erp.project) as ledger:
+        told = [standing for _, standing, _ in ledger.status_history(1001)]
+    assert told == ["received", "raising", "waiting", "received", "raising", "raised"]
+
+
+def test_a_constraint_that_is_violated_is_not_tried_again(any_erp: Erp) -> None:
+    """The order waits, without its values in the reason."""
+    any_erp.write(statements={"lookup.sql": None})
+    any_erp.receive(order_document())
+    (entry,) = any_erp.receive(order_document(1002, channel_order_code="#1001"))
+    assert (entry.status, entry.rule, entry.attempts) == ("waiting", "refused", 0)
+    assert "#1001" not in entry.reason
+
+
+def test_an_order_without_a_customer_takes_the_default(erp: Erp) -> None:
+    """The channel's own one first."""
+    erp.receive(order_document(sources=[]))
+    erp.write('default_customer = "CASH"\nchannels = { 12 = { customer = "C1", warehouse = "JHB" } }')
+    erp.receive(order_document(1002, sources=[]))
+    assert erp.orders() == [("#1001", "CASH"), ("#1002", "C1")]
+    assert erp.rows("select warehouse from erp_order order by id") == [(None,), ("JHB",)]
+
+
+def test_a_missing_customer_is_made_where_the_project_wants_that(any_erp: Erp) -> None:
+    """In the same transaction: an order that fails leaves no customer behind."""
+    any_erp.write("create_customer = true")
+    new = [{"source_id": 57, "source_customer_code": "C9"}]
+    any_erp.receive(order_document(sources=new, line_items=[order_line(sku="Z")], total=None))
+    assert any_erp.rows("select code from erp_customer where code = 'C9'") == []
+    any_erp.receive(order_document(1002, sources=new))
+    assert any_erp.rows("select name from erp_customer where code = 'C9'") == [("One",)]
+    assert any_erp.orders() == [("#1002", "C9")]
+
+
+def test_shipping_is_a_line_where_it_has_an_item(erp: Erp) -> None:
+    """Else it is left out."""
+    erp.write('shipping_item = "SHIP"')
+    erp.receive(order_document())
+    assert ("SHIP", 1.0, 50.0) in erp.lines()
+
+
+def test_prices_tax_codes_and_dates_are_as_the_project_says(erp: Erp) -> None:
+    """Including tax, by the database's own codes, in the client's time zone."""
+    erp.write('prices = "including"\ntax_codes = { taxed = "1", exempt = "0" }\ntimezone = "Africa/Johannesburg"')
+    erp.receive(order_document())
+    assert erp.lines() == [("A", 2.0, 12.075), ("B", 1.0, 5.0)]
+    assert erp.rows("select tax_code from erp_line") == [("1",), ("0",)]
+    assert erp.rows("select placed from erp_order") == [("2026-03-02 00:30:00",)]
+
+
+def test_a_repeated_sku_is_added_up_where_the_project_wants_that(erp: Erp) -> None:
+    """With one price; with two prices it stays two lines."""
+    erp.write('repeated_skus = "merge"')
+    erp.receive(order_document(line_items=[order_line(qty=2), order_line(qty=3), order_line(price=9)], total=None))
+    assert erp.lines() == [("A", 5.0, 10.0), ("A", 1.0, 9.0)]
+
+
+def test_short_stock_marks_the_line_as_a_backorder(erp: Erp) -> None:
+    """Where the project wants that."""
+    erp.write('stock = "backorder"')
+    erp.receive(order_document(line_items=[order_line(sku="B", qty=2), order_line()], total=None))
+    assert erp.rows("select sku, backorder from erp_line") == [("B", "yes"), ("A", "no")]
+
+
+BY_NAME: dict[str, str | None] = {
+    "find_customer.sql": "select code as source_customer_code from erp_customer where name = {{ customer.last_name }}"
+}
+
+
+def test_a_customer_without_a_code_is_found_by_what_is_known(erp: Erp) -> None:
+    """By name here, by e-mail in most shops; who is not found takes the default, or waits."""
+    erp.write(statements=BY_NAME)
+    stranger = {"email": "x@example.com", "last_name": "Else"}
+    erp.receive(order_document(sources=[]), order_document(1002, sources=[], customer=stranger))
+    assert (erp.entry().source_customer_code, erp.entry(1002).rule) == ("C1", "no_customer")
+    erp.write('default_customer = "CASH"', statements=BY_NAME)
+    (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
+    assert entry.source_customer_code == "CASH"
+
+
+def test_two_lines_of_one_item_need_stock_for_both(erp: Erp) -> None:
+    """Each by itself would fit."""
+    erp.write('stock = "refuse"')
+    lines = [{"sku": "A", "qty": 6, "price": 1}, {"sku": "A", "qty": 6, "price": 1}]
+    (entry,) = erp.receive(order_document(line_items=lines, total=None))
+    assert (entry.rule, "10" in entry.reason, "12" in entry.reason) == ("short_stock", True, True)
