@@ -1,4 +1,8 @@
-"""checks."""
+"""The sandbox's checks of what a request asks for, and its search.
+
+The checks are those that Stock2Shop documents, and stricter where a mistake would be silent. Pure functions over
+parsed JSON; what does not pass raises :class:`RefusalError`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-LIMIT = 500
+MAX_ITEMS = 500
 """Items a request, as Stock2Shop's incumbent agent sends at most."""
 
 REQUIRED = {
@@ -30,8 +34,8 @@ TEXTS = {
     "variants": ("source_variant_code", "sku", "barcode", "inventory_management"),
 }
 
-WINDOW = 10_000
-"""How far into what it found Elasticsearch goes: ``index.max_result_window``, as it comes."""
+MAX_RESULT_WINDOW = 10_000
+"""How far into its hits Elasticsearch goes: the default of ``index.max_result_window``."""
 
 
 class RefusalError(Exception):
@@ -48,56 +52,56 @@ def parse_json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except ValueError:
-        raise RefusalError(400, "The body is no JSON.") from None
+        raise RefusalError(400, "The body is not JSON.") from None
 
 
 def json_object(raw: bytes) -> Json:
     """The JSON object of a request's body; raises :class:`RefusalError` where it is anything else."""
     body = parse_json(raw)
     if not isinstance(body, dict):
-        raise RefusalError(400, "The body is no JSON object.")
+        raise RefusalError(400, "The body is not a JSON object.")
     return body
 
 
-def held_item(held: dict[str, Json], request: Request) -> Json:
-    """What is held, or the one that the request asks for by its code."""
+def stored_item(stored: dict[str, Json], request: Request) -> Json:
+    """Everything stored, or the one item that the request asks for by its code."""
     code = request.query_params.get("code")
     if code is None:
-        return held
-    if code not in held:
+        return stored
+    if code not in stored:
         raise RefusalError(404, f"{code} is not held.")
-    return held[code]
+    return stored[code]
 
 
-def page_size(body: Any) -> int:
+def count_items(body: Any) -> int:
     """How many items a request queues."""
     lists = (body.get(name) for name in ("system_products", "system_customers")) if isinstance(body, dict) else ()
     return sum(len(items) for items in lists if isinstance(items, list))
 
 
 def request_items(body: Any, name: str) -> list[Json]:
-    """The items that a request queues under ``name``: at least one, and at most :data:`LIMIT`."""
+    """The items that a request queues under ``name``: at least one, and at most :data:`MAX_ITEMS`."""
     items = body.get(name) if isinstance(body, dict) else None
     if not isinstance(items, list) or not items:
         raise RefusalError(400, f"{name} needs a list with at least one item.")
-    if len(items) > LIMIT:
-        raise RefusalError(413, f"{len(items)} items are too many: {LIMIT} at most.")
+    if len(items) > MAX_ITEMS:
+        raise RefusalError(413, f"{len(items)} items are too many: {MAX_ITEMS} at most.")
     return items
 
 
-def search(name: str, held: list[Json], body: Any, *, shown: Callable[[Json], Json] = dict) -> Json:
-    """What a search finds among ``held``, by id."""
+def search(name: str, stored: list[Json], body: Any, *, document: Callable[[Json], Json] = dict) -> Json:
+    """The answer to a search among ``stored``, by id; ``document`` makes of each what is answered."""
     if not isinstance(body, dict):
-        raise RefusalError(400, "The search is no object.")
+        raise RefusalError(400, "The search is not an object.")
     size, start = body.get("size", 10), body.get("from", 0)
-    if not (is_whole_number(size) and is_whole_number(start) and size + start <= WINDOW):
-        raise RefusalError(400, f"size and from need numbers, together at most {WINDOW}.")
+    if not (is_whole_number(size) and is_whole_number(start) and size + start <= MAX_RESULT_WINDOW):
+        raise RefusalError(400, f"size and from need numbers, together at most {MAX_RESULT_WINDOW}.")
     if not isinstance(body.get("query", {}), dict) or not isinstance(body.get("sort", {}), (dict, list)):
         raise RefusalError(400, "query needs an object, sort an object or a list.")
-    wanted = list(_terms(body.get("query")))
-    found = [entry for entry in held if all(_matches(entry.get(name), how, value) for name, how, value in wanted)]
+    terms = list(_terms(body.get("query")))
+    found = [entry for entry in stored if all(_matches(entry.get(name), how, value) for name, how, value in terms)]
     found.sort(key=lambda entry: int(entry["id"]))
-    return {"total": len(found), name: [shown(entry) for entry in found[start : start + size]]}
+    return {"total": len(found), name: [document(entry) for entry in found[start : start + size]]}
 
 
 def check_customer(number: int, item: Any, source_id: int) -> None:
@@ -208,13 +212,13 @@ def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
-IS_CLAUSES: dict[type, Callable[[Any], bool]] = {
+MATCHING_TYPES: dict[type, Callable[[Any], bool]] = {
     bool: lambda value: isinstance(value, bool),
     list: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
     float: _number,
     int: is_whole_number,
 }
-"""What a value must be to be of the kind of another."""
+"""Whether a value may replace another of the given type."""
 
 
 def _terms(query: Any) -> Iterator[tuple[str, str, Any]]:
@@ -247,5 +251,5 @@ def _matches(value: Any, how: str, wanted: Any) -> bool:
 def product_document(product: Json) -> Json:
     """A stored product as the search answers it: its variants as a list, and a hash of everything."""
     variants = sorted(product["variants"].values(), key=lambda variant: str(variant["source_variant_code"]))
-    sealed = hashlib.md5(json.dumps([product, variants], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-    return {**product, "variants": variants, "hash": sealed}
+    checksum = hashlib.md5(json.dumps([product, variants], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+    return {**product, "variants": variants, "hash": checksum}

@@ -1,4 +1,4 @@
-"""faults."""
+"""Faults that the sandbox is asked for: errors, dropped connections, broken answers, refused items."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Faults:
-    """Faults on request; each count goes down by one as it is used."""
+    """The faults that are still to come; each count goes down by one as it is used."""
 
     latency: float = 0.0
     errors: int = 0
@@ -64,7 +64,7 @@ class Faults:
 
     def clear(self) -> None:
         """No more faults."""
-        self.__init__()  # type: ignore[misc]  # a dataclass begins anew
+        self.__init__()  # type: ignore[misc]  # back to the defaults
 
     def take(self, name: str) -> bool:
         """Whether the fault ``name`` is due; uses it up."""

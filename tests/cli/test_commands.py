@@ -909,5 +909,5 @@ def test_a_sandbox_that_cannot_start_says_why(s2s: S2s, client: Client, tmp_path
     failed(s2s("sandbox", "--port", "99999"), 2, "--port", "65535")
     failed(s2s("sandbox", "--pace", "-1"), 2, "--pace")
     (tmp_path / "bad.json").write_text("[]", "utf-8")
-    failed(s2s("sandbox", "--port", "0", "--state", str(tmp_path / "bad.json")), 2, "bad.json is no file of a sandbox")
+    failed(s2s("sandbox", "--port", "0", "--state", str(tmp_path / "bad.json")), 2, "bad.json is not a sandbox's file")
     failed(s2s("sandbox", "--port", "0", "--state", str(tmp_path / "none" / "x.json")), 2, "none", "--state")

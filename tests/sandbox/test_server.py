@@ -388,7 +388,7 @@ def test_a_file_of_something_else_is_not_taken_for_a_sandboxs(tmp_path: Path, te
     """It is left as it is."""
     path = tmp_path / "held.json"
     path.write_text(text, "utf-8")
-    with pytest.raises(UsageError, match="is no file of a sandbox"):
+    with pytest.raises(UsageError, match="is not a sandbox's file"):
         Sandbox(SandboxSettings(path=path))
     assert path.read_text("utf-8") == text
 

@@ -292,7 +292,7 @@ def test_customers_are_adopted_and_verified_where_they_can_be_read_back(customer
     assert (taken.remote, taken.published) == (1, 1)
     assert customers.run().sent == 0
     customers.client.sandbox.customers(57)
-    customers.client.sandbox._customers[57]["C1"]["last_name"] = "Changed"
+    customers.client.sandbox.store.change_customer(57, "C1", last_name="Changed")
     (drift,) = adopt.verify(customers.client.project, "customers", repair=True)
     assert (drift.key, drift.column, drift.published, drift.remote) == ("C1", "last_name", "***", "***")
     assert customers.run().sent == 1
