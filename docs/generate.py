@@ -31,9 +31,9 @@ def fields() -> str:
         )
         parts.append("| field | also written | level | type | | meaning | sure |\n|---|---|---|---|---|---|---|\n")
         for field in entity.fields:
-            need = "required" if field.required else "minimum" if field.minimum else ""
+            need = "required" if field.required else "minimum" if field.recommended else ""
             also = ", ".join(f"`{alias}`" for alias in field.aliases)
-            row = (f"`{field.name}`", also, field.level, field.type, need, field.meaning, SURE[field.sure])
+            row = (f"`{field.name}`", also, field.level, field.type, need, field.meaning, SURE[field.confidence])
             parts.append(f"| {' | '.join(row)} |\n")
     parts.append(
         "\n*required* is what Stock2Shop's API needs, *minimum* what its guide for custom databases asks for. *sure* says"

@@ -454,7 +454,7 @@ def adopt(project: ProjectName, entity: EntityName = None) -> None:
         with run_controls(loaded.name, name) as (stop, progress):
             taken = take(loaded, name, stop=stop, progress=progress)
         print_text(
-            f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].noun};"
+            f"{loaded.name} · {name}: Stock2Shop holds {taken.remote:,} {ENTITIES[name].plural_name};"
             f" {taken.published:,} are published now, {taken.before:,} were before.\n"
             f"Nothing was sent. Look at the difference: s2s plan {loaded.name}"
         )

@@ -149,13 +149,13 @@ def _check_parsed_columns(
             name.upper() if dialect in UPPERCASE_DIALECTS else name.lower() if dialect in LOWERCASE_DIALECTS else name
         )
         arrives = resolve_column(folded, entity)
-        if field and arrives and not is_quoted(part) and arrives.part != field.part:
+        if field and arrives and not is_quoted(part) and arrives.placeholder_value != field.placeholder_value:
             problems.append(
                 diagnostic_at(
                     query,
                     start_offset(part),
                     f"The alias {name} is not quoted: {dialect} changes it to {folded}, and to Stock2Shop"
-                    f" {arrives.part!r} is not {field.part!r}.",
+                    f" {arrives.placeholder_value!r} is not {field.placeholder_value!r}.",
                     f"Write: as {alias(name, dialect)}",
                 )
             )

@@ -133,7 +133,9 @@ def mapping_rows(query: Query, *, dialect: str, entity: Entity, linked: bool) ->
             sources=tuple(f"{table}.{column}" if table != "?" else column for table, column in each.sources),
             expression="" if each.kind == "column" else each.expression,
             required=each.field.name in required,
-            meaning=each.field.meaning.replace("NAME", each.field.part) if each.field.part else each.field.meaning,
+            meaning=each.field.meaning.replace("NAME", each.field.placeholder_value)
+            if each.field.placeholder_value
+            else each.field.meaning,
         )
         for each in trace_columns(query, dialect=dialect, entity=entity)
     )

@@ -1,6 +1,6 @@
 """Every Stock2Shop field name that a mapping may use, as data.
 
-The facts come from Stock2Shop's public help pages, developer pages and repositories. ``sure`` says how firmly:
+The facts come from Stock2Shop's public help pages, developer pages and repositories. ``confidence`` says how firmly:
 ``P`` is stated there, ``I`` is inferred from several of those, ``U`` is not public.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Type = Literal["code", "text", "html", "flag", "prices", "integer", "number", "boolean", "tags", "url", "email"]
 Level = Literal["product", "variant", "customer"]
-Sure = Literal["P", "I", "U"]
+Confidence = Literal["P", "I", "U"]
 Role = Literal[
     "product",
     "variant",
@@ -45,10 +45,11 @@ class Field:
     """One Stock2Shop field.
 
     ``name`` is canonical and also the column's name in staging; ``aliases`` are other names that guides use for the
-    same field. ``dynamic`` is the placeholder in the name of a field that comes in any number, and ``part`` what
-    stood there. ``required`` is what Stock2Shop's API itself needs; ``minimum`` is what the Custom Database guide
-    asks a mapping to give; ``sent`` is false where Stock2Shop has no known place for the field. ``personal`` marks
-    what is about a person: it is masked wherever it would be printed.
+    same field. ``dynamic`` is the placeholder in the name of a field that comes in any number, and
+    ``placeholder_value`` what stands there, such as ``Trade`` in ``price_Trade``. ``required`` is what Stock2Shop's
+    API itself needs; ``recommended`` is what the Custom Database guide asks a mapping to give; ``sent`` is false
+    where Stock2Shop has no known place for the field. ``personal`` marks what is about a person: it is masked
+    wherever it would be printed.
     """
 
     name: str
@@ -56,11 +57,11 @@ class Field:
     type: Type
     meaning: str
     required: bool = False
-    minimum: bool = False
+    recommended: bool = False
     aliases: tuple[str, ...] = ()
     dynamic: Literal["", "NAME", "N"] = ""
-    part: str = ""
-    sure: Sure = "P"
+    placeholder_value: str = ""
+    confidence: Confidence = "P"
     sent: bool = True
     personal: bool = False
 
@@ -71,7 +72,7 @@ class Field:
         if self.type == "prices":
             return "prices"
         if self.dynamic == "NAME":
-            return LISTS[self.name.removesuffix(self.part)]
+            return LISTS[self.name.removesuffix(self.placeholder_value)]
         if lead.startswith("option"):
             return "option" if lead.endswith("_value") else "option_name"
         if lead == "price":
@@ -85,10 +86,10 @@ class Field:
     @property
     def position(self) -> int:
         """The number in an option's or an address's name, from 1."""
-        return int(self.part) if self.dynamic == "N" else int(self.name.removeprefix("variants.")[6])
+        return int(self.placeholder_value) if self.dynamic == "N" else int(self.name.removeprefix("variants.")[6])
 
     @property
-    def wire(self) -> str:
+    def json_name(self) -> str:
         """The field's name in a document: without the level or the address, and an option without ``_value``."""
         name = self.name.removeprefix("variants.")
         if self.role == "address":
@@ -101,11 +102,12 @@ class Entity:
     """One entity's contract: its fields, and which of them play a part in every entity.
 
     ``key`` identifies a row; ``group`` names the column that gathers rows into one product, where there is one.
-    ``noun`` is what Stock2Shop calls the rows. ``unique`` names the rule that a value breaks which several rows have.
+    ``plural_name`` is what Stock2Shop calls the rows. ``unique`` names the rule that a value breaks which several
+    rows have.
     """
 
     name: str
-    noun: str
+    plural_name: str
     key: str
     group: str | None
     flag: str
@@ -143,7 +145,7 @@ def _options() -> Iterable[Field]:
             "variant",
             "text",
             f"Option {n} of a variable product, such as XL; every variant of the product has one.",
-            minimum=True,
+            recommended=True,
             aliases=(f"variants.option{n}", f"option{n}_value"),
         )
     for n in (1, 2, 3):
@@ -158,7 +160,7 @@ def _options() -> Iterable[Field]:
 
 PRODUCTS = Entity(
     name="products",
-    noun="variants",
+    plural_name="variants",
     unique=(("variants.sku", "repeated_sku"), ("variants.barcode", "repeated_barcode")),
     key="source_variant_code",
     group="source_product_code",
@@ -170,7 +172,7 @@ PRODUCTS = Entity(
             "code",
             "Groups variants into a product; equals the item code for a simple product.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "source_variant_code",
@@ -178,31 +180,31 @@ PRODUCTS = Entity(
             "code",
             "The item's code, unique in the source: the key of the row.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
-        _field("title", "product", "text", "The title of the product.", required=True, minimum=True),
+        _field("title", "product", "text", "The title of the product.", required=True, recommended=True),
         _field(
             "product_active",
             "product",
             "flag",
             "Active is sent, Delete is removed, Ignore is left alone.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "csv_price_tiers",
             "variant",
             "prices",
             "The default price as a bare number, or several prices as CSV of tier:price.",
-            minimum=True,
-            sure="I",
+            recommended=True,
+            confidence="I",
         ),
         _field(
             "variants.qty",
             "variant",
             "integer",
             "The quantity available to sell: on hand less what is on sales orders.",
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "variants.sku",
@@ -210,14 +212,14 @@ PRODUCTS = Entity(
             "code",
             "The stock-keeping unit, unique; may equal source_variant_code.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "variants.inventory_management",
             "variant",
             "boolean",
             "Whether stock is tracked.",
-            minimum=True,
+            recommended=True,
         ),
         *_options(),
         _field("body_html", "product", "html", "The product's description, as HTML."),
@@ -250,7 +252,7 @@ PRODUCTS = Entity(
             "url",
             "An image's address, numbered from 1. The queue has no public place for it: staged, never sent.",
             dynamic="N",
-            sure="U",
+            confidence="U",
             sent=False,
         ),
     ),
@@ -258,12 +260,12 @@ PRODUCTS = Entity(
 
 
 def _address(part: str, type_: Type, meaning: str, *, personal: bool = True) -> Field:
-    return _field(f"addressN.{part}", "customer", type_, meaning, dynamic="N", sure="I", personal=personal)
+    return _field(f"addressN.{part}", "customer", type_, meaning, dynamic="N", confidence="I", personal=personal)
 
 
 CUSTOMERS = Entity(
     name="customers",
-    noun="customers",
+    plural_name="customers",
     unique=(("email", "repeated_email"),),
     key="source_customer_code",
     group=None,
@@ -275,7 +277,7 @@ CUSTOMERS = Entity(
             "code",
             "The customer's account code, unique in the source: the key of the row.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "customer_active",
@@ -283,7 +285,7 @@ CUSTOMERS = Entity(
             "flag",
             "Active is sent, Delete is removed, Ignore is left alone.",
             required=True,
-            minimum=True,
+            recommended=True,
         ),
         _field(
             "email",
@@ -291,19 +293,25 @@ CUSTOMERS = Entity(
             "email",
             "The e-mail address; it cannot be blank.",
             required=True,
-            minimum=True,
+            recommended=True,
             personal=True,
         ),
-        _field("first_name", "customer", "text", "The first name.", minimum=True, personal=True),
-        _field("last_name", "customer", "text", "The last name.", minimum=True, personal=True),
+        _field("first_name", "customer", "text", "The first name.", recommended=True, personal=True),
+        _field("last_name", "customer", "text", "The last name.", recommended=True, personal=True),
         _field("accepts_marketing", "customer", "boolean", "Whether the customer agreed to marketing."),
-        _field("price_tier", "customer", "text", "The price list that the customer sees in the trade store.", sure="I"),
+        _field(
+            "price_tier",
+            "customer",
+            "text",
+            "The price list that the customer sees in the trade store.",
+            confidence="I",
+        ),
         _field(
             "qty_availability",
             "customer",
             "text",
             "The warehouse whose quantities the customer sees in the trade store.",
-            sure="I",
+            confidence="I",
         ),
         _address("type", "text", "What the address is for: shipping or billing.", personal=False),
         _address("default", "boolean", "Whether it is the customer's default address.", personal=False),
@@ -321,7 +329,13 @@ CUSTOMERS = Entity(
         _address("zip", "text", "The postal code."),
         _address("phone", "text", "The telephone number."),
         _field(
-            "meta_NAME", "customer", "text", "The customer's attribute NAME.", dynamic="NAME", sure="I", personal=True
+            "meta_NAME",
+            "customer",
+            "text",
+            "The customer's attribute NAME.",
+            dynamic="NAME",
+            confidence="I",
+            personal=True,
         ),
     ),
 )
@@ -353,7 +367,7 @@ class _Resolver:
             found = pattern.fullmatch(column)
             if found:
                 part = found["part"]
-                return replace(field, name=field.name.replace(field.dynamic, part), part=part, aliases=())
+                return replace(field, name=field.name.replace(field.dynamic, part), placeholder_value=part, aliases=())
         # Where a database knows no dots in names, two underscores stand for one.
         return self(column.replace("__", ".", 1)) if "__" in column else None
 

@@ -253,7 +253,7 @@ warehouse = "MAIN"
 
 
 def _view(dialect: str) -> str:
-    wanted = [field for field in PRODUCTS.fields if field.minimum and "option" not in field.name]
+    wanted = [field for field in PRODUCTS.fields if field.recommended and "option" not in field.name]
     columns = {
         "source_product_code": "item_code",
         "source_variant_code": "item_code",

@@ -23,8 +23,8 @@ class _Place(NamedTuple):
     """What a field comes to in a document, looked up once for all rows."""
 
     name: str
-    wire: str
-    part: str
+    json_name: str
+    placeholder_value: str
     type: str
     position: int
 
@@ -103,7 +103,7 @@ def _places(fields: Iterable[Field]) -> defaultdict[Role, list[_Place]]:
     by_role: defaultdict[Role, list[_Place]] = defaultdict(list)
     for field in fields:
         position = field.position if field.role in {"option_name", "address"} else 0
-        by_role[field.role].append(_Place(field.name, field.wire, field.part, field.type, position))
+        by_role[field.role].append(_Place(field.name, field.json_name, field.placeholder_value, field.type, position))
     return by_role
 
 
@@ -155,24 +155,24 @@ def _removal(row: Mapping[str, Any]) -> dict[str, Any]:
 def _product(
     row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]], default_tier: str | None
 ) -> dict[str, Any]:
-    product: dict[str, Any] = {field.wire: row[field.name] or "" for field in fields["product"]}
+    product: dict[str, Any] = {field.json_name: row[field.name] or "" for field in fields["product"]}
     variant: dict[str, Any] = {"source_variant_code": row["_key"]}
     for field in fields["variant"]:
         value = row[field.name]
         if field.type == "boolean":
             if value is not None:
-                variant[field.wire] = "true" if value else "false"
+                variant[field.json_name] = "true" if value else "false"
         else:
-            variant[field.wire] = value or (0 if field.type == "integer" else "")
+            variant[field.json_name] = value or (0 if field.type == "integer" else "")
     if fields["option"]:
-        variant |= {field.wire: row[field.name] for field in fields["option"]}
+        variant |= {field.json_name: row[field.name] for field in fields["option"]}
         named = ((field.position, row[field.name]) for field in fields["option_name"])
         product["options"] = [{"name": name, "position": position} for position, name in named if name is not None]
     if fields["meta"]:
-        product["meta"] = [{"key": field.part, "value": row[field.name] or ""} for field in fields["meta"]]
+        product["meta"] = [{"key": field.placeholder_value, "value": row[field.name] or ""} for field in fields["meta"]]
     if fields["warehouse"]:
         variant["qty_availability"] = [
-            {"description": field.part, "qty": row[field.name] or 0} for field in fields["warehouse"]
+            {"description": field.placeholder_value, "qty": row[field.name] or 0} for field in fields["warehouse"]
         ]
     product["variants"] = variant | _priced(row, fields, default_tier)
     return product
@@ -180,17 +180,19 @@ def _product(
 
 def _customer(row: Mapping[str, Any], fields: Mapping[Role, Sequence[_Place]]) -> dict[str, Any]:
     customer: dict[str, Any] = {"source_customer_code": row["_key"]}
-    customer |= {field.wire: _said(row, field) for field in fields["customer"]}
+    customer |= {field.json_name: _said(row, field) for field in fields["customer"]}
     addresses: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for field in fields["address"]:
-        addresses[field.position][field.wire] = _said(row, field)
+        addresses[field.position][field.json_name] = _said(row, field)
     if addresses:
         # An address of which the source says nothing is none: a customer with one address has no blank second one.
         customer["addresses"] = [address for _, address in sorted(addresses.items()) if any(address.values())]
     if fields["user"]:
-        customer["user"] = {field.wire: _said(row, field) for field in fields["user"]}
+        customer["user"] = {field.json_name: _said(row, field) for field in fields["user"]}
     if fields["meta"]:
-        customer["meta"] = [{"key": field.part, "value": row[field.name] or ""} for field in fields["meta"]]
+        customer["meta"] = [
+            {"key": field.placeholder_value, "value": row[field.name] or ""} for field in fields["meta"]
+        ]
     return customer
 
 
@@ -206,7 +208,7 @@ def _priced(
     tiers: dict[str, Decimal] = {}
     for field in fields["prices"]:
         default, tiers = prices(row[field.name])
-    tiers |= {field.part: row[field.name] for field in fields["tier"] if row[field.name] is not None}
+    tiers |= {field.placeholder_value: row[field.name] for field in fields["tier"] if row[field.name] is not None}
     for field in fields["price"]:
         default = default if row[field.name] is None else row[field.name]
     if default is None and default_tier is not None:
@@ -234,13 +236,13 @@ def _customer_texts(document: Mapping[str, Any], fields: Sequence[Field]) -> lis
         value: Any
         match field.role:
             case "address":
-                value = addresses[field.position - 1].get(field.wire) if field.position <= len(addresses) else None
+                value = addresses[field.position - 1].get(field.json_name) if field.position <= len(addresses) else None
             case "user":
-                value = user.get(field.wire)
+                value = user.get(field.json_name)
             case "meta":
-                value = meta.get(field.part)
+                value = meta.get(field.placeholder_value)
             case _:
-                value = "Active" if field.type == "flag" else document.get(field.wire)
+                value = "Active" if field.type == "flag" else document.get(field.json_name)
         row.append(_text(value))
     return row
 
@@ -249,7 +251,7 @@ def _product_texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list
     variants = document.get("variants") or []
     meta = {item.get("key"): item.get("value") for item in document.get("meta") or []}
     names = {item.get("position"): item.get("name") for item in document.get("options") or []}
-    own_tiers = {field.part for field in fields if field.role == "tier"}
+    own_tiers = {field.placeholder_value for field in fields if field.role == "tier"}
     rows = []
     for variant in variants:
         tiers = {item.get("tier"): item.get("price") for item in variant.get("price_tiers") or []}
@@ -261,17 +263,17 @@ def _product_texts(document: Mapping[str, Any], fields: Sequence[Field]) -> list
                 case "prices":
                     value = _csv(variant.get("price"), {t: p for t, p in tiers.items() if t not in own_tiers})
                 case "tier":
-                    value = tiers.get(field.part)
+                    value = tiers.get(field.placeholder_value)
                 case "warehouse":
-                    value = stock.get(field.part)
+                    value = stock.get(field.placeholder_value)
                 case "meta":
-                    value = meta.get(field.part)
+                    value = meta.get(field.placeholder_value)
                 case "option_name":
                     value = names.get(field.position)
                 case "product":
-                    value = "Active" if field.type == "flag" else document.get(field.wire)
+                    value = "Active" if field.type == "flag" else document.get(field.json_name)
                 case _:
-                    value = variant.get(field.wire)
+                    value = variant.get(field.json_name)
             row.append(_text(value))
         rows.append(row)
     return rows
