@@ -46,6 +46,51 @@ def test_an_example_is_yaml(example: Path) -> None:
     assert yaml.safe_load(example.read_text("utf-8"))
 
 
+ROWS = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "glossary.md").read_text("utf-8").splitlines()]
+GLOSSARY = [row for row in ROWS if len(row) > 1 and row[0] != "word"]
+AVOIDED = sorted(word.strip(" |") for row in GLOSSARY for word in "".join(row[2:]).split(",") if word.strip(" |"))
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """What users and contributors read: pages, and the strings and docstrings of the code, each with its file."""
+    for page in PAGES:
+        if page.name not in {"glossary.md", "CHANGELOG.md"}:
+            yield page.relative_to(ROOT).as_posix(), page.read_text("utf-8")
+    for path in sorted((ROOT / "engine").rglob("*.py")):
+        strings = (
+            node.value
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        yield path.relative_to(ROOT).as_posix(), "\n".join(strings)
+
+
+@pytest.mark.parametrize("word", AVOIDED)
+def test_one_thing_has_one_word(word: str) -> None:
+    """The glossary names the words that are not used; the other one stands beside them."""
+    spelt = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)
+    assert [name for name, text in texts() if spelt.search(text)] == []
+
+
+def test_the_glossary_explains_what_the_commands_say() -> None:
+    """Each word that the project goes by is there, once."""
+    words = [term.strip() for row in GLOSSARY for term in row[0].split(",")]
+    assert len(words) == len(set(words))
+    for word in (
+        "source",
+        "view",
+        "staged",
+        "snapshot",
+        "delta",
+        "upsert",
+        "quarantine",
+        "in flight",
+        "lease",
+        "backoff",
+    ):
+        assert word in words
+
+
 def called(text: str) -> Iterator[list[str]]:
     """The words of each call of ``s2s`` in a page: in a block of code, and in code among prose."""
     blocks = [block["text"] for block in FENCED.finditer(text) if block["kind"] != "sql"]
