@@ -85,7 +85,7 @@ def init(
 
 def _begin(base: Path, name: str, given: Answers) -> None:
     from engine.scaffold.introspect import dialect_of
-    from engine.scaffold.scaffold import scaffold, scaffold_template
+    from engine.scaffold.scaffold import create_from_template, create_project
 
     template = given.template
     if template is not None:
@@ -94,7 +94,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
                 "A template has views for the system's own database.",
                 hint="Leave --database and --introspect out, or leave --template out.",
             )
-        made = scaffold_template(
+        made = create_from_template(
             base,
             name,
             template,
@@ -104,7 +104,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
             values=given.values,
         )
     else:
-        made = scaffold(
+        made = create_project(
             base,
             name,
             dialect=given.dialect or dialect_of(given.connection, given.database) or "tsql",
@@ -137,11 +137,11 @@ def _asked(base: Path, name: str) -> Answers:
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import (
         default_connection,
-        dialects_of,
-        prefix_of,
+        extract_login,
+        required_variables,
+        template_dialects,
         templates,
-        wanted_values,
-        without_login,
+        variable_prefix,
     )
 
     print_text("Enter takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
@@ -159,19 +159,19 @@ def _asked(base: Path, name: str) -> Answers:
         if reach and "=" not in reach:
             given.database = reach
         elif reach:
-            given.connection, given.values = without_login(reach, prefix_of(name))
-    dialects = dialects_of(base, given.template) if given.template else sorted(set(DIALECTS.values()))
+            given.connection, given.values = extract_login(reach, variable_prefix(name))
+    dialects = template_dialects(base, given.template) if given.template else sorted(set(DIALECTS.values()))
     guess = dialect_of(given.connection, given.database) or ("tsql" if "tsql" in dialects else dialects[0])
     certain = given.database is not None or len(dialects) == 1
     given.dialect = guess if certain else _one_of("How does the database write SQL", dialects, guess)
     if given.database is None and given.connection is None:
         given.connection = default_connection(name, given.dialect)
     print_text("\nThese go to .env, which git ignores. Enter leaves one open.")
-    for variable in wanted_values(name, given.connection):
+    for variable in required_variables(name, given.connection):
         if variable not in given.values:
             given.values[variable] = _text(variable, hidden=variable.endswith("PASSWORD"))
     given.source_id = int(typer.prompt("The source's number in Stock2Shop", default=0, type=int))
-    reachable = all(given.values[each] for each in wanted_values(name, given.connection) if "_S2S_" not in each)
+    reachable = all(given.values[each] for each in required_variables(name, given.connection) if "_S2S_" not in each)
     if given.template is None and reachable:
         given.introspect = typer.confirm("Look into the database now, and propose the views?", default=True)
     print_text("")
@@ -254,10 +254,10 @@ def _show(proposal: Proposal) -> None:
 def _first_snapshots(workspace: Path, name: str) -> None:
     """Write the snapshots that a new project's tests are compared with."""
     from engine.config.loader import load
-    from engine.testing.fixture_run import rehearsals
-    from engine.testing.snapshots import produce, update
+    from engine.testing.fixture_run import fixture_session
+    from engine.testing.snapshots import build_snapshots, update_snapshots
 
     project = load(name, workspace=workspace, environ=os.environ, offline=True)
-    with rehearsals([project]) as stage:
-        for written in update(produce(stage, project)):
+    with fixture_session([project]) as fixtures:
+        for written in update_snapshots(build_snapshots(fixtures, project)):
             print_text(f"wrote {written.path}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.review.model import Review
-    from engine.testing.snapshots import Difference, Produced
+    from engine.testing.snapshots import ProjectSnapshots, SnapshotDifference
 
 DIFF_LINES = 120
 """How much of one file's difference is printed; --output json has all of it."""
@@ -65,9 +65,9 @@ def rehearse_all(
 ) -> None:
     """Run the views on their fixtures; compare with the committed snapshots; run the data tests. No database."""
     from engine.config.workspace import discover
-    from engine.testing.fixture_run import rehearsals
-    from engine.testing.snapshots import compare, orphans, produce
-    from engine.testing.snapshots import update as rewrite
+    from engine.testing.fixture_run import fixture_session
+    from engine.testing.snapshots import build_snapshots, compare_snapshots, orphaned_folders
+    from engine.testing.snapshots import update_snapshots as rewrite
 
     workspace = workspace_folder()
     if not (projects or discover(workspace)):
@@ -87,11 +87,11 @@ def rehearse_all(
             loaded.append(_offline(name))
         except ConfigError as error:
             failed(name, error)
-    with rehearsals(loaded) as stage:
+    with fixture_session(loaded) as fixtures:
         for project in loaded:
             try:
-                produced = produce(stage, project)
-                differences = rewrite(produced) if update else compare(produced)
+                produced = build_snapshots(fixtures, project)
+                differences = rewrite(produced) if update else compare_snapshots(produced)
             except ConfigError as error:
                 failed(project.name, error)
                 continue
@@ -102,7 +102,7 @@ def rehearse_all(
             if output is Output.text:
                 _say(produced, differences, update=update)
     if not projects:
-        for folder in orphans(workspace):
+        for folder in orphaned_folders(workspace):
             code = max(code, 0 if update else FAILED, key=EXIT_CODE_SEVERITY.__getitem__)
             _orphan(folder, results, update=update, output=output)
     if output is Output.json:
@@ -143,22 +143,22 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
     """The reviews of those projects, or of all, that can be reviewed, and the exit code for the others."""
     from engine.config.loader import load
     from engine.config.workspace import discover
-    from engine.review.compare import is_gone, review_live
-    from engine.review.compare import review as compare_mappings
+    from engine.review.compare import is_removed, review_live
+    from engine.review.compare import review_on_fixtures as compare_mappings
     from engine.review.git import at_reference
 
     code = 0
     found: list[Review] = []
-    with at_reference(workspace, against) as then, run_controls("review") as (stop, progress):
-        for name in names or sorted({*discover(workspace), *discover(then)}):
+    with at_reference(workspace, against) as earlier, run_controls("review") as (stop, progress):
+        for name in names or sorted({*discover(workspace), *discover(earlier)}):
             try:
-                if live and not is_gone(name, workspace=workspace, then=then):
+                if live and not is_removed(name, workspace=workspace, earlier=earlier):
                     session.secrets.update(load(name, workspace=workspace, environ=os.environ).secrets)
                     found.append(
                         review_live(
                             name,
                             workspace=workspace,
-                            then=then,
+                            earlier=earlier,
                             against=against,
                             environ=os.environ,
                             stop=stop,
@@ -166,7 +166,7 @@ def _reviewed(names: Sequence[str], *, workspace: Path, against: str, live: bool
                         )
                     )
                 else:
-                    found.append(compare_mappings(name, workspace=workspace, then=then, against=against))
+                    found.append(compare_mappings(name, workspace=workspace, earlier=earlier, against=against))
             except SyncError as error:
                 code = max(code, exit_code(error), key=EXIT_CODE_SEVERITY.__getitem__)
                 report_error(error, project=name, lead=not (isinstance(error, ConfigError) and error.faults))
@@ -214,14 +214,14 @@ def capture(
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the fixtures that there are.")] = False,
 ) -> None:
     """Make fixtures from the live source: a few rows of what the views read, personal data replaced."""
-    from engine.testing.capture import capture as take
+    from engine.testing.capture import capture_fixtures as take
 
     loaded = load_project(project)
     with run_controls(loaded.name, "fixtures") as (stop, progress):
         taken = take(loaded, rows=rows, replace=replace, stop=stop, progress=progress)
     for each in taken:
         replaced = f"; replaced: {', '.join(each.replaced)}" if each.replaced else ""
-        print_text(f"wrote {each.path}: {each.rows:,} of {each.seen:,} rows{replaced}")
+        print_text(f"wrote {each.path}: {each.rows:,} of {each.rows_read:,} rows{replaced}")
     print_text(
         "\nRead the files before you commit them: what is personal was told by the columns' names and the shapes of"
         f" values.\nNext: s2s test {loaded.name} --update"
@@ -234,7 +234,7 @@ def _offline(name: str) -> Project:
     return load(name, workspace=workspace_folder(), environ=os.environ, offline=True)
 
 
-def _result(produced: Produced, differences: tuple[Difference, ...], *, update: bool) -> dict[str, Any]:
+def _result(produced: ProjectSnapshots, differences: tuple[SnapshotDifference, ...], *, update: bool) -> dict[str, Any]:
     broken = any(each.severity == "error" for each in produced.failed)
     return {
         "project": produced.project,
@@ -254,7 +254,7 @@ def _result(produced: Produced, differences: tuple[Difference, ...], *, update: 
     }
 
 
-def _say(produced: Produced, differences: tuple[Difference, ...], *, update: bool) -> None:
+def _say(produced: ProjectSnapshots, differences: tuple[SnapshotDifference, ...], *, update: bool) -> None:
     """One line where all is well; else what differs, and the command that takes it over."""
     errors = [each for each in produced.failed if each.severity == "error"]
     if update:
@@ -277,7 +277,7 @@ def _say(produced: Produced, differences: tuple[Difference, ...], *, update: boo
         said.append(f"{_count(len(produced.files), 'snapshot')} {'written' if update else 'as committed'}")
     if errors:
         said.append(f"{_count(len(errors), 'data test')} failed")
-    elif produced.tests and produced.rehearsed:
+    elif produced.tests and produced.ran_on_fixtures:
         said.append(f"{_count(len(produced.tests), 'data test')} passed")
     print_text(f"{produced.project}: {', '.join(said)}")
     if differences:

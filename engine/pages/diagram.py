@@ -1,4 +1,7 @@
-"""diagram."""
+"""Lay out the diagram of a mapping: source columns on the left, Stock2Shop fields on the right, lines between them.
+
+Coordinates are in the units of the SVG's view box.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,28 @@ if TYPE_CHECKING:
 
     from engine.mapping.lineage import MappingRow
 
-STEP = 22
-"""The height of a line of the lineage drawing, in its own units."""
+LINE_HEIGHT = 22
+"""The height of a line of text."""
 
-SPAN = 190
-"""How far columns and fields stand apart in the drawing."""
+COLUMN_GAP = 190
+"""The distance between the columns on the left and the fields on the right."""
 
-LETTER = 7.6
-"""How wide a letter of the drawing is taken to be; too wide costs blank space, too narrow cuts names off."""
+LETTER_WIDTH = 7.6
+"""The assumed width of a letter. Too wide wastes space, too narrow cuts names off."""
 
-VALUE = 300
-"""How many letters of a value a page shows; of longer ones, what is around the difference."""
+MAX_VALUE_LETTERS = 300
+"""How many letters of a value a page shows; longer ones are cut to what is around the difference."""
 
-TEXT = 34
-"""How many letters of a name the drawing shows; the whole name stands in its tooltip, and in the table."""
+MAX_NAME_LETTERS = 34
+"""How many letters of a name the diagram shows; its tooltip has the whole name."""
 
-FIXED = "fixed values"
-"""What the drawing calls the source of a field that no column feeds."""
+FIXED_VALUES = "fixed values"
+"""The table name under which fields without a source column stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A text of the drawing at ``y``: a table's name, a column or a field, and what became of it."""
+    """A text at the height ``y``: ``text`` is displayed, ``whole`` is its tooltip, ``state`` says e.g. ``added``."""
 
     text: str
     whole: str
@@ -42,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of the drawing from a column at ``start`` to a field at ``end``, both heights."""
+    """A line from the height ``start`` of a column to the height ``end`` of a field; ``says`` is its tooltip."""
 
     start: int
     end: int
@@ -51,8 +54,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """Which column feeds which field: columns by their tables to the left, fields to the right."""
+class Diagram:
+    """The whole diagram; ``from_left`` is the left edge of its view box, a negative number."""
 
     left: tuple[Label, ...]
     right: tuple[Label, ...]
@@ -62,17 +65,18 @@ class Drawing:
     height: int
 
 
-def drawing(mapping: Iterable[MappingRow], states: Mapping[str, str]) -> Drawing:
-    """Lay out the lineage of a mapping; ``states`` tells of some fields what became of them.
+def lineage_diagram(mapping: Iterable[MappingRow], states: Mapping[str, str]) -> Diagram:
+    """Lay out a mapping; ``states`` says which fields are ``added`` or ``changed``.
 
-    Tables, and columns in them, stand in the order of the fields that they feed on average, so that few lines cross.
+    Tables, and the columns in them, are sorted by the mean position of the fields that they feed, so that few lines
+    cross.
     """
     rows = list(mapping)
     fed: dict[str, dict[str, list[int]]] = {}
     for number, row in enumerate(rows):
         for source in row.sources or ("",):
             table, _, column = source.rpartition(".")
-            table = table or (FIXED if not source else "?")
+            table = table or (FIXED_VALUES if not source else "?")
             fed.setdefault(table, {}).setdefault(column or row.expression, []).append(number)
 
     def middle(numbers: Iterable[int]) -> float:
@@ -81,25 +85,28 @@ def drawing(mapping: Iterable[MappingRow], states: Mapping[str, str]) -> Drawing
 
     left: list[Label] = []
     at: dict[tuple[str, str], int] = {}
-    y = STEP
+    y = LINE_HEIGHT
     for table, columns in sorted(
         fed.items(),
-        key=lambda each: (each[0] == FIXED, middle(number for numbers in each[1].values() for number in numbers)),
+        key=lambda each: (
+            each[0] == FIXED_VALUES,
+            middle(number for numbers in each[1].values() for number in numbers),
+        ),
     ):
         left.append(_label(table if table != "?" else "some table", y, "table"))
         for column in sorted(columns, key=lambda each: middle(columns[each])):
-            y += STEP
+            y += LINE_HEIGHT
             at[table, column] = y
             left.append(_label(column, y, "column"))
-        y += STEP + STEP // 2
-    top = max((y - STEP - len(rows) * STEP) // 2, STEP // 2)
-    places = [top + (number + 1) * STEP for number in range(len(rows))]
+        y += LINE_HEIGHT + LINE_HEIGHT // 2
+    top = max((y - LINE_HEIGHT - len(rows) * LINE_HEIGHT) // 2, LINE_HEIGHT // 2)
+    places = [top + (number + 1) * LINE_HEIGHT for number in range(len(rows))]
     lines = [
         Line(
             start=at[table, column],
             end=places[number],
             state=states.get(rows[number].field, ""),
-            says=f"{column if table == FIXED else f'{table}.{column}'} feeds {rows[number].field}",
+            says=f"{column if table == FIXED_VALUES else f'{table}.{column}'} feeds {rows[number].field}",
         )
         for table, columns in fed.items()
         for column, numbers in columns.items()
@@ -108,23 +115,23 @@ def drawing(mapping: Iterable[MappingRow], states: Mapping[str, str]) -> Drawing
     right = [
         _label(row.field, place, "field", states.get(row.field, "")) for row, place in zip(rows, places, strict=True)
     ]
-    return Drawing(
+    return Diagram(
         left=tuple(left),
         right=tuple(right),
-        # What changed is drawn last, above the rest.
+        # Lines of changed fields are drawn last, on top of the others.
         lines=tuple(sorted(lines, key=lambda line: bool(line.state))),
-        from_left=-_room(left),
-        width=_room(left) + SPAN + _room(right, more=len(" (changed)")),
-        height=max(y, places[-1] if places else 0) + STEP // 2,
+        from_left=-_label_width(left),
+        width=_label_width(left) + COLUMN_GAP + _label_width(right, more=len(" (changed)")),
+        height=max(y, places[-1] if places else 0) + LINE_HEIGHT // 2,
     )
 
 
-def _room(labels: Iterable[Label], *, more: int = 0) -> int:
-    """How wide labels are, with the gap to their dots, and ``more`` letters behind those of which something became."""
+def _label_width(labels: Iterable[Label], *, more: int = 0) -> int:
+    """The width of labels with the gap to their dots; those with a state have ``more`` letters."""
     letters = (len(label.text) + (more if label.state else 0) + (label.kind == "table") for label in labels)
-    return 14 + round(LETTER * max(letters, default=0))
+    return 14 + round(LETTER_WIDTH * max(letters, default=0))
 
 
 def _label(text: str, y: int, kind: Literal["table", "column", "field"], state: str = "") -> Label:
-    shown = text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
+    shown = text if len(text) <= MAX_NAME_LETTERS else f"{text[: MAX_NAME_LETTERS - 1]}…"
     return Label(text=shown, whole=text, y=y, kind=kind, state=state)

@@ -1,7 +1,7 @@
-"""Reviews and mappings as HTML: pages that stand in one file, ask nothing of a network, and print.
+"""Render HTML pages that consist of one file, load nothing from a network, and can be printed.
 
-A page holds its style and its drawings itself, and says by its content security policy that it loads nothing. Texts
-are escaped by the template engine, whoever wrote them.
+Style, script and diagrams are part of the page, and its content security policy forbids everything else. The template
+engine escapes all text.
 """
 
 from __future__ import annotations
@@ -13,66 +13,66 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.pages.diagram import SPAN, VALUE, drawing
-from engine.review.text import differing, impact_sentence, review_summary, to_decide
+from engine.pages.diagram import COLUMN_GAP, MAX_VALUE_LETTERS, lineage_diagram
+from engine.review.text import changed_part, decisions, impact_sentence, review_summary
 from engine.text import plural, short
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FOLDER = Path(__file__).parent / "html"
+TEMPLATE_FOLDER = Path(__file__).parent / "html"
 
 
 def render_page(name: str, **values: Any) -> str:
-    """The page ``name`` of the engine's templates."""
+    """Render the template ``name`` with ``values``."""
     return page_environment().get_template(name).render(**values)
 
 
-def long_values(before: str | None, after: str | None) -> tuple[str | None, str | None]:
-    """A value before and after; of long ones what is around the first and the last difference."""
-    if max(len(before or ""), len(after or "")) <= VALUE:
+def changed_values(before: str | None, after: str | None) -> tuple[str | None, str | None]:
+    """A value before and after; long ones are cut to what is around the difference."""
+    if max(len(before or ""), len(after or "")) <= MAX_VALUE_LETTERS:
         return before, after
-    return differing(before or "", after or "")
+    return changed_part(before or "", after or "")
 
 
 def diff_lines(diff: str) -> list[tuple[str, str]]:
-    """A unified diff as its lines, each with what it is: ``file``, ``place``, ``added``, ``removed`` or ``same``."""
+    """The lines of a unified diff, each with its kind: ``file``, ``place``, ``added``, ``removed`` or ``same``."""
     kinds = {"+++": "file", "---": "file", "@@ ": "place"}
     signs = {"+": "added", "-": "removed"}
     return [(kinds.get(line[:3]) or signs.get(line[:1], "same"), line) for line in diff.splitlines()]
 
 
-def _hashed(text: str) -> str:
-    """What a content security policy calls an inline script or style that it lets through."""
+def _csp_hash(text: str) -> str:
+    """The source expression of a content security policy that allows this inline script or style."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
 def page_environment() -> Environment:
-    """The templates of the pages, with escaping on and the functions that they call."""
+    """The Jinja environment of the pages, with the functions that they call; it escapes all text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(FOLDER, encoding="utf-8"),
+        loader=FileSystemLoader(TEMPLATE_FOLDER, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "drawing": drawing,
+        "lineage_diagram": lineage_diagram,
         "diff_lines": diff_lines,
-        "differing": differing,
-        "long_values": long_values,
+        "changed_part": changed_part,
+        "changed_values": changed_values,
         "sentence": impact_sentence,
         "summary": review_summary,
-        "to_decide": to_decide,
+        "decisions": decisions,
         "plural": plural,
-        "style": (FOLDER / "page.css").read_text("utf-8"),
-        "script": (FOLDER / "search.js").read_text("utf-8"),
-        "hashed": _hashed,
-        "span": SPAN,
-        "value_length": VALUE,
+        "style": (TEMPLATE_FOLDER / "page.css").read_text("utf-8"),
+        "script": (TEMPLATE_FOLDER / "search.js").read_text("utf-8"),
+        "csp_hash": _csp_hash,
+        "span": COLUMN_GAP,
+        "value_length": MAX_VALUE_LETTERS,
     }
     environment.filters["zip"] = zip
     environment.globals["dict"] = dict

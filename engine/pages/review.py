@@ -1,11 +1,11 @@
-"""review."""
+"""The HTML page of a review."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from engine.pages.render import page_environment
-from engine.review.text import NEW
+from engine.review.text import NEW_PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def review_page(reviews: Sequence[Review], *, against: str, version: str = "") -> str:
-    """Reviews as one page, to be read by people who have never seen the tool and signed off by the client.
+    """Render reviews as one page, written for people who do not know the tool, with a place for the client to sign.
 
-    ``version`` says which states were compared, so that a signature is below something that can be found again.
+    ``version`` names the two states that were compared, so that they can be found again from a signed page.
     """
     return (
         page_environment()
         .get_template("review.html")
-        .render(reviews=reviews, against=against, version=version, new=NEW)
+        .render(reviews=reviews, against=against, version=version, new=NEW_PROJECT)
     )

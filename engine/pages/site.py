@@ -1,4 +1,4 @@
-"""A workspace as a small static site: every client's mapping, to be read and searched without the tool or a network."""
+"""Write a workspace as a small static site: the mapping of every client, searchable without a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from engine.model.fields import ENTITIES
 from engine.pages.render import render_page
 from engine.sync.data_tests import data_tests
 from engine.testing.fixture_run import entities
-from engine.testing.snapshots import folder_of, order_statements, read, tidy, write
+from engine.testing.snapshots import (
+    normalize_sql,
+    read_snapshot,
+    render_order_statements,
+    snapshot_folder,
+    write_snapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +32,13 @@ if TYPE_CHECKING:
     from engine.model.settings import EntitySettings, Project
     from engine.sync.data_tests import DataTest
 
-MARK = "s2s-site.txt"
-"""The file by which a folder is known as a site that may be written anew."""
+MARKER_FILE = "s2s-site.txt"
+"""The file that marks a folder as one that this module has written and may overwrite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityPage:
-    """One entity of a client: its settings, its mapping, its SQL, and its documents as they were committed."""
+    """One entity of a client: settings, mapping, SQL, and the committed snapshot of its documents."""
 
     name: str
     settings: EntitySettings
@@ -43,9 +49,10 @@ class EntityPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientPage:
-    """One client. ``faults`` say why something of it is missing; ``project`` is None where all of it is.
+    """One client. ``project`` is None where it cannot be loaded; ``faults`` say why something is missing.
 
-    ``guards`` are what holds a run back, in words, by entity; ``source_id`` is 0 where project.toml has no number yet.
+    ``guards`` describe what stops a run, by entity, as pairs of a name and a limit. ``source_id`` is 0 where
+    project.toml has none yet.
     """
 
     name: str
@@ -62,24 +69,24 @@ class ClientPage:
 def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     """Write the site of ``workspace`` into the folder ``to``: a page a client, and an index that searches them.
 
-    No database is needed, and no secret: variables stand for their own names. A folder that holds anything else is left
-    alone. Raises :class:`UsageError` where there are no projects or the folder cannot be used.
+    Needs neither a database nor secrets: variables are shown by their names. Raises :class:`UsageError` where there are
+    no projects, and where the folder has other files or cannot be written to.
     """
     names = discover(workspace)
     if not names:
         raise UsageError("There are no projects here.", hint="Begin one with `s2s init NAME`.")
-    clients = tuple(_client(name, workspace) for name in names)
+    clients = tuple(_client_page(name, workspace) for name in names)
     pages = {f"{client.name}.html": render_page("client.html", client=client) for client in clients}
     pages["index.html"] = render_page("index.html", clients=clients, searchable=True)
     try:
-        if is_dir(to) and any(to.iterdir()) and not is_file(to / MARK):
+        if is_dir(to) and any(to.iterdir()) and not is_file(to / MARKER_FILE):
             raise UsageError(f"{to} holds other files.", hint="Name an empty folder, or one that s2s docs has written.")
         to.mkdir(parents=True, exist_ok=True)
         for old in to.glob("*.html"):
             if old.name not in pages:
                 old.unlink()
-        for name, text in {**pages, MARK: "Written by s2s docs; what is here is overwritten.\n"}.items():
-            write(to / name, text)
+        for name, text in {**pages, MARKER_FILE: "Written by s2s docs; what is here is overwritten.\n"}.items():
+            write_snapshot(to / name, text)
     except OSError as error:
         raise UsageError(
             f"The site cannot be written to {to}: {error.strerror}.", hint="Name another folder."
@@ -87,11 +94,11 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     return clients
 
 
-def _client(name: str, workspace: Path) -> ClientPage:
+def _client_page(name: str, workspace: Path) -> ClientPage:
     try:
         project = load(name, workspace=workspace, environ={}, offline=True)
     except ConfigError as error:
-        return ClientPage(name=name, project=None, faults=_said(error, workspace))
+        return ClientPage(name=name, project=None, faults=_located_messages(error, workspace))
     faults: list[str] = []
     found = []
     for entity in entities(project):
@@ -103,16 +110,16 @@ def _client(name: str, workspace: Path) -> ClientPage:
                 entity=ENTITIES[entity],
                 linked=project.entities[entity].linked,
             )
-            documents = read(folder_of(project) / f"{entity}.json") or ""
+            documents = read_snapshot(snapshot_folder(project) / f"{entity}.json") or ""
         except ConfigError as error:
-            faults += _said(error, workspace)
+            faults += _located_messages(error, workspace)
             continue
         found.append(
             EntityPage(
                 name=entity,
                 settings=project.entities[entity],
                 mapping=rows,
-                sql=tidy(query.sql, project.source.dialect).strip("\n"),
+                sql=normalize_sql(query.sql, project.source.dialect).strip("\n"),
                 documents=documents,
             )
         )
@@ -120,11 +127,11 @@ def _client(name: str, workspace: Path) -> ClientPage:
     orders = quarantine = ""
     try:
         tests = data_tests(project)
-        orders = order_statements(project) or ""
-        quarantine = read(folder_of(project) / "quarantine.json") or ""
+        orders = render_order_statements(project) or ""
+        quarantine = read_snapshot(snapshot_folder(project) / "quarantine.json") or ""
     except ConfigError as error:
-        faults += _said(error, workspace)
-    # What is loaded offline has a number in any case.
+        faults += _located_messages(error, workspace)
+    # A project that is loaded offline always has a number, so the file says whether there really is one.
     unset = re.search(r"(?m)^source_id\s*=\s*0\b", (project.root / "project.toml").read_text("utf-8-sig"))
     return ClientPage(
         name=name,
@@ -135,13 +142,13 @@ def _client(name: str, workspace: Path) -> ClientPage:
         orders=orders,
         quarantine=quarantine,
         faults=tuple(faults),
-        guards={each.name: _guards(each.settings) for each in found},
+        guards={each.name: _describe_guards(each.settings) for each in found},
     )
 
 
-def _guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
-    """What holds a run back, in words."""
-    said = []
+def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
+    """The limits of an entity in words."""
+    limits = []
     for name, limit in (("removals in one run", settings.max_deletes), ("changes in one run", settings.max_changes)):
         if limit.rows is not None:
             allowed = f"at most {limit.rows:,}"
@@ -149,11 +156,11 @@ def _guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
             allowed = f"at most {limit.share:.0%} of what is published, or {limit.floor:,}"
         else:
             allowed = "any number"
-        said.append((name, allowed))
+        limits.append((name, allowed))
     gone = "are removed from Stock2Shop" if settings.missing == "delete" else "stay in Stock2Shop"
-    return (*said, ("rows of the view", f"at least {settings.min_rows:,}"), ("rows that are gone", gone))
+    return (*limits, ("rows of the view", f"at least {settings.min_rows:,}"), ("rows that are gone", gone))
 
 
-def _said(error: ConfigError, workspace: Path) -> tuple[str, ...]:
-    """What is wrong, with its place in the workspace."""
+def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
+    """The messages of an error, each with its place in the workspace."""
     return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)

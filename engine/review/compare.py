@@ -1,8 +1,10 @@
-"""What a change to a mapping does: the project as it is against the same project at a git reference.
+"""Compare a project with the same project at a git reference.
 
-Both mappings are run over the same rows, into a state that is thrown away: the first as if Stock2Shop had acknowledged
-all of it, then the second against that. So what a review shows is what a run would send, by the very comparison that a
-run makes. The rows are the fixtures, which need no database, or the live source's, of one moment.
+1. Run the earlier mapping over the rows, and record all of it as acknowledged in a temporary state.
+2. Run the new mapping over the same rows, and compare it with that state, as a run would.
+
+So a review shows what a run would send. The rows are those of the fixtures, which needs no database, or those of the
+live source, read in one transaction where the database supports it.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from engine.sync.compare import Comparison, no_progress
 from engine.sync.data_tests import data_tests, run_data_tests
 from engine.sync.guard import find_violations
 from engine.sync.rules import RULES
-from engine.testing.fixture_run import SYNC_TOKEN, entities, rehearsals
+from engine.testing.fixture_run import SYNC_TOKEN, entities, fixture_session
 from engine.testing.fixtures import has_fixtures
-from engine.testing.snapshots import order_statements, tidy
+from engine.testing.snapshots import normalize_sql, render_order_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,55 +50,60 @@ if TYPE_CHECKING:
     from engine.review.rows import RowSource
     from engine.state.store import State
 
-SAMPLES = 5
-"""How many rows of each kind, and of each column, a review shows."""
+MAX_SAMPLES = 5
+"""How many example rows a review shows for each kind of change and for each column."""
 
 
-def review(name: str, *, workspace: Path, then: Path, against: str) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same of ``then``, on fixtures.
+def review_on_fixtures(name: str, *, workspace: Path, earlier: Path, against: str) -> Review:
+    """Compare the project ``name`` of ``workspace`` with the same project in the folder ``earlier``, on fixtures.
 
-    What is wrong with the project as it is now is among the faults of the review, what is wrong with a view among those
-    of its entity. Raises :class:`ConfigError` where there is no such project.
+    ``against`` is the reference as the user wrote it. Faults of the project as it is now are in ``faults`` of the
+    review, those of a view in ``faults`` of its entity. Raises :class:`ConfigError` where there is no such project.
     """
-    if is_gone(name, workspace=workspace, then=then):
-        return _gone(name, workspace=workspace, then=then, against=against)
+    if is_removed(name, workspace=workspace, earlier=earlier):
+        return _review_removed(name, workspace=workspace, earlier=earlier, against=against)
     try:
         now = load(name, workspace=workspace, environ={}, offline=True)
     except ConfigError as error:
         if name not in discover(workspace):
             raise
-        return _unread(name, workspace=workspace, then=then, against=against, faults=_said(error, workspace))
-    before, notes = _earlier(now, then, environ={}, offline=True)
+        return _review_files(
+            name, workspace=workspace, earlier=earlier, against=against, faults=_located_messages(error, workspace)
+        )
+    before, notes = _load_reference(now, earlier, environ={}, offline=True)
     projects = [each for each in (now, before) if each is not None]
     rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
-    with rehearsals(projects) as stage:
-        found = [_entity(FixtureRows(stage, now, before, entity), reveal=True) for entity in _mapped(now, before)]
-    return _review(now, before, then=then, against=against, rows=rows, found=found, notes=notes)
+    with fixture_session(projects) as session:
+        found = [
+            _review_entity(FixtureRows(session, now, before, entity), reveal=True)
+            for entity in _entities_of_both(now, before)
+        ]
+    return _build_review(now, before, earlier=earlier, against=against, rows=rows, found=found, notes=notes)
 
 
 def review_live(
     name: str,
     *,
     workspace: Path,
-    then: Path,
+    earlier: Path,
     against: str,
     environ: Mapping[str, str],
     stop: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same of ``then``, over the rows of its live source.
+    """Compare the project ``name`` of ``workspace`` with the same in ``earlier``, over the rows of its live source.
 
-    The source is read through the project as it is now, in one transaction where the database can give one moment to
-    all that is read in it. Nothing is sent, and the project's own state is not touched. Personal data is masked.
-    Raises :class:`ConfigError` where the project cannot be loaded and :class:`SourceError` where the source cannot be
-    read.
+    The source is read through the connection of the project as it is now, in one snapshot transaction where the
+    database has such. Nothing is sent, and the project's own state is not touched. Personal data is masked. ``environ``
+    has the variables of project.toml. Raises :class:`ConfigError` where the project cannot be loaded, and
+    :class:`SourceError` where the source cannot be read.
     """
-    if is_gone(name, workspace=workspace, then=then):
-        return _gone(name, workspace=workspace, then=then, against=against)
+    if is_removed(name, workspace=workspace, earlier=earlier):
+        return _review_removed(name, workspace=workspace, earlier=earlier, against=against)
     now = load(name, workspace=workspace, environ=environ)
-    # Git does not keep the .env files, so they are those of now.
+    # .env files are not in git, so the present ones are used for both.
     values = variables(now.root, workspace=workspace, environ=environ)
-    before, notes = _earlier(now, then, environ=values, offline=False)
+    before, notes = _load_reference(now, earlier, environ=values, offline=False)
     if before is not None:
         before = replace(before, source=replace(now.source, dialect=before.source.dialect))
     found = []
@@ -108,7 +115,7 @@ def review_live(
             if source.begin_snapshot()
             else ("The two mappings were read one after the other: the source may have changed.",)
         )
-        for entity in _mapped(now, before):
+        for entity in _entities_of_both(now, before):
             live = LiveRows(
                 now,
                 before,
@@ -119,91 +126,91 @@ def review_live(
                 progress=progress,
                 notes=note,
             )
-            found.append(_entity(live, reveal=False))
-    return _review(now, before, then=then, against=against, rows="live", found=found, notes=notes)
+            found.append(_review_entity(live, reveal=False))
+    return _build_review(now, before, earlier=earlier, against=against, rows="live", found=found, notes=notes)
 
 
-def is_gone(name: str, *, workspace: Path, then: Path) -> bool:
-    """Whether only the reference has a project of that name."""
-    return name not in discover(workspace) and name in discover(then)
+def is_removed(name: str, *, workspace: Path, earlier: Path) -> bool:
+    """Whether a project exists at the reference only."""
+    return name not in discover(workspace) and name in discover(earlier)
 
 
-def _gone(name: str, *, workspace: Path, then: Path, against: str) -> Review:
-    """A project that only the reference has: what it was is the whole of the change."""
-    found = _unread(name, workspace=workspace, then=then, against=against, faults=())
+def _review_removed(name: str, *, workspace: Path, earlier: Path, against: str) -> Review:
+    """Review a project that has been removed."""
+    found = _review_files(name, workspace=workspace, earlier=earlier, against=against, faults=())
     try:
-        description = load(name, workspace=then, environ={}, offline=True).description
+        description = load(name, workspace=earlier, environ={}, offline=True).description
     except ConfigError:
         description = ""
     return replace(found, gone=True, description=description)
 
 
-def _unread(name: str, *, workspace: Path, then: Path, against: str, faults: tuple[str, ...]) -> Review:
-    """A project of which only the files can be compared."""
+def _review_files(name: str, *, workspace: Path, earlier: Path, against: str, faults: tuple[str, ...]) -> Review:
+    """Review a project of which only the files can be compared."""
     return Review(
         project=name,
         description="",
         against=against,
         rows="none",
-        new=name not in discover(then),
+        new=name not in discover(earlier),
         faults=faults,
-        settings="".join(_text_diffs(then / "projects" / name, workspace / "projects" / name)),
+        settings="".join(_text_diffs(earlier / "projects" / name, workspace / "projects" / name)),
         orders="",
         entities=(),
     )
 
 
-def _earlier(
-    now: Project, then: Path, *, environ: Mapping[str, str], offline: bool
+def _load_reference(
+    now: Project, earlier: Path, *, environ: Mapping[str, str], offline: bool
 ) -> tuple[Project | None, tuple[str, ...]]:
-    """The project as it stood, or None where there was none; and what is wrong with it where it cannot be loaded."""
-    if now.name not in discover(then):
+    """The project at the reference, None where it has none or it cannot be loaded; and a note that says why not."""
+    if now.name not in discover(earlier):
         return None, ()
     try:
-        return load(now.name, workspace=then, environ=environ, offline=offline), ()
+        return load(now.name, workspace=earlier, environ=environ, offline=offline), ()
     except ConfigError as error:
-        said = "; ".join(_said(error, then))
-        return None, (f"The project as it was cannot be read, so everything counts as new: {said}",)
+        reason = "; ".join(_located_messages(error, earlier))
+        return None, (f"The project as it was cannot be read, so everything counts as new: {reason}",)
 
 
-def _mapped(now: Project, before: Project | None) -> tuple[str, ...]:
+def _entities_of_both(now: Project, before: Project | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*entities(now), *(entities(before) if before else ()))))
 
 
-def _review(
+def _build_review(
     now: Project,
     before: Project | None,
     *,
-    then: Path,
+    earlier: Path,
     against: str,
     rows: Literal["fixtures", "live", "none"],
     found: Sequence[EntityReview],
     notes: tuple[str, ...],
 ) -> Review:
-    orders, faults = _orders(now)
+    orders, faults = _order_statements(now)
     return Review(
         project=now.name,
         description=now.description,
         against=against,
         rows=rows,
-        new=now.name not in discover(then),
-        settings="".join(_text_diffs(then / "projects" / now.name, now.root)),
-        orders="" if faults else _unified(_orders(before)[0], orders, "orders.sql"),
+        new=now.name not in discover(earlier),
+        settings="".join(_text_diffs(earlier / "projects" / now.name, now.root)),
+        orders="" if faults else _unified_diff(_order_statements(before)[0], orders, "orders.sql"),
         entities=tuple(found),
         faults=faults,
         notes=notes,
     )
 
 
-def _orders(project: Project | None) -> tuple[str, tuple[str, ...]]:
-    """The rendered order statements, or what is wrong with them: a review is about more than them."""
+def _order_statements(project: Project | None) -> tuple[str, tuple[str, ...]]:
+    """The rendered order statements, or the messages of what is wrong with them."""
     try:
-        return (order_statements(project) if project else None) or "", ()
+        return (render_order_statements(project) if project else None) or "", ()
     except ConfigError as error:
-        return "", _said(error, project.workspace) if project else ()
+        return "", _located_messages(error, project.workspace) if project else ()
 
 
-def _entity(rows: RowSource, *, reveal: bool) -> EntityReview:
+def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
     """Review one entity over ``rows``."""
     now, before, entity = rows.now, rows.before, rows.entity
     faults: list[str] = []
@@ -212,37 +219,41 @@ def _entity(rows: RowSource, *, reveal: bool) -> EntityReview:
         if project is None or entity not in project.entities:
             continue
         try:
-            # What is wrong with the mapping as it was is past; as it is, it is checked as a run would.
+            # Only the new mapping is checked: faults of the old one no longer matter.
             queries[side] = render_checked_view(now, entity).query if side == "after" else render_view(project, entity)
         except ConfigError as error:
             if side == "after":
-                faults += _said(error, now.workspace)
+                faults += _located_messages(error, now.workspace)
     old, new = queries.get("before"), queries.get("after")
     impact: Impact | None = None
     wrong: tuple[str, ...] = ()
-    if new is not None and not (rows.live is False and not has_fixtures(now.root)) and not _same(rows, old, new):
+    if (
+        new is not None
+        and not (rows.live is False and not has_fixtures(now.root))
+        and not _is_unchanged(rows, old, new)
+    ):
         try:
-            impact, wrong = _impact(rows, old, new, reveal=reveal)
+            impact, wrong = _measure_impact(rows, old, new, reveal=reveal)
         except ConfigError as error:
-            faults += _said(error, now.workspace)
-    was, will = (tidy(query.sql, now.source.dialect) if query else "" for query in (old, new))
+            faults += _located_messages(error, now.workspace)
+    was, will = (normalize_sql(query.sql, now.source.dialect) if query else "" for query in (old, new))
     return EntityReview(
         entity=entity,
-        sql=_unified(was, will, f"{entity}.sql") if new or not faults else "",
-        fields=tuple(_fields(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
+        sql=_unified_diff(was, will, f"{entity}.sql") if new or not faults else "",
+        fields=tuple(_field_changes(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
         mapping=_mapping(new, now, entity),
         impact=impact,
         faults=(*faults, *wrong),
     )
 
 
-def _said(error: ConfigError, workspace: Path) -> tuple[str, ...]:
-    """What is wrong, with its place in the workspace."""
+def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
+    """The messages of an error, each with its place in the workspace."""
     return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
 
 
-def _same(rows: RowSource, old: Query | None, new: Query) -> bool:
-    """Whether nothing that decides what rows become differs between the two mappings."""
+def _is_unchanged(rows: RowSource, old: Query | None, new: Query) -> bool:
+    """Whether view, settings, data tests and dialect are all the same, so that no row can change."""
     before = rows.before
     if before is None or old is None:
         return False
@@ -258,56 +269,58 @@ def _same(rows: RowSource, old: Query | None, new: Query) -> bool:
     return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
 
 
-def _impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
-    """Run the old mapping as if all of it were acknowledged, then the new one against that.
+def _measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
+    """Run the old mapping, record it as acknowledged, and compare the new one with it.
 
-    Gives the impact, and what is wrong with the data tests.
+    Gives the impact, and the messages of data tests that do not run.
     """
     notes: tuple[str, ...] = ()
     with rows.state() as state:
         before = Counts(**{each.name: 0 for each in fields(Counts)})
-        state.run("create table run.was_held (key varchar)")
+        state.run("create table run.held_before (key varchar)")
         if old is not None and rows.before is not None:
             try:
-                work = rows.compare(state, rows.before, old)
+                comparison = rows.compare(state, rows.before, old)
             except (ConfigError, QueryError) as error:
-                said = "; ".join(each.message for each in error.faults) if isinstance(error, ConfigError) else error
-                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {said}",)
+                reason = "; ".join(each.message for each in error.faults) if isinstance(error, ConfigError) else error
+                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {reason}",)
             else:
-                before = work.counts
-                state.run("insert into run.was_held select distinct key from run.violation")
-                diff.diff_columns(state, work.staged)
-                acknowledge.acknowledge_all(state, work.staged, stamp=work.settings.stamp(SYNC_TOKEN))
-        work = rows.compare(state, rows.now, new)
+                before = comparison.counts
+                state.run("insert into run.held_before select distinct key from run.violation")
+                diff.diff_columns(state, comparison.staged)
+                acknowledge.acknowledge_all(state, comparison.staged, stamp=comparison.settings.stamp(SYNC_TOKEN))
+        comparison = rows.compare(state, rows.now, new)
         wrong: tuple[str, ...] = ()
         stops = []
         try:
-            failed = run_data_tests(state, rows.now, work.staged, live=rows.live)
+            failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
         except ConfigError as error:
-            wrong = _said(error, rows.now.workspace)
+            wrong = _located_messages(error, rows.now.workspace)
         else:
             stops += [test.message for test in failed if test.severity == "error"]
             notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
         if rows.live and before.published + before.inserts:
-            breaches = find_violations(work.counts, work.settings, project=rows.now.name)
-            stops += [breach.message for breach in breaches]
-        return _summed(state, work, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)), wrong
+            violations = find_violations(comparison.counts, comparison.settings, project=rows.now.name)
+            stops += [violation.message for violation in violations]
+        return _summarize(
+            state, comparison, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)
+        ), wrong
 
 
-def _summed(
-    state: State, work: Comparison, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
+def _summarize(
+    state: State, comparison: Comparison, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
 ) -> Impact:
-    """What stands compared, as numbers and samples."""
-    layout, entity = work.staged.layout, work.entity
-    shown = unmasked if reveal else masked
+    """The compared rows as numbers and examples."""
+    layout, entity = comparison.staged.layout, comparison.entity
+    displayed = unmasked if reveal else masked
     label = next((each.name for each in layout.fields if each.name == "title"), None)
     samples: dict[tuple[str, str], list[Sample]] = {}
-    diff.diff_columns(state, work.staged)
+    diff.diff_columns(state, comparison.staged)
     for sort, what, key, _, name, old, new in state.rows(
-        render_sql("impact.sql", **layout.tables, label=label, limit=SAMPLES)
+        render_sql("impact.sql", **layout.tables, label=label, limit=MAX_SAMPLES)
     ):
         if sort == "update":
-            found = Sample(key=key, label=name, before=shown(entity, what, old), after=shown(entity, what, new))
+            found = Sample(key=key, label=name, before=displayed(entity, what, old), after=displayed(entity, what, new))
             samples.setdefault((sort, what), []).append(found)
         else:
             samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
@@ -315,15 +328,15 @@ def _summed(
         "select column_name, count(*), count(*) filter (where new is null) from run.difference"
         " group by column_name order by 2 desc, 1"
     )
-    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.was_held)"
-    gone = "from run.was_held where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
+    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.held_before)"
+    gone = "from run.held_before where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
     held = state.rows(
         f"select key, product, column_name, rule, value {fresh}"
-        f" qualify row_number() over (partition by rule order by key, column_name) <= {SAMPLES} order by rule, key"
+        f" qualify row_number() over (partition by rule order by key, column_name) <= {MAX_SAMPLES} order by rule, key"
     )
     return Impact(
         before=before,
-        after=work.counts,
+        after=comparison.counts,
         columns=tuple(
             ColumnImpact(column=name, rows=count, blanked=blank, samples=tuple(samples.get(("update", name), ())))
             for name, count, blank in columns
@@ -339,12 +352,12 @@ def _summed(
                 group=product,
                 column=column,
                 rule=rule,
-                value=shown(entity, column, value),
+                value=displayed(entity, column, value),
                 reason=RULES[rule].reason,
             )
             for key, product, column, rule, value in held
         ),
-        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {SAMPLES}")),
+        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {MAX_SAMPLES}")),
         stops=tuple(stops),
         notes=tuple(notes),
     )
@@ -374,7 +387,7 @@ def _traces(query: Query | None, project: Project | None, entity: str) -> dict[s
     return {each.field.name: each for each in found}
 
 
-def _fields(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator[FieldChange]:
+def _field_changes(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator[FieldChange]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
         if old is None or new is None or (old.sources, old.expression) != (new.sources, new.expression):
@@ -387,17 +400,17 @@ def _fields(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> Iterator
 
 
 def _text_diffs(before: Path, now: Path) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, as they are written but for passwords."""
+    """Unified diffs of project.toml, the order statements and the data tests, with passwords masked."""
     names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
     for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
         texts = [
             path.read_bytes().decode("utf-8-sig", "replace") if is_file(path) else ""
             for path in (before / name, now / name)
         ]
-        yield without_passwords(_unified(texts[0], texts[1], name))
+        yield without_passwords(_unified_diff(texts[0], texts[1], name))
 
 
-def _unified(before: str, after: str, name: str) -> str:
+def _unified_diff(before: str, after: str, name: str) -> str:
     lines = difflib.unified_diff(
         before.strip().splitlines(), after.strip().splitlines(), f"a/{name}", f"b/{name}", lineterm="", n=2
     )

@@ -1,4 +1,4 @@
-"""git."""
+"""Read a workspace as it was at a git reference."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
     Where the commit has no such folder it is an empty workspace. Raises :class:`UsageError` where there is no git, no
     repository or no such commit.
     """
-    commit = _commit(workspace, reference)
+    commit = _find_commit(workspace, reference)
     with tempfile.TemporaryDirectory(prefix="s2s-review-", ignore_cleanup_errors=True) as folder:
-        if not _git(workspace, "cat-file", "-e", f"{commit}:./").returncode:
-            made = _git(workspace, "archive", "--format=tar", commit, "--", ".")
+        if not _run_git(workspace, "cat-file", "-e", f"{commit}:./").returncode:
+            made = _run_git(workspace, "archive", "--format=tar", commit, "--", ".")
             if made.returncode:
-                raise _refused(f"The workspace at {reference!r} cannot be read", made)
+                raise _git_error(f"The workspace at {reference!r} cannot be read", made)
             with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
                 archive.extractall(folder, **_safe(archive))  # noqa: S202 - git's own archive, filtered
         (Path(folder) / "projects").mkdir(exist_ok=True)
         yield Path(folder)
 
 
-def _git(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+def _run_git(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(["git", "-C", str(workspace), *words], capture_output=True, check=False)  # noqa: S603, S607 - git, without a shell
     except OSError:
         raise UsageError("There is no git here.", hint="Install git, or put it on the PATH.") from None
 
 
-def _commit(workspace: Path, reference: str) -> str:
+def _find_commit(workspace: Path, reference: str) -> str:
     """The commit that a reference names. Raises :class:`UsageError` that says why there is none."""
-    there = _git(workspace, "rev-parse", "--is-shallow-repository")
+    there = _run_git(workspace, "rev-parse", "--is-shallow-repository")
     if there.returncode:
-        raise _refused(f"{workspace} cannot be compared with an earlier state", there)
+        raise _git_error(f"{workspace} cannot be compared with an earlier state", there)
     if not reference.startswith("-"):
-        found = _git(workspace, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
+        found = _run_git(workspace, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
         if not found.returncode:
             return found.stdout.decode().strip()
-    if _git(workspace, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
+    if _run_git(workspace, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
         raise UsageError(
             "Nothing is committed yet, so there is nothing to compare with.", hint="Commit the workspace first."
         )
-    names = _git(workspace, "for-each-ref", "--format=%(refname:short)").stdout.decode("utf-8", "replace").split()
+    names = _run_git(workspace, "for-each-ref", "--format=%(refname:short)").stdout.decode("utf-8", "replace").split()
     close = [each for each in names if each.endswith(f"/{reference}")] or get_close_matches(reference, names, n=1)
     if close:
         hint = f"Did you mean {close[0]}?"
@@ -69,16 +69,16 @@ def _commit(workspace: Path, reference: str) -> str:
 
 def compared_states(workspace: Path, reference: str) -> str:
     """The two commits that a review compares, in words, so that what was signed can be found again."""
-    then = _git(workspace, "log", "-1", "--format=%h of %cs", f"{_commit(workspace, reference)}").stdout
-    now = _git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
-    more = _git(workspace, "status", "--porcelain", "--", ".").stdout
+    earlier = _run_git(workspace, "log", "-1", "--format=%h of %cs", f"{_find_commit(workspace, reference)}").stdout
+    now = _run_git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
+    more = _run_git(workspace, "status", "--porcelain", "--", ".").stdout
     return (
-        f"commit {then.decode().strip()} against {now.decode().strip()}"
+        f"commit {earlier.decode().strip()} against {now.decode().strip()}"
         f"{', with what is not committed yet' if more.strip() else ''}"
     )
 
 
-def _refused(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
+def _git_error(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
     """Git's own words; what it says after the first line tells what to do."""
     first, _, rest = made.stderr.decode("utf-8", "replace").strip().partition("\n")
     return UsageError(

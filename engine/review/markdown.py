@@ -1,4 +1,4 @@
-"""markdown."""
+"""Reviews as Markdown: one comment for a pull request."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.review.text import (
-    MANY,
-    NEW,
-    ROWS,
+    MAX_NAMES,
+    NEW_PROJECT,
+    ROWS_DESCRIPTION,
     blanked_text,
-    differing,
+    changed_part,
+    decisions,
     impact_sentence,
     remainder_text,
     review_summary,
     sample_cause,
     sample_name,
     sample_values,
-    to_decide,
     transitions,
 )
 from engine.text import short
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
     from engine.review.model import EntityReview, Review
 
-COMMENT = 60_000
-"""How many letters of Markdown are written: GitHub takes 65,536 for a comment."""
+MAX_COMMENT_LETTERS = 60_000
+"""GitHub takes 65,536 characters in a comment."""
 
-DIFF = 8_000
-"""How many letters of one difference Markdown holds."""
+MAX_DIFF_LETTERS = 8_000
+"""How many characters of one diff are shown."""
 
 
 def reviews_markdown(reviews: Sequence[Review]) -> str:
-    """Reviews as one comment for a pull request: of several first a table, and no more in all than GitHub takes."""
+    """Reviews as one comment for a pull request, no longer than GitHub takes; several begin with a table."""
     lines = []
     if len(reviews) > 1:
         lines += [
@@ -45,49 +45,50 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
             "| --- | --- | --: |",
         ]
         lines += [
-            f"| {each.project} | {_cell_markdown(review_summary(each))} | {len(to_decide(each)) or ''} |"
+            f"| {each.project} | {_cell_markdown(review_summary(each))} | {len(decisions(each)) or ''} |"
             for each in reviews
         ]
         lines.append("")
-    said, left = "\n".join(lines), []
+    comment, omitted = "\n".join(lines), []
     for each in reviews:
         text = review_markdown(each)
-        if len(said) + len(text) > COMMENT:
-            left.append(each.project)
+        if len(comment) + len(text) > MAX_COMMENT_LETTERS:
+            omitted.append(each.project)
         else:
-            said += f"{text}\n" if not said else f"\n{text}\n"
-    if left:
-        said += (
-            f"\n_A comment holds no more. Left out: {', '.join(left[:MANY])}{remainder_text(len(left), left[:MANY])}."
+            comment += f"{text}\n" if not comment else f"\n{text}\n"
+    if omitted:
+        more = remainder_text(len(omitted), omitted[:MAX_NAMES])
+        comment += (
+            f"\n_A comment holds no more. Left out: {', '.join(omitted[:MAX_NAMES])}{more}."
             " `--output html` has all of it._\n"
         )
-    return said.rstrip("\n")
+    return comment.rstrip("\n")
 
 
 def review_markdown(reviewed: Review) -> str:
-    """A review as a part of a comment for a pull request."""
+    """One review as a part of a comment."""
     lines = [f"## {reviewed.project}: the mapping against `{reviewed.against}`", ""]
     if not reviewed.changed:
         return "\n".join([*lines, "Nothing changes.", ""])
     if not reviewed.gone:
-        lines += [f"_{ROWS[reviewed.rows].capitalize()}.{f' {NEW}' if reviewed.new else ''}_", ""]
-    if to_decide(reviewed):
-        lines += ["**To decide**", "", *(f"- {_flat(each)}" for each in to_decide(reviewed)), ""]
+        lines += [f"_{ROWS_DESCRIPTION[reviewed.rows].capitalize()}.{f' {NEW_PROJECT}' if reviewed.new else ''}_", ""]
+    if decisions(reviewed):
+        lines += ["**To decide**", "", *(f"- {_flat(each)}" for each in decisions(reviewed)), ""]
     lines += [f"- {_flat(note)}" for note in reviewed.notes]
     for each in reviewed.entities:
         if each.changed:
             lines += _entity_markdown(each)
     for title, diff in (("Settings, data tests and order statements", reviewed.settings), ("Orders", reviewed.orders)):
         if diff:
-            lines += [f"### {title}", "", *_fenced(diff), ""]
+            lines += [f"### {title}", "", *_fence(diff), ""]
     return "\n".join(lines)
 
 
-def _fenced(diff: str) -> list[str]:
-    """A difference between fences that nothing in it can close, and no longer than a comment bears."""
+def _fence(diff: str) -> list[str]:
+    """A diff in a code block, cut to a length that fits a comment; nothing in the diff can end the block."""
     shown = diff.rstrip()
-    if len(shown) > DIFF:
-        shown = shown[:DIFF].rpartition("\n")[0]
+    if len(shown) > MAX_DIFF_LETTERS:
+        shown = shown[:MAX_DIFF_LETTERS].rpartition("\n")[0]
         shown += f"\n… {diff.rstrip().count(chr(10)) - shown.count(chr(10)):,} lines more"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", shown)), 3)
     return [f"{fence}diff", shown, fence]
@@ -124,10 +125,10 @@ def _entity_markdown(each: EntityReview) -> list[str]:
     if each.fields:
         lines += ["", "| field | | before | after |", "| --- | --- | --- | --- |"]
         for change in each.fields:
-            before, after = (_code(part) for part in differing(change.before, change.after))
+            before, after = (_code(part) for part in changed_part(change.before, change.after))
             lines.append(f"| {change.field} | {change.kind} | {before} | {after} |")
     if each.sql:
-        lines += ["", *_fenced(each.sql)]
+        lines += ["", *_fence(each.sql)]
     return [*lines, ""]
 
 

@@ -1,4 +1,4 @@
-"""model."""
+"""What a review consists of: one model for the terminal, Markdown, JSON and HTML. Its field names are the JSON keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A row that changes: its key, what people call it, and for a column the value before and after."""
+    """An example of a row that changes: its key, its title as ``label``, and for a column both values."""
 
     key: str
     label: str | None = None
@@ -33,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImpact:
-    """A Stock2Shop field whose values change: in how many rows, in how many to blank, and samples of them."""
+    """A Stock2Shop field whose values change: in how many rows, in how many of them to blank, and example rows."""
 
     column: str
     rows: int
@@ -43,11 +43,12 @@ class ColumnImpact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
-    """What the new mapping would send after the old one, over the same rows.
+    """What a run with the new mapping would send after one with the old mapping, over the same rows.
 
-    ``before`` and ``after`` tell where each mapping's rows went. ``moved`` are variants that are removed and created
-    anew, because their product changes. ``quarantined`` and ``released`` count the rows that only the new or only the
-    old mapping holds back. ``stops`` are the guards and data tests that would stop a run; samples are of each kind.
+    ``before`` and ``after`` count what each mapping does with the rows. ``moved`` are variants that are removed and
+    created again because their product changes. ``quarantined`` and ``released`` count the rows that only the new or
+    only the old mapping quarantines; ``held`` and ``freed`` are examples of these. ``stops`` are the messages of guards
+    and data tests that would stop a run.
     """
 
     before: Counts
@@ -75,17 +76,17 @@ class Impact:
 
     @property
     def changed(self) -> bool:
-        """Whether any row is sent, held back or let go, or the client's own flag now says otherwise."""
+        """Whether any row is sent, quarantined or released, or is ignored by the client's flag where it was not."""
         sent = self.after.changed or self.after.deletes
         return bool(sent or self.quarantined or self.released or self.after.ignored != self.before.ignored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityReview:
-    """One entity: its SQL as a unified diff, its mapping with what changed of it, and the impact on rows.
+    """One entity: ``sql`` is a unified diff, ``mapping`` the new mapping, ``fields`` what has changed of it.
 
-    ``mapping`` is the new one. ``impact`` is None where nothing could be run, or nothing needed to be because the view
-    and its settings are the same; ``faults`` say why the view does not run, or, where there is an impact, a data test.
+    ``impact`` is None where the view does not run, or did not have to because view and settings are the same.
+    ``faults`` say why the view, or, where there is an impact, a data test does not run.
     """
 
     entity: str
@@ -105,9 +106,9 @@ class EntityReview:
 class Review:
     """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
 
-    ``rows`` tells which rows the mappings were run over. ``new`` is a project that the reference does not have,
-    ``gone`` one that only the reference has. ``faults`` say why it cannot be read, or its order statements
-    not be rendered.
+    ``rows`` says which rows the mappings were run over. ``new`` is a project that the reference does not have, ``gone``
+    one that only the reference has. ``faults`` say why the project cannot be read or its order statements not be
+    rendered.
     """
 
     project: str

@@ -1,4 +1,4 @@
-"""rows."""
+"""The two kinds of rows that a review runs its mappings over: those of the fixtures, and those of the live source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ConfigError
 from engine.state.store import open_state
 from engine.sync.compare import Comparison, RunOptions, compare
-from engine.testing.fixture_run import SYNC_TOKEN, compared, in_memory_state
+from engine.testing.fixture_run import SYNC_TOKEN, compare_on_fixtures, in_memory_state
 
 if TYPE_CHECKING:
     import threading
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class RowSource(ABC):
-    """One entity's two mappings and the rows that they are run over; ``live`` tells that those are the source's own."""
+    """One entity of a project as it is ``now`` and as it was ``before``, and the rows to run both mappings over.
+
+    ``live`` says that the rows are the source's own. ``notes`` collects what a reader should know of how they were run.
+    """
 
     live: bool
 
@@ -38,24 +41,24 @@ class RowSource(ABC):
 
     @abstractmethod
     def state(self) -> AbstractContextManager[State]:
-        """A state to throw away."""
+        """A temporary state."""
 
     @abstractmethod
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
-        """Run one mapping and compare it with what ``state`` holds.
+        """Run one mapping over the rows and compare the result with what ``state`` has as published.
 
         Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
         """
 
 
 class FixtureRows(RowSource):
-    """The rows of the fixtures: those of now for both mappings, so that only the mapping makes the difference."""
+    """The fixtures of the project as it is now, for both mappings, so that only the mapping makes a difference."""
 
     live = False
 
-    def __init__(self, stage: FixtureSession, now: Project, before: Project | None, entity: str) -> None:
+    def __init__(self, session: FixtureSession, now: Project, before: Project | None, entity: str) -> None:
         super().__init__(now, before, entity)
-        self._stage = stage
+        self._session = session
 
     @contextmanager
     def state(self) -> Iterator[State]:
@@ -68,22 +71,24 @@ class FixtureRows(RowSource):
 
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
         """Run one mapping over the fixtures of now; where it needs others, over those of its own project."""
-        loaded = self._stage.load()
+        loaded = self._session.load()
         if self.now.root in loaded.faults:
             raise loaded.faults[self.now.root]
         try:
-            work, notes = compared(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
+            comparison, notes = compare_on_fixtures(
+                loaded, project, self.entity, query, state=state, fixtures=self.now.root
+            )
         except ConfigError:
             if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
                 raise
-            work, notes = compared(loaded, project, self.entity, query, state=state)
+            comparison, notes = compare_on_fixtures(loaded, project, self.entity, query, state=state)
             notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
         self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
-        return work
+        return comparison
 
 
 class LiveRows(RowSource):
-    """The rows of the source, read once for each mapping in one transaction."""
+    """The rows of the live source, read once for each mapping, in one transaction where the database supports it."""
 
     live = True
 
@@ -117,7 +122,7 @@ class LiveRows(RowSource):
             project,
             self.entity,
             SYNC_TOKEN,
-            options=RunOptions(full=True),  # a row that both hold back must show in both
+            options=RunOptions(full=True),  # rows that both mappings quarantine must be counted for both
             stop=self._stop,
             progress=self._progress,
             query=query,

@@ -1,4 +1,4 @@
-"""Reviews in words: as text for a terminal, as Markdown for a pull request, and what a reader must decide; pure."""
+"""Reviews as sentences: the text for a terminal, and the lists and summaries that Markdown and HTML show as well."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ if TYPE_CHECKING:
 
     from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
 
-SCREEN = 80
-"""How wide a terminal is, at the least."""
+TERMINAL_WIDTH = 80
+"""The width in letters that text is wrapped to."""
 
-MANY = 30
-"""How many names are listed."""
+MAX_NAMES = 30
+"""How many names of projects a list shows."""
 
-CONTEXT = 24
-"""Letters around what differs in an expression."""
+CONTEXT_LETTERS = 24
+"""How many letters are shown before and behind the part of an expression that has changed."""
 
-ROWS = {
+ROWS_DESCRIPTION = {
     "fixtures": "worked out on the fixtures",
     "live": "worked out on the rows of the live source",
     "none": "without fixtures only the SQL and the mapping are compared",
 }
 
-GONE = (
+REMOVED_PROJECT = (
     "The client is not in the workspace any more: nothing is synced for it, no order is raised, and what Stock2Shop"
     " holds of it stays as it is."
 )
 
-RENAMED = "If it was only renamed, rename its state files with it; without them everything counts as new."
+RENAMED_PROJECT = "If it was only renamed, rename its state files with it; without them everything counts as new."
 
-NEW = "This client is new: everything counts as new."
+NEW_PROJECT = "This client is new: everything counts as new."
 
 
 def impact_sentence(impact: Impact, noun: str) -> str:
-    """What a change to a mapping does to rows, in words that need no other."""
-    parts = _happens(impact)
+    """One sentence on what a change does to the rows of an entity, whose name is ``noun``."""
+    parts = _row_changes(impact)
     if not parts:
         return f"None of the {impact.after.source:,} rows of {noun} changes."
     return f"On {max(impact.after.source, impact.before.source):,} rows of {noun}: {', '.join(parts)}."
 
 
-def _happens(impact: Impact) -> list[str]:
-    said = [
+def _row_changes(impact: Impact) -> list[str]:
+    sentences = [
         (impact.inserts, "is new", "are new"),
         (impact.after.updates, "changes", "change"),
         (impact.after.replaced, "is moved to another product", "are moved to another product"),
@@ -56,21 +56,23 @@ def _happens(impact: Impact) -> list[str]:
         (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
         (impact.before.ignored - impact.after.ignored, "fewer is ignored", "fewer are ignored"),
     ]
-    return [f"{count:,} {one if count == 1 else many}" for count, one, many in said if count > 0]
+    return [f"{count:,} {one if count == 1 else many}" for count, one, many in sentences if count > 0]
 
 
 def review_summary(reviewed: Review) -> str:
-    """What changes for a client, in one line."""
+    """One line on what changes for a client."""
     if reviewed.gone:
         return "no longer in the workspace"
     parts = []
     for each in reviewed.entities:
         if each.impact is None:
-            said = "does not run" if each.faults else "another mapping" if each.changed else ""
+            sentences = "does not run" if each.faults else "another mapping" if each.changed else ""
         else:
-            said = ", ".join(_happens(each.impact)) or ("another mapping, no row changes" if each.changed else "")
-        if said:
-            parts.append(f"{each.entity}: {said}")
+            sentences = ", ".join(_row_changes(each.impact)) or (
+                "another mapping, no row changes" if each.changed else ""
+            )
+        if sentences:
+            parts.append(f"{each.entity}: {sentences}")
     if reviewed.settings:
         parts.append("settings")
     if reviewed.orders:
@@ -80,22 +82,22 @@ def review_summary(reviewed: Review) -> str:
     return ("new client; " if reviewed.new else "") + ("; ".join(parts) or "nothing changes")
 
 
-def to_decide(reviewed: Review) -> list[str]:
-    """What of a change somebody has to want: what does not run, what is lost, what is held back."""
+def decisions(reviewed: Review) -> list[str]:
+    """Sentences on what the reader must agree to: what does not run, is stopped, lost or quarantined."""
     if reviewed.gone:
-        return [GONE, RENAMED]
-    said = [f"This is wrong: {fault}" for fault in reviewed.faults]
+        return [REMOVED_PROJECT, RENAMED_PROJECT]
+    sentences = [f"This is wrong: {fault}" for fault in reviewed.faults]
     for each in reviewed.entities:
         noun, impact = each.entity, each.impact
-        said += [f"{does_not_run(each)}: {fault}" for fault in each.faults]
-        said += [
+        sentences += [f"{failure_heading(each)}: {fault}" for fault in each.faults]
+        sentences += [
             f"{noun.capitalize()}: {change.field} is no longer mapped."
             for change in each.fields
             if change.kind == "removed" and not reviewed.new
         ]
         if impact is None:
             continue
-        said += [
+        sentences += [
             f"{noun.capitalize()}: a run would be stopped before anything is sent. {stop}" for stop in impact.stops
         ]
         if reviewed.new:
@@ -106,38 +108,38 @@ def to_decide(reviewed: Review) -> list[str]:
             (impact.quarantined, "is newly held back", "are newly held back"),
             (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
         ]
-        said += [
+        sentences += [
             f"{count:,} {plural(count, 'row')} of {noun} {one if count == 1 else many}."
             for count, one, many in counted
             if count > 0
         ]
-        said += [
+        sentences += [
             f"{noun.capitalize()}: {column.column} becomes blank in {column.blanked:,} {plural(column.blanked, 'row')}."
             for column in impact.columns
             if column.blanked
         ]
-    return said
+    return sentences
 
 
-def does_not_run(each: EntityReview) -> str:
-    """What the faults of an entity are about."""
+def failure_heading(each: EntityReview) -> str:
+    """The words that introduce a fault of an entity."""
     return f"A data test of {each.entity} does not run" if each.impact else f"{each.entity.capitalize()} do not run"
 
 
 def review_text(reviewed: Review) -> str:
-    """A review as people read it on a terminal."""
+    """One review as text for a terminal."""
     if reviewed.gone:
-        lines = [f"{reviewed.project} · against {reviewed.against}", *_wrapped(GONE), *_wrapped(RENAMED)]
+        lines = [f"{reviewed.project} · against {reviewed.against}", *_wrap(REMOVED_PROJECT), *_wrap(RENAMED_PROJECT)]
     else:
-        lines = [f"{reviewed.project} · against {reviewed.against} · {ROWS[reviewed.rows]}"]
+        lines = [f"{reviewed.project} · against {reviewed.against} · {ROWS_DESCRIPTION[reviewed.rows]}"]
     if not reviewed.changed:
         return "\n".join([*lines, "  Nothing changes."])
     if reviewed.new:
-        lines.append(f"  {NEW}")
+        lines.append(f"  {NEW_PROJECT}")
     for note in reviewed.notes:
-        lines += _wrapped(f"note: {note}")
+        lines += _wrap(f"note: {note}")
     for fault in reviewed.faults:
-        lines += _wrapped(f"WRONG: {fault}")
+        lines += _wrap(f"WRONG: {fault}")
     for each in reviewed.entities:
         if each.changed:
             lines += ["", each.entity, *_entity_text(each)]
@@ -148,19 +150,19 @@ def review_text(reviewed: Review) -> str:
 
 
 def reviews_text(reviews: Sequence[Review]) -> str:
-    """Reviews as people read them on a terminal: of several first a line each."""
+    """Reviews as text for a terminal; several begin with a summary of one line each."""
     texts = [review_text(each) for each in reviews]
     if len(reviews) > 1:
-        lines = [line for each in reviews for line in _wrapped(f"{each.project}: {review_summary(each)}")]
+        lines = [line for each in reviews for line in _wrap(f"{each.project}: {review_summary(each)}")]
         texts = ["\n".join([f"{len(reviews)} clients change.", *lines]), *texts]
     return "\n\n".join(texts)
 
 
-def _wrapped(text: str) -> list[str]:
-    """A sentence on lines of a terminal, with no word or path broken."""
+def _wrap(text: str) -> list[str]:
+    """A sentence wrapped into lines, without breaking words or paths."""
     return textwrap.wrap(
         text,
-        SCREEN,
+        TERMINAL_WIDTH,
         initial_indent="  ",
         subsequent_indent="    ",
         break_long_words=False,
@@ -171,12 +173,12 @@ def _wrapped(text: str) -> list[str]:
 def _entity_text(each: EntityReview) -> list[str]:
     lines = []
     for fault in each.faults:
-        lines += _wrapped(f"{'A DATA TEST DOES NOT RUN' if each.impact else 'DOES NOT RUN'}: {fault}")
+        lines += _wrap(f"{'A DATA TEST DOES NOT RUN' if each.impact else 'DOES NOT RUN'}: {fault}")
     impact = each.impact
     if impact is not None:
-        lines += _wrapped(impact_sentence(impact, each.entity))
+        lines += _wrap(impact_sentence(impact, each.entity))
         for stop in impact.stops:
-            lines += _wrapped(f"STOPS A RUN: {stop}")
+            lines += _wrap(f"STOPS A RUN: {stop}")
         for column in impact.columns:
             lines.append(f"  ~ {column.column}: {column.rows:,} {plural(column.rows, 'row')}{blanked_text(column)}")
             for row in column.samples:
@@ -195,14 +197,14 @@ def _entity_text(each: EntityReview) -> list[str]:
                 f"  no longer held back: {', '.join(impact.freed)}{remainder_text(impact.released, impact.freed)}"
             )
         for note in impact.notes:
-            lines += _wrapped(f"note: {note}")
+            lines += _wrap(f"note: {note}")
     if each.fields:
         lines.append("  fields")
         signs = {"added": "+", "removed": "-", "fed by something else": "~"}
         for change in each.fields:
-            parts = [short(part) for part in differing(change.before, change.after) if part]
+            parts = [short(part) for part in changed_part(change.before, change.after) if part]
             lead = f"    {signs[change.kind]} {change.field}:"
-            if len(parts) > 1 and len(f"{lead} {parts[0]} → {parts[1]}") > SCREEN:
+            if len(parts) > 1 and len(f"{lead} {parts[0]} → {parts[1]}") > TERMINAL_WIDTH:
                 lines += [lead, f"        {parts[0]}", f"      → {parts[1]}"]
             else:
                 lines.append(f"{lead} {' → '.join(parts)}")
@@ -211,21 +213,21 @@ def _entity_text(each: EntityReview) -> list[str]:
     return lines
 
 
-def differing(before: str, after: str) -> tuple[str, str]:
-    """Two long expressions from a little before they differ to a little after; short ones, and one alone, whole."""
+def changed_part(before: str, after: str) -> tuple[str, str]:
+    """The parts of two long expressions around what differs between them; short ones are given whole."""
     if not (before and after) or max(len(before), len(after)) <= WIDTH:
         return before, after
-    start = _alike(before, after)
-    end = _alike(before[start:][::-1], after[start:][::-1])
-    start = max(before.rfind(" ", 0, max(start - CONTEXT, 0)) + 1, 0)
-    stop = max(end - CONTEXT, 0)
-    return tuple(  # type: ignore[return-value]  # two of them
+    start = _common_letters(before, after)
+    end = _common_letters(before[start:][::-1], after[start:][::-1])
+    start = max(before.rfind(" ", 0, max(start - CONTEXT_LETTERS, 0)) + 1, 0)
+    stop = max(end - CONTEXT_LETTERS, 0)
+    return tuple(  # type: ignore[return-value]  # a generator of two
         f"{'… ' if start else ''}{text[start : len(text) - stop]}{' …' if stop else ''}" for text in (before, after)
     )
 
 
-def _alike(one: str, other: str) -> int:
-    """How many letters two texts have in common at their beginning."""
+def _common_letters(one: str, other: str) -> int:
+    """The length of the longest common beginning of two texts."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
@@ -240,8 +242,8 @@ def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]
 
 
 def sample_values(row: Sample) -> tuple[str | None, str | None]:
-    """A value before and after; of long ones what is around the difference, which may stand far behind."""
-    before, after = differing(row.before or "", row.after or "")
+    """A sample's values before and after, cut to what is around the difference."""
+    before, after = changed_part(row.before or "", row.after or "")
     return before or None, after or None
 
 

@@ -1,7 +1,7 @@
-"""Look into a client's database and propose a first view: by what tables and columns are called, and a few rows.
+"""Propose a first view of each entity from the names of tables and columns in a client's database, and a few rows.
 
-What comes of it is a beginning. Names are those that ERPs give in English and Afrikaans; each proposal that is not
-plain says so in a TODO, and nothing but names goes from the database into the view.
+A proposal is a starting point: every guess is marked with a TODO. Only names go from the database into the view, never
+values.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from engine.errors import QueryError, UsageError
 from engine.model.fields import ENTITIES
 from engine.quoting import alias, ident
 from engine.scaffold.vocabulary import (
-    COLUMNS,
-    DEFAULT,
-    DRIVERS,
-    ELSEWHERE,
-    FOLDED,
-    OWN_TABLES,
-    PASSING,
-    RESERVED,
-    SYSTEM,
-    TABLES,
-    WHOSE,
+    CASE_FOLDING,
+    COLUMN_PATTERNS,
+    DEFAULT_SCHEMAS,
+    DRIVER_DIALECTS,
+    REFERENCE_PREFIXES,
+    RELATED_FIELDS,
+    RESERVED_WORDS,
+    SYSTEM_SCHEMAS,
+    SYSTEM_TABLES,
+    TABLE_PATTERNS,
+    TRANSACTION_TABLES,
 )
-from engine.testing.anonymise import about_a_person
+from engine.testing.anonymise import is_personal_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from engine.database.connection import Connection
     from engine.model.settings import SourceSettings
-    from engine.scaffold.vocabulary import Words
+    from engine.scaffold.vocabulary import WeightedPatterns
 
-SAMPLES = 4
-"""How many values of a column are shown."""
+MAX_SAMPLES = 4
+"""How many example values of a column are displayed."""
 
-WIDEST = 28
-"""How many letters of a value are shown."""
+MAX_VALUE_LETTERS = 28
+"""How many letters of an example value are displayed."""
 
-PLAIN = 3
-"""From this weight on a column's name says plainly what it is."""
+CLEAR_WEIGHT = 3
+"""The weight from which the name of a column is not a guess."""
 
-LIMITS = {
+ROW_LIMITS = {
     **dict.fromkeys(("tsql", "access", "pervasive"), ("top {} ", "")),
     "firebird": ("first {} ", ""),
     "oracle": ("", " fetch first {} rows only"),
 }
-"""What stands before and behind a SELECT's columns and tables to limit its rows, where it is not LIMIT."""
+"""How a dialect limits the rows of a SELECT: the text before its columns and the text at its end; others use LIMIT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table or a view of the database, with its columns and their types in lower case."""
+    """A table or view of the database; ``columns`` are its columns' types in lower case, by name."""
 
     schema: str
     name: str
@@ -65,7 +65,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What may feed a field: SQL, a doubt in words (blank: none), and a few values, masked if personal."""
+    """A SQL expression that may feed a field, a question about it or blank, and example values, masked if personal."""
 
     field: str
     expression: str
@@ -75,7 +75,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A first view of an entity: its table, that one's rows (None: not told), what feeds which field, and the SQL."""
+    """A first view of an entity: its main table, its number of rows (None: unknown), its candidates, and the SQL."""
 
     entity: str
     table: str
@@ -85,28 +85,32 @@ class Proposal:
 
 
 def dialect_of(connection: str | None, database: str | None) -> str | None:
-    """The dialect that a connection string, or the name of a file, speaks for; None where it does not say."""
+    """The dialect that a connection string's driver or a file's extension implies; None where that is unknown."""
     text = (connection or "").lower()
     if database is not None:
         return "sqlite" if re.search(r"\.(sqlite3?|db3?)$", database.lower()) else "duckdb"
-    return next((dialect for pattern, dialect in DRIVERS if re.search(pattern, text)), None)
+    return next((dialect for pattern, dialect in DRIVER_DIALECTS if re.search(pattern, text)), None)
 
 
 def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
-    """Propose a view for each entity of which the source has a likely table.
+    """Propose a view for each entity that the source has a likely table for.
 
-    Reads the catalogue, counts the rows of the tables that are proposed and reads a few of them. Raises
-    :class:`SourceError` as a run does, and :class:`UsageError` where no table looks like products.
+    1. Read the names of all tables and columns.
+    2. Score the tables of each entity and take the best one.
+    3. Count its rows, choose its key and the columns that feed fields, and read a few example values.
+
+    Raises :class:`SourceError` where the source cannot be read, and :class:`UsageError` where no table looks like
+    products.
     """
     with open_source(settings) as connection:
         tables = _tables(connection)
-        looked = _Looking(connection, settings.dialect, tables)
-        proposals = tuple(filter(None, (looked.proposal(entity) for entity in COLUMNS)))
+        introspection = _Introspection(connection, settings.dialect, tables)
+        proposals = tuple(filter(None, (introspection.proposal(entity) for entity in COLUMN_PATTERNS)))
     if not any(each.entity == "products" for each in proposals):
         names = ", ".join(sorted(table.name for table in tables)[:20])
         raise UsageError(
             f"None of the {len(tables)} tables that the login sees looks like products.",
-            hint=f"Write views/products.sql by hand. There are: {names or 'none; look at the rights of the login'}.",
+            hint=f"Write views/products.sql by hand. Tables: {names or 'none; check the rights of the login'}.",
         )
     return proposals
 
@@ -114,42 +118,47 @@ def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
 def _tables(connection: Connection) -> list[Table]:
     tables: dict[tuple[str, str], dict[str, str]] = {}
     for schema, table, column, kind in connection.list_columns():
-        if not (SYSTEM.fullmatch(schema) or OWN_TABLES.fullmatch(table)):
+        if not (SYSTEM_SCHEMAS.fullmatch(schema) or SYSTEM_TABLES.fullmatch(table)):
             tables.setdefault((schema, table), {})[column] = kind
     return [Table(schema=schema, name=name, columns=columns) for (schema, name), columns in sorted(tables.items())]
 
 
-def _plain(name: str) -> str:
-    """A name's letters and digits."""
+def _letters_and_digits(name: str) -> str:
+    """A name in lower case, reduced to letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _best(words: Words, columns: Iterable[str]) -> tuple[int, str]:
-    """How plainly a column says what it is, and which; the first of several."""
+def _best_match(words: WeightedPatterns, columns: Iterable[str]) -> tuple[int, str]:
+    """The highest weight of any column and that column, the first of equals; 0 and blank where none matches."""
     weighed = (
-        (max((w for pattern, w in words if re.search(pattern, _plain(each))), default=0), each) for each in columns
+        (max((w for pattern, w in words if re.search(pattern, _letters_and_digits(each))), default=0), each)
+        for each in columns
     )
     return max(weighed, key=lambda each: each[0], default=(0, ""))
 
 
 def _score(entity: str, table: Table) -> float:
-    """How much a table looks like the one of an entity; 0 where it cannot be."""
-    likely, never = TABLES[entity]
-    name = _plain(table.name)
-    weights = {field: _best(words, table.columns)[0] for field, words in COLUMNS[entity].items()}
+    """How likely a table is that of an entity; 0 where it cannot be."""
+    likely, never = TABLE_PATTERNS[entity]
+    name = _letters_and_digits(table.name)
+    weights = {field: _best_match(words, table.columns)[0] for field, words in COLUMN_PATTERNS[entity].items()}
     possible: object
     if entity == "products":
-        possible = weights["code"] and weights["title"] and not _best(COLUMNS["customers"]["email"], table.columns)[0]
+        possible = (
+            weights["code"]
+            and weights["title"]
+            and not _best_match(COLUMN_PATTERNS["customers"]["email"], table.columns)[0]
+        )
     else:
         possible = weights["code"] and (weights["email"] or (weights["first_name"] and re.search(likely, name)))
     if not possible or re.search(never, name):
         return 0
     score = sum(weights.values()) + (6 if re.search(likely, name) else 0)
-    return score * (0.3 if PASSING.search(name) else 1)
+    return score * (0.3 if TRANSACTION_TABLES.search(name) else 1)
 
 
-class _Looking:
-    """One look into a database."""
+class _Introspection:
+    """Proposes views from one open connection and the tables that it has."""
 
     def __init__(self, connection: Connection, dialect: str, tables: Sequence[Table]) -> None:
         self._connection = connection
@@ -157,6 +166,7 @@ class _Looking:
         self._all = tables
 
     def proposal(self, entity: str) -> Proposal | None:
+        """Propose a view of ``entity``, None where no table is likely."""
         scored = sorted(((_score(entity, table), table) for table in self._all), key=lambda each: -each[0])
         if not scored or not scored[0][0]:
             return None
@@ -176,11 +186,11 @@ class _Looking:
         )
 
     def _key(self, entity: str, table: Table) -> tuple[str, int | None, int]:
-        """The column that identifies a row, how many rows there are, and how many of them repeat a code."""
-        words = COLUMNS[entity]["code"]
+        """The column that identifies a row, the number of rows (None: unknown), and how many of them repeat a code."""
+        words = COLUMN_PATTERNS[entity]["code"]
         likely = sorted(
-            (column for column in table.columns if _best(words, [column])[0]),
-            key=lambda column: -_best(words, [column])[0],
+            (column for column in table.columns if _best_match(words, [column])[0]),
+            key=lambda column: -_best_match(words, [column])[0],
         )[:3]
         counts = ", ".join(f"count(distinct {self._column(table, column)})" for column in likely)
         sql = f"select count(*), {counts} from {self._table(table)}"  # noqa: S608 - names
@@ -192,7 +202,7 @@ class _Looking:
         return (whole[0], rows, 0) if whole else (likely[0], rows, rows - distinct[0])
 
     def _own(self, entity: str, table: Table, key: str, repeated: int) -> Iterable[Candidate]:
-        """What the entity's own table gives."""
+        """Candidates from the entity's own table."""
         contract = ENTITIES[entity]
         code = self._column(table, key)
         doubt = f"{repeated:,} rows repeat another's code: what tells them apart?" if repeated else ""
@@ -205,34 +215,34 @@ class _Looking:
             )
             yield Candidate(field="variants.sku", expression=code)
             yield Candidate(field="variants.inventory_management", expression="1")
-        for field, words in COLUMNS[entity].items():
-            weight, column = _best(words, (each for each in table.columns if each != key))
+        for field, words in COLUMN_PATTERNS[entity].items():
+            weight, column = _best_match(words, (each for each in table.columns if each != key))
             if field == "code":
                 continue
-            if field == contract.flag and weight < PLAIN:
+            if field == contract.flag and weight < CLEAR_WEIGHT:
                 doubt = f"does {column} say which should go?" if weight else "which should go?"
                 yield Candidate(field=field, expression="'Yes'", doubt=f"this sends every row: {doubt}")
             elif field == contract.flag:
                 doubt = "are its values words that stand for Active, Delete and Ignore? See `active` in project.toml"
                 yield Candidate(field=field, expression=self._column(table, column), doubt=doubt)
             elif weight:
-                doubt = "" if weight >= PLAIN else "a guess by the column's name alone"
+                doubt = "" if weight >= CLEAR_WEIGHT else "a guess by the column's name alone"
                 yield Candidate(field=field, expression=self._column(table, column), doubt=doubt)
             elif field == "last_name":
                 yield Candidate(field=field, expression="''", doubt="no column is called so")
 
     def _elsewhere(self, entity: str, item: Table, key: str, had: set[str]) -> Iterable[Candidate]:
-        """What stands in a table of its own, such as one row a price list or a warehouse."""
-        for field, hint, one, question in ELSEWHERE[entity]:
+        """Candidates from other tables, such as one with a row for each price list or warehouse."""
+        for field, hint, one, question in RELATED_FIELDS[entity]:
             if field in had:
                 continue
             found = []
             for table in self._all:
-                weight, column = _best(COLUMNS[entity][field], table.columns)
-                joined = _joined(entity, item, key, table)
+                weight, column = _best_match(COLUMN_PATTERNS[entity][field], table.columns)
+                joined = _join_columns(entity, item, key, table)
                 if weight and joined and table is not item:
-                    named = bool(re.search(hint, _plain(table.name)))
-                    passing = bool(PASSING.search(_plain(table.name))) and not named
+                    named = bool(re.search(hint, _letters_and_digits(table.name)))
+                    passing = bool(TRANSACTION_TABLES.search(_letters_and_digits(table.name))) and not named
                     found.append((weight + 3 * named - 4 * passing, table, column, joined))
             if found:
                 _, table, column, (theirs, ours) = max(found, key=lambda each: each[0])
@@ -244,24 +254,24 @@ class _Looking:
                 )
 
     def _sampled(self, table: Table, candidates: Sequence[Candidate], *, people: bool) -> Iterable[Candidate]:
-        """The candidates with a few values each; what may be about a person is masked."""
+        """The candidates with example values; those that may be personal are masked."""
         wanted = list(dict.fromkeys(each.expression for each in candidates if "." in each.expression))
         values = self._values(table, wanted)
-        if not values:  # of one that the database refuses the others need not suffer
+        if not values:  # the database refused one of them, so each is read on its own
             values = {expression: each for one in wanted for expression, each in self._values(table, [one]).items()}
         for each in candidates:
-            hidden = (people and each.field != ENTITIES["customers"].flag) or about_a_person(each.expression)
+            hidden = (people and each.field != ENTITIES["customers"].flag) or is_personal_column(each.expression)
             yield replace(
                 each,
                 samples=tuple(
-                    "***" if value and hidden else _shown(value) for value in values.get(each.expression, ())
+                    "***" if value and hidden else _display_value(value) for value in values.get(each.expression, ())
                 ),
             )
 
     def _values(self, table: Table, expressions: Sequence[str]) -> dict[str, list[str | None]]:
-        sql = _limited(f"{', '.join(expressions)} from {self._table(table)}", SAMPLES, self._dialect)
+        sql = _select_some(f"{', '.join(expressions)} from {self._table(table)}", MAX_SAMPLES, self._dialect)
         try:
-            rows = self._rows(sql, SAMPLES)
+            rows = self._rows(sql, MAX_SAMPLES)
         except QueryError:
             return {}
         return {expression: [row[place] for row in rows] for place, expression in enumerate(expressions)}
@@ -275,14 +285,14 @@ class _Looking:
         return list(islice(rows, limit))
 
     def _table(self, table: Table) -> str:
-        parts = [table.name] if table.schema.lower() in DEFAULT else [table.schema, table.name]
-        return ".".join(spelled(part, self._dialect) for part in parts)
+        parts = [table.name] if table.schema.lower() in DEFAULT_SCHEMAS else [table.schema, table.name]
+        return ".".join(spell_name(part, self._dialect) for part in parts)
 
     def _column(self, table: Table, column: str) -> str:
-        return f"{spelled(table.name, self._dialect)}.{spelled(column, self._dialect)}"
+        return f"{spell_name(table.name, self._dialect)}.{spell_name(column, self._dialect)}"
 
     def _view(self, entity: str, table: Table, candidates: Sequence[Candidate], others: Sequence[str]) -> str:
-        lines = ["-- Proposed by what tables and columns are called. A TODO is a guess: look, mend, and take it away."]
+        lines = ["-- Proposed from the names of tables and columns. Each TODO is a guess: check it, then remove it."]
         if others:
             lines.append(f"-- TODO: {', '.join(others)} may be the table as well.")
         lines.append("select")
@@ -292,38 +302,40 @@ class _Looking:
             comma = "," if number < len(candidates) - 1 else ""
             lines.append(f"    {each.expression} as {alias(each.field, self._dialect)}{comma}")
         had = {each.field for each in candidates}
-        lines += [f"    -- TODO: no column looks like {name}" for name, *_ in ELSEWHERE[entity] if name not in had]
+        lines += [f"    -- TODO: no column looks like {name}" for name, *_ in RELATED_FIELDS[entity] if name not in had]
         return "\n".join([*lines, f"from {self._table(table)}", ""])
 
 
-def _joined(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:
-    """The columns by which another table's rows belong to an item: theirs and the item's."""
-    whose = WHOSE[entity]
+def _join_columns(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:
+    """The columns that join another table to an item's: the other table's and the item's; None where there are none."""
+    whose = REFERENCE_PREFIXES[entity]
     for column in table.columns:
-        if _plain(column) == _plain(key):
+        if _letters_and_digits(column) == _letters_and_digits(key):
             return column, key
-    number = next((each for each in item.columns if re.search(rf"^{whose}?(id|link)$", _plain(each))), None)
+    number = next(
+        (each for each in item.columns if re.search(rf"^{whose}?(id|link)$", _letters_and_digits(each))), None
+    )
     for column in table.columns:
-        if number is not None and re.search(rf"^(i|wh)?{whose}(id|link)$", _plain(column)):
+        if number is not None and re.search(rf"^(i|wh)?{whose}(id|link)$", _letters_and_digits(column)):
             return column, number
-        if re.search(rf"^{whose}(code|no|num|number)?$", _plain(column)):
+        if re.search(rf"^{whose}(code|no|num|number)?$", _letters_and_digits(column)):
             return column, key
     return None
 
 
-def _shown(value: str | None) -> str:
+def _display_value(value: str | None) -> str:
     text = "NULL" if value is None else " ".join(value.split()) or "(blank)"
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return text if len(text) <= MAX_VALUE_LETTERS else f"{text[: MAX_VALUE_LETTERS - 1]}…"
 
 
-def _limited(rest: str, rows: int, dialect: str) -> str:
-    """``select <rest>`` of so many rows."""
-    before, after = LIMITS.get(dialect, ("", f" limit {rows}"))
+def _select_some(rest: str, rows: int, dialect: str) -> str:
+    """``select <rest>``, limited to ``rows`` rows."""
+    before, after = ROW_LIMITS.get(dialect, ("", f" limit {rows}"))
     return f"select {before.format(rows)}{rest}{after.format(rows)}"
 
 
-def spelled(name: str, dialect: str) -> str:
-    """A name as SQL has it: bare where the database finds it so, else in quotes."""
-    folded = FOLDED.get(dialect, str)(name)
-    bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and folded == name and name.lower() not in RESERVED
+def spell_name(name: str, dialect: str) -> str:
+    """Quote a name for SQL where the database would not find it unquoted."""
+    folded = CASE_FOLDING.get(dialect, str)(name)
+    bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and folded == name and name.lower() not in RESERVED_WORDS
     return name if bare else ident(name, dialect)

@@ -1,4 +1,4 @@
-"""Begin a project: a folder that checks clean once its values are filled in."""
+"""Create a project: a folder that passes ``s2s check`` once its values are filled in."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
 
-SCHEMA = "project.schema.json"
+SCHEMA_FILE = "project.schema.json"
 """The JSON Schema of project.toml in a workspace; editors that know Taplo's ``#:schema`` complete and check with it."""
 
-LOGIN = re.compile(
+LOGIN_OPTION = re.compile(
     r"(?i)\b(?P<option>uid|user|user id|username|pwd|password)\s*=\s*(?P<value>\{(?:[^}]|\}\})*\}|[^;{}\s][^;]*)"
 )
-"""A user or a password in a connection string, as far as the next option."""
+"""A user or password option of a connection string with its value."""
 
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
-"""What Windows takes for a device, with any extension: a workspace may be checked out there."""
+_WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""Names of devices on Windows, with any extension: a workspace may be checked out there."""
 
 CONNECTIONS = {
     "tsql": "Driver={{ODBC Driver 18 for SQL Server}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
@@ -39,10 +39,10 @@ CONNECTIONS = {
     "mysql": "Driver={{MariaDB Unicode}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
     "UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}",
 }
-FALLBACK = "DSN=${{{0}_DSN}};UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}"
+DSN_CONNECTION = "DSN=${{{0}_DSN}};UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}"
 
 
-def scaffold(
+def create_project(
     workspace: Path,
     name: str,
     *,
@@ -52,14 +52,14 @@ def scaffold(
     source_id: int,
     values: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
-    """Write ``projects/<name>`` under ``workspace``; gives the files. Never touches what is there already.
+    """Write ``projects/<name>`` under ``workspace``; gives the files. An existing project is never changed.
 
-    A login that is written out in ``connection`` goes to .env, as do ``values``, by the names of their variables. Next
-    to ``projects/`` stands the JSON Schema that editors check project.toml with; it is always that of this version.
+    A login that is written out in ``connection`` is moved to .env, where ``values`` are written too, by the names of
+    their variables. The JSON Schema of project.toml is written next to ``projects/``, for editors.
 
-    Raises :class:`UsageError` for a name that is no folder's name, and when the project exists.
+    Raises :class:`UsageError` for a name that cannot be a folder's name on every system, and where the project exists.
     """
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?", name) or _DEVICE.fullmatch(name):
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?", name) or _WINDOWS_DEVICE.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be a project's name.",
             hint="Use letters, digits, dots, dashes and underscores, but no dot at the end, and no name of a device of"
@@ -68,21 +68,21 @@ def scaffold(
     root = workspace / "projects" / name
     if exists(root):
         raise UsageError(f"{root} exists already.", hint=f"Look at it with `s2s check {name}`.")
-    prefix = prefix_of(name)
+    prefix = variable_prefix(name)
     secrets = dict(values or {})
     if connection is not None:
-        connection, found = without_login(connection, prefix)
+        connection, found = extract_login(connection, prefix)
         secrets.update(found)
     elif database is None:
         connection = default_connection(name, dialect)
     files = {
-        root / "project.toml": _project(
+        root / "project.toml": _project_toml(
             name, prefix, dialect=dialect, connection=connection, database=database, source_id=source_id
         ),
-        root / "views" / "products.sql": _view(dialect),
-        root / ".env": _env(wanted_values(name, connection), secrets),
+        root / "views" / "products.sql": _first_view(dialect),
+        root / ".env": _env_file(required_variables(name, connection), secrets),
         root / ".gitignore": ".env\n",
-        workspace / SCHEMA: json.dumps(schema(), indent=2) + "\n",
+        workspace / SCHEMA_FILE: json.dumps(schema(), indent=2) + "\n",
     }
     ignore = workspace / ".gitignore"
     if not exists(ignore):
@@ -95,7 +95,7 @@ def scaffold(
     return tuple(files)
 
 
-def scaffold_template(
+def create_from_template(
     workspace: Path,
     name: str,
     template: str,
@@ -105,9 +105,9 @@ def scaffold_template(
     source_id: int,
     values: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
-    """Write ``projects/<name>`` as an extension of a template, with its vars and fixtures; gives the files.
+    """Write ``projects/<name>`` with views that extend a template, and its vars and fixtures; gives the files.
 
-    Raises :class:`UsageError` for a template that is not there, and for a dialect that it is not written for.
+    Raises :class:`UsageError` for an unknown template, and for a dialect that it is not written for.
     """
     import shutil
 
@@ -117,7 +117,7 @@ def scaffold_template(
         raise UsageError(
             f"The template {template} is not written for {dialect}.", hint=f"It is for: {', '.join(known)}."
         )
-    made = scaffold(
+    made = create_project(
         workspace, name, dialect=dialect, connection=connection, database=None, source_id=source_id, values=values
     )
     root = workspace / "projects" / name
@@ -132,17 +132,17 @@ def scaffold_template(
             views.append(view)
     shutil.copytree(folder / "fixtures", root / "fixtures")
     readme = root / "README.md"
-    readme.write_bytes(_to_confirm(name, template, about).encode())
+    readme.write_bytes(_confirm_readme(name, template, about).encode())
     return tuple(dict.fromkeys((*made, *views, root / "fixtures", readme)))
 
 
-def dialects_of(workspace: Path, template: str) -> list[str]:
-    """The dialects that a template is written for, the usual one first. Raises :class:`UsageError` for none such."""
+def template_dialects(workspace: Path, template: str) -> list[str]:
+    """The dialects that a template is written for, its default first. Raises :class:`UsageError` for an unknown one."""
     return _template(workspace, template)[2]
 
 
 def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
-    """A template's folder, what it says of itself, and its dialects."""
+    """A template's folder, the text of its template.toml, and its dialects."""
     found = templates(workspace)
     if template not in found:
         close = get_close_matches(template, found, n=1)
@@ -154,57 +154,57 @@ def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
 
 
 def templates(workspace: Path) -> dict[str, Path]:
-    """The templates that a project can extend, by name: the workspace's, and the engine's own."""
+    """The folders of all templates by name: the engine's own, and the workspace's, which come before those."""
     own = ENGINE_FOLDER / "templates" / "sql"
     folders = (own if is_dir(own) else ENGINE_FOLDER.parent / "templates" / "sql", workspace / "templates" / "sql")
     return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
 
 
 def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write views, by entity, where there is none, or still the one that a project begins with; gives those files."""
+    """Write views by entity, unless there is one that differs from the example of a new project; gives the files."""
     written = []
     for entity, sql in views.items():
         path = project.root / "views" / f"{entity}.sql"
-        if not exists(path) or path.read_text("utf-8") == _view(project.source.dialect):
+        if not exists(path) or path.read_text("utf-8") == _first_view(project.source.dialect):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(sql.encode())
             written.append(path)
     return tuple(written)
 
 
-def prefix_of(name: str) -> str:
-    """What the names of a project's variables begin with."""
+def variable_prefix(name: str) -> str:
+    """The prefix of the names of a project's variables, such as ``ACME``."""
     return re.sub(r"\W", "_", name).upper()
 
 
 def default_connection(name: str, dialect: str) -> str:
-    """The ODBC connection string that a project begins with."""
-    return CONNECTIONS.get(dialect, FALLBACK).format(prefix_of(name))
+    """The ODBC connection string of a new project."""
+    return CONNECTIONS.get(dialect, DSN_CONNECTION).format(variable_prefix(name))
 
 
-def without_login(connection: str, prefix: str) -> tuple[str, dict[str, str]]:
-    """``connection`` with variables where a user and a password stand, and their values."""
+def extract_login(connection: str, prefix: str) -> tuple[str, dict[str, str]]:
+    """``connection`` with variables in place of the user and the password, and the values of these."""
     found: dict[str, str] = {}
 
-    def variable(said: re.Match[str]) -> str:
-        if "${" in said["value"]:
-            return said[0]
-        name = f"{prefix}_{'USER' if said['option'].lower().startswith('u') else 'PASSWORD'}"
-        found[name] = said["value"]
-        return f"{said['option']}=${{{name}}}"
+    def variable(option: re.Match[str]) -> str:
+        if "${" in option["value"]:
+            return option[0]
+        name = f"{prefix}_{'USER' if option['option'].lower().startswith('u') else 'PASSWORD'}"
+        found[name] = option["value"]
+        return f"{option['option']}=${{{name}}}"
 
-    return LOGIN.sub(variable, connection), found
+    return LOGIN_OPTION.sub(variable, connection), found
 
 
-def wanted_values(name: str, connection: str | None) -> tuple[str, ...]:
-    """The variables that a project's .env gives values to: those of the connection, and Stock2Shop's user."""
-    prefix = prefix_of(name)
+def required_variables(name: str, connection: str | None) -> tuple[str, ...]:
+    """The variables that a project's .env lists: those of the connection, and Stock2Shop's user and password."""
+    prefix = variable_prefix(name)
     names = re.findall(r"\$\{(\w+)\}", connection or "")
     return tuple(dict.fromkeys((*names, f"{prefix}_S2S_USER", f"{prefix}_S2S_PASSWORD")))
 
 
-def _to_confirm(name: str, template: str, about: str) -> str:
-    """What an engineer asks on site, from the template's own notes."""
+def _confirm_readme(name: str, template: str, about: str) -> str:
+    """The README of a project with the questions to ask on site, from the template's own notes."""
     questions = re.search(r"(?ms)^questions = \[\n(.*?)^\]", about)
     confirm = re.search(r"(?ms)^\[facts\.confirm\][^\n]*\n(.*?)(?=^\[)", about)
     made_up = re.search(r"(?ms)^\[facts\.placeholder\][^\n]*\n(.*?)(?=^\[)", about)
@@ -223,12 +223,12 @@ def _toml(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _project(
+def _project_toml(
     name: str, prefix: str, *, dialect: str, connection: str | None, database: str | None, source_id: int
 ) -> str:
     reach = f"database = {_toml(database)}" if database is not None else f"connection = {_toml(connection or '')}"
     return f"""\
-#:schema ../../{SCHEMA}
+#:schema ../../{SCHEMA_FILE}
 [project]
 description = {_toml(name)}
 
@@ -252,7 +252,7 @@ warehouse = "MAIN"
 """
 
 
-def _view(dialect: str) -> str:
+def _first_view(dialect: str) -> str:
     wanted = [field for field in PRODUCTS.fields if field.recommended and "option" not in field.name]
     columns = {
         "source_product_code": "item_code",
@@ -265,10 +265,10 @@ def _view(dialect: str) -> str:
         "variants.inventory_management": "1",
     }
     lines = ",\n".join(f"    {columns[field.name]} as {alias(field.name, dialect)}" for field in wanted)
-    return VIEW.replace("COLUMNS", lines)
+    return FIRST_VIEW.replace("COLUMNS", lines)
 
 
-VIEW = """\
+FIRST_VIEW = """\
 -- One row a variant; the aliases are Stock2Shop's field names (docs/reference/fields.md lists them all).
 -- Put the client's own table and columns in place of these.
 select
@@ -278,6 +278,6 @@ where warehouse = {{ vars.warehouse }}
 """
 
 
-def _env(names: Sequence[str], values: Mapping[str, str]) -> str:
+def _env_file(names: Sequence[str], values: Mapping[str, str]) -> str:
     lines = (f'{name}="{values[name]}"\n' if values.get(name) else f"{name}=\n" for name in names)
     return "# Secrets of this project; never commit this file.\n" + "".join(lines)

@@ -1,4 +1,8 @@
-"""vocabulary."""
+"""The words by which tables and columns of ERP databases are recognized, in English and Afrikaans.
+
+Patterns are matched against names in lower case, reduced to letters and digits. A weight says how clearly a match tells
+what a column is, from 1 (a guess) to 5.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SYSTEM = re.compile(
+SYSTEM_SCHEMAS = re.compile(
     r"information_schema|pg_.*|sys|system|mysql|performance_schema|_sys_.*|ctxsys|mdsys|xdb", re.IGNORECASE
 )
-"""Schemas that are the database's own."""
+"""Schemas of the database system itself."""
 
-OWN_TABLES = re.compile(r"sqlite_.*|msys.*|rdb\$.*|mon\$.*", re.IGNORECASE)
-"""Tables that are the database's own, where it has no schemas."""
+SYSTEM_TABLES = re.compile(r"sqlite_.*|msys.*|rdb\$.*|mon\$.*", re.IGNORECASE)
+"""Tables of the database system itself, where it has no schemas."""
 
-RESERVED = frozenset(
+RESERVED_WORDS = frozenset(
     [
         "date",
         "default",
@@ -43,37 +47,44 @@ RESERVED = frozenset(
         "where",
     ]
 )
-"""Names that are quoted because one database or another takes them for something else."""
+"""Names that are quoted because they are keywords in some database."""
 
-FOLDED = {"postgres": str.lower, "redshift": str.lower, "oracle": str.upper, "hana": str.upper, "firebird": str.upper}
-"""How a name without quotes is read; elsewhere it is found however it is written."""
+CASE_FOLDING = {
+    "postgres": str.lower,
+    "redshift": str.lower,
+    "oracle": str.upper,
+    "hana": str.upper,
+    "firebird": str.upper,
+}
+"""How a dialect changes the case of unquoted names. The other dialects compare names without case."""
 
-DEFAULT = frozenset({"", "public", "main", "dbo"})
-"""Schemas in which a table is found by its name alone."""
+DEFAULT_SCHEMAS = frozenset({"", "public", "main", "dbo"})
+"""Schemas whose tables are found without naming the schema."""
 
-Words = tuple[tuple[str, int], ...]
+WeightedPatterns = tuple[tuple[str, int], ...]
 
-ELSEWHERE: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
+RELATED_FIELDS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
     "products": (
         ("csv_price_tiers", r"pric|list|itm1|mult", "max", "which price list?"),
         ("variants.qty", r"wh|ware|stock|stk|loc|inv|store|bin|oitw|mult", "sum", "of all warehouses?"),
     ),
     "customers": (("email", r"address|contact|mail|cust|client|debtor", "max", "which of several?"),),
 }
-"""Fields that often stand in a table of their own: what that is called, how its rows become one, and the doubt."""
+"""By entity: fields that are often in another table. Each has a pattern for the names of such tables, the aggregate
+that makes one value of several rows, and the question to ask."""
 
-ITEM = r"(stock|stk|item|itm|product|prod|inv|inventory|part|sku|article|artikel|material|simple)"
+ITEM_WORDS = r"(stock|stk|item|itm|product|prod|inv|inventory|part|sku|article|artikel|material|simple)"
 
-COLUMNS: Mapping[str, Mapping[str, Words]] = {
+COLUMN_PATTERNS: Mapping[str, Mapping[str, WeightedPatterns]] = {
     "products": {
         "code": (
-            (rf"^{ITEM}(code|no|num|number|key)$", 5),
+            (rf"^{ITEM_WORDS}(code|no|num|number|key)$", 5),
             (r"^(code|sku|kode)$", 4),
-            (rf"^{ITEM}?(master)?(code|sku)$", 4),
-            (rf"^{ITEM}?id$", 1),
+            (rf"^{ITEM_WORDS}?(master)?(code|sku)$", 4),
+            (rf"^{ITEM_WORDS}?id$", 1),
         ),
         "title": (
-            (rf"^{ITEM}?(description|desc|descr|descript|name|title)(1|line1)?$", 5),
+            (rf"^{ITEM_WORDS}?(description|desc|descr|descript|name|title)(1|line1)?$", 5),
             (r"^(long|full|web)(description|desc|name|title)$", 2),
             (r"^(beskrywing|naam)$", 4),
         ),
@@ -115,23 +126,23 @@ COLUMNS: Mapping[str, Mapping[str, Words]] = {
         "address1.phone": ((r"^(tele?)?phone(no|number)?1?$|^mobile$", 4),),
     },
 }
-"""By entity: what the column of a field is called, in letters and digits only, and how plainly that says it."""
+"""By entity and field: patterns for names of columns, with weights."""
 
-WHOSE = {"products": ITEM, "customers": r"(customer|client|debtor|cust|card|acc|account)"}
-"""By entity: what a column that refers to one of them begins with."""
+REFERENCE_PREFIXES = {"products": ITEM_WORDS, "customers": r"(customer|client|debtor|cust|card|acc|account)"}
+"""By entity: a pattern for the beginning of columns that refer to it."""
 
-TABLES: Mapping[str, tuple[str, str]] = {
-    "products": (ITEM + r"|goods", r"customer|client|debtor|supplier|vendor|employee"),
+TABLE_PATTERNS: Mapping[str, tuple[str, str]] = {
+    "products": (ITEM_WORDS + r"|goods", r"customer|client|debtor|supplier|vendor|employee"),
     "customers": (r"customer|client|debtor|cust|card|member|ocrd", r"supplier|vendor|creditor|employee|contactlog"),
 }
-"""By entity: what its table is called, and what it surely is not."""
+"""By entity: a pattern for likely names of its table, and one for names that it never has."""
 
-PASSING = re.compile(
+TRANSACTION_TABLES = re.compile(
     r"hist|trans|trn|log|tmp|temp|bak|backup|old|audit|archive|line|detail|order|invoice|journal|grv|count|address"
 )
-"""Parts of the names of tables that keep what happened, not what there is."""
+"""Parts of the names of tables that record transactions or history instead of the present state."""
 
-DRIVERS = (
+DRIVER_DIALECTS = (
     (r"sql server|msodbcsql|tdsodbc|freetds", "tsql"),
     (r"postgres|psqlodbc", "postgres"),
     (r"mariadb|maodbc|mysql|myodbc", "mysql"),

@@ -1,4 +1,9 @@
-"""anonymise."""
+"""Replace personal data in rows that become fixtures.
+
+A column counts as personal by its name, by the Stock2Shop field that it feeds, or by the shape of a value (an e-mail
+address, a telephone number). A value gets the same replacement wherever it stands in one capture, so that joins and
+repeated names survive; a random key decides which, and is thrown away afterwards.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,13 @@ if TYPE_CHECKING:
 
     from engine.testing.sampling import SampledTable
 
-PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
+UNQUOTED_NAME = re.compile(r"[A-Za-z_]\w*")
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 _PHONE = re.compile(r"(?=(?:\D*\d){9,15}\D*$)(\+\d|\(?0\d+\)?[ -])[\d ()/.-]+")
 
-_ANYWHERE = {
+_PERSONAL_COLUMNS = {
     "email": re.compile(r"(?i)e_?mail"),
     "phone": re.compile(r"(?i)phone|mobile|\btel|_tel|^tel|cell(?!a)|fax"),
     "first": re.compile(r"(?i)first_?name|forename|given_?name|initials"),
@@ -30,14 +35,15 @@ _ANYWHERE = {
     "street": re.compile(r"(?i)address|addr|street"),
 }
 
-_OF_PEOPLE = {
-    **_ANYWHERE,
+_CUSTOMER_COLUMNS = {
+    **_PERSONAL_COLUMNS,
     "number": re.compile(r"(?i)vat|tax_?(no|num|ref)|id_?(no|nr|num)|passport|regist|bank|iban|account_?no"),
     "city": re.compile(r"(?i)city|town|suburb|province|region"),
     "zip": re.compile(r"(?i)zip|post(al)?_?code|^post|^p_?code"),
     "person": re.compile(r"(?i)name|contact|attention|company|person|title|note|comment|remark"),
 }
-"""What a column is called that holds something about a person: in any table, and in a table that feeds customers."""
+"""Names of columns that hold personal data, by its kind. ``_PERSONAL_COLUMNS`` holds for any table, these for a table
+that the customers' view reads."""
 
 FIELD_KINDS = {
     "first_name": "first",
@@ -50,25 +56,55 @@ FIELD_KINDS = {
     "city": "city",
     "province": "city",
 }
-"""What the fields of Stock2Shop that are about a person hold; the others hold names."""
+"""The kind of data in Stock2Shop's personal fields; those that are missing here hold names."""
 
-_WHOLE = re.compile(r"(?=.{6,})\S+ .*\S")
-"""A name or a street of several words, which is known again where it is mentioned."""
+_SEVERAL_WORDS = re.compile(r"(?=.{6,})\S+ .*\S")
+"""A name or street of several words, which is replaced in other texts too."""
 
-_FIRST = ("Anna", "Bongani", "Chipo", "Daan", "Elena", "Farid", "Grace", "Hugo", "Imani", "Jonas", "Kefilwe", "Lindiwe")
+_FIRST_NAMES = (
+    "Anna",
+    "Bongani",
+    "Chipo",
+    "Daan",
+    "Elena",
+    "Farid",
+    "Grace",
+    "Hugo",
+    "Imani",
+    "Jonas",
+    "Kefilwe",
+    "Lindiwe",
+)
 
-_LAST = ("Adams", "Botha", "Cele", "Dlamini", "Evans", "Fourie", "Govender", "Hendricks", "Isaacs", "Jacobs", "Khumalo")
+_LAST_NAMES = (
+    "Adams",
+    "Botha",
+    "Cele",
+    "Dlamini",
+    "Evans",
+    "Fourie",
+    "Govender",
+    "Hendricks",
+    "Isaacs",
+    "Jacobs",
+    "Khumalo",
+)
 
 _CITIES = ("Ashton", "Bredasdorp", "Cradock", "Dundee", "Elgin", "Franschhoek", "Greytown", "Hartenbos")
 
 
-def about_a_person(column: str) -> bool:
-    """Whether a column of any table is called so that its values may be about a person."""
-    return any(pattern.search(column) for pattern in _ANYWHERE.values())
+def is_personal_column(column: str) -> bool:
+    """Whether the name of a column says that its values may be personal, in any table."""
+    return any(pattern.search(column) for pattern in _PERSONAL_COLUMNS.values())
 
 
 class Anonymiser:
-    """Replaces what is about a person, the same value always by the same."""
+    """Replaces personal values, the same value always by the same replacement.
+
+    >>> anonymise = Anonymiser(b"any key")
+    >>> anonymise("Ann@shop.example", "email") == anonymise("ann@shop.example", None)
+    True
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -77,23 +113,26 @@ class Anonymiser:
 
     @staticmethod
     def kinds(table: SampledTable) -> list[str | None]:
-        """What the columns hold about a person, by their names, and by the fields that they feed."""
-        patterns = _OF_PEOPLE if table.people else _ANYWHERE
+        """The kind of personal data in each column of ``table``, None where it holds none."""
+        patterns = _CUSTOMER_COLUMNS if table.holds_people else _PERSONAL_COLUMNS
         return [
-            next((kind for kind, pattern in patterns.items() if pattern.search(column)), table.fed.get(column.lower()))
+            next(
+                (kind for kind, pattern in patterns.items() if pattern.search(column)),
+                table.field_kinds.get(column.lower()),
+            )
             for column in table.columns
         ]
 
     def learn(self, values: Iterable[str | None], kind: str | None) -> None:
-        """Know whole names and streets again where they are mentioned."""
+        """Remember the names and streets of a column, to replace them where other texts mention them."""
         if kind in {"person", "first", "last", "street"}:
             for value in values:
                 core = (value or "").strip()
-                if _WHOLE.fullmatch(core):
-                    self._known.setdefault(core.lower(), self._made(core, kind))
+                if _SEVERAL_WORDS.fullmatch(core):
+                    self._known.setdefault(core.lower(), self._replacement(core, kind))
 
     def __call__(self, value: str, kind: str | None) -> str:
-        """``value``, replaced where its column or its shape says that it is about a person; padding stays."""
+        """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; its padding stays."""
         core = value.strip()
         if not core:
             return value
@@ -102,12 +141,12 @@ class Anonymiser:
         elif kind is None and _PHONE.fullmatch(core):
             kind = "phone"
         if kind is None:
-            return self._told(value)
-        made = self._made(core, kind)
-        return made.ljust(len(value)) if value.endswith(" ") else made
+            return self._replace_mentions(value)
+        replacement = self._replacement(core, kind)
+        return replacement.ljust(len(value)) if value.endswith(" ") else replacement
 
-    def _told(self, text: str) -> str:
-        """A text with the names in it that were replaced elsewhere replaced too."""
+    def _replace_mentions(self, text: str) -> str:
+        """Replace the names in a text that :meth:`learn` has remembered."""
         if not self._known:
             return text
         if self._mentions is None:
@@ -115,28 +154,28 @@ class Anonymiser:
             self._mentions = re.compile(rf"(?i)(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)")
         return self._mentions.sub(lambda found: self._known.get(found[0].lower(), "—"), text)
 
-    def _made(self, core: str, kind: str) -> str:
-        drawn = hmac.new(self._key, f"{kind}:{core.lower()}".encode(), hashlib.sha256).digest()
-        first, last = _FIRST[drawn[0] % len(_FIRST)], _LAST[drawn[1] % len(_LAST)]
-        number = int.from_bytes(drawn[2:5], "big")
+    def _replacement(self, core: str, kind: str) -> str:
+        random_bytes = hmac.new(self._key, f"{kind}:{core.lower()}".encode(), hashlib.sha256).digest()
+        first, last = _FIRST_NAMES[random_bytes[0] % len(_FIRST_NAMES)], _LAST_NAMES[random_bytes[1] % len(_LAST_NAMES)]
+        number = int.from_bytes(random_bytes[2:5], "big")
         match kind:
             case "email":
-                # One that is malformed stays so: a rule is to catch it.
+                # A malformed address stays malformed, so that a validation rule finds it in the fixtures too.
                 address = f"{first}.{last}{number % 10_000}".lower()
                 return f"{address}@example.com" if _EMAIL.fullmatch(core) else f"{address} at example"
             case "phone" | "zip" | "number":
-                digits = iter(f"{int.from_bytes(drawn, 'big'):078d}")
+                digits = iter(f"{int.from_bytes(random_bytes, 'big'):078d}")
                 return re.sub(r"\d", lambda _: next(digits, "0"), core) if re.search(r"\d", core) else "none"
             case "born":
-                born = f"{1950 + number % 50}-{drawn[5] % 12 + 1:02}-{drawn[6] % 28 + 1:02}"
-                return born + core[10:] if re.match(r"\d{4}-\d\d-\d\d", core) else self._made(core, "number")
+                born = f"{1950 + number % 50}-{random_bytes[5] % 12 + 1:02}-{random_bytes[6] % 28 + 1:02}"
+                return born + core[10:] if re.match(r"\d{4}-\d\d-\d\d", core) else self._replacement(core, "number")
             case "first":
                 return first
             case "last":
                 return last
             case "street":
-                return f"{number % 200 + 1} {_LAST[drawn[6] % len(_LAST)]} Street"
+                return f"{number % 200 + 1} {_LAST_NAMES[random_bytes[6] % len(_LAST_NAMES)]} Street"
             case "city":
-                return _CITIES[drawn[0] % len(_CITIES)]
+                return _CITIES[random_bytes[0] % len(_CITIES)]
             case _:
                 return f"{first} {last}"

@@ -1,14 +1,10 @@
-"""Make fixtures from a live source: of every table that the views read, the columns that they read and a few rows.
+"""Make fixtures from a live source: for every table that the views read, a CSV file with the columns they read.
 
-The rows are chosen in three steps. From each view's own output come rows that show every value of a column that has
-few, a NULL and a blank where there are any, and some more; their codes are the keys to begin with. From each table come
-the rows that hold one of those keys in any column, so that the variants of a product and what a join finds come along.
-And from each table come rows that show its own few values, so that what a view filters out is there to be filtered out.
-
-What is about a person is replaced: what the customers' view makes a name, an e-mail address or an address of, columns
-that are called like such, values in the shape of an e-mail address or of a telephone number, and a whole name or street
-that was replaced in one place wherever else it is mentioned. The same value gets the same replacement throughout one
-capture; what decides it is thrown away.
+1. Run each view and sample its output; the codes in the sampled rows are the first keys.
+2. Sample each table: rows that hold one of those keys in any column, so that variants and joined rows come along, and
+   rows that show each value of a column with few values, so that rows which a view filters out are there as well.
+3. Sample large tables without any of those keys again, by the keys of the rows that were chosen so far.
+4. Replace personal data (:mod:`engine.testing.anonymise`) and write ``fixtures/<table>.csv``.
 """
 
 from __future__ import annotations
@@ -25,9 +21,9 @@ from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.quoting import ident, literal
 from engine.sync.compare import no_progress
-from engine.testing.anonymise import FIELD_KINDS, PLAIN_NAME, Anonymiser
+from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.fixture_run import entities
-from engine.testing.fixtures import agreed
+from engine.testing.fixtures import infer_type
 from engine.testing.sampling import SampledTable, choose_rows, join_key
 
 if TYPE_CHECKING:
@@ -40,37 +36,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
-    """One file that was written: how many rows of those seen, and the columns in which something was replaced."""
+class CapturedTable:
+    """A file that was written: how many of the rows read are in it, and the columns in which values were replaced."""
 
     path: Path
     rows: int
-    seen: int
+    rows_read: int
     replaced: tuple[str, ...]
 
 
-def capture(
+def capture_fixtures(
     project: Project,
     *,
     rows: int = 40,
     replace: bool = False,
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None] = no_progress,
-) -> tuple[Captured, ...]:
+) -> tuple[CapturedTable, ...]:
     """Write ``fixtures/<table>.csv`` for every table that the project's views read, about ``rows`` rows each.
 
-    Raises :class:`UsageError` where there are fixtures and ``replace`` is not asked for, and :class:`SourceError` as a
-    run does.
+    ``progress`` is called with a table's name, the rows read so far, and None for the unknown total. Raises
+    :class:`UsageError` where there are fixtures already and ``replace`` is false, :class:`ConfigError` for a view that
+    is wrong, and :class:`SourceError` where the source cannot be read.
     """
     folder = project.root / "fixtures"
-    there = listed(folder, "*.csv")
-    if there and not replace:
+    existing = listed(folder, "*.csv")
+    if existing and not replace:
         raise UsageError(
-            f"{project.name} has fixtures: {', '.join(path.name for path in there)}.",
+            f"{project.name} has fixtures: {', '.join(path.name for path in existing)}.",
             hint=f"To overwrite those that are captured again: s2s fixtures capture {project.name} --replace",
         )
     queries = {entity: render_checked_view(project, entity).query for entity in entities(project)}
-    tables = _tables(project, queries)
+    tables = _tables_read(project, queries)
     keys: set[str] = set()
     with open_source(project.source) as connection:
         for entity, query in queries.items():
@@ -82,28 +79,28 @@ def capture(
                 for place, column in enumerate(read.columns)
                 if (known := contract.resolve(column)) is not None and known.type == "code"
             }
-            keys |= {key for row in chosen.kept for place in codes if (key := join_key(row[place]))}
+            keys |= {key for row in chosen.chosen for place in codes if (key := join_key(row[place]))}
         more: set[str] = set()
         for table in tables:
-            _select(connection, project, table, keys=frozenset(keys), rows=rows, stop=stop, progress=progress)
+            _sample(connection, project, table, keys=frozenset(keys), rows=rows, stop=stop, progress=progress)
             if table.matched:
-                more |= {key for row in table.kept for value in row if (key := join_key(value))}
-        # A large table without the views' keys is joined by what those that have them refer to.
+                more |= {key for row in table.chosen for value in row if (key := join_key(value))}
+        # A large table that has none of the views' keys is joined through other columns of the tables that have them.
         for table in tables:
-            if not table.matched and table.seen > rows:
-                _select(
+            if not table.matched and table.rows_read > rows:
+                _sample(
                     connection, project, table, keys=frozenset(keys | more), rows=rows, stop=stop, progress=progress
                 )
-        types = {table.name: _types(connection, project, table) for table in tables}
+        types = {table.name: _column_types(connection, project, table) for table in tables}
     folder.mkdir(exist_ok=True)
-    disguise = Anonymiser(secrets.token_bytes(32))
+    anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
-        for kind, column in zip(disguise.kinds(table), zip(*table.kept, strict=True), strict=False):
-            disguise.learn(column, kind)
-    return tuple(_write(folder, table, types[table.name], disguise) for table in tables)
+        for kind, column in zip(anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False):
+            anonymiser.learn(column, kind)
+    return tuple(_write(folder, table, types[table.name], anonymiser) for table in tables)
 
 
-def _tables(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
+def _tables_read(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
     from engine.mapping.lineage import tables_read, trace_columns
 
     columns: dict[str, dict[str, str]] = {}
@@ -129,9 +126,9 @@ def _tables(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
         SampledTable(
             name=names[key],
             columns=tuple(columns[key].values()),
-            people=key in people,
-            # A column of a whole name feeds both the first and the last; one that a CASE looks at feeds others too.
-            fed={
+            holds_people=key in people,
+            # A full name feeds both first_name and last_name. A column that a CASE tests feeds other fields as well.
+            field_kinds={
                 column: next(iter(kinds)) if len(kinds) == 1 else "person"
                 for (table, column), kinds in fed.items()
                 if table == key and (table, column) not in others
@@ -141,7 +138,7 @@ def _tables(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
     ]
 
 
-def _select(
+def _sample(
     connection: Connection,
     project: Project,
     table: SampledTable,
@@ -151,23 +148,28 @@ def _select(
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None],
 ) -> None:
-    names = ", ".join(_name(column, project.source.dialect) for column in table.columns)
-    target = ".".join(_name(part, project.source.dialect) for part in table.name.split("."))
+    names = ", ".join(_spell(column, project.source.dialect) for column in table.columns)
+    target = ".".join(_spell(part, project.source.dialect) for part in table.name.split("."))
     read = connection.read(f"select {names} from {target}")  # noqa: S608 - names that the view itself reads
     found = choose_rows(read, keys=keys, rows=rows, stop=stop, progress=lambda seen: progress(table.name, seen, None))
-    table.kept, table.seen, table.kinds, table.matched = found.kept, found.seen, found.kinds, found.matched
+    table.chosen, table.rows_read, table.arrived_types, table.matched = (
+        found.chosen,
+        found.rows_read,
+        found.arrived_types,
+        found.matched,
+    )
 
 
-def _name(name: str, dialect: str) -> str:
-    """A name as the view may have written it: quoted only where it must be, because quotes fix its case."""
-    return name if PLAIN_NAME.fullmatch(name) else ident(name, dialect)
+def _spell(name: str, dialect: str) -> str:
+    """Quote a name only where that is necessary, because quotes make a name case-sensitive."""
+    return name if UNQUOTED_NAME.fullmatch(name) else ident(name, dialect)
 
 
-def _types(connection: Connection, project: Project, table: SampledTable) -> list[str | None]:
-    """The type to say in the header, None where the values say it themselves.
+def _column_types(connection: Connection, project: Project, table: SampledTable) -> list[str | None]:
+    """The type of each column for the file's header, None where it can be inferred from the values.
 
-    Every reader gives decimals, dates and texts as text, so the database is asked what they are, where it can be asked
-    in the standard's way. Where it cannot, a column of digits that did not arrive as integers is text: a code.
+    Decimals, dates and texts all arrive as text, so the types come from ``information_schema``. Where the database has
+    none, a column of digits that did not arrive as integers is text: a code.
     """
     declared: dict[str, tuple[str, str | None]] = {}
     name = table.name.rpartition(".")[2]
@@ -186,14 +188,16 @@ def _types(connection: Connection, project: Project, table: SampledTable) -> lis
         declared = {}
     types: list[str | None] = []
     for place, column in enumerate(table.columns):
-        values = [row[place] for row in table.kept if row[place] is not None]
-        meant = agreed(value for value in values if value is not None)
+        values = [row[place] for row in table.chosen if row[place] is not None]
+        meant = infer_type(value for value in values if value is not None)
         kind, scale = declared.get(column.lower(), ("", None))
-        types.append(_type(kind, scale, meant, arrived=table.kinds[place] if table.kinds else None))
+        types.append(
+            _column_type(kind, scale, meant, arrived=table.arrived_types[place] if table.arrived_types else None)
+        )
     return types
 
 
-def _type(kind: str, scale: str | None, meant: str, *, arrived: str | None) -> str | None:
+def _column_type(kind: str, scale: str | None, meant: str, *, arrived: str | None) -> str | None:
     if re.search("char|text|clob|uuid|uniqueidentifier", kind):
         return None if meant == "varchar" else "text"
     if re.search("dec|numeric|money", kind) and meant.startswith(("bigint", "decimal", "varchar")):
@@ -207,33 +211,33 @@ def _type(kind: str, scale: str | None, meant: str, *, arrived: str | None) -> s
     return "text" if meant == "bigint" else None
 
 
-def _write(folder: Path, table: SampledTable, types: Sequence[str | None], disguise: Anonymiser) -> Captured:
-    kinds = disguise.kinds(table)
+def _write(folder: Path, table: SampledTable, types: Sequence[str | None], anonymiser: Anonymiser) -> CapturedTable:
+    kinds = anonymiser.kinds(table)
     replaced: dict[str, None] = {}
     lines = []
-    for row in sorted(table.kept, key=lambda row: [(value is not None, value or "") for value in row]):
+    for row in sorted(table.chosen, key=lambda row: [(value is not None, value or "") for value in row]):
         cells = []
         for column, kind, value in zip(table.columns, kinds, row, strict=True):
-            shown = value if value is None else disguise(value, kind)
+            shown = value if value is None else anonymiser(value, kind)
             if shown != value:
                 replaced[column] = None
-            cells.append(_cell(shown))
+            cells.append(_csv_value(shown))
         lines.append(",".join(cells))
     header = ",".join(
-        _heading(column if kind is None else f"{column}:{kind}")
+        _csv_heading(column if kind is None else f"{column}:{kind}")
         for column, kind in zip(table.columns, types, strict=True)
     )
     path = folder / f"{table.name.rpartition('.')[2].lower()}.csv"
     path.write_bytes("\n".join([header, *lines, ""]).encode("utf-8"))
-    return Captured(path=path, rows=len(lines), seen=table.seen, replaced=tuple(replaced))
+    return CapturedTable(path=path, rows=len(lines), rows_read=table.rows_read, replaced=tuple(replaced))
 
 
-def _heading(text: str) -> str:
-    return f'"{text}"' if "," in text else _cell(text)
+def _csv_heading(text: str) -> str:
+    return f'"{text}"' if "," in text else _csv_value(text)
 
 
-def _cell(value: str | None) -> str:
-    """A value as the fixtures' rules read it back: NULL is nothing at all, blank text a pair of quotes."""
+def _csv_value(value: str | None) -> str:
+    """A value as :func:`engine.testing.fixtures.read_fixture` reads it: NULL is empty, blank text is ``""``."""
     if value is None:
         return ""
     if not value or value != value.strip() or re.search('[",\r\n]', value):

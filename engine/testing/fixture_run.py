@@ -1,16 +1,18 @@
-"""The offline run: a project's views on its fixtures, through the very same steps as a live run.
+"""Run a project's views on its fixtures, through the same steps as a live run.
 
-The source is exchanged for a DuckDB file that the fixtures were loaded into, and the state for one that is thrown
-away; what then stages, validates, compares and builds documents is :func:`engine.sync.compare.compare` and
-:mod:`engine.stock2shop.documents`, so that a rehearsal cannot differ from a run.
+The source is replaced by a DuckDB file that the fixtures were loaded into, and the state by a temporary one. Staging,
+validation, comparison and documents are those of :func:`engine.sync.compare.compare` and
+:mod:`engine.stock2shop.documents`, so that the results cannot differ from a live run's.
 
-A view is written in the project's dialect, and so is what macros make of it when it is rendered for that dialect: the
-whole text is in one language. So it is rendered as for a live run, checked as for a live run, and transpiled to DuckDB
-as a whole. Only where that fails is the view rendered with ``dialect = "duckdb"``, where macros give DuckDB's own SQL,
-and run as it is, untranspiled: then again the whole text is in one language, and DuckDB refuses what is not. To
-transpile a text that macros have already half turned into DuckDB's would read one language as another, and where a
-double quote is a name here and a text there, nobody would notice. If the second way fails too, the fault of the first
-is reported: it names the construct, and the macro that would do instead.
+How a view in another dialect is run on DuckDB:
+
+1. Render it for its own dialect, check it as a live run would, and transpile the whole text to DuckDB's SQL.
+2. Where that fails, render it with ``dialect = "duckdb"``, so that macros write DuckDB's own SQL, and run it without
+   transpiling. DuckDB refuses what it does not know.
+3. Where that fails too, report the error of step 1: it names the construct, and the macro to use instead.
+
+A text is never a mixture: transpiling what macros have already written for DuckDB would read one language as another,
+and where a double quote means a name in one and a text in the other, the result would be wrong without an error.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from engine.sync import data_tests as expectations
 from engine.sync.compare import Comparison, RunOptions, compare
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixtures import building, freeze_time, has_fixtures, load_fixtures
+from engine.testing.fixtures import create_fixture_database, freeze_time, has_fixtures, load_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,25 +53,25 @@ if TYPE_CHECKING:
     from engine.sync.data_tests import FailedTest
 
 SYNC_TOKEN = "0"  # noqa: S105 - a version that Stock2Shop counts, no secret
-"""Stock2Shop's own first one: a rehearsal is the first contact with an empty source."""
+"""The token of a Stock2Shop source that has never been synced, which is what an offline run begins with."""
 
-DIFFERS = re.compile("databases (differ in [^:]+)(?:: (.+))?")
-"""What a translated view says of values that databases take in different ways."""
+DIALECT_DIFFERENCE = re.compile("databases (differ in [^:]+)(?:: (.+))?")
+"""The error that a transpiled view raises for a value which databases treat in different ways; see to_duckdb."""
 
-NULLS_LARGE = frozenset({"postgres", "oracle", "redshift", "snowflake"})
+DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snowflake"})
 """Dialects that sort NULL after all values; the others sort it before them."""
 
-LARGE_NULLS = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
-SMALL_NULLS = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
+SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
+SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """What came of one entity's view on the fixtures.
+class FixtureResult:
+    """The result of running one entity's view on the fixtures.
 
-    ``query`` is the view in the project's own dialect. ``documents`` are the keys and the items as they would be sent,
-    by key, with numbers as :class:`~decimal.Decimal` or int. ``quarantine`` and ``warnings`` are complete, by rule and
-    key. ``notes`` tell people what is not as in a live run.
+    ``query`` is the view in the project's own dialect. ``documents`` are pairs of a key and the item as it would be
+    sent, sorted by key, with numbers as :class:`~decimal.Decimal` or int. ``quarantine`` and ``warnings`` are complete,
+    sorted by rule and key. ``failed`` are the data tests that failed. ``notes`` say what differs from a live run.
     """
 
     entity: str
@@ -89,9 +91,10 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixtureDatabase:
-    """The fixtures of several projects in one file, and one state to throw away.
+    """The fixtures of several projects in one DuckDB file, and a temporary state.
 
-    ``schemas`` are where each project's fixtures stand, by the project's folder; ``faults`` why they do not.
+    ``schemas`` and ``tables`` have the schema and the table names of each project, by the project's folder; ``faults``
+    the errors of projects whose fixtures could not be loaded.
     """
 
     state: State
@@ -102,7 +105,7 @@ class FixtureDatabase:
 
 
 class FixtureSession:
-    """Where rehearsals are run. Nothing is made before the first one needs it."""
+    """Runs views of several projects on their fixtures. The database is made when it is first needed."""
 
     def __init__(self, projects: Sequence[Project], stack: ExitStack) -> None:
         self._projects = projects
@@ -110,26 +113,26 @@ class FixtureSession:
         self._loaded: FixtureDatabase | None = None
 
     def load(self) -> FixtureDatabase:
-        """The fixtures of all projects, loaded when this is first asked for. One database serves all of them."""
+        """The fixtures of all projects, loaded on the first call."""
         if self._loaded is None:
-            self._loaded = _load(self._projects, self._stack)
+            self._loaded = _load_all_fixtures(self._projects, self._stack)
         return self._loaded
 
 
 @contextmanager
-def rehearsals(projects: Sequence[Project]) -> Iterator[FixtureSession]:
-    """A stage for rehearsals of ``projects``; what is made for them is gone when this ends."""
+def fixture_session(projects: Sequence[Project]) -> Iterator[FixtureSession]:
+    """A session for rehearsals of ``projects``; what is made for them is gone when this ends."""
     with ExitStack() as stack:
         yield FixtureSession(projects, stack)
 
 
-def _load(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
+def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
     database = folder / "fixtures.duckdb"
     schemas: dict[Path, str] = {}
     tables: dict[Path, tuple[str, ...]] = {}
     faults: dict[Path, FixtureError] = {}
-    with building(database) as connection:
+    with create_fixture_database(database) as connection:
         for project in projects:
             if not has_fixtures(project.root) or project.root in schemas:
                 continue
@@ -139,7 +142,7 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
             except FixtureError as error:
                 faults[project.root] = error
         freeze_time(connection, list(schemas.values()))
-    # Held open, so that each rehearsal's own connection finds the database already there.
+    # Held open, so that each run's own connection finds the database already loaded.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
     return FixtureDatabase(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
@@ -147,20 +150,20 @@ def _load(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:
 
 @contextmanager
 def in_memory_state(path: Path) -> Iterator[State]:
-    """A state to throw away, for a few dozen rows: they need neither a file nor a good plan, which take time."""
+    """A temporary state for a few dozen rows: in memory, and without query optimization, which would cost more time."""
     with open_state(path, cached_scripts=256) as state:
         state.run("detach run; attach ':memory:' as run; pragma disable_optimizer")
         yield state
 
 
-def run_on_fixtures(stage: FixtureSession, project: Project, entity: str) -> Rehearsal:
+def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> FixtureResult:
     """Run the view of ``entity`` on the project's fixtures.
 
     Raises :class:`RenderError` and :class:`ViewError` as a check does, :class:`FixtureError` where the fixtures are
     wrong or lack what the view reads, and :class:`ViewError` that names the construct where the view cannot be
     transpiled.
     """
-    loaded = stage.load()
+    loaded = session.load()
     if project.root in loaded.faults:
         raise loaded.faults[project.root]
     if project.root not in loaded.schemas:
@@ -175,9 +178,9 @@ def run_on_fixtures(stage: FixtureSession, project: Project, entity: str) -> Reh
             ]
         )
     query = render_checked_view(project, entity).query
-    work, notes = compared(loaded, project, entity, query)
-    state, layout = loaded.state, work.staged.layout
-    upto = work.cuts[-1] if work.cuts else 0
+    comparison, notes = compare_on_fixtures(loaded, project, entity, query)
+    state, layout = loaded.state, comparison.staged.layout
+    upto = comparison.cuts[-1] if comparison.cuts else 0
     load_window(state, layout, after=0, upto=upto)
     rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=0, upto=upto))
     body = payload.document(
@@ -186,23 +189,23 @@ def run_on_fixtures(stage: FixtureSession, project: Project, entity: str) -> Reh
         fields=layout.fields,
         source_id=project.stock2shop.source_id,
         sync_token=SYNC_TOKEN,
-        default_price_tier=work.settings.default_price_tier,
+        default_price_tier=comparison.settings.default_price_tier,
     )
     (items,) = json.loads(body, parse_float=Decimal).values()
     documents = sorted(zip([str(row["_key"]) for row in rows], items, strict=True), key=lambda pair: pair[0])
-    return Rehearsal(
+    return FixtureResult(
         entity=entity,
         query=query,
         documents=tuple(documents),
         quarantine=problems(state, entity, "violation", limit=None, reveal=True),
         warnings=problems(state, entity, "warning", limit=None, reveal=True),
-        failed=expectations.run_data_tests(state, project, work.staged, live=False),
-        counts=work.counts,
+        failed=expectations.run_data_tests(state, project, comparison.staged, live=False),
+        counts=comparison.counts,
         notes=notes,
     )
 
 
-def compared(
+def compare_on_fixtures(
     loaded: FixtureDatabase,
     project: Project,
     entity: str,
@@ -211,13 +214,14 @@ def compared(
     state: State | None = None,
     fixtures: Path | None = None,
 ) -> tuple[Comparison, tuple[str, ...]]:
-    """Compare the view's rows on the fixtures with what ``state`` has as acknowledged, and say what is not as live.
+    """Compare the view's rows on the fixtures with what ``state`` has as published; gives notes on what is not as live.
 
-    The state is the loaded one, and the fixtures are those of the project's folder, unless others are given.
+    The state is the session's, and the fixtures are those of the project's folder, unless others are given. Raises
+    :class:`ConfigError` where the view does not run.
     """
 
     def run(sql: Query, *session: str) -> Comparison:
-        return _run(
+        return _compare_rows(
             loaded,
             project,
             entity,
@@ -232,45 +236,50 @@ def compared(
         try:
             return run(query), ()
         except QueryError as error:
-            raise _wanting(error, loaded, project, query) from None
-    # To find places the templates are rendered once more: only where somebody is told of them.
+            raise _explain_refusal(error, loaded, project, query) from None
+    # Finding line numbers renders the templates again, so it is done only for an error that is reported.
     placeless = replace(query, source_map=None)
     first: ViewError | QueryError
     try:
-        return run(replace(query, sql=_transpiled(placeless, dialect))), ()
+        return run(replace(query, sql=_transpile(placeless, dialect))), ()
     except (ViewError, QueryError) as error:
         first = error
     try:
-        if isinstance(first, QueryError) and DIFFERS.search(first.said):
-            raise first  # what macros write for DuckDB would not even notice
-        work = run(_own(project, entity, query, dialect), LARGE_NULLS if dialect in NULLS_LARGE else SMALL_NULLS)
+        if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.said):
+            raise first  # DuckDB's own SQL would give another value without an error
+        comparison = run(
+            _render_duckdb_sql(project, entity, query, dialect),
+            SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
+        )
     except (ConfigError, QueryError):
-        raise _told(first, loaded, project, query) from None
-    (said, *_) = _told(first, loaded, project, placeless).faults
-    why = f"because the view in {dialect} cannot be transpiled: {said.message}"
-    return work, (f"{entity} was rehearsed in DuckDB's own SQL, {why}",)
+        raise _translation_error(first, loaded, project, query) from None
+    (fault, *_) = _translation_error(first, loaded, project, placeless).faults
+    why = f"because the view in {dialect} cannot be transpiled: {fault.message}"
+    return comparison, (f"{entity} was run in DuckDB's own SQL, {why}",)
 
 
-def _told(first: ViewError | QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
+def _translation_error(
+    first: ViewError | QueryError, loaded: FixtureDatabase, project: Project, query: Query
+) -> ConfigError:
     """What was wrong with the translation, at the places that ``query`` can tell."""
     if isinstance(first, QueryError):
-        return _wanting(first, loaded, project, query)
+        return _explain_refusal(first, loaded, project, query)
     if query.source_map is not None:
         try:
-            _transpiled(query, project.source.dialect)
+            _transpile(query, project.source.dialect)
         except ViewError as error:
             return error
     return first
 
 
-def _transpiled(query: Query, dialect: str) -> str:
+def _transpile(query: Query, dialect: str) -> str:
     from engine.mapping.transpile.to_duckdb import to_duckdb
 
     return to_duckdb(query, dialect=dialect)
 
 
-def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
-    """The view with the macros' own SQL for DuckDB, if nothing else of it means something else there."""
+def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str) -> Query:
+    """The view as its macros write it for DuckDB. Raises :class:`ViewError` where its meaning changes."""
     from engine.mapping.transpile.to_duckdb import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
@@ -278,7 +287,7 @@ def _own(project: Project, entity: str, query: Query, dialect: str) -> Query:
     return own
 
 
-def _run(
+def _compare_rows(
     loaded: FixtureDatabase,
     project: Project,
     entity: str,
@@ -302,15 +311,15 @@ def _run(
         offline,
         entity,
         SYNC_TOKEN,
-        # Nothing of another project's rehearsal is taken for known.
+        # The state may hold fingerprints of another project.
         options=RunOptions(full=True),
         stop=threading.Event(),
         query=query,
     )
 
 
-def _wanting(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
-    """What DuckDB refused, as what is wrong with the fixtures or with the view."""
+def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
+    """Translate DuckDB's error into what is wrong with the fixtures or with the view."""
     said = error.said
     at = locate_error(query, said, dialect=project.source.dialect)
     table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", said)
@@ -327,31 +336,31 @@ def _wanting(error: QueryError, loaded: FixtureDatabase, project: Project, query
         at = found.end() - len(table[1]) if found else find_word(query.sql, table[1])
     elif column:
         name = (column[1] or column[2]).rpartition(".")[2]
-        message = f"The view reads the column {name}, which the fixtures do not have: {_first(said)}"
+        message = f"The view reads the column {name}, which the fixtures do not have: {_database_message(said)}"
         hint = (
             f"Add it to its table's file in {folder}, or capture again with"
             f" `s2s fixtures capture {project.name} --replace`."
         )
         at = find_word(query.sql, name)
-    elif differs := DIFFERS.search(re.sub(r"\s+", " ", said)):
-        message = f"The view cannot be rehearsed on the fixtures as the database would run it: databases {differs[1]}."
+    elif differs := DIALECT_DIFFERENCE.search(re.sub(r"\s+", " ", said)):
+        message = f"The view cannot be run on the fixtures as the database would run it: databases {differs[1]}."
         instead = differs[2] or "write it in another way"
         lead = "Import macros/dialect.sql as sql, and " if "sql." in instead else ""
         hint = f"{lead}{instead if lead else instead.capitalize()}."
     else:
-        message = f"The view does not run on the fixtures: {_first(said)}"
+        message = f"The view does not run on the fixtures: {_database_message(said)}"
         hint = (
-            "Where a column's type is the reason, say it in the fixture's header, as in code:text or"
-            " qty:decimal(12,2); where a function is, use the macro that writes it for every dialect."
+            "If a column's type is the reason, write it in the fixture's header, such as code:text or"
+            " qty:decimal(12,2). If a function is, use the macro that writes it for every dialect."
         )
     return FixtureError([diagnostic_at(query, at, message, hint)])
 
 
-def _first(said: str) -> str:
-    """DuckDB's own words, without all the functions that it would have taken instead."""
+def _database_message(said: str) -> str:
+    """DuckDB's own message, without the list of functions that would have fitted."""
     return (said.partition("The database says: ")[2] or said).partition(" Candidate functions:")[0]
 
 
 def entities(project: Project) -> tuple[str, ...]:
-    """The project's entities in the contract's order."""
+    """The entities that a project maps, in the order of :data:`engine.model.fields.ENTITIES`."""
     return tuple(name for name in ENTITIES if name in project.entities)

@@ -1,12 +1,17 @@
-"""Fixtures: the tables of a client's database as a few dozen rows in CSV files, to run a view on without a database.
+"""Read fixtures: the tables of a client's database as a few dozen rows in CSV files, to run views on offline.
 
 ``fixtures/<table>.csv`` is UTF-8 with a header. An empty field is NULL, a quoted empty one (``""``) is blank text, and
-blanks around a value are part of it. A column's type is, in this order: what ``fixtures/schema.sql`` creates the table
-with, what the header says (``code:text,qty:decimal(12,2)``), or what all its values agree on. That inference is the
-engine's own and conservative: a value with a zero in front, a padded one or a stray word makes the column text, so that
-codes stay as they are, and no release of DuckDB can read the same file in another way.
+blanks around a value are part of it. The type of a column is the first of:
 
-Files of this kind are made from a live source by :mod:`engine.testing.capture`.
+1. what ``fixtures/schema.sql`` creates the table with,
+2. what the header says (``code:text,qty:decimal(12,2)``),
+3. the narrowest type that all its values fit (:func:`infer_type`).
+
+The inference is the engine's own, so that no release of DuckDB reads the same file in another way, and it is
+conservative: a value with a leading zero, a padded one or a stray word makes the column text, so that codes stay as
+they are.
+
+:mod:`engine.testing.capture` makes such files from a live source.
 """
 
 from __future__ import annotations
@@ -35,18 +40,18 @@ _INTEGER = re.compile(r"(?!-0)-?(0|[1-9]\d{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"(?!-[0.]+\Z)-?(?P<whole>0|[1-9]\d*)(?:\.(?P<places>\d+))?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIMESTAMP = re.compile(_DATE.pattern + r" ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII)
-_CREATES = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
+_CREATE_STATEMENT = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
 _BOOLEAN = re.compile("true|false")
-_WIDTH = 18
-"""Digits of a decimal as most databases have them: DuckDB's widest, 38, overflows as soon as two are multiplied."""
+_DECIMAL_DIGITS = 18
+"""The precision of an inferred decimal. DuckDB's widest, 38, overflows as soon as two are multiplied."""
 
-NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
-"""What time it is in fixtures that have neither dates nor times."""
+DEFAULT_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
+"""The current time for fixtures that have neither dates nor times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fixture:
-    """One CSV file: its columns, the types that its header gives (None where it does not), its rows and their lines."""
+    """One CSV file. ``types`` are those of its header, None where it has none; ``lines`` where each row begins."""
 
     path: Path
     columns: tuple[str, ...]
@@ -56,39 +61,41 @@ class Fixture:
 
     @property
     def table(self) -> str:
-        """The table's name: the last part of the file's, in lower case."""
+        """The table's name in lower case: the last part of the file's name, without a schema."""
         return self.path.stem.rpartition(".")[2].lower()
 
     @property
     def inferred(self) -> tuple[str, ...]:
-        """The DuckDB type of each column: the header's, or what all values agree on."""
+        """The DuckDB type of each column: the header's, or the one that all values fit."""
         values = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.columns)
         return tuple(
-            given or agreed(value for value in column if value is not None)
+            given or infer_type(value for value in column if value is not None)
             for given, column in zip(self.types, values, strict=True)
         )
 
 
 def read_fixture(path: Path) -> Fixture:
-    """Read one CSV file. Raises :class:`FixtureError` with file and line for what is no such file."""
-    text = _text(path)
-    records = list(_records(path, text))
+    """Read one CSV file. Raises :class:`FixtureError` with file and line where it is not well formed."""
+    text = _read_text(path)
+    records = list(_parse_records(path, text))
     if not records or records[0][1] == ((None, False),):
-        raise _wrong(path, 1, "The file has no header.", "The first line names the columns: code,descr,qty")
+        raise _fixture_error(path, 1, "The file has no header.", "The first line names the columns: code,descr,qty")
     _, header = records[0]
-    named = [_named(cell or "") for cell, _ in _joined(header)]
+    named = [_split_heading(cell or "") for cell, _ in _join_types(header)]
     columns = tuple(name for name, _ in named)
     for name in columns:
         if not name:
-            raise _wrong(path, 1, "A column of the header has no name.", "Name every column, as the table does.")
+            raise _fixture_error(
+                path, 1, "A column of the header has no name.", "Name every column, as the table does."
+            )
         if [other.lower() for other in columns].count(name.lower()) > 1:
-            raise _wrong(path, 1, f"The header names {name} twice.", "Keep one of them.")
+            raise _fixture_error(path, 1, f"The header names {name} twice.", "Keep one of them.")
     rows, lines = [], []
     for line, record in records[1:]:
         if record == ((None, False),) and len(columns) > 1:
             continue
         if len(record) != len(columns):
-            raise _wrong(
+            raise _fixture_error(
                 path,
                 line,
                 f"The row has {len(record)} fields, the header {len(columns)}.",
@@ -101,18 +108,18 @@ def read_fixture(path: Path) -> Fixture:
 
 
 def has_fixtures(root: Path) -> bool:
-    """Whether the project in ``root`` has any."""
+    """Whether the project in the folder ``root`` has fixtures."""
     return bool(listed(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
 
 
 @contextmanager
-def building(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A new DuckDB file to load fixtures into; it can be read from when this ends."""
+def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a new DuckDB file, to load fixtures into; others can read the file once this ends."""
     import duckdb
 
     connection = duckdb.connect(str(database))
     try:
-        # Nothing is downloaded, and a zoned time reads the same everywhere.
+        # No extension is downloaded, and a time with a zone reads the same on every machine.
         connection.execute("set autoinstall_known_extensions = false; set timezone = 'UTC'; set threads = 1")
         yield connection
     finally:
@@ -120,15 +127,15 @@ def building(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str) -> tuple[str, ...]:
-    """Load the fixtures of the project in ``root`` into ``schema``, a plain word, which is made.
+    """Load the fixtures of the project in the folder ``root`` into a new ``schema``, whose name is a plain word.
 
-    Gives the tables' names; a table of ``schema.sql`` without a file is empty. Raises :class:`FixtureError` with every
-    fault of every file.
+    Gives the names of the tables. A table of ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError`
+    with all faults of all files.
     """
     folder = root / "fixtures"
     connection.execute(f"create schema {schema}; set schema = '{schema}'")
     faults: list[Diagnostic] = []
-    declared = _declare(connection, folder / "schema.sql", faults)
+    declared = _create_tables(connection, folder / "schema.sql", faults)
     found: dict[str, Path] = {}
     for path in listed(folder, "*.csv"):
         try:
@@ -139,18 +146,18 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
         if fixture.table in found:
             other = found[fixture.table].name
             faults.append(
-                Diagnostic(path=path, message=f"{other} is the table {fixture.table} too.", hint="Keep one of them.")
+                Diagnostic(path=path, message=f"{other} is the table {fixture.table}, too.", hint="Keep one of them.")
             )
             continue
         found[fixture.table] = path
-        faults += _fill(connection, fixture, declared.get(fixture.table), schema=schema)
+        faults += _insert_rows(connection, fixture, declared.get(fixture.table), schema=schema)
     if faults:
         raise FixtureError(faults)
     return tuple(sorted({*declared, *found}))
 
 
 def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
-    """Let the time in each schema be the newest that its fixtures have, so that a rehearsal is the same on any day."""
+    """Fix the current time of each schema to the newest time in its fixtures, so that every run gives the same."""
     columns = connection.execute(
         "select schema_name, table_name, column_name from duckdb_columns()"
         " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
@@ -158,12 +165,12 @@ def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -
     newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
     connection.execute("begin transaction")
     for schema in schemas:
-        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, NO_MOMENT)))
+        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, DEFAULT_TIME)))
     connection.execute("commit")
 
 
-def agreed(values: Iterable[str]) -> str:
-    """The narrowest DuckDB type that holds all ``values`` without changing what any of them says; text where none.
+def infer_type(values: Iterable[str]) -> str:
+    """The narrowest DuckDB type that holds all ``values`` exactly as they are written; text where there is none.
 
     >>> agreed(["1", "-20"]), agreed(["1", "9.50"]), agreed(["007", "8"]), agreed([])
     ('bigint', 'decimal(18, 2)', 'varchar', 'varchar')
@@ -179,8 +186,8 @@ def agreed(values: Iterable[str]) -> str:
     if all(numbers):
         places = max(len(number["places"] or "") for number in numbers if number)
         whole = max(len(number["whole"]) for number in numbers if number)
-        if whole + places <= _WIDTH:
-            return f"decimal({_WIDTH}, {places})"
+        if whole + places <= _DECIMAL_DIGITS:
+            return f"decimal({_DECIMAL_DIGITS}, {places})"
     return TEXT
 
 
@@ -192,27 +199,27 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise _wrong(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
+        raise _fixture_error(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise FixtureError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
 
 
-def _records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
-    """The records of a CSV text: the line that each begins on, and its fields with whether they were quoted.
+def _parse_records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
+    """The records of a CSV text: the line that each begins on, and its fields, each with whether it was quoted.
 
-    Python's module cannot tell an empty field from a quoted empty one before 3.12.
+    Python's csv module does not distinguish an empty field from a quoted empty one before 3.12.
     """
     position, line, begun = 0, 1, 1
     record: list[tuple[str | None, bool]] = []
     while position < len(text):
         found = _FIELD.match(text, position)
         if found is None:
-            raise _wrong(
+            raise _fixture_error(
                 path,
                 line,
                 "A double quote stands where none may.",
@@ -226,12 +233,12 @@ def _records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | Non
             yield begun, tuple(record)
             record, begun = [], line
     if record:
-        # The text ends with a comma: one more field, which is empty.
+        # The text ends with a comma, behind which one more field is empty.
         yield begun, (*record, (None, False))
 
 
-def _joined(header: Sequence[tuple[str | None, bool]]) -> Iterator[tuple[str | None, bool]]:
-    """The header's cells, with one that a comma in its type's brackets has cut in two made whole."""
+def _join_types(header: Sequence[tuple[str | None, bool]]) -> Iterator[tuple[str | None, bool]]:
+    """The header's cells; a type such as ``decimal(12,2)``, split at its comma, is joined again."""
     cells = list(header)
     while cells:
         cell, quoted = cells.pop(0)
@@ -240,8 +247,8 @@ def _joined(header: Sequence[tuple[str | None, bool]]) -> Iterator[tuple[str | N
         yield cell, quoted
 
 
-def _named(cell: str) -> tuple[str, str | None]:
-    """A header's cell as a column's name and its type, if it says one."""
+def _split_heading(cell: str) -> tuple[str, str | None]:
+    """A header's cell as a column's name and its type, None where it has none."""
     name, separator, kind = cell.rpartition(":")
     kind = kind.strip()
     if separator and _TYPE.fullmatch(kind):
@@ -249,17 +256,17 @@ def _named(cell: str) -> tuple[str, str | None]:
     return cell.strip(), None
 
 
-def _declare(
+def _create_tables(
     connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic]
 ) -> Mapping[str, Mapping[str, str]]:
-    """Run ``schema.sql``; gives the columns and types of the tables that it makes."""
+    """Run ``schema.sql``; gives the columns of the tables that it creates, with their types."""
     import duckdb
 
     if not is_file(path):
         return {}
-    text = _text(path)
+    text = _read_text(path)
     for found in re.finditer(r"[^;\s][^;]*", blanked(text, "duckdb")):
-        if not _CREATES.match(found[0]):
+        if not _CREATE_STATEMENT.match(found[0]):
             faults.append(
                 Diagnostic(
                     path=path,
@@ -281,7 +288,7 @@ def _declare(
             Diagnostic(
                 path=path,
                 line=int(place[1]) if place else None,
-                message=f"DuckDB refuses it: {_said(error)}",
+                message=f"DuckDB refuses it: {_database_message(error)}",
                 hint="Write CREATE TABLE statements in DuckDB's types.",
             )
         )
@@ -292,50 +299,50 @@ def _declare(
     return tables
 
 
-def _fill(
+def _insert_rows(
     connection: duckdb.DuckDBPyConnection, fixture: Fixture, declared: Mapping[str, str] | None, *, schema: str
 ) -> list[Diagnostic]:
-    """Make the fixture's table, unless it is ``declared``, and fill it; gives what is wrong."""
+    """Insert a fixture's rows into its table, which is created unless it is ``declared``; gives the faults."""
     import duckdb
 
     if declared is None:
         types = dict(zip(fixture.columns, fixture.inferred, strict=True))
     else:
         known = {column.lower(): kind for column, kind in declared.items()}
-        strange = [column for column in fixture.columns if column.lower() not in known]
-        if strange:
+        unknown = [column for column in fixture.columns if column.lower() not in known]
+        if unknown:
             return [
                 Diagnostic(
                     path=fixture.path,
                     line=1,
-                    message=f"schema.sql has no column {strange[0]} in {fixture.table}.",
+                    message=f"schema.sql has no column {unknown[0]} in {fixture.table}.",
                     hint=f"It has: {', '.join(declared)}.",
                 )
             ]
         types = {column: known[column.lower()] for column in fixture.columns}
     target = f"{schema}.{ident(fixture.table, 'duckdb')}"
     names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
-    connection.execute("begin transaction")  # to write to the disk once
+    connection.execute("begin transaction")  # one write to the disk for each table
     try:
         if declared is None:
             columns = ", ".join(f"{ident(column, 'duckdb')} {kind}" for column, kind in types.items())
             connection.execute(f"create table {target} ({columns})")
         if fixture.rows:
-            # A list a column costs a quarter of a parameter a value.
+            # One list for each column takes a quarter of the time that one parameter for each value takes.
             columns = ", ".join(["unnest(?::varchar[])"] * len(fixture.columns))
             values = [list(column) for column in zip(*fixture.rows, strict=True)]
             connection.execute(f"insert into {target} ({names}) select {columns}", values)
         connection.execute("commit")
     except duckdb.Error as error:
         connection.execute("rollback")
-        return [_refused(connection, fixture, types, error)]
+        return [_find_bad_value(connection, fixture, types, error)]
     return []
 
 
-def _refused(
+def _find_bad_value(
     connection: duckdb.DuckDBPyConnection, fixture: Fixture, types: Mapping[str, str], error: Exception
 ) -> Diagnostic:
-    """Find the value that does not fit its column; the value itself is not said, it may be somebody's."""
+    """Find the value that does not fit its column. The message does not show it: it may be personal."""
     import duckdb
 
     for line, row in zip(fixture.lines, fixture.rows, strict=True):
@@ -347,19 +354,19 @@ def _refused(
                     path=fixture.path,
                     line=line,
                     message=f"The value of {column} is no {kind}.",
-                    hint="Mend the value, or the type in the header or in schema.sql.",
+                    hint="Fix the value, or the type in the header or in schema.sql.",
                 )
     return Diagnostic(
         path=fixture.path,
         line=1,
-        message=f"DuckDB refuses the table: {_said(error)}",
+        message=f"DuckDB refuses the table: {_database_message(error)}",
         hint="Types in the header are DuckDB's: text, bigint, decimal(18,4), date, timestamp, boolean, double.",
     )
 
 
-def _said(error: Exception) -> str:
+def _database_message(error: Exception) -> str:
     return re.sub(r"^[\w ]+ Error: ", "", str(error).strip().splitlines()[0])
 
 
-def _wrong(path: Path, line: int, message: str, hint: str) -> FixtureError:
+def _fixture_error(path: Path, line: int, message: str, hint: str) -> FixtureError:
     return FixtureError([Diagnostic(path=path, line=line, message=message, hint=hint)])

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from engine.testing.snapshots import Produced
+    from engine.testing.snapshots import ProjectSnapshots
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take the projects of a workspace, and what is left in ``snapshots/`` of projects that are gone."""
+    """Collect the projects of a workspace, and the snapshots of projects that no longer exist."""
     if file_path.name == "project.toml" and file_path.parent.parent.name == "projects":
         return ProjectFile.from_parent(parent, path=file_path)
     folder = file_path.parent
@@ -37,51 +37,53 @@ class ProjectFile(pytest.File):
     """One project: its snapshots and data tests."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One test a snapshot, one for files that nothing uses, one a data test; a fault of the project fails alone."""
+        """One test for each snapshot and data test, one for unused files; a project with faults is one failing test."""
         from engine.config.loader import load
         from engine.errors import ConfigError
-        from engine.testing.fixture_run import rehearsals
-        from engine.testing.snapshots import produce
+        from engine.testing.fixture_run import fixture_session
+        from engine.testing.snapshots import build_snapshots
 
         if not self.config.pluginmanager.has_plugin("syrupy"):
             raise pytest.UsageError("Snapshots are compared by syrupy, which is not installed: pip install syrupy")
         try:
-            # A project is found by its folder, whatever pytest was started in.
+            # The workspace comes from the file's path, because pytest may have been started anywhere.
             project = load(
                 self.path.parent.name, workspace=self.path.parent.parent.parent, environ=os.environ, offline=True
             )
-            with rehearsals([project]) as stage:
-                produced = produce(stage, project)
+            with fixture_session([project]) as session:
+                produced = build_snapshots(session, project)
         except ConfigError as error:
-            yield _item(self, "project", _failing(f"{error.message}\n{_hints(error)}"))
+            yield _item(self, "project", _fail_with(f"{error.message}\n{_hints(error)}"))
             return
         for name in produced.files:
-            yield _item(self, name, _comparing(produced, name))
-        yield _item(self, "unused", _nothing_unused(produced))
+            yield _item(self, name, _compare_with_snapshot(produced, name))
+        yield _item(self, "unused", _find_unused(produced))
         failed = {test.name: test for test in produced.failed if test.severity == "error"}
-        for name in dict.fromkeys((*produced.tests, *failed) if produced.rehearsed else ()):
-            yield _item(self, f"tests/{name}", _failing(failed[name].message if name in failed else ""))
+        for name in dict.fromkeys((*produced.tests, *failed) if produced.ran_on_fixtures else ()):
+            yield _item(self, f"tests/{name}", _fail_with(failed[name].message if name in failed else ""))
 
 
 class OrphanFile(pytest.File):
-    """The snapshots of a project that there is no more."""
+    """The snapshots of a project that no longer exists."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """One test, which fails."""
         folder = self.path.parent
-        yield _item(self, "unused", _failing(f"{folder}: there is no project {folder.name}. Remove: s2s test --update"))
+        yield _item(
+            self, "unused", _fail_with(f"{folder}: there is no project {folder.name}. Remove: s2s test --update")
+        )
 
 
 def _item(parent: pytest.Collector, name: str, check: Callable[..., None]) -> pytest.Item:
-    # A function is what syrupy counts, and what every plugin knows how to report.
+    # syrupy counts only functions, and every reporting plugin knows them.
     item: pytest.Item = pytest.Function.from_parent(parent, name=name, callobj=check)
     return item
 
 
-def _comparing(produced: Produced, name: str) -> Callable[..., None]:
+def _compare_with_snapshot(produced: ProjectSnapshots, name: str) -> Callable[..., None]:
     from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-    from engine.testing.snapshots import read, write
+    from engine.testing.snapshots import read_snapshot, write_snapshot
 
     class SnapshotFile(SingleFileSnapshotExtension):
         """A snapshot under its own exact name, read and written as ``s2s test`` does."""
@@ -106,17 +108,17 @@ def _comparing(produced: Produced, name: str) -> Callable[..., None]:
             return True
 
         def discover_snapshots(self, **_: Any) -> Any:
-            # Files that nothing uses have a test of their own, which also runs when other tests do not.
+            # Unused files have a test of their own, which also runs where only some tests are selected.
             from syrupy.data import SnapshotCollections
 
             return SnapshotCollections()
 
         def read_snapshot_data_from_location(self, **_: Any) -> str | None:
-            return read(produced.folder / name)
+            return read_snapshot(produced.folder / name)
 
         @classmethod
         def write_snapshot_collection(cls, *, snapshot_collection: Any, **_: Any) -> None:
-            write(produced.folder / name, next(iter(snapshot_collection)).data)
+            write_snapshot(produced.folder / name, next(iter(snapshot_collection)).data)
 
     def check(snapshot: Any) -> None:
         assert produced.files[name] == snapshot(extension_class=SnapshotFile)
@@ -124,11 +126,11 @@ def _comparing(produced: Produced, name: str) -> Callable[..., None]:
     return check
 
 
-def _nothing_unused(produced: Produced) -> Callable[..., None]:
-    from engine.testing.snapshots import unused
+def _find_unused(produced: ProjectSnapshots) -> Callable[..., None]:
+    from engine.testing.snapshots import unused_files
 
     def check(request: pytest.FixtureRequest) -> None:
-        found = unused(produced.folder, produced.files)
+        found = unused_files(produced.folder, produced.files)
         if request.config.getoption("update_snapshots"):
             for path in found:
                 path.unlink()
@@ -138,7 +140,7 @@ def _nothing_unused(produced: Produced) -> Callable[..., None]:
     return check
 
 
-def _failing(message: str) -> Callable[..., None]:
+def _fail_with(message: str) -> Callable[..., None]:
     def check() -> None:
         if message:
             pytest.fail(message, pytrace=False)

@@ -1,8 +1,8 @@
-"""What a project came to the last time, kept by what it came from: of fifty projects only those that changed cost time.
+"""Cache the snapshots of a project, so that ``s2s test`` over fifty projects runs only those that have changed.
 
-What a rehearsal gives depends on nothing but the rendered SQL, the fixtures, the settings, the engine and the libraries
-that it stands on. A digest of all of these is kept beside the result, in the folder of the state files; where it is the
-same, so is the result. To have everything done anew, delete the folder ``tested`` there.
+The result of an offline run depends on the rendered SQL, the fixtures, the settings, the engine and the versions of its
+libraries, and on nothing else. :func:`cache_key` is a digest of all of these, and a result is used only while its key
+is the same. To run everything again, delete the folder ``tested`` beside the state files.
 """
 
 from __future__ import annotations
@@ -25,73 +25,78 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
 
-_ENGINE = Path(__file__).parents[1]
+_ENGINE_FOLDER = Path(__file__).parents[1]
 
 
 def cache_key(project: Project, texts: Iterable[str]) -> str:
-    """What names everything that ``project`` comes from; ``texts`` are all that was rendered for it."""
-    mixed = hashlib.sha256(_engine().encode())
+    """A hexadecimal digest of everything that a project's result depends on; ``texts`` are its rendered SQL."""
+    digest = hashlib.sha256(_engine_digest().encode())
     parts = [repr(project).encode(), *(text.encode() for text in texts)]
     folder = project.root / "fixtures"
     for path in (path for path in listed(folder, "*") if is_file(path)):
         parts += [path.name.encode(), path.read_bytes()]
     for part in parts:
-        mixed.update(len(part).to_bytes(8, "big"))
-        mixed.update(part)
-    return mixed.hexdigest()
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
 
 
-def load(project: Project, named: str) -> dict[str, Any] | None:
-    """The result that was kept under ``named``, or None: files, notes, failed data tests, own views."""
+def load(project: Project, key: str) -> dict[str, Any] | None:
+    """The arguments that :func:`store` was last called with for ``project``, or None where ``key`` was another."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(_path(project).read_text("utf-8"))
-        if kept["digest"] == named:
+        cached = json.loads(_cache_file(project).read_text("utf-8"))
+        if cached["digest"] == key:
             failed = [
                 FailedTest(**{**test, "keys": tuple(test["keys"]), "path": Path(test["path"])})
-                for test in kept["failed"]
+                for test in cached["failed"]
             ]
-            own = dict(kept["own"])
-            return {"files": dict(kept["files"]), "notes": tuple(kept["notes"]), "failed": tuple(failed), "own": own}
+            duckdb_digests = dict(cached["duckdb_digests"])
+            return {
+                "files": dict(cached["files"]),
+                "notes": tuple(cached["notes"]),
+                "failed": tuple(failed),
+                "duckdb_digests": duckdb_digests,
+            }
     return None
 
 
 def store(
     project: Project,
-    named: str,
+    key: str,
     *,
     files: Mapping[str, str],
     notes: Iterable[str],
     failed: Iterable[FailedTest],
-    own: Mapping[str, str],
+    duckdb_digests: Mapping[str, str],
 ) -> None:
-    """Keep a result; where the folder cannot be written, the next time costs what this one did.
+    """Write a result to the cache; a folder that cannot be written to is not an error.
 
-    ``own`` are the digests of the views that were run in DuckDB's own SQL, by entity.
+    ``duckdb_digests`` are the digests of the views that were run in DuckDB's own SQL, by entity.
     """
-    kept = {
-        "digest": named,
+    cached = {
+        "digest": key,
         "files": dict(files),
         "notes": list(notes),
         "failed": [{**asdict(test), "path": str(test.path)} for test in failed],
-        "own": dict(own),
+        "duckdb_digests": dict(duckdb_digests),
     }
-    path = _path(project)
+    path = _cache_file(project)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Two tests at once write the same, or each its own: a half-written file is read as none.
-        path.write_text(json.dumps(kept), "utf-8")
+        # Two runs at once may interleave; a damaged file is ignored by load().
+        path.write_text(json.dumps(cached), "utf-8")
 
 
-def _path(project: Project) -> Path:
+def _cache_file(project: Project) -> Path:
     return project.state.parent / "tested" / f"{project.name}.json"
 
 
 @cache
-def _engine() -> str:
-    """What names this engine and what it stands on."""
-    mixed = hashlib.sha256(sys.version.encode())
-    for path in sorted((*_ENGINE.rglob("*.py"), *_ENGINE.rglob("*.sql"))):
-        mixed.update(path.read_bytes())
+def _engine_digest() -> str:
+    """A digest of the engine's own code and of the versions of Python and the libraries that results depend on."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted((*_ENGINE_FOLDER.rglob("*.py"), *_ENGINE_FOLDER.rglob("*.sql"))):
+        digest.update(path.read_bytes())
     for name in ("duckdb", "jinja2", "orjson", "pyarrow", "sqlglot"):
-        mixed.update(f"{name} {metadata.version(name)}".encode())
-    return mixed.hexdigest()
+        digest.update(f"{name} {metadata.version(name)}".encode())
+    return digest.hexdigest()

@@ -1,4 +1,9 @@
-"""sampling."""
+"""Choose the few rows of a table that make good fixtures, in one pass over it.
+
+A query's batches and the keys that other tables use go in, a :class:`SampledTable` with the chosen rows comes out.
+Chosen are rows that hold one of the keys, one row for each value of a column that has few values, one for a NULL and
+one for a blank of each column, and the first rows until there are enough.
+"""
 
 from __future__ import annotations
 
@@ -13,41 +18,50 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-FEW = 12
-"""A column with at most so many values shows each of them."""
+MAX_DISTINCT_VALUES = 12
+"""A column with at most so many distinct values has a row chosen for each of them."""
 
-LONGEST = 40
-"""A key is no longer than this: descriptions join nothing."""
+MAX_KEY_LETTERS = 40
+"""Longer values are not taken for keys: they are descriptions."""
 
 
 @dataclass(slots=True)
 class SampledTable:
-    """A table while its rows are chosen."""
+    """A table and the rows that were chosen of it.
+
+    ``holds_people`` says that the customers' view reads it. ``field_kinds`` are the kinds of personal data by column
+    (lower case), as told by the Stock2Shop fields that the columns feed. ``arrived_types`` are ``"bigint"`` for a
+    column whose values all arrived as integers, else None. ``chosen`` has the rows as keys, in order. ``matched`` says
+    whether any row held a key.
+    """
 
     name: str
     columns: tuple[str, ...]
-    people: bool
-    fed: dict[str, str] = field(default_factory=dict)
-    kinds: list[str | None] = field(default_factory=list)
-    kept: dict[tuple[str | None, ...], None] = field(default_factory=dict)
-    seen: int = 0
+    holds_people: bool
+    field_kinds: dict[str, str] = field(default_factory=dict)
+    arrived_types: list[str | None] = field(default_factory=list)
+    chosen: dict[tuple[str | None, ...], None] = field(default_factory=dict)
+    rows_read: int = 0
     matched: bool = False
 
 
 def choose_rows(
     read: Any, *, keys: frozenset[str], rows: int, stop: threading.Event, progress: Callable[[int], None]
 ) -> SampledTable:
-    """Read a result once and keep the rows that the module's head tells."""
+    """Read a result once and choose about ``rows`` of its rows, at most five times as many by their keys.
+
+    ``progress`` is called with the number of rows read so far. Raises :class:`CancelledError` once ``stop`` is set.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = SampledTable(name="", columns=tuple(read.columns), people=False)
+    found = SampledTable(name="", columns=tuple(read.columns), holds_people=False)
     width = len(found.columns)
-    shown: list[dict[str | None, tuple[str | None, ...]]] = [{} for _ in range(width)]
+    examples_of: list[dict[str | None, tuple[str | None, ...]]] = [{} for _ in range(width)]
     many = [False] * width
     matching: dict[tuple[str | None, ...], None] = {}
     first: dict[tuple[str | None, ...], None] = {}
-    wanted = pa.array(sorted(keys), pa.string())
+    key_values = pa.array(sorted(keys), pa.string())
     kinds: list[set[str]] = [set() for _ in range(width)]
     for batch in read:
         if stop.is_set():
@@ -55,8 +69,8 @@ def choose_rows(
         texts = [column.cast(pa.string()) for column in batch.columns]
         for kind, column in zip(kinds, batch.columns, strict=True):
             kind.add("integer" if pa.types.is_integer(column.type) else "other")
-        found.seen += batch.num_rows
-        progress(found.seen)
+        found.rows_read += batch.num_rows
+        progress(found.rows_read)
 
         def row(number: int, texts: Sequence[pa.Array] = texts) -> tuple[str | None, ...]:
             return tuple(column[number].as_py() for column in texts)
@@ -64,34 +78,38 @@ def choose_rows(
         if keys and len(matching) < rows * 5:
             hits = None
             for column in texts:
-                hit = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=wanted), False)
+                hit = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=key_values), False)
                 hits = hit if hits is None else pc.or_(hits, hit)
             for number in pc.indices_nonzero(hits).to_pylist()[: rows * 5 - len(matching)]:
                 matching[row(number)] = None
         for place, column in enumerate(texts):
             for value in _candidate_values(column, many=many[place]):
-                if value in shown[place]:
+                if value in examples_of[place]:
                     continue
-                if value is not None and value.strip() and (many[place] or len(shown[place]) >= FEW):
+                if (
+                    value is not None
+                    and value.strip()
+                    and (many[place] or len(examples_of[place]) >= MAX_DISTINCT_VALUES)
+                ):
                     many[place] = True
                     continue
                 where = pc.is_null(column) if value is None else pc.equal(column, value)
-                shown[place][value] = row(pc.index(pc.fill_null(where, False), True).as_py())
+                examples_of[place][value] = row(pc.index(pc.fill_null(where, False), True).as_py())
         for number in range(min(batch.num_rows, rows - len(first))):
             first[row(number)] = None
     few = [
         example
-        for place, examples in enumerate(shown)
+        for place, examples in enumerate(examples_of)
         for value, example in examples.items()
         if not many[place] or value is None or not value.strip()
     ]
     found.matched = bool(matching)
-    found.kept = dict.fromkeys((*matching, *few))
+    found.chosen = dict.fromkeys((*matching, *few))
     for example in first:
-        if len(found.kept) >= rows:
+        if len(found.chosen) >= rows:
             break
-        found.kept.setdefault(example)
-    found.kinds = ["bigint" if kind == {"integer"} else None for kind in kinds]
+        found.chosen.setdefault(example)
+    found.arrived_types = ["bigint" if kind == {"integer"} else None for kind in kinds]
     return found
 
 
@@ -107,6 +125,6 @@ def _candidate_values(column: pa.Array, *, many: bool) -> list[str | None]:
 
 
 def join_key(value: str | None) -> str:
-    """A value as it is compared between tables: trimmed, and empty where it is too long to be a key."""
+    """The form in which a value is compared between tables: trimmed; empty where it is NULL or too long for a key."""
     trimmed = (value or "").strip()
-    return trimmed if len(trimmed) <= LONGEST else ""
+    return trimmed if len(trimmed) <= MAX_KEY_LETTERS else ""

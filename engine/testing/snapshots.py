@@ -1,16 +1,16 @@
-r"""What a mapping comes to, as files that are committed and read in pull requests, under ``snapshots/<project>/``.
+r"""Snapshots: the results of a mapping as files under ``snapshots/<project>/``, committed and read in pull requests.
 
-- ``<entity>.sql``: the view as it is rendered for the project's own dialect. It is not formatted: a formatter's next
-  release would change every client's file at once, drop comments, and stumble over the dialects that it does not know.
-  Only line ends, blanks at the ends of lines and repeated blank lines are evened out, outside of quotes.
-- ``<entity>.json``: the documents that come of the fixtures, by key, as they would be sent. The keys of objects are
-  sorted; an object in a list that holds plain values only stands on one line.
-- ``quarantine.json``: the rows that would be held back, and why.
+- ``<entity>.sql``: the view as it is rendered for the project's own dialect. It is not reformatted, because a new
+  release of a formatter would change every client's file, drop comments, and fail on dialects it does not know. Only
+  line ends, trailing blanks and repeated blank lines are normalized, outside of quotes.
+- ``<entity>.json``: the documents for the rows of the fixtures, sorted by key, as they would be sent. Keys of objects
+  are sorted; an object in a list that holds only plain values stands on one line.
+- ``quarantine.json``: the rows that would be quarantined, and why.
 - ``mapping.md``: which source columns feed which Stock2Shop field.
 - ``orders.sql``: what raising the order in ``fixtures/order.json`` would run, with a ``?`` for every value, and the
   values.
 
-Files are UTF-8 with ``\n`` and end with one; a checkout that turned line ends round compares as equal.
+Files are UTF-8, have ``\n`` line ends and end with one; a checkout with ``\r\n`` compares as equal.
 """
 
 from __future__ import annotations
@@ -46,41 +46,48 @@ if TYPE_CHECKING:
     from engine.model.query import Query
     from engine.model.settings import Project
     from engine.sync.data_tests import DataTest, FailedTest
-    from engine.testing.fixture_run import FixtureSession, Rehearsal
+    from engine.testing.fixture_run import FixtureResult, FixtureSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Produced:
-    """What a project comes to: its snapshots by file name, its data tests, and what to tell people."""
+class ProjectSnapshots:
+    """The snapshots of one project by file name, the names of its data tests, those that failed, and notes to print.
+
+    ``ran_on_fixtures`` is false where there are no fixtures: then only SQL and mapping are compared.
+    """
 
     project: str
     folder: Path
     files: Mapping[str, str]
-    rehearsed: bool
+    ran_on_fixtures: bool
     tests: tuple[str, ...]
     failed: tuple[FailedTest, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A snapshot that is not as it should be; ``diff`` is unified, from the committed file to what it is now."""
+class SnapshotDifference:
+    """A snapshot that differs from the committed file; ``diff`` is a unified diff from that file to the new one."""
 
     path: Path
     state: Literal["changed", "missing", "unused"]
     diff: str
 
 
-def folder_of(project: Project) -> Path:
-    """Where a project's snapshots stand."""
+def snapshot_folder(project: Project) -> Path:
+    """The folder that a project's snapshots are in."""
     return project.workspace / "snapshots" / project.name
 
 
-def produce(stage: FixtureSession, project: Project) -> Produced:
-    """Render, rehearse and trace everything that ``project`` maps; what nothing changed of is recalled.
+def build_snapshots(session: FixtureSession, project: Project) -> ProjectSnapshots:
+    """Make all snapshots of ``project``, from the cache where nothing has changed.
 
-    Without fixtures there are no documents and no quarantine, which a note says. Raises :class:`ConfigError` with the
-    faults of all entities.
+    1. Render data tests, order statements and views.
+    2. Look in the cache for a result of the same inputs.
+    3. Otherwise run each view on the fixtures; without fixtures there are no documents and no quarantine, as a note
+       says.
+
+    Raises :class:`ConfigError` with the faults of all entities.
     """
     faults: list[Diagnostic] = []
     queries: dict[str, Query] = {}
@@ -91,7 +98,7 @@ def produce(stage: FixtureSession, project: Project) -> Produced:
     except ConfigError as error:
         faults += error.faults
     try:
-        statements = order_statements(project)
+        statements = render_order_statements(project)
     except ConfigError as error:
         faults += error.faults
     for entity in entities(project):
@@ -99,62 +106,62 @@ def produce(stage: FixtureSession, project: Project) -> Produced:
             queries[entity] = render_view(project, entity)
         except ConfigError as error:
             faults += error.faults
-    rehearsed = has_fixtures(project.root)
+    ran_on_fixtures = has_fixtures(project.root)
     rendered = [f"{test.name} {test.severity} {test.query.sql} {test.query.binds!r}" for test in tests]
     rendered += [f"{entity} {query.sql}" for entity, query in queries.items()]
-    named = cache_key(project, [*rendered, statements or ""])
-    kept = None if faults else load(project, named)
-    # A view that was run in DuckDB's own SQL depends on what macros made of it there, too.
-    if kept is None or kept["own"] != _own(project, kept["own"]):
-        kept = _worked_out(stage, project, faults, rehearsed=rehearsed)
+    key = cache_key(project, [*rendered, statements or ""])
+    cached = None if faults else load(project, key)
+    # A view that was run in DuckDB's own SQL depends on how its macros rendered for DuckDB as well.
+    if cached is None or cached["duckdb_digests"] != _duckdb_digests(project, cached["duckdb_digests"]):
+        cached = _run_all(session, project, faults, ran_on_fixtures=ran_on_fixtures)
         if statements is not None:
-            kept["files"]["orders.sql"] = statements
-        kept["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(kept["files"].items())}
-        store(project, named, **kept)
+            cached["files"]["orders.sql"] = statements
+        cached["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(cached["files"].items())}
+        store(project, key, **cached)
     if listed(project.root / "orders", "*.sql") and statements is None:
-        kept["notes"] = (
-            *kept["notes"],
+        cached["notes"] = (
+            *cached["notes"],
             "Its order statements are not compared: there is no order in fixtures/order.json.",
         )
-    return Produced(
+    return ProjectSnapshots(
         project=project.name,
-        folder=folder_of(project),
-        files=kept["files"],
-        rehearsed=rehearsed,
+        folder=snapshot_folder(project),
+        files=cached["files"],
+        ran_on_fixtures=ran_on_fixtures,
         tests=tuple(test.name for test in tests),
-        failed=tuple(kept["failed"]),
-        notes=tuple(kept["notes"]),
+        failed=tuple(cached["failed"]),
+        notes=tuple(cached["notes"]),
     )
 
 
-def _worked_out(
-    stage: FixtureSession, project: Project, faults: list[Diagnostic], *, rehearsed: bool
+def _run_all(
+    session: FixtureSession, project: Project, faults: list[Diagnostic], *, ran_on_fixtures: bool
 ) -> dict[str, Any]:
-    """What :func:`produce` gives, rehearsed and traced anew; ``faults`` are those that were found before."""
-    done: list[Rehearsal] = []
+    """Run all views, and give what the cache stores; ``faults`` are those found so far."""
+    results: list[FixtureResult] = []
     queries: dict[str, Query] = {}
     for entity in entities(project):
         try:
-            if rehearsed:
-                done.append(run_on_fixtures(stage, project, entity))
-                queries[entity] = done[-1].query
+            if ran_on_fixtures:
+                results.append(run_on_fixtures(session, project, entity))
+                queries[entity] = results[-1].query
             else:
                 queries[entity] = render_checked_view(project, entity).query
         except ConfigError as error:
             faults += error.faults
     if faults:
         raise ViewError(list(dict.fromkeys(faults)))
-    files = {f"{entity}.sql": tidy(query.sql, project.source.dialect) for entity, query in queries.items()}
-    files |= {f"{each.entity}.json": pretty([document for _, document in each.documents]) for each in done}
-    notes = [note for each in done for note in each.notes]
-    if done:
-        files["quarantine.json"] = pretty(
+    files = {f"{entity}.sql": normalize_sql(query.sql, project.source.dialect) for entity, query in queries.items()}
+    files |= {f"{each.entity}.json": format_json([document for _, document in each.documents]) for each in results}
+    notes = [note for each in results for note in each.notes]
+    if results:
+        files["quarantine.json"] = format_json(
             {
                 each.entity: [
                     {"key": row.key, "column": row.column, "rule": row.rule, "value": row.value, "reason": row.reason}
                     for row in each.quarantine
                 ]
-                for each in done
+                for each in results
             }
         )
     else:
@@ -162,52 +169,52 @@ def _worked_out(
             f"{project.name} has no fixtures, so only its SQL and its mapping are compared:"
             f" s2s fixtures capture {project.name}"
         )
-    files["mapping.md"] = _mapping(project, queries)
+    files["mapping.md"] = _mapping_page(project, queries)
     return {
         "files": files,
         "notes": notes,
-        "failed": [test for each in done for test in each.failed],
-        "own": _own(project, [each.entity for each in done if each.notes]),
+        "failed": [test for each in results for test in each.failed],
+        "duckdb_digests": _duckdb_digests(project, [each.entity for each in results if each.notes]),
     }
 
 
-def _own(project: Project, names: Iterable[str]) -> dict[str, str]:
-    """What names the DuckDB SQL of those entities that were not translated."""
+def _duckdb_digests(project: Project, names: Iterable[str]) -> dict[str, str]:
+    """Digests of the views as rendered for DuckDB, for the entities in ``names``."""
     with suppress(ConfigError):
         return {entity: render_view(project, entity, dialect="duckdb").digest for entity in names}
     return {}
 
 
-def compare(produced: Produced) -> tuple[Difference, ...]:
-    """How the committed snapshots differ from what was produced, by file name."""
+def compare_snapshots(produced: ProjectSnapshots) -> tuple[SnapshotDifference, ...]:
+    """How the committed snapshots differ from ``produced``, sorted by path."""
     found = []
     for name, text in produced.files.items():
         path = produced.folder / name
-        committed = read(path)
+        committed = read_snapshot(path)
         if committed is None:
-            found.append(Difference(path=path, state="missing", diff=_diff(path, "", text)))
+            found.append(SnapshotDifference(path=path, state="missing", diff=_unified_diff(path, "", text)))
         elif committed != text:
-            found.append(Difference(path=path, state="changed", diff=_diff(path, committed, text)))
+            found.append(SnapshotDifference(path=path, state="changed", diff=_unified_diff(path, committed, text)))
     found += [
-        Difference(path=path, state="unused", diff=_diff(path, read(path) or "", ""))
-        for path in unused(produced.folder, produced.files)
+        SnapshotDifference(path=path, state="unused", diff=_unified_diff(path, read_snapshot(path) or "", ""))
+        for path in unused_files(produced.folder, produced.files)
     ]
     return tuple(sorted(found, key=lambda each: each.path))
 
 
-def update(produced: Produced) -> tuple[Difference, ...]:
-    """Make the committed snapshots what was produced; gives what differed before."""
-    differences = compare(produced)
+def update_snapshots(produced: ProjectSnapshots) -> tuple[SnapshotDifference, ...]:
+    """Write the snapshots that differ and delete those that no longer exist; gives the differences."""
+    differences = compare_snapshots(produced)
     for each in differences:
         if each.state == "unused":
             each.path.unlink()
         else:
-            write(each.path, produced.files[each.path.name])
+            write_snapshot(each.path, produced.files[each.path.name])
     return differences
 
 
-def unused(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
-    """The files in ``folder`` that no snapshot of the project has the name of."""
+def unused_files(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
+    """The files in ``folder`` and below that are not snapshots of the project, which has those called ``names``."""
     known = {folder / name for name in names}
     return tuple(
         path
@@ -216,15 +223,15 @@ def unused(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     )
 
 
-def orphans(workspace: Path) -> tuple[Path, ...]:
-    """The folders under ``snapshots/`` whose project there is no more."""
+def orphaned_folders(workspace: Path) -> tuple[Path, ...]:
+    """The folders under ``snapshots/`` that no project of the workspace has the name of."""
     names = set(discover(workspace))
     folder = workspace / "snapshots"
     return tuple(path for path in sorted(folder.glob("*")) if is_dir(path) and path.name not in names)
 
 
-def read(path: Path) -> str | None:
-    """A committed snapshot with its line ends evened out, or None where there is none.
+def read_snapshot(path: Path) -> str | None:
+    r"""A committed snapshot with ``\n`` line ends, or None where there is none.
 
     Raises :class:`FixtureError` where it is not UTF-8.
     """
@@ -238,37 +245,37 @@ def read(path: Path) -> str | None:
         ) from None
 
 
-def write(path: Path, text: str) -> None:
-    """Write a snapshot as every platform reads it."""
+def write_snapshot(path: Path, text: str) -> None:
+    """Write a snapshot as UTF-8, with the line ends that it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode("utf-8"))
 
 
-def tidy(sql: str, dialect: str) -> str:
-    """Rendered SQL with even line ends, no blanks at the ends of lines and no two blank lines on end, but in quotes."""
+def normalize_sql(sql: str, dialect: str) -> str:
+    r"""Rendered SQL without ``\r``, trailing blanks and repeated blank lines; quoted text stays as it is."""
     sql = sql.replace("\r\n", "\n")
     parts, position = [], 0
     for region in regions(sql, dialect):
         if region.kind == "comment":
             continue
-        parts += [_even(sql[position : region.start]), sql[region.start : region.end]]
+        parts += [_normalize_blanks(sql[position : region.start]), sql[region.start : region.end]]
         position = region.end
-    return "".join([*parts, _even(sql[position:])])
+    return "".join([*parts, _normalize_blanks(sql[position:])])
 
 
-def _even(text: str) -> str:
+def _normalize_blanks(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+(?=\n)", "", text))
 
 
-def pretty(value: object) -> str:
-    """``value`` as JSON that reads well in a diff: sorted keys, all digits of a number, one line a plain list item."""
+def format_json(value: object) -> str:
+    """``value`` as JSON that reads well in a diff: sorted keys, all digits of a number, plain items on one line."""
     parts: list[str] = []
-    _pretty(value, "\n", parts.append, inline=False)
+    _append_json(value, "\n", parts.append, inline=False)
     return "".join(parts)
 
 
-def _pretty(value: object, lead: str, put: Callable[[str], None], *, inline: bool) -> None:
-    """Put ``value`` piece by piece; ``lead`` begins a line at its depth."""
+def _append_json(value: object, lead: str, put: Callable[[str], None], *, inline: bool) -> None:
+    """Call ``put`` with the parts of ``value``; ``lead`` is a line end with the indentation of its depth."""
     if isinstance(value, str):
         put(encode_basestring(value))
     elif isinstance(value, dict) and value:
@@ -278,13 +285,13 @@ def _pretty(value: object, lead: str, put: Callable[[str], None], *, inline: boo
         between = ", " if plain else f",{gap}"
         for number, key in enumerate(sorted(value)):
             put(f"{between if number else ''}{encode_basestring(key)}: ")
-            _pretty(value[key], gap, put, inline=False)
+            _append_json(value[key], gap, put, inline=False)
         put("}" if plain else f"{lead}}}")
     elif isinstance(value, list) and value:
         put("[")
         for number, item in enumerate(value):
             put(f",{lead}  " if number else f"{lead}  ")
-            _pretty(item, f"{lead}  ", put, inline=True)
+            _append_json(item, f"{lead}  ", put, inline=True)
         put(f"{lead}]")
     elif isinstance(value, Decimal):
         put(format(value, "f"))
@@ -292,11 +299,11 @@ def _pretty(value: object, lead: str, put: Callable[[str], None], *, inline: boo
         put(json.dumps(value))
 
 
-def order_statements(project: Project) -> str | None:
-    """What raising the order in ``fixtures/order.json`` would run: statements under their files' names, with values.
+def render_order_statements(project: Project) -> str | None:
+    """The statements that raising the order in ``fixtures/order.json`` would run, with their values as comments.
 
-    None where the project raises no orders, or has no such order; that is a document as Stock2Shop sends it. Raises
-    :class:`FixtureError` where it is none.
+    The order is a document as Stock2Shop sends it. None where the project raises no orders, or has no such file. Raises
+    :class:`FixtureError` where the document cannot be read.
     """
     path = project.root / "fixtures" / "order.json"
     settings = project.orders
@@ -317,13 +324,13 @@ def order_statements(project: Project) -> str | None:
     shown: set[str] = set()
     for statement, query in plan_queries(project, settings, order) if not order.reason else ():
         values = "".join(f"--   {number}: {display_value(value)}\n" for number, value in enumerate(query.binds, 1))
-        sql = f"-- orders/{statement.name}\n{tidy(query.sql, settings.source.dialect).strip()}\n"
+        sql = f"-- orders/{statement.name}\n{normalize_sql(query.sql, settings.source.dialect).strip()}\n"
         parts.append(values and f"-- orders/{statement.name}, again\n{values}" if sql in shown else sql + values)
         shown.add(sql)
     return "\n".join(parts)
 
 
-def _mapping(project: Project, queries: Mapping[str, Query]) -> str:
+def _mapping_page(project: Project, queries: Mapping[str, Query]) -> str:
     from engine.mapping.lineage import mapping_markdown, mapping_rows
 
     parts = [f"# Mapping of {project.name}\n"]
@@ -338,7 +345,7 @@ def _mapping(project: Project, queries: Mapping[str, Query]) -> str:
     return "\n".join(parts)
 
 
-def _diff(path: Path, before: str, after: str) -> str:
+def _unified_diff(path: Path, before: str, after: str) -> str:
     name = "/".join(path.parts[-3:])
     lines = difflib.unified_diff(
         before.split("\n"),

@@ -24,7 +24,7 @@ from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
 from engine.sync import pipeline as sync
-from engine.testing.fixture_run import rehearsals, run_on_fixtures
+from engine.testing.fixture_run import fixture_session, run_on_fixtures
 from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.sandbox.server import Sandbox
-    from engine.testing.fixture_run import Rehearsal
+    from engine.testing.fixture_run import FixtureResult
 
 REPOSITORY = Path(__file__).parents[2]
 LIBRARY = REPOSITORY / "templates" / "sql"
@@ -94,10 +94,10 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def rehearsed(project: Project, entity: str) -> Rehearsal:
+def rehearsed(project: Project, entity: str) -> FixtureResult:
     """The view's rows on the fixtures, through the steps of a run."""
-    with rehearsals([project]) as stage:
-        return run_on_fixtures(stage, project, entity)
+    with fixture_session([project]) as session:
+        return run_on_fixtures(session, project, entity)
 
 
 def product(document: Mapping[str, Any]) -> tuple[Any, ...]:

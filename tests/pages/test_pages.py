@@ -17,7 +17,7 @@ from engine.errors import UsageError
 from engine.model.plan import Counts
 from engine.pages.review import review_page
 from engine.pages.site import build_site
-from engine.review.compare import review
+from engine.review.compare import review_on_fixtures
 from engine.review.git import at_reference
 from engine.review.markdown import review_markdown
 from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
@@ -78,8 +78,8 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings.write_text(text.replace("(an example)", "<img src=x onerror=alert(1)>"), "utf-8")
     items = workspace / "projects" / "karoo_outdoor" / "fixtures" / "item.csv"
     items.write_text(items.read_text("utf-8").replace("Enamel mug", "<script>alert(1)</script>"), "utf-8")
-    with at_reference(workspace, "HEAD") as then:
-        found = review("karoo_outdoor", workspace=workspace, then=then, against="HEAD")
+    with at_reference(workspace, "HEAD") as earlier:
+        found = review_on_fixtures("karoo_outdoor", workspace=workspace, earlier=earlier, against="HEAD")
     file = workspace / "review.html"
     file.write_text(review_page([found], against="HEAD"), "utf-8")
     return file

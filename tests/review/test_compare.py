@@ -16,10 +16,10 @@ from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
 from engine.pages.review import review_page
-from engine.review.compare import review, review_live
+from engine.review.compare import review_live, review_on_fixtures
 from engine.review.git import at_reference, compared_states
 from engine.review.markdown import review_markdown, reviews_markdown
-from engine.review.text import differing
+from engine.review.text import changed_part
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -64,8 +64,8 @@ class Branch:
 
     def reviewed(self) -> Review:
         """What the working tree changes."""
-        with at_reference(self.workspace, "HEAD") as then:
-            return review("acme", workspace=self.workspace, then=then, against="HEAD")
+        with at_reference(self.workspace, "HEAD") as earlier:
+            return review_on_fixtures("acme", workspace=self.workspace, earlier=earlier, against="HEAD")
 
     def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command."""
@@ -332,11 +332,11 @@ def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Bra
     """It may be a folder of a larger repository."""
     below = branch.workspace / "mäps of clients"
     shutil.copytree(branch.workspace / "projects", below / "projects")
-    with at_reference(below, "HEAD") as then:
-        assert review("acme", workspace=below, then=then, against="HEAD").new
+    with at_reference(below, "HEAD") as earlier:
+        assert review_on_fixtures("acme", workspace=below, earlier=earlier, against="HEAD").new
     branch.commit("Second")
-    with at_reference(below, "HEAD") as then:
-        assert not review("acme", workspace=below, then=then, against="HEAD").changed
+    with at_reference(below, "HEAD") as earlier:
+        assert not review_on_fixtures("acme", workspace=below, earlier=earlier, against="HEAD").changed
 
 
 def test_the_states_that_were_compared_can_be_found_again(branch: Branch) -> None:
@@ -360,8 +360,8 @@ def test_a_view_that_is_a_link_is_followed_at_the_reference_too(branch: Branch) 
     (branch.root / "outside").symlink_to("/etc/hostname")
     branch.commit("Second")
     assert not branch.reviewed().changed
-    with at_reference(branch.workspace, "HEAD") as then:
-        assert not (then / "projects" / "acme" / "outside").is_symlink()
+    with at_reference(branch.workspace, "HEAD") as earlier:
+        assert not (earlier / "projects" / "acme" / "outside").is_symlink()
 
 
 def test_a_review_is_json_for_machines(branch: Branch) -> None:
@@ -391,11 +391,11 @@ class Live:
 
     def reviewed(self) -> Review:
         """What the working tree changes, over the live rows."""
-        with at_reference(self.client.workspace, "HEAD") as then:
+        with at_reference(self.client.workspace, "HEAD") as earlier:
             return review_live(
                 "acme",
                 workspace=self.client.workspace,
-                then=then,
+                earlier=earlier,
                 against="HEAD",
                 environ=self.client.environment,
             )
@@ -449,7 +449,7 @@ def test_personal_data_of_live_rows_is_masked_in_a_review(client: Client) -> Non
 def test_only_the_part_of_a_long_expression_that_differs_is_shown() -> None:
     """With a little of what stands around it."""
     long = "coalesce(" + ", ".join(f"price.list_{n}" for n in range(20)) + ", {}, 0)"
-    before, after = differing(long.format("price.retail"), long.format("price.trade"))
+    before, after = changed_part(long.format("price.retail"), long.format("price.trade"))
     assert before.startswith("… ")
     assert "price.retail, 0)" in before
     assert "price.trade, 0)" in after

@@ -21,7 +21,7 @@ from support.command import run_command
 from engine.config.schema import schema
 from engine.errors import QueryError, UsageError
 from engine.model.settings import SourceSettings
-from engine.scaffold.introspect import dialect_of, introspect, spelled
+from engine.scaffold.introspect import dialect_of, introspect, spell_name
 from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def test_a_database_without_products_says_what_there_is(tmp_path: Path) -> None:
     looked = s2s(tmp_path, "init", "acme", "--database", "other.db", "--introspect")
     assert looked.returncode == 2
     assert "None of the 1 tables that the login sees looks like products." in looked.stderr
-    assert "There are: invoice_header." in looked.stderr
+    assert "Tables: invoice_header." in looked.stderr
     assert (tmp_path / "projects" / "acme" / "views" / "products.sql").is_file()
 
 
@@ -307,7 +307,7 @@ def test_the_driver_tells_the_dialect(connection: str, dialect: str | None) -> N
 )
 def test_names_are_quoted_where_the_database_needs_it(name: str, dialect: str, sql: str) -> None:
     """And left bare where it does not, as people write them."""
-    assert spelled(name, dialect) == sql
+    assert spell_name(name, dialect) == sql
 
 
 def on_a_terminal(workspace: Path, *words: str, answers: Iterable[str]) -> tuple[int, str]:

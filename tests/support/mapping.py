@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from engine.config.loader import load
 from engine.model.query import Query, SourceLocation
-from engine.testing.fixture_run import rehearsals, run_on_fixtures
-from engine.testing.snapshots import Produced, produce
+from engine.testing.fixture_run import fixture_session, run_on_fixtures
+from engine.testing.snapshots import ProjectSnapshots, build_snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
-    from engine.testing.fixture_run import Rehearsal
+    from engine.testing.fixture_run import FixtureResult
 
 PROJECT = """\
 [project]
@@ -100,15 +100,15 @@ def offline(workspace: Path, name: str = "acme") -> Project:
     return load(name, workspace=workspace, environ={}, offline=True)
 
 
-def rehearsed(workspace: Path, entity: str = "products") -> Rehearsal:
+def rehearsed(workspace: Path, entity: str = "products") -> FixtureResult:
     """What comes of an entity of the project ``acme`` on its fixtures."""
     project = offline(workspace)
-    with rehearsals([project]) as stage:
-        return run_on_fixtures(stage, project, entity)
+    with fixture_session([project]) as session:
+        return run_on_fixtures(session, project, entity)
 
 
-def produced(workspace: Path) -> Produced:
+def produced(workspace: Path) -> ProjectSnapshots:
     """What the project ``acme`` comes to."""
     project = offline(workspace)
-    with rehearsals([project]) as stage:
-        return produce(stage, project)
+    with fixture_session([project]) as session:
+        return build_snapshots(session, project)

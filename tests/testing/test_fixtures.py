@@ -18,8 +18,8 @@ from support.mapping import ITEM, PRICE, VIEW, offline, rehearsed, write, write_
 
 from engine.config.loader import load
 from engine.errors import FixtureError, UsageError, ViewError
-from engine.testing.capture import capture
-from engine.testing.fixtures import agreed, building, load_fixtures, read_fixture
+from engine.testing.capture import capture_fixtures
+from engine.testing.fixtures import create_fixture_database, infer_type, load_fixtures, read_fixture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def loaded(folder: Path, query: str, **files: str) -> list[tuple[object, ...]]:
     """Load fixtures, given by table, and run a query on them."""
     for name, text in files.items():
         write(folder / "acme" / "fixtures" / (f"{name}.sql" if name == "schema" else f"{name}.csv"), text)
-    with building(folder / "fixtures.duckdb") as connection:
+    with create_fixture_database(folder / "fixtures.duckdb") as connection:
         load_fixtures(connection, folder / "acme", schema="client0")
         return connection.execute(query).fetchall()
 
@@ -75,7 +75,7 @@ SHAPES = (
 @given(some.sampled_from(SHAPES).flatmap(lambda shape: some.lists(some.from_regex(shape, fullmatch=True), min_size=1)))
 def test_what_a_type_is_agreed_on_reads_back_as_the_same_text(values: list[str]) -> None:
     """No inferred type changes what a value says."""
-    kind = agreed(values)
+    kind = infer_type(values)
     with duckdb.connect() as connection:
         for value in values if kind != "varchar" else []:
             (text,) = connection.execute(f"select cast(cast(? as {kind}) as varchar)", [value]).fetchall()[0]
@@ -245,13 +245,13 @@ def test_what_cannot_be_transpiled_is_loud(tmp_path: Path) -> None:
 
 def test_one_project_is_not_taken_for_another(tmp_path: Path) -> None:
     """Projects with tables of the same names keep their rows apart in one session."""
-    from engine.testing.fixture_run import rehearsals, run_on_fixtures
+    from engine.testing.fixture_run import fixture_session, run_on_fixtures
 
     write_project(tmp_path, name="acme")
     write_project(tmp_path, name="zeta", fixtures={"item": ITEM.replace("A1", "Z9"), "price": PRICE})
     projects = [offline(tmp_path, "acme"), offline(tmp_path, "zeta")]
-    with rehearsals(projects) as stage:
-        keys = [[key for key, _ in run_on_fixtures(stage, project, "products").documents] for project in projects]
+    with fixture_session(projects) as session:
+        keys = [[key for key, _ in run_on_fixtures(session, project, "products").documents] for project in projects]
     assert keys == [["A1", "B2"], ["B2", "Z9"]]
 
 
@@ -287,7 +287,7 @@ def captured(workspace: Path, *, rows: int = 40, replace: bool = False) -> dict[
     """Capture the fixtures of ``acme``; gives the files."""
     environ = {"TEST_URL": "http://127.0.0.1:9", "TEST_USER": "u", "TEST_PASSWORD": "p", "TEST_HOST": "h"}
     project = load("acme", workspace=workspace, environ=environ)
-    taken = capture(project, rows=rows, replace=replace, stop=threading.Event())
+    taken = capture_fixtures(project, rows=rows, replace=replace, stop=threading.Event())
     return {each.path.name: each.path.read_text("utf-8") for each in taken}
 
 

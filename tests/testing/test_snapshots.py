@@ -16,8 +16,15 @@ from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_p
 
 from engine.config.workspace import discover
 from engine.errors import ConfigError, FixtureError
-from engine.testing.fixture_run import rehearsals
-from engine.testing.snapshots import compare, order_statements, pretty, produce, tidy, update
+from engine.testing.fixture_run import fixture_session
+from engine.testing.snapshots import (
+    build_snapshots,
+    compare_snapshots,
+    format_json,
+    normalize_sql,
+    render_order_statements,
+    update_snapshots,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,19 +84,19 @@ def test_updated_snapshots_are_as_committed(tmp_path: Path) -> None:
     """What was written compares as equal, also after a checkout turned its line ends."""
     write_project(tmp_path)
     made = produced(tmp_path)
-    assert {each.state for each in update(made)} == {"missing"}
-    assert compare(made) == ()
+    assert {each.state for each in update_snapshots(made)} == {"missing"}
+    assert compare_snapshots(made) == ()
     for path in snapshot(tmp_path, "").iterdir():
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert compare(made) == ()
+    assert compare_snapshots(made) == ()
 
 
 def test_a_changed_mapping_shows_as_a_diff(tmp_path: Path) -> None:
     """The diff names the file, what stood there and what stands there now."""
     root = write_project(tmp_path)
-    update(produced(tmp_path))
+    update_snapshots(produced(tmp_path))
     write(root / "views" / "products.sql", VIEW.replace("item.qty as", "item.qty * 2 as"))
-    found = {each.path.name: each for each in compare(produced(tmp_path))}
+    found = {each.path.name: each for each in compare_snapshots(produced(tmp_path))}
     assert set(found) >= {"products.json", "products.sql"}
     assert '-    item.qty as "variants.qty",\n+    item.qty * 2 as "variants.qty",' in found["products.sql"].diff
     assert found["products.sql"].diff.startswith("--- snapshots/acme/products.sql\n+++ snapshots/acme/products.sql")
@@ -98,13 +105,13 @@ def test_a_changed_mapping_shows_as_a_diff(tmp_path: Path) -> None:
 def test_missing_and_unused_snapshots_differ(tmp_path: Path) -> None:
     """A file too few and a file too many are both told, and both mended by an update."""
     write_project(tmp_path)
-    update(produced(tmp_path))
+    update_snapshots(produced(tmp_path))
     snapshot(tmp_path, "mapping.md").unlink()
     write(snapshot(tmp_path, "old.sql"), "select 1\n")
-    found = [(each.path.name, each.state) for each in compare(produced(tmp_path))]
+    found = [(each.path.name, each.state) for each in compare_snapshots(produced(tmp_path))]
     assert found == [("mapping.md", "missing"), ("old.sql", "unused")]
-    update(produced(tmp_path))
-    assert compare(produced(tmp_path)) == ()
+    update_snapshots(produced(tmp_path))
+    assert compare_snapshots(produced(tmp_path)) == ()
 
 
 def test_what_did_not_change_is_not_rehearsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +119,7 @@ def test_what_did_not_change_is_not_rehearsed_again(tmp_path: Path, monkeypatch:
     root = write_project(tmp_path)
     write(root / "tests" / "dear.sql", "select * from products where csv_price_tiers = '100'")
     first = produced(tmp_path)
-    monkeypatch.setattr("engine.testing.fixture_run._load", None)
+    monkeypatch.setattr("engine.testing.fixture_run._load_all_fixtures", None)
     assert produced(tmp_path) == first
     assert [test.keys for test in first.failed] == [("B2",)]
 
@@ -155,8 +162,8 @@ def test_what_macros_write_for_duckdb_alone_is_rehearsed_again_when_it_changes(t
     write(root / "own.sql", macros)
     first = produced(tmp_path)
     assert "DuckDB's own SQL" in first.notes[0]
-    with rehearsals([]) as nothing:
-        assert produce(nothing, offline(tmp_path)) == first
+    with fixture_session([]) as nothing:
+        assert build_snapshots(nothing, offline(tmp_path)) == first
     write(root / "own.sql", macros.replace("1)", "2)"))
     assert produced(tmp_path).files != first.files
 
@@ -189,7 +196,7 @@ def test_faults_of_all_entities_are_said_at_once(tmp_path: Path) -> None:
 def test_rendered_sql_is_evened_out_but_not_in_quotes() -> None:
     """Blanks at line ends and repeated blank lines go; what a text says stays."""
     sql = "select  \r\n\n\n\n  'a  \n\n\n b' as x, -- why  \n  1 as y\t\n"
-    assert tidy(sql, "duckdb") == "select\n\n  'a  \n\n\n b' as x, -- why\n  1 as y\n"
+    assert normalize_sql(sql, "duckdb") == "select\n\n  'a  \n\n\n b' as x, -- why\n  1 as y\n"
 
 
 def test_documents_read_well_in_a_diff() -> None:
@@ -199,8 +206,8 @@ def test_documents_read_well_in_a_diff() -> None:
         '{\n  "a": {\n    "x": null,\n    "y": "é"\n  },\n'
         '  "b": [\n    {"price": 0.10, "tier": "Trade"}\n  ],\n  "c": []\n}'
     )
-    assert pretty(value) == expected
-    assert json.loads(pretty(value), parse_float=Decimal) == value
+    assert format_json(value) == expected
+    assert json.loads(format_json(value), parse_float=Decimal) == value
 
 
 def test_order_statements_are_shown_with_their_values(tmp_path: Path) -> None:
@@ -212,7 +219,7 @@ def test_order_statements_are_shown_with_their_values(tmp_path: Path) -> None:
     write(root / "orders" / "lookup.sql", "select id as source_order_code from ord where id = {{ order.reference }}\n")
     settings = '\n[orders]\ndatabase = "erp.sqlite"\ndialect = "sqlite"\ndefault_customer = "CASH"\n'
     write(root / "project.toml", (root / "project.toml").read_text("utf-8") + settings)
-    assert order_statements(offline(tmp_path)) is None
+    assert render_order_statements(offline(tmp_path)) is None
     assert any("no order in fixtures/order.json" in note for note in produced(tmp_path).notes)
     order = {"id": 7, "line_items": [{"sku": "A1", "qty": "2.50"}]}
     write(root / "fixtures" / "order.json", json.dumps(order))
@@ -226,7 +233,7 @@ def test_order_statements_are_shown_with_their_values(tmp_path: Path) -> None:
     assert "This order would wait: the order has no lines." in produced(tmp_path).files["orders.sql"]
     write(root / "fixtures" / "order.json", "[]")
     with pytest.raises(FixtureError, match=r"order\.json: The document is no order"):
-        order_statements(offline(tmp_path))
+        render_order_statements(offline(tmp_path))
 
 
 def test_the_command_says_what_differs_and_how_to_take_it_over(tmp_path: Path) -> None:
@@ -297,7 +304,7 @@ def test_pytest_rewrites_the_snapshots(tmp_path: Path) -> None:
     write(snapshot(tmp_path, "old.sql"), "select 1\n")
     ran = pytested(tmp_path, "--snapshot-update")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert compare(produced(tmp_path)) == ()
+    assert compare_snapshots(produced(tmp_path)) == ()
 
 
 def test_pytest_finds_snapshots_that_nothing_uses(tmp_path: Path) -> None:
