@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
-from engine import __version__
 from engine.errors import (
     AnswerError,
     AuthenticationError,
@@ -31,17 +30,21 @@ from engine.stock2shop.exchange import ApiRequest, host_of, printable, status_ph
 from engine.stock2shop.redaction import Secrets
 from engine.stock2shop.responses import (
     DENIED_STATUSES,
+    contradiction,
     error_messages,
     find_list,
     find_token,
     hits,
     item_id,
+    parse_sync_token,
     queued_count,
+    says_success,
     token_is_valid,
+    top_message,
     whole_number,
 )
 from engine.stock2shop.tokens import SessionTokens
-from engine.stock2shop.transport import SteadyPace, Timing, Transport, no_credentials
+from engine.stock2shop.transport import SteadyPace, Timing, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,6 +59,15 @@ LOGIN_REQUESTS = 2
 
 PAGE_PRODUCTS = 250
 """How many products a page of the read-back holds: a few MB with long descriptions."""
+
+MAX_READ_BACK_PAGES = 40_000
+"""More pages are not a catalogue but a search that never ends: 10,000,000 products, eleven hours at the usual pace."""
+
+MAX_FOREIGN_PAGES = 200
+"""So many pages in a row without anything of the source, and the search does not filter by it."""
+
+MAX_DESCRIPTION_CHARACTERS = 200
+"""Characters of a source's description that are kept."""
 
 MAX_REASON_CHARACTERS = 500
 """Characters of an answer that an error repeats."""
@@ -87,7 +99,7 @@ def open_api(
     Proxies and REQUESTS_CA_BUNDLE are taken from the environment; ``.netrc`` is not read. Raises
     :class:`ProjectError` when the settings' ``url`` is not an HTTP address.
     """
-    import requests
+    from engine.stock2shop.session import Session
 
     url = settings.url.rstrip("/")
     if not host_of(url) or urlsplit(url).scheme not in {"http", "https"}:
@@ -101,10 +113,7 @@ def open_api(
     pool = logging.getLogger("urllib3.connectionpool")
     pool.addFilter(secrets.filter)
     try:
-        with requests.Session() as session:
-            session.auth = no_credentials
-            session.headers["User-Agent"] = f"stock2shop-sync/{__version__}"
-            session.headers["Accept"] = "application/json"
+        with Session() as session:
             transport = Transport(
                 settings,
                 session=session,
@@ -153,14 +162,13 @@ class Stock2Shop:
             number = whole_number(entry.get("id"))
             if number is None:
                 raise self._unexpected(answer, "a source has no id")
-            token = entry.get("sync_token")
-            sources.append(
-                RemoteSource(
-                    id=number,
-                    sync_token="0" if token is None else str(token),
-                    description=printable(str(entry.get("description") or "")),
-                )
-            )
+            token = parse_sync_token(entry.get("sync_token"))
+            if token is None:
+                if number == self._settings.source_id:
+                    raise self._unexpected(answer, "the sync_token of the source is not a text that can be one")
+                token = "0"  # noqa: S105 - the documented token, of a source that is not used
+            description = printable(str(entry.get("description") or ""))[:MAX_DESCRIPTION_CHARACTERS]
+            sources.append(RemoteSource(id=number, sync_token=token, description=description))
         return tuple(sources)
 
     def source(self) -> RemoteSource:
@@ -183,10 +191,11 @@ class Stock2Shop:
     def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
         """Queue ``document``, JSON with ``items`` items, at ``path`` such as ``/products/queue`` (P).
 
-        The answer's shape is not public (U); a public client reads ``{"system_products": {"sync_product": 2}}``.
-        A 2xx answer that names errors, or counts fewer than ``items``, is a :class:`RefusedError`, so that the
-        sender can look for the item that is at fault. ``retries`` replaces the project's own number.
-        Raises :class:`ServerError` where Stock2Shop answers 500 until they run out.
+        The answer says how many items were queued (P), in a shape that is not public (U); a public client reads
+        ``{"system_products": {"sync_product": 2}}``. A 2xx answer that names errors, or counts fewer than ``items``,
+        is a :class:`RefusedError`, so that the sender can look for the item that is at fault. One that neither counts
+        nor says outright that it succeeded is an :class:`AnswerError`, never a receipt. ``retries`` replaces the
+        project's own number. Raises :class:`ServerError` where Stock2Shop answers 500 until they run out.
         """
         params = {"source_id": str(self._settings.source_id)}
         answer = self._request("POST", path, params=params, document=document, retries=retries)
@@ -200,6 +209,14 @@ class Stock2Shop:
                 reason=reason,
                 status=answer.status,
                 hint="Fix the item in the source, or leave it out of the view.",
+            )
+        denial = contradiction(answer.data)
+        if denial or (queued is None and not says_success(answer.data)):
+            raise self._unexpected(
+                answer,
+                denial or "it does not say how many items were queued",
+                hint="Nothing counts as sent, and the next run sends the same changes again. Look into the queue in"
+                " Stock2Shop's console, and ask Stock2Shop what this answer means.",
             )
         return Receipt(
             status=answer.status, queued=queued, answered_at=self._transport.timing.utc(), seconds=answer.seconds
@@ -215,8 +232,8 @@ class Stock2Shop:
         Each page asks for ids above the last, so that changes in between shift nothing and Elasticsearch's limit
         of 10,000 hits is no limit here; that ``id`` can be sorted by is I. Fractions are Decimals.
         """
-        last = 0
-        while True:
+        last = foreign_pages = 0
+        for _ in range(MAX_READ_BACK_PAGES):
             query = {
                 "query": {
                     "bool": {
@@ -240,10 +257,14 @@ class Stock2Shop:
                 return
             if any(number is None or number <= last for number in ids):
                 raise self._unexpected(answer, "a page repeats what the one before held, or gives it no id")
-            yield from (
-                entry for entry in found if whole_number(entry.get("source_id")) in {None, self._settings.source_id}
-            )
+            own = [one for one in found if whole_number(one.get("source_id")) in {None, self._settings.source_id}]
+            yield from own
             last = max(number for number in ids if number is not None)
+            foreign_pages = 0 if own else foreign_pages + 1
+            if foreign_pages == MAX_FOREIGN_PAGES:
+                what = f"{MAX_FOREIGN_PAGES} pages in a row hold nothing of the source {self._settings.source_id}"
+                raise self._unexpected(answer, what)
+        raise self._unexpected(answer, f"the search does not end after {MAX_READ_BACK_PAGES:,} pages")
 
     def valid_token(self) -> bool:
         """Whether the token in use is good: ``GET /users/valid_token/{token}`` (P; the answer's shape is I).
@@ -368,7 +389,7 @@ class Stock2Shop:
         if answer.succeeded:
             return
         if status < HTTPStatus.BAD_REQUEST:
-            place = host_of(urljoin(self._settings.url, answer.location)) if answer.location else ""
+            place = answer.redirect_host(self._settings.url)
             raise AnswerError(
                 f"Stock2Shop at {self._transport.host} answers {answer.what} with a redirect"
                 f" ({status_phrase(status)}){f' to {printable(place)}' if place else ''}, which is not followed",
@@ -390,12 +411,12 @@ class Stock2Shop:
             hint=hint,
         )
 
-    def _unexpected(self, answer: Answer, what: str) -> AnswerError:
-        message = self._clean(error_messages(answer.data))
+    def _unexpected(self, answer: Answer, what: str, *, hint: str = URL_HINT) -> AnswerError:
+        message = self._clean(error_messages(answer.data) or top_message(answer.data))
         return AnswerError(
             f"Stock2Shop at {self._transport.host} answers {answer.what} in an unknown way:"
             f" {what}{f'. It says: {message}' if message else ''}",
-            hint=URL_HINT,
+            hint=hint,
         )
 
     def _reason(self, answer: Answer) -> str:

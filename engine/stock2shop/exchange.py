@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from engine.stock2shop.responses import parse_date, parse_json
 
@@ -94,6 +94,13 @@ class Answer:
     def is_page(self) -> bool:
         """Whether the body is a web page, such as a captive portal's, instead of JSON."""
         return "html" in self.content_type.lower() or self.body.lstrip()[:1] == b"<"
+
+    def redirect_host(self, url: str) -> str:
+        """The host that a redirect of a request to ``url`` leads to; empty where its Location names none."""
+        try:
+            return host_of(urljoin(url, self.location)) if self.location else ""
+        except ValueError:
+            return ""
 
     @property
     def text(self) -> str:

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
 DENIED_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
+MAX_SYNC_TOKEN_CHARACTERS = 255
+"""A longer sync token is not one: it is echoed with every item and stored with every row."""
+
 _INSTRUCTION = re.compile(r"(sync|add|delete)_(product|customer)(s|_\w+)?")
+
+_FAILURE_WORDS = frozenset({"error", "fail", "failed", "failure", "rejected", "denied"})
+
+_FAILURE_COUNT = re.compile(r"(?i)(\w*_)?(failed|failures|rejected|invalid|skipped|ignored)(_\w*)?")
+
+_UNSTORABLE_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def parse_date(text: str) -> datetime | None:
@@ -40,15 +51,40 @@ def parse_retry_after(text: str, now: datetime) -> float | None:
 
 
 def parse_json(body: bytes, *, exact: bool) -> tuple[bool, Any]:
-    """Whether ``body`` is JSON, and what it holds; with ``exact``, numbers with a fraction as Decimals."""
+    r"""Whether ``body`` is JSON, and what it holds; with ``exact``, numbers with a fraction as Decimals.
+
+    Texts lose NUL and lone surrogates, which neither a database nor UTF-8 can hold.
+
+    >>> parse_json(b'{"title": "A\u0000B \ud83d\ude00"}', exact=False)
+    (True, {'title': 'AB 😀'})
+    """
 
     def refuse(name: str) -> None:
         raise ValueError(name)
 
     try:
-        return True, json.loads(body, parse_float=Decimal if exact else None, parse_constant=refuse)
+        data = json.loads(body, parse_float=Decimal if exact else None, parse_constant=refuse)
+        return True, _storable(data) if _UNSTORABLE_ESCAPE.search(body) else data
     except (ValueError, RecursionError):
         return False, None
+
+
+def _storable(data: Any) -> Any:
+    if isinstance(data, str):
+        return _UNSTORABLE.sub("", data)
+    if isinstance(data, list):
+        return [_storable(value) for value in data]
+    if isinstance(data, dict):
+        return {_storable(name): _storable(value) for name, value in data.items()}
+    return data
+
+
+def parse_sync_token(value: Any) -> str | None:
+    """A source's sync token as text; "0", the documented one, where there is none; None where it cannot be one."""
+    if value is None:
+        return "0"
+    token = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return token if 0 < len(token) <= MAX_SYNC_TOKEN_CHARACTERS and token.isprintable() else None
 
 
 def whole_number(value: object) -> int | None:
@@ -121,6 +157,11 @@ def error_messages(data: Any) -> str:
     return words
 
 
+def top_message(data: Any) -> str:
+    """The message that an answer gives without calling it an error; empty where there is none."""
+    return _words(data.get("message")) if isinstance(data, dict) else ""
+
+
 def _words(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -130,12 +171,44 @@ def _words(value: Any) -> str:
 
 
 def queued_count(data: Any) -> int | None:
-    """How many items an answer says were queued: a bare number, ``queued``, or counts by instruction, added up."""
+    """How many items an answer says were queued, or None.
+
+    A bare number, ``queued``, counts by instruction added up, or the list of the queued items themselves.
+    """
     if isinstance(data, (int, str)):
         return whole_number(data)
-    numbers = [(name.lower(), whole_number(value)) for name, value in _nested(data)]
-    totals = [number for name, number in numbers if number is not None and "queued" in name]
-    by_instruction = [number for name, number in numbers if number is not None and _INSTRUCTION.fullmatch(name)]
+    numbers = [(key.lower(), whole_number(value)) for key, value in _nested(data)]
+    totals = [number for key, number in numbers if number is not None and "queued" in key]
+    by_instruction = [number for key, number in numbers if number is not None and _INSTRUCTION.fullmatch(key)]
     if totals:
         return totals[0]
-    return sum(by_instruction) if by_instruction else None
+    if by_instruction:
+        return sum(by_instruction)
+    items = find_list(data, "system_products", "system_customers") if isinstance(data, dict) else None
+    return len(items) if items else None
+
+
+def contradiction(data: Any) -> str:
+    """What in a 2xx answer says that the request failed, without naming an error; empty where nothing does.
+
+    >>> contradiction({"status": "error", "message": "no such source"})
+    'status is error'
+    >>> contradiction({"system_products": {"sync_product": 5, "failed": 2}})
+    'failed is 2'
+    """
+    for name, value in _nested(data, depth=2):
+        key = name.lower()
+        if key in {"status", "state", "result"} and isinstance(value, str) and value.lower() in _FAILURE_WORDS:
+            return f"{key} is {value.lower()}"
+        number = whole_number(value)
+        if number and (
+            _FAILURE_COUNT.fullmatch(key)
+            or (key in {"code", "status", "status_code", "http_code", "httpcode"} and number >= HTTPStatus.BAD_REQUEST)
+        ):
+            return f"{key} is {number}"
+    return ""
+
+
+def says_success(data: Any) -> bool:
+    """Whether an answer says outright that the request succeeded."""
+    return isinstance(data, dict) and (data.get("success") is True or data.get("status") in {"success", "ok"})

@@ -268,11 +268,6 @@ class Transport:
         )
 
 
-def no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Add nothing: any ``auth`` at all keeps requests from reading .netrc, and proxies stay in use."""
-    return request
-
-
 def _proxies_for(url: str) -> dict[str, str]:
     """No proxy to this machine itself, whatever Windows' settings or the environment say of one."""
     host = urlsplit(url).hostname or ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import io
 import json
 import logging
 import socket
 import ssl
 import subprocess
 import threading
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -61,6 +64,7 @@ class Reply:
     drop: bool = False
     hold: bool = False
     before_each_byte: Callable[[], object] | None = None
+    headers_in_pieces: float = 0.0
 
     def content(self) -> bytes:
         """The body as it travels."""
@@ -115,6 +119,21 @@ class Server:
         return [one.query["token"].removeprefix(TOKEN) for one in self.seen if "token" in one.query]
 
 
+class Trickle(io.BufferedIOBase):
+    """Writes byte by byte, with a pause before each; without one, as it comes."""
+
+    def __init__(self, whole: Any, seconds: float) -> None:
+        self._whole = whole
+        self._seconds = seconds
+
+    def write(self, data: Any) -> int:
+        """Write ``data`` at the reply's speed."""
+        for piece in [bytes([byte]) for byte in data] if self._seconds else [data]:
+            time.sleep(self._seconds)
+            self._whole.write(piece)
+        return len(data)
+
+
 class Handler(BaseHTTPRequestHandler):
     """Reads a request, asks the script, and breaks off where the script says so."""
 
@@ -143,7 +162,10 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+        whole, self.wfile = self.wfile, Trickle(self.wfile, reply.headers_in_pieces)
+        with contextlib.suppress(OSError):
+            self.end_headers()
+        self.wfile = whole
         if reply.before_each_byte:
             for byte in content:
                 reply.before_each_byte()
@@ -433,6 +455,22 @@ def test_an_answer_that_trickles_in_is_given_up(server: Server, clock: Clock) ->
     assert RETRY_HINT in caught.value.hint
 
 
+def test_headers_that_trickle_in_are_late(server: Server, clock: Clock) -> None:
+    """Each byte of them is in time, and all together they are not."""
+    server.logins.extend([Reply({}, headers_in_pieces=0.05)] * 3)
+    error = unreachable(server.url, clock, read_timeout=0.5)
+    assert "did not answer within 0.5 s" in error.message
+
+
+def test_headers_that_come_in_pieces_are_read(server: Server, clock: Clock) -> None:
+    """Slow is not too slow, and the connection is kept."""
+    server.script(Reply(QUEUED, headers_in_pieces=0.001), Reply(QUEUED))
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        for _ in range(2):
+            assert api.queue("/products/queue", b"{}", items=1).queued == 1
+    assert len({one.connection for one in server.seen}) == 1
+
+
 def test_an_answer_that_comes_in_pieces_is_taken_whole(server: Server, clock: Clock) -> None:
     """Slow is not too slow."""
     server.script(Reply(QUEUED, before_each_byte=lambda: None))
@@ -484,6 +522,15 @@ def test_a_redirect_is_not_followed(server: Server, clock: Clock, status: int) -
     assert_no_secret(caught.value)
 
 
+@pytest.mark.parametrize("place", ["http://[::1", "http://a:b/", "", "//", "\\\\"])
+def test_a_redirect_to_nowhere_is_a_redirect_all_the_same(server: Server, clock: Clock, place: str) -> None:
+    """A Location that is no address is not blamed on the project's `url`."""
+    server.script(Reply({}, 302, {"Location": place}))
+    with pytest.raises(AnswerError) as caught:
+        send(server, clock)
+    assert "with a redirect (302 Found)" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -528,7 +575,8 @@ def test_bad_rows_are_found_in_few_requests(server: Server, clock: Clock, bad: s
     """One of 32, wherever it is, in a request for each half and the two that became of it."""
 
     def answer(seen: Seen) -> Reply:
-        return Reply({"error": "no"}, status=400) if bad & set(json.loads(seen.body)) else Reply({})
+        codes = json.loads(seen.body)
+        return Reply({"error": "no"}, status=400) if bad & set(codes) else Reply({"queued": len(codes)})
 
     server.answer = answer
     rows = [{"_key": f"C{number:02}", "_group": f"C{number:02}"} for number in range(32)]
@@ -584,24 +632,50 @@ def test_errors_in_a_2xx_answer_are_a_refusal(server: Server, clock: Clock, body
         ({"queued": "3"}, 3),
         ({"products_queued": 4}, 4),
         (3, 3),
-        ({}, None),
-        (None, None),
         ({"errors": [], "error": False, "success": True}, None),
-        ({"system_products": [{"source": {"sync_token": "0", "source_id": 1}}]}, None),
+        ({"status": "success"}, None),
+        ({"system_products": [{"source": {"sync_token": "0", "source_id": 1}}] * 3}, 3),
     ],
 )
 def test_the_number_queued_is_found_where_there_is_one(
     server: Server, clock: Clock, body: Any, queued: int | None
 ) -> None:
-    """The answer's shape is not public: known and likely forms are read, others count as unknown, not as zero."""
+    """The answer's shape is not public: known and likely forms are read; outright success may go without a number."""
     server.script(Reply(body))
     assert send(server, clock, items=3).queued == queued
 
 
-def test_an_empty_204_is_a_receipt_without_a_number(server: Server, clock: Clock) -> None:
-    """An answer that has no body by its own status is whole."""
-    server.script(Reply(b"", 204))
-    assert send(server, clock).queued is None
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply({"status": "error", "message": "The queue is closed"}), "status is error. It says: The queue is closed"),
+        (Reply({"status": "failed", "queued": 1}), "status is failed"),
+        (Reply({"failed": 5}), "failed is 5"),
+        (Reply({"system_products": {"sync_product": 1, "failed": 1}}), "failed is 1"),
+        (Reply({"code": 403}), "code is 403"),
+        (Reply({}), "it does not say how many items were queued"),
+        (Reply(None), "it does not say how many items were queued"),
+        (Reply(b"", 204), "it does not say how many items were queued"),
+        (Reply([]), "it does not say how many items were queued"),
+        (Reply({"system_products": []}), "it does not say how many items were queued"),
+        (Reply("thanks"), "it does not say how many items were queued"),
+        (Reply(True), "it does not say how many items were queued"),
+    ],
+)
+def test_a_success_that_does_not_count_is_not_a_receipt(server: Server, clock: Clock, reply: Reply, words: str) -> None:
+    """Stock2Shop says how many items it queued; an answer of 2xx that does not must not count as acknowledged."""
+    server.script(reply)
+    with pytest.raises(AnswerError) as caught:
+        send(server, clock)
+    assert words in caught.value.message
+    assert "the next run sends the same changes again" in caught.value.hint
+
+
+def test_the_words_of_an_echoed_item_are_not_those_of_the_answer(server: Server, clock: Clock) -> None:
+    """A product may have a failed state of its own, and an address a code of 8001."""
+    item = {"product": {"state": "failed", "code": "8001"}, "status": "error", "code": 8001}
+    server.script(Reply({"system_products": [item]}))
+    assert send(server, clock).queued == 1
 
 
 def test_fewer_queued_than_sent_is_a_refusal(server: Server, clock: Clock) -> None:
@@ -619,6 +693,38 @@ def test_the_project_source_is_found_among_the_users(server: Server, clock: Cloc
     with open_api(settings(server.url), timing=clock.timing) as api:
         assert api.source() == RemoteSource(id=57, sync_token="8", description="Acme ERP")
         assert api.sources()[0] == RemoteSource(id=1, sync_token="0", description="")
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "x" * 256, 8.5, True, ["8"], {"a": 1}, "a\nb"],
+    ids=["empty", "long", "float", "bool", "list", "dict", "lines"],
+)
+def test_a_sync_token_that_cannot_be_one_is_an_answer_error(server: Server, clock: Clock, token: object) -> None:
+    """It is echoed with each item and stored with each row, so it is never taken as it happens to come."""
+    server.script(Reply({"system_sources": [{"id": 57, "sync_token": token}]}))
+    with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AnswerError) as caught:
+        api.source()
+    assert "sync_token of the source" in caught.value.message
+
+
+def test_what_another_source_says_of_itself_does_no_harm(server: Server, clock: Clock) -> None:
+    """Only the project's own source has to be right; a long description is cut."""
+    server.script(
+        Reply({"system_sources": [{"id": 57}, {"id": 5, "sync_token": [], "description": "x" * 200_000}]}),
+    )
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        own, other = api.sources()
+    assert own.sync_token == "0"
+    assert other.description == "x" * 200
+
+
+def test_texts_lose_what_neither_a_database_nor_utf_8_can_hold(server: Server, clock: Clock) -> None:
+    """NUL and halves of surrogate pairs go, whole pairs and other escapes stay."""
+    source = b'{"id": 57, "sync_token": "a\\u0000b\\ud83d", "description": "\\ud83d\\ude00 \\udc00\\u00e9"}'
+    server.script(Reply(b'{"system_sources": [%b]}' % source))
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        assert api.source() == RemoteSource(id=57, sync_token="ab", description="😀 é")
 
 
 def test_an_unknown_source_is_an_authentication_error_that_names_the_known_ones(server: Server, clock: Clock) -> None:
@@ -728,6 +834,24 @@ def test_a_read_back_that_does_not_move_on_is_an_answer_error(
     server.script(Reply({"system_products": [product(1)]}), Reply(second))
     with pytest.raises(AnswerError):
         read(server, clock)
+
+
+def test_a_read_back_of_other_sources_only_ends(server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that does not filter by source must not be followed through everybody's products."""
+    monkeypatch.setattr(client, "MAX_FOREIGN_PAGES", 3)
+    server.script(*[Reply({"system_products": [{**product(number), "source_id": 99}]}) for number in range(1, 9)])
+    with pytest.raises(AnswerError) as caught:
+        read(server, clock)
+    assert "3 pages in a row hold nothing of the source 57" in caught.value.message
+
+
+def test_a_read_back_without_an_end_ends(server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that makes up a new page for ever is not a catalogue."""
+    monkeypatch.setattr(client, "MAX_READ_BACK_PAGES", 5)
+    server.script(*[Reply({"system_products": [product(number)]}) for number in range(1, 9)])
+    with pytest.raises(AnswerError) as caught:
+        read(server, clock)
+    assert "the search does not end after 5 pages" in caught.value.message
 
 
 @pytest.mark.parametrize(
