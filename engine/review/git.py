@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import os
 import subprocess
-import tarfile
 import tempfile
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
+from engine.files import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,35 +19,61 @@ if TYPE_CHECKING:
 
 @contextmanager
 def at_reference(workspace: Path, reference: str) -> Iterator[Path]:
-    """The workspace as it stood at a git reference, in a folder that is gone afterwards.
+    """The workspace as it was at a git reference, in a temporary folder.
 
-    Where the commit has no such folder it is an empty workspace. Raises :class:`UsageError` where there is no git, no
-    repository or no such commit.
+    Where the commit has no such folder, the workspace is empty. Links that lead out of it are left out. Neither the
+    working tree nor the index is touched. Raises :class:`UsageError` where there is no git, no repository or no such
+    commit.
     """
     commit = _find_commit(workspace, reference)
     with tempfile.TemporaryDirectory(prefix="s2s-review-", ignore_cleanup_errors=True) as folder:
-        if not _run_git(workspace, "cat-file", "-e", f"{commit}:./").returncode:
-            made = _run_git(workspace, "archive", "--format=tar", commit, "--", ".")
-            if made.returncode:
-                raise _git_error(f"The workspace at {reference!r} cannot be read", made)
-            with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
-                archive.extractall(folder, **_safe(archive))  # noqa: S202 - git's own archive, filtered
-        (Path(folder) / "projects").mkdir(exist_ok=True)
-        yield Path(folder)
+        root, index = Path(folder) / "earlier", Path(folder) / "index"
+        # Run in a folder of the repository, git writes the files below that folder under their whole paths.
+        for arguments in (("read-tree", commit), ("checkout-index", "--all", "--force", f"--prefix={root}/")):
+            result = _run_git(workspace, *arguments, index=index)
+            if result.returncode:
+                raise _git_error(f"The workspace at {reference!r} cannot be read", result)
+        earlier = root / os.fsdecode(_run_git(workspace, "rev-parse", "--show-prefix").stdout).rstrip("\n")
+        _remove_outward_links(earlier)
+        (earlier / "projects").mkdir(parents=True, exist_ok=True)
+        yield earlier
 
 
-def _run_git(workspace: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+def _run_git(workspace: Path, *arguments: str, index: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run git in ``workspace``, in English and without hooks; ``index`` replaces its own index file."""
+    environ = {**os.environ, "LC_ALL": "C"}
+    if index is not None:
+        environ["GIT_INDEX_FILE"] = str(index)
     try:
-        return subprocess.run(["git", "-C", str(workspace), *words], capture_output=True, check=False)  # noqa: S603, S607 - git, without a shell
+        return subprocess.run(  # noqa: S603 - git, without a shell
+            ["git", "-C", str(workspace), "-c", f"core.hooksPath={os.devnull}", *arguments],  # noqa: S607
+            env=environ,
+            capture_output=True,
+            check=False,
+        )
     except OSError:
         raise UsageError("There is no git here.", hint="Install git, or put it on the PATH.") from None
 
 
+def _remove_outward_links(folder: Path) -> None:
+    """Remove the symbolic links below ``folder`` that lead out of it."""
+    root = os.path.realpath(folder)
+    paths = [Path(parent, name) for parent, folders, files in os.walk(folder) for name in (*folders, *files)]
+    links = [path for path in paths if path.is_symlink()]
+    for link in [link for link in links if not Path(os.path.realpath(link)).is_relative_to(root)]:
+        link.unlink()
+
+
 def _find_commit(workspace: Path, reference: str) -> str:
     """The commit that a reference names. Raises :class:`UsageError` that says why there is none."""
-    there = _run_git(workspace, "rev-parse", "--is-shallow-repository")
-    if there.returncode:
-        raise _git_error(f"{workspace} cannot be compared with an earlier state", there)
+    shallow = _run_git(workspace, "rev-parse", "--is-shallow-repository")
+    if shallow.returncode:
+        if _has_repository(workspace):
+            raise _git_error(f"{workspace} cannot be compared with an earlier state", shallow)
+        raise UsageError(
+            f"{workspace} is not in a git repository, so there is nothing to compare with.",
+            hint="A review compares with an earlier commit: run `git init` and commit the workspace first.",
+        )
     if not reference.startswith("-"):
         found = _run_git(workspace, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
         if not found.returncode:
@@ -60,15 +86,21 @@ def _find_commit(workspace: Path, reference: str) -> str:
     close = [each for each in names if each.endswith(f"/{reference}")] or get_close_matches(reference, names, n=1)
     if close:
         hint = f"Did you mean {close[0]}?"
-    elif there.stdout.strip() == b"true":
+    elif shallow.stdout.strip() == b"true":
         hint = "This clone is shallow: fetch the rest with `git fetch --unshallow` (in a workflow, fetch-depth: 0)."
     else:
         hint = "Name a branch, a tag or a commit, such as --against main."
     raise UsageError(f"Git knows no commit {reference!r}.", hint=hint)
 
 
+def _has_repository(workspace: Path) -> bool:
+    """Whether ``workspace`` or a folder above it has a repository, which git may refuse to read nevertheless."""
+    folder = workspace.resolve()
+    return any(exists(parent / ".git") for parent in (folder, *folder.parents))
+
+
 def compared_states(workspace: Path, reference: str) -> str:
-    """The two commits that a review compares, in words, so that what was signed can be found again."""
+    """The two commits that a review compares, in words, for a page that the client signs."""
     earlier = _run_git(workspace, "log", "-1", "--format=%h of %cs", f"{_find_commit(workspace, reference)}").stdout
     now = _run_git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
     more = _run_git(workspace, "status", "--porcelain", "--", ".").stdout
@@ -78,24 +110,10 @@ def compared_states(workspace: Path, reference: str) -> str:
     )
 
 
-def _git_error(what: str, made: subprocess.CompletedProcess[bytes]) -> UsageError:
-    """Git's own words; what it says after the first line tells what to do."""
-    first, _, rest = made.stderr.decode("utf-8", "replace").strip().partition("\n")
+def _git_error(what: str, result: subprocess.CompletedProcess[bytes]) -> UsageError:
+    """Git's own message; the lines after the first say what to do."""
+    first, _, rest = result.stderr.decode("utf-8", "replace").strip().partition("\n")
     return UsageError(
         f"{what}: {first.removeprefix('fatal: ') or 'git refused it'}",
-        hint=rest.strip() or "A review compares with what git keeps: `git init` and a first commit begin that.",
+        hint=rest.strip() or "`git status` in that folder may say more.",
     )
-
-
-def _safe(archive: tarfile.TarFile) -> dict[str, Any]:
-    """What of an archive is taken out: files, folders, and links that stay inside of it where Python can tell."""
-
-    def inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        try:
-            return tarfile.data_filter(member, folder)
-        except tarfile.FilterError:
-            return None
-
-    if hasattr(tarfile, "data_filter"):
-        return {"filter": inside}
-    return {"members": [member for member in archive.getmembers() if member.isfile() or member.isdir()]}

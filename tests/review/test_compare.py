@@ -319,13 +319,32 @@ def test_a_shallow_clone_says_how_to_fetch_the_rest(branch: Branch, tmp_path: Pa
 def test_a_workspace_outside_of_git_says_what_to_do(branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """And so does one that nothing was committed of."""
     outside = tmp_path_factory.mktemp("outside")
-    with pytest.raises(UsageError, match="not a git repository") as refused, at_reference(outside, "HEAD"):
+    with pytest.raises(UsageError, match="is not in a git repository") as refused, at_reference(outside, "HEAD"):
         pass
     assert "git init" in refused.value.hint
     subprocess.run(["git", "init", "-q"], cwd=outside, check=True)
     with pytest.raises(UsageError, match="Nothing is committed yet"), at_reference(outside, "HEAD"):
         pass
     assert branch.s2s("--against", "HEAD").returncode == 0
+
+
+def test_outside_of_git_the_message_does_not_depend_on_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system of its own, git speaks of a boundary instead."""
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\nprintf 'fatal: not one, up to /\\nStopping at a boundary\\n' >&2\nexit 128\n", "utf-8")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="is not in a git repository") as refused, at_reference(tmp_path, "HEAD"):
+        pass
+    assert "git init" in refused.value.hint
+
+
+def test_a_repository_that_git_refuses_says_why_in_gits_words(branch: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that another user owns: git names the command that trusts it."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UsageError, match="dubious ownership") as refused, at_reference(branch.workspace, "HEAD"):
+        pass
+    assert "safe.directory" in refused.value.hint
 
 
 def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Branch) -> None:
@@ -357,11 +376,25 @@ def test_a_view_that_is_a_link_is_followed_at_the_reference_too(branch: Branch) 
     view = branch.root / "views" / "products.sql"
     view.rename(branch.root / "views" / "shared.sql")
     view.symlink_to("shared.sql")
-    (branch.root / "outside").symlink_to("/etc/hostname")
+    (branch.root / "outside").symlink_to("/etc")
+    (branch.root / "above").symlink_to("../../../index")
+    (branch.root / "through").symlink_to("outside/hostname")
+    (branch.root / "loop").symlink_to("loop")
     branch.commit("Second")
     assert not branch.reviewed().changed
     with at_reference(branch.workspace, "HEAD") as earlier:
-        assert not (earlier / "projects" / "acme" / "outside").is_symlink()
+        links = {path.name for path in (earlier / "projects" / "acme").rglob("*") if path.is_symlink()}
+    assert links == {"products.sql", "loop"}
+
+
+def test_a_review_does_not_touch_the_working_tree_or_the_index(branch: Branch) -> None:
+    """The reference is written to a folder of its own."""
+    branch.view("item.qty as", "item.qty + 1 as")
+    branch.git("add", ".")
+    branch.view("item.qty + 1 as", "item.qty + 2 as")
+    before = branch.git("status", "--porcelain"), branch.git("diff"), branch.git("diff", "--cached")
+    assert branch.reviewed().changed
+    assert (branch.git("status", "--porcelain"), branch.git("diff"), branch.git("diff", "--cached")) == before
 
 
 def test_a_review_is_json_for_machines(branch: Branch) -> None:
