@@ -1,4 +1,8 @@
-"""text."""
+"""Plain text for people: tables, plurals, diagnostics, and text that is safe to print.
+
+Text of a database or of Stock2Shop is foreign: it may hold what a terminal obeys, or repeat a password. Whatever prints
+or stores it passes it through :func:`mask_secrets` and :func:`escape_controls` first.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,47 @@ if TYPE_CHECKING:
     from engine.errors import Diagnostic
 
 WIDTH = 72
+"""The widest value on one line of a report, in characters."""
+
+MIN_SECRET_LENGTH = 4
+"""Shorter secrets are not masked: they would black out parts of ordinary words."""
+
+_CONTROL_CODES = (
+    *(*range(9), *range(11, 32), *range(127, 160)),  # control characters, but for tabs and line ends
+    *(0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # what reverses a line's direction
+)
+_ESCAPES = {number: f"\\u{number:04x}" for number in _CONTROL_CODES}
 
 
-def diagnostics_text(faults: Iterable[Diagnostic]) -> str:
-    """Faults, one a line with its place, each hint under it."""
+def escape_controls(text: str) -> str:
+    r"""``text`` with each character that a terminal would obey as its number, ``\u001b``, which JSON reads back.
+
+    Tabs and line ends stay; a Windows line end becomes a plain one.
+    """
+    return text.replace("\r\n", "\n").translate(_ESCAPES)
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with ``***`` for each of ``secrets`` in it, the longest first; see :data:`MIN_SECRET_LENGTH`."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= MIN_SECRET_LENGTH:
+            text = text.replace(secret, "***")
+    return text
+
+
+def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
+    """Diagnostics, one a line with its place, each hint under it."""
     lines = []
-    for fault in faults:
-        place = f"{fault.where}: " if fault.where else ""
-        lines.append(f"{place}{fault.severity}: {fault.message}")
-        if fault.hint:
-            lines += [f"  {line}" for line in fault.hint.splitlines()]
+    for each in diagnostics:
+        place = f"{each.where}: " if each.where else ""
+        lines.append(f"{place}{each.severity}: {each.message}")
+        if each.hint:
+            lines += [f"  {line}" for line in each.hint.splitlines()]
     return "\n".join(lines)
 
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
-    """Rows under headers, each column as wide as its widest cell; numbers to the right."""
+    """Rows under headers, each column as wide as its widest cell; numbers are aligned to the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(header), *(len(row[n]) for row in cells), 0) for n, header in enumerate(headers)]
     right = [all(isinstance(row[n], (int, float)) for row in rows) and bool(rows) for n in range(len(headers))]
@@ -40,12 +70,12 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """``word``, with an s unless it is one."""
+    """``word``, with an s unless ``count`` is 1."""
     return word if count == 1 else f"{word}s"
 
 
 def short(value: str | None) -> str:
-    """A value on one line of a report: no wider than it may be, and blank in words."""
+    """A value on one line of a report: at most :data:`WIDTH` characters, and ``(blank)`` for None."""
     if value is None:
         return "(blank)"
     flat = " ".join(value.split())

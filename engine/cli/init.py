@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.terminal import print_text, session
+from engine.cli.session import session_of
 from engine.errors import UsageError
 from engine.files import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.cli.terminal import Terminal
     from engine.scaffold.introspect import Proposal
 
 
 @dataclass(kw_only=True)
 class Answers:
-    """What a project begins with; ``values`` go to its .env by the names of their variables."""
+    """What a new project begins with; ``values`` are written to its .env by the names of their variables."""
 
     template: str | None = None
     dialect: str | None = None
@@ -33,12 +34,8 @@ class Answers:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def register(app: typer.Typer) -> None:
-    """Put the command on the command line."""
-    app.command()(init)
-
-
 def init(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="The new project's name.")],
     template: Annotated[
         str | None, typer.Option(help="The system that the client has, such as sap_business_one.")
@@ -60,7 +57,9 @@ def init(
     ] = False,
 ) -> None:
     """Begin a project: its folder, project.toml, first views and a .env to fill in. Asks where nothing is given."""
-    base = session.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
+    session = session_of(context)
+    terminal = session.terminal
+    base = session.options.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
     given = Answers(
         template=template,
         dialect=dialect,
@@ -76,14 +75,14 @@ def init(
                 f"{name} exists already: how to reach its database stands in its project.toml.",
                 hint=f"Look into it with `s2s init {name} --introspect` alone.",
             )
-        _look(base, name)
+        _look(terminal, base, name)
         return
     if given == Answers() and not there and sys.stdin.isatty() and sys.stdout.isatty():
-        given = _asked(base, name)
-    _begin(base, name, given)
+        given = _ask(terminal, base, name)
+    _create(terminal, base, name, given)
 
 
-def _begin(base: Path, name: str, given: Answers) -> None:
+def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import create_from_template, create_project
 
@@ -94,7 +93,7 @@ def _begin(base: Path, name: str, given: Answers) -> None:
                 "A template has views for the system's own database.",
                 hint="Leave --database and --introspect out, or leave --template out.",
             )
-        made = create_from_template(
+        created = create_from_template(
             base,
             name,
             template,
@@ -104,35 +103,35 @@ def _begin(base: Path, name: str, given: Answers) -> None:
             values=given.values,
         )
     else:
-        made = create_project(
+        created = create_project(
             base,
             name,
             dialect=given.dialect or dialect_of(given.connection, given.database) or "tsql",
             connection=given.connection,
-            database=_from(base / "projects" / name, given.database),
+            database=_from_project(base / "projects" / name, given.database),
             source_id=given.source_id,
             values=given.values,
         )
-    for path in made:
-        print_text(f"wrote {path}")
+    for path in created:
+        terminal.print_text(f"wrote {path}")
     if template is not None:
-        _first_snapshots(base, name)
+        _write_first_snapshots(terminal, base, name)
     if given.introspect:
-        _look(base, name)
-    rehearse = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
+        _look(terminal, base, name)
+    test = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
     todo = "answer the questions in its README.md, " if template else ""
     todo += "look at the TODOs in its views, " if given.introspect else ""
-    print_text(
+    terminal.print_text(
         f"\nNext: {todo}fill in projects/{name}/.env, then\n"
-        f"{rehearse}"
+        f"{test}"
         f"  s2s check {name}           the mapping, without a database\n"
         f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
         f"  s2s plan {name}            what a run would send"
     )
 
 
-def _asked(base: Path, name: str) -> Answers:
-    """What the engineer at the terminal says; nothing is written before the last answer."""
+def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
+    """The answers of the engineer at the terminal; nothing is written before the last one."""
     from engine.config.schema import DIALECTS
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import (
@@ -144,10 +143,11 @@ def _asked(base: Path, name: str) -> Answers:
         variable_prefix,
     )
 
-    print_text("Enter takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
+    print_text = terminal.print_text
+    print_text("Enter takes the value in brackets; Ctrl-C quits without writing anything.\n")
     known = [*templates(base), "none"]
     given = Answers()
-    answer = _one_of("Which system does the client have", known, "none", "none: views from scratch")
+    answer = _choose(terminal, "Which system does the client have", known, "none", "none: views from scratch")
     given.template = None if answer == "none" else answer
     reach = ""
     if given.template is None:
@@ -155,7 +155,7 @@ def _asked(base: Path, name: str) -> Answers:
             "\nHow is the database reached? The path of a DuckDB or SQLite file, an ODBC connection string, or Enter"
         )
         print_text("to be asked for server and login.")
-        reach = _text("File or connection")
+        reach = _ask_text("File or connection")
         if reach and "=" not in reach:
             given.database = reach
         elif reach:
@@ -163,13 +163,13 @@ def _asked(base: Path, name: str) -> Answers:
     dialects = template_dialects(base, given.template) if given.template else sorted(set(DIALECTS.values()))
     guess = dialect_of(given.connection, given.database) or ("tsql" if "tsql" in dialects else dialects[0])
     certain = given.database is not None or len(dialects) == 1
-    given.dialect = guess if certain else _one_of("How does the database write SQL", dialects, guess)
+    given.dialect = guess if certain else _choose(terminal, "How does the database write SQL", dialects, guess)
     if given.database is None and given.connection is None:
         given.connection = default_connection(name, given.dialect)
     print_text("\nThese go to .env, which git ignores. Enter leaves one open.")
     for variable in required_variables(name, given.connection):
         if variable not in given.values:
-            given.values[variable] = _text(variable, hidden=variable.endswith("PASSWORD"))
+            given.values[variable] = _ask_text(variable, hidden=variable.endswith("PASSWORD"))
     given.source_id = int(typer.prompt("The source's number in Stock2Shop", default=0, type=int))
     reachable = all(given.values[each] for each in required_variables(name, given.connection) if "_S2S_" not in each)
     if given.template is None and reachable:
@@ -178,20 +178,21 @@ def _asked(base: Path, name: str) -> Answers:
     return given
 
 
-def _text(what: str, *, hidden: bool = False) -> str:
-    return str(typer.prompt(what, default="", show_default=False, hide_input=hidden)).strip()
+def _ask_text(question: str, *, hidden: bool = False) -> str:
+    return str(typer.prompt(question, default="", show_default=False, hide_input=hidden)).strip()
 
 
-def _one_of(what: str, known: Sequence[str], default: str, said: str = "") -> str:
-    print_text(f"{what}? {', '.join(each if each != default or not said else said for each in known)}")
+def _choose(terminal: Terminal, question: str, known: Sequence[str], default: str, default_text: str = "") -> str:
+    choices = [default_text if each == default and default_text else each for each in known]
+    terminal.print_text(f"{question}? {', '.join(choices)}")
     while True:
         answer = str(typer.prompt("One of them", default=default)).strip()
         if answer in known:
             return answer
-        print_text(f"{answer} is none of them.")
+        terminal.print_text(f"{answer} is not one of them.")
 
 
-def _from(root: Path, database: str | None) -> str | None:
+def _from_project(root: Path, database: str | None) -> str | None:
     """A file that was named from here, as project.toml names it: from the project's folder."""
     if database is None or Path(database).is_absolute() or not is_file(Path(database)):
         return database
@@ -201,7 +202,7 @@ def _from(root: Path, database: str | None) -> str | None:
         return Path(database).absolute().as_posix()
 
 
-def _look(base: Path, name: str) -> None:
+def _look(terminal: Terminal, base: Path, name: str) -> None:
     """Look into a project's database, show what was found, and write the views that nobody has written yet."""
     from engine.config.loader import load
     from engine.config.variables import variables
@@ -224,34 +225,36 @@ def _look(base: Path, name: str) -> None:
         )
     # Neither Stock2Shop's login nor a login that writes is needed to look.
     project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
-    session.secrets.update(project.secrets)
+    terminal.hide(project.secrets)
     proposals = introspect(project.source)
     for proposal in proposals:
-        _show(proposal)
+        _print_proposal(terminal, proposal)
     written = write_views(project, {each.entity: each.sql for each in proposals})
-    print_text("")
+    terminal.print_text("")
     for proposal in proposals:
         path = project.root / "views" / f"{proposal.entity}.sql"
         if path in written:
             todos = proposal.sql.count("-- TODO")
-            print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
+            terminal.print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
         else:
-            print_text(f"{path} is somebody's work, and stays. This would have been proposed:\n\n{proposal.sql}")
+            terminal.print_text(
+                f"{path} was edited by somebody, so it is kept. This would have been proposed:\n\n{proposal.sql}"
+            )
 
 
-def _show(proposal: Proposal) -> None:
+def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:
     from engine.text import plural, table
 
     counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
-    print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
+    terminal.print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
     rows = [
         ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
         for each in proposal.candidates
     ]
-    print_text(table(rows, ("", "field", "from", "for example")))
+    terminal.print_text(table(rows, ("", "field", "from", "for example")))
 
 
-def _first_snapshots(workspace: Path, name: str) -> None:
+def _write_first_snapshots(terminal: Terminal, workspace: Path, name: str) -> None:
     """Write the snapshots that a new project's tests are compared with."""
     from engine.config.loader import load
     from engine.testing.fixture_run import fixture_session
@@ -260,4 +263,4 @@ def _first_snapshots(workspace: Path, name: str) -> None:
     project = load(name, workspace=workspace, environ=os.environ, offline=True)
     with fixture_session([project]) as fixtures:
         for written in update_snapshots(build_snapshots(fixtures, project)):
-            print_text(f"wrote {written.path}")
+            terminal.print_text(f"wrote {written.path}")

@@ -1,68 +1,61 @@
-"""The commands that bring orders home."""
+"""The commands of orders, ``s2s orders …``: receive, import, pull, look at, retry and skip."""
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.terminal import (
-    ATTENTION,
-    Output,
-    OutputFormat,
-    ProjectName,
-    Reveal,
-    allowed,
-    event_log,
-    load_project,
-    print_text,
-    run_controls,
-    show,
-    show_json,
-)
+from engine.cli.failures import ATTENTION
+from engine.cli.log import order_log
+from engine.cli.session import Output, OutputFormat, ProjectName, Reveal, check_reveal, session_of
+from engine.cli.signals import run_controls
 from engine.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from engine.cli.session import Session
     from engine.model.settings import Project
     from engine.orders.ledger import Entry
 
 orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders in the client's database, each once.")
 
-HIGHEST = 10**18 - 1
+MAX_ORDER_ID = 10**18 - 1
 """The highest id that the ledger takes."""
 
-OrderId = Annotated[int, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's id of the order.", metavar="ID")]
+OrderId = Annotated[int, typer.Argument(min=1, max=MAX_ORDER_ID, help="Stock2Shop's id of the order.", metavar="ID")]
 OrderIds = Annotated[
-    list[int] | None, typer.Argument(min=1, max=HIGHEST, help="Stock2Shop's ids of the orders.", metavar="ID…")
+    list[int] | None, typer.Argument(min=1, max=MAX_ORDER_ID, help="Stock2Shop's ids of the orders.", metavar="ID…")
 ]
 
 
 @orders_app.command()
 def serve(
+    context: typer.Context,
     project: ProjectName,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Another port than project.toml's.")] = None,
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
-    from dataclasses import replace
-
     from engine.orders.pipeline import order_settings
     from engine.orders.receiver import run_receiver
 
-    loaded = load_project(project)
+    session = session_of(context)
+    loaded = session.load(project)
     settings = order_settings(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     gone = threading.Event()
-    with run_controls(loaded.name, "orders") as (stop, _), event_log(loaded.name) as tell:
+    with run_controls(session, loaded.name, "orders") as (stop, _), order_log(session, loaded.name) as log:
         try:
-            with run_receiver(loaded, on_event=tell, on_stopped=gone.set) as address:
-                print_text(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
+            with run_receiver(loaded, on_event=log, on_stopped=gone.set) as address:
+                session.terminal.print_text(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
-                    print_text("Anybody on this machine may send them: set a token under [orders.serve].")
+                    session.terminal.print_text(
+                        "Anybody on this machine may send them: set a token under [orders.serve]."
+                    )
                 sys.stdout.flush()
                 while not stop.wait(0.2):
                     if gone.is_set():
@@ -72,11 +65,12 @@ def serve(
                         )
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or under [orders.serve].") from None
-    print_text("Stopped; every order that came in is in the ledger.")
+    session.terminal.print_text("Stopped; every order that came in is in the ledger.")
 
 
 @orders_app.command("import")
 def import_(
+    context: typer.Context,
     project: ProjectName,
     path: Annotated[Path, typer.Argument(help="A JSON file, or a folder of them.")],
     hold: Annotated[bool, typer.Option("--hold", help="Raise nothing: new orders wait for plan and retry.")] = False,
@@ -85,10 +79,11 @@ def import_(
     """Raise the orders in JSON documents."""
     from engine.orders.operations import import_orders
 
-    loaded = load_project(project)
+    session = session_of(context)
+    loaded = session.load(project)
     found: list[Entry] = []
     wrong: list[dict[str, str]] = []
-    with run_controls(loaded.name, "orders") as (stop, _):
+    with run_controls(session, loaded.name, "orders") as (stop, _):
         for file, entry, message in import_orders(loaded, path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append({"file": str(file), "error": message})
@@ -96,23 +91,25 @@ def import_(
                 found.append(entry)
     if output is Output.text:
         for each in wrong:
-            print_text(f"{each['file']}: {each['error']}")
-    _tell(loaded, found, output, wrong)
+            session.terminal.print_text(f"{each['file']}: {each['error']}")
+    _print_outcome(session, loaded, found, output, wrong)
 
 
 @orders_app.command()
-def pull(project: ProjectName, output: OutputFormat = Output.text) -> None:
-    """Ask Stock2Shop for orders, raise them and answer; what is due from before is tried again."""
-    from engine.orders.pull import pull_orders as ask
+def pull(context: typer.Context, project: ProjectName, output: OutputFormat = Output.text) -> None:
+    """Ask Stock2Shop for orders, raise them and answer; what is due from before is retried."""
+    from engine.orders.pull import pull_orders
 
-    loaded = load_project(project)
-    with run_controls(loaded.name, "orders") as (stop, _):
-        found = ask(loaded, stop=stop)
-    _tell(loaded, found, output)
+    session = session_of(context)
+    loaded = session.load(project)
+    with run_controls(session, loaded.name, "orders") as (stop, _):
+        found = pull_orders(loaded, stop=stop)
+    _print_outcome(session, loaded, found, output)
 
 
 @orders_app.command("list")
 def list_orders(
+    context: typer.Context,
     project: ProjectName,
     status: Annotated[
         str | None, typer.Option("--status", "--standing", help="Only these: waiting, failed, raised …")
@@ -124,17 +121,19 @@ def list_orders(
     from engine.orders.ledger import TRANSITIONS, open_ledger
     from engine.orders.pipeline import order_settings
 
-    loaded = load_project(project)
+    session = session_of(context)
+    loaded = session.load(project)
     order_settings(loaded)
     if status is not None and status not in TRANSITIONS:
-        raise UsageError(f"No order is ever {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
+        raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
     with open_ledger(loaded) as ledger:
         entries = ledger.list_entries("status = ?", status) if status else ledger.list_entries()
-    _show(loaded, entries[-limit:], output)
+    _print_entries(session, loaded, entries[-limit:], output)
 
 
 @orders_app.command("show")
 def show_order(
+    context: typer.Context,
     project: ProjectName,
     order_id: OrderId,
     reveal: Reveal = False,
@@ -145,109 +144,122 @@ def show_order(
     from engine.orders.pipeline import order_settings
     from engine.orders.rules import RULES
 
-    loaded = load_project(project)
+    session = session_of(context)
+    loaded = session.load(project)
     order_settings(loaded)
     with open_ledger(loaded) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
-        document = ledger.load_document(order_id) if allowed(reveal=reveal) else None
+        document = ledger.load_document(order_id) if check_reveal(reveal=reveal) else None
     if output is Output.json:
-        show_json({**entry.as_json(), "status_history": history, "story": history, "document": document})
+        session.terminal.print_json(
+            {**entry.as_json(), "status_history": history, "story": history, "document": document}
+        )
         return
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-    print_text(f"{loaded.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
+    session.terminal.print_text(f"{loaded.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
     for at, status, reason in history:
-        print_text(f"  {at} UTC  {status}{': ' + reason if reason else ''}")
+        session.terminal.print_text(f"  {at} UTC  {status}{': ' + reason if reason else ''}")
     if entry.note:
-        print_text(f"  {entry.note}")
+        session.terminal.print_text(f"  {entry.note}")
     if entry.rule in RULES:
-        print_text(f"  → {RULES[entry.rule].remedy}")
+        session.terminal.print_text(f"  → {RULES[entry.rule].remedy}")
     if entry.next_attempt_at:
-        print_text(f"  It is retried automatically after {entry.next_attempt_at} UTC.")
+        session.terminal.print_text(f"  It is retried automatically after {entry.next_attempt_at} UTC.")
     if document is not None:
-        print_text(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+        session.terminal.print_text(session.terminal.json_text(document))
 
 
 @orders_app.command()
-def plan(project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = False) -> None:
+def plan(context: typer.Context, project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = False) -> None:
     """Show the statements with their values that raising would run; run none. Texts are masked without --reveal."""
     from engine.orders.plan import plan_orders
 
-    loaded = load_project(project)
-    shown = allowed(reveal=reveal)
+    session = session_of(context)
+    loaded = session.load(project)
+    reveal = check_reveal(reveal=reveal)
     found = plan_orders(loaded, tuple(order_ids or ()))
     for each in found:
-        print_text(f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else ""))
-        seen: set[str] = set()
+        session.terminal.print_text(
+            f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else "")
+        )
+        displayed: set[str] = set()
         for path, query in each.queries:
-            print_text(
-                f"\n-- orders/{path.name}, again" if query.sql in seen else f"\n-- orders/{path.name}\n{query.sql}"
+            session.terminal.print_text(
+                f"\n-- orders/{path.name}, again" if query.sql in displayed else f"\n-- orders/{path.name}\n{query.sql}"
             )
-            seen.add(query.sql)
+            displayed.add(query.sql)
             for number, value in enumerate(query.binds, 1):
-                print_text(f"--   {number}: {_bound(value, shown=shown)}")
+                session.terminal.print_text(f"--   {number}: {_bound_text(value, reveal=reveal)}")
     if not found:
-        print_text("No order waits to be raised.")
-    print_text("\nNothing was run; what only the database can tell stands in <angle brackets>.")
+        session.terminal.print_text("No order waits to be raised.")
+    session.terminal.print_text("\nNothing was run; what only the database can tell stands in <angle brackets>.")
 
 
 @orders_app.command()
-def retry(project: ProjectName, order_ids: OrderIds = None, output: OutputFormat = Output.text) -> None:
+def retry(
+    context: typer.Context, project: ProjectName, order_ids: OrderIds = None, output: OutputFormat = Output.text
+) -> None:
     """Raise orders that wait or failed, all of them when none is named."""
     from engine.orders.operations import retry_orders
 
-    loaded = load_project(project)
-    with run_controls(loaded.name, "orders") as (stop, _):
+    session = session_of(context)
+    loaded = session.load(project)
+    with run_controls(session, loaded.name, "orders") as (stop, _):
         found = retry_orders(loaded, tuple(order_ids or ()), stop=stop)
-    _tell(loaded, found, output)
+    _print_outcome(session, loaded, found, output)
 
 
 @orders_app.command()
 def skip(
+    context: typer.Context,
     project: ProjectName,
     order_id: OrderId,
     code: Annotated[
         str | None, typer.Option("--as", help="It was entered by hand under this code, which is answered.")
     ] = None,
 ) -> None:
-    """Let go of an order; with --as it counts as raised by hand."""
+    """Skip an order for good; with --as it counts as raised by hand."""
     from engine.orders.operations import skip_order
 
-    loaded = load_project(project)
+    session = session_of(context)
+    loaded = session.load(project)
     entry = skip_order(loaded, order_id, code=code)
-    print_text(f"{loaded.name} · order {order_id}: {entry.status}" + (f" as {code}" if code else ""))
+    session.terminal.print_text(f"{loaded.name} · order {order_id}: {entry.status}" + (f" as {code}" if code else ""))
 
 
-def _bound(value: object, *, shown: bool) -> str:
+def _bound_text(value: object, *, reveal: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
     from engine.orders.plan import display_value
     from engine.orders.statements import UnknownValue
 
-    if isinstance(value, str) and not shown and not isinstance(value, UnknownValue):
+    if isinstance(value, str) and not reveal and not isinstance(value, UnknownValue):
         return f"(text of {len(value)})"
     return display_value(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
 
 
-def _show(project: Project, entries: list[Entry], output: Output) -> None:
+def _print_entries(session: Session, project: Project, entries: list[Entry], output: Output) -> None:
     if output is Output.json:
-        show_json([entry.as_json() for entry in entries])
+        session.terminal.print_json([entry.as_json() for entry in entries])
     elif entries:
         rows = [(str(e.order_id), e.status, e.source_order_code, e.via, e.received_at[:19], e.reason) for e in entries]
-        show(rows, ("order", "status", "code", "via", "received_at", "reason"), output)
+        session.terminal.print_table(rows, ("order", "status", "code", "via", "received_at", "reason"))
     else:
-        print_text(f"{project.name} has no such orders.")
+        session.terminal.print_text(f"{project.name} has no such orders.")
 
 
-def _tell(project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None) -> None:
+def _print_outcome(
+    session: Session, project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None
+) -> None:
     """Say what became of orders; exit code 4 where one of them was not raised."""
     if output is Output.json:
-        show_json([*(entry.as_json() for entry in entries), *(wrong or ())])
+        session.terminal.print_json([*(entry.as_json() for entry in entries), *(wrong or ())])
     elif entries:
-        _show(project, entries, output)
+        _print_entries(session, project, entries, output)
         unraised = [entry for entry in entries if entry.status in {"waiting", "failed"}]
         if unraised:
             look = "plan" if unraised[0].rule == "held" else "show"
-            print_text(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
+            session.terminal.print_text(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
     elif not wrong:
-        print_text("There are no orders to raise.")
+        session.terminal.print_text("There are no orders to raise.")
     if wrong or any(entry.status in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
         raise typer.Exit(ATTENTION)

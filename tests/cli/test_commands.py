@@ -25,7 +25,8 @@ from support.command import run_command, run_process
 from support.rights import powerless
 from support.servers import free_port
 
-from engine.cli.terminal import run_controls
+from engine.cli.session import Session
+from engine.cli.signals import run_controls
 from engine.errors import StateError, StateLockedError
 from engine.state.store import open_state
 
@@ -559,11 +560,11 @@ def test_a_stop_that_is_asked_for_while_a_line_is_written_is_taken_as_any_other(
             return len(letters)
 
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Interrupted()), encoding="utf-8"))
-    with run_controls("acme", "products") as (stop, _):
+    with run_controls(Session(), "acme", "products") as (stop, _):
         sys.stderr.write("A line of another's\n")
         sys.stderr.flush()
         assert stop.wait(60)
-    assert written.decode() == "A line of another's\n\nStopping after the batch in hand …\n"
+    assert written.decode() == "A line of another's\n\nStopping after the current batch …\n"
 
 
 @pytest.mark.parametrize("moment", [1, 7, 23])

@@ -1,0 +1,78 @@
+"""Errors in words, and exit codes.
+
+0 done, 1 failed, 2 usage or configuration, 3 a guard stopped it, 4 done but something is quarantined or refused,
+75 another run holds the project, 130 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from engine.cli.log import write_event
+from engine.errors import ConfigError, SyncError
+
+if TYPE_CHECKING:
+    from engine.cli.session import Session
+
+FAILED = 1
+ATTENTION = 4
+INTERRUPTED = 130
+EXIT_CODE_SEVERITY = {0: 0, 4: 1, 75: 2, 3: 3, 130: 4, 2: 5, 1: 6}
+"""How grave each exit code is."""
+
+
+def gravest(*codes: int) -> int:
+    """The exit code that speaks for several projects."""
+    return max(codes, key=EXIT_CODE_SEVERITY.__getitem__)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that an error stands for."""
+    return int(getattr(error, "exit_code", FAILED))
+
+
+def report_error(
+    session: Session, error: Exception, *, project: str = "", entity: str = "", lead: bool = False
+) -> None:
+    """Say on standard error what went wrong and what to do next.
+
+    With ``lead`` the text begins with the project and the entity; a line of JSON always names them.
+    """
+    terminal = session.terminal
+    if session.options.debug:
+        terminal.print_error("".join(traceback.format_exception(error)))
+    message, hint = _described(error)
+    if session.logs_json:
+        write_event(
+            session,
+            "error",
+            project or session.project,
+            entity,
+            message=message,
+            hint=hint,
+            exit_code=exit_code(error),
+        )
+        return
+    terminal.print_error(f"{project} {entity}".rstrip() + f": {message}" if lead else message)
+    for line in hint.splitlines():
+        terminal.print_error(f"  → {line}")
+
+
+def _described(error: Exception) -> tuple[str, str]:
+    """What is wrong, and what to do next."""
+    from engine.text import diagnostics_text
+
+    if isinstance(error, ConfigError):
+        return diagnostics_text(error.faults), error.hint
+    if isinstance(error, SyncError):
+        return error.message, error.hint
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename} cannot be used: {error.strerror}.",
+            "Check the path and its rights for the account that runs s2s. --debug shows where it was needed.",
+        )
+    return (
+        f"Something unforeseen went wrong: {type(error).__name__}: {error}",
+        "This is a fault of s2s. Run again with --debug, and report what it prints.",
+    )

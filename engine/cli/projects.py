@@ -1,0 +1,132 @@
+"""The commands that look at projects without sending anything: ``list``, ``check``, ``render``, ``doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.failures import FAILED
+from engine.cli.session import Output, OutputFormat, ProjectName, selected_entities, session_of
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from engine.cli.session import Session
+    from engine.errors import Diagnostic
+
+
+def list_projects(context: typer.Context, output: OutputFormat = Output.text) -> None:
+    """List the workspace's projects, what each syncs and whether its project.toml is right."""
+    from engine.config.workspace import discover
+    from engine.text import plural
+
+    session = session_of(context)
+    headers = ("project", "entities", "dialect", "description", "state")
+    rows: list[dict[str, object]] = []
+    for name in discover(session.workspace()):
+        try:
+            project = session.load(name)
+            values = (name, ", ".join(project.entities), project.source.dialect, project.description, "ok")
+        except ConfigError as error:
+            count = len(error.faults)
+            values = (name, "", "", "", f"{count} {plural(count, 'fault')}: s2s check {name}")
+        rows.append(dict(zip(headers, values, strict=True)))
+    session.print_result(rows, headers, output)
+
+
+def check(
+    context: typer.Context,
+    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Check project.toml, the views and the statements of orders, without a database."""
+    from engine.text import diagnostics_text
+
+    session = session_of(context)
+    found: list[dict[str, Any]] = []
+    wrong = False
+    for name in projects or session.project_names():
+        diagnostics = _checked(session, name)
+        bad = any(each.severity == "error" for each in diagnostics)
+        wrong = wrong or bad
+        if output is Output.text:
+            if diagnostics:
+                session.terminal.print_text(diagnostics_text(diagnostics))
+            session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}")
+        found += [
+            {
+                "project": name,
+                "severity": each.severity,
+                "message": each.message,
+                "hint": each.hint,
+                "path": each.path,
+                "line": each.line,
+                "column": each.column,
+            }
+            for each in diagnostics
+        ]
+    if output is Output.json:
+        session.terminal.print_json(found)
+    if wrong:
+        raise typer.Exit(2)
+
+
+def _checked(session: Session, name: str) -> list[Diagnostic]:
+    """Everything that is wrong with a project and can be told without its database."""
+    from engine.mapping.views import render_checked_view
+    from engine.orders.statements import check_statements
+
+    diagnostics: list[Diagnostic] = []
+    try:
+        project = session.load(name)
+        diagnostics += project.warnings
+        for entity in project.entities:
+            try:
+                diagnostics += render_checked_view(project, entity).warnings
+            except ConfigError as error:
+                diagnostics += error.faults
+        if project.orders is not None:
+            diagnostics += check_statements(project, project.orders)
+    except ConfigError as error:
+        diagnostics += error.faults
+    return diagnostics
+
+
+def render(
+    context: typer.Context,
+    project: ProjectName,
+    entity: Annotated[str, typer.Argument(help="products or customers.")] = "products",
+) -> None:
+    """Print the SQL that an entity's view renders to."""
+    from engine.mapping.render import render_view
+
+    session = session_of(context)
+    loaded = session.load(project)
+    selected_entities(loaded, entity)
+    session.terminal.print_text(render_view(loaded, entity).sql.rstrip())
+
+
+def doctor(
+    context: typer.Context,
+    project: Annotated[
+        str | None, typer.Argument(help="The project; without one only this machine is looked at.")
+    ] = None,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Look at everything that a run needs, and say what to do about what is wrong."""
+    from engine.doctor import check_machine, check_project
+
+    session = session_of(context)
+    findings = list(check_machine())
+    if project is not None:
+        findings += check_project(session.load(project))
+    if output is Output.json:
+        session.terminal.print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            session.terminal.print_text(f"{finding.state:<5} {finding.name}: {finding.detail}")
+            for line in finding.todo.splitlines():
+                session.terminal.print_text(f"      → {line}")
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(FAILED)

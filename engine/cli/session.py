@@ -1,0 +1,137 @@
+"""One invocation of the command line: its options, where it prints, and the projects that it names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.terminal import Terminal
+from engine.errors import UsageError
+from engine.files import is_dir
+
+if TYPE_CHECKING:
+    from engine.model.settings import Project
+
+
+class Output(str, Enum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+class LogFormat(str, Enum):
+    """How progress and errors are written to standard error."""
+
+    text = "text"
+    json = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalOptions:
+    """The options that stand before the command."""
+
+    workspace: Path | None = None
+    debug: bool = False
+    log_format: LogFormat = LogFormat.text
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """What one command needs of its surroundings; typer hands it on as ``context.obj``.
+
+    ``project`` is the name of the project that was read last: a log line that names no other is about it.
+    """
+
+    options: GlobalOptions = field(default_factory=GlobalOptions)
+    terminal: Terminal = field(default_factory=Terminal)
+    project: str = ""
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether standard error is one JSON document a line."""
+        return self.options.log_format is LogFormat.json
+
+    def workspace(self) -> Path:
+        """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
+        from engine.config.workspace import find_workspace
+
+        named = self.options.workspace
+        if named is not None and not is_dir(named / "projects"):
+            raise UsageError(
+                f"--workspace is {named}, which holds no projects/ folder.",
+                hint="Name the folder that holds projects/, or create a project there with `s2s init NAME`.",
+            )
+        return named or find_workspace(Path.cwd(), environ=os.environ)
+
+    def project_names(self) -> tuple[str, ...]:
+        """The names of the workspace's projects. Raises :class:`UsageError` when there are none."""
+        from engine.config.workspace import discover
+
+        workspace = self.workspace()
+        names = discover(workspace)
+        if not names:
+            raise UsageError(
+                f"There are no projects in {workspace / 'projects'}.",
+                hint="Create one with `s2s init NAME`. Where there should be some: may this account read the folder?",
+            )
+        return names
+
+    def load(self, name: str) -> Project:
+        """Read the project ``name``; from now on nothing that is printed holds one of its secrets.
+
+        Raises :class:`ProjectError` with everything that is wrong with it.
+        """
+        from engine.config.loader import load
+
+        project = load(name, workspace=self.workspace(), environ=os.environ)
+        self.project = project.name
+        self.terminal.hide(project.secrets)
+        return project
+
+    def print_result(self, rows: list[dict[str, object]], headers: tuple[str, ...], output: Output) -> None:
+        """Print rows as JSON, or as a table of the columns ``headers``."""
+        if output is Output.json:
+            self.terminal.print_json(rows)
+        else:
+            self.terminal.print_table([[row[name] for name in headers] for row in rows], headers)
+
+
+ProjectName = Annotated[
+    str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
+]
+EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal data; on a terminal only.")]
+OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session of a command's context, a new one where nobody gave it any."""
+    return context.ensure_object(Session)
+
+
+def selected_entities(project: Project, entity: str | None) -> tuple[str, ...]:
+    """The entities that a command is about. Raises :class:`UsageError` for one that the project does not have."""
+    if entity is None:
+        return tuple(project.entities)
+    if entity not in project.entities:
+        raise UsageError(
+            f"{project.name} has no {entity}.", hint=f"It has: {', '.join(project.entities)}. Name one of them."
+        )
+    return (entity,)
+
+
+def check_reveal(*, reveal: bool) -> bool:
+    """``reveal`` as it is. Raises :class:`UsageError` where personal data would end up in a file or a pipe."""
+    if reveal and not sys.stdout.isatty():
+        raise UsageError(
+            "--reveal shows personal data on a terminal only, not in a file or a pipe.",
+            hint="Leave --reveal out, or run the command by hand.",
+        )
+    return reveal

@@ -1,0 +1,101 @@
+"""Ctrl-C, SIGTERM and progress: what a long command listens to and shows while it works."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from engine.cli.log import write_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from engine.cli.session import Session
+
+LOG_INTERVAL_SECONDS = 10
+FRAME_INTERVAL_SECONDS = 0.1
+
+
+@contextmanager
+def run_controls(
+    session: Session, project: str, entity: str = ""
+) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
+    """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total."""
+    name = f"{project} {entity}".rstrip()
+    stop = threading.Event()
+    terminal = session.terminal
+    animated = sys.stderr.isatty() and not session.logs_json
+    last_time = 0.0
+    last_step = ""
+
+    def report(step: str, done: int, total: int | None) -> None:
+        nonlocal last_time, last_step
+        now = time.monotonic()
+        interval = LOG_INTERVAL_SECONDS if session.logs_json else FRAME_INTERVAL_SECONDS
+        if step == last_step and now - last_time <= interval:
+            return
+        if session.logs_json:
+            write_event(session, step, project, entity, done=done, total=total)
+        elif animated:
+            of = f" of {total:,}" if total else ""
+            terminal.show_progress(f"{name}: {step}" + (f" {done:,}{of}" if done else ""))
+        last_time, last_step = now, step
+
+    def announce() -> None:
+        if session.logs_json:
+            write_event(session, "stopping", project, entity)
+        else:
+            terminal.print_error("\nStopping after the current batch …")
+
+    with _handle_signals(stop, announce):
+        try:
+            yield stop, report
+        finally:
+            if animated:
+                terminal.clear_progress()
+
+
+@contextmanager
+def _handle_signals(stop: threading.Event, announce: Callable[[], None]) -> Iterator[None]:
+    """Set ``stop`` and call ``announce`` at the first signal; a second one interrupts at once.
+
+    A signal may come while the main thread writes a line or holds the event's lock, so its handler can neither write
+    nor set the event: it puts a word into a queue that is made for this, and a thread of its own does both.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    requests: SimpleQueue[bool] = SimpleQueue()
+    requested = False
+
+    def request(_number: int, _frame: object) -> None:
+        nonlocal requested
+        if requested:
+            raise KeyboardInterrupt
+        requested = True
+        requests.put(True)
+
+    def listen() -> None:
+        if requests.get():
+            stop.set()
+            with suppress(OSError):  # nobody may be left to read it
+                announce()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        numbers.append(signal.SIGBREAK)
+    previous = {number: signal.signal(number, request) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        requests.put(False)
+        listener.join()
