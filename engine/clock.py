@@ -1,4 +1,4 @@
-"""clock."""
+"""The time, in the one form in which the state keeps it."""
 
 from __future__ import annotations
 

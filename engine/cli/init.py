@@ -132,7 +132,7 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
 
 def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
     """The answers of the engineer at the terminal; nothing is written before the last one."""
-    from engine.config.schema import DIALECTS
+    from engine.config.values import DIALECTS
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import (
         default_connection,
@@ -205,13 +205,13 @@ def _from_project(root: Path, database: str | None) -> str | None:
 def _look(terminal: Terminal, base: Path, name: str) -> None:
     """Look into a project's database, show what was found, and write the views that nobody has written yet."""
     from engine.config.loader import load
-    from engine.config.variables import variables
+    from engine.config.variables import read_variables
     from engine.scaffold.introspect import introspect
     from engine.scaffold.scaffold import write_views
 
     root = base / "projects" / name
     text = (root / "project.toml").read_text("utf-8")
-    values = variables(root, workspace=base, environ=os.environ)
+    values, _ = read_variables(root, workspace=base, environ=os.environ)
     # A database without a password is one thing, a server without a name another.
     empty = [
         each

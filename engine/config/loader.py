@@ -1,53 +1,30 @@
-"""``project.toml`` to a :class:`Project`, with every fault at once, each with its file and line."""
+"""``project.toml`` to a :class:`Project`, or every error at once, each with its file and line."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.config.schema import (
-    DIALECTS,
-    LOOPBACK_HOSTS,
-    STOCK2SHOP_URL,
-    InvalidValueError,
-    describe_problem,
-    document_model,
-    entity_tables,
-    is_synthetic,
-)
+from engine.config.build import build_project
+from engine.config.connection_strings import brace_login, passwords_in, unreadable_after
+from engine.config.consistency import check_consistency
+from engine.config.document import document_model
 from engine.config.toml_lines import TomlLines
-from engine.config.variables import (
-    CONNECTION_OPTION,
-    SECRET_KEY,
-    VARIABLE,
-    brace_login,
-    environment_name,
-    passwords_in,
-    variables,
-)
+from engine.config.validation_messages import describe_problem, is_synthetic
+from engine.config.values import STOCK2SHOP_URL, InvalidValueError
+from engine.config.variables import SECRET_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
 from engine.errors import Diagnostic, ProjectError
 from engine.files import is_file, unreadable
-from engine.model.fields import ACTIVE_WORDS, ENTITIES
-from engine.model.settings import (
-    EntitySettings,
-    Expect,
-    Fresh,
-    Limit,
-    OrderSettings,
-    Project,
-    PullSettings,
-    ReceiverSettings,
-    SourceSettings,
-    Stock2ShopSettings,
-)
+from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from engine.model.settings import Project
 
 
 def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str] = False) -> Project:
@@ -55,8 +32,8 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: boo
 
     Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. With
     ``offline`` each stands for itself, so that ``${NAME}`` is the text NAME on every machine: for what neither
-    connects nor sends. As the names of tables, it holds in these: who only reads the source needs no Stock2Shop.
-    Raises :class:`ProjectError` with every fault that was found.
+    connects nor sends. As the names of tables, it holds in these: reading the source needs no Stock2Shop login.
+    Raises :class:`ProjectError` with everything that is wrong.
     """
     if name in discover(workspace):
         # By its exact name: where the file system takes ACME for acme, the state would be another's.
@@ -66,69 +43,86 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: boo
     else:
         raise ProjectError([_unknown(name, workspace)])
     path = root / "project.toml"
-    return _Reading(path, workspace=workspace, environ=environ, offline=offline).project()
+    return _ProjectReader(path, workspace=workspace, environ=environ, offline=offline).read()
 
 
 def _unknown(name: str, workspace: Path) -> Diagnostic:
     names = discover(workspace)
     close = get_close_matches(name, names, n=1)
-    known = f"There are: {', '.join(names)}." if names else f"Begin it with `s2s init {name}`."
+    known = f"There are: {', '.join(names)}." if names else f"Create it with `s2s init {name}`."
     return Diagnostic(
         message=f"There is no project {name!r} in {workspace / 'projects'}.",
         hint=(f"Did you mean {close[0]}? " if close else "") + known,
     )
 
 
-class _Reading:
-    """One reading of one ``project.toml``: its text, its variables and the faults found so far."""
+class _ProjectReader:
+    """Reads one ``project.toml``, and gathers what is wrong with it on the way.
+
+    A place in the document is a tuple of keys, such as ``("stock2shop", "password")``.
+    """
 
     def __init__(
         self, path: Path, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str]
     ) -> None:
-        self.path = path
-        self.root = path.parent
-        self.workspace = workspace
-        self.environ = environ
-        self._without = offline
-        self.faults: list[Diagnostic] = []
-        self.secrets: set[str] = set()
-        self.unfilled: set[tuple[str, ...]] = set()
-        self.variables = (
-            {} if offline is True else variables(self.root, workspace=workspace, environ=environ, faults=self.faults)
-        )
+        self._path = path
+        self._root = path.parent
+        self._workspace = workspace
+        self._environ = environ
+        self._offline_tables = offline
+        self._diagnostics: list[Diagnostic] = []
+        self._secrets: set[str] = set()
+        self._unfilled: set[tuple[str, ...]] = set()
+        self._variables: dict[str, str] = {}
 
-    def offline(self, at: tuple[str, ...]) -> bool:
-        """Whether the variables at a place stand for themselves."""
-        return self._without if isinstance(self._without, bool) else at[0] in self._without
+    def read(self) -> Project:
+        """The project. Raises :class:`ProjectError` with everything that is wrong.
 
-    def project(self) -> Project:
+        1. Read the ``.env`` files, the file's text and its TOML.
+        2. Warn of passwords that are written in it.
+        3. Fill in the variables.
+        4. Check each value, then those that depend on others.
+        5. Build the settings.
+        """
+        if self._offline_tables is not True:
+            self._variables, problems = read_variables(self._root, workspace=self._workspace, environ=self._environ)
+            self._diagnostics += problems
         text = self._text()
         data = self._toml(text)
-        self.lines = TomlLines(text)
-        literal = self._literal_passwords(data)
-        sent_to = data.get("stock2shop")
-        if self.offline(("stock2shop",)) and isinstance(sent_to, dict) and sent_to.get("source_id") == 0:
-            sent_to["source_id"] = 1  # nothing is sent, so a source without its number is no fault yet
-        data = self._fill(data, ())
+        self._lines = TomlLines(text)
+        warnings = self._written_passwords(data)
+        stock2shop = data.get("stock2shop")
+        if self._is_offline(("stock2shop",)) and isinstance(stock2shop, dict) and stock2shop.get("source_id") == 0:
+            stock2shop["source_id"] = 1  # `s2s init` writes 0 for "not known yet", and nothing is sent
+        data = self._filled(data, ())
         document = self._validated(data)
-        self._consistent(data)
-        if document is not None and not self.faults:
-            return replace(self._built(document), warnings=literal)
-        raise ProjectError(sorted(self.faults, key=lambda fault: fault.line or 0))
+        views = tuple(name for name in ENTITIES if self._has_view(name))
+        for at, message, hint in check_consistency(data, views):
+            self._report(at, message, hint)
+        if document is None or self._diagnostics:
+            raise ProjectError(sorted(self._diagnostics, key=lambda each: each.line or 0))
+        project = build_project(
+            document, root=self._root, workspace=self._workspace, environ=self._environ, views=views
+        )
+        return replace(project, secrets=tuple(sorted(self._secrets)), warnings=warnings)
 
-    def fault(self, at: tuple[str, ...], message: str, hint: str = "") -> None:
-        self.faults.append(Diagnostic(path=self.path, line=self.lines.of(at), message=message, hint=hint))
+    def _is_offline(self, at: tuple[str, ...]) -> bool:
+        """Whether the variables at a place stand for themselves."""
+        return self._offline_tables if isinstance(self._offline_tables, bool) else at[0] in self._offline_tables
+
+    def _report(self, at: tuple[str, ...], message: str, hint: str = "") -> None:
+        self._diagnostics.append(Diagnostic(path=self._path, line=self._lines.of(at), message=message, hint=hint))
 
     def _text(self) -> str:
         try:
-            return self.path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+            return self._path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError:
             raise ProjectError(
-                [Diagnostic(path=self.path, message="The file is not UTF-8.", hint="Save it as UTF-8.")]
+                [Diagnostic(path=self._path, message="The file is not UTF-8.", hint="Save it as UTF-8.")]
             ) from None
         except OSError as error:
             raise ProjectError(
-                [Diagnostic(path=self.path, message=f"The file cannot be read: {error.strerror}.")]
+                [Diagnostic(path=self._path, message=f"The file cannot be read: {error.strerror}.")]
             ) from None
 
     def _toml(self, text: str) -> dict[str, Any]:
@@ -141,103 +135,96 @@ class _Reading:
             raise ProjectError(
                 [
                     Diagnostic(
-                        path=self.path,
+                        path=self._path,
                         line=getattr(error, "lineno", None),
                         column=getattr(error, "colno", None),
                         message=f"This is not TOML: {message}.",
                         hint="A Windows path needs \\\\ for each \\, or single quotes: 'C:\\ERP'."
                         if "escape" in message or "hex" in message
-                        else 'Texts stand in double quotes: key = "value".',
+                        else 'Strings must be in double quotes: key = "value".',
                     )
                 ]
             ) from None
 
-    def _literal_passwords(self, data: dict[str, Any]) -> tuple[Diagnostic, ...]:
-        found = []
-        for at, value in _texts(data):
-            said = [value] if at[-1:] == ("password",) else passwords_in(value) if at[-1:] == ("connection",) else []
-            written = [text for text in said if not any(part["name"] is not None for part in VARIABLE.finditer(text))]
+    def _written_passwords(self, data: dict[str, Any]) -> tuple[Diagnostic, ...]:
+        """A warning for each password that stands in the file itself; each becomes a secret."""
+        warnings = []
+        for at, value in _strings(data):
+            found = [value] if at[-1:] == ("password",) else passwords_in(value) if at[-1:] == ("connection",) else []
+            written = [text for text in found if not any(part["name"] is not None for part in VARIABLE.finditer(text))]
             if written:
-                self.secrets.update(text.replace("$${", "${") for text in written)
-                found.append(
+                self._secrets.update(text.replace("$${", "${") for text in written)
+                warnings.append(
                     Diagnostic(
-                        path=self.path,
-                        line=self.lines.of(at),
+                        path=self._path,
+                        line=self._lines.of(at),
                         severity="warning",
                         message=f"A password is written in {'.'.join(at)}, where git keeps it.",
                         hint="Write ${NAME} there, and NAME=… in the project's .env.",
                     )
                 )
-        return tuple(found)
+        return tuple(warnings)
 
-    def _known(self, name: str) -> str:
-        """The variable's name as it is known."""
-        return (
-            environment_name(name) if environment_name(name) in self.variables and name not in self.variables else name
-        )
-
-    def _fill(self, value: Any, at: tuple[str, ...]) -> Any:
+    def _filled(self, value: Any, at: tuple[str, ...]) -> Any:
+        """``value`` with its variables filled in."""
         if isinstance(value, dict):
-            return {key: self._fill(item, (*at, key)) for key, item in value.items()}
+            return {key: self._filled(item, (*at, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._fill(item, at) for item in value]
+            return [self._filled(item, at) for item in value]
         if not isinstance(value, str):
             return value
-        secret = bool(SECRET_KEY.search(at[-1]))
-
-        def variable(found: re.Match[str]) -> str:
-            if found["name"] is None:
-                return "${"
-            name = self._known(found["name"])
-            if not found["end"] or (name not in self.variables and not self.offline(at)):
-                self.unfilled.add(at)
-            if not found["end"]:
-                self.fault(at, f"${{{name} has no closing brace.", "Write $${ for the text ${ itself.")
-                return ""
-            if not re.fullmatch(r"[A-Za-z_]\w*", name):
-                self.fault(at, f"${{{name}}} is no variable's name.", "Write $${ for the text ${ itself.")
-                return ""
-            if self.offline(at):
-                return name
-            if name not in self.variables:
-                self.fault(
-                    at,
-                    f"The variable {name} is not set.",
-                    f"Set it in the environment, or write {name}=… in {self.root / '.env'}.",
-                )
-                return ""
-            if not self.variables[name] and found[0] == value:
-                self.unfilled.add(at)
-                self.fault(at, f"The variable {name} is empty.", f"Give it a value in {self.root / '.env'}.")
-            elif secret and self.variables[name]:
-                self.secrets.add(self.variables[name])
-            text = self.variables[name]
-            return brace_login(text, value[: found.start()], value[found.end() :]) if at[-1] == "connection" else text
-
-        filled = VARIABLE.sub(variable, value)
-        if at == ("stock2shop", "url") and self.offline(at) and filled != value:
+        filled = VARIABLE.sub(lambda found: self._value_of(found, value, at), value)
+        if at == ("stock2shop", "url") and self._is_offline(at) and filled != value:
             return STOCK2SHOP_URL
-        if at[-1] == "connection" and not self.offline(at):
-            self.secrets.update(passwords_in(filled))
-            self._readable(filled, at)
+        if at[-1] == "connection" and not self._is_offline(at):
+            self._secrets.update(passwords_in(filled))
+            last = unreadable_after(filled)
+            if last is not None and at not in self._unfilled:
+                self._report(
+                    at,
+                    f"The connection cannot be read {f'behind {last}=' if last else 'from its beginning'}.",
+                    "It is NAME=value;NAME=value. A value with ; or { in it stands in braces, {like;this}, and a } in"
+                    " there is written twice. A password that is a variable, PWD=${NAME}, needs none of that.",
+                )
         return filled
 
-    def _readable(self, connection: str, at: tuple[str, ...]) -> None:
-        """Options that a driver would read differently from what is meant; their values are not told."""
-        position, last = 0, ""
-        while found := CONNECTION_OPTION.match(connection, position):
-            if found.end() == position:
-                break
-            position, last = found.end(), found["name"] or last
-        if position < len(connection) and at not in self.unfilled:
-            self.fault(
+    def _value_of(self, found: re.Match[str], text: str, at: tuple[str, ...]) -> str:
+        """What a match of :data:`VARIABLE` in ``text`` becomes."""
+        if found["name"] is None:
+            return "${"
+        name = self._known_name(found["name"])
+        if not found["end"] or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            self._unfilled.add(at)
+            wrong = f"${{{name}}} is not a variable's name." if found["end"] else f"${{{name} has no closing brace."
+            self._report(at, wrong, "Write $${ for the text ${ itself.")
+            return ""
+        if self._is_offline(at):
+            return name
+        if name not in self._variables:
+            self._unfilled.add(at)
+            self._report(
                 at,
-                f"The connection cannot be read {f'behind {last}=' if last else 'from its beginning'}.",
-                "It is NAME=value;NAME=value. A value with ; or { in it stands in braces, {like;this}, and a } in there"
-                " is written twice. A password that is a variable, PWD=${NAME}, needs none of that.",
+                f"The variable {name} is not set.",
+                f"Set it in the environment, or write {name}=… in {self._root / '.env'}.",
             )
+            return ""
+        value = self._variables[name]
+        if not value and found[0] == text:
+            self._unfilled.add(at)
+            self._report(at, f"The variable {name} is empty.", f"Give it a value in {self._root / '.env'}.")
+        elif value and SECRET_KEY.search(at[-1]):
+            self._secrets.add(value)
+        if at[-1] == "connection":
+            return brace_login(value, before=text[: found.start()], after=text[found.end() :])
+        return value
+
+    def _known_name(self, name: str) -> str:
+        """The variable's name as it is known."""
+        upper = environment_name(name)
+        return upper if upper in self._variables and name not in self._variables else name
 
     def _validated(self, data: dict[str, Any]) -> Any:
+        """The document, or None where a value breaks a rule, which is reported."""
         from pydantic import ValidationError
 
         try:
@@ -245,160 +232,26 @@ class _Reading:
         except ValidationError as error:
             for problem in error.errors():
                 at = tuple(str(part) for part in problem["loc"] if not is_synthetic(part))
-                if at in self.unfilled:
+                if at in self._unfilled:
                     continue
-                broken = problem.get("ctx", {}).get("error")
-                for said in broken.faults if isinstance(broken, InvalidValueError) else [describe_problem(problem, at)]:
-                    self.fault(at, *said)
+                cause = problem.get("ctx", {}).get("error")
+                found = cause.problems if isinstance(cause, InvalidValueError) else [describe_problem(problem, at)]
+                for message, hint in found:
+                    self._report(at, message, hint)
             return None
 
-    def _consistent(self, data: dict[str, Any]) -> None:
-        """The rules that look at more than one key."""
-        source = data.get("source")
-        if isinstance(source, dict):
-            if ("connection" in source) == ("database" in source):
-                self.fault(
-                    ("source",),
-                    "A source needs either `connection` or `database`.",
-                    "connection is an ODBC connection string; database is a DuckDB or SQLite file.",
-                )
-            elif "database" in source and DIALECTS.get(str(source.get("dialect"))) not in {"duckdb", "sqlite", None}:
-                self.fault(
-                    ("source", "dialect"),
-                    f"A `database` file is read as DuckDB or SQLite, not as {source['dialect']}.",
-                    'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
-                )
-        self._consistent_orders(data.get("orders"))
-        if "orders" not in data and not any(name in data or self._has_view(name) for name in ENTITIES):
-            self.fault(
-                (),
-                "The project syncs nothing.",
-                f"Write views/products.sql, or one of the tables {', '.join(f'[{name}]' for name in ENTITIES)}.",
-            )
-
-    def _consistent_orders(self, orders: Any) -> None:
-        if not isinstance(orders, dict):
-            return
-        if ("connection" in orders) == ("database" in orders):
-            self.fault(
-                ("orders",),
-                "Orders need either `connection` or `database`: a login that may write.",
-                "It is another login than that of [source], which only reads.",
-            )
-        serve = orders.get("serve")
-        if isinstance(serve, dict):
-            shut = "token" in serve or ("username" in serve and "password" in serve)
-            if str(serve.get("host", "127.0.0.1")) not in LOOPBACK_HOSTS and not shut:
-                self.fault(
-                    ("orders", "serve", "host"),
-                    "Whoever reaches this address could raise orders.",
-                    'Give a token: token = "${ORDERS_TOKEN}", or username and password.',
-                )
-            if ("tls_certificate" in serve) != ("tls_key" in serve):
-                self.fault(("orders", "serve"), "TLS needs both tls_certificate and tls_key.")
-
-    def _view(self, entity: str) -> Path:
-        return self.root / "views" / f"{entity}.sql"
-
     def _has_view(self, entity: str) -> bool:
+        path = self._root / "views" / f"{entity}.sql"
         try:
-            return is_file(self._view(entity))
+            return is_file(path)
         except OSError as error:
-            raise ProjectError([unreadable(self._view(entity), error, folder="views")]) from None
-
-    def _built(self, document: Any) -> Project:
-        folder = Path(self.environ.get("S2S_STATE") or self.workspace / ".state")
-        return Project(
-            name=self.root.name,
-            root=self.root,
-            workspace=self.workspace,
-            description=document.project.description,
-            source=self._source(document.source),
-            stock2shop=Stock2ShopSettings(**document.stock2shop.model_dump()),
-            entities={
-                name: self._entity(name, getattr(document, name) or entity_tables()[name]())
-                for name in ENTITIES
-                if getattr(document, name) is not None or self._has_view(name)
-            },
-            vars=document.vars,
-            state=folder / f"{self.root.name}.duckdb",
-            keep_days=document.history.keep_days,
-            tests=document.tests,
-            orders=None if document.orders is None else self._orders(document),
-            secrets=tuple(sorted(self.secrets)),
-        )
-
-    def _orders(self, document: Any) -> OrderSettings:
-        table = document.orders
-        values = table.model_dump(exclude={"connection", "database", "dialect", "session", "serve", "pull"})
-        own = {"connection": table.connection, "database": None if not table.database else self.root / table.database}
-        source = replace(
-            self._source(document.source),
-            **own,
-            dialect=DIALECTS[table.dialect or document.source.dialect],
-            session=tuple(table.session),
-        )
-        receiver = table.serve.model_dump()
-        for name in ("tls_certificate", "tls_key"):
-            receiver[name] = None if receiver[name] is None else self.root / receiver[name]
-        values["tolerance"] = Decimal(str(table.tolerance))
-        return OrderSettings(
-            source=source,
-            receiver=ReceiverSettings(**receiver),
-            pull=PullSettings(**table.pull.model_dump()),
-            **values,
-        )
-
-    def _source(self, table: Any) -> SourceSettings:
-        values = table.model_dump()
-        values["dialect"] = DIALECTS[table.dialect]
-        values["session"] = tuple(table.session)
-        values["database"] = None if table.database is None else self.root / table.database
-        return SourceSettings(**values)
-
-    def _entity(self, name: str, table: Any) -> EntitySettings:
-        own: dict[str, Any] = {}
-        missing = table.missing
-        if name == "customers":
-            own = {"path": table.path, "search_path": table.search_path}
-        else:
-            names = [*table.option_names, *(f"Option {n}" for n in range(len(table.option_names) + 1, 4))]
-            own = {
-                "linked": table.linked,
-                "option_names": (names[0], names[1], names[2]),
-                "default_price_tier": table.default_price_tier,
-            }
-            if table.linked and "missing" not in table.model_fields_set:
-                # What another source owns is not removed because this one has no more to say of it.
-                missing = "keep"
-        return EntitySettings(
-            name=name,
-            view=self.root / table.view if table.view else self._view(name),
-            missing=missing,
-            max_deletes=table.max_deletes or Limit(share=0.1),
-            max_changes=table.max_changes or Limit(share=0.5, floor=100),
-            min_rows=table.min_rows,
-            active=table.active or ACTIVE_WORDS,
-            expect=_expect(table.expect),
-            **own,
-        )
+            raise ProjectError([unreadable(path, error, folder="views")]) from None
 
 
-def _expect(table: Any) -> Expect:
-    if table is None:
-        return Expect()
-    return Expect(
-        min_rows=table.min_rows,
-        not_null=tuple(table.not_null),
-        accepted_values={name: tuple(values) for name, values in table.accepted_values.items()},
-        fresh=Fresh(column=table.fresh.column, hours=table.fresh.hours) if table.fresh else None,
-        severity=table.severity,
-    )
-
-
-def _texts(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+def _strings(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every string in tables of tables, with its place."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _texts(item, (*at, key))
+            yield from _strings(item, (*at, key))
     elif isinstance(value, str):
         yield at, value

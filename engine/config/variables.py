@@ -1,7 +1,8 @@
-"""variables."""
+"""What ``${NAME}`` stands for in a project: the environment over the project's ``.env`` over the workspace's."""
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -13,41 +14,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
-
-_SECRET = re.compile(r"(?i)(?:pwd|password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;{\s][^;]*)")
-
-_WRITTEN = re.compile(r"""(?i)([\w-]*(?:password|token|secret)[\w-]*\s*=\s*)("(?!\$\{)[^"]+"|'(?!\$\{)[^']+')""")
-
-_WRITTEN_IN_CONNECTION = re.compile(
-    r"""(?i)\b((?:pwd|password)\s*=\s*)(?!\$\{)(\{(?:[^}]|\}\})*\}|[^;{}\s"'][^;"']*)"""
-)
+"""``${NAME}``, or ``$${`` for the text ``${`` itself. Without ``end`` the brace was never closed."""
 
 SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
-
-_LOGIN = re.compile(r"(?i)(?:^|;)\s*(?:uid|user|user id|username|pwd|password)\s*=\s*$")
-
-CONNECTION_OPTION = re.compile(r"\s*(?P<name>[^=;{}]+?)\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;{][^;]*)?\s*(?:;|$)|\s*;|\s+$")
+"""Keys of ``project.toml`` whose variables are secret."""
 
 
-def without_passwords(text: str) -> str:
-    """Lines of a ``project.toml`` with ``***`` for the passwords and tokens that are written out in them."""
-    return _WRITTEN_IN_CONNECTION.sub(r"\1***", _WRITTEN.sub(r'\1"***"', text))
-
-
-def variables(
-    root: Path, *, workspace: Path, environ: Mapping[str, str], faults: list[Diagnostic] | None = None
-) -> dict[str, str]:
-    """What ``${NAME}`` may stand for in the project at ``root``: the environment over its .env over the workspace's.
-
-    A file that cannot be read goes to ``faults``.
-    """
-    wrong: list[Diagnostic] = [] if faults is None else faults
-    found = {**_dotenv(workspace / ".env", wrong), **_dotenv(root / ".env", wrong)}
-    return {
+def read_variables(
+    root: Path, *, workspace: Path, environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+    """The variables by name for the project at ``root``, and what is wrong with its ``.env`` files."""
+    shared, shared_problems = read_dotenv(workspace / ".env")
+    own, own_problems = read_dotenv(root / ".env")
+    found = {**shared, **own}
+    values = {
         **found,
         **{name: environ[environment_name(name)] for name in found if environment_name(name) in environ},
         **environ,
     }
+    return values, (*shared_problems, *own_problems)
 
 
 def environment_name(name: str) -> str:
@@ -55,40 +40,36 @@ def environment_name(name: str) -> str:
     return name.upper() if sys.platform == "win32" else name
 
 
-def _dotenv(path: Path, faults: list[Diagnostic]) -> dict[str, str]:
-    """``NAME=value`` lines, ``#`` comments, and values in quotes; nothing where there is no file."""
+def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+    """The variables of a ``.env`` file, and what is wrong with it; nothing where there is no file.
+
+    It is read as python-dotenv reads it: ``NAME=value``, ``export NAME=value``, comments behind ``#``, and quotes
+    around what holds ``#`` or blanks. ``${NAME}`` in a value is not filled in.
+    """
+    from dotenv.parser import parse_stream
+
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        return {}
+        return {}, ()
     except UnicodeDecodeError:
-        faults.append(Diagnostic(path=path, message="The file is not UTF-8.", hint="Save it as UTF-8."))
-        return {}
+        return {}, (Diagnostic(path=path, message="The file is not UTF-8.", hint="Save it as UTF-8."),)
     except OSError as error:
-        faults.append(Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}."))
-        return {}
-    found = {}
-    for line in text.splitlines():
-        name, separator, value = line.strip().partition("=")
-        name = name.removeprefix("export ").strip()
-        if not separator or name.startswith("#"):
-            continue
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        found[name] = value
-    return found
+        return {}, (Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}."),)
+    bindings = list(parse_stream(io.StringIO(text)))
+    problems = tuple(
+        Diagnostic(
+            path=path,
+            line=_first_line(each.original.string, each.original.line),
+            message="This line cannot be read.",
+            hint="Write NAME=value. Put a value that holds a quote or a # in single quotes: NAME='a # b'.",
+        )
+        for each in bindings
+        if each.error
+    )
+    return {each.key: each.value for each in bindings if each.key is not None and each.value is not None}, problems
 
 
-def passwords_in(connection: str) -> list[str]:
-    """The passwords in a connection string, in braces and without them."""
-    found = [text.strip() for text in _SECRET.findall(connection)]
-    return found + [text[1:-1].replace("}}", "}") for text in found if text.startswith("{")]
-
-
-def brace_login(text: str, before: str, after: str) -> str:
-    """A variable's value in a connection string; in braces where it is a user or a password that needs them."""
-    whole = _LOGIN.search(before) and (not after or after.startswith(";"))
-    if not whole or not re.search(r"[;{}]|^\s|\s$", text) or re.fullmatch(r"\{(?:[^}]|\}\})*\}", text):
-        return text
-    return "{" + text.replace("}", "}}") + "}"
+def _first_line(text: str, line: int) -> int:
+    """The number of the first line of ``text`` that is not blank, where ``text`` begins on ``line``."""
+    return line + text[: len(text) - len(text.lstrip())].count("\n")

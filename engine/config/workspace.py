@@ -1,4 +1,4 @@
-"""workspace."""
+"""The workspace: the folder that holds ``projects/``, and which projects there are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
-    """The nearest folder from ``start`` upwards that holds ``projects/``; ``S2S_WORKSPACE`` wins.
+    """The folder that ``S2S_WORKSPACE`` names, else the nearest from ``start`` upwards that holds ``projects/``.
 
     Raises :class:`ProjectError` when there is none.
     """
@@ -30,14 +30,17 @@ def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
         [
             Diagnostic(
                 message=f"There is no workspace here: neither {start} nor a folder above it holds projects/.",
-                hint="Change to the workspace, name it with --workspace, or begin one with `s2s init NAME`.",
+                hint="Change to the workspace, name it with --workspace, or create one with `s2s init NAME`.",
             )
         ]
     )
 
 
 def discover(workspace: Path) -> tuple[str, ...]:
-    """The names of the workspace's projects, sorted; one that may not be looked into fails when it is read."""
+    """The names of the workspace's projects, sorted.
+
+    One whose folder this account may not read is among them, and fails when it is loaded.
+    """
     return tuple(folder.name for folder in listed(workspace / "projects", "*") if _is_project(folder))
 
 

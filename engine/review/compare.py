@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.config.loader import load
-from engine.config.variables import variables, without_passwords
+from engine.config.masking import without_passwords
+from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
 from engine.errors import ConfigError, QueryError
@@ -102,7 +103,7 @@ def review_live(
         return _review_removed(name, workspace=workspace, earlier=earlier, against=against)
     now = load(name, workspace=workspace, environ=environ)
     # .env files are not in git, so the present ones are used for both.
-    values = variables(now.root, workspace=workspace, environ=environ)
+    values, _ = read_variables(now.root, workspace=workspace, environ=environ)
     before, notes = _load_reference(now, earlier, environ=values, offline=False)
     if before is not None:
         before = replace(before, source=replace(now.source, dialect=before.source.dialect))

@@ -110,15 +110,15 @@ def test_every_fault_is_reported_at_once(write: Callable[..., Path]) -> None:
         "[prodcts]\n"
     )
     assert [(fault.line, fault.message.split(":")[0]) for fault in faults(write(text))] == [
-        (2, "'sqlsever' is no dialect that s2s knows."),
-        (6, "true stands where a number is wanted."),
+        (2, "'sqlsever' is not a dialect that s2s knows."),
+        (6, "true stands where a number is required."),
         (7, "The variable NOBODY is not set."),
-        (9, "Plain http would send the password readable by others."),
+        (9, "Plain http would send the password unencrypted."),
         (10, "There is no key stock2shop.pase."),
-        (13, "'lots' is neither a number of rows nor a share."),
+        (13, "'lots' is neither a number of rows nor a percentage."),
         (14, "products.missing should be 'delete' or 'keep'."),
-        (15, "'Activ' is none of Active, Delete and Ignore."),
-        (15, "The word 'X ' stands under Delete and under Ignore."),
+        (15, "'Activ' is not Active, Delete or Ignore."),
+        (15, "The word 'X ' means both Delete and Ignore."),
         (17, "There is no table [prodcts]."),
     ]
 
@@ -228,6 +228,36 @@ def test_a_variable_that_is_set_but_empty_is_named(write: Callable[..., Path]) -
 def test_a_number_may_come_from_a_variable(write: Callable[..., Path]) -> None:
     """A variable is always text."""
     assert read(write(SOUND.replace("57", '"${ID}"')), ID="8").stock2shop.source_id == 8
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("PW=open  # a note", "open"),
+        ('PW="open" # a note', "open"),
+        ("PW='a # b' # a note", "a # b"),
+        ("PW=a#b", "a#b"),
+        ('PW="a\\"b"', 'a"b'),
+        ("PW='C:\\new'", "C:\\new"),
+        ("PW=C:\\new", "C:\\new"),
+        ("PW = it's ", "it's"),
+        ("export PW=$5${NAME}", "$5${NAME}"),
+        ("PW=", ""),
+    ],
+)
+def test_an_env_file_is_read_as_dotenv_files_are(write: Callable[..., Path], line: str, value: str) -> None:
+    """Comments are left out, quotes hold what would end a value, and nothing in it is filled in."""
+    workspace = write(SOUND + '[vars]\npw = "x${PW}"\n', env=f"{line}\n")
+    assert read(workspace).vars == {"pw": f"x{value}"}
+
+
+@pytest.mark.parametrize("line", ['PW="open', "PW='it's'", "just words", "A B=c"])
+def test_a_line_of_an_env_file_that_cannot_be_read_is_an_error(write: Callable[..., Path], line: str) -> None:
+    """Another file's value for the same name would be taken instead; the line's content is not repeated."""
+    workspace = write(env=f"# A comment\n\n{line}\n")
+    (problem,) = faults(workspace)
+    assert (problem.path, problem.line) == (workspace / "projects" / "acme" / ".env", 3)
+    assert line not in problem.message + problem.hint
 
 
 def test_an_env_file_that_is_not_utf8_is_named(write: Callable[..., Path]) -> None:

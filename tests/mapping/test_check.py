@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.mapping import itself
 
-from engine.config.schema import DIALECTS
+from engine.config.values import DIALECTS
 from engine.mapping.check import check_columns, check_view, resolve_column, resolve_columns
 from engine.model.fields import PRODUCTS
 from engine.model.query import Query

@@ -1,0 +1,122 @@
+"""The settings of a project from its checked document: defaults that depend on other keys, and paths made absolute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.config.document import entity_tables
+from engine.config.values import DIALECTS
+from engine.model.fields import ACTIVE_WORDS, ENTITIES
+from engine.model.settings import (
+    EntitySettings,
+    Expect,
+    Fresh,
+    Limit,
+    OrderSettings,
+    Project,
+    PullSettings,
+    ReceiverSettings,
+    SourceSettings,
+    Stock2ShopSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+def build_project(
+    document: Any, *, root: Path, workspace: Path, environ: Mapping[str, str], views: Collection[str]
+) -> Project:
+    """The project in the folder ``root``, from a valid ``document_model()``.
+
+    An entity is synced where it has a table, or is among ``views``.
+    """
+    folder = Path(environ.get("S2S_STATE") or workspace / ".state")
+    return Project(
+        name=root.name,
+        root=root,
+        workspace=workspace,
+        description=document.project.description,
+        source=_source(document.source, root),
+        stock2shop=Stock2ShopSettings(**document.stock2shop.model_dump()),
+        entities={
+            name: _entity(name, getattr(document, name) or entity_tables()[name](), root)
+            for name in ENTITIES
+            if getattr(document, name) is not None or name in views
+        },
+        vars=document.vars,
+        state=folder / f"{root.name}.duckdb",
+        keep_days=document.history.keep_days,
+        tests=document.tests,
+        orders=None if document.orders is None else _orders(document, root),
+    )
+
+
+def _source(table: Any, root: Path) -> SourceSettings:
+    values = table.model_dump()
+    values["dialect"] = DIALECTS[table.dialect]
+    values["session"] = tuple(table.session)
+    values["database"] = None if table.database is None else root / table.database
+    return SourceSettings(**values)
+
+
+def _orders(document: Any, root: Path) -> OrderSettings:
+    table = document.orders
+    values = table.model_dump(exclude={"connection", "database", "dialect", "session", "serve", "pull"})
+    source = replace(
+        _source(document.source, root),
+        connection=table.connection,
+        database=None if not table.database else root / table.database,
+        dialect=DIALECTS[table.dialect or document.source.dialect],
+        session=tuple(table.session),
+    )
+    receiver = table.serve.model_dump()
+    for name in ("tls_certificate", "tls_key"):
+        receiver[name] = None if receiver[name] is None else root / receiver[name]
+    values["tolerance"] = Decimal(str(table.tolerance))
+    return OrderSettings(
+        source=source, receiver=ReceiverSettings(**receiver), pull=PullSettings(**table.pull.model_dump()), **values
+    )
+
+
+def _entity(name: str, table: Any, root: Path) -> EntitySettings:
+    own: dict[str, Any] = {}
+    missing = table.missing
+    if name == "customers":
+        own = {"path": table.path, "search_path": table.search_path}
+    else:
+        names = [*table.option_names, *(f"Option {n}" for n in range(len(table.option_names) + 1, 4))]
+        own = {
+            "linked": table.linked,
+            "option_names": (names[0], names[1], names[2]),
+            "default_price_tier": table.default_price_tier,
+        }
+        if table.linked and "missing" not in table.model_fields_set:
+            # A linked source only enriches: what another source owns is not removed when it is missing here.
+            missing = "keep"
+    return EntitySettings(
+        name=name,
+        view=root / (table.view or f"views/{name}.sql"),
+        missing=missing,
+        max_deletes=table.max_deletes or Limit(share=0.1),
+        max_changes=table.max_changes or Limit(share=0.5, floor=100),
+        min_rows=table.min_rows,
+        active=table.active or ACTIVE_WORDS,
+        expect=_expect(table.expect),
+        **own,
+    )
+
+
+def _expect(table: Any) -> Expect:
+    if table is None:
+        return Expect()
+    return Expect(
+        min_rows=table.min_rows,
+        not_null=tuple(table.not_null),
+        accepted_values={name: tuple(values) for name, values in table.accepted_values.items()},
+        fresh=Fresh(column=table.fresh.column, hours=table.fresh.hours) if table.fresh else None,
+        severity=table.severity,
+    )
