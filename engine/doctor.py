@@ -84,7 +84,7 @@ def _check_views(project: Project) -> Iterator[Finding]:
         try:
             view = render_checked_view(project, entity)
         except ConfigError as error:
-            for fault in error.faults:
+            for fault in error.diagnostics:
                 yield Finding(
                     name=f"view {entity}", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint
                 )
@@ -134,7 +134,7 @@ def _check_orders(project: Project) -> Iterator[Finding]:
             waiting = ledger.list_entries("status in ('waiting', 'failed')")
         has_lookup = statement_exists(project.root / "orders" / "lookup.sql")
     except ConfigError as error:
-        for fault in error.faults:
+        for fault in error.diagnostics:
             yield Finding(name="orders", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint)
         return
     except SyncError as error:

@@ -3,32 +3,32 @@
 ::
 
     SyncError                    exit  what to do
-    ├── ConfigError                 2  mend the project; carries every Fault at once
+    ├── ConfigError                 2  fix the project; carries every Diagnostic at once
     │   ├── ProjectError               project.toml, .env, the workspace
     │   ├── RenderError                a template
-    │   ├── FixtureError               a fixture, or what a view finds wanting in the fixtures
+    │   ├── FixtureError               a fixture, or a view that cannot be run on the fixtures
     │   └── ViewError                  what a template rendered to
-    ├── UsageError                  2  mend the command line
+    ├── UsageError                  2  fix the command line
     ├── SourceError                 1  look at the client's database
     │   ├── DriverError                the driver or the driver manager is not there
     │   ├── ConnectError               the database cannot be reached or refuses the login
-    │   ├── QueryError                 the database refused or broke off the query
-    │   │   └── SilentError                it does not answer any more, not even when asked to stop
-    │   └── WriteError                 it refused to raise an order; ``retriable`` says whether that may pass
-    ├── OrderError                  1  an order that cannot even be kept: what sent it is wrong
+    │   ├── QueryError                 the database refused or aborted the query
+    │   │   └── UnresponsiveError          it stopped responding, and could not be cancelled
+    │   └── WriteError                 it refused to raise an order; ``retriable`` where the same may succeed later
+    ├── OrderError                  1  an order that cannot even be kept: its sender is wrong
     ├── StateError                  1  look at the state file
     │   ├── StateMemoryError           the machine has too little memory for rows this wide
     │   └── StateLockedError       75  wait: another run holds the project
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
     │   │   ├── ServerError                it answers 500, perhaps for what is in this very batch
-    │   │   └── DeadlineError              the run's deadline came first: the next run goes on
+    │   │   └── DeadlineError              the run's deadline came first: the next run continues
     │   ├── AuthenticationError        it refuses the user
-    │   ├── AnswerError                it answered what is not documented
+    │   ├── AnswerError                it answered something that is not documented
     │   └── RefusedError               it refused this very batch: never retried as it is
-    ├── GuardError                  3  read the plan, then approve it or mend the source
+    ├── GuardError                  3  read the plan, then approve it or fix the source
     ├── AccountingError             1  a fault of this engine: nothing was sent
-    └── CancelledError            130  somebody stopped it: run it again
+    └── CancelledError            130  it was stopped by a signal: run it again
 
 Each message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a password, a
 token or a customer's data.
@@ -66,11 +66,8 @@ class Diagnostic:
         parts = [str(self.path), *(str(number) for number in (self.line, self.column) if number is not None)]
         return ":".join(parts)
 
-    def within(self, workspace: Path) -> str:
-        """:attr:`where`, counted from the workspace: a page tells nothing of the machine that it was made on.
-
-        Not even of which kind it was, so slashes part the folders on Windows too.
-        """
+    def relative_location(self, workspace: Path) -> str:
+        """:attr:`where` from the workspace on, with slashes on every system: the same text on every machine."""
         if self.path is not None and self.path.is_relative_to(workspace):
             return self.path.relative_to(workspace).as_posix() + self.where.removeprefix(str(self.path))
         return self.where
@@ -88,13 +85,13 @@ class SyncError(Exception):
 
 
 class ConfigError(SyncError):
-    """The project is wrong; ``faults`` holds every fault that was found, never only the first."""
+    """The project is wrong; ``diagnostics`` holds everything that was found, never only the first."""
 
     exit_code = 2
 
-    def __init__(self, faults: Sequence[Diagnostic], *, hint: str = "") -> None:
-        self.faults = tuple(faults)
-        lines = [f"{fault.where}: {fault.message}" if fault.where else fault.message for fault in self.faults]
+    def __init__(self, diagnostics: Sequence[Diagnostic], *, hint: str = "") -> None:
+        self.diagnostics = tuple(diagnostics)
+        lines = [f"{each.where}: {each.message}" if each.where else each.message for each in self.diagnostics]
         super().__init__("\n".join(lines), hint=hint)
 
 
@@ -115,7 +112,7 @@ class ViewError(ConfigError):
 
 
 class UsageError(SyncError):
-    """The command line asks for what cannot be."""
+    """The command line asks for something that cannot be done."""
 
     exit_code = 2
 
@@ -133,14 +130,14 @@ class ConnectError(SourceError):
 
 
 class QueryError(SourceError):
-    """The database refused the query, broke it off or took too long.
+    """The database refused the query, aborted it or took too long.
 
-    ``said`` is the message without ``where``, the place in a template that it is about, if that is known.
+    ``bare_message`` is the message without ``where``, the place in a template that it is about, if that is known.
     """
 
     def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
-        self.said = message
+        self.bare_message = message
 
 
 class UnresponsiveError(QueryError):
@@ -157,7 +154,7 @@ class UnresponsiveError(QueryError):
 class WriteError(SourceError):
     """The database refused a statement of an order; ``retriable`` where the same may succeed later.
 
-    ``uncertain`` where it may all the same have kept the order: the connection broke while committing.
+    ``uncertain`` where it may have kept the order all the same: the connection was lost while committing.
     """
 
     def __init__(self, message: str, *, hint: str = "", retriable: bool = False, uncertain: bool = False) -> None:
@@ -172,7 +169,7 @@ class WriteError(SourceError):
 
 
 class OrderError(SyncError):
-    """A document that is no order. ``status`` is the HTTP status that says so."""
+    """A document that is not an order. ``status`` is the HTTP status of the answer."""
 
     def __init__(self, message: str, *, hint: str = "", status: int = 422) -> None:
         super().__init__(message, hint=hint)

@@ -1,7 +1,7 @@
-"""Whether files are there, so that "no" means no: where an account may not look, that is an error, never an absence.
+"""Whether files exist, where a missing right to look is an error and never taken for absence.
 
-Python's own ``is_file`` and its like say no as well where the answer cannot be had, from 3.14 on for every reason; and
-``glob`` passes over folders that it may not read on every version.
+Python's own ``Path.is_file`` and its like also return False where the answer cannot be known, from 3.14 on for every
+reason, and ``Path.glob`` skips folders that it may not read on every version.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
-"""There is no such file, or can be none of such a name."""
+"""Errors that mean that there is no such file, or cannot be one of this name."""
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at ``path``. Raises :class:`OSError` where that cannot be told."""
+    """Whether there is anything at ``path``. Raises :class:`OSError` where that cannot be known."""
     return _mode(path) != 0
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file at ``path``. Raises :class:`OSError` where that cannot be told."""
+    """Whether there is a file at ``path``. Raises :class:`OSError` where that cannot be known."""
     return stat.S_ISREG(_mode(path))
 
 
 def is_dir(path: Path) -> bool:
-    """Whether there is a folder at ``path``. Raises :class:`OSError` where that cannot be told."""
+    """Whether there is a folder at ``path``. Raises :class:`OSError` where that cannot be known."""
     return stat.S_ISDIR(_mode(path))
 
 
-def listed(folder: Path, pattern: str) -> list[Path]:
-    """What ``folder`` holds under such names, sorted; nothing where it is not there.
+def list_paths(folder: Path, pattern: str) -> list[Path]:
+    """The paths in ``folder`` that match the glob ``pattern``, sorted; none where there is no such folder.
 
-    Raises :class:`OSError` where it may not be read.
+    Raises :class:`OSError` where this account may not read it.
     """
     if is_dir(folder):
         os.scandir(folder).close()
@@ -46,10 +46,10 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def unreadable(path: Path, error: OSError, *, folder: str) -> Diagnostic:
-    """Say that it cannot be told whether ``path`` is there, in the project's ``folder``."""
+    """The diagnostic for a ``path`` in the project's ``folder`` that this account may not look for."""
     return Diagnostic(
         path=path,
-        message=f"It cannot be told whether this is there: {error.strerror}.",
+        message=f"Whether this exists cannot be known: {error.strerror}.",
         hint=f"Give the account that runs s2s the right to read the folder {folder}/ and its files.",
     )
 
@@ -60,6 +60,6 @@ def _mode(path: Path) -> int:
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
-    except ValueError:  # no name holds a NUL
+    except ValueError:  # a path cannot hold a NUL
         pass
     return 0

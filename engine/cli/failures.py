@@ -64,7 +64,7 @@ def _described(error: Exception) -> tuple[str, str]:
     from engine.text import diagnostics_text
 
     if isinstance(error, ConfigError):
-        return diagnostics_text(error.faults), error.hint
+        return diagnostics_text(error.diagnostics), error.hint
     if isinstance(error, SyncError):
         return error.message, error.hint
     if isinstance(error, OSError) and error.filename:

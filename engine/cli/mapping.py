@@ -60,7 +60,7 @@ def run_tests(
     def failed(name: str, error: ConfigError) -> None:
         nonlocal code
         code = gravest(code, error.exit_code)
-        report_error(session, error, project=name, lead=not error.faults)
+        report_error(session, error, project=name, lead=not error.diagnostics)
         results.append({"project": name, "outcome": "failed", "error": str(error)})
 
     loaded: list[Project] = []
@@ -155,7 +155,9 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
                     found.append(review_on_fixtures(name, workspace=workspace, earlier=earlier, against=against))
             except SyncError as error:
                 code = gravest(code, exit_code(error))
-                report_error(session, error, project=name, lead=not (isinstance(error, ConfigError) and error.faults))
+                report_error(
+                    session, error, project=name, lead=not (isinstance(error, ConfigError) and error.diagnostics)
+                )
     return found, code
 
 

@@ -29,7 +29,7 @@ def list_projects(context: typer.Context, output: OutputFormat = Output.text) ->
             project = session.load(name)
             values = (name, ", ".join(project.entities), project.source.dialect, project.description, "ok")
         except ConfigError as error:
-            count = len(error.faults)
+            count = len(error.diagnostics)
             values = (name, "", "", "", f"{count} {plural(count, 'fault')}: s2s check {name}")
         rows.append(dict(zip(headers, values, strict=True)))
     session.print_result(rows, headers, output)
@@ -85,11 +85,11 @@ def _checked(session: Session, name: str) -> list[Diagnostic]:
             try:
                 diagnostics += render_checked_view(project, entity).warnings
             except ConfigError as error:
-                diagnostics += error.faults
+                diagnostics += error.diagnostics
         if project.orders is not None:
             diagnostics += check_statements(project, project.orders)
     except ConfigError as error:
-        diagnostics += error.faults
+        diagnostics += error.diagnostics
     return diagnostics
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import Diagnostic, ProjectError
-from engine.files import is_dir, is_file, listed
+from engine.files import is_dir, is_file, list_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def discover(workspace: Path) -> tuple[str, ...]:
 
     One whose folder this account may not read is among them, and fails when it is loaded.
     """
-    return tuple(folder.name for folder in listed(workspace / "projects", "*") if _is_project(folder))
+    return tuple(folder.name for folder in list_paths(workspace / "projects", "*") if _is_project(folder))
 
 
 def _is_project(folder: Path) -> bool:

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine.errors import OrderError, UsageError
-from engine.files import is_dir, is_file, listed
+from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
 from engine.orders.ledger import open_ledger, utc_now
 from engine.orders.pipeline import OrderProcessor, order_settings
@@ -30,7 +30,7 @@ def import_orders(
     Earlier orders that are due are raised last, and are yielded with ``path`` itself. With ``hold`` nothing is raised:
     new orders wait until somebody retries them. Raises :class:`UsageError` where there is no file.
     """
-    files = listed(path, "*.json") if is_dir(path) else [path]
+    files = list_paths(path, "*.json") if is_dir(path) else [path]
     if not files or not all(map(is_file, files)):
         raise UsageError(f"There is no order in {path}.", hint="Name a JSON file, or a folder of them.")
     with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Diagnostic, RenderError, ViewError
-from engine.files import is_file, listed, unreadable
+from engine.files import is_file, list_paths, unreadable
 from engine.mapping.render import render_bound
 from engine.orders.document import ADDRESS_FIELDS, read_order
 
@@ -72,7 +72,7 @@ def list_statements(project: Project) -> tuple[Statement, ...]:
     found: list[tuple[int, str, Statement]] = []
     faults = []
     try:
-        paths = listed(folder, "*.sql")
+        paths = list_paths(folder, "*.sql")
     except OSError as error:
         raise ViewError([unreadable(folder, error, folder="orders")]) from None
     for path in paths:
@@ -131,7 +131,7 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnos
         try:
             render_statement(project, settings, path, {**values, **parts})
         except RenderError as error:
-            faults += error.faults
+            faults += error.diagnostics
     return tuple(dict.fromkeys(faults))
 
 

@@ -163,4 +163,6 @@ def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
 
 def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
     """The messages of an error, each with its place in the workspace."""
-    return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
+    return tuple(
+        f"{fault.relative_location(workspace)}: {fault.message}".removeprefix(": ") for fault in error.diagnostics
+    )

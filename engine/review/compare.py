@@ -250,7 +250,9 @@ def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
 
 def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
     """The messages of an error, each with its place in the workspace."""
-    return tuple(f"{fault.within(workspace)}: {fault.message}".removeprefix(": ") for fault in error.faults)
+    return tuple(
+        f"{fault.relative_location(workspace)}: {fault.message}".removeprefix(": ") for fault in error.diagnostics
+    )
 
 
 def _is_unchanged(rows: RowSource, old: Query | None, new: Query) -> bool:
@@ -283,7 +285,9 @@ def _measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: b
             try:
                 comparison = rows.compare(state, rows.before, old)
             except (ConfigError, QueryError) as error:
-                reason = "; ".join(each.message for each in error.faults) if isinstance(error, ConfigError) else error
+                reason = (
+                    "; ".join(each.message for each in error.diagnostics) if isinstance(error, ConfigError) else error
+                )
                 notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {reason}",)
             else:
                 before = comparison.counts

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.errors import Diagnostic, ProjectError, StateError, ViewError
-from engine.files import listed
+from engine.files import list_paths
 from engine.mapping.check import resolve_column
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.render import render_bound
@@ -75,7 +75,7 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     """
     duck = replace(project, source=replace(project.source, dialect="duckdb"))
     tests, faults = [], []
-    for path in listed(project.root / "tests", "*.sql"):
+    for path in list_paths(project.root / "tests", "*.sql"):
         query = render_bound(duck, path, {})
         query = replace(query, sql=_one(query.sql))
         entity, wrong = _about(query, project)

@@ -60,8 +60,10 @@ def extract(
 
 def _placed(error: QueryError, query: Query, dialect: str) -> QueryError:
     """What the database refused of a view, with the place in its template that it is about."""
-    fault = diagnostic_at(query, locate_error(query, error.said, dialect=dialect), error.said, error.hint)
-    return QueryError(error.said, hint=fault.hint, where=fault.where)
+    fault = diagnostic_at(
+        query, locate_error(query, error.bare_message, dialect=dialect), error.bare_message, error.hint
+    )
+    return QueryError(error.bare_message, hint=fault.hint, where=fault.where)
 
 
 def cancelled() -> CancelledError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
-from engine.files import listed
+from engine.files import list_paths
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.quoting import ident, literal
@@ -60,7 +60,7 @@ def capture_fixtures(
     is wrong, and :class:`SourceError` where the source cannot be read.
     """
     folder = project.root / "fixtures"
-    existing = listed(folder, "*.csv")
+    existing = list_paths(folder, "*.csv")
     if existing and not replace:
         raise UsageError(
             f"{project.name} has fixtures: {', '.join(path.name for path in existing)}.",

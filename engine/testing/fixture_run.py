@@ -245,7 +245,7 @@ def compare_on_fixtures(
     except (ViewError, QueryError) as error:
         first = error
     try:
-        if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.said):
+        if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.bare_message):
             raise first  # DuckDB's own SQL would give another value without an error
         comparison = run(
             _render_duckdb_sql(project, entity, query, dialect),
@@ -253,7 +253,7 @@ def compare_on_fixtures(
         )
     except (ConfigError, QueryError):
         raise _translation_error(first, loaded, project, query) from None
-    (fault, *_) = _translation_error(first, loaded, project, placeless).faults
+    (fault, *_) = _translation_error(first, loaded, project, placeless).diagnostics
     why = f"because the view in {dialect} cannot be transpiled: {fault.message}"
     return comparison, (f"{entity} was run in DuckDB's own SQL, {why}",)
 
@@ -320,7 +320,7 @@ def _compare_rows(
 
 def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
     """Translate DuckDB's error into what is wrong with the fixtures or with the view."""
-    said = error.said
+    said = error.bare_message
     at = locate_error(query, said, dialect=project.source.dialect)
     table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", said)
     column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", said)

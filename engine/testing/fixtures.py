@@ -23,7 +23,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from engine.errors import Diagnostic, FixtureError
-from engine.files import is_file, listed
+from engine.files import is_file, list_paths
 from engine.mapping.engine_sql import render_sql
 from engine.quoting import blanked, ident
 
@@ -109,7 +109,7 @@ def read_fixture(path: Path) -> Fixture:
 
 def has_fixtures(root: Path) -> bool:
     """Whether the project in the folder ``root`` has fixtures."""
-    return bool(listed(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
+    return bool(list_paths(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
 
 
 @contextmanager
@@ -137,11 +137,11 @@ def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: 
     faults: list[Diagnostic] = []
     declared = _create_tables(connection, folder / "schema.sql", faults)
     found: dict[str, Path] = {}
-    for path in listed(folder, "*.csv"):
+    for path in list_paths(folder, "*.csv"):
         try:
             fixture = read_fixture(path)
         except FixtureError as error:
-            faults += error.faults
+            faults += error.diagnostics
             continue
         if fixture.table in found:
             other = found[fixture.table].name

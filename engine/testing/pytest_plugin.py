@@ -149,4 +149,4 @@ def _fail_with(message: str) -> Callable[..., None]:
 
 
 def _hints(error: Any) -> str:
-    return "\n".join(fault.hint for fault in error.faults if fault.hint)
+    return "\n".join(fault.hint for fault in error.diagnostics if fault.hint)

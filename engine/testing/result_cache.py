@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.files import is_file, listed
+from engine.files import is_file, list_paths
 from engine.sync.data_tests import FailedTest
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def cache_key(project: Project, texts: Iterable[str]) -> str:
     digest = hashlib.sha256(_engine_digest().encode())
     parts = [repr(project).encode(), *(text.encode() for text in texts)]
     folder = project.root / "fixtures"
-    for path in (path for path in listed(folder, "*") if is_file(path)):
+    for path in (path for path in list_paths(folder, "*") if is_file(path)):
         parts += [path.name.encode(), path.read_bytes()]
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.config.workspace import discover
 from engine.errors import ConfigError, Diagnostic, FixtureError, OrderError, ViewError
-from engine.files import is_dir, is_file, listed
+from engine.files import is_dir, is_file, list_paths
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -96,16 +96,16 @@ def build_snapshots(session: FixtureSession, project: Project) -> ProjectSnapsho
     try:
         tests = data_tests(project)
     except ConfigError as error:
-        faults += error.faults
+        faults += error.diagnostics
     try:
         statements = render_order_statements(project)
     except ConfigError as error:
-        faults += error.faults
+        faults += error.diagnostics
     for entity in entities(project):
         try:
             queries[entity] = render_view(project, entity)
         except ConfigError as error:
-            faults += error.faults
+            faults += error.diagnostics
     ran_on_fixtures = has_fixtures(project.root)
     rendered = [f"{test.name} {test.severity} {test.query.sql} {test.query.binds!r}" for test in tests]
     rendered += [f"{entity} {query.sql}" for entity, query in queries.items()]
@@ -118,7 +118,7 @@ def build_snapshots(session: FixtureSession, project: Project) -> ProjectSnapsho
             cached["files"]["orders.sql"] = statements
         cached["files"] = {name: f"{text.strip(chr(10))}\n" for name, text in sorted(cached["files"].items())}
         store(project, key, **cached)
-    if listed(project.root / "orders", "*.sql") and statements is None:
+    if list_paths(project.root / "orders", "*.sql") and statements is None:
         cached["notes"] = (
             *cached["notes"],
             "Its order statements are not compared: there is no order in fixtures/order.json.",
@@ -148,7 +148,7 @@ def _run_all(
             else:
                 queries[entity] = render_checked_view(project, entity).query
         except ConfigError as error:
-            faults += error.faults
+            faults += error.diagnostics
     if faults:
         raise ViewError(list(dict.fromkeys(faults)))
     files = {f"{entity}.sql": normalize_sql(query.sql, project.source.dialect) for entity, query in queries.items()}

@@ -68,7 +68,7 @@ def faults(workspace: Path, **environ: str) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with the project acme."""
     with pytest.raises(ProjectError) as raised:
         read(workspace, **environ)
-    return raised.value.faults
+    return raised.value.diagnostics
 
 
 def test_a_sound_project_is_read(write: Callable[..., Path]) -> None:
@@ -475,7 +475,7 @@ def test_an_unknown_project_is_guessed(write: Callable[..., Path]) -> None:
     """Among those that there are."""
     with pytest.raises(ProjectError) as raised:
         load("acne", workspace=write(), environ=ENVIRON)
-    assert raised.value.faults[0].hint == "Did you mean acme? There are: acme."
+    assert raised.value.diagnostics[0].hint == "Did you mean acme? There are: acme."
 
 
 def test_in_an_empty_workspace_the_hint_is_to_begin(tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ def test_in_an_empty_workspace_the_hint_is_to_begin(tmp_path: Path) -> None:
     (tmp_path / "projects").mkdir()
     with pytest.raises(ProjectError) as raised:
         load("acme", workspace=tmp_path, environ={})
-    assert "`s2s init acme`" in raised.value.faults[0].hint
+    assert "`s2s init acme`" in raised.value.diagnostics[0].hint
 
 
 def test_a_token_that_is_too_short_is_not_called_blank(write: Callable[..., Path]) -> None:
@@ -525,7 +525,7 @@ def test_without_a_workspace_the_hint_is_to_begin_one(tmp_path: Path) -> None:
     """With the command."""
     with pytest.raises(ProjectError) as raised:
         find_workspace(tmp_path, environ={})
-    assert "`s2s init NAME`" in raised.value.faults[0].hint
+    assert "`s2s init NAME`" in raised.value.diagnostics[0].hint
 
 
 def test_the_schema_takes_a_sound_project_and_refuses_an_unknown_key() -> None:

@@ -138,7 +138,7 @@ def test_a_fault_in_a_template_names_its_line(render: Callable[..., str], templa
     """Every trap is an error with file and line, never a surprise in the SQL."""
     with pytest.raises(RenderError) as raised:
         render(template, name="x", none=[])
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.diagnostics
     assert said in fault.message
     assert (fault.path and fault.path.name, fault.line) == ("products.sql", 2)
 
@@ -150,7 +150,7 @@ def test_a_fault_in_an_included_macro_names_the_macros_line(render: Callable[...
             '{% import "shared.sql" as shared %}\nselect {{ shared.m() }}',
             files={"shared.sql": "{% macro m() %}\n\n{{ vars.nope }}\n{% endmacro %}"},
         )
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.diagnostics
     assert (fault.path and fault.path.name, fault.line) == ("shared.sql", 3)
 
 
@@ -158,14 +158,14 @@ def test_a_misspelt_name_is_guessed(render: Callable[..., str]) -> None:
     """The hint names what was likely meant."""
     with pytest.raises(RenderError) as raised:
         render("select {{ vars.warehose }}", warehouse="JHB")
-    assert "Did you mean vars.warehouse?" in raised.value.faults[0].hint
+    assert "Did you mean vars.warehouse?" in raised.value.diagnostics[0].hint
 
 
 def test_a_missing_template_says_where_it_was_looked_for(render: Callable[..., str]) -> None:
     """The places are listed in their order."""
     with pytest.raises(RenderError) as raised:
         render('select 1\n{% include "nope.sql" %}')
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.diagnostics
     assert fault.line == 2
     assert "templates" in fault.hint
 
@@ -372,7 +372,7 @@ def test_no_expression_makes_sql_of_a_value(render: Callable[..., str], expressi
     """Property 4: whatever mixes SQL and values is an error on its line."""
     with pytest.raises(RenderError) as raised:
         render(f"{SQL}select {{{{ {expression} }}}}", v=SPLICE)
-    assert raised.value.faults[0].line == 2
+    assert raised.value.diagnostics[0].line == 2
 
 
 def test_a_list_of_sql_parts_is_refused_as_a_whole(render: Callable[..., str]) -> None:
@@ -476,7 +476,7 @@ def test_every_misplaced_value_is_reported_at_once(render: Callable[..., str]) -
     """Each with its own line."""
     with pytest.raises(RenderError) as raised:
         render("select '{{ vars.v }}',\n1 -- {{ vars.v }}", v="x")
-    assert [fault.line for fault in raised.value.faults] == [1, 2]
+    assert [fault.line for fault in raised.value.diagnostics] == [1, 2]
 
 
 def test_a_quoted_value_in_a_macro_names_the_macros_line(render: Callable[..., str]) -> None:
@@ -486,7 +486,7 @@ def test_a_quoted_value_in_a_macro_names_the_macros_line(render: Callable[..., s
             '{% import "shared.sql" as shared %}\nselect {{ shared.m() }}',
             files={"shared.sql": "{% macro m() %}\n'{{ dialect }}'\n{% endmacro %}"},
         )
-    (fault,) = raised.value.faults
+    (fault,) = raised.value.diagnostics
     assert (fault.path and fault.path.name, fault.line) == ("shared.sql", 2)
 
 
@@ -517,7 +517,7 @@ def test_what_is_not_there_is_guessed(render: Callable[..., str], template: str,
     """Filters, keys, macros, files and names in lists."""
     with pytest.raises(RenderError) as raised:
         render(template, name="x", table={"warehouse": 1})
-    assert hint in raised.value.faults[0].hint
+    assert hint in raised.value.diagnostics[0].hint
 
 
 @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ def test_an_expression_that_fails_is_a_fault_on_its_line(render: Callable[..., s
     """Never a traceback."""
     with pytest.raises(RenderError) as raised:
         render(f"select\n{template}", name="x")
-    assert raised.value.faults[0].line == 2
+    assert raised.value.diagnostics[0].line == 2
 
 
 def test_macros_that_call_themselves_are_a_clear_error(render: Callable[..., str]) -> None:
@@ -555,7 +555,7 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "views" / "products.sql").write_bytes(b"select\n'\xe9'")
     with pytest.raises(RenderError, match="not UTF-8") as raised:
         render_view(project(tmp_path), "products")
-    assert raised.value.faults[0].line == 2
+    assert raised.value.diagnostics[0].line == 2
 
 
 def test_a_view_may_lie_outside_of_the_projects_folder(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def faults(workspace: Path, **values: object) -> list[Diagnostic]:
     """What `s2s check` says of the view."""
     with pytest.raises(ConfigError) as refused:
         render_checked_view(project(workspace, values), "products")
-    return list(refused.value.faults)
+    return list(refused.value.diagnostics)
 
 
 def view(workspace: Path, text: str) -> None:
@@ -79,7 +79,7 @@ def assert_at(workspace: Path, place: str, **values: object) -> Diagnostic:
     """The one fault is the unknown field, and stands at ``place`` in the workspace."""
     (fault,) = faults(workspace, **values)
     assert "'titel'" in fault.message
-    assert fault.within(workspace) == place
+    assert fault.relative_location(workspace) == place
     return fault
 
 
@@ -157,7 +157,7 @@ def test_a_value_that_may_not_stand_there_names_its_column(tmp_path: Path) -> No
     shared(tmp_path, "shared.sql", "{% macro m(x) %}\n  1 as vendor, '{{ x }}' as titel\n{% endmacro %}")
     view(tmp_path, '{% import "shared.sql" as shared %}\nselect {{ shared.m("a") }}\nfrom item')
     (fault,) = faults(tmp_path)
-    assert fault.within(tmp_path) == "templates/sql/shared.sql:2:17"
+    assert fault.relative_location(tmp_path) == "templates/sql/shared.sql:2:17"
     assert "inside quotes" in fault.message
 
 
@@ -177,7 +177,7 @@ def test_a_value_that_may_not_stand_there_names_its_column(tmp_path: Path) -> No
 def test_every_kind_of_fault_names_its_column(tmp_path: Path, text: str, place: str) -> None:
     """Where it can be told; else the line alone, never a wrong one."""
     view(tmp_path, text)
-    assert faults(tmp_path, none=[])[0].within(tmp_path) == f"projects/acme/views/products.sql:{place}"
+    assert faults(tmp_path, none=[])[0].relative_location(tmp_path) == f"projects/acme/views/products.sql:{place}"
 
 
 def test_the_command_line_gives_places_that_editors_open(tmp_path: Path) -> None:
@@ -284,4 +284,4 @@ def test_a_place_in_a_page_is_the_same_from_windows() -> None:
     """A review that was made there is read, and compared, elsewhere."""
     path: Any = PureWindowsPath  # no such Path can be made here
     fault = Diagnostic(message="", path=path(r"C:\clients\projects\acme\views\products.sql"), line=2, column=15)
-    assert fault.within(path(r"C:\clients")) == "projects/acme/views/products.sql:2:15"
+    assert fault.relative_location(path(r"C:\clients")) == "projects/acme/views/products.sql:2:15"

@@ -402,7 +402,7 @@ def test_a_var_that_makes_no_sense_is_an_error(
     project = written(tmp_path, template, FACTS[template]["dialect"], values)
     with pytest.raises(RenderError, match=said) as raised:
         render_view(project, "products")
-    assert raised.value.faults[0].line
+    assert raised.value.diagnostics[0].line
 
 
 HOSTILE = "x'); drop table StkItem; --] \" ` é"

@@ -154,7 +154,7 @@ def test_a_statement_that_may_not_be_looked_at_is_not_taken_for_absent(erp: Erp,
     shared.chmod(0o700)
     assert ran.returncode in {2, 4}, ran.stderr
     assert f"orders/{name}: " in ran.stdout + ran.stderr
-    assert "It cannot be told whether this is there: Permission denied." in ran.stdout + ran.stderr
+    assert "Whether this exists cannot be known: Permission denied." in ran.stdout + ran.stderr
     assert erp.orders() == []
     assert erp.s2s("orders", "import", "acme", str(path)).returncode == 0
     assert len(erp.orders()) == 1

@@ -164,7 +164,7 @@ def test_a_wrong_test_is_named_with_its_line(client: Client, sql: str, line: int
     add(client, "wrong", sql)
     with pytest.raises(ConfigError) as caught:
         client.run()
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     assert said in fault.message
     assert fault.path == client.root / "tests" / "wrong.sql"
     assert line in {None, fault.line}
@@ -177,7 +177,7 @@ def test_a_severity_for_a_test_that_is_not_there_is_a_fault(client: Client) -> N
     add(client, "no_free_items", "select * from products where false")
     with pytest.raises(ProjectError) as caught:
         client.plan()
-    assert "Did you mean no_free_items" in caught.value.faults[0].hint
+    assert "Did you mean no_free_items" in caught.value.diagnostics[0].hint
 
 
 def test_what_is_declared_is_checked_over_all_rows(client: Client) -> None:
@@ -239,7 +239,7 @@ def test_a_column_that_is_not_mapped_cannot_be_expected(client: Client) -> None:
     client.write(settings='expect = { not_null = ["vendr"] }')
     with pytest.raises(ProjectError) as caught:
         client.plan()
-    assert "Did you mean vendor" in caught.value.faults[0].hint
+    assert "Did you mean vendor" in caught.value.diagnostics[0].hint
 
 
 def test_the_same_tests_run_on_fixtures(tmp_path: Path) -> None:
@@ -263,4 +263,4 @@ def test_all_that_is_wrong_with_the_tests_is_said_at_once(tmp_path: Path) -> Non
     write(root / "tests" / "b.sql", "select * from customers")
     with pytest.raises(ViewError) as caught:
         data_tests(offline(tmp_path))
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.diagnostics) == 2

@@ -115,7 +115,7 @@ def test_a_wrong_fixture_is_named_with_its_line(
     """The fault has file, line and what to do."""
     with pytest.raises(FixtureError) as caught:
         loaded(tmp_path, "select 1", **files)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     assert said in fault.message
     assert fault.path is not None
     assert line in {None, fault.line}
@@ -132,7 +132,7 @@ def test_every_wrong_file_is_named_at_once(tmp_path: Path) -> None:
     """Two broken files are two faults."""
     with pytest.raises(FixtureError) as caught:
         loaded(tmp_path, "select 1", a="x,y\n1\n", b="")
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.diagnostics) == 2
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"a\nx\n\xff\n")
     with pytest.raises(FixtureError) as caught:
         read_fixture(path)
-    assert caught.value.faults[0].line == 3
+    assert caught.value.diagnostics[0].line == 3
 
 
 def test_a_rehearsal_gives_the_documents_as_they_would_be_sent(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_missing_table_is_named_with_the_line_that_reads_it(tmp_path: Path) ->
     write_project(tmp_path, fixtures={"item": ITEM})
     with pytest.raises(FixtureError) as caught:
         rehearsed(tmp_path)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     assert "price" in fault.message
     assert fault.line == 11
     assert "price.csv" in fault.hint
@@ -221,8 +221,8 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_project(tmp_path, fixtures={"item": ITEM.replace("brand", "maker"), "price": PRICE})
     with pytest.raises(FixtureError) as caught:
         rehearsed(tmp_path)
-    assert "brand" in caught.value.faults[0].message
-    assert caught.value.faults[0].line == 9
+    assert "brand" in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].line == 9
 
 
 def test_a_project_without_fixtures_says_how_to_make_them(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_project_without_fixtures_says_how_to_make_them(tmp_path: Path) -> Non
     write_project(tmp_path, fixtures={})
     with pytest.raises(FixtureError) as caught:
         rehearsed(tmp_path)
-    assert "s2s fixtures capture acme" in caught.value.faults[0].hint
+    assert "s2s fixtures capture acme" in caught.value.diagnostics[0].hint
 
 
 def test_what_cannot_be_transpiled_is_loud(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_what_cannot_be_transpiled_is_loud(tmp_path: Path) -> None:
     root = write_project(tmp_path, dialect="tsql", view=view.replace('"variants.qty"', "[variants.qty]"))
     with pytest.raises((ViewError, FixtureError)) as caught:
         rehearsed(tmp_path)
-    assert caught.value.faults[0].path == root / "views" / "products.sql"
+    assert caught.value.diagnostics[0].path == root / "views" / "products.sql"
     assert "no_such_function" in str(caught.value).lower()
 
 
@@ -465,7 +465,7 @@ def test_what_nothing_is_known_of_is_refused_though_duckdb_would_run_it(
     write_project(tmp_path, dialect=dialect, view=VIEW.replace("item.descr as", f"{title} as"))
     with pytest.raises(ViewError) as refused:
         rehearsed(tmp_path)
-    assert refused.value.faults[0].line == 4
+    assert refused.value.diagnostics[0].line == 4
 
 
 def test_what_databases_take_in_different_ways_is_not_run_in_another_way_instead(tmp_path: Path) -> None:

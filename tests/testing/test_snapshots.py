@@ -190,7 +190,7 @@ def test_faults_of_all_entities_are_said_at_once(tmp_path: Path) -> None:
     write(root / "views" / "customers.sql", "select 1 as rubbish from item")
     with pytest.raises(ConfigError) as caught:
         produced(tmp_path)
-    assert {fault.path.name for fault in caught.value.faults if fault.path} == {"products.sql", "customers.sql"}
+    assert {fault.path.name for fault in caught.value.diagnostics if fault.path} == {"products.sql", "customers.sql"}
 
 
 def test_rendered_sql_is_evened_out_but_not_in_quotes() -> None:

@@ -78,7 +78,7 @@ class Both:
         try:
             own = transpiled(sql, self._settings.dialect)
         except ViewError as error:
-            return error.faults[0].message
+            return error.diagnostics[0].message
         try:
             return self._duckdb.execute(own).fetchall()
         except duckdb.Error as error:
@@ -650,7 +650,7 @@ def test_what_may_differ_is_refused_by_name(dialect: str, sql: str, said: str) -
     """With what to write instead; never silently run as something else."""
     with pytest.raises(ViewError) as refused:
         transpiled(sql, dialect)
-    fault = next(fault for fault in refused.value.faults if said.lower() in fault.message.lower())
+    fault = next(fault for fault in refused.value.diagnostics if said.lower() in fault.message.lower())
     assert fault.hint
 
 
@@ -677,7 +677,7 @@ def test_what_is_written_by_hand_is_not_taken_for_duckdbs(dialect: str, query: s
             Query(sql=f"select {query} from item", path=path),
             dialect=dialect,
         )
-    assert any(said.lower() in fault.message.lower() for fault in refused.value.faults)
+    assert any(said.lower() in fault.message.lower() for fault in refused.value.diagnostics)
 
 
 @pytest.mark.parametrize(
@@ -705,7 +705,7 @@ def test_a_refusal_names_its_place(tmp_path: Path) -> None:
     sql = "select\n  code,\n  stuff((select code from item for xml path('')), 1, 1, '') as title\n"
     with pytest.raises(ViewError) as refused:
         to_duckdb(itself(sql, tmp_path / "products.sql"), dialect="tsql")
-    assert refused.value.faults[0].where == f"{tmp_path / 'products.sql'}:3:32"
+    assert refused.value.diagnostics[0].where == f"{tmp_path / 'products.sql'}:3:32"
 
 
 def test_duckdbs_own_views_stay_as_they_are() -> None:
