@@ -59,10 +59,10 @@ def rules() -> str:
         MADE,
         (
             "An error quarantines the row: it is not sent and not removed, and leaves quarantine by itself when its source is"
-            " mended. A warning is sent and reported.\n\n| rule | severity | what is wrong | what to do |\n|---|---|---|---|\n"
+            " fixed. A warning is sent and reported.\n\n| rule | severity | what is wrong | what to do |\n|---|---|---|---|\n"
         ),
     ]
-    parts += [f"| `{name}` | {rule.severity} | {rule.reason} | {rule.mend} |\n" for name, rule in RULES.items()]
+    parts += [f"| `{name}` | {rule.severity} | {rule.reason} | {rule.remedy} |\n" for name, rule in RULES.items()]
     parts.append(
         "\n## Orders\n\nAn order that breaks one of these waits in the ledger, with nothing of it in the database, until it"
         " is retried or skipped.\n\n| rule | what is wrong | what to do |\n|---|---|---|\n"

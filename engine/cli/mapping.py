@@ -164,13 +164,12 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
 def _review_text(
     session: Session, displayed: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str
 ) -> str:
-    from dataclasses import asdict
-
     from engine.review.markdown import reviews_markdown
+    from engine.review.model import review_json
     from engine.review.text import reviews_text
 
     if output is ReviewOutput.json:
-        return session.terminal.json_text([asdict(each) for each in found])
+        return session.terminal.json_text([review_json(each) for each in found])
     if output is ReviewOutput.html:
         from engine.pages.review import review_page
         from engine.review.git import compared_states

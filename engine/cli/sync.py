@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.cli.session import Session
     from engine.model.plan import Outcome
     from engine.model.settings import Project
-    from engine.sync.compare import RunOptions
+    from engine.sync.context import RunOptions
     from engine.sync.explain import Story
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
@@ -50,7 +50,7 @@ def plan(
 ) -> None:
     """Show what a run would do; send nothing."""
     from engine.sync import pipeline, report
-    from engine.sync.compare import RunOptions
+    from engine.sync.context import RunOptions
 
     session = session_of(context)
     loaded = session.load(project)
@@ -58,12 +58,12 @@ def plan(
     plans = []
     for name in selected_entities(loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
-            plans.append(pipeline.plan(loaded, name, options=options, stop=stop, progress=progress))
+            plans.append(pipeline.plan(loaded, name, options=options, cancel=stop, progress=progress))
     if output is Output.json:
         session.terminal.print_json([report.plan_json(each) for each in plans])
     else:
         session.terminal.print_text("\n\n".join(report.plan_text(each) for each in plans))
-    if any(each.breaches for each in plans):
+    if any(each.violations for each in plans):
         raise typer.Exit(3)
 
 
@@ -91,7 +91,7 @@ def run(
 ) -> None:
     """Send what changed to Stock2Shop."""
     from engine.sync import report
-    from engine.sync.compare import RunOptions
+    from engine.sync.context import RunOptions
 
     session = session_of(context)
     names = list(projects or [])
@@ -128,7 +128,7 @@ def run(
                 if exit_code(error) == INTERRUPTED:
                     break
                 continue
-            if outcome.attention:
+            if outcome.needs_attention:
                 code = gravest(code, ATTENTION)
             results.append(report.outcome_json(outcome))
             if output is Output.text:
@@ -156,7 +156,7 @@ def _run_entity(session: Session, project: Project, entity: str, options: RunOpt
     from engine.sync import pipeline
 
     with run_controls(session, project.name, entity) as (stop, progress):
-        outcome = pipeline.run(project, entity, options=options, stop=stop, progress=progress)
+        outcome = pipeline.run(project, entity, options=options, cancel=stop, progress=progress)
     counts = outcome.plan.counts
     write_event(
         session,
@@ -305,7 +305,7 @@ def adopt(context: typer.Context, project: ProjectName, entity: EntityName = Non
     loaded = session.load(project)
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
-            adopted = adopt_entity(loaded, name, stop=stop, progress=progress)
+            adopted = adopt_entity(loaded, name, cancel=stop, progress=progress)
         session.terminal.print_text(
             f"{loaded.name} · {name}: Stock2Shop holds {adopted.remote:,} {ENTITIES[name].plural_name};"
             f" {adopted.published:,} are published now, {adopted.before:,} were before.\n"
@@ -331,7 +331,7 @@ def verify(
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
             drifts = verify_entity(
-                loaded, name, repair=repair, reveal=check_reveal(reveal=reveal), stop=stop, progress=progress
+                loaded, name, repair=repair, reveal=check_reveal(reveal=reveal), cancel=stop, progress=progress
             )
         found += [{"entity": name, **asdict(drift)} for drift in drifts]
         if output is Output.json:

@@ -1,8 +1,11 @@
-"""plan."""
+"""What a plan and a run come to: counts, changes, problems, and how they ended.
+
+Plain values that the comparison makes, and that reports, history and reviews read.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -34,46 +37,73 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Where every row went. ``source`` is counted as the rows arrive, all others from what became of them."""
+    """What became of every row. ``source`` is counted as the rows arrive, all others from what became of them.
+
+    Rows of the source: ``unchanged``, ``inserts``, ``updates``, ``resends`` (sent again without a change),
+    ``flagged_delete`` (the flag says Delete and the removal is sent), ``ignored`` (the flag says Ignore),
+    ``quarantined`` (a rule is broken) and ``refused`` (by Stock2Shop before, and unchanged since).
+
+    Keys that are ``missing`` from the source: ``deleted`` (the removal is sent), ``retained`` (the project says
+    ``missing = "keep"``), ``withheld`` (a row with a blank code may be one of them) and ``missing_refused`` (Stock2Shop
+    refused the removal before).
+
+    ``removals`` are the deletes that the guard counts, ``replaced`` those that are created again at once, and
+    ``published`` how many rows Stock2Shop acknowledged.
+    """
 
     source: int
     unchanged: int
     inserts: int
     updates: int
     resends: int
-    marked: int
+    flagged_delete: int
     ignored: int
     quarantined: int
     refused: int
-    gone: int
+    missing: int
     deleted: int
-    kept: int
-    held: int
-    gone_refused: int
+    retained: int
+    withheld: int
+    missing_refused: int
     removals: int
     replaced: int
     published: int
 
     @property
     def deletes(self) -> int:
-        """Removals that will be sent: keys that are gone, rows marked Delete, and variants that are replaced."""
-        return self.deleted + self.marked + self.replaced
+        """Removals that will be sent: missing keys, rows flagged Delete, and variants that are replaced."""
+        return self.deleted + self.flagged_delete + self.replaced
 
     @property
     def changed(self) -> int:
         """Source rows that something will be sent for."""
-        return self.inserts + self.updates + self.resends + self.marked
+        return self.inserts + self.updates + self.resends + self.flagged_delete
 
     @property
     def balanced(self) -> bool:
-        """Whether every source row and every key that is gone is accounted for."""
+        """Whether every source row and every missing key is accounted for."""
         rows = self.unchanged + self.changed + self.ignored + self.quarantined + self.refused
-        return self.source == rows and self.gone == self.deleted + self.kept + self.held + self.gone_refused
+        fates = self.deleted + self.retained + self.withheld + self.missing_refused
+        return self.source == rows and self.missing == fates
+
+
+_JSON_NAMES = {
+    "flagged_delete": "marked",
+    "missing": "gone",
+    "retained": "kept",
+    "withheld": "held",
+    "missing_refused": "gone_refused",
+}
+
+
+def counts_json(counts: Counts) -> dict[str, int]:
+    """The counts by the names that plans, runs and history have in JSON, which stay as they are for their readers."""
+    return {_JSON_NAMES.get(name, name): value for name, value in asdict(counts).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardViolation:
-    """A guard that a plan breaks: what it found, what it allows, and the command that goes on all the same."""
+    """A limit that a plan exceeds: what was found, what is allowed, and the command that goes on nevertheless."""
 
     guard: Literal["max_deletes", "max_changes", "min_rows", "test"]
     found: int
@@ -99,7 +129,7 @@ class Plan:
     quarantine_rules: Mapping[str, int]
     warnings: tuple[Problem, ...]
     warning_rules: Mapping[str, int]
-    breaches: tuple[GuardViolation, ...]
+    violations: tuple[GuardViolation, ...]
     notes: tuple[str, ...]
     digest: str
     batches: int
@@ -122,7 +152,7 @@ class Outcome:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def attention(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether something is quarantined or refused, however the run ended."""
         counts = self.plan.counts
-        return bool(self.plan.quarantine or counts.refused or counts.gone_refused or self.refused)
+        return bool(self.plan.quarantine or counts.refused or counts.missing_refused or self.refused)

@@ -1,4 +1,4 @@
-"""The frozen nouns that modules hand to each other."""
+"""What a project says, as frozen values: its source, its account, its entities, its orders. The loader makes them."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ class EntitySettings:
     search_path: str | None = "/products/elastic_search"
     expect: Expect = Expect()
 
-    def stamp(self, sync_token: str) -> str:
-        """What a document depends on besides its row: a row that was acknowledged under another is sent again."""
+    def delivery_key(self, sync_token: str) -> str:
+        """What a document depends on besides its row: a row that was acknowledged under another key is sent again."""
         return sync_token if self.default_price_tier is None else f"{sync_token} {self.default_price_tier}"
 
 

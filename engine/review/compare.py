@@ -34,7 +34,7 @@ from engine.review.model import ColumnImpact, EntityReview, FieldChange, Impact,
 from engine.review.rows import FixtureRows, LiveRows
 from engine.sync import diff
 from engine.sync import journal as acknowledge
-from engine.sync.compare import Comparison, no_progress
+from engine.sync.context import no_progress
 from engine.sync.data_tests import data_tests, run_data_tests
 from engine.sync.guard import find_violations
 from engine.sync.rules import RULES
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from engine.model.settings import Project
     from engine.review.rows import RowSource
     from engine.state.store import State
+    from engine.sync.compare import Comparison
 
 MAX_SAMPLES = 5
 """How many example rows a review shows for each kind of change and for each column."""
@@ -293,7 +294,9 @@ def _measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: b
                 before = comparison.counts
                 state.run("insert into run.held_before select distinct key from run.violation")
                 diff.diff_columns(state, comparison.staged)
-                acknowledge.acknowledge_all(state, comparison.staged, stamp=comparison.settings.stamp(SYNC_TOKEN))
+                acknowledge.acknowledge_all(
+                    state, comparison.staged, delivery_key=comparison.settings.delivery_key(SYNC_TOKEN)
+                )
         comparison = rows.compare(state, rows.now, new)
         wrong: tuple[str, ...] = ()
         stops = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.model.plan import counts_json
 
 if TYPE_CHECKING:
     from engine.mapping.lineage import MappingRow
@@ -72,7 +74,7 @@ class Impact:
     @property
     def removals(self) -> int:
         """Rows that are taken out of Stock2Shop."""
-        return self.after.deleted + self.after.marked
+        return self.after.deleted + self.after.flagged_delete
 
     @property
     def changed(self) -> bool:
@@ -133,3 +135,15 @@ class Review:
     def runs(self) -> bool:
         """Whether all views and order statements of the project run."""
         return not (self.faults or any(each.faults for each in self.entities))
+
+
+def review_json(review: Review) -> dict[str, Any]:
+    """A review for machines; names and meanings as in :class:`Review`, the counts by their names in JSON."""
+    values = asdict(review)
+    for entity, entity_values in zip(review.entities, values["entities"], strict=True):
+        if entity.impact is not None:
+            entity_values["impact"] |= {
+                "before": counts_json(entity.impact.before),
+                "after": counts_json(entity.impact.after),
+            }
+    return values

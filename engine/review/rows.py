@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError
 from engine.state.store import open_state
-from engine.sync.compare import Comparison, RunOptions, compare
+from engine.sync.compare import Comparison, compare
+from engine.sync.context import RunContext, RunOptions
 from engine.testing.fixture_run import SYNC_TOKEN, compare_on_fixtures, in_memory_state
 
 if TYPE_CHECKING:
@@ -117,14 +118,13 @@ class LiveRows(RowSource):
 
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
         """Run one mapping over all rows of the source."""
-        return compare(
-            state,
-            project,
-            self.entity,
-            SYNC_TOKEN,
+        context = RunContext(
+            state=state,
+            project=project,
+            entity=self.entity,
+            sync_token=SYNC_TOKEN,
             options=RunOptions(full=True),  # rows that both mappings quarantine must be counted for both
-            stop=self._stop,
+            cancel=self._stop,
             progress=self._progress,
-            query=query,
-            source=self._source,
         )
+        return compare(context, query=query, source=self._source)

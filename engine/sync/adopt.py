@@ -19,9 +19,9 @@ from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.stock2shop.documents import texts
-from engine.sync import journal as acknowledge
-from engine.sync.compare import no_progress
+from engine.sync.context import RunContext, no_progress
 from engine.sync.extract import extract
+from engine.sync.journal import compact_journal
 from engine.sync.layout import build_layout
 from engine.sync.runs import begin_run, finish_run
 from engine.sync.stage import land, prepare
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from engine.state.store import State
     from engine.sync.layout import StagingLayout
 
-BATCH = 2_000
+BATCH_ROWS = 2_000
+"""How many rows that were read back are staged at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def adopt(
     project: Project,
     entity: str,
     *,
-    stop: threading.Event | None = None,
+    cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Adoption:
     """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
@@ -73,26 +74,27 @@ def adopt(
     """
     with open_state(project.state) as state:
         run_id = begin_run(state, entity=entity, command="adopt")
-        layout, token, rows = _read_back(state, project, entity, stop or threading.Event(), progress)
+        layout, token, rows = _read_back(state, project, entity, cancel or threading.Event(), progress)
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         readable = int(state.value("select count(*) from run.remote"))
         sql = render_sql(
-            "adopt.sql",
+            "take_remote.sql",
             **layout.tables,
             entity=entity,
             fields=layout.fields,
-            stamp=project.entities[entity].stamp(token),
+            differing_only=False,
+            delivery_key=project.entities[entity].delivery_key(token),
             run_id=run_id,
             now=now(),
         )
 
-        def adopted() -> None:
+        def take() -> None:
             state.run(sql)
             state.set_meta("sync_token", token)
             state.set_meta(f"definition:{entity}", layout.definition)
 
-        state.transaction_with_retry(adopted)
+        state.transaction_with_retry(take)
         finish_run(state, run_id, outcome="done", figures={"adopted": readable})
         return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
 
@@ -103,7 +105,7 @@ def verify(
     *,
     repair: bool = False,
     reveal: bool = False,
-    stop: threading.Event | None = None,
+    cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> tuple[Drift, ...]:
     """Compare published with what Stock2Shop really holds.
@@ -114,7 +116,7 @@ def verify(
     """
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
-        layout, token, _ = _read_back(state, project, entity, stop or threading.Event(), progress)
+        layout, token, _ = _read_back(state, project, entity, cancel or threading.Event(), progress)
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))
         drifts = tuple(
@@ -132,10 +134,12 @@ def verify(
         if repair and drifts:
             run_id = begin_run(state, entity=entity, command="verify --repair")
             sql = render_sql(
-                "repair.sql",
+                "take_remote.sql",
                 **layout.tables,
+                entity=entity,
                 fields=layout.fields,
-                stamp=project.entities[entity].stamp(token),
+                differing_only=True,
+                delivery_key=project.entities[entity].delivery_key(token),
                 run_id=run_id,
                 now=now(),
             )
@@ -148,7 +152,7 @@ def _read_back(
     state: State,
     project: Project,
     entity: str,
-    stop: threading.Event,
+    cancel: threading.Event,
     progress: Callable[[str, int, int | None], None],
 ) -> tuple[StagingLayout, str, int]:
     """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
@@ -160,19 +164,17 @@ def _read_back(
             f"Stock2Shop has no public way to read {entity} back.",
             hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
         )
-    with extract(project, render_view(project, entity), entity=entity, stop=stop) as (columns, _, _):
+    with extract(project, render_view(project, entity), entity=entity, cancel=cancel) as (columns, _, _):
         version = str(state.value("select version()"))
         layout = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
     prepare(state, layout)
-    acknowledge.compact_journal(state, layout)
-    with open_api(project.stock2shop, stop=stop) as api:
+    compact_journal(state, entity)
+    with open_api(project.stock2shop, stop=cancel) as api:
         token = api.source().sync_token
         staged = land(
-            state,
+            RunContext(state=state, project=project, entity=entity, sync_token=token),
             _batches(api.read_back(settings.search_path, f"system_{entity}"), layout, progress),
             layout=layout,
-            settings=settings,
-            stamp=settings.stamp(token),
             full=True,
         )
     return layout, token, staged.rows
@@ -197,7 +199,7 @@ def _batches(
         waiting += rows
         done += len(rows)
         progress("reading back", done, None)
-        if len(waiting) >= BATCH:
+        if len(waiting) >= BATCH_ROWS:
             yield batch()
     if waiting:
         yield batch()

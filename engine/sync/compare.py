@@ -1,210 +1,166 @@
-"""compare."""
+"""Compare the rows of a view with what Stock2Shop acknowledged: the part that plan, run, explain and review share.
+
+In: a context, and another query or an open connection where the project's own are not meant. Out: a
+:class:`Comparison`, whose rows are in the working set of the state, in the tables of the schema ``run``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import AccountingError, UsageError
+from engine.errors import AccountingError
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.stock2shop.delivery import batches
-from engine.sync import diff
-from engine.sync import journal as acknowledge
+from engine.sync.diff import compute_delta
 from engine.sync.extract import extract
-from engine.sync.layout import MAX_WINDOW_ROWS, Staged, StagingLayout, build_layout
+from engine.sync.journal import compact_journal
+from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
 from engine.sync.stage import land, prepare
 from engine.sync.validate import validate
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
     from engine.database.connection import Connection
     from engine.model.plan import Counts
     from engine.model.query import Query
-    from engine.model.settings import EntitySettings, Project
+    from engine.model.settings import EntitySettings
     from engine.state.store import State
+    from engine.sync.context import RunContext
+    from engine.sync.layout import Staged
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What the command line asks of one plan or run.
-
-    ``full`` compares every row anew; ``expect`` is the digest of the plan that was approved; the approvals are
-    ceilings for this run only. ``deadline`` is seconds from the start. ``reveal`` shows personal data in the plan.
-    """
-
-    full: bool = False
-    everything: bool = False
-    expect: str | None = None
-    approve_deletes: int | None = None
-    approve_changes: int | None = None
-    deadline: float | None = None
-    offline: bool = False
-    reveal: bool = False
-
-
-def no_progress(_step: str, _done: int, _total: int | None) -> None:
-    """Report progress to nobody."""
+    BatchObserver = Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+    """Takes the names of the columns and the batches, and gives the batches on as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What stands in the working set after a comparison, and the numbers that it comes to."""
+    """The numbers of a comparison; its rows are in the working set.
+
+    ``batch_ends`` are the positions in ``run.outgoing`` after which a batch ends. ``unsent`` are the fields that the
+    view maps and that are not sent, since Stock2Shop has no public place for them.
+    """
 
     entity: str
     settings: EntitySettings
     staged: Staged
     counts: Counts
-    cuts: tuple[int, ...]
+    batch_ends: tuple[int, ...]
     unsent: tuple[str, ...]
 
 
 def compare(
-    state: State,
-    project: Project,
-    entity: str,
-    sync_token: str,
+    context: RunContext,
     *,
-    options: RunOptions,
-    stop: threading.Event,
-    progress: Callable[[str, int, int | None], None] = no_progress,
-    tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None = None,
     query: Query | None = None,
     source: Connection | None = None,
+    on_batch: BatchObserver | None = None,
 ) -> Comparison:
-    """Stage, validate and diff one entity into the working set; nothing is kept but what speeds up the next time.
+    """Stage, validate and diff one entity; nothing is kept but what makes the next comparison faster.
 
-    ``tap`` sees the columns and every batch as it passes by. ``query`` is run instead of the project's view, as it is,
-    and on ``source`` where that is open already.
-    Raises :class:`UsageError` when the project has no such entity and :class:`AccountingError` when the rows do not add
-    up.
+    1. Render and check the view, unless ``query`` is given: that one is run as it is.
+    2. Fold the journal of the last run into published.
+    3. Extract the rows, from ``source`` where that is open already, and stage those that are new or differ.
+    4. Validate them, and work out the delta.
+    5. Check that every row is accounted for. Where only an incremental comparison does not add up, a known row was
+       there twice: every row is compared, from step 3, so that validation names the repeated key. The runs after it
+       begin so as well, until the key is no longer repeated.
+
+    ``on_batch`` sees the columns and every batch as they arrive. Raises :class:`UsageError` when the project has no
+    such entity and :class:`AccountingError` when the rows do not add up.
     """
-    settings = project.entities.get(entity)
-    if settings is None:
-        raise UsageError(
-            f"{project.name} has no {entity}.",
-            hint=f"Write views/{entity}.sql and a [{entity}] table in its project.toml.",
-        )
-    query = query or _checked(state, project, entity)
-    full = options.full or state.meta(f"repeats:{entity}") is not None
+    state, entity = context.state, context.entity
+    settings = context.settings
+    query = query or render_once_checked(context)
+    compact_journal(state, entity)
+    repeated_key = f"repeats:{entity}"
+    full = context.options.full or state.meta(repeated_key) is not None
     while True:
-        staged, columns = _landed(
-            state,
-            project,
-            query,
-            entity=entity,
-            sync_token=sync_token,
-            full=full,
-            stop=stop,
-            progress=progress,
-            tap=tap,
-            source=source,
-        )
-        progress("comparing", 0, None)
+        staged, columns = _read(context, query, full=full, source=source, on_batch=on_batch)
+        context.progress("comparing", 0, None)
         validate(state, staged, settings=settings)
-        counts = diff.compare(state, staged, settings=settings, stamp=settings.stamp(sync_token))
+        counts = compute_delta(state, staged, settings=settings, delivery_key=context.delivery_key)
         if counts.balanced:
             break
-        if not staged.fast:
+        if not staged.incremental:
             raise AccountingError(
                 f"The rows of {entity} do not add up, so nothing is sent: {counts}.",
                 hint="This is a fault of s2s, not of the project: report it with this message.",
             )
-        # A row that is known came twice, which shows only as a sum that is off. Every row is compared then, so that
-        # the repeated key is named; and until the source is mended each run starts so.
-        state.set_meta(f"repeats:{entity}", "yes")
+        state.set_meta(repeated_key, "yes")
         full = True
-    if full and not options.full and not _repeats(state):
-        state.run("delete from meta where name = $1", [f"repeats:{entity}"])
+    if full and not context.options.full and not _has_repeated_keys(state):
+        state.run("delete from meta where name = $1", [repeated_key])
+    resolved = (staged.layout.entity.resolve(column) for column in columns)
     return Comparison(
         entity=entity,
         settings=settings,
         staged=staged,
         counts=counts,
-        cuts=_cuts(state, limit=project.stock2shop.batch_variants),
-        unsent=_unsent(columns, staged.layout),
+        batch_ends=_find_batch_ends(state, limit=context.project.stock2shop.batch_variants),
+        unsent=tuple(field.name for field in resolved if field is not None and not field.sent),
     )
 
 
-def _landed(
-    state: State,
-    project: Project,
-    query: Query,
-    *,
-    entity: str,
-    sync_token: str,
-    full: bool,
-    stop: threading.Event,
-    progress: Callable[[str, int, int | None], None],
-    tap: Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] | None,
-    source: Connection | None,
+def render_once_checked(context: RunContext) -> Query:
+    """The entity's query; it is parsed and checked unless that was done before for the very same text."""
+    state, project, entity = context.state, context.project, context.entity
+    query = render_view(project, entity)
+    check_key = f"{project.source.dialect} {context.settings.linked} {query.digest}"
+    if state.meta(f"checked:{entity}") != check_key:
+        render_checked_view(project, entity)
+        state.set_meta(f"checked:{entity}", check_key)
+    return query
+
+
+def _read(
+    context: RunContext, query: Query, *, full: bool, source: Connection | None, on_batch: BatchObserver | None
 ) -> tuple[Staged, tuple[str, ...]]:
-    """Read the source into the working set; once more, from its beginning, where that needs more memory."""
-    settings = project.entities[entity]
+    """Read the source into the working set; again from its first row where that needs more memory."""
+    state, entity = context.state, context.entity
     version = str(state.value("select version()"))
 
     def read() -> tuple[Staged, tuple[str, ...]]:
-        progress("reading", 0, None)  # a database may take minutes before its first row
-        with extract(project, query, entity=entity, stop=stop, pack=tap is None, source=source) as (
-            columns,
-            packed,
-            arriving,
-        ):
-            layout = build_layout(ENTITIES[entity], columns, settings=settings, version=version, packed=packed)
+        context.progress("reading", 0, None)  # a database may take minutes before its first row
+        with extract(
+            context.project, query, entity=entity, cancel=context.cancel, pack=on_batch is None, source=source
+        ) as (columns, packed, arriving):
+            layout = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version, packed=packed)
             prepare(state, layout)
-            acknowledge.compact_journal(state, layout)
             staged = land(
-                state,
-                tap(columns, arriving) if tap else arriving,
+                context,
+                on_batch(columns, arriving) if on_batch else arriving,
                 layout=layout,
-                settings=settings,
-                stamp=settings.stamp(sync_token),
                 full=full,
-                progress=lambda rows: progress("reading", rows, None),
+                progress=lambda rows: context.progress("reading", rows, None),
             )
         return staged, columns
 
     staged, columns = state.with_retry(read)
-    if staged.fast:  # a first load needs more than the runs after it
+    if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns
 
 
-def _repeats(state: State) -> bool:
+def _has_repeated_keys(state: State) -> bool:
     return bool(state.value("select count(*) from run.violation where rule = 'repeated_key'"))
 
 
-def _unsent(columns: Iterable[str], layout: StagingLayout) -> tuple[str, ...]:
-    fields = (layout.entity.resolve(column) for column in columns)
-    return tuple(field.name for field in fields if field is not None and not field.sent)
-
-
-def _checked(state: State, project: Project, entity: str) -> Query:
-    """The entity's query; parsed and checked only where it is not the very text that was checked before."""
-    query = render_view(project, entity)
-    known = state.meta(f"checked:{entity}")
-    seal = f"{project.source.dialect} {project.entities[entity].linked} {query.digest}"
-    if known != seal:
-        render_checked_view(project, entity)
-        state.set_meta(f"checked:{entity}", seal)
-    return query
-
-
-def _cuts(state: State, *, limit: int) -> tuple[int, ...]:
-    """Positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share one."""
+def _find_batch_ends(state: State, *, limit: int) -> tuple[int, ...]:
+    """The positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share a batch."""
     removals, total = state.row("select count(*) filter (where kind = 'delete'), count(*) from run.outgoing")
-    cuts: list[int] = []
+    ends: list[int] = []
     for after, upto in ((0, removals), (removals, total)):
-        cuts += [after + cut for cut in batches(_sizes(state, after, upto), limit=limit)]
-    return tuple(cuts)
+        ends += [after + end for end in batches(_count_by_product(state, after, upto), limit=limit)]
+    return tuple(ends)
 
 
-def _sizes(state: State, after: int, upto: int) -> Iterator[int]:
+def _count_by_product(state: State, after: int, upto: int) -> Iterator[int]:
     """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``."""
     product: str | None = None
     size = 0

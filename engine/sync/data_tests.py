@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from engine.state.store import State
     from engine.sync.layout import Staged, StagingLayout
 
-SAMPLE = 5
+MAX_SAMPLE_KEYS = 5
 """How many keys a failed test names."""
 
 _SEVERITY = re.compile(r"--\s*severity\s*:\s*(\S+)")
-_OF_SQL = frozenset({"ParserException", "BinderException", "CatalogException", "ConversionException"}) | frozenset(
+_SQL_ERRORS = frozenset({"ParserException", "BinderException", "CatalogException", "ConversionException"}) | frozenset(
     {"InvalidInputException", "OutOfRangeException", "NotImplementedException", "SyntaxException"}
 )
 """DuckDB's errors that are about the SQL, not about the state file."""
@@ -56,7 +56,7 @@ class DataTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedTest:
-    """What did not hold: how many rows, the keys of the first of them, and where it is said."""
+    """What did not hold: how many rows, the keys of the first of them, and the file of the test."""
 
     name: str
     entity: str
@@ -77,15 +77,15 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     tests, faults = [], []
     for path in list_paths(project.root / "tests", "*.sql"):
         query = render_bound(duck, path, {})
-        query = replace(query, sql=_one(query.sql))
-        entity, wrong = _about(query, project)
+        query = replace(query, sql=_strip_semicolon(query.sql))
+        entity, wrong = _find_entity(query, project)
         severity, unknown = _severity(path, project)
         faults += [Diagnostic(path=path, message=message, hint=hint) for message, hint in (*wrong, *unknown)]
         if entity is not None:
             tests.append(DataTest(name=path.stem, entity=entity, severity=severity, query=query))
     if faults:
         raise ViewError(faults)
-    _known([test.name for test in tests], project)
+    _check_names([test.name for test in tests], project)
     return tuple(tests)
 
 
@@ -102,30 +102,30 @@ def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool
         return ()
     state.run(
         render_sql(
-            "sound.sql",
+            "valid_rows.sql",
             fields=layout.fields,
             key=layout.entity.key,
             group=layout.entity.group,
             flag=layout.entity.flag,
             published=layout.published,
-            fast=staged.fast,
+            incremental=staged.incremental,
         )
     )
-    failed = list(_declared(state, project, layout, expect, live=live))
+    failed = list(_check_declared(state, project, layout, expect, live=live))
     for test in tests:
-        failed += _tested(state, layout, test)
+        failed += _run_test(state, layout, test)
     return tuple(failed)
 
 
-def breaches(failed: Iterable[FailedTest]) -> tuple[GuardViolation, ...]:
-    """The failed tests that stop the entity, as guards that are broken."""
+def violations(failed: Iterable[FailedTest]) -> tuple[GuardViolation, ...]:
+    """The failed tests that stop the entity, as violations of a guard."""
     return tuple(
         GuardViolation(
             guard="test",
             found=test.found,
             allowed=0,
             message=test.message,
-            hint=f"It is said in {test.path}. Mend the rows in the source, or the view; or lower the test's severity to"
+            hint=f"The test is {test.path}. Fix the rows in the source, or the view; or lower the test's severity to"
             " warning.",
         )
         for test in failed
@@ -138,14 +138,14 @@ def notes(failed: Iterable[FailedTest]) -> list[str]:
     return [test.message for test in failed if test.severity == "warning"]
 
 
-def _one(sql: str) -> str:
+def _strip_semicolon(sql: str) -> str:
     """``sql`` without its last semicolon and what comes after it, unless that is another statement."""
     text = blanked(sql, "duckdb")
     end = text.find(";")
     return sql[:end] if end >= 0 and not text[end:].strip("; \t\r\n") else sql
 
 
-def _about(query: Query, project: Project) -> tuple[str | None, list[tuple[str, str]]]:
+def _find_entity(query: Query, project: Project) -> tuple[str | None, list[tuple[str, str]]]:
     """The one entity that a test is about, or what is wrong with it."""
     text = blanked(query.sql, "duckdb")
     if ";" in text:
@@ -178,7 +178,7 @@ def _severity(path: Path, project: Project) -> tuple[Severity, list[tuple[str, s
     return "error", []
 
 
-def _known(names: list[str], project: Project) -> None:
+def _check_names(names: list[str], project: Project) -> None:
     faults = []
     for name in project.tests:
         if name not in names:
@@ -195,12 +195,12 @@ def _known(names: list[str], project: Project) -> None:
         raise ProjectError(faults)
 
 
-def _declared(
+def _check_declared(
     state: State, project: Project, layout: StagingLayout, expect: Expect, *, live: bool
 ) -> Iterable[FailedTest]:
     """What ``[ENTITY.expect]`` says and does not hold."""
     entity, path = layout.entity, project.root / "project.toml"
-    fields = {**{field.name: field for field in layout.fields}, **_special(entity)}
+    fields = {**{field.name: field for field in layout.fields}, **_code_fields(entity)}
     faults: list[Diagnostic] = []
 
     def field(column: str) -> Field:
@@ -242,7 +242,7 @@ def _declared(
             entity=entity.name,
             severity=expect.severity,
             found=found,
-            keys=tuple(keys)[:SAMPLE],
+            keys=tuple(keys)[:MAX_SAMPLE_KEYS],
             message=message,
             path=path,
         )
@@ -263,27 +263,27 @@ def _declared(
     if fresh is not None and expect.fresh is not None:
         newest, age = measured["newest"], measured["age"]
         if newest is None or age > expect.fresh.hours:
-            said = f"is {age:,.1f} hours old ({newest})" if newest else "is no time at all"
+            message = f"is {age:,.1f} hours old ({newest})" if newest else "is no time at all"
             yield failed(
                 "fresh",
                 1,
                 (),
-                f"The newest {fresh} of {entity.name} {said}; at most {expect.fresh.hours:g} hours are expected.",
+                f"The newest {fresh} of {entity.name} {message}; at most {expect.fresh.hours:g} hours are expected.",
             )
 
 
-def _special(entity: Entity) -> dict[str, Field]:
+def _code_fields(entity: Entity) -> dict[str, Field]:
     names = (entity.key, entity.group, entity.flag)
     return {field.name: field for field in entity.fields if field.name in names and field.type != "flag"}
 
 
-def _tested(state: State, layout: StagingLayout, test: DataTest) -> Iterable[FailedTest]:
+def _run_test(state: State, layout: StagingLayout, test: DataTest) -> Iterable[FailedTest]:
     """The rows that a data test finds."""
-    sql = render_sql("failing.sql", entity=layout.entity.name, test=test.query.sql, limit=SAMPLE)
+    sql = render_sql("failing_rows.sql", entity=layout.entity.name, test=test.query.sql, limit=MAX_SAMPLE_KEYS)
     try:
         rows = state.dicts(sql, test.query.binds)
     except StateError as error:
-        if type(error.__cause__).__name__ not in _OF_SQL:
+        if type(error.__cause__).__name__ not in _SQL_ERRORS:
             raise
         raise ViewError([_wrong(test, str(error.__cause__), before=1)]) from None
     if not rows:
@@ -302,11 +302,11 @@ def _tested(state: State, layout: StagingLayout, test: DataTest) -> Iterable[Fai
     )
 
 
-def _wrong(test: DataTest, said: str, *, before: int) -> Diagnostic:
+def _wrong(test: DataTest, message: str, *, before: int) -> Diagnostic:
     """What DuckDB says of a test's SQL, at the line of the test, of which ``before`` lines stand before it."""
-    place = re.search(r"^LINE (\d+):", said, re.MULTILINE)
+    place = re.search(r"^LINE (\d+):", message, re.MULTILINE)
     line = int(place[1]) - before if place else None
-    message = re.sub(r"^\w+ Error: ", "", said.strip().splitlines()[0])
+    message = re.sub(r"^\w+ Error: ", "", message.strip().splitlines()[0])
     known = "Its columns are Stock2Shop's field names, in double quotes where they have a dot."
     return Diagnostic(
         path=test.query.path,
@@ -321,5 +321,5 @@ def _rows(count: int) -> str:
 
 
 def _listed(keys: list[Any], found: int | None = None) -> str:
-    shown = ", ".join(str(key) for key in keys[:SAMPLE])
-    return f"{shown}, …" if (found or len(keys)) > len(keys[:SAMPLE]) else shown
+    shown = ", ".join(str(key) for key in keys[:MAX_SAMPLE_KEYS])
+    return f"{shown}, …" if (found or len(keys)) > len(keys[:MAX_SAMPLE_KEYS]) else shown

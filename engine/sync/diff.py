@@ -1,8 +1,8 @@
-"""Staged against published: the delta; the guard.
+"""Compare staged rows with published ones: the delta, as rows and as a plan.
 
 Removals are counted by cause. A variant that moves to another product, or whose product turns from simple to
-variable, is removed and created anew, as Stock2Shop's help pages ask; that is no loss, so the guard on deletes
-does not count it.
+variable, is removed and created again, as Stock2Shop's help pages ask; nothing is lost by that, so the guard on
+deletes does not count it.
 """
 
 from __future__ import annotations
@@ -16,67 +16,68 @@ from engine.model.fields import masked, unmasked
 from engine.model.plan import Change, Counts, GuardViolation, Plan
 from engine.stock2shop.client import LOGIN_REQUESTS
 from engine.sync.stage import windows
-from engine.sync.validate import by_rule, problems
+from engine.sync.validate import count_by_rule, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from engine.model.settings import EntitySettings, Project
+    from engine.model.settings import EntitySettings
     from engine.state.store import State
-    from engine.sync.layout import Staged
+    from engine.sync.compare import Comparison
+    from engine.sync.context import RunContext
+    from engine.sync.layout import Staged, Window
 
 MAX_SAMPLE_CHANGES = 20
-"""How many changes a plan shows unless all are asked for."""
+"""How many changes a plan lists, unless everything is asked for."""
 
 MAX_SAMPLE_PROBLEMS = 5
-"""How many violations and warnings of each rule it shows."""
+"""How many violations and warnings of each rule it lists."""
 
 
-def compare(state: State, staged: Staged, *, settings: EntitySettings, stamp: str) -> Counts:
-    """Fill ``run.verdict``, ``run.gone`` and ``run.outgoing``, the delta; count where every row went.
+def compute_delta(state: State, staged: Staged, *, settings: EntitySettings, delivery_key: str) -> Counts:
+    """Fill ``run.verdict``, ``run.missing`` and ``run.outgoing``, the delta; count what became of every row.
 
-    ``stamp`` is what a row must have been acknowledged under, see :meth:`EntitySettings.stamp`.
+    A row that was acknowledged under another ``delivery_key`` is sent again, see :meth:`EntitySettings.delivery_key`.
     """
     layout = staged.layout
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     fingerprint = "_fingerprint" if current else layout.fingerprint
-    state.run_with_retry(render_sql("base.sql", published=layout.published, fast=staged.fast, fingerprint=fingerprint))
+    state.run_with_retry(
+        render_sql("base.sql", published=layout.published, incremental=staged.incremental, fingerprint=fingerprint)
+    )
     # The same text for all views of an entity, whatever they map.
     state.run_with_retry(
-        render_sql("diff.sql", **layout.tables, entity=layout.entity.name, missing=settings.missing, stamp=stamp)
+        render_sql(
+            "diff.sql",
+            **layout.tables,
+            entity=layout.entity.name,
+            missing=settings.missing,
+            delivery_key=delivery_key,
+        )
     )
     (counted,) = state.dicts(render_sql("counts.sql", published=layout.published))
     return Counts(source=staged.rows, **counted)
 
 
-def diff_columns(state: State, staged: Staged, places: Iterable[Mapping[str, int]] | None = None) -> None:
-    """Fill ``run.difference``, which :func:`compare` left empty: a rehearsal neither shows nor records it.
-
-    ``places`` are positions in ``run.outgoing``, as :func:`windows` gives them all.
-    """
+def diff_columns(state: State, staged: Staged, parts: Iterable[Window] | None = None) -> None:
+    """Fill ``run.difference``, which :func:`compute_delta` left empty, for the whole delta or for ``parts`` of it."""
     layout = staged.layout
-    for place in windows(state, staged) if places is None else places:
-        state.run_with_retry(render_sql("difference.sql", published=layout.published, fields=layout.fields, **place))
+    for part in windows(state, staged) if parts is None else parts:
+        state.run_with_retry(
+            render_sql("difference.sql", published=layout.published, fields=layout.fields, **part.bounds)
+        )
 
 
-def plan(
-    state: State,
-    counts: Counts,
-    *,
-    project: Project,
-    entity: str,
-    breaches: Sequence[GuardViolation],
-    notes: Sequence[str],
-    batches: int,
-    everything: bool = False,
-    reveal: bool = False,
+def build_plan(
+    context: RunContext, comparison: Comparison, *, violations: Sequence[GuardViolation], notes: Sequence[str]
 ) -> Plan:
-    """What stands in the working set, as a :class:`Plan`; samples unless ``everything`` is asked for.
+    """The delta in the working set, as a :class:`Plan`; with samples, unless the options ask for everything.
 
-    Personal data is masked unless ``reveal`` is asked for.
+    Personal data is masked, unless the options ask to reveal it.
     """
-    limit, each = (None, None) if everything else (MAX_SAMPLE_CHANGES, MAX_SAMPLE_PROBLEMS)
-    shown = unmasked if reveal else masked
+    state, options, entity = context.state, context.options, comparison.entity
+    limit, each = (None, None) if options.everything else (MAX_SAMPLE_CHANGES, MAX_SAMPLE_PROBLEMS)
+    shown = unmasked if options.reveal else masked
     changes = tuple(
         Change(
             key=key,
@@ -90,31 +91,31 @@ def plan(
         )
         for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
     )
-    pace = project.stock2shop.pace
-    requests = LOGIN_REQUESTS + batches
+    pace = context.project.stock2shop.pace
+    requests = LOGIN_REQUESTS + len(comparison.batch_ends)
     return Plan(
-        project=project.name,
+        project=context.project.name,
         entity=entity,
-        counts=counts,
+        counts=comparison.counts,
         changes=changes,
         columns=dict(
             state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
         ),
-        quarantine=problems(state, entity, "violation", limit=each, reveal=reveal),
-        quarantine_rules=by_rule(state, "violation"),
-        warnings=problems(state, entity, "warning", limit=each, reveal=reveal),
-        warning_rules=by_rule(state, "warning"),
-        breaches=tuple(breaches),
+        quarantine=problems(state, entity, "violation", limit=each, reveal=options.reveal),
+        quarantine_rules=count_by_rule(state, "violation"),
+        warnings=problems(state, entity, "warning", limit=each, reveal=options.reveal),
+        warning_rules=count_by_rule(state, "warning"),
+        violations=tuple(violations),
         notes=tuple(notes),
-        digest=digest(state),
-        batches=batches,
+        digest=compute_digest(state),
+        batches=len(comparison.batch_ends),
         requests=requests,
         seconds=math.ceil((requests - 1) / pace) if pace else 0,
     )
 
 
-def digest(state: State) -> str:
-    """Twelve hexadecimal digits that name exactly this delta."""
+def compute_digest(state: State) -> str:
+    """Twelve hexadecimal digits that stand for exactly this delta."""
     count, mixed = state.row(
         "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.outgoing"
     )

@@ -1,105 +1,123 @@
-"""dispatch."""
+"""Send the delta to Stock2Shop batch by batch, and record each answer before the next batch is sent.
+
+In: a comparison whose delta is in ``run.outgoing``. Out: how many rows were acknowledged and refused, and why sending
+stopped early, if it did.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import DeadlineError
 from engine.mapping.engine_sql import render_sql
-from engine.stock2shop import documents as payload
+from engine.stock2shop import documents
 from engine.stock2shop.delivery import deliver
-from engine.sync import journal as acknowledge
 from engine.sync.extract import cancelled
+from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal
+from engine.sync.layout import Window
 from engine.sync.stage import load_window
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
-    from engine.model.settings import Project
-    from engine.state.store import State
     from engine.stock2shop.api import Api
+    from engine.stock2shop.delivery import Delivery
     from engine.sync.compare import Comparison
+    from engine.sync.context import RunContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatched:
+    """How many rows were acknowledged and refused; ``message`` says why sending stopped early, blank if it did not."""
+
+    sent: int
+    refused: int
+    message: str = ""
 
 
 def send_delta(
-    state: State,
-    project: Project,
-    work: Comparison,
-    api: Api,
-    *,
-    run_id: int,
-    sync_token: str,
-    until: float | None,
-    stop: threading.Event,
-    progress: Callable[[str, int, int | None], None],
-) -> tuple[int, int, str]:
-    """Send the delta batch by batch; gives the rows acknowledged, the rows refused, and why it stopped early."""
-    layout = work.staged.layout
-    sent = refused = position = sliced = 0
-    total = work.cuts[-1] if work.cuts else 0
+    context: RunContext, comparison: Comparison, api: Api, *, run_id: int, until: float | None
+) -> Dispatched:
+    """Send the delta, removals first.
 
-    def document(rows: Iterable[object]) -> bytes:
-        return payload.document(
-            work.entity,
-            rows,  # type: ignore[arg-type]  # the rows are those that this function asked for below
+    1. Load the whole rows of the next window, where the batch is not in the one that is loaded.
+    2. Remember the keys that are new to Stock2Shop, durably, before they are sent.
+    3. Send the batch, and record every receipt and refusal as it arrives.
+
+    ``until`` is when the deadline comes, on the clock :func:`time.monotonic`. Raises :class:`CancelledError` when the
+    run is cancelled, and what :func:`~engine.stock2shop.delivery.deliver` raises.
+    """
+    state, staged = context.state, comparison.staged
+    layout, ends = staged.layout, comparison.batch_ends
+    sent = refused = position = loaded = 0
+    total = ends[-1] if ends else 0
+
+    def document(rows: Iterable[Mapping[str, Any]]) -> bytes:
+        return documents.document(
+            comparison.entity,
+            rows,
             fields=layout.fields,
-            source_id=project.stock2shop.source_id,
-            sync_token=sync_token,
-            default_price_tier=work.settings.default_price_tier,
+            source_id=context.project.stock2shop.source_id,
+            sync_token=context.sync_token,
+            default_price_tier=comparison.settings.default_price_tier,
         )
 
-    for cut in work.cuts:
-        if stop.is_set():
+    for end in ends:
+        if context.cancel.is_set():
             raise cancelled()
         if until is not None and time.monotonic() >= until:
-            return sent, refused, _late(total - sent - refused)
-        if cut > sliced:
-            sliced = max(end for end in work.cuts if end <= max(cut, position + work.staged.in_hand))
-            load_window(state, layout, after=position, upto=sliced)
-        rows = state.dicts(
-            render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=position, upto=cut)
-        )
-        acknowledge.mark_in_flight(state, entity=work.entity, after=position, upto=cut)
+            return Dispatched(sent=sent, refused=refused, message=_deadline_message(total - sent - refused))
+        if end > loaded:
+            loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
+            load_window(state, layout, Window(position, loaded))
+        batch = Window(position, end)
+        rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **batch.bounds))
+        mark_in_flight(state, entity=comparison.entity, window=batch)
         try:
             for delivery in deliver(
                 api,
-                work.settings.path,
+                comparison.settings.path,
                 rows,
                 document=document,
                 accepted_before=sent > 0,
                 personal=[field.name for field in layout.fields if field.personal],
             ):
-                if delivery.receipt is None:
-                    (row,) = delivery.rows
-                    acknowledge.record_refusal(
-                        state,
-                        entity=work.entity,
-                        key=row["_key"],
-                        kind=row["kind"],
-                        reason=delivery.reason,
-                        taken=delivery.taken,
-                    )
+                if _record(context, comparison, delivery, run_id=run_id):
+                    sent += len(delivery.rows)
+                    context.progress("sending", sent, total)
+                else:
                     refused += 1
-                    continue
-                acknowledge.record_receipt(
-                    state,
-                    layout,
-                    after=delivery.rows[0]["position"] - 1,
-                    upto=delivery.rows[-1]["position"],
-                    kinds={row["kind"] for row in delivery.rows},
-                    run_id=run_id,
-                    stamp=work.settings.stamp(sync_token),
-                    status=delivery.receipt.status,
-                )
-                sent += len(delivery.rows)
-                progress("sending", sent, total)
         except DeadlineError:
-            return sent, refused, _late(total - sent - refused)
-        position = cut
-    return sent, refused, ""
+            return Dispatched(sent=sent, refused=refused, message=_deadline_message(total - sent - refused))
+        position = end
+    return Dispatched(sent=sent, refused=refused)
 
 
-def _late(left: int) -> str:
-    return f"The deadline came with {left:,} changes left; the next run sends them."
+def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, run_id: int) -> bool:
+    """Record what became of some rows; gives whether Stock2Shop acknowledged them."""
+    if delivery.receipt is None:
+        (row,) = delivery.rows
+        record_refusal(
+            context.state,
+            entity=comparison.entity,
+            key=row["_key"],
+            kind=row["kind"],
+            reason=delivery.reason,
+            taken=delivery.taken,
+        )
+        return False
+    record_receipt(
+        context.state,
+        comparison.staged.layout,
+        Window(delivery.rows[0]["position"] - 1, delivery.rows[-1]["position"]),
+        kinds={row["kind"] for row in delivery.rows},
+        receipt=Receipt(run_id=run_id, delivery_key=context.delivery_key, status=delivery.receipt.status),
+    )
+    return True
+
+
+def _deadline_message(remaining: int) -> str:
+    return f"The deadline came with {remaining:,} changes left; the next run sends them."

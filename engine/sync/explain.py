@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,11 @@ from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop import documents as payload
-from engine.sync import diff, history
-from engine.sync.compare import RunOptions, compare
+from engine.sync import history
+from engine.sync.compare import compare
+from engine.sync.context import RunContext, RunOptions
+from engine.sync.diff import diff_columns
+from engine.sync.layout import Window
 from engine.sync.rules import RULES
 from engine.sync.stage import load_window
 
@@ -48,24 +50,19 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
 
     Raises :class:`UsageError` when neither the source nor the state knows the key.
     """
-    seen: list[dict[str, Any]] = []
+    source_rows: list[dict[str, Any]] = []
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
         token = state.meta("sync_token") or "0"
-        work = compare(
-            state,
-            project,
-            entity,
-            token,
-            options=RunOptions(full=True),
-            stop=threading.Event(),
-            tap=_watch(key, seen, ENTITIES[entity].key),
+        context = RunContext(
+            state=state, project=project, entity=entity, sync_token=token, options=RunOptions(full=True)
         )
+        work = compare(context, on_batch=_watch(key, source_rows, ENTITIES[entity].key))
         layout = work.staged.layout
         staged = state.dicts("select * from run.landed where _key = $1", [key])
-        published = state.dicts(render_sql("one.sql", table=layout.published, key=key))
-        told = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
-        if not (staged or published or told or seen):
+        published = state.dicts(render_sql("row.sql", table=layout.published, key=key))
+        past_changes = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
+        if not (staged or published or past_changes or source_rows):
             raise UsageError(
                 f"{project.name} knows no {layout.entity.key} {key!r}, in the source or in the state.",
                 hint="Codes compare by case and without outer blanks. Is the row left out by the view's WHERE?",
@@ -74,14 +71,16 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         for fault in faults:
             fault["value"] = shown(entity, fault["column_name"], fault["value"])
             rule = RULES[fault["rule"]]
-            fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.mend}
+            fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.remedy}
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
-        places = [{"after": change["position"] - 1, "upto": change["position"]} for change in changes]
-        diff.diff_columns(state, work.staged, places)
-        if places:
-            load_window(state, layout, **places[-1])
-            rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **places[-1]))
+        positions = [Window(change["position"] - 1, change["position"]) for change in changes]
+        diff_columns(state, work.staged, positions)
+        if positions:
+            load_window(state, layout, positions[-1])
+            rows = state.dicts(
+                render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **positions[-1].bounds)
+            )
             document = json.loads(
                 payload.document(
                     entity,
@@ -104,14 +103,14 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         return Story(
             entity=entity,
             key=key,
-            source=tuple(_shown(row, entity, shown) for row in seen),
+            source=tuple(_shown(row, entity, shown) for row in source_rows),
             staged=tuple(_shown(row, entity, shown) for row in staged),
             faults=tuple(faults),
             published=_shown(published[0], entity, shown) if published else None,
             verdict=verdict,
             changes=tuple(changes),
             document=document,
-            history=tuple(told),
+            history=tuple(past_changes),
         )
 
 
@@ -120,21 +119,21 @@ def _shown(row: dict[str, Any], entity: str, shown: Callable[[str, str, Any], An
 
 
 def _watch(
-    key: str, seen: list[dict[str, Any]], column: str
+    key: str, source_rows: list[dict[str, Any]], column: str
 ) -> Callable[[tuple[str, ...], Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Keep the raw rows of ``key`` as they pass by."""
 
-    def tap(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def watch(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow.compute as pc
 
         place = columns.index(column)
         for batch in batches:
             wanted = pc.equal(pc.utf8_trim_whitespace(batch.column(place).cast("string")), key)
             found = batch.filter(pc.fill_null(wanted, False)).to_pylist()
-            seen.extend(dict(zip(columns, row.values(), strict=True)) for row in found)
+            source_rows.extend(dict(zip(columns, row.values(), strict=True)) for row in found)
             yield batch
 
-    return tap
+    return watch
 
 
 def _verdict(found: list[dict[str, Any]]) -> str:

@@ -1,4 +1,7 @@
-"""extract."""
+"""Run a view in the client's database and give its rows as Arrow batches, as they arrive.
+
+What the database refuses is translated into an error that names the place in the view's template. No row is kept here.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +32,15 @@ def extract(
     query: Query,
     *,
     entity: str,
-    stop: threading.Event,
+    cancel: threading.Event,
     pack: bool = False,
     source: Connection | None = None,
 ) -> Iterator[tuple[tuple[str, ...], bool, Iterator[pa.RecordBatch]]]:
-    """Run the view; gives the canonical names of its columns, whether its rows are packed into one, and its batches.
+    """Run the view; gives the canonical names of its columns, whether each row arrives as one text, and its batches.
 
-    It is run on ``source`` where that is open already. The batches raise :class:`CancelledError` when ``stop`` is set.
+    It is run on ``source`` where that is open already. ``pack`` lets the database put each row into one text, where
+    that is faster. The batches raise :class:`CancelledError` when ``cancel`` is set. Raises :class:`QueryError` where
+    the database refuses the query, and :class:`ViewError` where its columns are wrong.
     """
     import pyarrow as pa
 
@@ -46,20 +51,20 @@ def extract(
         try:
             read = connection.read(query.sql, pack=pack)
         except QueryError as error:
-            raise _placed(error, query, project.source.dialect) from None
+            raise _with_place(error, query, project.source.dialect) from None
         raise_errors(check_columns(query, read.columns, entity=ENTITIES[entity], linked=settings.linked))
 
-        def until_stopped() -> Iterator[pa.RecordBatch]:
+        def until_cancelled() -> Iterator[pa.RecordBatch]:
             for batch in read:
-                if stop.is_set():
+                if cancel.is_set():
                     raise cancelled()
                 yield batch
 
-        yield resolve_columns(read.columns, entity=ENTITIES[entity]), read.packed, until_stopped()
+        yield resolve_columns(read.columns, entity=ENTITIES[entity]), read.packed, until_cancelled()
 
 
-def _placed(error: QueryError, query: Query, dialect: str) -> QueryError:
-    """What the database refused of a view, with the place in its template that it is about."""
+def _with_place(error: QueryError, query: Query, dialect: str) -> QueryError:
+    """The error with the place in the view's template that it is about."""
     fault = diagnostic_at(
         query, locate_error(query, error.bare_message, dialect=dialect), error.bare_message, error.hint
     )
@@ -67,7 +72,7 @@ def _placed(error: QueryError, query: Query, dialect: str) -> QueryError:
 
 
 def cancelled() -> CancelledError:
-    """Say that the run was asked to stop."""
+    """The error that ends a run which was asked to stop."""
     return CancelledError(
         "Stopped as asked. What Stock2Shop acknowledged is recorded.", hint="Run again to go on with the rest."
     )

@@ -1,4 +1,8 @@
-"""fingerprints."""
+"""Tell rows that are known from rows that are new or differ, by 64 bits of each row as it arrives.
+
+In: batches from the reader, and the fingerprints of rows that need nothing more. Out: the rows to stage, each with its
+raw fingerprint, and the known fingerprints that did not arrive.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +30,14 @@ INDEX_BLOCK_ROWS = 262_144
 """About how many known fingerprints are in memory at a time: 2 MB."""
 
 LANDING_ROWS = 65_536
-"""How many rows land by one statement: what DuckDB knows of a table's parts is in memory until the statement ends."""
+"""How many rows one statement stages: DuckDB keeps what it knows of a table's parts in memory until it ends."""
 
 
 class FingerprintIndex:
-    """The raw fingerprints of rows that are settled as they stand, and which of them arrived.
+    """The raw fingerprints of rows that need nothing more as they are, and which of them arrived.
 
-    They lie sorted in ``blocks``, which are read through for each few thousand rows that arrive, with a bit for each in
-    memory: a hash join in DuckDB takes 56 bytes of memory for each.
+    They are kept sorted in ``blocks``, which are read through for each few thousand rows that arrive, with a bit for
+    each in memory: a hash join in DuckDB takes 56 bytes of memory for each.
     """
 
     def __init__(self, state: State, blocks: SpillFile) -> None:
@@ -49,39 +53,43 @@ class FingerprintIndex:
             blocks.append(block)
         self._blocks = blocks
         self._bounds = np.array(bounds[1:-1], dtype=np.uint64)
-        self._seen = [np.zeros(-(-size // 8), dtype=np.uint8) for size in blocks.sizes]
+        self._arrived = [np.zeros(-(-size // 8), dtype=np.uint8) for size in blocks.sizes]
 
-    def missing(self, raws: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Which of ``raws`` are not known; the others are marked as seen."""
+    def find_unknown(self, raws: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of ``raws`` are not known; the others are marked as arrived."""
         import numpy as np
 
-        if not self._seen:
+        if not self._arrived:
             return np.ones(len(raws), dtype=bool)
         arrived = np.sort(raws)  # so that each search begins in the cache where the last one ended
         found = np.zeros(len(raws), dtype=bool)
         parts = np.split(np.arange(len(raws)), arrived.searchsorted(self._bounds))
-        for block, seen, part in zip(self._blocks, self._seen, parts, strict=True):
+        for block, bits, part in zip(self._blocks, self._arrived, parts, strict=True):
             places = block.searchsorted(arrived[part])
             places[places == len(block)] = 0
             found[part] = block[places] == arrived[part] if len(block) else False
             here = np.zeros(len(block), dtype=bool)
             here[places[found[part]]] = True
-            np.bitwise_or(seen, np.packbits(here), out=seen)
+            np.bitwise_or(bits, np.packbits(here), out=bits)
         return np.isin(raws, arrived[~found]) if not found.all() else np.zeros(len(raws), dtype=bool)
 
-    def absent(self) -> Iterator[pa.Table]:
+    def missing(self) -> Iterator[pa.Table]:
         """The known fingerprints that did not arrive, in the column ``raw``, a part at a time."""
         import numpy as np
         import pyarrow as pa
 
-        for block, seen in zip(self._blocks, self._seen, strict=True):
-            arrived = np.unpackbits(seen, count=len(block)).astype(bool)
+        for block, bits in zip(self._blocks, self._arrived, strict=True):
+            arrived = np.unpackbits(bits, count=len(block)).astype(bool)
             if not arrived.all():
                 yield pa.table({"raw": pa.array(block[~arrived], pa.uint64())})
 
 
 class UnknownRows:
-    """Hands DuckDB the rows that are not known, as text: one form for every driver, cast in one place."""
+    """Gives DuckDB the rows that are not known, as text: one form for every driver, cast in one place.
+
+    ``rows`` is how many rows arrived, ``landed`` and ``bytes`` how many of them are not known and their size, and
+    ``raised`` what the reader raised, if it did.
+    """
 
     def __init__(
         self,
@@ -130,12 +138,12 @@ class UnknownRows:
 
         for batches in _gathered(self._texts(texts)):
             raws = fingerprint(batches)
-            missing = self._known.missing(raws)
+            unknown = self._known.find_unknown(raws)
             start = 0
-            for batch in batches if missing.any() else ():
+            for batch in batches if unknown.any() else ():
                 rows = slice(start, start := start + batch.num_rows)
                 whole = pa.RecordBatch.from_arrays([*batch.columns, pa.array(raws[rows])], schema=schema)
-                landing = whole if missing.all() else whole.filter(pa.array(missing[rows]))
+                landing = whole if unknown.all() else whole.filter(pa.array(unknown[rows]))
                 self.landed += landing.num_rows
                 self.bytes += landing.nbytes
                 yield landing

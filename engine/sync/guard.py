@@ -1,4 +1,8 @@
-"""guard."""
+"""Stop a plan that would change more than the project allows.
+
+In: the counts of a comparison and the project's limits. Out: the limits that it exceeds; :func:`require_approval`
+raises unless there are none, or somebody approved this plan.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from engine.model.plan import Counts, GuardViolation
 if TYPE_CHECKING:
     from engine.model.plan import Plan
     from engine.model.settings import EntitySettings
-    from engine.sync.compare import RunOptions
+    from engine.sync.context import RunOptions
 
 
 def find_violations(
@@ -18,14 +22,15 @@ def find_violations(
     settings: EntitySettings,
     *,
     project: str,
-    left: tuple[int, int] = (0, 0),
+    remaining: tuple[int, int] = (0, 0),
     approved_deletes: int | None = None,
     approved_changes: int | None = None,
 ) -> tuple[GuardViolation, ...]:
-    """The limits that this plan breaks. Nothing is limited before something was published, but an empty source is.
+    """The limits that a plan exceeds. Inserts and updates are not limited before anything was published.
 
-    ``left`` are the changes and removals that a run may still send because it ended early the last time, after it
-    had been allowed to: so the rest of a first load goes on by itself.
+    ``remaining`` are the changes and removals that the last run was allowed to send and did not come to: so the rest of
+    a first load needs no approval. ``approved_deletes`` and ``approved_changes`` take the place of the limits, where
+    they are higher.
     """
     found = []
     if counts.source < settings.min_rows and counts.published:
@@ -40,7 +45,7 @@ def find_violations(
             )
         )
     deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
-    limit = max(allowed + left[1], approved_deletes or 0)
+    limit = max(allowed + remaining[1], approved_deletes or 0)
     if deletes > limit:
         found.append(
             GuardViolation(
@@ -54,7 +59,7 @@ def find_violations(
             )
         )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
-    limit = max(allowed + left[0], approved_changes or 0)
+    limit = max(allowed + remaining[0], approved_changes or 0)
     if counts.published and changes > limit:
         found.append(
             GuardViolation(
@@ -71,7 +76,7 @@ def find_violations(
 
 
 def require_approval(planned: Plan, options: RunOptions) -> None:
-    """Raise :class:`GuardError` unless this very plan was approved or breaks no guard."""
+    """Raise :class:`GuardError` unless this very plan was approved, or exceeds no limit."""
     if options.expect is not None:
         if options.expect != planned.digest:
             raise GuardError(
@@ -80,11 +85,11 @@ def require_approval(planned: Plan, options: RunOptions) -> None:
                 " digest.",
             )
         return
-    if planned.breaches:
+    if planned.violations:
         exactly = f"s2s run {planned.project} --entity {planned.entity} --expect {planned.digest}"
         raise GuardError(
-            "\n".join(breach.message for breach in planned.breaches) + "\nNothing was sent.",
+            "\n".join(violation.message for violation in planned.violations) + "\nNothing was sent.",
             hint="\n".join(
-                [*(breach.hint for breach in planned.breaches), f"Or approve exactly this plan: `{exactly}`."]
+                [*(violation.hint for violation in planned.violations), f"Or approve exactly this plan: `{exactly}`."]
             ),
         )

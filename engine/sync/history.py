@@ -73,7 +73,7 @@ def retry(state: State, *, keys: tuple[str, ...]) -> int:
     if unknown:
         raise UsageError(
             f"Stock2Shop has not refused {', '.join(unknown)}.",
-            hint="Rows that break a rule leave quarantine by themselves when their source is mended."
+            hint="Rows that break a rule leave quarantine by themselves when they are fixed in the source."
             " `s2s quarantine list` shows both.",
         )
     wanted = sorted(keys or refused)

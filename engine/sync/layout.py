@@ -1,4 +1,8 @@
-"""layout."""
+"""What the columns of a view come to: which fields are compared and sent, and in which tables of the state.
+
+In: the names of the view's columns and the project's settings. Out: a :class:`StagingLayout`, which every step after it
+uses to write its SQL.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +37,30 @@ STAGING_TYPES = {
 """The DuckDB type of each type of the contract in its canonical form."""
 
 MAX_WINDOW_ROWS = 10_000
-"""How many changes are in hand at a time, unless they are wide."""
+"""How many changes are loaded as whole rows at a time, unless the rows are wide."""
 
 MAX_WINDOW_BYTES = 16_000_000
-"""About how large they may be together: with 40 MB, rows of 3 KB did not fit into the memory that there is at first."""
+"""About how large they may be together. With 40 MB, rows of 3 KB did not fit into the memory that a run begins with."""
+
+
+def table_names(entity: str) -> dict[str, str]:
+    """The names of the tables of ``entity`` in the state, by what the engine's SQL calls them.
+
+    ``published`` holds what Stock2Shop acknowledged, ``acknowledged`` is its journal, and ``settled`` holds the rows
+    that need nothing more.
+    """
+    return {name: f"{name}_{entity}" for name in ("published", "acknowledged", "settled")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagingLayout:
     """What a mapping's columns come to.
 
-    ``columns`` are the view's, by their canonical names and in its order. ``fields`` are what is compared and sent,
-    in the contract's order, without the key, the group and the flag; an option's name is among them wherever the
-    option is, mapped or not. ``definition`` names how fingerprints of the canonical row are made, ``mapping`` how
-    raw rows become canonical: each changes when anything that it stands for changes. ``packed`` tells that a row
-    arrives as one text.
+    ``columns`` are the view's columns, by their canonical names and in its order. ``fields`` are compared and sent, in
+    the order of the catalogue of fields, without the key, the group and the flag; the name of an option is among them
+    wherever the option is, mapped or not. ``definition`` is a digest of how fingerprints of canonical rows are made,
+    ``mapping`` of how raw rows become canonical: each changes when anything that it covers changes. ``packed`` tells
+    that a row arrives as one text.
     """
 
     entity: Entity
@@ -58,24 +71,19 @@ class StagingLayout:
     packed: bool = False
 
     @property
+    def tables(self) -> dict[str, str]:
+        """The names of the entity's tables in the state, by what the engine's SQL calls them."""
+        return table_names(self.entity.name)
+
+    @property
     def published(self) -> str:
         """The table of what Stock2Shop acknowledged."""
-        return f"published_{self.entity.name}"
+        return self.tables["published"]
 
     @property
     def acknowledged(self) -> str:
-        """The journal of what it acknowledged since published was last folded."""
-        return f"acknowledged_{self.entity.name}"
-
-    @property
-    def settled(self) -> str:
-        """The table of rows that need nothing more."""
-        return f"settled_{self.entity.name}"
-
-    @property
-    def tables(self) -> dict[str, str]:
-        """The three tables' names, as the engine's SQL calls them."""
-        return {"published": self.published, "acknowledged": self.acknowledged, "settled": self.settled}
+        """The journal of what it acknowledged since the journal was last folded into published."""
+        return self.tables["acknowledged"]
 
     def has(self, name: str) -> bool:
         """Whether the canonical field ``name`` is compared and sent."""
@@ -90,12 +98,12 @@ class StagingLayout:
 
     @property
     def fingerprint(self) -> str:
-        """What stands for all of a canonical row's fields, in SQL: 64 bits."""
+        """The SQL expression of a canonical row's fingerprint: 64 bits for all of its fields."""
         return render_sql("fingerprint.sql", columns=[field.name for field in self.fields])
 
     @property
     def shared_fingerprint(self) -> str:
-        """What stands for those of :attr:`shared`."""
+        """The SQL expression of the fingerprint of :attr:`shared`."""
         return render_sql("fingerprint.sql", columns=[field.name for field in self.shared])
 
     @property
@@ -105,45 +113,58 @@ class StagingLayout:
         return tuple(name for name in names if self.has(name))
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The positions in ``run.outgoing`` above ``after`` and up to ``upto``."""
+
+    after: int
+    upto: int
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Both, by what the engine's SQL calls them."""
+        return {"after": self.after, "upto": self.upto}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
     """What arrived.
 
-    ``fast`` tells whether known rows were dropped by their raw fingerprint; ``width`` is about how many bytes a row
-    takes that landed.
+    ``rows`` is how many rows the source gave. ``incremental`` tells that known rows were dropped by their raw
+    fingerprint as they arrived. ``width`` is about how many bytes a staged row takes.
     """
 
     layout: StagingLayout
     rows: int
-    fast: bool
+    incremental: bool
     width: int
 
     @property
-    def in_hand(self) -> int:
-        """How many of its changes there are whole at a time, on their way to Stock2Shop or into published."""
+    def window_rows(self) -> int:
+        """How many changes are loaded as whole rows at a time."""
         return min(MAX_WINDOW_ROWS, max(MAX_WINDOW_BYTES // max(self.width, 1), 1))
 
 
 def build_layout(
     entity: Entity, columns: Sequence[str], *, settings: EntitySettings, version: str, packed: bool = False
 ) -> StagingLayout:
-    """Settle what the view's ``columns`` (any spelling that the contract knows) come to, ``packed`` or not.
+    """The layout of a view's ``columns``, in any spelling that the catalogue of fields knows, ``packed`` or not.
 
-    ``version`` is DuckDB's own: its hash function is no promise from one version to the next.
+    ``version`` is DuckDB's own: it does not promise that its hash function stays the same in the next version.
     """
-    resolved = [_known(entity, column) for column in columns]
+    resolved = [_resolve(entity, column) for column in columns]
     special = {entity.key, entity.group, entity.flag}
     mapped = {field.name: field for field in resolved if field.name not in special and field.sent}
     for n in (1, 2, 3):
         name = f"option{n}_name"
         if f"variants.option{n}_value" in mapped:
-            mapped.setdefault(name, _known(entity, name))
+            mapped.setdefault(name, _resolve(entity, name))
         else:
             mapped.pop(name, None)
     order = {field.name: position for position, field in enumerate(entity.fields)}
     fields = sorted(mapped.values(), key=lambda field: (order.get(field.name, len(order)), field.name))
-    made = [(SQL / name).read_text("utf-8") for name in ("land.sql", "fingerprint.sql")]
-    definition = _digest(version, made, [(f.name, f.type) for f in fields])
+    scripts = [(SQL / name).read_text("utf-8") for name in ("land.sql", "fingerprint.sql")]
+    definition = _digest(version, scripts, [(f.name, f.type) for f in fields])
     mapping = _digest(
         definition,
         (SQL / "canonical.sql").read_text("utf-8"),
@@ -163,7 +184,7 @@ def build_layout(
     )
 
 
-def _known(entity: Entity, column: str) -> Field:
+def _resolve(entity: Entity, column: str) -> Field:
     field = entity.resolve(column)
     if field is None:
         raise KeyError(column)

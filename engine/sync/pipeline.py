@@ -1,9 +1,9 @@
-"""The way out, top to bottom: a client's view becomes what Stock2Shop holds.
+"""Bring Stock2Shop in step with a client's view: the one page that shows the whole way.
 
-    render ─▶ extract ─▶ stage ─▶ validate ─▶ diff ─▶ guard ─▶ plan ─▶ payload ─▶ send ─▶ acknowledge
+    render ─▶ check ─▶ extract ─▶ stage ─▶ validate ─▶ diff ─▶ guard ─▶ plan ─▶ send ─▶ record
 
-:func:`plan` stops before anything leaves or is kept; :func:`run` goes on. Both do the same until then, so that a plan
-never promises what a run would not do. Nothing is sent unless every row of the source is accounted for.
+:func:`plan` ends before anything is sent or recorded; :func:`run` goes on. Both take the same steps until then, so that
+a plan never announces what a run would not do. Nothing is sent unless every row of the source is accounted for.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from engine.errors import GuardError, SyncError, UnavailableError
 from engine.model.plan import Outcome
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
-from engine.sync import data_tests as expectations
-from engine.sync import diff
-from engine.sync import journal as acknowledge
-from engine.sync.compare import RunOptions, compare, no_progress
+from engine.sync import data_tests
+from engine.sync.compare import compare
+from engine.sync.context import RunContext, RunOptions, no_progress
+from engine.sync.diff import build_plan, diff_columns
 from engine.sync.dispatch import send_delta
 from engine.sync.guard import find_violations, require_approval
+from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.runs import begin_run, clear_budget, finish_run, grant_budget, prune_history, remaining_budget
 
 if TYPE_CHECKING:
@@ -41,19 +42,30 @@ def plan(
     entity: str,
     *,
     options: RunOptions | None = None,
-    stop: threading.Event | None = None,
+    cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Plan:
-    """Work out what :func:`run` would do for ``entity``; send and keep nothing.
+    """Work out what :func:`run` would do for ``entity``; send and record nothing.
 
-    When Stock2Shop cannot be reached the plan is made with its last known sync token and says so.
+    1. Open the state, and ask Stock2Shop for the source's sync token. Where Stock2Shop cannot be reached, the last
+       known token is used, and a note says so.
+    2. Compare the view's rows with what Stock2Shop acknowledged, see :func:`engine.sync.compare.compare`.
+    3. Run the data tests and the guards, and put the plan together.
     """
-    options, stop = options or RunOptions(), stop or threading.Event()
-    contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=stop)
+    options, cancel = options or RunOptions(), cancel or threading.Event()
+    contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=cancel)
     with open_state(project.state) as state, contact as api:
-        sync_token, notes = _last_known(state, api)
-        work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
-        return _planned(state, project, work, options, notes)
+        sync_token, notes = _last_known_sync_token(state, api)
+        context = RunContext(
+            state=state,
+            project=project,
+            entity=entity,
+            sync_token=sync_token,
+            options=options,
+            cancel=cancel,
+            progress=progress,
+        )
+        return _make_plan(context, compare(context), notes)
 
 
 def run(
@@ -61,41 +73,46 @@ def run(
     entity: str,
     *,
     options: RunOptions | None = None,
-    stop: threading.Event | None = None,
+    cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Outcome:
     """Bring ``entity`` in step. Raises :class:`GuardError`, with nothing sent, when the plan is too large.
 
-    Whatever ends a run early, published holds what Stock2Shop acknowledged up to then, and the next run sends the
-    rest.
+    1. Open the state, open a run in history, and ask Stock2Shop for the source's sync token.
+    2. Compare, test, guard and plan, as :func:`plan` does.
+    3. Stop here unless the guards let the plan pass, or this plan was approved.
+    4. Record what needs no reply from Stock2Shop: ignored rows, quarantine, refreshed fingerprints.
+    5. Send the delta batch by batch; each receipt is recorded in a journal before the next batch is sent.
+    6. Fold the journal into published, and close the run in history.
+
+    Whatever ends a run early, published holds what Stock2Shop acknowledged until then, and the next run sends the rest.
     """
-    options, stop = options or RunOptions(), stop or threading.Event()
+    options, cancel = options or RunOptions(), cancel or threading.Event()
     started = time.monotonic()
     deadline = options.deadline or project.stock2shop.deadline
     until = started + deadline if deadline else None
     with open_state(project.state) as state:
         run_id = begin_run(state, entity=entity, command="run")
         try:
-            with open_api(project.stock2shop, until=until, stop=stop) as api:
+            with open_api(project.stock2shop, until=until, stop=cancel) as api:
                 sync_token, notes = _sync_token(state, api)
-                work = compare(state, project, entity, sync_token, options=options, stop=stop, progress=progress)
-                planned = _planned(state, project, work, options, notes)
-                require_approval(planned, options)
-                grant_budget(state, entity=entity, run_id=run_id, counts=work.counts)
-                acknowledge.record_local_outcomes(state, work.staged)
-                sent, refused, message = send_delta(
-                    state,
-                    project,
-                    work,
-                    api,
-                    run_id=run_id,
+                context = RunContext(
+                    state=state,
+                    project=project,
+                    entity=entity,
                     sync_token=sync_token,
-                    until=until,
-                    stop=stop,
+                    options=options,
+                    cancel=cancel,
                     progress=progress,
                 )
-                acknowledge.compact_journal(state, work.staged.layout)
-                if not message:
+                comparison = compare(context)
+                planned = _make_plan(context, comparison, notes)
+                require_approval(planned, options)
+                grant_budget(state, entity=entity, run_id=run_id, counts=comparison.counts)
+                record_local_outcomes(state, comparison.staged)
+                dispatched = send_delta(context, comparison, api, run_id=run_id, until=until)
+                compact_journal(state, entity)
+                if not dispatched.message:
                     clear_budget(state, entity)
                 state.set_meta("sync_token", sync_token)
                 requests = api.requests_made
@@ -106,41 +123,46 @@ def run(
         outcome = Outcome(
             plan=planned,
             run_id=run_id,
-            outcome="stopped" if message else "done",
-            sent=sent,
-            refused=refused,
+            outcome="stopped" if dispatched.message else "done",
+            sent=dispatched.sent,
+            refused=dispatched.refused,
             requests=requests,
             seconds=time.monotonic() - started,
-            message=message,
+            message=dispatched.message,
         )
-        if outcome.attention and not message:
+        if outcome.needs_attention and not outcome.message:
             outcome = replace(outcome, outcome="attention")
         finish_run(
             state,
             run_id,
             outcome=outcome.outcome,
             digest=planned.digest,
-            counts=work.counts,
-            figures={"sent": sent, "refused_now": refused, "requests": requests, "seconds": outcome.seconds},
-            message=message,
+            counts=comparison.counts,
+            figures={
+                "sent": outcome.sent,
+                "refused_now": outcome.refused,
+                "requests": requests,
+                "seconds": outcome.seconds,
+            },
+            message=outcome.message,
         )
         prune_history(state, keep_days=project.keep_days)
         return outcome
 
 
-def _last_known(state: State, api: Api | None) -> tuple[str, list[str]]:
-    """The sync token for a plan: the remembered one, with a note, when Stock2Shop cannot be asked."""
+def _last_known_sync_token(state: State, api: Api | None) -> tuple[str, list[str]]:
+    """The sync token for a plan: the last known one, with a note, when Stock2Shop cannot be asked."""
     if api is None:
         return state.meta("sync_token") or "0", []
     try:
         return _sync_token(state, api)
     except UnavailableError as error:
-        note = f"Stock2Shop could not be reached, so this is planned with what was last known. {error.message}"
+        note = f"Stock2Shop could not be reached, so this plan uses the last known sync token. {error.message}"
         return state.meta("sync_token") or "0", [note]
 
 
 def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
-    """The source's sync token, and what to say when it changed."""
+    """The source's sync token, and a note when it changed."""
     known = state.meta("sync_token")
     token = api.source().sync_token
     notes = []
@@ -152,37 +174,31 @@ def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
     return token, notes
 
 
-def _planned(state: State, project: Project, work: Comparison, options: RunOptions, notes: list[str]) -> Plan:
-    breaches = find_violations(
-        work.counts,
-        work.settings,
-        project=project.name,
-        left=remaining_budget(state, work.entity),
-        approved_deletes=options.approve_deletes,
-        approved_changes=options.approve_changes,
+def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) -> Plan:
+    """Run the data tests and the guards over what was compared, and put the plan together."""
+    state, counts = context.state, comparison.counts
+    violations = find_violations(
+        counts,
+        comparison.settings,
+        project=context.project.name,
+        remaining=remaining_budget(state, comparison.entity),
+        approved_deletes=context.options.approve_deletes,
+        approved_changes=context.options.approve_changes,
     )
-    failed = expectations.run_data_tests(state, project, work.staged)
-    breaches += expectations.breaches(failed)
-    notes += expectations.notes(failed)
-    if work.counts.resends and not any("sync token" in note for note in notes):
+    failed = data_tests.run_data_tests(state, context.project, comparison.staged)
+    violations += data_tests.violations(failed)
+    notes += data_tests.notes(failed)
+    if counts.resends and not any("sync token" in note for note in notes):
         notes.append(
-            "Rows are sent again that did not change: default_price_tier did, or they were never sent under it."
+            "Rows that did not change are sent again: default_price_tier changed, or they were never sent under it."
         )
-    notes += [f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in work.unsent]
-    if work.counts.held:
+    notes += [
+        f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in comparison.unsent
+    ]
+    if counts.withheld:
         notes.append(
-            f"{work.counts.held:,} keys are gone while a row with a blank code stands in quarantine. They are held,"
-            " not deleted, until that row is mended."
+            f"{counts.withheld:,} keys are missing from the source while a row with a blank code is in quarantine. They"
+            " are held, not deleted, until that row is fixed."
         )
-    diff.diff_columns(state, work.staged)
-    return diff.plan(
-        state,
-        work.counts,
-        project=project,
-        entity=work.entity,
-        breaches=breaches,
-        notes=notes,
-        batches=len(work.cuts),
-        everything=options.everything,
-        reveal=options.reveal,
-    )
+    diff_columns(state, comparison.staged)
+    return build_plan(context, comparison, violations=violations, notes=notes)

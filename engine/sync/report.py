@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from engine.model.plan import counts_json
 from engine.sync.rules import RULES
 from engine.text import plural, short
 
@@ -18,7 +19,7 @@ SIGNS = {"insert": "+", "update": "~", "delete": "-", "resend": "="}
 
 def plan_text(plan: Plan) -> str:
     """A plan as people read it: where the rows went, what changes, what is wrong, what to do next."""
-    lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_counted(plan.counts)]
+    lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_count_lines(plan.counts)]
     if plan.batches:
         batches = f"{plan.batches:,} {'batch' if plan.batches == 1 else 'batches'}"
         lines.append(
@@ -30,9 +31,9 @@ def plan_text(plan: Plan) -> str:
     lines += _problems("quarantine: never sent, never removed", plan.quarantine, plan.quarantine_rules)
     lines += _problems("warnings: sent all the same", plan.warnings, plan.warning_rules)
     lines += [f"note: {note}" for note in plan.notes]
-    for breach in plan.breaches:
-        lines += ["", f"STOPPED BY {breach.guard}: {breach.message}", f"  {breach.hint}"]
-    if plan.breaches:
+    for violation in plan.violations:
+        lines += ["", f"STOPPED BY {violation.guard}: {violation.message}", f"  {violation.hint}"]
+    if plan.violations:
         lines.append(
             f"  Or approve exactly this plan: s2s run {plan.project} --entity {plan.entity} --expect {plan.digest}"
         )
@@ -47,13 +48,13 @@ def outcome_text(outcome: Outcome) -> str:
         kinds = {
             "new": counts.inserts - counts.replaced,
             "changed": counts.updates,
-            "removed": counts.deleted + counts.marked,
+            "removed": counts.deleted + counts.flagged_delete,
             "created anew": counts.replaced,
             "sent again": counts.resends,
         }
-        said = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+        summary = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
         share = f"{outcome.sent:,}" if outcome.sent == planned else f"{outcome.sent:,} of {planned:,}"
-        done = f"{share} acknowledged ({said})"
+        done = f"{share} acknowledged ({summary})"
     else:
         done = "nothing to send"
     headline = (
@@ -62,9 +63,9 @@ def outcome_text(outcome: Outcome) -> str:
     )
     lines = [
         headline,
-        *_counted(counts),
-        *_told("quarantine", plan.quarantine_rules, f"s2s quarantine list {plan.project}"),
-        *_told("warnings", plan.warning_rules, f"s2s plan {plan.project} --full"),
+        *_count_lines(counts),
+        *_rule_summary("quarantine", plan.quarantine_rules, f"s2s quarantine list {plan.project}"),
+        *_rule_summary("warnings", plan.warning_rules, f"s2s plan {plan.project} --full"),
         *(f"note: {note}" for note in plan.notes),
     ]
     if outcome.refused:
@@ -79,8 +80,10 @@ def outcome_text(outcome: Outcome) -> str:
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan for machines; names and meanings as in :class:`engine.model.plan.Plan`."""
+    values = {"breaches" if name == "violations" else name: value for name, value in asdict(plan).items()}
     return {
-        **asdict(plan),
+        **values,
+        "counts": counts_json(plan.counts),
         "changes": [
             {
                 "key": change.key,
@@ -99,7 +102,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {**asdict(outcome), "plan": plan_json(outcome.plan)}
 
 
-def _counted(counts: Counts) -> list[str]:
+def _count_lines(counts: Counts) -> list[str]:
     rows = {
         "unchanged": counts.unchanged,
         "to send": counts.changed,
@@ -107,17 +110,17 @@ def _counted(counts: Counts) -> list[str]:
         "quarantined": counts.quarantined,
         "refused before": counts.refused,
     }
-    said = " + ".join(f"{number:,} {name}" for name, number in rows.items() if number) or "none"
-    lines = [f"  source rows  {counts.source:,} = {said}"]
-    if counts.gone:
+    summary = " + ".join(f"{number:,} {name}" for name, number in rows.items() if number) or "none"
+    lines = [f"  source rows  {counts.source:,} = {summary}"]
+    if counts.missing:
         fates = {
             "removed": counts.deleted,
-            "kept": counts.kept,
-            "held": counts.held,
-            "refused before": counts.gone_refused,
+            "kept": counts.retained,
+            "held": counts.withheld,
+            "refused before": counts.missing_refused,
         }
-        said = " + ".join(f"{number:,} {name}" for name, number in fates.items() if number)
-        lines.append(f"  keys gone    {counts.gone:,} = {said}")
+        summary = " + ".join(f"{number:,} {name}" for name, number in fates.items() if number)
+        lines.append(f"  keys gone    {counts.missing:,} = {summary}")
     return lines
 
 
@@ -163,16 +166,16 @@ def _problems(title: str, problems: Sequence[Problem], rules: Mapping[str, int])
         columns = {problem.column for problem in shown}
         if count > (len(shown) if len(columns) == 1 else len({problem.key for problem in shown})):
             lines.append("      …")
-        lines.append(f"    {RULES[rule].mend}")
+        lines.append(f"    {RULES[rule].remedy}")
     return lines
 
 
-def _told(title: str, rules: Mapping[str, int], command: str) -> list[str]:
-    """One line for what a plan tells at length."""
+def _rule_summary(title: str, rules: Mapping[str, int], command: str) -> list[str]:
+    """One line for what a plan lists in full."""
     if not rules:
         return []
-    said = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
-    return [f"  {title:<11}  {said}: {command}"]
+    summary = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
+    return [f"  {title:<11}  {summary}: {command}"]
 
 
 def _duration(seconds: float) -> str:

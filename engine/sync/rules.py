@@ -1,4 +1,7 @@
-"""rules."""
+"""The rules that rows are validated by, as data: a severity, the reason in words, and what to do about it.
+
+The conditions are SQL: ``sql/land.sql`` for a row by itself, ``sql/validate.sql`` for rows among others.
+"""
 
 from __future__ import annotations
 
@@ -8,113 +11,113 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a row may break. An error quarantines the row; a warning is sent and reported."""
+    """A rule. A row that breaks an error is quarantined; a row that breaks a warning is sent, and it is reported."""
 
     severity: Literal["error", "warning"]
     reason: str
-    mend: str
+    remedy: str
 
 
 RULES: dict[str, Rule] = {
     "blank_key": Rule(
         severity="error",
         reason="the code is blank",
-        mend="Give the item a code, or leave such rows out in the view's WHERE.",
+        remedy="Give the item a code, or leave such rows out in the view's WHERE.",
     ),
     "blank_field": Rule(
         severity="error",
         reason="a required field is blank",
-        mend="Fill the field in the source, or map another column.",
+        remedy="Fill the field in the source, or map another column.",
     ),
     "repeated_key": Rule(
         severity="error",
         reason="more than one row has this code",
-        mend="A join in the view gives several rows an item: join on more columns, or group the rows.",
+        remedy="A join in the view gives several rows an item: join on more columns, or group the rows.",
     ),
     "repeated_sku": Rule(
         severity="error",
         reason="more than one item has this SKU",
-        mend="Give each item its own SKU in the source, or map the item code.",
+        remedy="Give each item its own SKU in the source, or map the item code.",
     ),
     "malformed_prices": Rule(
         severity="error",
         reason="the prices are not one number, nor CSV of tier:price with each tier once and a dot as decimal sign",
-        mend="Build the column with the price_tiers macro, or mend the price in the source.",
+        remedy="Build the column with the price_tiers macro, or fix the price in the source.",
     ),
     "negative_price": Rule(
         severity="error",
         reason="the number is negative",
-        mend="Mend it in the source; nothing is sold for less than nothing.",
+        remedy="Fix it in the source; nothing is sold for less than nothing.",
     ),
     "not_a_number": Rule(
         severity="error",
         reason="this is not a number that fits, with a dot as decimal sign",
-        mend="Cast the column to a decimal in the view, or mend the value in the source.",
+        remedy="Cast the column to a decimal in the view, or fix the value in the source.",
     ),
     "not_a_boolean": Rule(
         severity="error",
         reason="this is neither true nor false",
-        mend="Map the column to 1 and 0 in the view.",
+        remedy="Map the column to 1 and 0 in the view.",
     ),
     "malformed_email": Rule(
         severity="error",
         reason="this is not one e-mail address",
-        mend="Mend it in the source; where several addresses stand in it, map the first.",
+        remedy="Fix it in the source; where several addresses stand in it, map the first.",
     ),
     "unknown_flag": Rule(
         severity="error",
         reason="this word is not in the project's active vocabulary",
-        mend="Add the word under `active` in project.toml, or mend the value in the source.",
+        remedy="Add the word under `active` in project.toml, or fix the value in the source.",
     ),
     "options_missing": Rule(
         severity="error",
         reason="some variants of the product have this option and some have not",
-        mend="Give every variant of the product a value for the option, or none.",
+        remedy="Give every variant of the product a value for the option, or none.",
     ),
     "repeated_options": Rule(
         severity="error",
         reason="two variants of the product have the same combination of options",
-        mend="Give each variant its own combination, or its own product code.",
+        remedy="Give each variant its own combination, or its own product code.",
     ),
     "refused": Rule(
         severity="error",
         reason="Stock2Shop refused it",
-        mend="Mend the row, or send it again with `s2s quarantine retry`.",
+        remedy="Fix the row, or send it again with `s2s quarantine retry`.",
     ),
     "differs_within_product": Rule(
         severity="warning",
         reason="the product's variants differ in a field of the product; the lowest variant code's value is sent",
-        mend="Give all variants of the product the same value.",
+        remedy="Give all variants of the product the same value.",
     ),
     "similar_key": Rule(
         severity="warning",
         reason="another code differs from this one only by case",
-        mend="The source may take both for one item: rename one of them.",
+        remedy="The source may take both for one item: rename one of them.",
     ),
     "repeated_barcode": Rule(
         severity="warning",
         reason="more than one item has this barcode",
-        mend="Give each item its own barcode.",
+        remedy="Give each item its own barcode.",
     ),
     "repeated_email": Rule(
         severity="warning",
         reason="more than one customer has this e-mail address",
-        mend="Stock2Shop may take them for one user of the trade store: give each its own.",
+        remedy="Stock2Shop may take them for one user of the trade store: give each its own.",
     ),
     "negative_quantity": Rule(
         severity="warning",
         reason="the quantity is negative and is sent as 0",
-        mend="Nothing, where more is sold than there is; else mend the stock.",
+        remedy="Nothing, where more is sold than there is; else fix the stock.",
     ),
     "fractional_quantity": Rule(
         severity="warning",
         reason="the number has a fraction and is sent rounded down",
-        mend="Nothing, where goods are sold by weight or length; else round it in the view.",
+        remedy="Nothing, where goods are sold by weight or length; else round it in the view.",
     ),
     "control_characters": Rule(
         severity="warning",
         reason="the text has control characters, which are not sent",
-        mend="Remove them in the source, or in the view.",
+        remedy="Remove them in the source, or in the view.",
     ),
 }
 

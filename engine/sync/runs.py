@@ -1,14 +1,14 @@
-"""runs."""
+"""The runs of a project in its state: begin one, close it, remember what it was allowed to send, drop old history."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.mapping.engine_sql import render_sql
+from engine.model.plan import counts_json
 
 if TYPE_CHECKING:
     from engine.model.plan import Counts
@@ -36,8 +36,8 @@ def finish_run(
     figures: dict[str, Any] | None = None,
     message: str = "",
 ) -> None:
-    """Close a run in history with what became of it."""
-    kept = {**(asdict(counts) if counts else {}), **(figures or {})}
+    """Close a run in history with its outcome, its counts and further ``figures``."""
+    kept = {**(counts_json(counts) if counts else {}), **(figures or {})}
     state.run(
         "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
         [run_id, now(), outcome, digest, json.dumps(kept), message],

@@ -1,7 +1,7 @@
-"""Find rows that break a rule; quarantine them.
+"""Find the staged rows that break a rule.
 
-The rules are data: a severity, the reason in words, and what to do. The conditions are SQL, in ``sql/land.sql`` for a
-row by itself and in ``sql/validate.sql`` for rows among others.
+In: the rows in ``run.landed``. Out: ``run.violation`` and ``run.warning``, one row for each rule and column that a row
+breaks. What the rules are is in :mod:`engine.sync.rules`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
         render_sql(
             "validate.sql",
             **layout.tables,
-            fast=staged.fast,
+            incremental=staged.incremental,
             key=layout.entity.key,
             group=layout.entity.group,
             compared=[field for field in layout.fields if field.name in wanted],
@@ -65,7 +65,7 @@ def problems(
     )
 
 
-def by_rule(state: State, table: Literal["violation", "warning"]) -> dict[str, int]:
+def count_by_rule(state: State, table: Literal["violation", "warning"]) -> dict[str, int]:
     """How many rows break each rule."""
     return dict(
         state.rows(

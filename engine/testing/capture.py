@@ -20,7 +20,7 @@ from engine.files import list_paths
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.quoting import ident, literal
-from engine.sync.compare import no_progress
+from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.fixture_run import entities
 from engine.testing.fixtures import infer_type

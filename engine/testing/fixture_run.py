@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -38,7 +37,9 @@ from engine.model.settings import SourceSettings
 from engine.state.store import open_state
 from engine.stock2shop import documents as payload
 from engine.sync import data_tests as expectations
-from engine.sync.compare import Comparison, RunOptions, compare
+from engine.sync.compare import Comparison, compare
+from engine.sync.context import RunContext, RunOptions
+from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
 from engine.testing.fixtures import create_fixture_database, freeze_time, has_fixtures, load_fixtures
@@ -180,9 +181,9 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
     query = render_checked_view(project, entity).query
     comparison, notes = compare_on_fixtures(loaded, project, entity, query)
     state, layout = loaded.state, comparison.staged.layout
-    upto = comparison.cuts[-1] if comparison.cuts else 0
-    load_window(state, layout, after=0, upto=upto)
-    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, after=0, upto=upto))
+    everything = Window(0, comparison.batch_ends[-1] if comparison.batch_ends else 0)
+    load_window(state, layout, everything)
+    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **everything.bounds))
     body = payload.document(
         entity,
         rows,
@@ -306,16 +307,15 @@ def _compare_rows(
             session=("set threads = 1", f"set schema = '{loaded.schemas[fixtures]}'", *session),
         ),
     )
-    return compare(
-        state,
-        offline,
-        entity,
-        SYNC_TOKEN,
+    context = RunContext(
+        state=state,
+        project=offline,
+        entity=entity,
+        sync_token=SYNC_TOKEN,
         # The state may hold fingerprints of another project.
         options=RunOptions(full=True),
-        stop=threading.Event(),
-        query=query,
     )
+    return compare(context, query=query)
 
 
 def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:

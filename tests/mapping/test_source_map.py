@@ -211,7 +211,7 @@ def refused(workspace: Path, source: SourceSettings) -> QueryError:
     view(workspace, CALLS)
     asked = project(workspace, source=source)
     query = render_view(asked, "products")
-    with pytest.raises(QueryError) as error, extract(asked, query, entity="products", stop=threading.Event()):
+    with pytest.raises(QueryError) as error, extract(asked, query, entity="products", cancel=threading.Event()):
         pass
     return error.value
 

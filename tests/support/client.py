@@ -10,7 +10,7 @@ import pytest
 
 from engine.config.loader import load
 from engine.sync import pipeline as sync
-from engine.sync.compare import RunOptions
+from engine.sync.context import RunOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from engine.errors import GuardError, UsageError
 from engine.state.store import open_state
 from engine.sync import adopt, history
 from engine.sync import pipeline as sync
-from engine.sync.compare import RunOptions
+from engine.sync.context import RunOptions
 from engine.sync.explain import explain
 
 if TYPE_CHECKING:

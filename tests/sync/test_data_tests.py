@@ -27,7 +27,7 @@ def add(client: Client, name: str, sql: str) -> None:
 
 def messages(plan: Plan) -> list[str]:
     """What stops the plan because of a test."""
-    return [breach.message for breach in plan.breaches if breach.guard == "test"]
+    return [breach.message for breach in plan.violations if breach.guard == "test"]
 
 
 def test_a_failed_test_stops_the_entity_before_anything_is_sent(client: Client) -> None:
@@ -49,7 +49,7 @@ def test_a_test_that_holds_costs_nothing(client: Client) -> None:
     before = client.plan().digest
     add(client, "no_free_items", "select * from products where csv_price_tiers = '0';\n-- that is all\n")
     plan = client.plan()
-    assert (plan.digest, plan.breaches, plan.notes) == (before, (), ())
+    assert (plan.digest, plan.violations, plan.notes) == (before, (), ())
 
 
 def test_a_test_sees_rows_that_did_not_change(client: Client) -> None:
@@ -202,7 +202,7 @@ def test_what_is_declared_and_holds_stops_nothing(client: Client) -> None:
     client.write(
         settings='expect = { min_rows = 1, not_null = ["title"], accepted_values = { "variants.qty" = ["5"] } }'
     )
-    assert client.plan().breaches == ()
+    assert client.plan().violations == ()
 
 
 def test_only_a_minimum_of_rows_can_be_declared(client: Client) -> None:

@@ -31,11 +31,14 @@ from engine.errors import (
 from engine.mapping.engine_sql import render_sql
 from engine.state.store import State, open_state
 from engine.stock2shop import delivery as send
-from engine.sync import diff, fingerprints, history, layout, report
-from engine.sync import journal as acknowledge
+from engine.sync import fingerprints, history, layout, report
 from engine.sync import pipeline as sync
 from engine.sync.adopt import verify
-from engine.sync.compare import RunOptions, compare
+from engine.sync.compare import compare
+from engine.sync.context import RunContext
+from engine.sync.diff import diff_columns
+from engine.sync.journal import Receipt, acknowledge_all, mark_in_flight, record_receipt
+from engine.sync.layout import Window
 from engine.sync.runs import begin_run, prune_history
 from engine.sync.stage import load_window
 
@@ -137,13 +140,13 @@ def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
     """Property 1: published and history never differ over a batch, wherever its recording breaks off."""
     client.item("A")
     with open_state(client.project.state) as state:
-        work = compare(state, client.project, "products", "0", options=RunOptions(), stop=threading.Event())
+        context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+        work = compare(context)
         layout = work.staged.layout
-        load_window(state, layout, after=0, upto=1)
+        window, receipt = Window(0, 1), Receipt(run_id=1, delivery_key="0", status=10**10)
+        load_window(state, layout, window)
         with pytest.raises(StateError):
-            acknowledge.record_receipt(
-                state, layout, after=0, upto=1, kinds={"insert"}, run_id=1, stamp="0", status=10**10
-            )
+            record_receipt(state, layout, window, kinds={"insert"}, receipt=receipt)
         assert state.value(render_sql("count.sql", table=layout.acknowledged)) == 0
     assert [change.key for change in client.plan().changes] == ["A"]
 
@@ -172,15 +175,14 @@ def test_a_row_that_left_the_source_before_it_was_acknowledged_is_removed(client
 
 def at_batch(number: int, fault: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Have ``fault`` happen when that batch of a run is about to be sent."""
-    attempt = acknowledge.mark_in_flight
-    seen = count(1)
+    batches = count(1)
 
-    def attempted(state: State, **batch: Any) -> None:
-        attempt(state, **batch)
-        if next(seen) == number:
+    def mark(state: State, **batch: Any) -> None:
+        mark_in_flight(state, **batch)
+        if next(batches) == number:
             fault()
 
-    monkeypatch.setattr(acknowledge, "mark_in_flight", attempted)
+    monkeypatch.setattr("engine.sync.dispatch.mark_in_flight", mark)
 
 
 def test_what_was_never_answered_is_not_forgotten_by_the_batches_of_later_runs(
@@ -261,7 +263,7 @@ def test_every_row_is_accounted_for(client: Client) -> None:
     counts = client.plan().counts
     assert counts.balanced
     assert (counts.source, counts.updates, counts.inserts, counts.ignored, counts.quarantined) == (5, 1, 1, 1, 1)
-    assert (counts.gone, counts.deleted, counts.unchanged) == (1, 1, 1)
+    assert (counts.missing, counts.deleted, counts.unchanged) == (1, 1, 1)
 
 
 def test_a_key_that_is_gone_and_unaccounted_for_is_noticed(client: Client) -> None:
@@ -269,7 +271,7 @@ def test_a_key_that_is_gone_and_unaccounted_for_is_noticed(client: Client) -> No
     client.item("A")
     counts = client.plan().counts
     assert counts.balanced
-    assert not replace(counts, gone=1).balanced
+    assert not replace(counts, missing=1).balanced
     assert not replace(counts, source=2).balanced
 
 
@@ -312,7 +314,7 @@ def test_an_ignored_row_that_is_published_stays_when_others_change(client: Clien
     client.sql("update item set active = 'Ignore' where code = 'A'")
     client.run()
     client.sql("update item set price = '7' where code = 'B'")
-    assert client.run().plan.counts.gone == 0
+    assert client.run().plan.counts.missing == 0
     assert sorted(client.held()) == ["A", "B"]
 
 
@@ -333,8 +335,8 @@ def test_a_code_that_turns_blank_removes_nothing(client: Client) -> None:
         client.item(code)
     client.run()
     client.sql("update item set code = ' ' where code = 'B'")
-    assert client.run().plan.counts.held == 1
-    assert client.run().plan.counts.held == 1
+    assert client.run().plan.counts.withheld == 1
+    assert client.run().plan.counts.withheld == 1
     assert sorted(client.held()) == ["A", "B", "C"]
     client.sql("delete from item where code = ' '")
     client.run()
@@ -423,7 +425,7 @@ def test_what_a_run_that_was_cut_short_had_left_goes_on_by_itself(client: Client
             stop.set()
 
     with pytest.raises(CancelledError):
-        sync.run(client.project, "products", stop=stop, progress=progress)
+        sync.run(client.project, "products", cancel=stop, progress=progress)
     assert len(client.held()) == 100
     client.sql(
         "insert into item (product, code, title, active, price, qty, sku) select c, c, c, 'Yes', '1', '5', c"
@@ -467,7 +469,7 @@ def test_missing_keys_are_kept_where_the_project_says_so(client: Client) -> None
     client.item("B")
     client.run()
     client.sql("delete from item where code = 'B'")
-    assert client.run().plan.counts.kept == 1
+    assert client.run().plan.counts.retained == 1
     assert sorted(client.held()) == ["A", "B"]
 
 
@@ -477,7 +479,7 @@ def test_a_row_marked_delete_is_sent_once(client: Client) -> None:
     client.item("B")
     client.run()
     client.sql("update item set active = 'Delete' where code = 'A'")
-    assert client.run().plan.counts.marked == 1
+    assert client.run().plan.counts.flagged_delete == 1
     assert sorted(client.held()) == ["B"]
     assert client.run().sent == 0
     client.sql("update item set title = 'Renamed' where code = 'A'")
@@ -601,7 +603,7 @@ def test_a_removal_that_is_refused_is_not_tried_on_each_run(client: Client) -> N
     assert client.run().refused == 1
     before = client.posted()
     outcome = client.run()
-    assert (outcome.plan.counts.gone_refused, outcome.outcome, client.posted()) == (1, "attention", before)
+    assert (outcome.plan.counts.missing_refused, outcome.outcome, client.posted()) == (1, "attention", before)
     client.sandbox.faults.clear()
     with open_state(client.project.state) as state:
         history.retry(state, keys=("B",))
@@ -767,9 +769,9 @@ def test_a_run_that_was_killed_is_told_as_broken_off(client: Client) -> None:
 def test_a_run_that_the_deadline_stopped_wants_attention_for_what_is_quarantined(client: Client) -> None:
     """As one that came to its end does."""
     client.item("A")
-    assert not replace(client.run(), outcome="stopped").attention
+    assert not replace(client.run(), outcome="stopped").needs_attention
     client.item("Q", title=None)
-    assert replace(client.run(), outcome="stopped").attention
+    assert replace(client.run(), outcome="stopped").needs_attention
 
 
 def test_what_is_old_is_forgotten_but_for_what_still_stands(client: Client) -> None:
@@ -829,8 +831,8 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     assert outcome.sent == 2
     assert client.posted() == 22
     assert len(client.held()) == 19
-    steps = ["run.known", "into run.landed", "run.unseen", "run.violation", "run.outgoing", "run.slice", "into tried"]
-    steps += ["into quarantine", 'into "acknowledged_products"', 'from "published_products"']
+    steps = ["run.known", "into run.landed", "run.unmatched", "run.violation", "run.outgoing", "run.window_rows"]
+    steps += ["into tried", "into quarantine", 'into "acknowledged_products"', 'from "published_products"']
     assert [step for step in steps if not any(step in sql for sql in tried)] == []
 
 
@@ -861,10 +863,11 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
     )
     for changed in (60_000, 60_000, 0):
         with open_state(client.project.state) as state:
-            work = compare(state, client.project, "products", "0", options=RunOptions(), stop=threading.Event())
+            context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+            work = compare(context)
             assert work.counts.inserts + work.counts.updates == changed
-            diff.diff_columns(state, work.staged)
-            acknowledge.acknowledge_all(state, work.staged, stamp=work.settings.stamp("0"))
+            diff_columns(state, work.staged)
+            acknowledge_all(state, work.staged, delivery_key=context.delivery_key)
         if changed:
             client.sql("update item set price = '7', barcode = '7' || code")
 
@@ -874,14 +877,14 @@ def test_rows_that_were_compared_anew_are_known_again(
     client: Client, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     """Each of them, in however many parts that is written down: the next run reads past them."""
-    monkeypatch.setattr(acknowledge, "REFRESH_ROWS", part)
+    monkeypatch.setattr("engine.sync.journal.REFRESH_ROWS", part)
     client.items(20)
     client.item("A", active="")
     client.run()
     assert client.run(full=True).sent == 0
     with open_state(client.project.state) as state:
         assert state.value("select count(*) from published_products where _raw is null") == 0
-        compare(state, client.project, "products", "0", options=RunOptions(), stop=threading.Event())
+        compare(RunContext(state=state, project=client.project, entity="products", sync_token="0"))
         assert state.value("select count(*) from run.landed") == 0
 
 
@@ -889,14 +892,18 @@ def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
     """DuckDB keeps handles of the parts of each join for a while: after thousands of batches that is tens of MB."""
     client.items(20)
     with open_state(client.project.state) as state:
-        work = compare(state, client.project, "products", "0", options=RunOptions(), stop=threading.Event())
+        context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+        work = compare(context)
         layout = work.staged.layout
-        load_window(state, layout, after=0, upto=20)
+        load_window(state, layout, Window(0, 20))
         place = {"entity": "products", "after": 0, "upto": 10}
-        receipt = {**place, "fields": layout.fields, "run_id": 1, "stamp": "0", "status": 200, "now": "2026-01-01"}
+        receipt = {"fields": layout.fields, "run_id": 1, "delivery_key": "0", "status": 200, "now": "2026-01-01"}
 
         def plans(kinds: set[str]) -> str:
-            scripts = render_sql("try.sql", **place), render_sql("record.sql", **layout.tables, **receipt, kinds=kinds)
+            scripts = (
+                render_sql("mark_in_flight.sql", **place),
+                render_sql("receipt.sql", **layout.tables, **place, **receipt, kinds=kinds),
+            )
             statements = [one for script in scripts for one in script.split(";") if one.strip()]
             return str([state.rows(f"explain {statement}") for statement in statements]).lower()
 
@@ -1006,7 +1013,7 @@ def test_a_linked_source_removes_nothing_unless_told(client: Client) -> None:
     client.item("B")
     client.run()
     client.sql("delete from item where code = 'B'")
-    assert client.plan().counts.kept == 1
+    assert client.plan().counts.retained == 1
     client.write(settings='linked = true\nmissing = "delete"')
     assert client.plan().counts.deleted == 1
 

@@ -1,4 +1,4 @@
-{# What is published, as it is compared. #}
+{# The published rows that may differ, as keys and fingerprints. #}
 create or replace table run.base as
 select
     _key,
@@ -7,6 +7,6 @@ select
     _sync_token,
     {{ fingerprint | sql }} as _fingerprint
 from {{ published | ident }}
-{% if fast %}
-where _key in (select key from run.unseen where standing = 'published')
+{% if incremental %}
+where _key in (select key from run.unmatched where standing = 'published')
 {% endif %};

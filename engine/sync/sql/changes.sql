@@ -1,4 +1,4 @@
-{# The delta as people read it: removals first, then by product and key; for an update the columns with old and new. #}
+{# The delta as a plan lists it: removals first, then by product and key; for an update the columns with old and new. #}
 with shown as (
     select *
     from run.outgoing

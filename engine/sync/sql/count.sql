@@ -1,1 +1,2 @@
+{# The number of rows of a table. #}
 select count(*) from {{ table | ident }};

@@ -1,10 +1,10 @@
-{# Where every source row and every key that is gone went. What was dropped while landing is what is known less what
-   was not seen; the count of rows as they arrived is taken elsewhere, so that the two can be held together. #}
-with seen as (
+{# What became of every source row and of every key that is missing. Rows that were dropped while landing are the known
+   rows that matched. The rows are counted as they arrive as well, elsewhere, so that the two numbers can be compared. #}
+with matched as (
     select
         count(*) filter (where standing <> 'Ignore') as unchanged,
         count(*) filter (where standing = 'Ignore') as ignored
-    from run.seen
+    from run.matched
 ),
 
 peers as (
@@ -38,12 +38,12 @@ verdicts as (
 
 fates as (
     select
-        count(*) as gone,
+        count(*) as missing,
         count(*) filter (where fate = 'deleted') as deleted,
-        count(*) filter (where fate = 'kept') as kept,
-        count(*) filter (where fate = 'held') as held,
-        count(*) filter (where fate = 'refused') as gone_refused
-    from run.gone
+        count(*) filter (where fate = 'retained') as retained,
+        count(*) filter (where fate = 'withheld') as withheld,
+        count(*) filter (where fate = 'refused') as missing_refused
+    from run.missing
 ),
 
 delta as (
@@ -51,22 +51,22 @@ delta as (
         count(*) filter (where kind = 'insert') as inserts,
         count(*) filter (where kind = 'update') as updates,
         count(*) filter (where kind = 'resend') as resends,
-        count(*) filter (where kind = 'delete' and cause = 'marked Delete') as marked,
+        count(*) filter (where kind = 'delete' and cause = 'marked Delete') as flagged_delete,
         count(*) filter (where kind = 'delete' and is_published and cause <> 'replaced') as removals,
         count(*) filter (where kind = 'delete' and cause = 'replaced') as replaced
     from run.outgoing
 )
 
 select
-    seen.unchanged - peers.quarantined + verdicts.unchanged as unchanged,
-    seen.ignored + landed.ignored as ignored,
+    matched.unchanged - peers.quarantined + verdicts.unchanged as unchanged,
+    matched.ignored + landed.ignored as ignored,
     peers.quarantined + landed.quarantined as quarantined,
     verdicts.refused,
     fates.*,
     delta.*,
     (select count(*) from {{ published | ident }}) as published
 from
-    seen,
+    matched,
     peers,
     landed,
     verdicts,

@@ -1,5 +1,6 @@
-{# Staged against published, in two steps: keys and fingerprints first, columns only for the keys that differ. #}
-{# What each sound row that landed comes to. #}
+{# Staged against published, by keys and fingerprints: columns are compared later and only for the keys that differ. #}
+
+{# The verdict on each valid row that landed. #}
 create or replace table run.verdict as
 with candidate as (
     select
@@ -43,16 +44,16 @@ select
         when base._key is null then 'insert'
         when base._group <> candidate._group or base._variable <> candidate._variable then 'replace'
         when base._fingerprint <> candidate._fingerprint then 'update'
-        when base._sync_token <> {{ stamp }} then 'resend'
+        when base._sync_token <> {{ delivery_key }} then 'resend'
         else 'unchanged'
     end as verdict
 from candidate
 left join run.base as base
     on base._key = candidate._key;
 
-{# A key that was just read as blank could be any key that is gone. Those are held for as long as the blank row
-   stands: a row that cannot be read must never look like a row that was taken away. #}
-create or replace table run.suspect as
+{# A row whose key is blank could be any key that is missing. Those keys are withheld from removal while the row with the
+   blank key is in quarantine: a row that cannot be read must never look like a row that was deleted. #}
+create or replace table run.withheld_key as
 select key
 from held
 where
@@ -80,9 +81,9 @@ where exists (
         )
 );
 
-{# A key may be at Stock2Shop although it was never acknowledged: a batch was taken and its answer lost. While it is in
-   the source it is sent again; where it has gone meanwhile, only its removal is sure to leave nothing behind. #}
-create or replace table run.gone as
+{# The keys that are missing from the source. Stock2Shop may hold a key that it never acknowledged, when it took a batch
+   and the answer was lost: such a key is removed too. #}
+create or replace table run.missing as
 with base as (
     select
         _key,
@@ -109,15 +110,15 @@ select
     base._group,
     base.is_published,
     case
-        when {{ missing }} = 'keep' then 'kept'
-        when base._key in (select key from run.suspect) then 'held'
+        when {{ missing }} = 'keep' then 'retained'
+        when base._key in (select key from run.withheld_key) then 'withheld'
         when
             not base.is_published
             and exists (
                 select 1
                 from run.violation
                 where rule = 'blank_key'
-            ) then 'held'
+            ) then 'withheld'
         when base._key in (
             select key
             from quarantine
@@ -134,7 +135,7 @@ anti join run.landed as landed
     on landed._key = base._key
 where base._key not in (
     select key
-    from run.seen
+    from run.matched
     where key in (select _key from base)
 );
 
@@ -160,7 +161,7 @@ with delta as (
         is_published,
         null as _raw,
         0::ubigint as _fingerprint
-    from run.gone
+    from run.missing
     where fate = 'deleted'
     union all
     select
@@ -181,7 +182,7 @@ select
 from delta
 order by position;
 
-{# What each update changes, for who fills it. #}
+{# What each update changes, column by column: filled by difference.sql where somebody reads it. #}
 create or replace table run.difference (
     position bigint,
     column_name varchar,

@@ -1,5 +1,5 @@
-{# What each update changes, column by column: a few thousand at a time, since a join of more whole rows than DuckDB may
-   hold fails. #}
+{# What each update changes, column by column: a few thousand rows at a time, since a join of more whole rows than DuckDB
+   may hold in memory fails. #}
 insert into run.difference
 select
     position,

@@ -20,4 +20,4 @@ select
     max(try_cast({{ fresh | ident }} as timestamptz))::varchar as newest,
     date_diff('second', max(try_cast({{ fresh | ident }} as timestamptz)), {{ now }}::timestamptz) / 3600.0 as age
     {%- endif +%}
-from run.sound;
+from run.valid_rows;

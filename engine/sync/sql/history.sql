@@ -1,3 +1,4 @@
+{# What Stock2Shop acknowledged, the newest first. #}
 select
     run_id,
     entity,

@@ -1,9 +1,9 @@
-{# The raw fingerprints of rows that are settled as they stand. Empty when the mapping or the engine changed, so
-   that every row is made canonical and compared again. A published row without a trusted fingerprint stands here
-   too, unmatched by anything, so that it is compared. #}
+{# The raw fingerprints of rows that need nothing more as they are. Empty when the mapping or the engine changed, so
+   that every row is made canonical and compared again. A published row without a trusted fingerprint is listed with
+   a blank one, which no row matches, so that it is compared. #}
 create or replace view run.known as
 select
-    case when _sync_token = {{ stamp }} then _raw end as raw,
+    case when _sync_token = {{ delivery_key }} then _raw end as raw,
     _key as key,
     _group as product,
     'published' as standing

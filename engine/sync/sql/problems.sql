@@ -1,3 +1,4 @@
+{# Violations or warnings of this run, by rule and key; a limited number of each rule. #}
 select
     key,
     product,

@@ -1,3 +1,4 @@
+{# Delete history that is too old, and quarantine entries that were resolved before. #}
 delete from changes
 where acknowledged_at < {{ before }}::timestamp;
 

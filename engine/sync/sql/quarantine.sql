@@ -1,3 +1,4 @@
+{# The quarantine, open entries first. #}
 select
     entity,
     key,

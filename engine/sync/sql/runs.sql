@@ -1,4 +1,4 @@
-{# Whoever reads this holds the state, so a run that has not ended was killed. #}
+{# Whoever reads this has the state open, so a run that has not ended was killed. #}
 select
     run_id,
     entity,

@@ -1,5 +1,5 @@
-{# Every rule that looks at more than one row, over the rows that differ and the unchanged ones that share a
-   product, a SKU, a barcode or a key's spelling with them: nothing else can have come to break a rule. #}
+{# Every rule that looks at more than one row, over the rows that differ and the unchanged rows that share a product, a
+   SKU, a barcode or a key's spelling with them: no other row can break a rule that it did not break before. #}
 create or replace table run.fault (
     key varchar,
     product varchar,
@@ -9,13 +9,13 @@ create or replace table run.fault (
     value varchar
 );
 
-create or replace view run.seen as
+create or replace view run.matched as
 select known.*
 from run.known as known
-anti join run.unseen as unseen
+anti join run.unmatched as unmatched
     on
-        unseen.key = known.key
-        and unseen.standing = known.standing;
+        unmatched.key = known.key
+        and unmatched.standing = known.standing;
 
 insert into run.fault
 select
@@ -56,13 +56,13 @@ where
         )
         or _key in (
             select key
-            from run.seen
+            from run.matched
             where key in (select _key from run.landed)
         )
     );
 
-{# The rows that the rules compare, one line each; `peer` marks an unchanged row, `_shared` stands for all that is the
-   product's: descriptions may be long, and are read only where they differ. #}
+{# The rows that the rules compare; `peer` marks an unchanged row, `_shared` is the fingerprint of all product fields:
+   descriptions may be long, and are read only where they differ. #}
 create or replace table run.compared as
 select
     false as peer,
@@ -80,19 +80,19 @@ where
     and _group is not null
     and (_key, _raw) not in (select (key, raw) from run.fault where rule = 'repeated_key');
 
-{% if fast %}
+{% if incremental %}
 create or replace table run.peer (_key varchar);
 
-{# By one likeness at a time: what all of them look for would have to be held at once. #}
-{% for likeness in ["lower(_key)", "_group"] + (unique_columns | map("ident") | list) %}
+{# One column at a time, so that the values of one column are in memory, not of all. #}
+{% for column in ["lower(_key)", "_group"] + (unique_columns | map("ident") | list) %}
 insert into run.peer
 select published._key
 from {{ published | ident }} as published
-anti join run.unseen as unseen
+anti join run.unmatched as unmatched
     on
-        unseen.key = published._key
-        and unseen.standing = 'published'
-where {{ likeness | sql }} in (select {{ likeness | sql }} from run.landed);
+        unmatched.key = published._key
+        and unmatched.standing = 'published'
+where {{ column | sql }} in (select {{ column | sql }} from run.landed);
 
 {% endfor %}
 insert into run.compared
@@ -192,7 +192,7 @@ where _group in (
 {% endif %}
 
 {# The products whose variants differ in a field of the product. #}
-create or replace table run.apart as
+create or replace table run.differing_variant as
 with differing as (
     select _group
     from run.compared
@@ -236,10 +236,10 @@ select
     {{ field.name }},
     'differs_within_product',
     left({{ field.name | ident }}::varchar, 200)
-from run.apart
+from run.differing_variant
 where _group in (
     select _group
-    from run.apart
+    from run.differing_variant
     group by _group
     having
         count(distinct {{ field.name | ident }}) > 1
@@ -263,8 +263,8 @@ where
     fault.rule not in ({{ errors }})
     and (fault.key, fault.raw) not in (select (key, raw) from run.violation where key is not null);
 
-{# One line for each thing that is wrong, however many rows share it: this is what quarantine remembers. #}
-create or replace table run.standing_fault as
+{# One row for each violation, however many source rows share it: this is what quarantine records. #}
+create or replace table run.violation_summary as
 select
     key,
     any_value(product) as product,
@@ -279,14 +279,14 @@ group by
     rule,
     value;
 
-{# Where a product's variants differ in a field of the product, the lowest code's value is sent for all of them. #}
+{# Where the variants of a product differ in a product field, the value of the lowest code is sent for all of them. #}
 create or replace table run.speaker as
 select
     _group
     {%- for field in shared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from run.apart
+from run.differing_variant
 where
     _group in (select product from run.warning where rule = 'differs_within_product')
     and (_key, _raw) not in (select (key, raw) from run.violation)

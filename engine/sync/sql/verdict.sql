@@ -18,7 +18,7 @@ where
     _key = {{ key }}
     and _flag = 'Ignore'
 union all
-select 'gone from the source: ' || fate as verdict
-from run.gone
+select 'gone from the source: ' || case fate when 'retained' then 'kept' when 'withheld' then 'held' else fate end as verdict
+from run.missing
 where _key = {{ key }}
 limit 1;

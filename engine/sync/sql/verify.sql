@@ -1,4 +1,5 @@
-{# What is sent for a blank: a product's blank boolean is left out, a customer's is false. #}
+{# Where published and Stock2Shop differ. A blank compares as what is sent for it: a product's blank boolean is left out,
+   a customer's is false. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -60,8 +61,7 @@ from (
         on remote._key = published._key
 );
 
-{# Variants that differ in a field of their product are sent with the same value for all of them. So Stock2Shop is right
-   where it holds what any of them says. #}
+{# Variants that differ in a product field are all sent with the same value: the value of any of them is no difference. #}
 {% for field in shared %}
 delete from run.drift
 using {{ published | ident }} as own, {{ published | ident }} as sibling

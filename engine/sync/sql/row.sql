@@ -1,3 +1,4 @@
+{# One key's published row. #}
 select *
 from {{ table | ident }}
 where _key = {{ key }};

@@ -1,4 +1,4 @@
-{# What is about to be sent for the first time: until it is answered, Stock2Shop may hold it or not. All of the batch
+{# The inserts that are about to be sent: until they are answered, nobody knows whether Stock2Shop holds them. The batch
    before was answered. #}
 delete from tried
 where
@@ -11,7 +11,7 @@ select
     _key,
     _group,
     true as under_way
-from run.slice
+from run.window_rows
 where
     position > {{ after }}
     and position <= {{ upto }}

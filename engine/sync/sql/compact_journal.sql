@@ -1,4 +1,5 @@
-{# The journal becomes published. A key that was removed and created anew stands in it twice: what was created holds. #}
+{# Fold the journal of acknowledged rows into published. A key that was removed and created again is in it twice: the row
+   that was created is what counts. #}
 delete from {{ published | ident }}
 where _key in (select _key from {{ acknowledged | ident }});
 

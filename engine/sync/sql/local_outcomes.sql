@@ -1,5 +1,5 @@
-{# What a read of the source settles without Stock2Shop: which rows need nothing more, which stand in quarantine. #}
-{% if not fast %}
+{# Persist what needs no reply from Stock2Shop: rows that need nothing more, the quarantine, refreshed fingerprints. #}
+{% if not incremental %}
 delete from {{ settled | ident }};
 
 update {{ published | ident }}
@@ -14,7 +14,7 @@ set _fingerprint = {{ fingerprint | sql }};
 
 delete from {{ settled | ident }}
 where
-    (_key, _flag) in (select (key, standing) from run.unseen)
+    (_key, _flag) in (select (key, standing) from run.unmatched)
     or _key in (select _key from run.landed);
 
 insert into {{ settled | ident }}
@@ -58,7 +58,7 @@ set
     last_seen_at = {{ now }}::timestamp,
     raw = fault.raw,
     product = fault.product
-from run.standing_fault as fault
+from run.violation_summary as fault
 where
     quarantine.entity = {{ entity }}
     and quarantine.resolved_at is null
@@ -89,7 +89,7 @@ select
     {{ now }}::timestamp as first_seen_at,
     {{ now }}::timestamp as last_seen_at,
     null as resolved_at
-from run.standing_fault as fault
+from run.violation_summary as fault
 where not exists (
     select 1
     from quarantine
@@ -114,7 +114,7 @@ where
         where verdict = 'refused'
         union all
         select (_key, 0::ubigint)
-        from run.gone
+        from run.missing
         where fate = 'refused'
     );
 
@@ -124,9 +124,9 @@ where entity = {{ entity }};
 insert into held
 select
     {{ entity }} as entity,
-    gone._key as key,
+    missing._key as key,
     fault.raw,
     {{ now }}::timestamp as since
-from run.gone as gone
+from run.missing as missing
 cross join (select distinct raw from run.violation where rule = 'blank_key') as fault
-where gone.fate = 'held';
+where missing.fate = 'withheld';

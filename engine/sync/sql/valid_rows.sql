@@ -1,6 +1,6 @@
-{# All rows of an entity that are sound and Active, whole and canonical, as data tests see them. Rows that differ have
-   landed; those that are unchanged were dropped as they arrived, but published holds them whole. #}
-create or replace view run.sound as
+{# All valid Active rows of an entity, whole and canonical, as data tests see them. Rows that differ have landed; rows
+   that did not change were dropped as they arrived, but published holds them whole. #}
+create or replace view run.valid_rows as
 select
     verdict._key as {{ key | ident }},
     {% if group %}
@@ -26,6 +26,6 @@ select
     {%- endfor +%}
 from {{ published | ident }}
 where
-    {{ fast }}
-    and _key not in (select key from run.unseen where standing = 'published')
+    {{ incremental }}
+    and _key not in (select key from run.unmatched where standing = 'published')
     and _key not in (select key from run.violation where peer);

@@ -1,4 +1,4 @@
-{# What one receipt acknowledges: into the journal of published, and into history. #}
+{# Record one receipt: its rows go into the journal of published and into history. #}
 insert into {{ acknowledged | ident }} by name
 select
     _key,
@@ -6,7 +6,7 @@ select
     _variable,
     _fingerprint,
     _raw,
-    {{ stamp }} as _sync_token,
+    {{ delivery_key }} as _sync_token,
     {{ run_id }} as _run_id,
     {{ now }}::timestamp as _acknowledged_at,
     case
@@ -17,7 +17,7 @@ select
     {%- for field in fields %},
     {{ field.name | ident }}
     {%- endfor +%}
-from run.slice
+from run.window_rows
 where
     position > {{ after }}
     and position <= {{ upto }};
@@ -26,11 +26,11 @@ where
 delete from tried
 where
     entity = {{ entity }}
-    and key in (select _key from run.slice where position > {{ after }} and position <= {{ upto }});
+    and key in (select _key from run.window_rows where position > {{ after }} and position <= {{ upto }});
 {% endif %}
 
 insert into changes
-with told as (
+with acknowledged_row as (
     {% if "update" in kinds %}
     {# Gathered, not joined: a join leaves handles of its 16 parts in memory, and a long run makes thousands. #}
     select
@@ -52,7 +52,7 @@ with told as (
             null as column_name,
             null as old,
             null as new
-        from run.slice
+        from run.window_rows
         union all
         select
             position,
@@ -74,7 +74,7 @@ with told as (
         _group,
         kind,
         null as columns
-    from run.slice
+    from run.window_rows
     where
         position > {{ after }}
         and position <= {{ upto }}
@@ -84,7 +84,7 @@ with told as (
 select
     {{ run_id }} as run_id,
     {{ entity }} as entity,
-    told.*,
+    acknowledged_row.*,
     {{ status }} as status,
     {{ now }}::timestamp as acknowledged_at
-from told;
+from acknowledged_row;

@@ -1,4 +1,4 @@
-{# The rows that are new or differ, canonical, each with the faults that show in it alone. #}
+{# The rows that are new or differ, canonical, each with the violations that are visible in the row alone. #}
 create or replace table run.landed (
     _key varchar,
     _group varchar,

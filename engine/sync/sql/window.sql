@@ -1,5 +1,5 @@
-{# The next part of the delta with its whole rows: a few thousand at a time, so that memory stays flat. #}
-create or replace table run.slice as
+{# The next window of the delta with its whole rows: a few thousand at a time, so that memory stays flat. #}
+create or replace table run.window_rows as
 select
     outgoing.position,
     outgoing._key,
@@ -12,7 +12,7 @@ select
     outgoing.kind = 'insert'
     and outgoing._key in (select key from tried where entity = {{ entity }}) as is_tried
     {%- for field in fields %},
-    {% if loop.first %}{# A row that is marked Delete may never have been published: then it speaks for itself. #}{% endif -%}
+    {% if loop.first %}{# A row that is flagged Delete may never have been published: then its own values are used. #}{% endif -%}
     case
         when outgoing.kind = 'delete' then coalesce(published.{{ field.name | ident }}, landed.{{ field.name | ident }})
         else landed.{{ field.name | ident }}

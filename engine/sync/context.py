@@ -1,0 +1,76 @@
+"""What one plan or run is about, in one frozen value that its steps hand on.
+
+It holds the open state, the project and the entity, Stock2Shop's sync token, what the command line asks, and how to
+cancel and to report progress. Whoever begins a plan or a run makes it once; no step changes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.model.settings import EntitySettings, Project
+    from engine.state.store import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command line asks of one plan or run.
+
+    ``full`` compares every row again, ignoring the cached fingerprints. ``everything`` has a plan list every change,
+    not a sample. ``expect`` is the digest of the plan that was approved. ``approve_deletes`` and ``approve_changes``
+    are limits in place of the project's, for this run only. ``deadline`` is in seconds from the start of the run.
+    ``offline`` plans without asking Stock2Shop. ``reveal`` shows personal data in the plan.
+    """
+
+    full: bool = False
+    everything: bool = False
+    expect: str | None = None
+    approve_deletes: int | None = None
+    approve_changes: int | None = None
+    deadline: float | None = None
+    offline: bool = False
+    reveal: bool = False
+
+
+def no_progress(_step: str, _done: int, _total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """One plan or run of one entity.
+
+    ``cancel`` is set by whoever wants it to end early. ``progress`` is called with the name of a step, how much of it
+    is done, and of how much where that is known.
+    """
+
+    state: State
+    project: Project
+    entity: str
+    sync_token: str
+    options: RunOptions = field(default_factory=RunOptions)
+    cancel: threading.Event = field(default_factory=threading.Event)
+    progress: Callable[[str, int, int | None], None] = no_progress
+
+    @property
+    def settings(self) -> EntitySettings:
+        """What the project says of the entity. Raises :class:`UsageError` when it has no such entity."""
+        found = self.project.entities.get(self.entity)
+        if found is None:
+            raise UsageError(
+                f"{self.project.name} has no {self.entity}.",
+                hint=f"Write views/{self.entity}.sql and a [{self.entity}] table in its project.toml.",
+            )
+        return found
+
+    @property
+    def delivery_key(self) -> str:
+        """What a document depends on besides its row, see :meth:`EntitySettings.delivery_key`."""
+        return self.settings.delivery_key(self.sync_token)

@@ -1,0 +1,34 @@
+{# Replace published by what Stock2Shop holds, as far as it can be read: of every key, or of the keys that differ. The next
+   run sends the difference. #}
+{% set keys %}
+{% if differing_only %}
+
+where _key in (select key from run.drift where kind in ('missing', 'differs'))
+{% endif %}
+{% endset %}
+delete from {{ published | ident }}{{ keys | sql }};
+
+delete from {{ settled | ident }}{{ keys | sql }};
+{% if not differing_only %}
+
+delete from tried
+where entity = {{ entity }};
+{% endif %}
+
+insert into {{ published | ident }} by name
+select
+    _key,
+    _group,
+    _variable,
+    _fingerprint,
+    null as _raw,
+    {{ delivery_key }} as _sync_token,
+    {{ run_id }} as _run_id,
+    {{ now }}::timestamp as _acknowledged_at
+    {%- for field in fields %},
+    {{ field.name | ident }}
+    {%- endfor +%}
+from run.remote
+{% if differing_only %}
+where _key in (select key from run.drift where kind = 'differs')
+{% endif %};
