@@ -339,3 +339,28 @@ def test_the_tutorial_works_as_it_is_printed(reader: Reader) -> None:
                     reader.type(command, expected, code=int(told[1]) if told and last else 0)
                 typed += 1
     assert typed > 10, "the page's commands were not found"
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:engine|tests|templates|docs)/[\w/.]+)`", ARCHITECTURE))))
+def test_the_architecture_names_files_that_there_are(path: str) -> None:
+    """A newcomer follows it file by file."""
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(("path", "name"), re.findall(r"`(engine/[\w/]+\.py)` `(\w+)`", ARCHITECTURE))
+def test_the_architecture_names_functions_that_there_are(path: str, name: str) -> None:
+    """And function by function."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    assert name in {getattr(node, "name", "") for node in tree.body}
+
+
+def test_the_architecture_draws_every_package() -> None:
+    """The picture of the layers is that of the folder."""
+    drawn = set(re.findall(r"\w+", ARCHITECTURE.split("```")[1]))
+    there = {
+        path.stem for path in (ROOT / "engine").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert there - {"__init__", "__main__"} <= drawn
