@@ -58,7 +58,7 @@ def rules() -> str:
         "# Rules\n\n",
         MADE,
         (
-            "An error quarantines the row: it is not sent and not removed, and leaves quarantine by itself when its source is"
+            "An error quarantines the row: it is not sent and not removed, and leaves quarantine automatically when its source is"
             " fixed. A warning is sent and reported.\n\n| rule | severity | what is wrong | what to do |\n|---|---|---|---|\n"
         ),
     ]

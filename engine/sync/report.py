@@ -49,7 +49,7 @@ def outcome_text(outcome: Outcome) -> str:
             "new": counts.inserts - counts.replaced,
             "changed": counts.updates,
             "removed": counts.deleted + counts.flagged_delete,
-            "created anew": counts.replaced,
+            "recreated": counts.replaced,
             "sent again": counts.resends,
         }
         summary = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)

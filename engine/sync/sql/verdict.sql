@@ -1,7 +1,7 @@
 {# What became of one key, in words. #}
 select
     case verdict
-        when 'replace' then 'removed and created anew: its product, or the kind of its product, changed'
+        when 'replace' then 'removed and created again: its product, or the kind of its product, changed'
         when 'refused' then 'refused by Stock2Shop before, and unchanged since'
         else verdict
     end as verdict
