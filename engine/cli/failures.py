@@ -40,8 +40,7 @@ def report_error(
     With ``lead`` the text begins with the project and the entity; a line of JSON always names them.
     """
     terminal = session.terminal
-    if session.options.debug:
-        terminal.print_error("".join(traceback.format_exception(error)))
+    trace = "".join(traceback.format_exception(error)) if session.options.debug else ""
     message, hint = _described(error)
     if session.logs_json:
         write_event(
@@ -52,8 +51,11 @@ def report_error(
             message=message,
             hint=hint,
             exit_code=exit_code(error),
+            **({"traceback": trace} if trace else {}),
         )
         return
+    if trace:
+        terminal.print_error(trace)
     terminal.print_error(f"{project} {entity}".rstrip() + f": {message}" if lead else message)
     for line in hint.splitlines():
         terminal.print_error(f"  → {line}")

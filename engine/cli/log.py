@@ -53,7 +53,7 @@ def engine_warnings(session: Session) -> Iterator[None]:
 def write_event(session: Session, event: str, project: str, entity: str = "", **facts: object) -> None:
     """Write a line of JSON to standard error, where ``--log-format json`` asks for it; nothing otherwise."""
     if session.logs_json:
-        session.terminal.print_error(_line(session, event, project, entity, **facts))
+        session.terminal.print_json_line(_line(session, event, project, entity, **facts), err=True)
 
 
 def _line(session: Session, event: str, project: str, entity: str = "", **facts: object) -> str:
@@ -70,7 +70,6 @@ def order_log(session: Session, project: str) -> Iterator[Callable[..., None]]:
     somebody has marked text in a console of Windows, or where nobody reads a pipe, and an order must not wait for that.
     """
     lines: Queue[str | None] = Queue(LOG_QUEUE_SIZE)
-    print_line = session.terminal.print_error if session.logs_json else session.terminal.print_text
     counting = threading.Lock()
     left_out = 0
 
@@ -91,7 +90,10 @@ def order_log(session: Session, project: str) -> Iterator[Callable[..., None]]:
         nonlocal left_out
         for line in iter(lines.get, None):
             with suppress(OSError):  # nobody may be left to read it
-                print_line(line)
+                if session.logs_json:
+                    session.terminal.print_json_line(line, err=True)
+                else:
+                    session.terminal.print_text(line)
                 sys.stdout.flush()
             if left_out and lines.empty():
                 with counting:

@@ -67,7 +67,11 @@ class Terminal:
 
     def print_json(self, value: object) -> None:
         """Print a value as indented JSON on standard output."""
-        typer.echo(escape_controls(self.json_text(value)))
+        self.print_json_line(self.json_text(value))
+
+    def print_json_line(self, text: str, *, err: bool = False) -> None:
+        """Print what :meth:`json_text` made; masked once more, an escape in front of a secret would be cut in two."""
+        typer.echo(escape_controls(text), err=err)
 
     def json_text(self, value: object, *, indent: int | None = 2) -> str:
         """A value as JSON, with every secret in its keys and texts masked."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.config.build import build_project
-from engine.config.connection_strings import brace_login, passwords_in, unreadable_after
+from engine.config.connection_strings import brace_login, unreadable_after
 from engine.config.consistency import check_consistency
 from engine.config.document import document_model
+from engine.config.masking import has_variable, secret_texts, written_secrets
 from engine.config.toml_lines import TomlLines
 from engine.config.validation_messages import describe_problem, is_synthetic
 from engine.config.values import STOCK2SHOP_URL, InvalidValueError
-from engine.config.variables import SECRET_KEY, VARIABLE, environment_name, read_variables
+from engine.config.variables import LOGIN_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
 from engine.errors import Diagnostic, ProjectError
 from engine.files import is_file, unreadable
@@ -147,13 +148,13 @@ class _ProjectReader:
             ) from None
 
     def _written_passwords(self, data: dict[str, Any]) -> tuple[Diagnostic, ...]:
-        """A warning for each password that stands in the file itself; each becomes a secret."""
+        """A warning for each password that stands in the file itself, if only a part of it."""
         warnings = []
         for at, value in _strings(data):
-            found = [value] if at[-1:] == ("password",) else passwords_in(value) if at[-1:] == ("connection",) else []
-            written = [text for text in found if not any(part["name"] is not None for part in VARIABLE.finditer(text))]
+            written = written_secrets(value, at)
             if written:
-                self._secrets.update(text.replace("$${", "${") for text in written)
+                # One with a variable in it is a secret once that is filled in.
+                self._secrets.update(each.replace("$${", "${") for each in written if not has_variable(each))
                 warnings.append(
                     Diagnostic(
                         path=self._path,
@@ -176,8 +177,10 @@ class _ProjectReader:
         filled = VARIABLE.sub(lambda found: self._value_of(found, value, at), value)
         if at == ("stock2shop", "url") and self._is_offline(at) and filled != value:
             return STOCK2SHOP_URL
-        if at[-1] == "connection" and not self._is_offline(at):
-            self._secrets.update(passwords_in(filled))
+        if self._is_offline(at):
+            return filled
+        self._secrets.update(text for text in secret_texts(filled, at) if text)
+        if at[-1] == "connection":
             last = unreadable_after(filled)
             if last is not None and at not in self._unfilled:
                 self._report(
@@ -212,7 +215,7 @@ class _ProjectReader:
         if not value and found[0] == text:
             self._unfilled.add(at)
             self._report(at, f"The variable {name} is empty.", f"Give it a value in {self._root / '.env'}.")
-        elif value and SECRET_KEY.search(at[-1]):
+        elif value and LOGIN_KEY.search(at[-1]):
             self._secrets.add(value)
         if at[-1] == "connection":
             return brace_login(value, before=text[: found.start()], after=text[found.end() :])
@@ -249,9 +252,12 @@ class _ProjectReader:
 
 
 def _strings(value: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every string in tables of tables, with its place."""
+    """Every string in tables and lists, with the keys that lead to it."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _strings(item, (*at, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, at)
     elif isinstance(value, str):
         yield at, value

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 VARIABLE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>[^{}]*)(?P<end>\}?)")
 """``${NAME}``, or ``$${`` for the text ``${`` itself. Without ``end`` the brace was never closed."""
 
-SECRET_KEY = re.compile(r"(?i)password|username|connection|secret|token")
-"""Keys of ``project.toml`` whose variables are secret."""
+LOGIN_KEY = re.compile(r"(?i)username|connection")
+"""Keys of ``project.toml`` whose variables are secret, besides those with a secret name: they are logins."""
 
 
 def read_variables(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.config.loader import load
-from engine.config.masking import without_passwords
+from engine.config.masking import mask_settings, mask_sql
 from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
@@ -408,14 +408,21 @@ def _field_changes(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> I
 
 
 def _text_diffs(before: Path, now: Path) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, with passwords masked."""
+    """Unified diffs of project.toml, the order statements and the data tests, with secrets masked."""
     names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
-    for name in ["project.toml", *(name for name in names if not name.startswith("views/"))]:
-        texts = [
-            path.read_bytes().decode("utf-8-sig", "replace") if is_file(path) else ""
-            for path in (before / name, now / name)
-        ]
-        yield without_passwords(_unified_diff(texts[0], texts[1], name))
+    old, new = _text(before / "project.toml"), _text(now / "project.toml")
+    masked = mask_settings(old, new)
+    if masked is not None:
+        yield _unified_diff(*masked, "project.toml")
+    elif old != new:
+        yield "# project.toml changed. It is not shown: it is not valid TOML, so secrets in it cannot be masked.\n"
+    for name in names:
+        if not name.startswith("views/"):
+            yield _unified_diff(mask_sql(_text(before / name)), mask_sql(_text(now / name)), name)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n") if is_file(path) else ""
 
 
 def _unified_diff(before: str, after: str, name: str) -> str:

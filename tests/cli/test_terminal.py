@@ -1,0 +1,113 @@
+"""Everything that is printed passes one place: no secret, and nothing that a terminal obeys, whoever wrote the text."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.command import run_command
+
+from engine.cli.failures import report_error
+from engine.cli.log import order_log, write_event
+from engine.cli.session import GlobalOptions, LogFormat, Session
+from engine.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+CLEAR = "\x1b[2J"
+SHOWN = "\\u001b[2J"
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    """One that knows two secrets, of which one begins as an escape of JSON ends."""
+    made = Terminal()
+    made.hide(["nabcdef", 'pass"word'])
+    return made
+
+
+def test_json_is_masked_before_it_is_written(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    r"""The ``n`` of ``\n`` is no letter of a secret, and a quote in one is no end of a text."""
+    terminal.print_json({'pass"word': ["\nabcdef", "a nabcdef b", 'the pass"word'], "n": 12345})
+    assert json.loads(capsys.readouterr().out) == {"***": ["\nabcdef", "a *** b", "the ***"], "n": 12345}
+
+
+def test_json_has_times_decimals_and_paths_as_text(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    """In lists of lists, too."""
+    terminal.print_json([(datetime(2026, 1, 2, 3, 4, 5), Decimal("1.50"), Path("a", "nabcdef"))])  # noqa: DTZ001 - UTC
+    assert json.loads(capsys.readouterr().out) == [["2026-01-02 03:04:05", "1.50", str(Path("a", "***"))]]
+
+
+def test_a_secret_of_less_than_four_letters_is_not_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of every message would be."""
+    terminal = Terminal()
+    terminal.hide(["abc", ""])
+    terminal.print_text("abc is in abcd")
+    assert capsys.readouterr().out == "abc is in abcd\n"
+
+
+def test_one_commands_secrets_are_not_anothers(capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that runs many projects holds no list of all their passwords."""
+    first, second = Session(), Session()
+    first.terminal.hide(["hunter2"])
+    second.terminal.print_text("hunter2")
+    first.terminal.print_text("hunter2")
+    assert capsys.readouterr().out == "hunter2\n***\n"
+
+
+def test_a_traceback_and_a_log_line_are_masked_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error of a library may repeat a login, and a client's text beside it."""
+    session = Session(options=GlobalOptions(debug=True))
+    session.terminal.hide(["hunter2"])
+    report_error(session, RuntimeError(f"hunter2 {CLEAR}"))
+    session.options = GlobalOptions(debug=True, log_format=LogFormat.json)
+    report_error(session, RuntimeError(f"hunter2 {CLEAR}"))
+    write_event(session, "warning", "acme", message=f"hunter2 {CLEAR}\x7f")
+    with order_log(session, "acme") as log:
+        log(f"hunter2 {CLEAR}")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert [word for word in ("hunter2", CLEAR, "\x7f") if word in said.err] == []
+    assert said.err.startswith(f"RuntimeError: *** {SHOWN}\n")
+    lines = [json.loads(line) for line in said.err.splitlines() if line.startswith("{")]
+    assert "traceback" in lines[0]
+    assert [line["message"].rpartition(": ")[2] for line in lines] == [
+        f"*** {CLEAR}",
+        f"*** {CLEAR}\x7f",
+        f"*** {CLEAR}",
+    ]
+
+
+@pytest.mark.parametrize("command", [("check",), ("list",), ("docs",), ("--debug", "plan", f"x{CLEAR}"), ("test",)])
+def test_a_project_does_not_steer_the_terminal(client: Client, command: tuple[str, ...]) -> None:
+    """A branch of somebody else's is checked, tested and built as a site; its folders may be called anything."""
+    root = client.workspace / "projects" / f"x{CLEAR}"
+    root.mkdir()
+    (root / "project.toml").write_text('[project]\ndescription = "\\u001b[2J"\n', "utf-8")
+    ran = run_command(*command, folder=client.workspace, variables=client.environment)
+    assert CLEAR not in ran.stdout + ran.stderr
+    assert SHOWN in ran.stdout + ran.stderr
+
+
+def test_a_view_does_not_steer_the_terminal(client: Client) -> None:
+    """Its SQL is printed with what a terminal would obey as numbers."""
+    view = client.root / "views" / "products.sql"
+    view.write_text(f"{view.read_text('utf-8')}\n-- {CLEAR}", "utf-8")
+    ran = run_command("render", "acme", folder=client.workspace, variables=client.environment)
+    assert ran.stdout.endswith(f"-- {SHOWN}\n")
+
+
+def test_a_secret_in_a_view_is_not_rendered(client: Client) -> None:
+    """Such as the password of a linked server, which comes from a variable."""
+    toml = client.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8") + '\n[vars]\nlinked_password = "${LINKED}"\n', "utf-8")
+    view = client.root / "views" / "products.sql"
+    view.write_text(f"{view.read_text('utf-8')}\nwhere {{{{ vars.linked_password }}}} <> ''", "utf-8")
+    ran = run_command("render", "acme", folder=client.workspace, variables={**client.environment, "LINKED": "hunter2"})
+    assert "hunter2" not in ran.stdout
+    assert "'***' <> ''" in ran.stdout
