@@ -773,7 +773,7 @@ def test_windows_numbers_tell_why_a_state_cannot_be_opened_where_its_words_do_no
     """They are in the language of the machine."""
     state = tmp_path / "acme.duckdb"
     refuse(monkeypatch, f'IO Error: Cannot open file "{state}": Das geht nicht.')
-    monkeypatch.setattr("engine.state.errors._refusal", lambda path: number if path == state else 0)
+    monkeypatch.setattr("engine.state.errors._open_error", lambda path: number if path == state else 0)
     with pytest.raises(StateError, match=expected) as refused, open_state(state):
         pass
     assert refused.value.exit_code == code
