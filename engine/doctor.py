@@ -21,6 +21,7 @@ from engine.orders.statements import check_statements, list_statements, statemen
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import history
+from engine.sync.origin import require_same_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,6 +210,7 @@ def _check_state(project: Project) -> Iterator[Finding]:
         with open_state(project.state) as state:
             version = state.meta("version")
             last = history.runs(state, limit=1)
+            require_same_origin(state, project)
     except StateLockedError as error:
         yield Finding(name="state", state="warn", detail=error.message, todo=error.hint)
         return

@@ -27,6 +27,7 @@
     │   ├── AnswerError                it answered something that is not documented
     │   └── RefusedError               it refused this very batch: never retried as it is
     ├── GuardError                  3  read the plan, then approve it or fix the source
+    │   └── OriginChangedError         its state belongs to another account or database: say what is meant
     ├── AccountingError             1  a fault of this engine: nothing was sent
     └── CancelledError            130  it was stopped by a signal: run it again
 
@@ -227,6 +228,10 @@ class GuardError(SyncError):
     """A plan is larger than the project allows; nothing was sent."""
 
     exit_code = 3
+
+
+class OriginChangedError(GuardError):
+    """The state belongs to another Stock2Shop account or database than ``project.toml`` names; nothing was sent."""
 
 
 class AccountingError(SyncError):

@@ -23,6 +23,7 @@ from engine.sync.context import RunContext, no_progress
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import build_layout
+from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.runs import begin_run, finish_run
 from engine.sync.stage import land, prepare
 
@@ -73,6 +74,7 @@ def adopt(
     guards allow.
     """
     with open_state(project.state) as state:
+        require_same_origin(state, project)
         run_id = begin_run(state, entity=entity, command="adopt")
         layout, token, rows = _read_back(state, project, entity, cancel or threading.Event(), progress)
         before = int(state.value(render_sql("count.sql", table=layout.published)))
@@ -91,6 +93,7 @@ def adopt(
 
         def take() -> None:
             state.run(sql)
+            record_origin(state, project)
             state.set_meta("sync_token", token)
             state.set_meta(f"definition:{entity}", layout.definition)
 
@@ -116,6 +119,7 @@ def verify(
     """
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
+        require_same_origin(state, project)
         layout, token, _ = _read_back(state, project, entity, cancel or threading.Event(), progress)
         state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))

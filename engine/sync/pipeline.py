@@ -25,6 +25,7 @@ from engine.sync.diff import build_plan, diff_columns
 from engine.sync.dispatch import send_delta
 from engine.sync.guard import find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
+from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.runs import begin_run, clear_budget, finish_run, grant_budget, prune_history, remaining_budget
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def plan(
     options, cancel = options or RunOptions(), cancel or threading.Event()
     contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=cancel)
     with open_state(project.state) as state, contact as api:
+        require_same_origin(state, project)
         sync_token, notes = _last_known_sync_token(state, api)
         context = RunContext(
             state=state,
@@ -94,6 +96,7 @@ def run(
     with open_state(project.state) as state:
         run_id = begin_run(state, entity=entity, command="run")
         try:
+            require_same_origin(state, project)
             with open_api(project.stock2shop, until=until, stop=cancel) as api:
                 sync_token, notes = _sync_token(state, api)
                 context = RunContext(
@@ -108,6 +111,7 @@ def run(
                 comparison = compare(context)
                 planned = _make_plan(context, comparison, notes)
                 require_approval(planned, options)
+                record_origin(state, project)
                 grant_budget(state, entity=entity, run_id=run_id, counts=comparison.counts)
                 record_local_outcomes(state, comparison.staged)
                 dispatched = send_delta(context, comparison, api, run_id=run_id, until=until)

@@ -1,0 +1,135 @@
+"""Whose rows a state holds: the Stock2Shop account that acknowledged them, and the database that they came from.
+
+A memory belongs to one account and one source. What was acknowledged by another account is not there, and what another
+database does not show was not removed; so where either changes, nothing is planned or sent before somebody says what
+is meant: keep what is published, or forget it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from engine.database.connection_string import parse_options, unquote
+from engine.errors import OriginChangedError
+from engine.mapping.engine_sql import render_sql
+
+if TYPE_CHECKING:
+    from engine.model.settings import Project, SourceSettings, Stock2ShopSettings
+    from engine.state.store import State
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+WHERE = {
+    "server": ("server", "servername", "server name", "host", "address", "addr", "network address", "data source"),
+    "port": ("port", "portnumber", "port number"),
+    "database": ("database", "databasename", "dbname", "db", "dbq", "initial catalog", "servicename", "service", "sid"),
+    "dsn": ("dsn", "filedsn"),
+}
+"""What drivers call the options that say which database it is; all others say how to reach it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """An account and a database, as text that is compared and shown; no login is in it.
+
+    Such as ``https://app.stock2shop.com/v1, source 57`` and ``server erp, database Evo``.
+    """
+
+    account: str
+    database: str
+
+
+def origin_of(project: Project) -> Origin:
+    """The account and the database that ``project.toml`` names now."""
+    return Origin(account=_account(project.stock2shop), database=_database(project.source, project))
+
+
+def recorded_origin(state: State) -> Origin | None:
+    """The account and the database of what the state holds; None where it holds nothing, or does not know yet."""
+    account, database = state.meta("account"), state.meta("database")
+    if account is None or database is None:
+        return None
+    return Origin(account=account, database=database)
+
+
+def require_same_origin(state: State, project: Project) -> None:
+    """Raise :class:`OriginChangedError` where the state's rows are another account's, or came from another database."""
+    recorded, now = recorded_origin(state), origin_of(project)
+    if recorded is None or recorded == now or not _holds_rows(state):
+        return
+    name = project.name
+    if recorded.account != now.account:
+        raise OriginChangedError(
+            f"The state of {name} holds what {recorded.account} acknowledged, but project.toml names {now.account}."
+            " Nothing was planned or sent.",
+            hint=f"If it is another account: `s2s rebind {name} --forget`, then `s2s adopt {name}` where it already"
+            f" holds products. If it is the same one under another address: `s2s rebind {name} --keep`."
+            " To try a sandbox beside the live account, give it a state of its own: S2S_STATE=FOLDER.",
+        )
+    raise OriginChangedError(
+        f"The rows of {name} that were sent came from {recorded.database}, but project.toml names {now.database}."
+        " Nothing was planned or sent.",
+        hint=f"If that database holds the same items, as after a move: `s2s rebind {name} --keep`; the guards still"
+        " apply. If not, correct [source].",
+    )
+
+
+def record_origin(state: State, project: Project) -> None:
+    """Remember the account and the database, before the first row is sent that belongs to them."""
+    now = origin_of(project)
+    for name, value in (("account", now.account), ("database", now.database)):
+        if state.meta(name) != value:
+            state.set_meta(name, value)
+
+
+def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
+    """Have the state belong to what ``project.toml`` names now; gives what it belonged to, where that was another.
+
+    With ``forget`` nothing counts as published any more: the next run sends every row, unless ``adopt`` comes first.
+    History stays.
+    """
+    before = recorded_origin(state)
+
+    def rebound() -> None:
+        if forget:
+            state.run(render_sql("forget.sql", tables=[*_tables(state), "quarantine"]))
+        record_origin(state, project)
+
+    state.transaction_with_retry(rebound)
+    return None if before == origin_of(project) else before
+
+
+def _account(settings: Stock2ShopSettings) -> str:
+    url = urlsplit(settings.url)
+    port = "" if url.port in {None, DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
+    return f"{url.scheme}://{(url.hostname or '').lower()}{port}{url.path.rstrip('/')}, source {settings.source_id}"
+
+
+def _database(source: SourceSettings, project: Project) -> str:
+    if source.database is not None:
+        inside = source.database.is_relative_to(project.workspace)
+        path = source.database.relative_to(project.workspace) if inside else source.database
+        return f"the file {path.as_posix()}"
+    options = {name.lower(): unquote(value) for name, value in parse_options(source.connection or "")}
+    parts = []
+    for part, names in WHERE.items():
+        value = next((options[name] for name in names if options.get(name)), "")
+        if value:
+            parts.append(f"{part} {value if part == 'database' else value.lower()}")
+    return ", ".join(parts) or "a connection that names no server"
+
+
+def _holds_rows(state: State) -> bool:
+    """Whether anything counts as published, or may have been taken."""
+    return any(state.value(render_sql("count.sql", table=table)) for table in _tables(state))
+
+
+def _tables(state: State) -> list[str]:
+    """The tables of what Stock2Shop holds, or may hold."""
+    sql = (
+        "select table_name from duckdb_tables() where database_name = current_database()"
+        " and regexp_matches(table_name, '^(published|acknowledged|settled)_|^(tried|in_doubt|held)$')"
+    )
+    return [name for (name,) in state.rows(sql)]

@@ -1,0 +1,9 @@
+{# Nothing counts as published any more, and nothing as allowed, refused or withheld; history stays. #}
+{% for table in tables %}
+delete from {{ table | ident }};
+
+{% endfor %}
+delete from meta
+where
+    name = 'sync_token'
+    or starts_with(name, 'allowed:');

@@ -1,0 +1,206 @@
+"""A state belongs to one Stock2Shop account and to one database; somebody says what is meant where either changes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.command import run_command
+
+from engine.errors import OriginChangedError
+from engine.state.store import open_state
+from engine.sync.adopt import adopt, verify
+from engine.sync.origin import origin_of
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from support.client import Client
+
+    from engine.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def moved(client: Client, make_sandbox: Callable[..., Sandbox]) -> Client:
+    """A client whose two items one account acknowledged, and whose project now names another."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sandbox = make_sandbox()
+    return client
+
+
+def s2s(client: Client, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return run_command(*words, folder=client.workspace, variables=client.environment)
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "verify", "adopt"])
+def test_another_account_is_sent_nothing_before_somebody_says_what_is_meant(moved: Client, command: str) -> None:
+    """It holds nothing of what was acknowledged elsewhere; the message names both accounts and the way on."""
+    ran = s2s(moved, command, "acme")
+    assert ran.returncode == 3
+    assert "source 57 acknowledged, but project.toml names" in ran.stderr
+    assert "s2s rebind acme --forget" in ran.stderr
+    assert moved.held() == {}
+
+
+def test_a_plan_without_stock2shop_stops_at_another_account_too(moved: Client) -> None:
+    """Offline it would promise that there is nothing to send."""
+    with pytest.raises(OriginChangedError):
+        moved.plan(offline=True)
+
+
+def test_the_doctor_says_that_the_state_is_another_accounts(moved: Client) -> None:
+    """And names the command that says what is meant."""
+    ran = s2s(moved, "doctor", "acme")
+    assert ran.returncode != 0
+    assert "s2s rebind acme" in ran.stdout
+
+
+def test_forgetting_fills_the_other_account(moved: Client) -> None:
+    """Every row is new there."""
+    assert s2s(moved, "rebind", "acme", "--forget").returncode == 0
+    assert moved.run().sent == 2
+    assert sorted(moved.held()) == ["A", "B"]
+    assert moved.run().sent == 0
+
+
+def test_what_one_account_refused_is_offered_to_the_other(client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    """A refusal is an account's own."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.refused_skus = {"B"}
+    assert client.run().refused == 1
+    client.sandbox = make_sandbox()
+    s2s(client, "rebind", "acme", "--forget")
+    client.run()
+    assert sorted(client.held()) == ["A", "B"]
+
+
+def test_keeping_goes_on_where_the_account_only_moved(moved: Client) -> None:
+    """What is published stays so."""
+    assert s2s(moved, "rebind", "acme", "--keep").returncode == 0
+    assert moved.run().sent == 0
+    assert moved.held() == {}
+
+
+@pytest.mark.parametrize("words", [(), ("--keep", "--forget")])
+def test_a_rebind_without_a_clear_word_changes_nothing(moved: Client, words: tuple[str, ...]) -> None:
+    """It is a usage error."""
+    assert s2s(moved, "rebind", "acme", *words).returncode == 2
+    with pytest.raises(OriginChangedError):
+        moved.plan()
+
+
+def test_another_source_id_is_another_account(client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    """Rows are acknowledged for a source, not for a user."""
+    client.sandbox = make_sandbox(source_id=58)
+    client.item("A")
+    toml = client.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("source_id = 57", "source_id = 58"), "utf-8")
+    assert client.run().sent == 1
+    toml.write_text(toml.read_text("utf-8").replace("source_id = 58", "source_id = 57"), "utf-8")
+    with pytest.raises(OriginChangedError, match="source 58 acknowledged"):
+        client.plan()
+
+
+def test_another_database_is_not_compared_with_what_came_from_the_first(client: Client) -> None:
+    """Its empty tables would look like removals."""
+    client.item("A")
+    client.run()
+    shutil.copy(client.root / "erp.duckdb", client.root / "test.duckdb")
+    toml = client.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("erp.duckdb", "test.duckdb"), "utf-8")
+    with pytest.raises(OriginChangedError, match=r"came from the file projects/acme/erp\.duckdb"):
+        client.run()
+    s2s(client, "rebind", "acme", "--keep")
+    assert client.run().sent == 0
+
+
+def test_a_state_that_holds_nothing_takes_whatever_the_project_names(
+    client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """Trying one's way to the right address needs no command."""
+    client.run()
+    client.sandbox = make_sandbox()
+    client.item("A")
+    assert client.run().sent == 1
+
+
+def test_a_state_of_before_takes_the_account_that_it_finds(client: Client) -> None:
+    """An older engine did not record it."""
+    client.item("A")
+    client.run()
+    with open_state(client.project.state) as state:
+        state.run("delete from meta where name in ('account', 'database')")
+    assert client.run().sent == 0
+    with open_state(client.project.state) as state:
+        assert state.meta("account") == origin_of(client.project).account
+
+
+def test_what_was_adopted_belongs_to_its_account(client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
+    """As what was acknowledged does."""
+    client.item("A")
+    client.run()
+    (client.project.state).unlink()
+    adopt(client.project, "products")
+    client.sandbox = make_sandbox()
+    with pytest.raises(OriginChangedError):
+        verify(client.project, "products")
+
+
+OPTIONS = st.dictionaries(
+    st.sampled_from(["UID", "PWD", "Encrypt", "UseDeclareFetch", "App"]), st.text("abc;{", max_size=4), max_size=3
+)
+
+
+@given(first=OPTIONS, second=OPTIONS)
+def test_a_login_or_a_drivers_option_is_not_part_of_what_a_database_is(
+    first: dict[str, str], second: dict[str, str]
+) -> None:
+    """A new password, or another way to read, is no other database; nor is the order of options."""
+
+    def database(options: dict[str, str], *, reverse: bool) -> str:
+        named = [("Server", "ERP01"), ("Database", "Evo"), *options.items()]
+        text = ";".join(f"{name}={{{value.replace('}', '}}')}}}" for name, value in named[:: -1 if reverse else 1])
+        return origin_of(project(text)).database
+
+    assert database(first, reverse=False) == database(second, reverse=True) == "server erp01, database Evo"
+
+
+def project(connection: str) -> Any:
+    """A project that has nothing but what an origin is made of."""
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from engine.model.settings import SourceSettings, Stock2ShopSettings
+
+    return SimpleNamespace(
+        source=SourceSettings(dialect="tsql", connection=connection),
+        stock2shop=Stock2ShopSettings(source_id=57, username="u", password="p"),
+        workspace=Path("/clients"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://APP.stock2shop.com/v1", "https://app.stock2shop.com/v1/"),
+        ("https://app.stock2shop.com:443/v1", "https://app.stock2shop.com/v1"),
+    ],
+)
+def test_an_address_that_is_only_written_otherwise_is_the_same(one: str, other: str) -> None:
+    """Case, a slash at the end and the usual port say nothing."""
+    from dataclasses import replace
+
+    made = project("DSN=x")
+    accounts = set()
+    for url in (one, other):
+        made.stock2shop = replace(made.stock2shop, url=url)
+        accounts.add(origin_of(made).account)
+    assert len(accounts) == 1
