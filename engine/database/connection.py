@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+NOT_ONE_SELECT = "A view is one SELECT, and this is something else or more than one statement."
+
+NOT_ONE_SELECT_HINT = "Write one SELECT; CTEs may help. `s2s render` shows the SQL as it was sent."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
     """The driver and the database behind a connection.

@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.database.arrow import BatchResult
-from engine.database.connection import ServerFacts
+from engine.database.connection import NOT_ONE_SELECT, NOT_ONE_SELECT_HINT, ServerFacts
 from engine.database.error_messages import plain_message, translate_error
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.watchdog import Watchdog
+from engine.embedded import connect_duckdb, is_one_select
 from engine.errors import ConnectError, QueryError
 
 if TYPE_CHECKING:
@@ -34,11 +35,7 @@ class DuckDbSource:
         self._error = duckdb.Error
         self._version = duckdb.__version__
         try:
-            self._connection = duckdb.connect(str(path), read_only=True)
-            with closed_on_error(self._connection):
-                # Zoned timestamps would read differently on each machine, and nothing may be downloaded on the way.
-                for statement in ("set timezone = 'UTC'", "set autoinstall_known_extensions = false"):
-                    self._connection.execute(statement)
+            self._connection = connect_duckdb(path, read_only=True)
         except duckdb.Error as error:
             raise ConnectError(
                 f"The file {path} cannot be opened: {plain_message(str(error))}",
@@ -51,9 +48,9 @@ class DuckDbSource:
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
 
         def reading() -> tuple[tuple[str, ...], pa.RecordBatchReader]:
+            if not is_one_select(self._connection, sql):
+                raise QueryError(NOT_ONE_SELECT, hint=NOT_ONE_SELECT_HINT)
             relation = self._connection.sql(sql)
-            if relation is None:
-                raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
             texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
             return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
 

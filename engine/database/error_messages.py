@@ -104,6 +104,15 @@ _UNREACHABLE = ErrorRule(
 
 _READ_RULES = (
     ErrorRule(
+        "",
+        r"disabled by configuration|configuration has been locked|not authorized"
+        r"|authorization denied|access to \S+ is prohibited|too many attached databases"
+        r"|extension .* (exists|is not in|has not been|not found)"
+        r"|could not be loaded|autoloading|requires the extension",
+        "The SQL reaches for what is outside of its database: a file, another database, an extension or a setting.",
+        "A view and a data test read their own database alone; load the file into a table of it first.",
+    ),
+    ErrorRule(
         r"HYT0[01]|57014|70100|HY008|HY018",
         r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
         "The view took too long.",

@@ -14,8 +14,9 @@ from engine.database.error_messages import plain_message
 from engine.database.odbc import OdbcConnection
 from engine.database.odbc_driver import load_pyodbc
 from engine.database.session import closed_on_error, run_session_statements
-from engine.database.sqlite_file import SqliteSource, connect_sqlite
+from engine.database.sqlite_file import SqliteSource, open_sqlite
 from engine.database.writer import DbApiWriter, to_sqlite_value
+from engine.embedded import connect_duckdb
 from engine.errors import ConnectError, WriteError
 from engine.files import is_dir
 
@@ -79,7 +80,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> DbApiWriter:
         import sqlite3
 
         # Not read first: what a program left half-written when it was killed is undone only by one that may write.
-        connection = connect_sqlite(path, settings, mode="rw")
+        connection = open_sqlite(path, settings, mode="rw")
         return DbApiWriter(
             connection,
             connection.close,
@@ -91,7 +92,7 @@ def _file_writer(path: Path, settings: SourceSettings) -> DbApiWriter:
 
     DuckDbSource(path, settings).close()  # raises what is wrong with the file
     try:
-        opened = duckdb.connect(str(path))
+        opened = connect_duckdb(path)
     except duckdb.Error as error:
         raise WriteError(
             f"The file {path} cannot be opened to write: {plain_message(str(error))}",

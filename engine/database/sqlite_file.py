@@ -11,6 +11,7 @@ from engine.database.connection import ServerFacts
 from engine.database.error_messages import translate_error
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.watchdog import Watchdog
+from engine.embedded import connect_sqlite
 from engine.errors import ConnectError, QueryError
 
 if TYPE_CHECKING:
@@ -24,30 +25,17 @@ if TYPE_CHECKING:
     from engine.model.settings import SourceSettings
 
 
-def connect_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+def open_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Open an existing SQLite file and run the project's session statements; no transaction is begun.
 
     Raises :class:`ConnectError` where it cannot be opened.
     """
     import sqlite3
-    from urllib.parse import quote
 
     errors = (sqlite3.Error, sqlite3.Warning)  # a second statement is a mere warning before Python 3.12
-    name = path.absolute().as_posix()  # of a drive C:/…, of a share of Windows //server/…, which is no host of a URI
     try:
         # Only one thread at a time uses it, but not always the same: DuckDB's pulls the rows, a server's raises orders.
-        connection = sqlite3.connect(
-            f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=settings.connect_timeout,
-        )
-        with closed_on_error(connection):
-            connection.text_factory = _decoder(settings.decoding)
-            if mode == "ro":
-                connection.execute("pragma query_only = on").close()
-            connection.execute("select count(*) from sqlite_master").close()
+        connection = connect_sqlite(path, mode=mode, timeout=settings.connect_timeout)
     except errors as error:
         hint = "Check that it is a whole SQLite file, not encrypted, and that no other program has it open."
         if mode == "ro" and "readonly" in str(error):
@@ -56,6 +44,7 @@ def connect_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", 
                 " left: open the file once with the program that it belongs to. s2s never writes to a source."
             )
         raise ConnectError(f"The file {path} cannot be opened: {error}.", hint=hint) from None
+    connection.text_factory = _decoder(settings.decoding)
     with closed_on_error(connection):
         run_session_statements(settings.session, lambda statement: connection.execute(statement).close(), errors=errors)
     return connection
@@ -71,7 +60,7 @@ class SqliteSource:
         self._watchdog = Watchdog()
         self._errors = (sqlite3.Error, sqlite3.Warning)
         self._version = sqlite3.sqlite_version
-        self._connection = connect_sqlite(path, settings, mode="ro")
+        self._connection = open_sqlite(path, settings, mode="ro")
 
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.embedded import connect_duckdb
 from engine.errors import UsageError
 from engine.files import exists
 from engine.sandbox.server import Sandbox, SandboxSettings
@@ -151,9 +152,7 @@ def _order(
 
 
 def _rows(database: Path) -> list[tuple[object, ...]]:
-    import duckdb
-
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with connect_duckdb(database, read_only=True) as connection:
         return connection.execute(
             "select 'order ' || number, account, reference, count(*) || ' lines' from sales_order"
             " join sales_line using (number) group by all order by 1"
@@ -194,7 +193,5 @@ def _change(database: Path) -> None:
 
 
 def _execute(database: Path, script: str) -> None:
-    import duckdb
-
-    with duckdb.connect(str(database)) as connection:
+    with connect_duckdb(database) as connection:
         connection.execute((DEMO_FOLDER / script).read_text("utf-8"))

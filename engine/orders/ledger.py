@@ -21,6 +21,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, StateLockedError, UsageError
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def open_ledger(project: Project) -> Iterator[Ledger]:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = os.umask(0o077)
         try:
-            connection = sqlite3.connect(str(path), isolation_level=None, timeout=OPEN_TIMEOUT_SECONDS)
+            connection = connect_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)
         finally:
             os.umask(before)
     try:
@@ -324,7 +325,7 @@ def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> 
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
-            connection = sqlite3.connect(str(path), isolation_level=None, timeout=seconds)
+            connection = connect_own_sqlite(path, timeout=seconds)
         try:
             try:
                 with _translated(path):

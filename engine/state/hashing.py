@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+from engine.embedded import connect_duckdb
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 @cache
 def _hash_database() -> duckdb.DuckDBPyConnection:
     """A database in memory that lasts as long as the process: opening one for each view of a test run would be slow."""
-    import duckdb
-
-    return duckdb.connect(":memory:", config={"threads": 1})
+    return connect_duckdb(":memory:", settings={"threads": "1"})
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.embedded import connect_duckdb, is_one_select
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
 from engine.state.spill_file import SpillFile
@@ -43,15 +44,30 @@ The first is enough for millions of rows of a few KB. Wide rows, with descriptio
 DuckDB holds a whole row group before it writes it. After the last one DuckDB's own default applies.
 """
 
+DUCKDB_SETTINGS = {
+    "preserve_insertion_order": "false",
+    "enable_progress_bar": "false",
+    # There is one reader, and loading rows waits for it: two threads are no faster, take nearly twice the CPU time and
+    # 30 MB more memory.
+    "threads": "1",
+    # Each checkpoint writes the last row group of a table again, with wide rows hundreds of MB: with DuckDB's default
+    # of 16 MB a first load of rows of 10 KB took a quarter more CPU time.
+    "wal_autocheckpoint": "64MB",
+}
+"""DuckDB's settings for a state."""
+
+_CHANGEABLE_SETTINGS = ("enable_optimizer",)
+"""Settings that are changed while a state is open, besides the harmless ones."""
+
 SQL = Path(__file__).parent / "sql"
 
 
 class State:
     """An open state file: SQL goes in, tuples come out. Raises :class:`StateError` for whatever fails."""
 
-    def __init__(self, path: Path, *, cached_scripts: int = 0) -> None:
+    def __init__(self, path: Path, *, scratch: Path, cached_scripts: int = 0) -> None:
         self.path = path
-        self.scratch = path.parent
+        self.scratch = scratch
         self._cached_scripts = cached_scripts
         self._memory_limits = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
@@ -60,7 +76,9 @@ class State:
 
     def _open(self) -> None:
         with translate_errors(self.path):
-            self._connection = _connect(self.path)
+            self._connection = connect_duckdb(
+                self.path, scratch=self.scratch, settings=DUCKDB_SETTINGS, changeable=_CHANGEABLE_SETTINGS
+            )
         # Parsed once, which `execute` does twice with DuckDB 2: a quarter of what a statement costs that has few rows.
         self._statements = lru_cache(maxsize=self._cached_scripts)(self._connection.extract_statements)
 
@@ -68,21 +86,10 @@ class State:
         """Close the file, after its journal was written into it; may be called any number of times."""
         self._connection.close()
 
-    def configure(self, scratch: Path) -> None:
-        """Attach a working set as ``run``, in the folder ``scratch``, which belongs to this process alone."""
-        self.scratch = scratch
-        quoted = str(scratch).replace("'", "''")
-        # First of all: the journal of a killed run may need more than the memory, and the folder for that cannot be
-        # changed once it is in use.
-        self.run(f"set temp_directory = '{quoted}'")
+    def attach_working_set(self) -> None:
+        """Attach the working set as ``run``, in the folder ``scratch``, which belongs to this process alone."""
+        quoted = str(self.scratch).replace("'", "''")
         self._apply_memory_limit()
-        self.run("set preserve_insertion_order = false; set timezone = 'UTC'; set enable_progress_bar = false")
-        # There is one reader, and loading rows waits for it: two threads are no faster, take nearly twice the CPU time
-        # and 30 MB more memory.
-        self.run("set threads = 1")
-        # Each checkpoint writes the last row group of a table again, with wide rows hundreds of MB: with DuckDB's
-        # default of 16 MB a first load of rows of 10 KB took a quarter more CPU time.
-        self.run("set wal_autocheckpoint = '64MB'")
         # DuckDB's metadata of row groups stays in memory: for two million rows 15 MB less than with groups of 8,192.
         # With 32,768, rows of 60 KB would need half as much memory again while they are loaded.
         self.run(f"attach '{quoted}/run.duckdb' as run (row_group_size 16384)")
@@ -92,7 +99,7 @@ class State:
         self.run("detach run")
         self.close()
         self._open()
-        self.configure(self.scratch)
+        self.attach_working_set()
         for script in self._scripts:
             self.run(script)
 
@@ -181,12 +188,29 @@ class State:
 
     def dicts(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Run one statement and give its rows by column name."""
+        return self.with_retry(lambda: self._fetch(sql, parameters, _named))
 
-        def named(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-            names = [column[0] for column in result.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    def is_one_select(self, sql: str) -> bool:
+        """Whether ``sql`` is one statement that only reads, as DuckDB itself counts them."""
+        with translate_errors(self.path):
+            return is_one_select(self._connection, sql)
 
-        return self.with_retry(lambda: self._fetch(sql, parameters, named))
+    def read_only_dicts(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[dict[str, Any]]:
+        """Run one statement in a transaction that cannot write, and give its rows by column name.
+
+        For SQL of a project's, which must be one SELECT (:meth:`is_one_select`).
+        """
+
+        def read() -> list[dict[str, Any]]:
+            self.run("begin transaction read only")
+            try:
+                return self._fetch(sql, parameters, _named)
+            finally:
+                self.run("rollback")
+
+        return self.with_retry(read)
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""
@@ -261,15 +285,13 @@ class State:
         self.run("insert into meta values ($1, $2)", [name, value])
 
 
+def _named(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
 def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return result.fetchall()
-
-
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    # For a file of another kind DuckDB would download an extension that reads it.
-    return duckdb.connect(str(path), config={"autoinstall_known_extensions": "false"})
 
 
 @contextmanager
@@ -291,12 +313,14 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
             )
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
     try:
-        state = State(path, cached_scripts=cached_scripts)
+        # Named before the file is opened: the journal of a killed run may need more than the memory.
+        scratch = path.with_name(f".{path.stem}-{secrets.token_hex(4)}")
+        state = State(path, scratch=scratch, cached_scripts=cached_scripts)
         try:
             # Closed before its folder is deleted: closing writes the journal into the file, and may need the folder for
             # that. Where it fails, no error is raised, and the next run reads the journal again.
-            with _scratch(path) as folder, closing(state):
-                state.configure(folder)
+            with _scratch(path, scratch), closing(state):
+                state.attach_working_set()
                 _migrate(state)
                 state.restore_memory_limit()
                 try:
@@ -313,18 +337,20 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    """Create a folder beside the state at ``path`` for the working set, and delete it at the end.
+def _scratch(path: Path, scratch: Path) -> Iterator[None]:
+    """Create the folder ``scratch`` beside the state at ``path``, for its owner alone, and delete it at the end.
 
     The state is locked, so no other run is active: folders that killed runs left behind are deleted too.
     """
     with translate_errors(path):
         for folder in path.parent.iterdir():
-            if re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
+            if folder != scratch and re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-        made = tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent, ignore_cleanup_errors=True)
-    with made as name:
-        yield Path(name)
+        scratch.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _migrate(state: State) -> None:

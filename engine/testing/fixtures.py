@@ -17,11 +17,12 @@ they are.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from engine.embedded import connect_duckdb, parse_duckdb
 from engine.errors import Diagnostic, FixtureError
 from engine.files import is_file, list_paths
 from engine.mapping.engine_sql import render_sql
@@ -115,15 +116,8 @@ def has_fixtures(root: Path) -> bool:
 @contextmanager
 def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a new DuckDB file, to load fixtures into; others can read the file once this ends."""
-    import duckdb
-
-    connection = duckdb.connect(str(database))
-    try:
-        # No extension is downloaded, and a time with a zone reads the same on every machine.
-        connection.execute("set autoinstall_known_extensions = false; set timezone = 'UTC'; set threads = 1")
+    with closing(connect_duckdb(database, settings={"threads": "1", "memory_limit": "1GB"})) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str) -> tuple[str, ...]:
@@ -264,19 +258,22 @@ def _create_tables(
 
     if not is_file(path):
         return {}
-    text = _read_text(path)
-    for found in re.finditer(r"[^;\s][^;]*", blanked(text, "duckdb")):
-        if not _CREATE_STATEMENT.match(found[0]):
-            faults.append(
-                Diagnostic(
-                    path=path,
-                    line=text.count("\n", 0, found.start()) + 1,
-                    message="schema.sql only creates tables.",
-                    hint="The rows stand in <table>.csv beside it.",
-                )
-            )
-            return {}
+    text, position = _read_text(path), 0
     try:
+        for kind, statement in parse_duckdb(connection, text):
+            position = max(position, text.find(statement, position))
+            written = blanked(statement, "duckdb")
+            code = written.lstrip()
+            if kind != "CREATE" or not _CREATE_STATEMENT.match(code):
+                faults.append(
+                    Diagnostic(
+                        path=path,
+                        line=text.count("\n", 0, position + len(written) - len(code)) + 1,
+                        message="schema.sql only creates tables.",
+                        hint="The rows stand in <table>.csv beside it.",
+                    )
+                )
+                return {}
         connection.execute(text)
         columns = connection.execute(
             "select table_name, column_name, data_type from information_schema.columns"

@@ -154,7 +154,11 @@ def test_a_test_is_a_template_with_bound_values(client: Client) -> None:
         ("select 1 from nowhere", None, "names no entity"),
         ("select * from products, customers", None, "products and customers"),
         ("-- severity: grave\nselect * from products", None, "no severity"),
-        ("delete from products", None, "DuckDB refuses"),
+        ("delete from products", None, "not one SELECT"),
+        ("select 1 from products --\r; drop table meta", None, "more than one statement"),
+        ("select 1 from products) select 1; drop table meta; select (1", None, "more than one statement"),
+        ("select 1 as x from products union select content from read_text('/etc/passwd')", None, "DuckDB refuses"),
+        ("copy products to '/tmp/x.csv'", None, "not one SELECT"),
         ("select * from products where {{ vars.nothing }}", 1, "nothing"),
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 from support.client import VIEW, Client
 
 from engine.clock import now
+from engine.embedded import connect_duckdb
 from engine.errors import (
     AccountingError,
     CancelledError,
@@ -29,7 +30,7 @@ from engine.errors import (
     ViewError,
 )
 from engine.mapping.engine_sql import render_sql
-from engine.state.store import State, open_state
+from engine.state.store import DUCKDB_SETTINGS, State, open_state
 from engine.stock2shop import delivery as send
 from engine.sync import fingerprints, history, layout, report
 from engine.sync import pipeline as sync
@@ -821,8 +822,8 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
 ) -> None:
     """A view may have grown since the last run: each step is done again with more memory, and goes out once."""
     tried: set[str] = set()
-    connect = duckdb.connect
-    monkeypatch.setattr("engine.state.store._connect", lambda path: Starved(connect(path), tried))
+    connect = connect_duckdb
+    monkeypatch.setattr("engine.state.store.connect_duckdb", lambda *args, **kw: Starved(connect(*args, **kw), tried))
     monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["64MB"] * 1000)
     client.items(20)
     client.run()
@@ -942,13 +943,13 @@ def test_a_state_that_another_took_when_it_was_opened_anew_is_called_held(
     """The next run folds what this one wrote."""
     monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["8MB", "300MB"])
 
-    def taken(path: Path) -> None:
+    def taken(path: Path, **_: object) -> None:
         raise duckdb.IOException(
             f'Cannot open file "{path}": Could not set lock: Conflicting lock is held in x (PID 7)'
         )
 
     def short() -> None:
-        monkeypatch.setattr("engine.state.store._connect", taken)
+        monkeypatch.setattr("engine.state.store.connect_duckdb", taken)
         raise StateMemoryError("There is too little.")
 
     with pytest.raises(StateLockedError, match="process 7"), open_state(tmp_path / "acme.duckdb") as state:
@@ -969,10 +970,10 @@ MUCH = f"create table filler ({', '.join(f'c{n} varchar' for n in range(25))});"
 """About 50 MB: more than DuckDB may hold in memory at first."""
 
 
-def test_what_a_run_wrote_is_in_the_state_when_it_ends(tmp_path: Path) -> None:
+def test_what_a_run_wrote_is_in_the_state_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much it was: else every run from then on would begin by reading the journal."""
+    monkeypatch.setitem(DUCKDB_SETTINGS, "wal_autocheckpoint", "1GB")
     with open_state(tmp_path / "acme.duckdb") as state:
-        state.run("set wal_autocheckpoint = '1GB'")
         state.run(MUCH)
     assert [path.name for path in tmp_path.iterdir()] == ["acme.duckdb"]
 
@@ -983,10 +984,10 @@ def test_a_run_that_was_killed_with_much_unwritten_is_gone_on_with(tmp_path: Pat
     killed = f"""
 import os
 from pathlib import Path
-from engine.state.store import open_state
+from engine.state.store import DUCKDB_SETTINGS, open_state
 
+DUCKDB_SETTINGS["wal_autocheckpoint"] = "1GB"
 with open_state(Path({str(path)!r})) as state:
-    state.run("set wal_autocheckpoint = '1GB'")
     state.run({MUCH!r})
     os._exit(9)
 """

@@ -1,0 +1,191 @@
+"""Open DuckDB and SQLite databases inside this process. No other module opens one.
+
+A project's views, data tests and ``schema.sql`` run in these databases, and a project may come from a branch that
+nobody has read yet. So whatever SQL runs in one sees that database alone:
+
+- DuckDB reads and writes no file but the database itself and what is in its scratch folder, loads no extension that is
+  not built in, sees no variable of Python's, and its configuration is locked but for a few harmless settings.
+- SQLite attaches no other file, loads no extension and takes no pragma that writes or lifts a restriction.
+
+Errors are those of ``duckdb`` and ``sqlite3``: the caller knows what the database is for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import shutil
+import sqlite3
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+_CLOSED_CONFIG = {
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "python_scan_all_frames": "false",
+}
+"""Settings of DuckDB with which nothing outside of the database is looked for, from the first moment on."""
+
+_HARMLESS_SETTINGS = (
+    "TimeZone",
+    "schema",
+    "search_path",
+    "default_null_order",
+    "default_collation",
+    "memory_limit",
+    "threads",
+)
+"""Settings of DuckDB that a project's ``session`` may change although the configuration is locked."""
+
+MAX_TEMP_SIZE = "8GB"
+"""How much of the disk DuckDB may use for what does not fit into its memory."""
+
+_READING_PRAGMAS = {
+    *("collation_list", "compile_options", "data_version", "database_list", "foreign_key_check", "foreign_key_list"),
+    *("freelist_count", "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list"),
+    *("page_count", "pragma_list", "quick_check", "table_info", "table_list", "table_xinfo"),
+}
+"""Pragmas of SQLite that only tell something, whatever their argument."""
+
+_TELLING_PRAGMAS = {"application_id", "encoding", "page_size", "query_only", "schema_version", "user_version"}
+"""Pragmas of SQLite that only tell something where they have no argument."""
+
+_SESSION_PRAGMAS = {
+    *("automatic_index", "busy_timeout", "cache_size", "case_sensitive_like", "foreign_keys", "mmap_size"),
+    *("recursive_triggers", "temp_store", "threads"),
+}
+"""Pragmas of SQLite that concern the connection alone."""
+
+_WRITING_PRAGMAS = {"defer_foreign_keys", "journal_mode", "synchronous", "wal_autocheckpoint"}
+"""Further pragmas of SQLite, for a connection that writes."""
+
+
+def connect_duckdb(
+    database: Path | Literal[":memory:"],
+    *,
+    read_only: bool = False,
+    scratch: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    changeable: Sequence[str] = (),
+) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB database that can reach nothing but itself and the folder ``scratch``.
+
+    In ``scratch`` further databases may be attached, and what does not fit into memory is kept there; DuckDB makes the
+    folder when it first needs it. Without one there is a private folder, only for what does not fit into memory.
+    ``settings`` are set before the configuration is locked; ``changeable`` ones may be set afterwards, too. A database
+    that this process has open already keeps the settings that it has.
+    """
+    import duckdb
+
+    in_memory = database == ":memory:"
+    temp = scratch or (None if in_memory else _private_folder() / hashlib.sha256(str(database).encode()).hexdigest())
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **_CLOSED_CONFIG,
+        "temp_directory": str(temp or ""),
+        **({"max_temp_directory_size": MAX_TEMP_SIZE} if temp and not scratch else {}),
+    }
+    connection = duckdb.connect(str(database), read_only=read_only, config=config)
+    try:
+        connection.execute("set timezone = 'UTC'")  # zoned timestamps would read differently on each machine
+        (locked,) = connection.execute("select current_setting('lock_configuration')").fetchall()[0]
+        if not locked:
+            for name, value in (settings or {}).items():
+                connection.execute(f"set {name} = {_text(value)}")
+            # The folders first: they cannot be changed any more once the access is off.
+            if scratch:
+                connection.execute(f"set allowed_directories = [{_text(str(scratch))}]")
+            connection.execute("set enable_external_access = false")
+            known = {name.lower() for (name,) in connection.execute("select name from duckdb_settings()").fetchall()}
+            names = [_text(name) for name in (*_HARMLESS_SETTINGS, *changeable) if name.lower() in known]
+            connection.execute(f"set allowed_configs = [{', '.join(names)}]")
+            connection.execute("set lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
+    """The statements in ``sql`` as DuckDB itself reads them: the kind of each, such as ``SELECT``, and its text.
+
+    Whoever runs a statement of a project's must ask this first: another reading of where a text or a comment ends may
+    not see that there is a second one. Raises ``duckdb.Error`` where DuckDB cannot read it.
+    """
+    return [(statement.type.name, statement.query) for statement in connection.extract_statements(sql)]
+
+
+def is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether ``sql`` is one statement that only reads, as :func:`parse_duckdb` says."""
+    return [kind for kind, _ in parse_duckdb(connection, sql)] == ["SELECT"]
+
+
+def connect_sqlite(path: Path, *, mode: Literal["ro", "rw"], timeout: float) -> sqlite3.Connection:
+    """Open a SQLite file that is there, outside of any transaction, so that its SQL reaches no other file.
+
+    ``timeout`` is in seconds, for other programs' locks. Any thread may use the connection, one at a time. The text
+    of what is refused is ``not authorized``.
+    """
+    from urllib.parse import quote
+
+    name = path.absolute().as_posix()  # of a drive C:/…, of a share of Windows //server/…, which is no host of a URI
+    connection = sqlite3.connect(
+        f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=timeout,
+    )
+    try:
+        if mode == "ro":
+            connection.execute("pragma query_only = on").close()
+        connection.execute("select count(*) from sqlite_master").close()
+        if sys.version_info >= (3, 11):
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        allowed = _SESSION_PRAGMAS | (_WRITING_PRAGMAS if mode == "rw" else set())
+
+        def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
+            if action == sqlite3.SQLITE_PRAGMA:
+                pragma = (first or "").lower()
+                telling = pragma in _READING_PRAGMAS or (pragma in _TELLING_PRAGMAS and second is None)
+                return sqlite3.SQLITE_OK if telling or pragma in allowed else sqlite3.SQLITE_DENY
+            # VACUUM, which can write to another file, attaches that one.
+            outside = action in {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+            loads = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in {"load_extension", "fts3_tokenizer"}
+            return sqlite3.SQLITE_DENY if outside or loads else sqlite3.SQLITE_OK
+
+        connection.set_authorizer(authorize)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_own_sqlite(path: Path, *, timeout: float) -> sqlite3.Connection:
+    """Open or make a SQLite file of the engine's own, in which only the engine's own SQL runs.
+
+    ``timeout`` is in seconds, for other processes' locks. Only the thread that opened it may use the connection.
+    """
+    return sqlite3.connect(str(path), isolation_level=None, timeout=timeout)
+
+
+@cache
+def _private_folder() -> Path:
+    """A folder for this process alone, gone when it ends."""
+    folder = tempfile.mkdtemp(prefix="s2s-duckdb-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
