@@ -4,6 +4,7 @@
 
     SyncError                    exit  what to do
     ├── ConfigError                 2  fix the project; carries every Diagnostic at once
+    │   ├── OutsideWorkspaceError      a file of the workspace that is a link to somewhere else
     │   ├── ProjectError               project.toml, .env, the workspace
     │   ├── RenderError                a template
     │   ├── FixtureError               a fixture, or a view that cannot be run on the fixtures
@@ -94,6 +95,10 @@ class ConfigError(SyncError):
         self.diagnostics = tuple(diagnostics)
         lines = [f"{each.where}: {each.message}" if each.where else each.message for each in self.diagnostics]
         super().__init__("\n".join(lines), hint=hint)
+
+
+class OutsideWorkspaceError(ConfigError):
+    """A path of the workspace leads out of it, through a link or through ``..``."""
 
 
 class ProjectError(ConfigError):

@@ -1,23 +1,105 @@
-"""Whether files exist, where a missing right to look is an error and never taken for absence.
+"""The files of a workspace, and whether they exist.
 
-Python's own ``Path.is_file`` and its like also return False where the answer cannot be known, from 3.14 on for every
-reason, and ``Path.glob`` skips folders that it may not read on every version.
+A workspace is read with the rights of whoever runs ``s2s``, and may be a branch that somebody else wrote. So its files
+are read and written through :class:`WorkspaceFiles`, which follows links only as long as they stay inside.
+
+A missing right to look is an error and never taken for absence. Python's own ``Path.is_file`` and its like also return
+False where the answer cannot be known, from 3.14 on for every reason, and ``Path.glob`` skips folders that it may not
+read on every version.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
+import shutil
 import stat
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
-from engine.errors import Diagnostic
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from engine.errors import Diagnostic, OutsideWorkspaceError
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
 """Errors that mean that there is no such file, or cannot be one of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceFiles:
+    """The files below some folders. A path that leads out of all of them raises :class:`OutsideWorkspaceError`.
+
+    Symbolic links are followed first, so ``fixtures/item.csv`` may be a link to another file of the workspace, but not
+    to one in a home folder.
+
+    >>> WorkspaceFiles.of(Path("/work"), Path("/work/projects/acme")).folders == (Path("/work"),)
+    True
+    """
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, workspace: Path, root: Path) -> WorkspaceFiles:
+        """Those of ``workspace``, and of the project in ``root`` where that was named by a path outside of it."""
+        return cls((workspace,) if root.is_relative_to(workspace) else (workspace, root))
+
+    def resolve(self, path: Path) -> Path:
+        """Give ``path`` with its links followed. What it leads to need not exist."""
+        resolved = Path(os.path.realpath(path))
+        if any(resolved.is_relative_to(os.path.realpath(folder)) for folder in self.folders):
+            return resolved
+        raise OutsideWorkspaceError(
+            [
+                Diagnostic(
+                    path=path,
+                    message="This path leads out of the workspace.",
+                    hint="Put the file itself here, in place of the link, or a link to a file of the workspace.",
+                )
+            ]
+        )
+
+    def read(self, path: Path) -> bytes:
+        """The content of a file. Raises :class:`OSError` where it cannot be read."""
+        return self.resolve(path).read_bytes()
+
+    def list_paths(self, folder: Path, pattern: str) -> list[Path]:
+        """The paths of ``folder`` that match ``pattern``, sorted, as the function of that name gives them."""
+        self.resolve(folder)
+        return list_paths(folder, pattern)
+
+    def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
+        """Replace a file by a new one, with its folder; a reader sees the old content or the new, never a part.
+
+        ``mode`` has the permissions of the new file, less the process's mask. Raises :class:`OSError` where it cannot
+        be written.
+        """
+        target = self.resolve(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(target, content, mode=mode)
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, or a folder with all that it holds; of a link only the link."""
+        self.resolve(path.parent)
+        if path.is_symlink() or not is_dir(path):
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write a new file and rename it to ``path``: where that is a link, the link is replaced and not what it leads to.
+
+    ``mode`` has the permissions of the new file, less the process's mask. Raises :class:`OSError` where it cannot be
+    written.
+    """
+    new = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(new, flags, mode), "wb") as file:
+            file.write(content)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def exists(path: Path) -> bool:

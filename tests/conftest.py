@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +24,10 @@ with suppress(ImportError):
     import pyodbc
 
     pyodbc.pooling = False
+
+# What s2s test has found is cached for the user, whom the tests are to leave alone.
+os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp(prefix="s2s-tests-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 pytest_plugins = ("support.client", "support.erp", "support.servers", "support.stock2shop")
 

@@ -66,6 +66,39 @@ def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
     assert methods & asked == set()
 
 
+FILE_READERS = {
+    "cli/app.py": "the null device",
+    "config/variables.py": "a .env file, which is never committed and may be a link to where secrets are kept",
+    "database/open.py": "the client's database",
+    "demo/__init__.py": "the demo's own workspace",
+    "files.py": "the door itself",
+    "orders/ledger.py": "the engine's SQL",
+    "orders/operations.py": "an order that the command line names",
+    "orders/receiver.py": "TLS files",
+    "pages/render.py": "the engine's style and script",
+    "pages/site.py": "pages that it has written",
+    "review/git.py": "links in a temporary folder",
+    "sandbox/store.py": "the sandbox's own state",
+    "state/store.py": "the state and the engine's SQL",
+    "sync/layout.py": "the engine's SQL",
+    "sync/stage.py": "the engine's SQL",
+    "testing/result_cache.py": "the cache and the engine's code",
+}
+"""The modules that open files without :class:`engine.files.WorkspaceFiles`, and which."""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_files_of_a_workspace_have_one_door(name: str) -> None:
+    """A workspace may be a stranger's branch: its links are followed in one place, which stays inside of it."""
+    opening = {"read_text", "read_bytes", "write_text", "write_bytes", "open", "unlink", "rmtree", "copytree"}
+    calls = [
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(ast.parse((ENGINE / name).read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert (opening & {*calls} != set()) == (name in FILE_READERS)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_is_small_enough_to_read(name: str) -> None:
     """At most 450 lines: a module with more has two reasons to change."""

@@ -12,7 +12,7 @@ import typer
 
 from engine.cli.session import session_of
 from engine.errors import UsageError
-from engine.files import is_file
+from engine.files import WorkspaceFiles, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -210,7 +210,7 @@ def _look(terminal: Terminal, base: Path, name: str) -> None:
     from engine.scaffold.scaffold import write_views
 
     root = base / "projects" / name
-    text = (root / "project.toml").read_text("utf-8")
+    text = WorkspaceFiles((base,)).read(root / "project.toml").decode()
     values, _ = read_variables(root, workspace=base, environ=os.environ)
     # A database without a password is one thing, a server without a name another.
     empty = [

@@ -13,6 +13,7 @@ from engine.cli.failures import FAILED, exit_code, gravest, report_error
 from engine.cli.session import Output, OutputFormat, ProjectName, session_of
 from engine.cli.signals import run_controls
 from engine.errors import ConfigError, SyncError, UsageError
+from engine.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def review(
         session.terminal.print_text(text)
     else:
         try:
-            to.write_text(session.terminal.mask(text) + "\n", "utf-8", newline="\n")
+            replace_file(to, (session.terminal.mask(text) + "\n").encode())
         except OSError as error:
             raise UsageError(f"{to} cannot be written: {error.strerror}.", hint="Name another file.") from None
         names = ", ".join(each.project for each in displayed)
@@ -287,10 +288,10 @@ def _shortened(diff: str) -> str:
 
 def _orphan(session: Session, folder: Path, *, update: bool, output: Output) -> dict[str, Any]:
     """The result for snapshots of a project that no longer exists; ``update`` deletes them."""
-    import shutil
+    from engine.testing.snapshots import remove_orphaned_folder
 
     if update:
-        shutil.rmtree(folder)
+        remove_orphaned_folder(folder.parents[1], folder)
     if output is Output.text:
         session.terminal.print_text(
             f"removed {folder}" if update else f"{folder}: unused: there is no project {folder.name}."

@@ -102,7 +102,6 @@ def _entity(name: str, table: Any, root: Path) -> EntitySettings:
         view=root / (table.view or f"views/{name}.sql"),
         missing=missing,
         max_deletes=table.max_deletes or Limit(share=0.1),
-        max_deletes_per_day=table.max_deletes_per_day,
         max_changes=table.max_changes or Limit(share=0.5, floor=100),
         min_rows=table.min_rows,
         active=table.active or ACTIVE_WORDS,

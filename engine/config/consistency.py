@@ -25,6 +25,11 @@ def check_consistency(data: Mapping[str, Any], views: Collection[str]) -> Iterat
     orders = data.get("orders")
     if isinstance(orders, dict):
         yield from _orders(orders)
+    for name in ENTITIES:
+        table = data.get(name)
+        view = table.get("view") if isinstance(table, dict) else None
+        if isinstance(view, str) and not view.lower().endswith(".sql"):
+            yield (name, "view"), f"{view} is not an SQL file.", "The name of a view's file ends in .sql."
     if "orders" not in data and not views and not any(name in data for name in ENTITIES):
         yield (
             (),

@@ -83,11 +83,6 @@ def entity_tables() -> dict[str, Any]:
             description='The most removals a run: 250, or "10%" of what is published but at least 10, or'
             ' { share = "10%", floor = 20 }. Without it "10%".',
         )
-        max_deletes_per_day: Annotated[Any, BeforeValidator(partial(limit, floor=10)), spelling] = Field(
-            None,
-            description="The most removals within 24 hours, in the same ways as max_deletes, of what is published and"
-            " what was removed meanwhile. Without it the limit of a run.",
-        )
         max_changes: Annotated[Any, BeforeValidator(partial(limit, floor=100)), spelling] = Field(
             None,
             description='The most inserts and updates a run: 250, or "50%" of what is published but at least 100, or'

@@ -19,7 +19,7 @@ from engine.config.values import STOCK2SHOP_URL, InvalidValueError
 from engine.config.variables import LOGIN_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
 from engine.errors import Diagnostic, ProjectError
-from engine.files import is_file, unreadable
+from engine.files import WorkspaceFiles, is_file, unreadable
 from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ class _ProjectReader:
 
     def _text(self) -> str:
         try:
-            return self._path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+            content = WorkspaceFiles.of(self._workspace, self._root).read(self._path)
+            return content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError:
             raise ProjectError(
                 [Diagnostic(path=self._path, message="The file is not UTF-8.", hint="Save it as UTF-8.")]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
+    from engine.files import WorkspaceFiles
     from engine.mapping.placeholders import ValueWriter
 
 VALUE_FILTERS = frozenset(
@@ -38,10 +39,12 @@ ITEM_FILTERS = frozenset(
 deterministic."""
 
 
-def template_loader(name: str, view: Path, folders: tuple[Path, ...], used: list[Path]) -> Any:
+def template_loader(
+    name: str, view: Path, folders: tuple[Path, ...], used: list[Path], *, files: WorkspaceFiles
+) -> Any:
     """Return Jinja's loader for one view: ``name`` is the file ``view``, any other name a ``.sql`` file of ``folders``.
 
-    The folders are searched in order. Each file that is read is added to ``used``.
+    The folders are searched in order. ``files`` reads what is found. Each file that is read is added to ``used``.
     """
     import jinja2
     from jinja2.loaders import split_template_path
@@ -64,10 +67,11 @@ def template_loader(name: str, view: Path, folders: tuple[Path, ...], used: list
             raise jinja2.TemplateNotFound(template)
         used.append(file)
         try:
+            content = files.read(file)
             # Editors on Windows write a byte-order mark, which is not SQL.
-            return file.read_bytes().decode("utf-8-sig"), str(file), lambda: True
+            return content.decode("utf-8-sig"), str(file), lambda: True
         except UnicodeDecodeError as error:
-            line = file.read_bytes()[: error.start].count(b"\n") + 1
+            line = content[: error.start].count(b"\n") + 1
             problem = Diagnostic(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
         except OSError as error:
             problem = _unreadable(error, file)

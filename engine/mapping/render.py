@@ -18,8 +18,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Diagnostic, RenderError
-from engine.files import is_dir
+from engine.errors import Diagnostic, OutsideWorkspaceError, RenderError
+from engine.files import WorkspaceFiles, is_dir
 from engine.mapping.environment import filter_hint, template_loader, view_environment
 from engine.mapping.placeholders import (
     PLACEHOLDER,
@@ -76,6 +76,12 @@ def search_path(project: Project) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(candidates))
 
 
+def template_files(project: Project) -> WorkspaceFiles:
+    """Return the files that templates may be: the workspace's, the project's, and the engine's own templates."""
+    own = WorkspaceFiles.of(project.workspace, project.root)
+    return WorkspaceFiles((*own.folders, search_path(project)[-1]))
+
+
 def _render_query(
     path: Path,
     write: Callable[[object], str],
@@ -124,12 +130,13 @@ def _render(
     name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
     used: list[Path] = []
     environment = view_environment(writer, names=values, with_markers=with_markers)
-    environment.loader = template_loader(name, path, folders, used)
+    files = template_files(project)
+    environment.loader = template_loader(name, path, folders, used, files=files)
     # As globals they are seen in imported macros too.
     environment.globals.update(values)
     try:
         sql = str(environment.get_template(name).render())
-    except RenderError:
+    except (RenderError, OutsideWorkspaceError):
         raise
     except jinja2.TemplateNotFound as error:
         if error.name == name:
@@ -137,24 +144,26 @@ def _render(
                 path=path, message="There is no such view.", hint="Write it, or set `view` in project.toml."
             )
         else:
-            problem = _not_found(str(error.name), path, used, folders)
+            problem = _not_found(str(error.name), path, used, folders, files)
         raise RenderError([problem]) from None
     except jinja2.TemplateSyntaxError as error:
         file = Path(error.filename) if error.filename else path
         message = str(error.message)
-        column = _column(file, error.lineno, message)
+        column = _column(files, file, error.lineno, message)
         hint = filter_hint(message, environment)
         raise RenderError(
             [Diagnostic(path=file, line=error.lineno, column=column, message=message, hint=hint)]
         ) from None
     except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
-        raise RenderError([_error_diagnostic(error, used, path)]) from None
+        raise RenderError([_error_diagnostic(error, used, path, files)]) from None
     return sql, tuple(dict.fromkeys(used))
 
 
-def _not_found(template: str, path: Path, used: list[Path], folders: tuple[Path, ...]) -> Diagnostic:
+def _not_found(
+    template: str, path: Path, used: list[Path], folders: tuple[Path, ...], files: WorkspaceFiles
+) -> Diagnostic:
     """Describe a template that does not exist, at the place that names it."""
-    mentions = ((file, _line_of(file, template)) for file in reversed(used))
+    mentions = ((file, _line_of(files.read(file), template)) for file in reversed(used))
     place, line = next(((file, line) for file, line in mentions if line), (path, None))
     known = {
         file.relative_to(folder).as_posix() for folder in folders for file in folder.glob("**/*.sql") if file != path
@@ -170,21 +179,21 @@ def _not_found(template: str, path: Path, used: list[Path], folders: tuple[Path,
     )
 
 
-def _line_of(path: Path, text: str) -> int | None:
-    """Return the first line number of ``path`` whose line has ``text``."""
-    lines = path.read_text("utf-8-sig", "replace").splitlines()
+def _line_of(content: bytes, text: str) -> int | None:
+    """Return the first line number of a file's ``content`` whose line has ``text``."""
+    lines = content.decode("utf-8-sig", "replace").splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), None)
 
 
-def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path) -> Diagnostic:
+def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path, files: WorkspaceFiles) -> Diagnostic:
     """Describe an exception at the template line that was being rendered: Jinja maps its frames to those lines."""
     import jinja2
 
     place, line = path, None
-    files = {str(file): file for file in used}
+    templates = {str(file): file for file in used}
     trace = error.__traceback__
     while trace is not None:
-        file = files.get(trace.tb_frame.f_code.co_filename)
+        file = templates.get(trace.tb_frame.f_code.co_filename)
         if file is not None:
             place, line = file, trace.tb_lineno
         trace = trace.tb_next
@@ -192,14 +201,14 @@ def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path) -> Dia
         return Diagnostic(path=place, message="The templates or macros call each other endlessly.")
     known = isinstance(error, (jinja2.TemplateError, UnwritableValueError))
     message = str(error) if known else f"The template cannot be evaluated: {error} ({type(error).__name__})."
-    column = _column(place, line, message)
+    column = _column(files, place, line, message)
     return Diagnostic(path=place, line=line, column=column, message=message, hint=getattr(error, "hint", ""))
 
 
-def _column(path: Path, line: int | None, message: str) -> int | None:
+def _column(files: WorkspaceFiles, path: Path, line: int | None, message: str) -> int | None:
     """Return the column of what a message quotes first, else of the braces, where the line has that exactly once."""
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")[(line or 0) - 1]
+        text = files.read(path).decode("utf-8-sig").replace("\r\n", "\n").split("\n")[(line or 0) - 1]
     except (OSError, UnicodeDecodeError, IndexError):
         return None
     quoted = re.search(r"'([^']+)'", message)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Diagnostic, RenderError, ViewError
-from engine.files import is_file, list_paths, unreadable
+from engine.files import WorkspaceFiles, is_file, unreadable
 from engine.mapping.render import render_bound
 from engine.orders.document import ADDRESS_FIELDS, read_order
 
@@ -72,7 +72,7 @@ def list_statements(project: Project) -> tuple[Statement, ...]:
     found: list[tuple[int, str, Statement]] = []
     faults = []
     try:
-        paths = list_paths(folder, "*.sql")
+        paths = WorkspaceFiles.of(project.workspace, project.root).list_paths(folder, "*.sql")
     except OSError as error:
         raise ViewError([unreadable(folder, error, folder="orders")]) from None
     for path in paths:

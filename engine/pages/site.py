@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config.loader import load
 from engine.config.workspace import discover
 from engine.errors import ConfigError, UsageError
-from engine.files import is_dir, is_file
+from engine.files import WorkspaceFiles, is_dir, is_file, replace_file
 from engine.mapping.lineage import mapping_rows
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -21,12 +22,10 @@ from engine.testing.snapshots import (
     read_snapshot,
     render_order_statements,
     snapshot_folder,
-    write_snapshot,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from engine.mapping.lineage import MappingRow
     from engine.model.settings import EntitySettings, Project
@@ -78,6 +77,8 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     clients = tuple(_client_page(name, workspace) for name in names)
     pages = {f"{client.name}.html": render_page("client.html", client=client) for client in clients}
     pages["index.html"] = render_page("index.html", clients=clients, searchable=True)
+    if Path.cwd().joinpath(to).is_relative_to(workspace):
+        WorkspaceFiles((workspace,)).resolve(to)
     try:
         if is_dir(to) and any(to.iterdir()) and not is_file(to / MARKER_FILE):
             raise UsageError(f"{to} holds other files.", hint="Name an empty folder, or one that s2s docs has written.")
@@ -86,7 +87,7 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
             if old.name not in pages:
                 old.unlink()
         for name, text in {**pages, MARKER_FILE: "Written by s2s docs; what is here is overwritten.\n"}.items():
-            write_snapshot(to / name, text)
+            replace_file(to / name, text.encode())
     except OSError as error:
         raise UsageError(
             f"The site cannot be written to {to}: {error.strerror}.", hint="Name another folder."
@@ -110,7 +111,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
                 entity=ENTITIES[entity],
                 linked=project.entities[entity].linked,
             )
-            documents = read_snapshot(snapshot_folder(project) / f"{entity}.json") or ""
+            documents = read_snapshot(snapshot_folder(project), f"{entity}.json") or ""
         except ConfigError as error:
             faults += _located_messages(error, workspace)
             continue
@@ -128,11 +129,12 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
     try:
         tests = data_tests(project)
         orders = render_order_statements(project) or ""
-        quarantine = read_snapshot(snapshot_folder(project) / "quarantine.json") or ""
+        quarantine = read_snapshot(snapshot_folder(project), "quarantine.json") or ""
     except ConfigError as error:
         faults += _located_messages(error, workspace)
     # A project that is loaded offline always has a number, so the file says whether there really is one.
-    unset = re.search(r"(?m)^source_id\s*=\s*0\b", (project.root / "project.toml").read_text("utf-8-sig"))
+    text = WorkspaceFiles.of(workspace, project.root).read(project.root / "project.toml").decode("utf-8-sig")
+    unset = re.search(r"(?m)^source_id\s*=\s*0\b", text)
     return ClientPage(
         name=name,
         project=project,
@@ -149,11 +151,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
 def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
     """The limits of an entity in words."""
     limits = []
-    for name, limit in (
-        ("removals in one run", settings.max_deletes),
-        ("removals in a day", settings.deletes_per_day),
-        ("changes in one run", settings.max_changes),
-    ):
+    for name, limit in (("removals in one run", settings.max_deletes), ("changes in one run", settings.max_changes)):
         if limit.rows is not None:
             allowed = f"at most {limit.rows:,}"
         elif limit.share is not None:

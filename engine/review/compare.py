@@ -22,8 +22,8 @@ from engine.config.masking import mask_settings, mask_sql
 from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
-from engine.errors import ConfigError, QueryError
-from engine.files import is_file
+from engine.errors import ConfigError, OutsideWorkspaceError, QueryError
+from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.lineage import mapping_rows, trace_columns
 from engine.mapping.render import render_view
@@ -156,7 +156,7 @@ def _review_files(name: str, *, workspace: Path, earlier: Path, against: str, fa
         rows="none",
         new=name not in discover(earlier),
         faults=faults,
-        settings="".join(_text_diffs(earlier / "projects" / name, workspace / "projects" / name)),
+        settings="".join(_text_diffs(name, earlier, workspace)),
         orders="",
         entities=(),
     )
@@ -196,7 +196,7 @@ def _build_review(
         against=against,
         rows=rows,
         new=now.name not in discover(earlier),
-        settings="".join(_text_diffs(earlier / "projects" / now.name, now.root)),
+        settings="".join(_text_diffs(now.name, earlier, now.workspace, root=now.root)),
         orders="" if faults else _unified_diff(_order_statements(before)[0], orders, "orders.sql"),
         entities=tuple(found),
         faults=faults,
@@ -407,22 +407,31 @@ def _field_changes(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> I
             )
 
 
-def _text_diffs(before: Path, now: Path) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, with secrets masked."""
-    names = sorted({f"{path.parent.name}/{path.name}" for root in (before, now) for path in root.glob("*/*.sql")})
-    old, new = _text(before / "project.toml"), _text(now / "project.toml")
+def _text_diffs(name: str, earlier: Path, workspace: Path, *, root: Path | None = None) -> Iterator[str]:
+    """Unified diffs of project.toml, the order statements and the data tests, with secrets masked.
+
+    They are those of the project ``name`` in both workspaces, or of ``root`` where it was named by its path.
+    """
+    roots = (earlier / "projects" / name, root or workspace / "projects" / name)
+    sides = [(root, WorkspaceFiles.of(folder, root)) for root, folder in zip(roots, (earlier, workspace), strict=True)]
+    old, new = (_file_text(root / "project.toml", files) for root, files in sides)
     masked = mask_settings(old, new)
     if masked is not None:
         yield _unified_diff(*masked, "project.toml")
     elif old != new:
         yield "# project.toml changed. It is not shown: it is not valid TOML, so secrets in it cannot be masked.\n"
-    for name in names:
-        if not name.startswith("views/"):
-            yield _unified_diff(mask_sql(_text(before / name)), mask_sql(_text(now / name)), name)
+    for file in sorted({f"{path.parent.name}/{path.name}" for root in roots for path in root.glob("*/*.sql")}):
+        if not file.startswith("views/"):
+            before, after = (mask_sql(_file_text(root / file, files)) for root, files in sides)
+            yield _unified_diff(before, after, file)
 
 
-def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n") if is_file(path) else ""
+def _file_text(path: Path, files: WorkspaceFiles) -> str:
+    """The text of a file for a diff, blank where there is none."""
+    try:
+        return files.read(path).decode("utf-8-sig", "replace").replace("\r\n", "\n") if is_file(path) else ""
+    except OutsideWorkspaceError as error:
+        return f"# {error.diagnostics[0].message}"
 
 
 def _unified_diff(before: str, after: str, name: str) -> str:

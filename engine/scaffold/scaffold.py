@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.config.schema import schema
 from engine.errors import UsageError
-from engine.files import exists, is_dir, is_file
+from engine.files import WorkspaceFiles, exists, is_dir, is_file, list_paths
 from engine.mapping.render import ENGINE_FOLDER
 from engine.model.fields import PRODUCTS
 from engine.quoting import alias
@@ -87,11 +87,9 @@ def create_project(
     ignore = workspace / ".gitignore"
     if not exists(ignore):
         files[ignore] = ".state/\n.env\n.venv/\nsite/\n"
+    own = WorkspaceFiles((workspace,))
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())
-        if path.name == ".env":
-            path.chmod(0o600)
+        own.write(path, text.encode(), mode=0o600 if path.name == ".env" else 0o666)
     return tuple(files)
 
 
@@ -109,8 +107,6 @@ def create_from_template(
 
     Raises :class:`UsageError` for an unknown template, and for a dialect that it is not written for.
     """
-    import shutil
-
     folder, about, known = _template(workspace, template)
     dialect = dialect or known[0]
     if dialect not in known:
@@ -122,17 +118,20 @@ def create_from_template(
     )
     root = workspace / "projects" / name
     project = root / "project.toml"
-    head = project.read_text("utf-8").partition("[vars]")[0]
-    project.write_bytes((head + "[vars]" + about.rpartition("[vars]")[2]).encode())
+    files = WorkspaceFiles((workspace,))
+    head = files.read(project).decode().partition("[vars]")[0]
+    files.write(project, (head + "[vars]" + about.rpartition("[vars]")[2]).encode())
     views = []
     for entity in ("products", "customers"):
         if is_file(folder / f"{entity}.sql"):
             view = root / "views" / f"{entity}.sql"
-            view.write_bytes(f'{{% extends "{template}/{entity}.sql" %}}\n'.encode())
+            files.write(view, f'{{% extends "{template}/{entity}.sql" %}}\n'.encode())
             views.append(view)
-    shutil.copytree(folder / "fixtures", root / "fixtures")
+    examples = _template_files(workspace)
+    for path in examples.list_paths(folder / "fixtures", "*"):
+        files.write(root / "fixtures" / path.name, examples.read(path))
     readme = root / "README.md"
-    readme.write_bytes(_confirm_readme(name, template, about).encode())
+    files.write(readme, _confirm_readme(name, template, about).encode())
     return tuple(dict.fromkeys((*made, *views, root / "fixtures", readme)))
 
 
@@ -148,26 +147,35 @@ def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
         close = get_close_matches(template, found, n=1)
         guess = f"Did you mean {close[0]}? " if close else ""
         raise UsageError(f"There is no template {template!r}.", hint=f"{guess}There are: {', '.join(found) or 'none'}.")
-    about = (found[template] / "template.toml").read_text("utf-8")
+    about = _template_files(workspace).read(found[template] / "template.toml").decode()
     dialects = re.search(r"(?m)^dialects = \[(.*)\]", about)
     return found[template], about, re.findall(r'"(\w+)"', dialects[1] if dialects else "")
 
 
 def templates(workspace: Path) -> dict[str, Path]:
     """The folders of all templates by name: the engine's own, and the workspace's, which come before those."""
+    folders = (_own_templates(), workspace / "templates" / "sql")
+    return {path.parent.name: path.parent for folder in folders for path in list_paths(folder, "*/template.toml")}
+
+
+def _own_templates() -> Path:
+    """The engine's own templates: in its package where it is installed, else beside it."""
     own = ENGINE_FOLDER / "templates" / "sql"
-    folders = (own if is_dir(own) else ENGINE_FOLDER.parent / "templates" / "sql", workspace / "templates" / "sql")
-    return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/template.toml"))}
+    return own if is_dir(own) else ENGINE_FOLDER.parent / "templates" / "sql"
+
+
+def _template_files(workspace: Path) -> WorkspaceFiles:
+    return WorkspaceFiles((workspace, _own_templates()))
 
 
 def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
     """Write views by entity, unless there is one that differs from the example of a new project; gives the files."""
     written = []
+    files = WorkspaceFiles.of(project.workspace, project.root)
     for entity, sql in views.items():
         path = project.root / "views" / f"{entity}.sql"
-        if not exists(path) or path.read_text("utf-8") == _first_view(project.source.dialect):
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(sql.encode())
+        if not exists(path) or files.read(path).decode() == _first_view(project.source.dialect):
+            files.write(path, sql.encode())
             written.append(path)
     return tuple(written)
 

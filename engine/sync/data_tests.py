@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.errors import Diagnostic, ProjectError, StateError, ViewError
-from engine.files import list_paths
+from engine.files import WorkspaceFiles
 from engine.mapping.check import resolve_column
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.render import render_bound
@@ -75,7 +75,8 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     """
     duck = replace(project, source=replace(project.source, dialect="duckdb"))
     tests, faults = [], []
-    for path in list_paths(project.root / "tests", "*.sql"):
+    files = WorkspaceFiles.of(project.workspace, project.root)
+    for path in files.list_paths(project.root / "tests", "*.sql"):
         query = render_bound(duck, path, {})
         query = replace(query, sql=_strip_semicolon(query.sql))
         entity, wrong = _find_entity(query, project)
@@ -167,7 +168,8 @@ def _severity(path: Path, project: Project) -> tuple[Severity, list[tuple[str, s
     """What project.toml says of the test, else the comment at its head, else an error."""
     if path.stem in project.tests:
         return project.tests[path.stem], []
-    for line in path.read_text("utf-8-sig", "replace").splitlines():
+    content = WorkspaceFiles.of(project.workspace, project.root).read(path)
+    for line in content.decode("utf-8-sig", "replace").splitlines():
         if not line.strip().startswith(("--", "{#")):
             break
         found = _SEVERITY.search(line)

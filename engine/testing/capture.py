@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
-from engine.files import list_paths
+from engine.files import WorkspaceFiles
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.quoting import ident, literal
 from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.fixture_run import entities
-from engine.testing.fixtures import infer_type
+from engine.testing.fixtures import fixture_file_name, infer_type
 from engine.testing.sampling import SampledTable, choose_rows, join_key
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def capture_fixtures(
     is wrong, and :class:`SourceError` where the source cannot be read.
     """
     folder = project.root / "fixtures"
-    existing = list_paths(folder, "*.csv")
+    files = WorkspaceFiles.of(project.workspace, project.root)
+    existing = files.list_paths(folder, "*.csv")
     if existing and not replace:
         raise UsageError(
             f"{project.name} has fixtures: {', '.join(path.name for path in existing)}.",
@@ -92,12 +93,11 @@ def capture_fixtures(
                     connection, project, table, keys=frozenset(keys | more), rows=rows, stop=stop, progress=progress
                 )
         types = {table.name: _column_types(connection, project, table) for table in tables}
-    folder.mkdir(exist_ok=True)
     anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
         for kind, column in zip(anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False):
             anonymiser.learn(column, kind)
-    return tuple(_write(folder, table, types[table.name], anonymiser) for table in tables)
+    return tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
 
 
 def _tables_read(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
@@ -211,7 +211,9 @@ def _column_type(kind: str, scale: str | None, meant: str, *, arrived: str | Non
     return "text" if meant == "bigint" else None
 
 
-def _write(folder: Path, table: SampledTable, types: Sequence[str | None], anonymiser: Anonymiser) -> CapturedTable:
+def _write(
+    folder: Path, table: SampledTable, types: Sequence[str | None], anonymiser: Anonymiser, files: WorkspaceFiles
+) -> CapturedTable:
     kinds = anonymiser.kinds(table)
     replaced: dict[str, None] = {}
     lines = []
@@ -227,8 +229,8 @@ def _write(folder: Path, table: SampledTable, types: Sequence[str | None], anony
         _csv_heading(column if kind is None else f"{column}:{kind}")
         for column, kind in zip(table.columns, types, strict=True)
     )
-    path = folder / f"{table.name.rpartition('.')[2].lower()}.csv"
-    path.write_bytes("\n".join([header, *lines, ""]).encode("utf-8"))
+    path = folder / fixture_file_name(table.name)
+    files.write(path, "\n".join([header, *lines, ""]).encode("utf-8"))
     return CapturedTable(path=path, rows=len(lines), rows_read=table.rows_read, replaced=tuple(replaced))
 
 

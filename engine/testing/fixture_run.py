@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
+from engine.files import WorkspaceFiles
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.locate import diagnostic_at, find_word, locate_error
 from engine.mapping.render import render_view
@@ -42,7 +43,7 @@ from engine.sync.context import RunContext, RunOptions
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixtures import create_fixture_database, freeze_time, has_fixtures, load_fixtures
+from engine.testing.fixtures import create_fixture_database, fixture_file_name, freeze_time, has_fixtures, load_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -102,7 +103,7 @@ class FixtureDatabase:
     database: Path
     schemas: Mapping[Path, str]
     tables: Mapping[Path, tuple[str, ...]]
-    faults: Mapping[Path, FixtureError]
+    faults: Mapping[Path, ConfigError]
 
 
 class FixtureSession:
@@ -132,15 +133,20 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     database = folder / "fixtures.duckdb"
     schemas: dict[Path, str] = {}
     tables: dict[Path, tuple[str, ...]] = {}
-    faults: dict[Path, FixtureError] = {}
+    faults: dict[Path, ConfigError] = {}
     with create_fixture_database(database) as connection:
         for project in projects:
             if not has_fixtures(project.root) or project.root in schemas:
                 continue
             schemas[project.root] = f"client{len(schemas)}"
             try:
-                tables[project.root] = load_fixtures(connection, project.root, schema=schemas[project.root])
-            except FixtureError as error:
+                tables[project.root] = load_fixtures(
+                    connection,
+                    project.root,
+                    schema=schemas[project.root],
+                    files=WorkspaceFiles.of(project.workspace, project.root),
+                )
+            except ConfigError as error:
                 faults[project.root] = error
         freeze_time(connection, list(schemas.values()))
     # Held open, so that each run's own connection finds the database already loaded.
@@ -322,14 +328,14 @@ def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Projec
     """Translate DuckDB's error into what is wrong with the fixtures or with the view."""
     said = error.bare_message
     at = locate_error(query, said, dialect=project.source.dialect)
-    table = re.search(r"(?i)Table with name \"?([\w$ ]+?)\"? does not exist", said)
+    table = re.search(r"(?i)Table with name \"?(\S.*?)\"? does not exist", said)
     column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", said)
     folder = project.root / "fixtures"
     if table:
         known = ", ".join(loaded.tables.get(project.root, ()))
         message = f"The view reads the table {table[1]}, of which there is no fixture."
         hint = (
-            f"Write {folder / (table[1].lower() + '.csv')}, or capture it: s2s fixtures capture {project.name}."
+            f"Write {folder / fixture_file_name(table[1])}, or capture it: s2s fixtures capture {project.name}."
             f" There are: {known or 'none'}."
         )
         found = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)

@@ -21,10 +21,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from engine.embedded import connect_duckdb, parse_duckdb
-from engine.errors import Diagnostic, FixtureError
-from engine.files import is_file, list_paths
+from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
+from engine.files import WorkspaceFiles, is_file, list_paths
 from engine.mapping.engine_sql import render_sql
 from engine.quoting import blanked, ident
 
@@ -43,6 +44,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIMESTAMP = re.compile(_DATE.pattern + r" ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII)
 _CREATE_STATEMENT = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
 _BOOLEAN = re.compile("true|false")
+_WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 _DECIMAL_DIGITS = 18
 """The precision of an inferred decimal. DuckDB's widest, 38, overflows as soon as two are multiplied."""
 
@@ -62,8 +64,8 @@ class Fixture:
 
     @property
     def table(self) -> str:
-        """The table's name in lower case: the last part of the file's name, without a schema."""
-        return self.path.stem.rpartition(".")[2].lower()
+        """The table's name in lower case: the last part of the file's name, without a schema; ``%2F`` stands for /."""
+        return unquote(self.path.stem.rpartition(".")[2]).lower()
 
     @property
     def inferred(self) -> tuple[str, ...]:
@@ -75,9 +77,12 @@ class Fixture:
         )
 
 
-def read_fixture(path: Path) -> Fixture:
-    """Read one CSV file. Raises :class:`FixtureError` with file and line where it is not well formed."""
-    text = _read_text(path)
+def read_fixture(path: Path, *, files: WorkspaceFiles | None = None) -> Fixture:
+    """Read one CSV file, through ``files`` where it may be a link.
+
+    Raises :class:`FixtureError` with file and line where it is not well formed.
+    """
+    text = _read_text(path, files or WorkspaceFiles((path.parent,)))
     records = list(_parse_records(path, text))
     if not records or records[0][1] == ((None, False),):
         raise _fixture_error(path, 1, "The file has no header.", "The first line names the columns: code,descr,qty")
@@ -108,6 +113,19 @@ def read_fixture(path: Path) -> Fixture:
     return Fixture(path=path, columns=columns, types=types, rows=tuple(rows), lines=tuple(lines))
 
 
+def fixture_file_name(table: str) -> str:
+    """The name of a table's CSV file. What a file's name may not hold on every system is percent-encoded.
+
+    >>> fixture_file_name("dbo.Item"), fixture_file_name("/BIC/AITEM")
+    ('item.csv', '%2Fbic%2Faitem.csv')
+    """
+    name = table.rpartition(".")[2].lower()
+    inner = re.sub(r"[^\w $#@-]|^ | \Z", lambda found: quote(found[0], safe=""), name)
+    if _WINDOWS_DEVICE.fullmatch(inner):
+        inner = f"%{ord(inner[0]):02X}{inner[1:]}"
+    return f"{inner}.csv"
+
+
 def has_fixtures(root: Path) -> bool:
     """Whether the project in the folder ``root`` has fixtures."""
     return bool(list_paths(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
@@ -120,21 +138,25 @@ def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnectio
         yield connection
 
 
-def load_fixtures(connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str) -> tuple[str, ...]:
+def load_fixtures(
+    connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str, files: WorkspaceFiles | None = None
+) -> tuple[str, ...]:
     """Load the fixtures of the project in the folder ``root`` into a new ``schema``, whose name is a plain word.
 
     Gives the names of the tables. A table of ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError`
-    with all faults of all files.
+    with all faults of all files, and :class:`OutsideWorkspaceError` for links that lead out of ``files``, which are
+    those of ``root`` where none are given.
     """
     folder = root / "fixtures"
+    files = files or WorkspaceFiles((root,))
     connection.execute(f"create schema {schema}; set schema = '{schema}'")
     faults: list[Diagnostic] = []
-    declared = _create_tables(connection, folder / "schema.sql", faults)
+    declared = _create_tables(connection, folder / "schema.sql", faults, files=files)
     found: dict[str, Path] = {}
-    for path in list_paths(folder, "*.csv"):
+    for path in files.list_paths(folder, "*.csv"):
         try:
-            fixture = read_fixture(path)
-        except FixtureError as error:
+            fixture = read_fixture(path, files=files)
+        except (FixtureError, OutsideWorkspaceError) as error:
             faults += error.diagnostics
             continue
         if fixture.table in found:
@@ -193,11 +215,12 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, files: WorkspaceFiles) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = files.read(path)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise _fixture_error(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise FixtureError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
@@ -251,14 +274,14 @@ def _split_heading(cell: str) -> tuple[str, str | None]:
 
 
 def _create_tables(
-    connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic]
+    connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic], *, files: WorkspaceFiles
 ) -> Mapping[str, Mapping[str, str]]:
     """Run ``schema.sql``; gives the columns of the tables that it creates, with their types."""
     import duckdb
 
     if not is_file(path):
         return {}
-    text, position = _read_text(path), 0
+    text, position = _read_text(path, files), 0
     try:
         for kind, statement in parse_duckdb(connection, text):
             position = max(position, text.find(statement, position))

@@ -114,11 +114,11 @@ def _compare_with_snapshot(produced: ProjectSnapshots, name: str) -> Callable[..
             return SnapshotCollections()
 
         def read_snapshot_data_from_location(self, **_: Any) -> str | None:
-            return read_snapshot(produced.folder / name)
+            return read_snapshot(produced.folder, name)
 
         @classmethod
         def write_snapshot_collection(cls, *, snapshot_collection: Any, **_: Any) -> None:
-            write_snapshot(produced.folder / name, next(iter(snapshot_collection)).data)
+            write_snapshot(produced.folder, name, next(iter(snapshot_collection)).data)
 
     def check(snapshot: Any) -> None:
         assert produced.files[name] == snapshot(extension_class=SnapshotFile)
@@ -127,13 +127,13 @@ def _compare_with_snapshot(produced: ProjectSnapshots, name: str) -> Callable[..
 
 
 def _find_unused(produced: ProjectSnapshots) -> Callable[..., None]:
-    from engine.testing.snapshots import unused_files
+    from engine.testing.snapshots import remove_snapshot, unused_files
 
     def check(request: pytest.FixtureRequest) -> None:
         found = unused_files(produced.folder, produced.files)
         if request.config.getoption("update_snapshots"):
             for path in found:
-                path.unlink()
+                remove_snapshot(produced.folder, path)
         elif found:
             pytest.fail("\n".join(f"{path}: no snapshot has this name" for path in found), pytrace=False)
 

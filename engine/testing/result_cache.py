@@ -2,13 +2,18 @@
 
 The result of an offline run depends on the rendered SQL, the fixtures, the settings, the engine and the versions of its
 libraries, and on nothing else. :func:`cache_key` is a digest of all of these, and a result is used only while its key
-is the same. To run everything again, delete the folder ``tested`` beside the state files.
+is the same.
+
+The cache is in the user's cache folder and never in the workspace: a branch could bring a result with it that its views
+do not have. To run everything again, delete the folder that :func:`cache_folder` names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.files import is_file, list_paths
+from engine.files import WorkspaceFiles, is_file, replace_file
 from engine.sync.data_tests import FailedTest
 
 if TYPE_CHECKING:
@@ -33,8 +38,9 @@ def cache_key(project: Project, texts: Iterable[str]) -> str:
     digest = hashlib.sha256(_engine_digest().encode())
     parts = [repr(project).encode(), *(text.encode() for text in texts)]
     folder = project.root / "fixtures"
-    for path in (path for path in list_paths(folder, "*") if is_file(path)):
-        parts += [path.name.encode(), path.read_bytes()]
+    files = WorkspaceFiles.of(project.workspace, project.root)
+    for path in (path for path in files.list_paths(folder, "*") if is_file(path)):
+        parts += [path.name.encode(), files.read(path)]
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
@@ -43,8 +49,11 @@ def cache_key(project: Project, texts: Iterable[str]) -> str:
 
 def load(project: Project, key: str) -> dict[str, Any] | None:
     """The arguments that :func:`store` was last called with for ``project``, or None where ``key`` was another."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        cached = json.loads(_cache_file(project).read_text("utf-8"))
+    with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+        path = _cache_file(project)
+        if not _belongs_to_this_user(path):
+            return None
+        cached = json.loads(path.read_text("utf-8"))
         if cached["digest"] == key:
             failed = [
                 FailedTest(**{**test, "keys": tuple(test["keys"]), "path": Path(test["path"])})
@@ -80,15 +89,40 @@ def store(
         "failed": [{**asdict(test), "path": str(test.path)} for test in failed],
         "duckdb_digests": dict(duckdb_digests),
     }
-    path = _cache_file(project)
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):
+        path = _cache_file(project)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Two runs at once may interleave; a damaged file is ignored by load().
-        path.write_text(json.dumps(cached), "utf-8")
+        replace_file(path, json.dumps(cached).encode(), mode=0o600)
+
+
+def cache_folder() -> Path:
+    """The folder of this user's cached results, such as ``~/.cache/s2s/tested``.
+
+    On Windows it is below ``%LOCALAPPDATA%``, on macOS below ``~/Library/Caches``, elsewhere where the XDG base
+    directory specification says. Raises :class:`RuntimeError` where this account has no home folder.
+    """
+    if sys.platform == "win32":
+        parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Caches"
+    else:
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        parent = named if Path(named).is_absolute() else Path.home() / ".cache"
+    return Path(parent) / "s2s" / "tested"
 
 
 def _cache_file(project: Project) -> Path:
-    return project.state.parent / "tested" / f"{project.name}.json"
+    workspace = hashlib.sha256(os.path.realpath(project.workspace).encode()).hexdigest()[:16]
+    return cache_folder() / workspace / f"{project.name}.json"
+
+
+def _belongs_to_this_user(path: Path) -> bool:
+    """Whether nobody but this user could have written a file of the cache; Windows keeps others out of the folder."""
+    if sys.platform == "win32":
+        return True
+    writers = stat.S_IWGRP | stat.S_IWOTH
+    found = (path.stat(), path.parent.stat())
+    return all(each.st_uid == os.getuid() and not each.st_mode & writers for each in found)
 
 
 @cache

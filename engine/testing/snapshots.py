@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.config.workspace import discover
 from engine.errors import ConfigError, Diagnostic, FixtureError, OrderError, ViewError
-from engine.files import is_dir, is_file, list_paths
+from engine.files import WorkspaceFiles, is_dir, is_file, list_paths
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -190,15 +190,14 @@ def compare_snapshots(produced: ProjectSnapshots) -> tuple[SnapshotDifference, .
     found = []
     for name, text in produced.files.items():
         path = produced.folder / name
-        committed = read_snapshot(path)
+        committed = read_snapshot(produced.folder, name)
         if committed is None:
             found.append(SnapshotDifference(path=path, state="missing", diff=_unified_diff(path, "", text)))
         elif committed != text:
             found.append(SnapshotDifference(path=path, state="changed", diff=_unified_diff(path, committed, text)))
-    found += [
-        SnapshotDifference(path=path, state="unused", diff=_unified_diff(path, read_snapshot(path) or "", ""))
-        for path in unused_files(produced.folder, produced.files)
-    ]
+    for path in unused_files(produced.folder, produced.files):
+        committed = read_snapshot(produced.folder, path) or ""
+        found.append(SnapshotDifference(path=path, state="unused", diff=_unified_diff(path, committed, "")))
     return tuple(sorted(found, key=lambda each: each.path))
 
 
@@ -207,15 +206,16 @@ def update_snapshots(produced: ProjectSnapshots) -> tuple[SnapshotDifference, ..
     differences = compare_snapshots(produced)
     for each in differences:
         if each.state == "unused":
-            each.path.unlink()
+            remove_snapshot(produced.folder, each.path)
         else:
-            write_snapshot(each.path, produced.files[each.path.name])
+            write_snapshot(produced.folder, each.path.name, produced.files[each.path.name])
     return differences
 
 
 def unused_files(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     """The files in ``folder`` and below that are not snapshots of the project, which has those called ``names``."""
     known = {folder / name for name in names}
+    _files(folder).resolve(folder)
     return tuple(
         path
         for path in sorted(folder.glob("**/*"))
@@ -226,17 +226,18 @@ def unused_files(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
 def orphaned_folders(workspace: Path) -> tuple[Path, ...]:
     """The folders under ``snapshots/`` that no project of the workspace has the name of."""
     names = set(discover(workspace))
-    folder = workspace / "snapshots"
-    return tuple(path for path in sorted(folder.glob("*")) if is_dir(path) and path.name not in names)
+    paths = WorkspaceFiles((workspace,)).list_paths(workspace / "snapshots", "*")
+    return tuple(path for path in paths if is_dir(path) and path.name not in names)
 
 
-def read_snapshot(path: Path) -> str | None:
+def read_snapshot(folder: Path, name: str | Path) -> str | None:
     r"""A committed snapshot with ``\n`` line ends, or None where there is none.
 
     Raises :class:`FixtureError` where it is not UTF-8.
     """
+    path = folder / name
     try:
-        return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        return _files(folder).read(path).decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
@@ -245,10 +246,24 @@ def read_snapshot(path: Path) -> str | None:
         ) from None
 
 
-def write_snapshot(path: Path, text: str) -> None:
+def write_snapshot(folder: Path, name: str, text: str) -> None:
     """Write a snapshot as UTF-8, with the line ends that it has."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode("utf-8"))
+    _files(folder).write(folder / name, text.encode("utf-8"))
+
+
+def remove_snapshot(folder: Path, path: Path) -> None:
+    """Delete a file of a project's snapshot folder."""
+    _files(folder).remove(path)
+
+
+def remove_orphaned_folder(workspace: Path, folder: Path) -> None:
+    """Delete a folder that :func:`orphaned_folders` gave."""
+    WorkspaceFiles((workspace,)).remove(folder)
+
+
+def _files(folder: Path) -> WorkspaceFiles:
+    """The files of the workspace that a project's snapshot folder is in."""
+    return WorkspaceFiles((folder.parents[1],))
 
 
 def normalize_sql(sql: str, dialect: str) -> str:
@@ -310,9 +325,8 @@ def render_order_statements(project: Project) -> str | None:
     if settings is None or not is_file(path):
         return None
     try:
-        order = inbox.read_order(
-            inbox.parse_document(path.read_bytes()), settings, source_id=project.stock2shop.source_id
-        )
+        content = WorkspaceFiles.of(project.workspace, project.root).read(path)
+        order = inbox.read_order(inbox.parse_document(content), settings, source_id=project.stock2shop.source_id)
     except OrderError as error:
         hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
         raise FixtureError([Diagnostic(path=path, message=error.message, hint=hint)]) from None

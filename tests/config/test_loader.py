@@ -167,6 +167,12 @@ def test_an_empty_file_names_both_tables_that_it_needs(write: Callable[..., Path
     ]
 
 
+def test_a_view_is_an_sql_file(write: Callable[..., Path]) -> None:
+    """A project never reads another file of the workspace, such as .env, as a view."""
+    (found,) = faults(write(SOUND + '[products]\nview = "../../.env"\n'))
+    assert (found.message, found.line) == ("../../.env is not an SQL file.", SOUND.count("\n") + 2)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

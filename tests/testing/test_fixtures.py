@@ -300,6 +300,28 @@ def test_capture_takes_what_the_views_read_and_nothing_else(live: Path) -> None:
     assert 10 < len(rows) < 300
 
 
+def test_capture_writes_a_table_that_is_named_like_a_path_into_the_fixtures(tmp_path: Path) -> None:
+    """SAP has such names; the file's name has no slash in it, and is read back as the table."""
+    database = tmp_path / "projects" / "acme" / "erp.sqlite"
+    names = ("/BIC/AITEM", "a:b", "con")
+    view = " union all ".join(
+        f'select "{name}".code as source_product_code, "{name}".code as source_variant_code, "{name}".code as title,'
+        f' "{name}".code as "variants.sku", \'Yes\' as product_active from "{name}"'
+        for name in names
+    )
+    root = write_project(tmp_path, dialect="sqlite", fixtures={}, view=view)
+    with closing(sqlite3.connect(database)) as connection:
+        for number, name in enumerate(names):
+            connection.execute(f'create table "{name}" (code varchar(10))')
+            connection.execute(f'insert into "{name}" values (?)', [f"A{number}"])
+        connection.commit()
+    settings = (root / "project.toml").read_text("utf-8")
+    connection_line = next(line for line in settings.splitlines() if line.startswith("connection"))
+    write(root / "project.toml", settings.replace(connection_line, 'database = "erp.sqlite"'))
+    assert sorted(captured(tmp_path)) == ["%2Fbic%2Faitem.csv", "%63on.csv", "a%3Ab.csv"]
+    assert [key for key, _ in rehearsed(tmp_path).documents] == ["A0", "A1", "A2"]
+
+
 def test_capture_covers_flags_nulls_and_joins(live: Path) -> None:
     """Every flag and NULL is there, and what a kept row is joined with."""
     captured(live)

@@ -168,11 +168,14 @@ def test_what_macros_write_for_duckdb_alone_is_rehearsed_again_when_it_changes(t
     assert produced(tmp_path).files != first.files
 
 
-def test_a_spoilt_memory_is_no_memory(tmp_path: Path) -> None:
-    """What cannot be read is worked out anew."""
+def test_a_damaged_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The views are run again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     write_project(tmp_path)
     first = produced(tmp_path)
-    write(tmp_path / ".state" / "tested" / "acme.json", "{")
+    (cached,) = (tmp_path / "cache").rglob("acme.json")
+    write(cached, "{")
     assert produced(tmp_path) == first
 
 
@@ -232,7 +235,7 @@ def test_order_statements_are_shown_with_their_values(tmp_path: Path) -> None:
     write(root / "fixtures" / "order.json", json.dumps({**order, "line_items": []}))
     assert "This order would wait: the order has no lines." in produced(tmp_path).files["orders.sql"]
     write(root / "fixtures" / "order.json", "[]")
-    with pytest.raises(FixtureError, match=r"order\.json: The document is no order"):
+    with pytest.raises(FixtureError, match=r"order\.json: The document is not an order"):
         render_order_statements(offline(tmp_path))
 
 
