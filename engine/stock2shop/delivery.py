@@ -1,7 +1,13 @@
-"""Batches to Stock2Shop, refused ones halved until the bad rows are alone."""
+"""Send batches to Stock2Shop, and find the rows that it refuses.
+
+Batches of rows go in; what became of each row comes out as soon as it is known: acknowledged with a receipt, or
+refused, with Stock2Shop's reason. Which parts of a refused batch are sent next is
+:mod:`engine.stock2shop.isolation`'s matter.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,41 +15,51 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, RefusedError, ServerError
 from engine.model.fields import MASK
+from engine.stock2shop.isolation import Evidence, Search, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from engine.stock2shop.api import Api, Receipt
 
-NOT_THE_ROWS = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
+ACCOUNT_STATUSES = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
 """Answers that speak of the account, the address or the form of a request, never of what is in it."""
 
 MAX_BODY_BYTES = 8_000_000
 """Bytes a request, as far as rows can be parted: PHP's usual ``post_max_size``. Stock2Shop's own limit is not public;
-where it is lower, the answer 413 halves the batch further."""
+where it is lower, the answer 413 parts the batch further."""
 
-MAX_CONSECUTIVE_REFUSALS = 10
-"""So many rows refused one after the other, and none accepted, and it is not the rows."""
+MAX_SEARCH_REQUESTS = 250
+"""Requests that a run spends on looking for refused rows: four minutes at the recommended pace. What is not found by
+then waits for the next run."""
 
 MAX_CONSECUTIVE_SERVER_ERRORS = 20
-"""So many answers of 500 one after the other, and it is not the rows: one bad row among 500 is alone after ten."""
+"""So many answers of 500 one after the other, and it is not the rows."""
+
+MAX_PRODUCTS_WITH_SERVER_ERRORS = 3
+"""Rows of so many products alone with a 500 one after the other, and it is not the rows."""
 
 SINGLE_ROW_RETRIES = 2
 """How often a row that is alone with a 500 is tried again before it is blamed."""
+
+SERVER_ERROR_REASON = "Stock2Shop answers 500 for it alone"
+
+MAX_TRAIT_CHARACTERS = 40
+"""Longer values are no trait that refused rows have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What became of some rows: acknowledged with a receipt, or one row refused for a reason.
 
-    ``rows`` are a part of what was handed over, in its order and without a gap. ``taken`` says of a refused row that it
-    may have been taken all the same: the answer was a success that complains.
+    ``rows`` are a part of what was handed over, in its order and without a gap. ``may_be_stored`` says of a refused row
+    that Stock2Shop may have taken it all the same: it answered a success that names an error, or 500.
     """
 
     rows: Sequence[Mapping[str, Any]]
     receipt: Receipt | None = None
     reason: str = ""
-    taken: bool = False
+    may_be_stored: bool = False
 
 
 def batches(groups: Iterable[int], *, limit: int) -> Iterator[int]:
@@ -69,92 +85,186 @@ def batches(groups: Iterable[int], *, limit: int) -> Iterator[int]:
         yield done + size
 
 
-def deliver(
-    api: Api,
-    path: str,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    document: Callable[[Sequence[Mapping[str, Any]]], bytes],
-    accepted_before: bool,
-    personal: Sequence[str] = (),
-) -> Iterator[Delivery]:
-    """Send ``rows`` to ``path``; yield what became of them, piece by piece, as soon as it is known.
+class Sender:
+    """Sends one run's batches to ``path``, one after the other; in each, the removals come first.
 
-    What a refusal repeats of the columns ``personal`` is masked before anybody reads it. A batch that Stock2Shop keeps
-    answering with 500 is halved too: one row that breaks it would hold up all others for good. Such a row is blamed
-    only where others of its batch were accepted since.
+    ``document`` makes the body of a request from rows. What a refusal repeats of the columns ``personal`` is masked
+    before anybody reads it. ``blamable`` are the digests of bodies of one row that were alone with a 500 in enough
+    earlier runs: such a row is refused now even if nothing else could be sent.
 
-    Raises :class:`ServerError` where none was; :class:`RefusedError` when Stock2Shop refuses so many rows one after the
-    other, accepting none, that the fault is not in the rows; :class:`AnswerError` when it refuses the request's address
-    or form.
+    A row that Stock2Shop refuses is refused here once anything was accepted, and so it is not the account that is
+    refused. A row alone with a 500 is refused once anything was accepted after it.
     """
-    waiting: list[Delivery] = []
-    accepted = accepted_before
-    stack = [list(rows)]
-    broken: ServerError | None = None
-    stumbles = 0
-    recovered = False
-    while stack:
-        part = stack.pop()
-        body = document(part)
-        if len(body) > MAX_BODY_BYTES and len(part) > 1:
-            stack += _halves(part)
-            continue
-        try:
-            receipt = api.queue(
-                path,
-                body,
-                items=len(part),
-                retries=None if broken is None else 0 if len(part) > 1 else SINGLE_ROW_RETRIES,
-            )
-        except ServerError as error:
-            broken = broken or error
-            stumbles += 1
-            if stumbles >= MAX_CONSECUTIVE_SERVER_ERRORS:
-                raise broken from None
-            if len(part) > 1:
-                stack += _halves(part)
-            else:
-                waiting.append(Delivery(rows=part, reason="Stock2Shop answers 500 for it alone", taken=True))
-            continue
-        except RefusedError as error:
-            reason = _without(error.reason, part, personal)
-            if error.status in NOT_THE_ROWS:
-                raise AnswerError(
-                    f"Stock2Shop does not take requests at {path} ({error.status}): {reason}",
-                    hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml, and the"
-                    " account in Stock2Shop's console. Nothing was quarantined; the next run tries again.",
-                ) from None
-            if len(part) > 1:
-                stack += _halves(part)
+
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        *,
+        document: Callable[[Sequence[Mapping[str, Any]]], bytes],
+        personal: Sequence[str] = (),
+        blamable: Collection[str] = (),
+    ) -> None:
+        self.rows_left = 0
+        """Rows of refused batches that were not tried one by one: looking for them would have taken too long."""
+        self._api = api
+        self._path = path
+        self._document = document
+        self._personal = personal
+        self._blamable = blamable
+        self._evidence = Evidence()
+        self._refused: list[Delivery] = []
+        """Rows refused alone before anything was accepted."""
+        self._broken: list[tuple[Delivery, str]] = []
+        """Rows alone with a 500 since anything was last accepted, each with its body's digest."""
+        self._server_error: ServerError | None = None
+        """The first since anything was last accepted."""
+        self._server_errors = 0
+        self._search_requests = 0
+
+    @property
+    def alone_with_500(self) -> list[str]:
+        """The digests of the bodies of one row that were answered 500, for which no row is blamed so far."""
+        return [digest for _, digest in self._broken]
+
+    def send(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Delivery]:
+        """Send one batch; yield what became of its rows, part by part, as soon as it is known.
+
+        Raises :class:`ServerError` when Stock2Shop answers 500 to row after row; :class:`RefusedError` when it refuses
+        rows of so many products, accepting none, that the rows are not the cause; :class:`AnswerError` when it refuses
+        the request's address or form.
+        """
+        search = Search(
+            [_product(row) for row in rows],
+            self._evidence,
+            first_rows=sum(row["kind"] == "delete" for row in rows),
+            traits=lambda number: _traits(rows[number]),
+        )
+        searching = broken = recovered = False
+        while numbers := search.next_part():
+            part = [rows[number] for number in numbers]
+            body = self._document(part)
+            if len(body) > MAX_BODY_BYTES and len(part) > 1:
+                search.divide()
                 continue
-            waiting.append(Delivery(rows=part, reason=reason, taken=error.status < HTTPStatus.BAD_REQUEST))
-            if not accepted and len(waiting) >= MAX_CONSECUTIVE_REFUSALS:
-                raise RefusedError(
-                    f"Stock2Shop refused {len(waiting)} rows one after the other and accepted none. It says: {reason}",
-                    reason=reason,
-                    status=error.status,
-                    hint="The fault is probably not in the rows: check source_id and the user's rights."
-                    " Nothing was quarantined; the next run tries again.",
-                ) from None
+            if searching:
+                if self._search_requests >= MAX_SEARCH_REQUESTS:
+                    self.rows_left += len(search.remaining)
+                    break
+                self._search_requests += 1
+            try:
+                receipt = self._api.queue(self._path, body, items=len(part), retries=_retries(part) if broken else None)
+            except ServerError as error:
+                searching = broken = True
+                self._count_server_error(error)
+                if search.refuse(SERVER_ERROR_REASON, doubtful=True):
+                    yield from self._hold_broken(part, body)
+            except RefusedError as error:
+                searching = True
+                reason = _without(error.reason, part, self._personal)
+                self._require_refusal_of_rows(error, reason)
+                if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(part) > 1:
+                    search.divide()
+                elif search.refuse(reason, _named(error.reason, rows, numbers)):
+                    yield from self._hold_refused(part, error, reason)
+            else:
+                recovered = broken
+                self._server_error, self._server_errors = None, 0
+                search.accept()
+                yield from self._release()
+                for first, last in runs(numbers):
+                    yield Delivery(rows=rows[first : last + 1], receipt=receipt)
+        if recovered:
+            yield from self._release()
+
+    def finish(self) -> Iterator[Delivery]:
+        """End the run: yield the rows that are refused although nothing was accepted.
+
+        Raises :class:`ServerError` where Stock2Shop answered 500 for a row, and nothing was accepted since.
+        """
+        yield from self._refused
+        self._refused.clear()
+        if self._server_error is not None:
+            raise self._server_error from None
+
+    def _release(self) -> Iterator[Delivery]:
+        """Blame the rows that were refused: something was accepted, so it is not the account."""
+        yield from self._refused
+        yield from (delivery for delivery, _ in self._broken)
+        self._refused.clear()
+        self._broken.clear()
+        self._server_error = None
+
+    def _hold_refused(self, part: Sequence[Mapping[str, Any]], error: RefusedError, reason: str) -> Iterator[Delivery]:
+        delivery = Delivery(rows=part, reason=reason, may_be_stored=error.status < HTTPStatus.BAD_REQUEST)
+        if self._evidence.anything_accepted:
+            yield delivery
+            return
+        self._refused.append(delivery)
+        if self._evidence.is_about_the_account:
+            raise RefusedError(
+                f"Stock2Shop refused {len(self._refused)} rows of {len(self._evidence.doubted_products)} products, each"
+                f" alone, and accepted none. It says: {reason}",
+                reason=reason,
+                status=error.status,
+                hint="The rows are probably not the cause: check source_id and the user's rights."
+                " Nothing was quarantined; the next run tries again.",
+            ) from None
+
+    def _hold_broken(self, part: Sequence[Mapping[str, Any]], body: bytes) -> Iterator[Delivery]:
+        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+        delivery = Delivery(rows=part, reason=SERVER_ERROR_REASON, may_be_stored=True)
+        if digest in self._blamable:
+            self._server_error, self._server_errors = None, 0
+            yield delivery
+            return
+        self._broken.append((delivery, digest))
+        products = {_product(row) for delivery, _ in self._broken for row in delivery.rows}
+        if len(products) >= MAX_PRODUCTS_WITH_SERVER_ERRORS:
+            assert self._server_error is not None
+            raise self._server_error from None
+
+    def _count_server_error(self, error: ServerError) -> None:
+        self._server_error = self._server_error or error
+        self._server_errors += 1
+        if self._server_errors >= MAX_CONSECUTIVE_SERVER_ERRORS:
+            raise self._server_error from None
+
+    def _require_refusal_of_rows(self, error: RefusedError, reason: str) -> None:
+        if error.status in ACCOUNT_STATUSES:
+            raise AnswerError(
+                f"Stock2Shop does not take requests at {self._path} ({error.status}): {reason}",
+                hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml, and the"
+                " account in Stock2Shop's console. Nothing was quarantined; the next run tries again.",
+            ) from None
+
+
+def _product(row: Mapping[str, Any]) -> Hashable:
+    product: str = row["_group"] or row["_key"]
+    return product
+
+
+def _retries(part: Sequence[object]) -> int:
+    """How often a part of a batch that was answered 500 is tried again: a row is not blamed lightly."""
+    return 0 if len(part) > 1 else SINGLE_ROW_RETRIES
+
+
+def _named(reason: str, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> list[int]:
+    """Those of ``numbers`` whose row's key or SKU is a word of ``reason``."""
+    words = set(re.findall(r"[^\s\"'`,;:=<>(){}\[\]]+", reason))
+    words |= {word.rstrip(".!?") for word in words}
+    return [number for number in numbers if words & {rows[number]["_key"], rows[number].get("variants.sku")}]
+
+
+def _traits(row: Mapping[str, Any]) -> set[Hashable]:
+    """What can be told of a row: which columns are blank, the short values, and how long the long ones are."""
+    traits: set[Hashable] = set()
+    for column, value in row.items():
+        if column in {"_key", "position"}:
             continue
-        accepted = True
-        recovered = broken is not None
-        stumbles = 0
-        yield from waiting
-        waiting.clear()
-        yield Delivery(rows=part, receipt=receipt)
-    if broken is not None and not recovered:
-        raise broken from None
-    yield from waiting
-
-
-def _halves(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The second half of ``rows`` and the first, cut between two products where there are any."""
-    middle = len(rows) // 2
-    cuts = [place for place in range(1, len(rows)) if rows[place]["_group"] != rows[place - 1]["_group"]]
-    cut = min(cuts, key=lambda place: abs(place - middle), default=middle)
-    return [list(rows[cut:]), list(rows[:cut])]
+        text = "" if value is None else str(value)
+        traits.add((column, text if len(text) <= MAX_TRAIT_CHARACTERS else len(text).bit_length()))
+    return traits
 
 
 def _without(reason: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -6,14 +6,15 @@ stopped early, if it did.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import DeadlineError
+from engine.errors import DeadlineError, ServerError
 from engine.mapping.engine_sql import render_sql
 from engine.stock2shop import documents
-from engine.stock2shop.delivery import deliver
+from engine.stock2shop.delivery import Sender
 from engine.sync.extract import cancelled
 from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal
 from engine.sync.layout import Window
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from engine.state.store import State
     from engine.stock2shop.api import Api
     from engine.stock2shop.delivery import Delivery
     from engine.sync.compare import Comparison
     from engine.sync.context import RunContext
+
+MAX_RUNS_ALONE = 5
+"""In so many runs one after the other Stock2Shop answered 500 for a row alone, with nothing else to send: the row is
+refused then, so that it does not fail every run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +54,9 @@ def send_delta(
     3. Send the batch, and record every receipt and refusal as it arrives.
 
     ``until`` is when the deadline comes, on the clock :func:`time.monotonic`. Raises :class:`CancelledError` when the
-    run is cancelled, and what :func:`~engine.stock2shop.delivery.deliver` raises.
+    run is cancelled, and what :meth:`~engine.stock2shop.delivery.Sender.send` raises.
     """
-    state, staged = context.state, comparison.staged
-    layout, ends = staged.layout, comparison.batch_ends
-    sent = refused = position = loaded = 0
-    total = ends[-1] if ends else 0
+    state, layout, entity = context.state, comparison.staged.layout, comparison.entity
 
     def document(rows: Iterable[Mapping[str, Any]]) -> bytes:
         return documents.document(
@@ -65,6 +68,29 @@ def send_delta(
             default_price_tier=comparison.settings.default_price_tier,
         )
 
+    sender = Sender(
+        api,
+        comparison.settings.path,
+        document=document,
+        personal=[field.name for field in layout.fields if field.personal],
+        blamable=[digest for digest, runs in _runs_alone(state, entity).items() if runs >= MAX_RUNS_ALONE - 1],
+    )
+    try:
+        dispatched = _send_batches(context, comparison, sender, run_id=run_id, until=until)
+    except ServerError:
+        _count_runs_alone(state, entity, sender.alone_with_500)
+        raise
+    _count_runs_alone(state, entity, [])
+    return dispatched
+
+
+def _send_batches(
+    context: RunContext, comparison: Comparison, sender: Sender, *, run_id: int, until: float | None
+) -> Dispatched:
+    state, staged = context.state, comparison.staged
+    layout, ends = staged.layout, comparison.batch_ends
+    sent = refused = position = loaded = 0
+    total = ends[-1] if ends else 0
     for end in ends:
         if context.cancel.is_set():
             raise cancelled()
@@ -77,14 +103,7 @@ def send_delta(
         rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **batch.bounds))
         mark_in_flight(state, entity=comparison.entity, window=batch)
         try:
-            for delivery in deliver(
-                api,
-                comparison.settings.path,
-                rows,
-                document=document,
-                accepted_before=sent > 0,
-                personal=[field.name for field in layout.fields if field.personal],
-            ):
+            for delivery in sender.send(rows):
                 if _record(context, comparison, delivery, run_id=run_id):
                     sent += len(delivery.rows)
                     context.progress("sending", sent, total)
@@ -93,7 +112,30 @@ def send_delta(
         except DeadlineError:
             return Dispatched(sent=sent, refused=refused, message=_deadline_message(total - sent - refused))
         position = end
-    return Dispatched(sent=sent, refused=refused)
+    for delivery in sender.finish():
+        _record(context, comparison, delivery, run_id=run_id)
+        refused += 1
+    message = ""
+    if sender.rows_left:
+        message = (
+            f"Stock2Shop refuses too many rows to find them all in one run: {refused:,} were found and quarantined,"
+            f" and {sender.rows_left:,} rows of refused batches wait for the next run."
+        )
+    return Dispatched(sent=sent, refused=refused, message=message)
+
+
+def _runs_alone(state: State, entity: str) -> dict[str, int]:
+    """In how many runs Stock2Shop answered 500 for a row alone, by the digest of the request's body."""
+    counts: dict[str, int] = json.loads(state.meta(f"alone:{entity}") or "{}")
+    return counts
+
+
+def _count_runs_alone(state: State, entity: str, digests: Iterable[str]) -> None:
+    """Count this run for ``digests``, and forget those of earlier runs that are not among them."""
+    known = _runs_alone(state, entity)
+    counts = {digest: known.get(digest, 0) + 1 for digest in digests}
+    if counts != known:
+        state.set_meta(f"alone:{entity}", json.dumps(counts))
 
 
 def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, run_id: int) -> bool:
@@ -106,7 +148,7 @@ def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, 
             key=row["_key"],
             kind=row["kind"],
             reason=delivery.reason,
-            taken=delivery.taken,
+            taken=delivery.may_be_stored,
         )
         return False
     record_receipt(

@@ -38,7 +38,7 @@ from engine.model.settings import Stock2ShopSettings
 from engine.stock2shop import client, transport
 from engine.stock2shop.api import Receipt, RemoteSource
 from engine.stock2shop.client import open_api
-from engine.stock2shop.delivery import deliver
+from engine.stock2shop.delivery import Sender
 from engine.stock2shop.tokens import SessionTokens
 from engine.stock2shop.transport import RETRY_HINT, SteadyPace, Timing
 
@@ -560,9 +560,9 @@ def test_an_answer_about_the_account_or_the_address_is_no_refusal_of_rows(
 ) -> None:
     """Nothing is quarantined for it: the rows go as soon as the account is in order again."""
     server.script(Reply({"error": "The account is suspended"}, status=status))
-    rows = [{"_key": code, "_group": code} for code in "ABC"]
+    rows = [{"_key": code, "_group": code, "kind": "insert"} for code in "ABC"]
     with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AnswerError) as caught:
-        list(deliver(api, "/products/queue", rows, document=lambda _: b"{}", accepted_before=True))
+        list(Sender(api, "/products/queue", document=lambda _: b"{}").send(rows))
     assert f"({status}): The account is suspended" in caught.value.message
     assert "Nothing was quarantined" in caught.value.hint
     assert server.asked.count("POST /products/queue") == 1
@@ -579,17 +579,12 @@ def test_bad_rows_are_found_in_few_requests(server: Server, clock: Clock, bad: s
         return Reply({"error": "no"}, status=400) if bad & set(codes) else Reply({"queued": len(codes)})
 
     server.answer = answer
-    rows = [{"_key": f"C{number:02}", "_group": f"C{number:02}"} for number in range(32)]
+    rows = [{"_key": f"C{number:02}", "_group": f"C{number:02}", "kind": "insert"} for number in range(32)]
     with open_api(settings(server.url), timing=clock.timing) as api:
-        deliveries = list(
-            deliver(
-                api,
-                "/products/queue",
-                rows,
-                document=lambda part: json.dumps([row["_key"] for row in part]).encode(),
-                accepted_before=False,
-            )
+        sender = Sender(
+            api, "/products/queue", document=lambda part: json.dumps([row["_key"] for row in part]).encode()
         )
+        deliveries = [*sender.send(rows), *sender.finish()]
     assert {row["_key"] for one in deliveries if one.receipt is None for row in one.rows} == bad
     assert sorted(row["_key"] for one in deliveries for row in one.rows) == [row["_key"] for row in rows]
     assert server.asked.count("POST /products/queue") <= most + 1

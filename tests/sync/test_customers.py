@@ -231,17 +231,17 @@ def test_a_refused_customer_is_quarantined_without_what_the_refusal_repeats(cust
             reason = "thandi@example.com is no customer, says THANDI Example"
             raise RefusedError(f"refused: {reason}", reason=reason, status=400)
 
-    from engine.stock2shop.delivery import deliver
+    from engine.stock2shop.delivery import Sender
 
-    row = {"_key": "C1", "kind": "insert", "email": "thandi@example.com", "first_name": "Thandi", "last_name": None}
-    (delivery,) = deliver(
+    person = {"email": "thandi@example.com", "first_name": "Thandi", "last_name": None}
+    row = {"_key": "C1", "_group": None, "kind": "insert", **person}
+    sender = Sender(
         Refusing(),  # type: ignore[arg-type]  # it queues, which is all that is asked of it here
         "/customers/queue",
-        [row],
         document=lambda _: b"{}",
-        accepted_before=True,
         personal=("email", "first_name", "last_name"),
     )
+    (delivery,) = [*sender.send([row]), *sender.finish()]
     assert (delivery.reason, deliveries) == ("*** is no customer, says *** Example", [1])
 
 

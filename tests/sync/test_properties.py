@@ -594,6 +594,23 @@ def test_no_row_is_blamed_while_stock2shop_answers_500_to_everything(client: Cli
     assert client.run().sent == 30
 
 
+def test_a_row_alone_with_a_500_fails_no_more_than_a_few_runs(client: Client) -> None:
+    """With nothing else to send nobody can tell whose fault it is; after five runs it is taken for the row's."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sandbox.faults.break_on_sku("B")
+    client.sql("update item set price = '2' where code = 'B'")
+    for _ in range(4):
+        with pytest.raises(UnavailableError, match="500"):
+            client.run()
+    assert client.run().refused == 1
+    assert client.run().outcome == "attention"
+    client.sql("update item set price = '3' where code = 'B'")
+    with pytest.raises(UnavailableError, match="500"):
+        client.run()
+
+
 def test_a_removal_that_is_refused_is_not_tried_on_each_run(client: Client) -> None:
     """Nor is it lost: it stands in quarantine until somebody asks for it again."""
     client.item("A")
