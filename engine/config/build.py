@@ -11,10 +11,11 @@ from engine.config.document import entity_tables
 from engine.config.values import DIALECTS
 from engine.model.fields import ACTIVE_WORDS, ENTITIES
 from engine.model.settings import (
+    DEFAULT_MAX_CHANGES,
+    DEFAULT_MAX_DELETES,
     EntitySettings,
     Expect,
     Fresh,
-    Limit,
     OrderSettings,
     Project,
     PullSettings,
@@ -101,8 +102,8 @@ def _entity(name: str, table: Any, root: Path) -> EntitySettings:
         name=name,
         view=root / (table.view or f"views/{name}.sql"),
         missing=missing,
-        max_deletes=table.max_deletes or Limit(share=0.1),
-        max_changes=table.max_changes or Limit(share=0.5, floor=100),
+        max_deletes=table.max_deletes or DEFAULT_MAX_DELETES,
+        max_changes=table.max_changes or DEFAULT_MAX_CHANGES,
         min_rows=table.min_rows,
         active=table.active or ACTIVE_WORDS,
         expect=_expect(table.expect),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.config.values import DIALECTS, LOOPBACK_HOSTS
+from engine.config.values import DIALECTS, LOOPBACK_HOSTS, ODBC_KEYS
 from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ def _source(source: dict[str, Any]) -> Iterator[Problem]:
             f"A `database` file is read as DuckDB or SQLite, not as {source['dialect']}.",
             'Write dialect = "duckdb" or "sqlite", or a `connection` instead of the file.',
         )
+    elif "database" in source:
+        for key in ODBC_KEYS.get(str(source.get("dialect")), ()):
+            if key in source:
+                yield (
+                    ("source", key),
+                    f"{key} has no effect on a {source['dialect']} file: it is for a `connection` over ODBC.",
+                    "Remove it.",
+                )
 
 
 def _orders(orders: dict[str, Any]) -> Iterator[Problem]:

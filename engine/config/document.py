@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from engine.config.values import (
     DIALECTS,
     FLAGS,
+    ODBC_KEYS,
     PATH_PATTERN,
     STOCK2SHOP_URL,
     URL_PATTERN,
@@ -24,6 +25,7 @@ from engine.config.values import (
     limit,
     reject_boolean,
 )
+from engine.model.settings import DEFAULT_MAX_CHANGES, DEFAULT_MAX_DELETES
 
 
 @cache
@@ -78,12 +80,13 @@ def entity_tables() -> dict[str, Any]:
         missing: Literal["delete", "keep"] = Field(
             "delete", description="What to do with keys gone from the view. A linked source keeps them unless told."
         )
-        max_deletes: Annotated[Any, BeforeValidator(partial(limit, floor=10)), spelling] = Field(
+        max_deletes: Annotated[Any, BeforeValidator(partial(limit, default=DEFAULT_MAX_DELETES)), spelling] = Field(
             None,
             description='The most removals a run: 250, or "10%" of what is published but at least 10, or'
-            ' { share = "10%", floor = 20 }. Without it "10%".',
+            ' { share = "10%", floor = 20 }. "0%" is none. Without it "10%". Of a small list without a floor of its own'
+            " at most half.",
         )
-        max_changes: Annotated[Any, BeforeValidator(partial(limit, floor=100)), spelling] = Field(
+        max_changes: Annotated[Any, BeforeValidator(partial(limit, default=DEFAULT_MAX_CHANGES)), spelling] = Field(
             None,
             description='The most inserts and updates a run: 250, or "50%" of what is published but at least 100, or'
             ' { share = "50%", floor = 200 }. Without it "50%". A first load is not limited.',
@@ -133,7 +136,17 @@ def document_model() -> Any:
     strict = ConfigDict(extra="forbid", allow_inf_nan=False)
     # What engine.config.consistency checks, for editors.
     either: Any = {"oneOf": [{"required": ["connection"]}, {"required": ["database"]}]}
-    file: Any = {"dependentSchemas": {"database": {"properties": {"dialect": {"enum": ["duckdb", "sqlite"]}}}}}
+    only_odbc: Any = [
+        {
+            "if": {"required": ["database"], "properties": {"dialect": {"const": dialect}}},
+            "then": {"properties": dict.fromkeys(keys, False)},
+        }
+        for dialect, keys in ODBC_KEYS.items()
+    ]
+    file: Any = {
+        "dependentSchemas": {"database": {"properties": {"dialect": {"enum": ["duckdb", "sqlite"]}}}},
+        "allOf": only_odbc,
+    }
     tls: Any = {"dependentRequired": {"tls_certificate": ["tls_key"], "tls_key": ["tls_certificate"]}}
     by_number: Any = {"propertyNames": {"pattern": r"^\d+$"}}
     number = BeforeValidator(reject_boolean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,13 +14,15 @@ from engine.config.connection_strings import brace_login, unreadable_after
 from engine.config.consistency import check_consistency
 from engine.config.document import document_model
 from engine.config.masking import has_variable, secret_texts, written_secrets
+from engine.config.secret_names import is_secret_name
+from engine.config.toml_hints import toml_hint
 from engine.config.toml_lines import TomlLines
 from engine.config.validation_messages import describe_problem, is_synthetic
 from engine.config.values import STOCK2SHOP_URL, InvalidValueError
 from engine.config.variables import LOGIN_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
 from engine.errors import Diagnostic, ProjectError
-from engine.files import WorkspaceFiles, is_file, unreadable
+from engine.files import WorkspaceFiles, is_file, list_paths, unreadable
 from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
@@ -28,12 +31,24 @@ if TYPE_CHECKING:
     from engine.model.settings import Project
 
 
-def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str] = False) -> Project:
+PLACEHOLDER_LENGTH = 16
+"""The least length of what stands for a variable without a value: that of the longest string that a rule asks for."""
+
+
+def load(
+    name: str,
+    *,
+    workspace: Path,
+    environ: Mapping[str, str],
+    offline: bool | Collection[str] = False,
+    lenient: Collection[str] = (),
+) -> Project:
     """Read the project ``name``, or the one in the folder that ``name`` is a path of.
 
     Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. With
     ``offline`` each stands for itself, so that ``${NAME}`` is the text NAME on every machine: for what neither
     connects nor sends. As the names of tables, it holds in these: reading the source needs no Stock2Shop login.
+    In the tables ``lenient`` a variable that has no value is a warning, and stands for itself.
     Raises :class:`ProjectError` with everything that is wrong.
     """
     if name in discover(workspace):
@@ -44,10 +59,13 @@ def load(name: str, *, workspace: Path, environ: Mapping[str, str], offline: boo
     else:
         raise ProjectError([_unknown(name, workspace)])
     path = root / "project.toml"
-    return _ProjectReader(path, workspace=workspace, environ=environ, offline=offline).read()
+    return _ProjectReader(path, workspace=workspace, environ=environ, offline=offline, lenient=lenient).read()
 
 
 def _unknown(name: str, workspace: Path) -> Diagnostic:
+    hidden = workspace / "projects" / name / "project.toml.txt"
+    if is_file(hidden):
+        return Diagnostic(path=hidden, message=f"There is no project {name!r}.", hint=_ending_hint(hidden))
     names = discover(workspace)
     close = get_close_matches(name, names, n=1)
     known = f"There are: {', '.join(names)}." if names else f"Create it with `s2s init {name}`."
@@ -57,6 +75,10 @@ def _unknown(name: str, workspace: Path) -> Diagnostic:
     )
 
 
+def _ending_hint(path: Path) -> str:
+    return f"There is {path.name}, whose last ending Windows does not show: rename it to {path.stem}."
+
+
 class _ProjectReader:
     """Reads one ``project.toml``, and gathers what is wrong with it on the way.
 
@@ -64,16 +86,24 @@ class _ProjectReader:
     """
 
     def __init__(
-        self, path: Path, *, workspace: Path, environ: Mapping[str, str], offline: bool | Collection[str]
+        self,
+        path: Path,
+        *,
+        workspace: Path,
+        environ: Mapping[str, str],
+        offline: bool | Collection[str],
+        lenient: Collection[str],
     ) -> None:
         self._path = path
         self._root = path.parent
         self._workspace = workspace
         self._environ = environ
         self._offline_tables = offline
+        self._lenient_tables = lenient
         self._diagnostics: list[Diagnostic] = []
         self._secrets: set[str] = set()
         self._unfilled: set[tuple[str, ...]] = set()
+        self._placeholders: set[tuple[str, ...]] = set()
         self._variables: dict[str, str] = {}
 
     def read(self) -> Project:
@@ -91,28 +121,38 @@ class _ProjectReader:
         text = self._text()
         data = self._toml(text)
         self._lines = TomlLines(text)
-        warnings = self._written_passwords(data)
+        self._warn_of_passwords(data)
         stock2shop = data.get("stock2shop")
         if self._is_offline(("stock2shop",)) and isinstance(stock2shop, dict) and stock2shop.get("source_id") == 0:
             stock2shop["source_id"] = 1  # `s2s init` writes 0 for "not known yet", and nothing is sent
         data = self._filled(data, ())
         document = self._validated(data)
         views = tuple(name for name in ENTITIES if self._has_view(name))
-        for at, message, hint in check_consistency(data, views):
+        misnamed = self._misnamed_views()
+        for at, message, hint in check_consistency(data, (*views, *misnamed)):
             self._report(at, message, hint)
-        if document is None or self._diagnostics:
-            raise ProjectError(sorted(self._diagnostics, key=lambda each: each.line or 0))
+        diagnostics = sorted(self._diagnostics, key=lambda each: each.line or 0)
+        if document is None or any(each.severity == "error" for each in diagnostics):
+            raise ProjectError(diagnostics)
         project = build_project(
             document, root=self._root, workspace=self._workspace, environ=self._environ, views=views
         )
-        return replace(project, secrets=tuple(sorted(self._secrets)), warnings=warnings)
+        return replace(project, secrets=tuple(sorted(self._secrets)), warnings=tuple(diagnostics))
 
     def _is_offline(self, at: tuple[str, ...]) -> bool:
         """Whether the variables at a place stand for themselves."""
         return self._offline_tables if isinstance(self._offline_tables, bool) else at[0] in self._offline_tables
 
-    def _report(self, at: tuple[str, ...], message: str, hint: str = "") -> None:
-        self._diagnostics.append(Diagnostic(path=self._path, line=self._lines.of(at), message=message, hint=hint))
+    def _report(self, at: tuple[str, ...], message: str, hint: str = "", *, warning: bool = False) -> None:
+        self._diagnostics.append(
+            Diagnostic(
+                path=self._path,
+                line=self._lines.of(at),
+                severity="warning" if warning else "error",
+                message=message,
+                hint=hint,
+            )
+        )
 
     def _text(self) -> str:
         try:
@@ -141,31 +181,24 @@ class _ProjectReader:
                         line=getattr(error, "lineno", None),
                         column=getattr(error, "colno", None),
                         message=f"This is not TOML: {message}.",
-                        hint="A Windows path needs \\\\ for each \\, or single quotes: 'C:\\ERP'."
-                        if "escape" in message or "hex" in message
-                        else 'Strings must be in double quotes: key = "value".',
+                        hint=toml_hint(text, line=getattr(error, "lineno", None), column=getattr(error, "colno", None)),
                     )
                 ]
             ) from None
 
-    def _written_passwords(self, data: dict[str, Any]) -> tuple[Diagnostic, ...]:
-        """A warning for each password that stands in the file itself, if only a part of it."""
-        warnings = []
+    def _warn_of_passwords(self, data: dict[str, Any]) -> None:
+        """Warn of each password that stands in the file itself, if only a part of it."""
         for at, value in _strings(data):
             written = written_secrets(value, at)
             if written:
                 # One with a variable in it is a secret once that is filled in.
                 self._secrets.update(each.replace("$${", "${") for each in written if not has_variable(each))
-                warnings.append(
-                    Diagnostic(
-                        path=self._path,
-                        line=self._lines.of(at),
-                        severity="warning",
-                        message=f"A password is written in {'.'.join(at)}, where git keeps it.",
-                        hint="Write ${NAME} there, and NAME=… in the project's .env.",
-                    )
+                self._report(
+                    at,
+                    f"A password is written in {'.'.join(at)}, where git keeps it.",
+                    "Write ${NAME} there, and NAME=… in the project's .env.",
+                    warning=True,
                 )
-        return tuple(warnings)
 
     def _filled(self, value: Any, at: tuple[str, ...]) -> Any:
         """``value`` with its variables filled in."""
@@ -203,24 +236,35 @@ class _ProjectReader:
             self._report(at, wrong, "Write $${ for the text ${ itself.")
             return ""
         if self._is_offline(at):
-            return name
-        if name not in self._variables:
-            self._unfilled.add(at)
+            return self._placeholder(name, at)
+        missing = name not in self._variables
+        if missing or (not self._variables[name] and found[0] == text):
+            lenient = at[0] in self._lenient_tables
             self._report(
                 at,
-                f"The variable {name} is not set.",
-                f"Set it in the environment, or write {name}=… in {self._root / '.env'}.",
+                f"The variable {name} is {'not set' if missing else 'empty'}.",
+                f"Set it in the environment, or write {name}=… in {self._root / '.env'}.{self._dotenv_hint()}",
+                warning=lenient,
             )
+            if lenient:
+                return self._placeholder(name, at)
+            self._unfilled.add(at)
             return ""
         value = self._variables[name]
-        if not value and found[0] == text:
-            self._unfilled.add(at)
-            self._report(at, f"The variable {name} is empty.", f"Give it a value in {self._root / '.env'}.")
-        elif value and LOGIN_KEY.search(at[-1]):
+        if value and LOGIN_KEY.search(at[-1]):
             self._secrets.add(value)
         if at[-1] == "connection":
             return brace_login(value, before=text[: found.start()], after=text[found.end() :])
         return value
+
+    def _placeholder(self, name: str, at: tuple[str, ...]) -> str:
+        """What stands for a variable without a value; long enough for any rule."""
+        self._placeholders.add(at)
+        return name.ljust(PLACEHOLDER_LENGTH, "_") if is_secret_name(at[-1]) else name
+
+    def _dotenv_hint(self) -> str:
+        hidden = self._root / ".env.txt"
+        return f" {_ending_hint(hidden)}" if is_file(hidden) else ""
 
     def _known_name(self, name: str) -> str:
         """The variable's name as it is known."""
@@ -234,8 +278,12 @@ class _ProjectReader:
         try:
             return document_model().model_validate(data)
         except ValidationError as error:
-            for problem in error.errors():
-                at = tuple(str(part) for part in problem["loc"] if not is_synthetic(part))
+            problems = [
+                (tuple(str(part) for part in each["loc"] if not is_synthetic(part)), each) for each in error.errors()
+            ]
+            if any(self._drop_placeholder(at, data) for at, _ in problems):
+                return self._validated(data)
+            for at, problem in problems:
                 if at in self._unfilled:
                     continue
                 cause = problem.get("ctx", {}).get("error")
@@ -243,6 +291,34 @@ class _ProjectReader:
                 for message, hint in found:
                     self._report(at, message, hint)
             return None
+
+    def _drop_placeholder(self, at: tuple[str, ...], data: dict[str, Any]) -> bool:
+        """Whether a placeholder at a place that takes no string was replaced: by a number, or the key's default."""
+        if at not in self._placeholders:
+            return False
+        self._placeholders.remove(at)
+        table = data
+        for name in at[:-1]:
+            table = table[name]
+        if at == ("stock2shop", "source_id"):
+            table[at[-1]] = 1
+        elif isinstance(table, dict):
+            table.pop(at[-1], None)
+        return True
+
+    def _misnamed_views(self) -> list[str]:
+        """Report views that were saved as ``products.sql.txt``, unless there are ones without that ending, too."""
+        names = []
+        paths: list[Path] = []
+        with suppress(OSError):  # a folder whose files may be read, but not listed
+            paths = list_paths(self._root / "views", "*.sql.txt")
+        for path in paths:
+            if not is_file(path.with_suffix("")):
+                self._diagnostics.append(
+                    Diagnostic(path=path, message="This is not read as a view.", hint=_ending_hint(path))
+                )
+                names.append(path.name.partition(".")[0])
+        return names
 
     def _has_view(self, entity: str) -> bool:
         path = self._root / "views" / f"{entity}.sql"

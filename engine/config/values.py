@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -52,6 +53,12 @@ PATH_PATTERN = r"^/[\w./-]+$"
 
 URL_PATTERN = r"^([Hh][Tt]{2}[Pp][Ss]://[^@/]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/.*)?$"
 """What :func:`check_url` accepts, for editors."""
+
+ODBC_KEYS = {
+    "duckdb": ("encoding", "decoding", "wide_decoding", "attributes", "connect_timeout"),
+    "sqlite": ("encoding", "wide_decoding", "attributes"),
+}
+"""Keys of ``[source]`` that have no effect on a ``database`` file, by its dialect."""
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that are this machine itself."""
@@ -165,25 +172,34 @@ def active_words(table: dict[str, list[str]]) -> dict[str, Flag]:
     return {**ACTIVE_WORDS, **own}
 
 
-def limit(value: object, *, floor: int) -> Limit:
-    """A guard's limit from ``250``, ``"10%"`` or ``{ share = "10%", floor = 20 }``; ``floor`` is the default one."""
+def limit(value: object, *, default: Limit) -> Limit:
+    """A guard's limit from ``250``, ``"10%"`` or ``{ share = "10%", floor = 20 }``.
+
+    A share without a floor has the floor of ``default``, but 0% is no row at all.
+    """
     wrong = InvalidValueError(
         (
             f"{value!r} is neither a number of rows nor a percentage.",
             'Write 250, "10%" or { share = "10%", floor = 20 }.',
         )
     )
+    floor: object = None
     if isinstance(value, dict):
-        floor = value.get("floor", floor)
+        floor = value.get("floor")
         share = value.get("share")
-        if set(value) - {"share", "floor"} or type(floor) is not int or floor < 0 or not isinstance(share, str):
+        if set(value) - {"share", "floor"} or not isinstance(share, str):
+            raise wrong
+        if "floor" in value and (type(floor) is not int or floor < 0):
             raise wrong
         value = share
     if type(value) is int and value >= 0:
         return Limit(rows=value)
     percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
     if percent and float(percent[1]) <= 100:  # noqa: PLR2004 - per cent
-        return Limit(share=float(percent[1]) / 100, floor=floor)
+        fraction = float(percent[1]) / 100
+        if isinstance(floor, int):
+            return Limit(share=fraction, floor=floor)
+        return replace(default, share=fraction) if fraction else Limit(share=0.0)
     rows = re.fullmatch(r"\s*\d+\s*", value) if isinstance(value, str) else None
     if rows:
         return Limit(rows=int(rows[0]))

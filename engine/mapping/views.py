@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import ViewError
-from engine.mapping.check import check_view, resolve_columns
+from engine.errors import Diagnostic, ViewError
+from engine.mapping.check import check_view, resolve_column, resolve_columns
 from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from engine.errors import Diagnostic
     from engine.model.query import Query
     from engine.model.settings import Project
 
@@ -52,9 +51,26 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
         entity=ENTITIES[entity],
         linked=project.entities[entity].linked,
     )
-    warnings = raise_errors(diagnostics)
     fields = None if columns is None else resolve_columns(columns, entity=ENTITIES[entity])
+    warnings = raise_errors((*diagnostics, *_check_default_tier(project, entity, fields)))
     return CheckedView(query=query, warnings=warnings, fields=fields)
+
+
+def _check_default_tier(project: Project, entity: str, fields: tuple[str, ...] | None) -> Iterator[Diagnostic]:
+    """Report a ``default_price_tier`` that no column maps: no default price would be sent, without a word."""
+    tier = project.entities[entity].default_price_tier
+    if tier is None or fields is None or "csv_price_tiers" in fields:
+        return
+    found = [resolve_column(name, ENTITIES[entity]) for name in fields]
+    tiers = [each.placeholder_value for each in found if each is not None and each.role == "tier"]
+    if tier not in tiers:
+        close = next((f"Did you mean {name}? " for name in tiers if name.lower() == tier.lower()), "")
+        known = f"It maps: {', '.join(tiers)}." if tiers else f"Add a column price_{tier}, or remove the setting."
+        yield Diagnostic(
+            path=project.root / "project.toml",
+            message=f"{entity}.default_price_tier is {tier!r}, but the view maps no price tier of that name.",
+            hint=f"{close}{known}",
+        )
 
 
 def raise_errors(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

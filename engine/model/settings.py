@@ -60,11 +60,16 @@ class Stock2ShopSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A guard's limit: a number of rows, or a share of the published rows with a floor under it."""
+    """A guard's limit: a number of rows, or a share of the published rows with a floor under it.
+
+    The floor lets a small catalogue change; it counts up to ``floor_share`` of what is published, but at least one row.
+    So ``Limit(share=0.1, floor=10, floor_share=0.5)`` allows 100 of 1,000 rows, 10 of 40 and 2 of 5.
+    """
 
     rows: int | None = None
     share: float | None = None
-    floor: int = 10
+    floor: int = 0
+    floor_share: float = 1.0
 
     def allows(self, published: int) -> int:
         """How many rows may change when ``published`` rows are known to Stock2Shop."""
@@ -72,7 +77,11 @@ class Limit:
             return self.rows
         if self.share is None:
             return published
-        return max(self.floor, int(published * self.share))
+        return max(int(published * self.share), min(self.floor, max(1, int(published * self.floor_share))))
+
+
+DEFAULT_MAX_DELETES = Limit(share=0.1, floor=10, floor_share=0.5)
+DEFAULT_MAX_CHANGES = Limit(share=0.5, floor=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +115,8 @@ class EntitySettings:
     name: str
     view: Path
     missing: Literal["delete", "keep"] = "delete"
-    max_deletes: Limit = Limit(share=0.1)
-    max_changes: Limit = Limit(share=0.5, floor=100)
+    max_deletes: Limit = DEFAULT_MAX_DELETES
+    max_changes: Limit = DEFAULT_MAX_CHANGES
     min_rows: int = 1
     active: Mapping[str, Flag] = field(default_factory=dict)
     linked: bool = False

@@ -155,7 +155,9 @@ def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
         if limit.rows is not None:
             allowed = f"at most {limit.rows:,}"
         elif limit.share is not None:
-            allowed = f"at most {limit.share:.0%} of what is published, or {limit.floor:,}"
+            floor = f", or {limit.floor:,}" if limit.floor else ""
+            half = f" (at most {limit.floor_share:.0%})" if limit.floor and limit.floor_share < 1 else ""
+            allowed = f"at most {limit.share:.0%} of what is published{floor}{half}"
         else:
             allowed = "any number"
         limits.append((name, allowed))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.errors import Diagnostic
     from engine.model.settings import Project
 
+FILE = '[source]\ndatabase = "erp.db"\ndialect = "duckdb"\n'
+
 ENVIRON = {
     "ERP_USER": "reader",
     "ERP_PASSWORD": "hunter2hunter2",
@@ -68,7 +70,7 @@ def faults(workspace: Path, **environ: str) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with the project acme."""
     with pytest.raises(ProjectError) as raised:
         read(workspace, **environ)
-    return raised.value.diagnostics
+    return tuple(each for each in raised.value.diagnostics if each.severity == "error")
 
 
 def test_a_sound_project_is_read(write: Callable[..., Path]) -> None:
@@ -82,7 +84,7 @@ def test_a_sound_project_is_read(write: Callable[..., Path]) -> None:
     assert project.state == project.workspace / ".state" / "acme.duckdb"
     products = project.entities["products"]
     assert products.view == project.root / "views" / "products.sql"
-    assert (products.max_deletes, products.active["ignore"]) == (Limit(share=0.1), "Ignore")
+    assert (products.max_deletes, products.active["ignore"]) == (Limit(share=0.1, floor=10, floor_share=0.5), "Ignore")
     assert project.warnings == ()
 
 
@@ -153,6 +155,32 @@ def test_a_backslash_in_a_path_gets_its_own_hint(write: Callable[..., Path]) -> 
     assert "single quotes: 'C:\\ERP'" in fault.hint
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("view = \u201cviews/a.sql\u201d", 'There is a \u201c (U+201C, left double quotation mark): write " instead.'),
+        ("view = \u2018a\u2019", "(U+2018, left single quotation mark): write ' instead."),
+        ("view\u00a0= 'a'", "There is a special space (U+00A0, no-break space): write a plain one."),
+        ("min_rows = 1\u00a0", "(U+00A0, no-break space): write a plain one."),
+        ("min_rows = \u200b1", "There is an invisible character (U+200B, zero width space): delete it."),
+        ("min_rows = \u22121", "(U+2212, minus sign): write - instead."),
+        ("code = 001", 'A code such as 001 is a string: "001".'),
+        ("codes = [1, 002]", 'A code such as 001 is a string: "001".'),
+        ("max_deletes = 10%", 'A percentage is a string: "10%".'),
+        ("share = 1,5", "A decimal number has a point: 1.5."),
+        ("linked = True", "Booleans are true and false, in lower case."),
+        ("view = null", "TOML has no null: leave the key out."),
+        ("view = views", 'Strings must be in double quotes: key = "value".'),
+        ("view = 'it\u2019s' x", 'Strings must be in double quotes: key = "value".'),
+    ],
+)
+def test_a_slip_in_toml_is_named_with_what_to_write(write: Callable[..., Path], line: str, hint: str) -> None:
+    """A word processor's quotes and a code with zeros look right to whoever wrote them."""
+    (fault,) = faults(write(f"{SOUND}\n[products]\n{line}\n"))
+    assert fault.line == 11
+    assert fault.hint.endswith(hint)
+
+
 def test_a_file_that_is_not_utf8_is_a_clear_error(write: Callable[..., Path]) -> None:
     """Nothing of its content is shown."""
     (fault,) = faults(write(b'# caf\xe9\npassword = "x"'))
@@ -186,6 +214,25 @@ def test_a_source_is_one_connection_or_one_file(write: Callable[..., Path], keys
     text = f'[source]\ndialect = "tsql"\n{keys}\n' + SOUND[SOUND.index("[stock2shop]") :]
     (fault,) = faults(write(text))
     assert fault.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "ignored"),
+    [
+        ("duckdb", ["encoding", "decoding", "wide_decoding", "attributes", "connect_timeout"]),
+        ("sqlite", ["encoding", "wide_decoding", "attributes"]),
+    ],
+)
+def test_a_setting_that_a_file_has_no_use_for_is_not_ignored_in_silence(
+    write: Callable[..., Path], dialect: str, ignored: list[str]
+) -> None:
+    """Whoever wrote it believes that it does something."""
+    keys = (
+        'encoding = "utf-8"\ndecoding = "cp1252"\nwide_decoding = "utf-16le"\n'
+        "attributes = { 1 = 2 }\nconnect_timeout = 5\n"
+    )
+    text = FILE.replace("duckdb", dialect) + keys + SOUND[SOUND.index("[stock2shop]") :]
+    assert [fault.message.split()[0] for fault in faults(write(text))] == ignored
 
 
 def test_a_database_counts_from_the_projects_folder(write: Callable[..., Path]) -> None:
@@ -383,8 +430,11 @@ def test_a_wrong_address_is_refused(write: Callable[..., Path], url: str) -> Non
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ('"10%"', Limit(share=0.1)),
-        ('" 2.5 % "', Limit(share=0.025)),
+        ('"10%"', Limit(share=0.1, floor=10, floor_share=0.5)),
+        ('" 2.5 % "', Limit(share=0.025, floor=10, floor_share=0.5)),
+        ('"0%"', Limit(share=0.0)),
+        ('{ share = "0%" }', Limit(share=0.0)),
+        ('{ share = "0%", floor = 3 }', Limit(share=0.0, floor=3)),
         ("250", Limit(rows=250)),
         ('"250"', Limit(rows=250)),
         ("0", Limit(rows=0)),
@@ -395,6 +445,27 @@ def test_a_limit_is_a_number_or_a_share_with_a_floor(write: Callable[..., Path],
     """The floor lets small catalogues breathe."""
     project = read(write(SOUND + f"[products]\nmax_deletes = {value}\n"))
     assert project.entities["products"].max_deletes == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "published", "allowed"),
+    [
+        ('"10%"', 1000, 100),
+        ('"10%"', 40, 10),
+        ('"10%"', 12, 6),
+        ('"10%"', 3, 1),
+        ('"10%"', 1, 1),
+        ('"0%"', 1000, 0),
+        ('"0%"', 5, 0),
+        ("0", 5, 0),
+        ('{ share = "10%", floor = 20 }', 20, 20),
+        ('{ share = "10%", floor = 0 }', 5, 0),
+    ],
+)
+def test_a_small_list_is_guarded_too(write: Callable[..., Path], value: str, published: int, allowed: int) -> None:
+    """A floor lets it change, but not go to more than half unless the project says so; none is none."""
+    project = read(write(SOUND + f"[products]\nmax_deletes = {value}\n"))
+    assert project.entities["products"].max_deletes.allows(published) == allowed
 
 
 @pytest.mark.parametrize(
@@ -443,6 +514,58 @@ def test_a_setting_out_of_its_range_is_refused_on_its_line(write: Callable[..., 
     (fault,) = faults(write(text))
     assert fault.line == text.split("\n").index(key) + 1
     assert fault.message
+
+
+def test_variables_without_a_value_are_warnings_where_nothing_connects(write: Callable[..., Path]) -> None:
+    """A check in CI has no passwords; what is set is used and hidden, and other faults still count."""
+    text = SOUND.replace("57", '"${ID}"') + (
+        '\n[vars]\nstore = "${STORE}"\n\n[orders]\nconnection = "DSN=x;PWD=${NOBODY}"\nserve = { token = "${T}" }\n'
+    )
+    workspace = write(text)
+    environ = {"ERP_USER": "reader", "S2S_USER": "sync@acme", "S2S_PASSWORD": "", "STORE": "JHB"}
+    lenient = ("source", "stock2shop", "orders")
+    project = load("acme", workspace=workspace, environ=environ, lenient=lenient)
+    assert [(each.severity, each.line, each.message) for each in project.warnings] == [
+        ("warning", 3, "The variable ERP_PASSWORD is not set."),
+        ("warning", 6, "The variable ID is not set."),
+        ("warning", 8, "The variable S2S_PASSWORD is empty."),
+        ("warning", 14, "The variable NOBODY is not set."),
+        ("warning", 15, "The variable T is not set."),
+    ]
+    assert (project.stock2shop.username, "sync@acme" in project.secrets) == ("sync@acme", True)
+    with pytest.raises(ProjectError, match="The variable STORE is empty"):
+        load("acme", workspace=workspace, environ={**environ, "STORE": ""}, lenient=lenient)
+
+
+def test_offline_a_variable_may_stand_for_anything(write: Callable[..., Path]) -> None:
+    """A number, a flag, a token of a least length: none of them is a text of that name."""
+    text = SOUND.replace("57", '"${ID}"') + (
+        'pace = "${PACE}"\n[products]\nlinked = "${LINKED}"\n'
+        '[orders]\nconnection = "DSN=x"\n[orders.serve]\nport = "${PORT}"\ntoken = "${T}"\n'
+    )
+    project = load("acme", workspace=write(text), environ={}, offline=True)
+    assert project.orders is not None
+    assert (project.stock2shop.source_id, project.stock2shop.pace, project.orders.receiver.port) == (1, 1.0, 8058)
+
+
+def test_a_file_with_an_ending_that_windows_hides_is_named(write: Callable[..., Path]) -> None:
+    """Notepad adds .txt, and the folder does not show it."""
+    workspace = write(view=False)
+    root = workspace / "projects" / "acme"
+    (root / "views" / "products.sql.txt").write_text("select 1")
+    (fault,) = faults(workspace)
+    assert (
+        "There is products.sql.txt, whose last ending Windows does not show: rename it to products.sql." in fault.hint
+    )
+    (root / "views" / "products.sql").write_text("select 1")
+    assert read(workspace).warnings == ()
+    (root / ".env.txt").write_text("NOBODY=x")
+    (root / "project.toml").write_text(SOUND.replace("S2S_USER", "NOBODY"))
+    (fault,) = faults(workspace)
+    assert "rename it to .env." in fault.hint
+    (root / "project.toml").rename(root / "project.toml.txt")
+    (fault,) = faults(workspace)
+    assert "rename it to project.toml." in fault.hint
 
 
 def test_attributes_of_the_driver_are_numbers(write: Callable[..., Path]) -> None:
@@ -579,6 +702,14 @@ def test_the_schema_takes_a_sound_project_and_refuses_an_unknown_key() -> None:
         "source.attributes = { 1 = true }\n",
         "source.attributes = { 1 = 2 }\n",
         'source.database = "erp.duckdb"\n',
+        'source.encoding = "utf-8"\n',
+        f'{FILE}decoding = "cp1252"\n',
+        f"{FILE}connect_timeout = 5\n",
+        f"{FILE}query_timeout = 5\n",
+        f"{FILE}attributes = {{ 1 = 2 }}\n",
+        f'{FILE.replace("duckdb", "sqlite")}encoding = "utf-8"\n',
+        f'{FILE.replace("duckdb", "sqlite")}decoding = "cp1252"\n',
+        f"{FILE.replace('duckdb', 'sqlite')}connect_timeout = 5\n",
         'stock2shop.url = "http://example.com/v1"\n',
         'stock2shop.url = "http://localhost:8057/v1"\n',
         'stock2shop.url = "https://u:p@example.com"\n',
@@ -591,6 +722,8 @@ def test_an_editor_says_of_a_project_what_the_engine_says(tmp_path: Path, more: 
     head, _, value = more.partition(" = ")
     table, dot, key = head.partition(".")
     text = SOUND.replace(f"[{table}]\n", f"[{table}]\n{key} = {value}") if dot and "[" not in head else SOUND + more
+    if more.startswith(FILE[:8]):
+        text = more + SOUND[SOUND.index("[stock2shop]") :]
     environ = ENVIRON | {
         "FLAG": "true",
         "DIALECT": "mysql",
