@@ -103,6 +103,7 @@ def _entity(name: str, table: Any, root: Path) -> EntitySettings:
         view=root / (table.view or f"views/{name}.sql"),
         missing=missing,
         max_deletes=table.max_deletes or DEFAULT_MAX_DELETES,
+        max_deletes_per_day=table.max_deletes_per_day,
         max_changes=table.max_changes or DEFAULT_MAX_CHANGES,
         min_rows=table.min_rows,
         active=table.active or ACTIVE_WORDS,

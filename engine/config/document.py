@@ -86,6 +86,13 @@ def entity_tables() -> dict[str, Any]:
             ' { share = "10%", floor = 20 }. "0%" is none. Without it "10%". Of a small list without a floor of its own'
             " at most half.",
         )
+        max_deletes_per_day: Annotated[Any, BeforeValidator(partial(limit, default=DEFAULT_MAX_DELETES)), spelling] = (
+            Field(
+                None,
+                description="The most removals within 24 hours, in the same ways as max_deletes, of what is published"
+                " and what was removed meanwhile. Without it the limit of a run.",
+            )
+        )
         max_changes: Annotated[Any, BeforeValidator(partial(limit, default=DEFAULT_MAX_CHANGES)), spelling] = Field(
             None,
             description='The most inserts and updates a run: 250, or "50%" of what is published but at least 100, or'

@@ -105,7 +105,7 @@ def counts_json(counts: Counts) -> dict[str, int]:
 class GuardViolation:
     """A limit that a plan exceeds: what was found, what is allowed, and the command that goes on nevertheless."""
 
-    guard: Literal["max_deletes", "max_changes", "min_rows", "test"]
+    guard: Literal["max_deletes", "max_deletes_per_day", "max_changes", "min_rows", "test"]
     found: int
     allowed: int
     message: str

@@ -109,13 +109,15 @@ class EntitySettings:
 
     ``active`` maps a word in lower case, trimmed ('' is blank), to its flag. ``option_names`` stand in for
     option names that the view does not give. ``linked`` means that the source only enriches some fields. ``path``
-    is where Stock2Shop queues the entity, ``search_path`` where it reads it back, if it does.
+    is where Stock2Shop queues the entity, ``search_path`` where it reads it back, if it does. Without
+    ``max_deletes_per_day`` a day has the limit of a run.
     """
 
     name: str
     view: Path
     missing: Literal["delete", "keep"] = "delete"
     max_deletes: Limit = DEFAULT_MAX_DELETES
+    max_deletes_per_day: Limit | None = None
     max_changes: Limit = DEFAULT_MAX_CHANGES
     min_rows: int = 1
     active: Mapping[str, Flag] = field(default_factory=dict)
@@ -125,6 +127,11 @@ class EntitySettings:
     path: str = "/products/queue"
     search_path: str | None = "/products/elastic_search"
     expect: Expect = Expect()
+
+    @property
+    def deletes_per_day(self) -> Limit:
+        """The most removals within 24 hours."""
+        return self.max_deletes_per_day or self.max_deletes
 
     def delivery_key(self, sync_token: str) -> str:
         """What a document depends on besides its row: a row that was acknowledged under another key is sent again."""

@@ -151,7 +151,11 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
 def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
     """The limits of an entity in words."""
     limits = []
-    for name, limit in (("removals in one run", settings.max_deletes), ("changes in one run", settings.max_changes)):
+    for name, limit in (
+        ("removals in one run", settings.max_deletes),
+        ("removals in a day", settings.deletes_per_day),
+        ("changes in one run", settings.max_changes),
+    ):
         if limit.rows is not None:
             allowed = f"at most {limit.rows:,}"
         elif limit.share is not None:

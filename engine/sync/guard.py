@@ -23,14 +23,15 @@ def find_violations(
     *,
     project: str,
     remaining: tuple[int, int] = (0, 0),
+    removed_today: int = 0,
     approved_deletes: int | None = None,
     approved_changes: int | None = None,
 ) -> tuple[GuardViolation, ...]:
     """The limits that a plan exceeds. Inserts and updates are not limited before anything was published.
 
     ``remaining`` are the changes and removals that the last run was allowed to send and did not come to: so the rest of
-    a first load needs no approval. ``approved_deletes`` and ``approved_changes`` take the place of the limits, where
-    they are higher.
+    a first load needs no approval. ``removed_today`` are the removals of the last 24 hours. ``approved_deletes`` and
+    ``approved_changes`` take the place of the limits, where they are higher.
     """
     found = []
     if counts.source < settings.min_rows and counts.published:
@@ -58,6 +59,14 @@ def find_violations(
                 f" with `s2s run {project} --entity {settings.name} --approve-deletes {deletes}`.",
             )
         )
+    else:
+        found += _day_violations(
+            counts,
+            settings,
+            project=project,
+            removed_today=removed_today,
+            limit=max(remaining[1], approved_deletes or 0),
+        )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
     limit = max(allowed + remaining[0], approved_changes or 0)
     if counts.published and changes > limit:
@@ -73,6 +82,29 @@ def find_violations(
             )
         )
     return tuple(found)
+
+
+def _day_violations(
+    counts: Counts, settings: EntitySettings, *, project: str, removed_today: int, limit: int
+) -> tuple[GuardViolation, ...]:
+    """The limit on a day's removals, where a plan exceeds it; at least ``limit`` removals pass."""
+    known = counts.published + removed_today
+    allowed = settings.deletes_per_day.allows(known)
+    left = max(allowed - removed_today, limit, 0)
+    if not removed_today or counts.removals <= left:
+        return ()
+    return (
+        GuardViolation(
+            guard="max_deletes_per_day",
+            found=removed_today + counts.removals,
+            allowed=allowed,
+            message=f"{counts.removals:,} published rows would be removed, after {removed_today:,} of {known:,} within"
+            f" the last 24 hours; max_deletes_per_day allows {allowed:,}.",
+            hint="A source that loses rows with each read looks like this. Look with"
+            f" `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on with"
+            f" `s2s run {project} --entity {settings.name} --approve-deletes {counts.removals}`.",
+        ),
+    )
 
 
 def require_approval(planned: Plan, options: RunOptions) -> None:

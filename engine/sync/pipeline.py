@@ -26,6 +26,7 @@ from engine.sync.dispatch import send_delta
 from engine.sync.guard import find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.origin import record_origin, require_same_origin
+from engine.sync.removals import recent_removals
 from engine.sync.runs import begin_run, clear_budget, finish_run, grant_budget, prune_history, remaining_budget
 
 if TYPE_CHECKING:
@@ -181,11 +182,13 @@ def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
 def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) -> Plan:
     """Run the data tests and the guards over what was compared, and put the plan together."""
     state, counts = context.state, comparison.counts
+    recent = recent_removals(state, comparison.entity, counts)
     violations = find_violations(
         counts,
         comparison.settings,
         project=context.project.name,
         remaining=remaining_budget(state, comparison.entity),
+        removed_today=recent.removed,
         approved_deletes=context.options.approve_deletes,
         approved_changes=context.options.approve_changes,
     )
@@ -204,5 +207,7 @@ def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) ->
             f"{counts.withheld:,} keys are missing from the source while a row with a blank code is in quarantine. They"
             " are held, not deleted, until that row is fixed."
         )
+    if recent.note:
+        notes.append(recent.note)
     diff_columns(state, comparison.staged)
     return build_plan(context, comparison, violations=violations, notes=notes)

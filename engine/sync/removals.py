@@ -1,0 +1,56 @@
+"""What was removed within the last day: a source that loses a little with each read is emptied run by run otherwise.
+
+In: the state's history. Out: how many rows are gone already, which the guard on a day counts, and the keys that come
+back after they were removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.clock import now
+from engine.mapping.engine_sql import render_sql
+
+if TYPE_CHECKING:
+    from engine.model.plan import Counts
+    from engine.state.store import State
+
+WINDOW_HOURS = 24
+"""How far back removals are counted."""
+
+MAX_NAMED_KEYS = 5
+"""How many of the keys that came back a note names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentRemovals:
+    """The published rows removed within the last day, and the keys that a plan creates again after that."""
+
+    removed: int = 0
+    returned: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What to say of the keys that came back; empty where none did."""
+        if not self.returned:
+            return ""
+        count = len(self.returned)
+        named = ", ".join(self.returned[:MAX_NAMED_KEYS]) + (", …" if count > MAX_NAMED_KEYS else "")
+        return (
+            f"{count:,} {'key that was' if count == 1 else 'keys that were'} removed within the last {WINDOW_HOURS}"
+            f" hours came back: {named}. A source that shows other rows with each read does this: a replica that is"
+            " being loaded, a table that is filled again every night, a read without locks (NOLOCK)."
+        )
+
+
+def recent_removals(state: State, entity: str, counts: Counts) -> RecentRemovals:
+    """Look into history, as far as the plan whose ``counts`` are given can have to do with it."""
+    since = now() - timedelta(hours=WINDOW_HOURS)
+    removed, returned = 0, ()
+    if counts.removals:
+        removed = int(state.value(render_sql("recent_removals.sql", entity=entity, since=since)))
+    if counts.inserts and counts.published:
+        returned = tuple(key for (key,) in state.rows(render_sql("returned.sql", entity=entity, since=since)))
+    return RecentRemovals(removed=removed, returned=returned)

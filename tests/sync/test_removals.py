@@ -1,0 +1,130 @@
+"""Removals are limited over a day as well as in a run, and keys that come and go are named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.errors import GuardError
+from engine.state.store import open_state
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+
+def remove(client: Client, count: int) -> None:
+    """Take the first ``count`` items out of the source."""
+    client.sql(
+        f"delete from item where code in (select code from item where code like 'I%' order by code limit {count})"
+    )
+
+
+def a_day_passes(client: Client) -> None:
+    """Let everything in history be a day older."""
+    with open_state(client.project.state) as state:
+        state.run("update changes set acknowledged_at = acknowledged_at - interval 25 hours")
+
+
+def test_a_source_that_loses_a_tenth_with_each_read_is_not_emptied(client: Client) -> None:
+    """The second tenth within a day stops, and nothing more is removed."""
+    client.items(100)
+    client.run()
+    remove(client, 10)
+    assert client.run().sent == 10
+    for _ in range(3):
+        remove(client, 3)
+        with pytest.raises(GuardError, match="max_deletes_per_day allows 10"):
+            client.run()
+    assert len(client.held()) == 90
+
+
+def test_the_next_day_has_a_limit_of_its_own(client: Client) -> None:
+    """A shop that drops a few items each day needs no approval."""
+    client.items(100)
+    client.run()
+    for left in (90, 81, 73):
+        remove(client, len(client.held()) - left)
+        client.run()
+        assert len(client.held()) == left
+        a_day_passes(client)
+
+
+def test_an_approval_lets_more_go_within_a_day(client: Client) -> None:
+    """By the command that the message gives."""
+    client.items(100)
+    client.run()
+    remove(client, 10)
+    client.run()
+    remove(client, 5)
+    with pytest.raises(GuardError) as stopped:
+        client.run()
+    assert "--approve-deletes 5" in stopped.value.hint
+    assert client.run(approve_deletes=5).sent == 5
+
+
+def test_a_project_may_allow_more_in_a_day_than_in_a_run(client: Client) -> None:
+    """It says so in project.toml."""
+    client.write(settings='max_deletes_per_day = "50%"')
+    client.items(100)
+    client.run()
+    for left in (90, 81, 73):
+        remove(client, len(client.held()) - left)
+        client.run()
+    assert len(client.held()) == 73
+
+
+def test_a_plan_says_what_a_run_would_stop_at(client: Client) -> None:
+    """With the numbers of the day."""
+    client.items(100)
+    client.run()
+    remove(client, 10)
+    client.run()
+    remove(client, 1)
+    (violation,) = client.plan().violations
+    assert (violation.guard, violation.found, violation.allowed) == ("max_deletes_per_day", 11, 10)
+
+
+def test_a_variant_that_moves_to_another_product_is_not_a_removal_of_the_day(client: Client) -> None:
+    """It is removed and created again."""
+    client.items(100)
+    client.run()
+    client.sql("update item set product = 'X' || code where code < 'I010'")
+    client.run()
+    remove(client, 9)
+    assert client.run().sent == 9
+
+
+def test_items_that_were_flagged_delete_and_never_there_are_not_removals_of_the_day(client: Client) -> None:
+    """Their removal is sent once, to be sure, and nothing was lost by it."""
+    client.items(100)
+    client.run()
+    for number in range(20):
+        client.item(f"D{number:02}", active="Delete")
+    assert client.run().sent == 20
+    remove(client, 9)
+    assert client.run().sent == 9
+
+
+def test_keys_that_come_back_after_they_were_removed_are_named(client: Client) -> None:
+    """With their number: a source that shows other rows with each read does this."""
+    client.items(100)
+    client.run()
+    client.sql(
+        "update item set code = '', product = '', active = 'Ignore' where code = 'I007'",
+        "delete from item where code = 'I008'",
+    )
+    client.sql("delete from item where code = ''")
+    client.run()
+    client.item("I007")
+    client.item("I008")
+    client.item("NEW")
+    (note,) = [note for note in client.plan().notes if "came back" in note]
+    assert note.startswith("2 keys that were removed within the last 24 hours came back: I007, I008.")
+    client.run()
+    a_day_passes(client)
+    client.sql("delete from item where code = 'NEW'")
+    client.run()
+    a_day_passes(client)
+    client.item("NEW")
+    assert [note for note in client.plan().notes if "came back" in note] == []
