@@ -287,7 +287,7 @@ def _transpile(query: Query, dialect: str) -> str:
 
 def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str) -> Query:
     """The view as its macros write it for DuckDB. Raises :class:`ViewError` where its meaning changes."""
-    from engine.mapping.transpile.to_duckdb import check_own_sql
+    from engine.mapping.transpile.own_sql import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
     check_own_sql(own, query, dialect=dialect)

@@ -36,7 +36,6 @@ PORTABLE_NODES = frozenset(
         "Sum",
         "Table",
         "TableAlias",
-        "Tuple",
         "Union",
     }
     | {"Values", "Var", "Where", "WindowSpec", "With", "WithTableHint", "WithinGroup"}
@@ -91,6 +90,8 @@ DATE_STYLES = {
 MAX_DATETIME_LENGTH = 19
 """Characters of a date and time without fractions of a second, which differ between DATETIME and DATETIME2."""
 
+ALL_PERCENT = 100
+
 LOOSELY_TYPED_DIALECTS = frozenset({"mysql", "sqlite", "oracle"})
 """Dialects that compare a text with a number by rules of their own."""
 
@@ -103,12 +104,66 @@ FIRST_NON_ASCII_CODE = 128
 CALENDAR_UNITS = frozenset({"YEAR", "QUARTER", "MONTH", "DAY"})
 """Units of time that begin at the same moment everywhere; a week begins on different days."""
 
+DATE_NODES = frozenset(
+    {"CurrentDate", "CurrentTimestamp", "DateAdd", "DateSub", "Interval", "TsOrDsToDate", "TimeStrToTime"}
+    | {"Boolean", "Null"}
+)
+"""Parts that are no text and no number, whatever their columns are."""
+
 COMPARISONS = frozenset({"EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Between", "In", "NullSafeEQ", "NullSafeNEQ"})
+
+
+SQL_NAMES = {
+    "EQ": "=",
+    "NEQ": "<>",
+    "GT": ">",
+    "GTE": ">=",
+    "LT": "<",
+    "LTE": "<=",
+    "Add": "+",
+    "Sub": "-",
+    "Mul": "*",
+    "Div": "/",
+    "Mod": "%",
+    "DPipe": "||",
+    "BitwiseAnd": "&",
+    "BitwiseOr": "|",
+    "BitwiseXor": "^",
+    "BitwiseNot": "~",
+    "NullSafeEQ": "IS NOT DISTINCT FROM",
+    "NullSafeNEQ": "IS DISTINCT FROM",
+    "Neg": "-",
+    "SimilarTo": "SIMILAR TO",
+    "JSONExtract": "->",
+    "JSONExtractScalar": "->>",
+    "Bracket": "[…]",
+    "Slice": "[…:…]",
+    "AtTimeZone": "AT TIME ZONE",
+    "RegexpLike": "a regular expression",
+    "Window": "a window function",
+    "Literal": "a literal",
+    "Any": "= ANY (…)",
+    "Select": "GROUP BY, DISTINCT or LIMIT",
+    "In": "IN",
+    "Between": "BETWEEN",
+    "Like": "LIKE",
+    "ILike": "ILIKE",
+    "Case": "CASE",
+    "Lambda": "->",
+    "Dot": ".",
+    "Cast": "CAST()",
+    "TryCast": "TRY_CAST()",
+    "Convert": "CONVERT()",
+}
+"""What SQL calls parts of a statement whose class in sqlglot has another name."""
 
 
 def construct_name(node: Any) -> str:
     """Return the SQL name of a part of a statement, for messages."""
     from sqlglot import exp
+
+    if type(node).__name__ in SQL_NAMES:
+        return SQL_NAMES[type(node).__name__]
 
     if isinstance(node, exp.Anonymous):
         return f"{node.this}()"
@@ -159,7 +214,9 @@ def is_numeric(node: Any) -> bool:
         return inner.to.this.name in INTEGER_TYPES | MONEY_TYPES.keys() | {"DECIMAL", "DOUBLE", "FLOAT"}
     if name == "Literal":
         return not inner.is_string
-    return name in {"Abs", "Add", "Avg", "Ceil", "Count", "Div", "Floor", "IntDiv", "Length", "Mod", "Mul", "Neg"} | {
+    if name == "Add":  # which joins texts in T-SQL
+        return not is_textual(inner)
+    return name in {"Abs", "Avg", "Ceil", "Count", "Div", "Floor", "IntDiv", "Length", "Mod", "Mul", "Neg"} | {
         *("Round", "RowNumber", "Sign", "StrPosition", "Sub", "Sum"),
     }
 
@@ -205,7 +262,29 @@ def is_top_100_percent(node: Any) -> bool:
     """Return whether it is TOP 100 PERCENT, without which SQL Server accepts no ORDER BY in a subquery."""
     options = node.args.get("limit_options")
     ties = options is None or options.args.get("with_ties")
-    return bool(options and options.args.get("percent") and not ties and node.expression.name == "100")
+    return bool(
+        options and options.args.get("percent") and not ties and literal_integer(node.expression) == ALL_PERCENT
+    )
+
+
+def literal_integer(node: Any) -> int | None:
+    """Return the value of a whole number that is written out, with its sign; None for anything else.
+
+    A part's ``name`` is that of what is inside of it: for ``-1`` it is ``1``, so it tells nothing of a number.
+    """
+    sign = 1
+    while type(node).__name__ in {"Neg", "Paren"}:
+        sign = -sign if type(node).__name__ == "Neg" else sign
+        node = node.this
+    if type(node).__name__ != "Literal" or node.is_string or not re.fullmatch("[0-9]+", node.name):
+        return None
+    return sign * int(node.name)
+
+
+def is_count(node: Any, *, minimum: int = 0) -> bool:
+    """Return whether a part is a whole number that is written out, not less than ``minimum``."""
+    number = literal_integer(node) if node is not None else None
+    return number is not None and number >= minimum
 
 
 def is_whole_literal(node: Any) -> bool:

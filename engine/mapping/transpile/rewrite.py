@@ -20,6 +20,7 @@ from engine.mapping.transpile.facts import (
     is_text_literal,
     is_top_100_percent,
     is_whole_literal,
+    literal_integer,
     operands,
 )
 from engine.mapping.transpile.rewrite_numbers import NO_DATE, NUMBER_ONLY, NUMBER_REWRITES
@@ -28,7 +29,6 @@ from engine.mapping.transpile.rewrite_text import (
     TEXT_ONLY,
     TEXT_REWRITES,
     concatenate,
-    ignore_trailing_blanks,
 )
 from engine.mapping.transpile.snippets import (
     LONG_TEXT_LENGTH,
@@ -36,9 +36,13 @@ from engine.mapping.transpile.snippets import (
     UNTYPED_NODES,
     copy_with,
     has_known_type,
-    known_type,
+    is_known_number,
+    keep_types,
+    remember_types,
     snippet,
 )
+from engine.mapping.transpile.text_order import ORDERINGS, TEXT_ORDER_REWRITES, guard_comparison, guard_greatest
+from engine.mapping.transpile.trailing_blanks import TRAILING_BLANK_REWRITES, compare_trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +62,7 @@ def rewrite(statement: Any, dialect: str) -> Any:
     from sqlglot import exp
 
     nodes = list(statement.walk(bfs=True))
-    for node in nodes:  # while nothing is rewritten yet, since what stands for a text does not look like one
-        node.meta["known"] = known_type(node, dialect)
+    remember_types(nodes, dialect)
     for node in reversed(nodes):
         for key in ("operation_modifiers", "options"):  # which change no result
             if key in node.args:
@@ -69,8 +72,11 @@ def rewrite(statement: Any, dialect: str) -> Any:
             continue
         made = rewrite_node(node, dialect)
         if made is not None:
-            made.meta["known"] = node.meta["known"]
-            node.replace(made)
+            keep_types(node, made)
+            if node is statement:
+                statement = made
+            else:
+                node.replace(made)
     for join in statement.find_all(exp.Join):
         if isinstance(join.this, exp.Lateral) and join.this.args.get("cross_apply") is not None:
             join.set("side", None if join.this.args["cross_apply"] else "LEFT")
@@ -88,7 +94,15 @@ def rewrite_node(node: Any, dialect: str) -> Any:
     name = type(node).__name__
     made = REWRITES[name](node, dialect) if name in REWRITES else None
     if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
-        made = ignore_trailing_blanks(node, _compare_as_dates(node, made))
+        made = compare_trimmed(node, _compare_as_dates(node, made))
+    if dialect == "tsql" and name in TRAILING_BLANK_REWRITES:
+        made = TRAILING_BLANK_REWRITES[name](made or node, dialect) or made
+    if name in ORDERINGS:
+        made = guard_comparison(node, made, dialect)
+    if name in {"Greatest", "Least"}:
+        made = guard_greatest(node, made, dialect)
+    if name in TEXT_ORDER_REWRITES:
+        made = TEXT_ORDER_REWRITES[name](made or node, dialect) or made
     if dialect in LOOSELY_TYPED_DIALECTS and name in COMPARISONS | {"Nullif", "Case"}:
         made = _guard_comparison(node, made)
     if dialect in NUMERIC_CONDITION_DIALECTS:
@@ -164,7 +178,7 @@ def _guard_comparison(node: Any, made: Any) -> Any:
     """Raise in DuckDB where a text would be compared with a number."""
     values = operands(node)
     text = any(has_known_type(value, "text") and not is_text_literal(value) for value in values)
-    guard = NUMBER_ONLY if any(map(is_numeric, values)) else TEXT_ONLY if text else None
+    guard = NUMBER_ONLY if any(map(is_known_number, values)) else TEXT_ONLY if text else None
     if guard is None:
         return made
     copy = (made or node).copy()
@@ -189,7 +203,8 @@ def _compare_as_dates(node: Any, made: Any) -> Any:
 
 
 def _substring_index(node: Any, _: str) -> Any:
-    return snippet("split_part(VALUE, LETTER, 1)", value=node.this, letter=node.args["delimiter"])
+    count = str(literal_integer(node.args["count"]))
+    return snippet("split_part(VALUE, LETTER, COUNT)", value=node.this, letter=node.args["delimiter"], count=count)
 
 
 def _current_time(_: Any, __: str) -> Any:

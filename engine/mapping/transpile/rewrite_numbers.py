@@ -14,6 +14,7 @@ from engine.mapping.transpile.facts import (
     TEXT_TYPES,
     decimal_places,
     is_text_literal,
+    literal_integer,
 )
 from engine.mapping.transpile.snippets import DEFAULT_DECIMAL, NULL_WINS_DIALECTS, as_text, snippet, typed_snippet
 
@@ -105,7 +106,7 @@ def _convert(node: Any, dialect: str) -> Any:
 
     style = node.args.get("style")
     if style is not None:
-        moment = DATE_STYLES[style.name]
+        moment = DATE_STYLES[str(literal_integer(style))]
         day = re.sub(r"[ T]?%H.*", "", moment)
         parts = {"moment": exp.Literal.string(moment), "day": exp.Literal.string(day)}
         made = snippet(CONVERT_STYLE, value=node.expression, **parts)
@@ -173,7 +174,7 @@ def _is_floating(value: Any) -> Any:
 def _round(node: Any, dialect: str) -> Any:
     """Give the result the type that it has in the database: floating in SQLite, with all decimals in PostgreSQL."""
     decimals = node.args.get("decimals")
-    count = int(decimals.name) if decimals is not None else 0
+    count = literal_integer(decimals) or 0
     kind = "double" if dialect == "sqlite" else f"decimal(28, {count})" if dialect == "postgres" else ""
     made = typed_snippet("cast(VALUE as KIND)", kind, value=node) if kind else node
     return _reject_tie(node.this, made, count, dialect)

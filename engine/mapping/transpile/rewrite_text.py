@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import is_numeric, is_text_literal, operands, summands
+from engine.mapping.transpile.facts import is_text_literal, literal_integer, summands
 from engine.mapping.transpile.snippets import (
     ASCII_LETTERS,
-    UNTYPED_NODES,
     add_all,
     as_text,
     copy_with,
-    has_known_type,
     snippet,
 )
 
@@ -47,8 +45,13 @@ def rewrite_xml_lists(statement: Any) -> int:
         options = [option.sql("tsql").upper() for option in select.args["for_"].expressions]
         order, parts = select.args.get("order"), list(summands(select.expressions[0]))
         lead = parts[0].this if isinstance(parts[0], exp.National) else parts[0]
-        length = str(len(lead.name)) if is_text_literal(lead) else ""
-        cut = (stuff.args["start"].name, stuff.args["length"].name, stuff.expression.name) == ("1", length, "")
+        length = len(lead.name) if is_text_literal(lead) else None
+        cut = (
+            literal_integer(stuff.args["start"]) == 1
+            and literal_integer(stuff.args["length"]) == length
+            and is_text_literal(stuff.expression)
+            and not stuff.expression.name
+        )
         plain = order and not any(select.args.get(key) for key in ("distinct", "limit", "group", "having"))
         if not (plain and cut and len(select.expressions) == 1 and len(parts) > 1):
             continue
@@ -114,20 +117,6 @@ def _concat_ws(node: Any, _: str) -> Any:
 def _pipes(node: Any, dialect: str) -> Any:
     """In Oracle NULL is a blank text; :func:`engine.mapping.transpile.rewrite.rewrite_node` makes a blank text NULL."""
     return concatenate([node.left, node.right], null="blank" if dialect == "oracle" else "")
-
-
-def ignore_trailing_blanks(node: Any, made: Any) -> Any:
-    """Compare texts without their trailing blanks, as T-SQL does under every collation."""
-    values = operands(node)
-    if any(map(is_numeric, values)) or node.args.get("query") is not None:
-        return made
-    copy = (made or node).copy()
-    for was, value in zip(values, operands(copy), strict=True):
-        if has_known_type(was, "text") and is_text_literal(was) == is_text_literal(value):
-            value.replace(snippet("rtrim(VALUE, ' ')", value=value))
-        elif type(was).__name__ in UNTYPED_NODES:
-            value.replace(snippet("cast_to_type(rtrim(cast(VALUE as varchar), ' '), VALUE)", value=value))
-    return copy
 
 
 def _like(node: Any, dialect: str) -> Any:
@@ -202,7 +191,7 @@ def _group_concat(node: Any, _: str) -> Any:
     value = inner.expressions[0] if isinstance(inner, exp.Distinct) else inner
     text = snippet("rtrim(VALUE, '')", value=value) if isinstance(inner, exp.Distinct) else as_text(value)
     for by in order.expressions if order else ():
-        if by.this == value:  # DuckDB wants the very same where it is DISTINCT
+        if isinstance(inner, exp.Distinct) and by.this == value:  # DuckDB requires the same expression
             by.set("this", text.copy())
     value.replace(text)
     return made

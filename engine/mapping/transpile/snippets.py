@@ -1,7 +1,7 @@
 """Write DuckDB's SQL from snippets, and remember of each part of a statement whether it is a text.
 
-``meta["known"]`` of a part holds what :func:`known_type` found before anything was rewritten, since the rewrite of a
-text may not look like one.
+``meta["known"]`` and ``meta["number"]`` of a part hold what was known of its type before anything was rewritten, since
+the rewrite of a text may not look like one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from engine.mapping.transpile.facts import is_textual
+from engine.mapping.transpile.facts import is_numeric, is_textual
 
 NULL_WINS_DIALECTS = frozenset({"mysql", "sqlite", "oracle"})
 """Dialects in which GREATEST and LEAST are NULL where one of the values is."""
@@ -100,6 +100,41 @@ def copy_with(node: Any, **parts: Any) -> Any:
     for key, part in parts.items():
         made.set(key, part)
     return made
+
+
+def remember_types(nodes: list[Any], dialect: str) -> None:
+    """Note in each part what is known of its type, before any is rewritten."""
+    for node in nodes:
+        node.meta["known"] = known_type(node, dialect)
+        node.meta["number"] = is_numeric(node)
+
+
+def keep_types(node: Any, made: Any) -> None:
+    """Note in what stands for a part what was known of the part's type."""
+    for key in ("known", "number"):
+        made.meta[key] = node.meta.get(key)
+
+
+def is_known_number(node: Any) -> bool:
+    """Return whether a part was a number, whatever the types of its columns are, before it was rewritten."""
+    return bool(node.meta["number"] if "number" in node.meta else is_numeric(node))
+
+
+def named_query(query: Any, columns: list[str]) -> Any:
+    """Return a query as the table ``listed`` with these columns, for a FROM."""
+    from sqlglot import exp
+
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    alias = exp.TableAlias(this=exp.to_identifier("listed"), columns=[exp.to_identifier(name) for name in columns])
+    return exp.Subquery(this=inner.copy(), alias=alias)
+
+
+def aliased(expressions: list[Any], names: list[str]) -> list[Any]:
+    """Return output columns with these names; a blank name leaves a column without one."""
+    from sqlglot import exp
+
+    pairs = zip(expressions, names, strict=True)
+    return [exp.alias_(part.copy(), name, quoted=True) if name else part.copy() for part, name in pairs]
 
 
 def has_known_type(node: Any, kind: str) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.locate import diagnostic_at
+from engine.mapping.parse import start_offset
 from engine.mapping.transpile.facts import (
     FOR_XML,
     KNOWN_DIALECT_NODES,
@@ -17,6 +19,7 @@ from engine.mapping.transpile.facts import (
     PORTABLE_NODES,
     SELECT_PARTS,
     construct_name,
+    is_count,
     is_numeric,
     is_text_literal,
     is_top_100_percent,
@@ -29,7 +32,12 @@ from engine.quoting import blanked
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from engine.errors import Diagnostic
     from engine.mapping.transpile.facts import Unsupported
+    from engine.model.query import Query
+
+USE_MACRO = "Import macros/dialect.sql as sql, and write"
+"""How a hint begins that names a macro."""
 
 UNSUPPORTED_KEYWORDS = (
     (
@@ -54,6 +62,7 @@ STANDARD_WINDOW_DIALECTS = KNOWN_DIALECTS | {"hana", "firebird"}
 """Dialects whose window functions are the standard's, as SAP's and Firebird's references have them."""
 
 RANKING_FUNCTIONS = frozenset({"RowNumber", "Rank", "DenseRank"})
+"""Window functions that number rows."""
 
 
 def scan_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
@@ -63,6 +72,26 @@ def scan_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
             yield found.start(), name, instead
+
+
+def nearest_offset(node: Any) -> int | None:
+    """Return the offset in the rendered SQL of a part, or of the nearest part around it whose offset is known."""
+    while node is not None:
+        at = start_offset(node)
+        if at is not None:
+            return at
+        node = node.parent
+    return None
+
+
+def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead: str) -> Diagnostic:
+    """Return the diagnostic of what is refused: its name, and what to write instead."""
+    return diagnostic_at(
+        query,
+        offset,
+        f"The view has {name}, which cannot run on fixtures as the database would run it.",
+        f"{USE_MACRO} {instead}" if "sql." in instead else f"Write {instead}",
+    )
 
 
 def find_unsupported(node: Any, dialect: str) -> Unsupported:
@@ -80,18 +109,55 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
     return construct_name(node), "a macro, or CASE."
 
 
-def _select(node: Any, _: str) -> Unsupported:
+def _select(node: Any, dialect: str) -> Unsupported:
     others = sorted(key for key, value in node.args.items() if value and key not in SELECT_PARTS)
     if others:
         return others[0].strip("_").upper(), "plainer SQL."
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on") is not None and not node.args.get("order"):
         return "DISTINCT ON without ORDER BY", "ORDER BY too."
+    if dialect == "tsql":
+        return _merged_rows(node)
     return None
 
 
+def _merged_rows(node: Any) -> Unsupported:
+    """Refuse window functions over rows of T-SQL that trailing blanks may merge."""
+    windows = [part.unalias() for part in node.selects if type(part.unalias()).__name__ == "Window"]
+    if node.args.get("distinct") and not all(map(_is_numeric_window, windows)):
+        return "DISTINCT of a window function that may give a text", "the window function in a subquery."
+    if (
+        node.args.get("group")
+        and node.args.get("having")
+        and any(type(part).__name__ == "Window" for part in node.walk())
+    ):
+        return "HAVING beside a window function", "the groups in a subquery."
+    return None
+
+
+def _is_numeric_window(window: Any) -> bool:
+    return type(window.this).__name__ in RANKING_FUNCTIONS | {"Count", "Sum", "Avg"}
+
+
 def _join(node: Any, _: str) -> Unsupported:
-    return ("a join of its own kind", "JOIN … ON.") if node.args.get("method") not in {None, "", "NATURAL"} else None
+    method = node.args.get("method")
+    if method == "NATURAL":
+        return "NATURAL JOIN, which joins on the columns that a fixture happens to have", "JOIN … ON."
+    return (f"{method} JOIN", "JOIN … ON.") if method else None
+
+
+def _tuple(node: Any, _: str) -> Unsupported:
+    """Refuse row values: with NULL among them, DuckDB compares them in another way."""
+    if type(node.parent).__name__ == "Values":
+        return None
+    return "row values, as (a, b) = (c, d)", "a condition for each of the columns."
+
+
+def _set_operation(node: Any, dialect: str) -> Unsupported:
+    """Refuse EXCEPT and INTERSECT of T-SQL, which ignore trailing blanks; UNION is rewritten."""
+    if dialect != "tsql":
+        return None
+    return type(node).__name__.upper(), "EXISTS or NOT EXISTS with a condition."
 
 
 def _group_by(node: Any, _: str) -> Unsupported:
@@ -127,6 +193,8 @@ def _limit(node: Any, _: str) -> Unsupported:
     options = node.args.get("limit_options")
     if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
         return "TOP or FETCH with PERCENT or TIES", "a number of rows."
+    if not is_count(node.args.get("expression") or node.args.get("count")):
+        return "TOP or LIMIT with a calculated number", "the number."
     if node.parent.args.get("order") or isinstance(node.parent.parent, exp.Exists):
         return None
     return "TOP or LIMIT without ORDER BY", "ORDER BY too."
@@ -155,11 +223,7 @@ def _offset_function(node: Any, dialect: str) -> Unsupported:
     while type(at).__name__ in {"IgnoreNulls", "RespectNulls"}:
         return f"{construct_name(node)} with NULLs ignored or respected", "a subquery."
     ordered = type(at).__name__ == "Window" and at.args.get("order") is not None
-    fine = (
-        dialect in KNOWN_DIALECTS
-        and ordered
-        and (node.args.get("offset") is None or node.args["offset"].name.isdigit())
-    )
+    fine = dialect in KNOWN_DIALECTS and ordered and (node.args.get("offset") is None or is_count(node.args["offset"]))
     return (
         None if fine else (f"{construct_name(node)} without ORDER BY, or with a calculated offset", "ORDER BY in it.")
     )
@@ -175,6 +239,9 @@ CHECKS: dict[str, Callable[[Any, str], Unsupported]] = {
     **TEXT_CHECKS,
     "Select": _select,
     "Join": _join,
+    "Tuple": _tuple,
+    "Except": _set_operation,
+    "Intersect": _set_operation,
     "Group": _group_by,
     "Column": _column,
     "In": _in,

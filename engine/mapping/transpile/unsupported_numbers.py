@@ -11,7 +11,9 @@ from engine.mapping.transpile.facts import (
     KNOWN_DIALECTS,
     MONEY_TYPES,
     decimal_places,
+    is_count,
     is_fractional,
+    literal_integer,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def _is_rounded(node: Any, dialect: str) -> bool:
     if name == "Round":
         asked = at.args.get("decimals")
         return below.arg_key == "this" and (
-            asked is None or (asked.name.isdigit() and int(asked.name) <= EXACT_QUOTIENT_DECIMALS)
+            asked is None or literal_integer(asked) in range(EXACT_QUOTIENT_DECIMALS + 1)
         )
     return False
 
@@ -89,7 +91,7 @@ def _round(node: Any, dialect: str) -> Unsupported:
     decimals = node.args.get("decimals")
     if node.args.get("truncate"):
         return "ROUND with a third value", "CASE, or FLOOR."
-    if dialect in KNOWN_DIALECTS and (decimals is None or decimals.name.isdigit()):
+    if dialect in KNOWN_DIALECTS and (decimals is None or is_count(decimals)):
         return None
     return "ROUND to other than a number of decimals", "ROUND(…, 2)."
 

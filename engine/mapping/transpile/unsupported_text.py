@@ -11,7 +11,9 @@ from engine.mapping.transpile.facts import (
     KNOWN_DIALECTS,
     LOOSELY_TYPED_DIALECTS,
     construct_name,
+    is_count,
     is_text_literal,
+    literal_integer,
     operands,
 )
 
@@ -67,7 +69,7 @@ def _like(node: Any, dialect: str) -> Unsupported:
 
 
 def _escape(node: Any, _: str) -> Unsupported:
-    fine = re.fullmatch(r"[^\w%]", node.expression.name)
+    fine = is_text_literal(node.expression) and re.fullmatch(r"[^\w%]", node.expression.name)
     return None if fine else ("ESCAPE with a letter", "ESCAPE '!' and an exclamation mark.")
 
 
@@ -124,21 +126,19 @@ def _replace(node: Any, _: str) -> Unsupported:
 
 def _pad(node: Any, dialect: str) -> Unsupported:
     fine = dialect in {"mysql", "postgres"} and is_text_literal(node.args.get("fill_pattern"))
-    fine = fine and node.args["fill_pattern"].name and node.expression.name.isdigit()
+    fine = fine and node.args["fill_pattern"].name and is_count(node.expression)
     return None if fine else ("LPAD or RPAD", "sql.concat([…]), or a macro of your own.")
 
 
 def _split_part(node: Any, dialect: str) -> Unsupported:
     index, letters = node.args.get("part_index"), node.args.get("delimiter")
-    fine = (
-        dialect == "postgres" and is_text_literal(letters) and letters.name and index.name.isdigit() and int(index.name)
-    )
+    fine = dialect == "postgres" and is_text_literal(letters) and letters.name and is_count(index, minimum=1)
     return None if fine else ("SPLIT_PART", "sql.first_word(…), or a macro of your own.")
 
 
 def _substring_index(node: Any, _: str) -> Unsupported:
     letters, count = node.args.get("delimiter"), node.args.get("count")
-    fine = is_text_literal(letters) and len(letters.name) == 1 and count is not None and count.name == "1"
+    fine = is_text_literal(letters) and len(letters.name) == 1 and literal_integer(count) in {1, -1}
     return None if fine else ("SUBSTRING_INDEX", "sql.first_word(…), or a macro of your own.")
 
 
@@ -181,8 +181,7 @@ def _chr(node: Any, dialect: str) -> Unsupported:
     fine = (
         dialect in KNOWN_DIALECTS - {"mysql"}
         and len(codes) == 1
-        and codes[0].name.isdigit()
-        and 0 < int(codes[0].name) < FIRST_NON_ASCII_CODE
+        and (literal_integer(codes[0]) or 0) in range(1, FIRST_NON_ASCII_CODE)
     )
     return None if fine else ("CHAR() of more than one letter of ASCII", "the letters in quotes.")
 

@@ -20,6 +20,7 @@ from engine.mapping.transpile.facts import (
     is_fractional,
     is_textual,
     is_whole_literal,
+    literal_integer,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ def _convert(node: Any, dialect: str) -> Unsupported:
     if style is not None:
         to = node.this
         length = to.expressions[0].name if to.expressions else ""
-        dated = to.this.name in TEXT_TYPES | PADDED_TYPES and not node.args.get("safe") and style.name in DATE_STYLES
+        dated = (
+            to.this.name in TEXT_TYPES | PADDED_TYPES
+            and not node.args.get("safe")
+            and str(literal_integer(style)) in DATE_STYLES
+        )
         if dated and length.isdigit() and int(length) <= MAX_DATETIME_LENGTH and not is_current_time(node):
             return None
         return (
