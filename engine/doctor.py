@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
-from engine.errors import ConfigError, RenderError, StateLockedError, SyncError
+from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.files import exists
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
-from engine.orders.statements import check_statements, list_statements, statement_exists
+from engine.orders.statement_checks import check_statements, try_statements
+from engine.orders.statements import list_statements
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import history
 from engine.sync.origin import require_same_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from engine.errors import Diagnostic
     from engine.model.settings import Project
 
 
@@ -128,27 +130,28 @@ def _check_orders(project: Project) -> Iterator[Finding]:
     if project.orders is None:
         return
     try:
-        found = list_statements(project)
-        if wrong := check_statements(project, project.orders):
-            raise RenderError(wrong)
-        with open_writer(project.orders.source), open_ledger(project) as ledger:
+        problems = check_statements(project, project.orders)
+        yield from _statement_findings(problems)
+        if any(problem.severity == "error" for problem in problems):
+            return
+        with open_writer(project.orders.source) as writer:
+            trial = try_statements(project, project.orders, writer)
+        yield from _statement_findings(trial.problems)
+        with open_ledger(project) as ledger:
             waiting = ledger.list_entries("status in ('waiting', 'failed')")
-        has_lookup = statement_exists(project.root / "orders" / "lookup.sql")
     except ConfigError as error:
-        for fault in error.diagnostics:
-            yield Finding(name="orders", state="bad", detail=f"{fault.where}: {fault.message}", todo=fault.hint)
+        yield from _statement_findings(error.diagnostics)
         return
     except SyncError as error:
         yield _failed("orders", error)
         return
-    yield Finding(name="orders", state="ok", detail=f"{len(found)} statements; the login that writes connects")
-    if not has_lookup:
-        yield Finding(
-            name="orders",
-            state="warn",
-            detail="there is no orders/lookup.sql",
-            todo="Write it: without it an order whose raising was interrupted waits for somebody to look.",
-        )
+    untried = ", ".join(path.name for path in trial.untried)
+    yield Finding(
+        name="orders",
+        state="ok",
+        detail=f"{len(list_statements(project))} statements; the login that writes connects",
+        todo=f"Not tried, for this database cannot check them without running them: {untried}." if untried else "",
+    )
     if waiting:
         yield Finding(
             name="orders",
@@ -156,6 +159,12 @@ def _check_orders(project: Project) -> Iterator[Finding]:
             detail=f"{len(waiting):,} orders wait or failed",
             todo=f"s2s orders list {project.name} --status waiting",
         )
+
+
+def _statement_findings(problems: Iterable[Diagnostic]) -> Iterator[Finding]:
+    for problem in problems:
+        state: Literal["warn", "bad"] = "bad" if problem.severity == "error" else "warn"
+        yield Finding(name="orders", state=state, detail=f"{problem.where}: {problem.message}", todo=problem.hint)
 
 
 def _check_stock2shop(project: Project) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def check(
 def _checked(session: Session, name: str) -> list[Diagnostic]:
     """Everything that is wrong with a project and can be told without its database."""
     from engine.mapping.views import render_checked_view
-    from engine.orders.statements import check_statements
+    from engine.orders.statement_checks import check_statements
 
     diagnostics: list[Diagnostic] = []
     try:

@@ -308,6 +308,11 @@ def document_model() -> Any:
             "UTC", description="The zone of the dates that are raised."
         )
         tolerance: Annotated[float, number] = Field(0.05, ge=0, description="By how much totals may differ.")
+        commit_grace: Annotated[int, number] = Field(
+            60,
+            ge=0,
+            description="Seconds before an order whose commit was not confirmed is looked up: it may be on its way.",
+        )
         keep_days: Annotated[int, number] = Field(
             30, ge=1, description="Documents of finished orders are dropped then."
         )

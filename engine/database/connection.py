@@ -78,14 +78,25 @@ class Connection(Protocol):
         """Close the connection; after that it must not be used."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteResult:
+    """What one statement returned: the rows of its first result that has columns, names as written.
+
+    ``touched`` counts the rows that it wrote or returned; None where the driver does not say.
+    """
+
+    rows: list[dict[str, Any]]
+    touched: int | None
+
+
 class Writer(Protocol):
     """A transaction on the login that writes orders; its first statement begins it.
 
     Raises :class:`WriteError`, which is ``retriable`` where the same may succeed later.
     """
 
-    def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
-        """Run one statement with its values; gives the rows of the first result that has columns, names as written."""
+    def execute(self, sql: str, binds: Sequence[object]) -> WriteResult:
+        """Run one statement with its values."""
 
     def commit(self) -> None:
         """Keep what was executed."""

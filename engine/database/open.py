@@ -102,7 +102,12 @@ def _file_writer(path: Path, settings: SourceSettings) -> DbApiWriter:
     with closed_on_error(opened):
         run_session_statements(settings.session, opened.execute, errors=duckdb.Error)
     return DbApiWriter(
-        opened, opened.close, errors=(duckdb.Error,), begin_statement="begin transaction", own_cursor=False
+        opened,
+        opened.close,
+        errors=(duckdb.Error,),
+        begin_statement="begin transaction",
+        own_cursor=False,
+        count_column="Count",
     )
 
 

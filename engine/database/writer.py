@@ -7,12 +7,14 @@ order may have been committed although an error came back.
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from engine.database.connection import WriteResult
 from engine.database.driver_sql import column_names
 from engine.database.error_messages import (
     ROLLED_BACK_SQLSTATES,
@@ -36,7 +38,8 @@ class DbApiWriter:
 
     ``to_driver_value`` and ``to_driver_sql`` turn values and statements into what the driver takes; ``errors`` are the
     exceptions that it raises. ``begin_statement`` begins a transaction where the driver does not by itself.
-    ``own_cursor`` is False where another cursor would be another transaction.
+    ``own_cursor`` is False where another cursor would be another transaction. ``count_column`` is the column in which
+    the driver returns how many rows a statement wrote, where it returns that as a row.
     """
 
     connection: Any
@@ -47,11 +50,12 @@ class DbApiWriter:
     without_secrets: Callable[[str], str] = str
     to_driver_sql: Callable[[str], str] = str
     own_cursor: bool = True
+    count_column: str = ""
     watchdog: Watchdog | None = None
     _in_transaction: bool = False
 
-    def execute(self, sql: str, binds: Sequence[object]) -> list[dict[str, Any]]:
-        """Run one statement with its values; gives the rows of the first result that has columns."""
+    def execute(self, sql: str, binds: Sequence[object]) -> WriteResult:
+        """Run one statement with its values."""
         sql = self.to_driver_sql(sql)
         try:
             cursor = self._call(self.connection.cursor) if self.own_cursor else self.connection
@@ -60,9 +64,10 @@ class DbApiWriter:
             self._in_transaction = True
             values = [self.to_driver_value(value) for value in binds]
 
-            def execute() -> list[dict[str, Any]]:
+            def execute() -> WriteResult:
                 cursor.execute(sql, values) if values else cursor.execute(sql)
-                return _first_result(cursor)
+                counts = self.count_column if WRITING.search(sql) and not RETURNING.search(sql) else ""
+                return _read_results(cursor, count_column=counts)
 
             return self._call(execute, cursor.cancel if self.watchdog else None)
         except UnresponsiveError as error:
@@ -128,24 +133,36 @@ class DbApiWriter:
         )
 
 
+WRITING = re.compile(r"\b(insert|update|delete|merge)\b", re.IGNORECASE)
+RETURNING = re.compile(r"\breturning\b", re.IGNORECASE)
+
 STATEMENT_TIMEOUT_SECONDS = 30
 """Seconds that a statement of an order may take, most of which is spent waiting for another session's lock."""
 
 RETRY_HINT = "It is retried automatically."
 
 
-def _first_result(cursor: Any) -> list[dict[str, Any]]:
-    """The rows of the first result that has columns, with all results read: an error may come after the last row."""
-    more = getattr(cursor, "nextset", bool)  # only ODBC has several
+def _read_results(cursor: Any, *, count_column: str) -> WriteResult:
+    """Read all results: an error may come after the last row of one, and counts may come before the rows."""
+    next_result = getattr(cursor, "nextset", bool)  # only ODBC has several results
     rows: list[dict[str, Any]] | None = None
+    touched = 0
+    uncounted = False
     while True:
-        if cursor.description is not None:
+        if cursor.description is None:
+            # Negative where the driver does not know.
+            touched += max(cursor.rowcount, 0)
+            uncounted = uncounted or cursor.rowcount < 0
+        else:
             names = column_names(cursor.description)
             fetched = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            rows = fetched if rows is None else rows
-        # Statements that come before, and triggers, give counts first.
-        if not more():
-            return rows or []
+            if count_column and names == (count_column,) and len(fetched) <= 1:
+                touched += sum(int(row[count_column]) for row in fetched)
+            else:
+                touched += len(fetched)
+                rows = fetched if rows is None else rows
+        if not next_result():
+            return WriteResult(rows=rows or [], touched=None if uncounted and not touched else touched)
 
 
 def to_sqlite_value(value: object) -> object:

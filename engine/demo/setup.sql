@@ -127,6 +127,7 @@ create sequence order_number start 5001;
 
 create table sales_order (
     number integer default nextval('order_number') primary key,
+    stock2shop_id bigint unique,
     reference varchar,
     account varchar not null,
     placed_at timestamp,

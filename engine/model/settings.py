@@ -166,7 +166,10 @@ class PullSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSettings:
-    """How a project raises orders. ``source`` is the read-write login; ``channels`` what differs by channel id."""
+    """How a project raises orders. ``source`` is the read-write login; ``channels`` what differs by channel id.
+
+    ``commit_grace`` is seconds: for so long an order whose commit was not confirmed is not looked up.
+    """
 
     source: SourceSettings
     default_customer: str | None = None
@@ -183,6 +186,7 @@ class OrderSettings:
     repeated_skus: Literal["allow", "merge", "refuse"] = "allow"
     timezone: str = "UTC"
     tolerance: Decimal = TOLERANCE
+    commit_grace: int = 60
     keep_days: int = 30
     receiver: ReceiverSettings = ReceiverSettings()
     pull: PullSettings = PullSettings()

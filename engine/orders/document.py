@@ -65,8 +65,8 @@ class Order:
     id: int
     order: Mapping[str, Any]
     customer: Mapping[str, Any]
-    lines: Sequence[Mapping[str, Any]]
-    shipping_lines: Sequence[Mapping[str, Any]]
+    lines: Sequence[dict[str, Any]]
+    shipping_lines: Sequence[dict[str, Any]]
     shipping: Decimal = Decimal(0)
     reason: str = ""
 

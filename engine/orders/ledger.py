@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OrderStatus = Literal["received", "raising", "waiting", "failed", "raised", "answered", "skipped"]
 
 TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
-    "received": frozenset({"raising", "waiting", "skipped"}),
+    "received": frozenset({"raising", "waiting", "raised", "skipped"}),
     "raising": frozenset({"raised", "waiting", "failed"}),
     "waiting": frozenset({"received", "raised", "skipped"}),
     "failed": frozenset({"raising", "received", "raised", "waiting", "skipped"}),
@@ -41,17 +41,20 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     "answered": frozenset(),
     "skipped": frozenset({"received"}),
 }
-"""The statuses that may follow each status; ``docs/orders.md`` draws them."""
+"""The statuses that may follow each status; ``docs/orders.md`` draws them. :meth:`Ledger.reopen` is the exception."""
+
+FINISHED_STATUSES: frozenset[OrderStatus] = frozenset({"raised", "answered", "skipped"})
+"""The statuses of orders of which nothing more is to be raised."""
 
 PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "failed"})
 """The statuses of orders that are raised without anybody asking for it."""
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 """The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 
-MIGRATIONS = ("ledger.sql", "ledger_2.sql")
+MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql")
 """The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
 
 RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
@@ -72,7 +75,9 @@ class Entry:
     """One order of the ledger. Times are UTC, as text such as ``2026-01-31 10:20:30.000``.
 
     ``via`` is how it arrived: serve, pull or import. ``rule`` names the rule that a waiting order breaks, and
-    ``reason`` says it in words. ``uncertain`` means that the order may be in the client's database already.
+    ``reason`` says it in words. ``uncertain`` means that the order may be in the client's database already: its commit
+    was sent at ``commit_sent_at``, under ``expected_code``, and never confirmed. ``rolled_back`` means that statements
+    were run for it and undone. ``approved_by`` is who had it raised although it was cancelled, or raised before.
     ``attempts`` counts failed attempts to raise it, and ``next_attempt_at`` is when it is due again. ``note`` is what
     an operator should know besides, such as that the order arrived again with other content.
     """
@@ -91,6 +96,10 @@ class Entry:
     raised_at: str | None
     answered_at: str | None
     note: str
+    expected_code: str | None
+    commit_sent_at: str | None
+    rolled_back: bool
+    approved_by: str
 
     def as_json(self) -> dict[str, Any]:
         """Return what commands and the receiver write of the entry.
@@ -144,7 +153,14 @@ class Ledger:
         Raises :class:`UsageError` where its present status does not allow that.
         """
         before = [name for name, after in TRANSITIONS.items() if status in after]
-        values: dict[str, object] = {"rule": "", "next_attempt_at": None, **facts, "status": status, "reason": reason}
+        values: dict[str, object] = {
+            "rule": "",
+            "next_attempt_at": None,
+            "finished_at": utc_now() if status in FINISHED_STATUSES else None,
+            **facts,
+            "status": status,
+            "reason": reason,
+        }
         assignments = ", ".join(f"{name} = ?" for name in values)
         marks = ", ".join("?" * len(before))
         with self._change():
@@ -162,6 +178,46 @@ class Ledger:
                 raise UsageError(f"Order {order_id} is {entry.status}: it cannot become {status}.", hint=hint)
             self._note(order_id, status, reason)
 
+    def reopen(self, order_id: int, *, by: str) -> None:
+        """Set an order to ``received`` from any status but ``raising``, because ``by`` wants it to be raised.
+
+        Raises :class:`UsageError` where a process is raising it.
+        """
+        entry = self.get_entry(order_id)
+        with self._change():
+            changed = self._connection.execute(
+                "update orders set status = 'received', rule = '', reason = '', next_attempt_at = null, uncertain = 0,"
+                " expected_code = null, commit_sent_at = null, rolled_back = 0, finished_at = null, raised_at = null,"
+                " answered_at = null, source_order_code = null, approved_by = ?"
+                " where order_id = ? and status <> 'raising'",
+                [by, order_id],
+            )
+            if changed.rowcount == 0:
+                raise UsageError(f"Order {order_id} is being raised now.", hint="Look again with `s2s orders show`.")
+            former = f"; it was {entry.status} as {entry.source_order_code}" if entry.source_order_code else ""
+            self._note(order_id, "received", f"to be raised on purpose, by {by}{former}")
+
+    def mark_commit_sent(self, order_id: int, code: str) -> None:
+        """Note that the commit of an order that is being raised as ``code`` is sent now.
+
+        From here on the order may be in the database, whatever becomes of this process.
+        """
+        with self._change():
+            self._connection.execute(
+                "update orders set commit_sent_at = ?, expected_code = ?, uncertain = 1"
+                " where order_id = ? and status = 'raising'",
+                [utc_now(), code, order_id],
+            )
+
+    def find_order_with_code(self, code: str, *, besides: int) -> int | None:
+        """Return another order than ``besides`` that was raised as ``code``, or may have been; None for none."""
+        sql = (
+            "select order_id from orders where order_id <> ? and (source_order_code = ? or expected_code = ?)"
+            " order by order_id limit 1"
+        )
+        found = self._read(sql, [besides, code, code])
+        return found[0][0] if found else None
+
     def mark_answered(self, order_id: int) -> None:
         """Note that Stock2Shop was told the order's code; do nothing where another process noted it first."""
         with self._change():
@@ -172,8 +228,11 @@ class Ledger:
             if changed.rowcount:
                 self._note(order_id, "answered", "")
 
-    def mark_failed(self, order_id: int, *, reason: str, uncertain: bool) -> None:
-        """Note that raising failed for now. The order is due again after :data:`RETRY_DELAY_MINUTES`."""
+    def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: object) -> None:
+        """Note that raising failed for now. The order is due again after :data:`RETRY_DELAY_MINUTES`.
+
+        It is not due before ``not_before``, a time in UTC. ``facts`` are further columns of the ledger.
+        """
         attempts = self.get_entry(order_id).attempts + 1
         minutes = RETRY_DELAY_MINUTES[min(attempts, len(RETRY_DELAY_MINUTES)) - 1]
         due = datetime.now(timezone.utc) + timedelta(minutes=minutes)
@@ -182,8 +241,8 @@ class Ledger:
             "failed",
             reason=reason,
             attempts=attempts,
-            next_attempt_at=_format_time(due),
-            uncertain=int(uncertain),
+            next_attempt_at=max(_format_time(due), not_before),
+            **facts,
         )
 
     def get_entry(self, order_id: int) -> Entry:
@@ -198,10 +257,7 @@ class Ledger:
     def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
         """Return the orders that fit an SQL condition, by id."""
         sql = f"select {ENTRY_COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - conditions are written in this package
-        return [
-            Entry(**{**dict(zip(Entry.__dataclass_fields__, row, strict=True)), "uncertain": bool(row[5])})
-            for row in self._read(sql, values)
-        ]
+        return [_read_entry(row) for row in self._read(sql, values)]
 
     def list_due(self) -> list[Entry]:
         """Return what should be raised now: new orders, failed ones that are due, and those whose process died."""
@@ -251,6 +307,11 @@ class Ledger:
                 if self._connection.in_transaction:  # a full disk ends it by itself
                     self._connection.execute("rollback")
                 raise
+
+
+def _read_entry(row: Sequence[Any]) -> Entry:
+    columns: dict[str, Any] = dict(zip(Entry.__dataclass_fields__, row, strict=True))
+    return Entry(**{**columns, "uncertain": bool(columns["uncertain"]), "rolled_back": bool(columns["rolled_back"])})
 
 
 @contextmanager
@@ -342,6 +403,11 @@ def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> 
 def utc_now() -> str:
     """Return the time in UTC, to the millisecond, as the ledger keeps all times."""
     return _format_time(datetime.now(timezone.utc))
+
+
+def add_seconds(at: str, seconds: float) -> str:
+    """Return a time of the ledger, ``seconds`` later."""
+    return _format_time(datetime.fromisoformat(at) + timedelta(seconds=seconds))
 
 
 def _format_number(number: Decimal) -> str:

@@ -10,6 +10,7 @@ from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
 from engine.orders.ledger import open_ledger, utc_now
 from engine.orders.pipeline import OrderProcessor, order_settings
+from engine.orders.rules import ONLY_BY_ID_RULES
 
 if TYPE_CHECKING:
     import threading
@@ -57,7 +58,8 @@ def import_orders(
 def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event) -> list[Entry]:
     """Raise the named orders, which wait or failed; where none is named, all of those and all that are due.
 
-    Returns what became of them. Raises :class:`UsageError` for an id that is not known.
+    Without ids, orders that may be in the database already, and cancelled ones, are left as they are. Returns what
+    became of each order. Raises :class:`UsageError` for an id that is not known.
     """
     with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
@@ -68,10 +70,14 @@ def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threadin
         for entry in entries:
             if stop.is_set():
                 break
+            if not order_ids and (entry.uncertain or entry.rule in ONLY_BY_ID_RULES):
+                done.append(entry)
+                continue
             # A pending order is raised anyway, as soon as nobody else holds the lock.
             if entry.status not in {"received", "raising"}:
                 # Whoever retries an uncertain order has looked for it in the database.
-                cleared = {"uncertain": 0} if entry.rule == "uncertain" else {}
+                looked = entry.rule == "uncertain"
+                cleared = {"uncertain": 0, "expected_code": None, "commit_sent_at": None} if looked else {}
                 ledger.move(entry.order_id, "received", reason="retried by hand", **cleared)
             done.append(processor.raise_one(ledger, entry.order_id))
         return done

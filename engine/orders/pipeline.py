@@ -9,7 +9,8 @@
    :func:`~engine.orders.rules.check_order` checks them. An order that breaks a rule becomes ``waiting``, with the rule.
 5. The order becomes ``raising``. From here on a process that dies leaves it so, and the next one continues.
 6. :func:`~engine.orders.raise_order.raise_order` asks ``lookup.sql`` whether the database has the order already, runs
-   the project's :mod:`~engine.orders.statements` in one transaction and commits it.
+   the project's :mod:`~engine.orders.statements` in one transaction, has ``lookup.sql`` find what it raised, notes in
+   the ledger that the commit is sent, and commits.
 7. The order becomes ``raised``, with its code in the database; ``waiting``, where a person has to look; or ``failed``,
    where the database was away or locked and the same may succeed later.
 8. Whoever brought the order answers Stock2Shop with the code, and the order becomes ``answered``.
@@ -19,22 +20,24 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
-from engine.errors import ConfigError, SourceError, UsageError, WriteError
+from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
 from engine.orders.document import order_id_of, read_order
-from engine.orders.ledger import PENDING_STATUSES, raising_lock, utc_now
-from engine.orders.raise_order import raise_order
+from engine.orders.ledger import PENDING_STATUSES, add_seconds, raising_lock, utc_now
+from engine.orders.raise_order import Attempt, EarlierAttempt, raise_order
 from engine.orders.rules import RuleError, check_order
+from engine.orders.statement_checks import check_statements
 from engine.orders.statements import list_statements, statement_exists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.database.connection import Writer
+    from engine.errors import SyncError
     from engine.model.settings import OrderSettings, Project
-    from engine.orders.document import Order
     from engine.orders.ledger import Entry, Ledger
     from engine.orders.raise_order import RaisedOrder
 
@@ -89,7 +92,7 @@ class OrderProcessor:
         """Store an order in the ledger as ``waiting``, unless it is known already; return its entry."""
         order_id = order_id_of(document)
         if ledger.receive(order_id, document, via=via):
-            self._wait(ledger, order_id, RuleError("held"), uncertain=False)
+            self._wait(ledger, order_id, RuleError("held"), EarlierAttempt())
         return ledger.get_entry(order_id)
 
     def raise_one(self, ledger: Ledger, order_id: int) -> Entry:
@@ -104,52 +107,72 @@ class OrderProcessor:
 
     def _raise(self, ledger: Ledger, entry: Entry) -> None:
         order_id = entry.order_id
-        # An order stays uncertain until the database was asked, whatever else happens to it.
-        uncertain = entry.uncertain or entry.status == "raising"
+        grace_ends = self._grace_end(entry)
+        if grace_ends > utc_now():
+            self._postpone(ledger, entry, grace_ends)
+            return
+        earlier = _earlier_attempt(entry)
         document = ledger.load_document(order_id) or {"id": str(order_id)}
         try:
             order = read_order(document, self.settings, source_id=self.project.stock2shop.source_id)
             check_order(self.project, order, self.settings)
         except RuleError as broken:
-            self._wait(ledger, order_id, broken, uncertain=uncertain)
+            self._wait(ledger, order_id, broken, earlier)
             return
         if entry.status != "raising":
-            ledger.move(order_id, "raising", uncertain=int(uncertain))
+            ledger.move(order_id, "raising")
         crash_point("before the transaction")
+        attempt = Attempt(
+            project=self.project,
+            settings=self.settings,
+            order=order,
+            earlier=earlier,
+            find_holder=lambda code: ledger.find_order_with_code(code, besides=order_id),
+            before_commit=lambda code: ledger.mark_commit_sent(order_id, code),
+            crash_point=crash_point,
+        )
         try:
-            raised = self._raise_with_retry(order, uncertain=uncertain)
+            raised = self._raise_with_retry(attempt)
         except RuleError as broken:
-            self._wait(ledger, order_id, broken, uncertain=uncertain)
+            self._wait(ledger, order_id, broken, attempt.earlier)
         except WriteError as error:
             self.close()
-            if error.retriable:
-                ledger.mark_failed(order_id, reason=error.message, uncertain=uncertain or error.uncertain)
+            if error.uncertain:
+                sent_at = ledger.get_entry(order_id).commit_sent_at or ""
+                ledger.mark_failed(order_id, reason=error.message, not_before=self._end_of_grace(sent_at))
+            elif error.retriable:
+                self._fail(ledger, order_id, error, attempt.earlier)
             else:
-                self._wait(ledger, order_id, RuleError("refused", error.message), uncertain=uncertain)
+                self._wait(ledger, order_id, RuleError("refused", error.message), attempt.earlier)
+        except RenderError as error:
+            self._handle_template_error(ledger, order_id, error, attempt.earlier)
         except (SourceError, ConfigError) as error:
             self.close()
-            ledger.mark_failed(order_id, reason=error.message, uncertain=uncertain)
+            self._fail(ledger, order_id, error, attempt.earlier)
         else:
             crash_point("after the commit")
             ledger.move(
                 order_id,
                 "raised",
                 reason="found in the database" if raised.found else "",
-                uncertain=0,
                 source_order_code=raised.source_order_code,
                 source_customer_code=raised.source_customer_code,
                 raised_at=utc_now(),
+                note=" ".join(attempt.notes) or entry.note,
+                **_NO_DOUBT,
             )
 
-    def _raise_with_retry(self, order: Order, *, uncertain: bool) -> RaisedOrder:
+    def _raise_with_retry(self, attempt: Attempt) -> RaisedOrder:
         """Raise an order; try again at once, a few times, where the database could not take it just then."""
-        has_lookup = statement_exists(self.project.root / "orders" / "lookup.sql")
+        has_lookup = statement_exists(attempt.path("lookup"))
         pauses = iter(IMMEDIATE_RETRY_SECONDS)
         while True:
-            if uncertain and not has_lookup:
+            if not has_lookup and (attempt.earlier.commit_sent or attempt.earlier.interrupted):
                 raise RuleError("uncertain")
+            attempt.wrote = False
             try:
-                return raise_order(self.project, self.settings, order, self._connect(), crash_point=crash_point)
+                attempt.writer = self._connect()
+                return raise_order(attempt)
             except WriteError as error:
                 self.close()
                 pause = next(pauses, None)
@@ -158,14 +181,74 @@ class OrderProcessor:
                     raise
                 time.sleep(pause)
             finally:
+                if attempt.wrote:
+                    attempt.earlier = replace(attempt.earlier, rolled_back=True)
                 if self._writer is not None:
                     self._writer.rollback()
+
+    def _grace_end(self, entry: Entry) -> str:
+        """Return until when an order may not be looked up, because its commit may still be on its way; or ""."""
+        # A file has no network before it: nothing is on its way there when a process has died.
+        if entry.commit_sent_at is None or self.settings.source.database is not None:
+            return ""
+        return self._end_of_grace(entry.commit_sent_at)
+
+    def _end_of_grace(self, sent_at: str) -> str:
+        return add_seconds(sent_at, self.settings.commit_grace) if sent_at else ""
+
+    def _postpone(self, ledger: Ledger, entry: Entry, until: str) -> None:
+        """Let an order wait until its commit cannot be on its way any more."""
+        if entry.status == "failed" and (entry.next_attempt_at or "") >= until:
+            return
+        if entry.status != "raising":
+            ledger.move(entry.order_id, "raising")
+        reason = f"its commit was not confirmed; it is looked up in the database after {until[:19]} UTC"
+        ledger.move(entry.order_id, "failed", reason=reason, next_attempt_at=until)
+
+    def _handle_template_error(
+        self, ledger: Ledger, order_id: int, error: RenderError, earlier: EarlierAttempt
+    ) -> None:
+        """Let the order wait where only this order cannot be rendered; else retry, for somebody fixes the statement."""
+        if any(problem.severity == "error" for problem in check_statements(self.project, self.settings)):
+            self._fail(ledger, order_id, error, earlier)
+        else:
+            self._wait(ledger, order_id, RuleError("template", error.message), earlier)
+
+    @staticmethod
+    def _fail(ledger: Ledger, order_id: int, error: SyncError, earlier: EarlierAttempt) -> None:
+        ledger.mark_failed(order_id, reason=error.message, **_doubt(earlier))
+
+    @staticmethod
+    def _wait(ledger: Ledger, order_id: int, broken: RuleError, earlier: EarlierAttempt) -> None:
+        ledger.move(order_id, "waiting", rule=broken.rule, reason=broken.reason, **_doubt(earlier))
 
     def _connect(self) -> Writer:
         if self._writer is None:
             self._writer = self._stack.enter_context(open_writer(self.settings.source))
         return self._writer
 
-    @staticmethod
-    def _wait(ledger: Ledger, order_id: int, broken: RuleError, *, uncertain: bool) -> None:
-        ledger.move(order_id, "waiting", rule=broken.rule, reason=broken.reason, uncertain=int(uncertain))
+
+_NO_DOUBT: dict[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None, "rolled_back": 0}
+"""The ledger's columns about earlier attempts, of an order of which nothing is in doubt."""
+
+
+def _earlier_attempt(entry: Entry) -> EarlierAttempt:
+    """Return what the ledger knows of earlier attempts.
+
+    An order that was left in ``raising`` without its commit sent is not in the database, unless a table undoes nothing
+    or a procedure commits by itself: the same as if it had been rolled back.
+    """
+    interrupted = entry.status == "raising"
+    return EarlierAttempt(
+        expected_code=entry.expected_code,
+        commit_sent=entry.uncertain,
+        rolled_back=entry.rolled_back or (interrupted and not entry.uncertain),
+        interrupted=interrupted,
+    )
+
+
+def _doubt(earlier: EarlierAttempt) -> dict[str, Any]:
+    """Return the ledger's columns for an order of which nothing was committed in this attempt."""
+    if not earlier.commit_sent:
+        return {**_NO_DOUBT, "rolled_back": int(earlier.rolled_back)}
+    return {"rolled_back": int(earlier.rolled_back)}

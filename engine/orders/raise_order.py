@@ -2,11 +2,14 @@
 
 :func:`raise_order` does, in this order:
 
-1. ``lookup.sql``: is the order in the database already? Then nothing is raised.
-2. ``item.sql`` and ``stock.sql`` for each line; ``find_customer.sql``, and ``customer.sql`` where a new one is wanted.
-3. The numbered statements, in the order of their numbers. What one of them returns is there for the next ones, under
-   its name in ``results``.
-4. Commit, if one of them returned a ``source_order_code``.
+1. Lock the order in the database, where that has such locks.
+2. ``lookup.sql``: is the order in the database already? Then nothing is raised, and what is found must agree with what
+   the ledger knows.
+3. ``item.sql`` and ``stock.sql`` for each line; ``find_customer.sql``, and ``customer.sql`` where a new one is wanted.
+4. The numbered statements, in the order of their numbers. What one of them returns is there for the next ones, under
+   its name in ``results``. Each of them must touch a row.
+5. ``lookup.sql`` again, in the same transaction: it must find exactly what was just raised.
+6. Commit, if one of the statements returned a ``source_order_code``.
 
 Statements see plain values, which are bound as parameters and never become SQL.
 """
@@ -14,25 +17,29 @@ Statements see plain values, which are bound as parameters and never become SQL.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, ViewError, WriteError
+from engine.orders.order_lock import acquire_order_lock, release_order_lock
 from engine.orders.rules import RuleError
 from engine.orders.statements import (
     iterate_executions,
     list_statements,
+    may_write_no_row,
     render_statement,
     statement_exists,
     template_values,
+    writes_rows,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from engine.database.connection import Writer
+    from engine.database.connection import Writer, WriteResult
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
 
@@ -46,131 +53,254 @@ class RaisedOrder:
     found: bool = False
 
 
-def raise_order(
-    project: Project,
-    settings: OrderSettings,
-    order: Order,
-    writer: Writer,
-    *,
-    crash_point: Callable[[str], None] = lambda _: None,
-) -> RaisedOrder:
-    """Run the project's statements for ``order`` and commit them, unless the order is in the database already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierAttempt:
+    """What the ledger knows of earlier attempts to raise an order.
 
-    ``crash_point`` is called with the name of each point where a process may die. Raises :class:`RuleError` where the
-    order must wait, :class:`WriteError` as the writer does, and :class:`ConfigError` where a statement cannot be
-    rendered. Nothing is committed then; the caller rolls back.
+    ``expected_code`` is the code under which its commit was sent, which nobody confirmed; None where that is not
+    known. ``commit_sent`` is False where no commit was sent, so that the order cannot be in the database through an
+    attempt. ``rolled_back`` means that statements were run for it and undone. ``interrupted`` means that the process
+    of the last attempt died.
     """
-    found = look_up_order(project, settings, order, writer)
-    if found is not None:
+
+    expected_code: str | None = None
+    commit_sent: bool = False
+    rolled_back: bool = False
+    interrupted: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One attempt to raise one order over one connection.
+
+    ``find_holder`` returns the id of another order that has a code, if the ledger knows one. ``before_commit`` is
+    called with the order's code directly before the commit is sent. ``crash_point`` is called with the name of each
+    point where a process may die. ``wrote`` becomes True with the first statement that may write. ``notes`` collects
+    what an operator should know.
+    """
+
+    project: Project
+    settings: OrderSettings
+    order: Order
+    writer: Writer = field(init=False)
+    earlier: EarlierAttempt = EarlierAttempt()
+    find_holder: Callable[[str], int | None] = lambda _code: None
+    before_commit: Callable[[str], None] = lambda _code: None
+    crash_point: Callable[[str], None] = lambda _name: None
+    wrote: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def path(self, name: str) -> Path:
+        """Return the file of a named statement, whether it exists or not."""
+        return self.project.root / "orders" / f"{name}.sql"
+
+    def settle_doubt(self) -> None:
+        """Note that the lookup did not find the order: whatever was sent in earlier attempts is not there."""
+        if statement_exists(self.path("lookup")):
+            undone = self.earlier.rolled_back or self.earlier.commit_sent or self.earlier.interrupted
+            self.earlier = EarlierAttempt(rolled_back=undone)
+
+    def run(
+        self,
+        path: Path,
+        values: Mapping[str, Any],
+        *,
+        line: Mapping[str, Any] | None = None,
+        must_write: bool = False,
+    ) -> WriteResult:
+        """Render one statement and run it.
+
+        With ``must_write`` a statement that writes and finds nothing to write raises :class:`RuleError`, which names
+        the ``line``.
+        """
+        query = render_statement(self.project, self.settings, path, values)
+        try:
+            result = self.writer.execute(query.sql, query.binds)
+        except WriteError as error:
+            raise error.at(path) from None
+        if must_write and writes_rows(query.sql):
+            self._check_written(path, result, line)
+        return result
+
+    def _check_written(self, path: Path, result: WriteResult, line: Mapping[str, Any] | None) -> None:
+        if result.touched is None:
+            note = f"The driver does not tell how many rows orders/{path.name} wrote."
+            if note not in self.notes:
+                self.notes.append(note)
+        elif result.touched == 0:
+            where = f" for line {line['number']}, {line['sku']}" if line else ""
+            raise RuleError("nothing_written", f"orders/{path.name}{where}")
+
+
+def raise_order(attempt: Attempt) -> RaisedOrder:
+    """Run the project's statements for an order and commit them, unless the order is in the database already.
+
+    Raises :class:`RuleError` where the order must wait, :class:`WriteError` as the writer does, and
+    :class:`ConfigError` where a statement cannot be rendered. Nothing is committed then; the caller rolls back.
+    """
+    names = {"source_id": attempt.project.stock2shop.source_id, "order_id": attempt.order.id}
+    dialect = attempt.settings.source.dialect
+    acquire_order_lock(attempt.writer, dialect, **names)
+    try:
+        found = look_up_order(attempt)
+        if found is None:
+            attempt.settle_doubt()
+            return _raise_new_order(attempt)
+        _check_found(attempt, found.source_order_code)
         return found
-    crash_point("in the transaction")
-    values = template_values(order)
-    code = order.customer["code"]
-    _check_items(project, settings, order, writer, values)
-    code = _resolve_customer(project, settings, order, writer, values) or code
+    finally:
+        with suppress(WriteError):  # the lock is freed with the connection, too
+            release_order_lock(attempt.writer, dialect, **names)
+
+
+def _raise_new_order(attempt: Attempt) -> RaisedOrder:
+    attempt.crash_point("in the transaction")
+    values = template_values(attempt.order)
+    _check_items(attempt, values)
+    code = _resolve_customer(attempt, values) or attempt.order.customer["code"]
     values["order"]["customer_code"] = values["customer"]["code"] = code
+    result = _run_statements(attempt, values)
+    raised = read_code(result, "source_order_code")
+    if raised is None:
+        raise RuleError("no_code")
+    holder = attempt.find_holder(raised)
+    if holder is not None:
+        raise RuleError("code_taken", f"{raised} is the code of order {holder}")
+    _check_raised(attempt, raised)
+    attempt.before_commit(raised)
+    attempt.crash_point("before the commit")
+    attempt.writer.commit()
+    return RaisedOrder(source_order_code=raised, source_customer_code=read_code(result, "source_customer_code") or code)
+
+
+def _run_statements(attempt: Attempt, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Run the numbered statements; return the last row that has the order's code."""
     results: dict[str, Any] = {}
-    result: dict[str, Any] = {}
-    for statement in list_statements(project):
-        for number, parts in iterate_executions(statement, order):
-            rows = _run(project, settings, statement.path, {**values, **parts, "results": results}, writer)
-            row = dict(rows[-1]) if rows else {}
+    coded: Mapping[str, Any] = {}
+    for statement in list_statements(attempt.project):
+        optional = may_write_no_row(attempt.project, statement.path)
+        for number, parts in iterate_executions(statement, attempt.order):
+            attempt.wrote = True
+            result = attempt.run(
+                statement.path, {**values, **parts, "results": results}, line=parts.get("line"), must_write=not optional
+            )
+            row = dict(result.rows[-1]) if result.rows else {}
             if number is None:
                 results[statement.name] = row
             else:
                 results.setdefault(statement.name, []).append(row)
-            if _read_code(row, "source_order_code") is not None:
-                result = row
+            if read_code(row, "source_order_code") is not None:
+                coded = row
         if statement.per != "order":
             results.setdefault(statement.name, [])
-    raised = _read_code(result, "source_order_code")
-    if raised is None:
-        raise RuleError("no_code")
-    crash_point("before the commit")
-    writer.commit()
-    return RaisedOrder(
-        source_order_code=raised, source_customer_code=_read_code(result, "source_customer_code") or code
-    )
+    return coded
 
 
-def look_up_order(project: Project, settings: OrderSettings, order: Order, writer: Writer) -> RaisedOrder | None:
+def look_up_order(attempt: Attempt) -> RaisedOrder | None:
     """Ask ``lookup.sql`` whether the order is in the database; None where it is not, or there is no such statement.
 
-    Raises :class:`RuleError` where a row without a code is found: the order may be there.
+    Raises :class:`RuleError` where it returns a row without a code, or several rows or codes.
     """
-    path = project.root / "orders" / "lookup.sql"
-    rows = _run(project, settings, path, template_values(order), writer) if statement_exists(path) else []
+    path = attempt.path("lookup")
+    rows = attempt.run(path, template_values(attempt.order)).rows if statement_exists(path) else []
     if not rows:
         return None
-    code = _read_code(rows[0], "source_order_code")
+    if len(rows) > 1:
+        codes = sorted({str(read_code(row, "source_order_code")) for row in rows})
+        raise RuleError("ambiguous_lookup", f"{len(rows)} rows, with {', '.join(codes[:3])}")
+    if sum(column.lower() == "source_order_code" for column in rows[0]) > 1:
+        raise RuleError("ambiguous_lookup", "two columns source_order_code")
+    code = read_code(rows[0], "source_order_code")
     if code is None:
         raise RuleError("uncertain", "orders/lookup.sql returned a row without a source_order_code")
-    own = _read_code(rows[0], "source_customer_code") or order.customer["code"]
-    return RaisedOrder(source_order_code=code, source_customer_code=own, found=True)
+    customer = read_code(rows[0], "source_customer_code") or attempt.order.customer["code"]
+    return RaisedOrder(source_order_code=code, source_customer_code=customer, found=True)
 
 
-def _run(
-    project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any], writer: Writer
-) -> list[dict[str, Any]]:
-    query = render_statement(project, settings, path, values)
+def _check_found(attempt: Attempt, code: str) -> None:
+    """Check that what the lookup found agrees with the ledger. Raises :class:`RuleError` where it does not."""
+    earlier = attempt.earlier
+    holder = attempt.find_holder(code)
+    if holder is not None:
+        raise RuleError("code_taken", f"orders/lookup.sql found {code}, which is the code of order {holder}")
+    if earlier.expected_code is not None and code != earlier.expected_code:
+        raise RuleError("uncertain", f"it was being raised as {earlier.expected_code}, and lookup.sql found {code}")
+    if earlier.rolled_back and not earlier.commit_sent:
+        raise RuleError("half_raised", f"orders/lookup.sql found {code}")
+
+
+def _check_raised(attempt: Attempt, code: str) -> None:
+    """Check that the lookup finds exactly what was just raised; else it could not find it after a crash either.
+
+    Raises :class:`RuleError` where it does not, with what to look at.
+    """
+    if not statement_exists(attempt.path("lookup")):
+        return
     try:
-        return writer.execute(query.sql, query.binds)
-    except WriteError as error:
-        raise error.at(path) from None
+        found = look_up_order(attempt)
+    except RuleError as broken:
+        raise RuleError("lookup_differs", f"raised as {code}; {broken.reason}") from None
+    if found is None:
+        raise RuleError(
+            "lookup_differs",
+            f"raised as {code}, and lookup.sql finds nothing. Is what it looks for stored as it is: no shorter column,"
+            " no upper(), no trim(), no other type?",
+        )
+    if found.source_order_code != code:
+        raise RuleError(
+            "lookup_differs",
+            f"raised as {code}, and lookup.sql finds {found.source_order_code}. Does it compare with LIKE, or return"
+            " the code in another form?",
+        )
 
 
-def _check_items(
-    project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]
-) -> None:
+def _check_items(attempt: Attempt, values: dict[str, Any]) -> None:
     """Check that every SKU is in the database, and that there is stock where the project wants that.
 
     Marks lines as back orders where there is too little. Raises :class:`RuleError` for what is missing.
     """
-    item, stock = project.root / "orders" / "item.sql", project.root / "orders" / "stock.sql"
+    item, stock = attempt.path("item"), attempt.path("stock")
+    has_item = statement_exists(item)
+    has_stock = attempt.settings.stock != "allow" and statement_exists(stock)
     wanted: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for line in values["lines"]:
+    for line, kept in zip(values["lines"], attempt.order.lines, strict=True):
         wanted[line["sku"]] += line["qty"]
-        if statement_exists(item) and not _run(project, settings, item, {**values, "line": line}, writer):
+        if has_item and not attempt.run(item, {**values, "line": line}).rows:
             raise RuleError("unknown_sku", line["sku"])
-        if settings.stock == "allow" or not statement_exists(stock):
+        if not has_stock:
             continue
-        rows = _run(project, settings, stock, {**values, "line": line}, writer)
+        rows = attempt.run(stock, {**values, "line": line}).rows
         available = _read_quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
         if available < wanted[line["sku"]]:
-            if settings.stock == "refuse":
+            if attempt.settings.stock == "refuse":
                 raise RuleError("short_stock", f"{line['sku']}: {available} of {wanted[line['sku']]}")
-            line["backorder"] = True
-    backordered = {line["number"] for line in values["lines"] if line["backorder"]}
-    for line in order.lines:
-        if line["number"] in backordered and isinstance(line, dict):
-            line["backorder"] = True
+            line["backorder"] = kept["backorder"] = True
 
 
-def _resolve_customer(
-    project: Project, settings: OrderSettings, order: Order, writer: Writer, values: dict[str, Any]
-) -> str | None:
+def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
     """Return the customer's code in the database, of a new one where the project wants that; None to use the default.
 
     Raises :class:`RuleError` where there is no customer.
     """
-    find, create = (project.root / "orders" / f"{name}.sql" for name in ("find_customer", "customer"))
+    find, create = attempt.path("find_customer"), attempt.path("customer")
+    known = attempt.order.customer["code"]
     if statement_exists(find):
-        rows = _run(project, settings, find, values, writer)
+        rows = attempt.run(find, values).rows
         if rows:
-            return _read_code(rows[0], "source_customer_code") or order.customer["code"]
-        if not settings.create_customer:
-            if order.customer["code"] is None:
+            return read_code(rows[0], "source_customer_code") or known
+        if not attempt.settings.create_customer:
+            if known is None:
                 raise RuleError("no_customer", "and orders/find_customer.sql found none")
-            if order.customer["default"]:
+            if attempt.order.customer["default"]:
                 return None
-            raise RuleError("unknown_customer", str(order.customer["code"]))
-    elif order.customer["code"] is not None:
+            raise RuleError("unknown_customer", str(known))
+    elif known is not None:
         return None
     if not statement_exists(create):
         raise RuleError("unknown_customer", "there is no orders/customer.sql to create one")
-    rows = _run(project, settings, create, values, writer)
-    code = _read_code(rows[-1], "source_customer_code") if rows else None
-    code = code or order.customer["code"]
+    attempt.wrote = True
+    rows = attempt.run(create, values).rows
+    code = (read_code(rows[-1], "source_customer_code") if rows else None) or known
     if code is None:
         raise RuleError("no_customer", "orders/customer.sql returned no source_customer_code")
     return code
@@ -185,10 +315,14 @@ def _read_quantity(found: object, *, path: Path) -> Decimal:
         raise ViewError([Diagnostic(path=path, message="Its result is not a number.", hint=hint)]) from None
 
 
-def _read_code(row: Mapping[str, Any], name: str) -> str | None:
-    """Read a code from a row. Column names match in any case: databases fold them."""
+def read_code(row: Mapping[str, Any], name: str) -> str | None:
+    """Read a code from a row. Column names match in any case: databases fold them. A whole number has no decimals."""
     value = next((value for column, value in row.items() if column.lower() == name), None)
     if value is None:
         return None
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    return text.strip() or None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, Decimal):
+        value = value.quantize(Decimal(1)) if value == value.to_integral_value() else value
+        return format(value, "f")
+    return str(value).strip() or None

@@ -73,6 +73,33 @@ RULES: dict[str, Rule] = {
         remedy="Have the last statement in orders/ return a column source_order_code, then retry the order.",
     ),
     "refused": Rule(reason="the database refused it", remedy="Fix what it says, then retry the order."),
+    "nothing_written": Rule(
+        reason="a statement wrote no row, so nothing was kept",
+        remedy="Look why it finds nothing to write. If that may be, write the comment `-- s2s: may write no row` into"
+        " its file. Then retry the order.",
+    ),
+    "template": Rule(
+        reason="a statement cannot be rendered for this order",
+        remedy="Let the statement allow for what this order does not say, then retry the order.",
+    ),
+    "lookup_differs": Rule(
+        reason="orders/lookup.sql does not find exactly what was raised, so nothing was kept",
+        remedy="Let lookup.sql find by order.id, and let a statement store order.id unchanged; then retry the order.",
+    ),
+    "ambiguous_lookup": Rule(
+        reason="orders/lookup.sql returned more than one order",
+        remedy="Let lookup.sql find one row by order.id, then retry the order by its id.",
+    ),
+    "code_taken": Rule(
+        reason="its code belongs to another order",
+        remedy="Let lookup.sql and the statements tell orders apart by order.id, not by the channel's number alone;"
+        " then retry the order by its id.",
+    ),
+    "half_raised": Rule(
+        reason="an attempt to raise it was undone, and yet it is in the database",
+        remedy="Look at it there: a table may undo nothing (MyISAM, Aria), or a procedure commits by itself. If it is"
+        " whole: s2s orders skip PROJECT ID --as CODE. If not: delete it, then s2s orders retry PROJECT ID.",
+    ),
     "held": Rule(
         reason="it was imported for review",
         remedy="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
@@ -83,6 +110,9 @@ RULES: dict[str, Rule] = {
         " an orders/lookup.sql this is found out automatically.",
     ),
 }
+
+ONLY_BY_ID_RULES = frozenset({"uncertain", "ambiguous_lookup", "code_taken", "half_raised"})
+"""Rules of orders that are retried only by their id: they may be in the database already."""
 
 MAX_REASON_LENGTH = 500
 """How many characters of an order's own values a reason may hold."""

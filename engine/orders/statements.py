@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Diagnostic, RenderError, ViewError
 from engine.files import WorkspaceFiles, is_file, unreadable
 from engine.mapping.render import render_bound
-from engine.orders.document import ADDRESS_FIELDS, read_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,26 +29,6 @@ NAMED_STATEMENTS = ("lookup", "find_customer", "customer", "item", "stock")
 PER_LINE_STATEMENTS = ("item", "stock")
 """Those of them that are run once for each line."""
 
-_SAMPLE: Mapping[str, Any] = {
-    **dict.fromkeys(("channel_id", "channel_order_code", "notes", "state", "status"), "1"),
-    **dict.fromkeys(("created", "modified", "ordered_date"), "2026-01-31 10:20:30"),
-    **dict.fromkeys(("line_item_sub_total", "line_item_tax", "shipping_sub_total", "shipping_tax"), Decimal(1)),
-    **dict.fromkeys(("sub_total", "tax", "total", "total_discount"), Decimal(1)),
-    **dict.fromkeys(("billing_address", "shipping_address"), dict.fromkeys(ADDRESS_FIELDS, "a")),
-    "id": Decimal(1),
-    "customer": dict.fromkeys(
-        ("source_customer_code", "email", "first_name", "last_name", "channel_customer_code"), "a"
-    ),
-    "line_items": [
-        {
-            **dict.fromkeys(("sku", "source_variant_code", "title", "barcode"), "a"),
-            **dict.fromkeys(("grams", "qty", "price", "total_discount", "sub_total", "tax", "total"), Decimal(1)),
-            "tax_lines": [{"code": "a", "rate": Decimal(1), "price": Decimal(1)}],
-        }
-    ],
-}
-"""An order in which every field has a value, to check statements before there is a real one."""
-
 _FILE = re.compile(r"(?P<number>\d+)_(?P<name>[A-Za-z]\w*)(?:\.(?P<per>line|shipping))?\.sql")
 
 
@@ -60,6 +39,43 @@ class Statement:
     path: Path
     name: str
     per: Literal["order", "line", "shipping"]
+
+
+DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*s2s:(?P<text>.*)$", re.MULTILINE | re.IGNORECASE)
+"""A comment in a statement's file that says something to the engine."""
+
+MAY_WRITE_NO_ROW = "may write no row"
+"""The only directive there is: the statement may find nothing to write."""
+
+_WRITING = re.compile(r"\b(insert|update|delete|merge|replace\s+into|call|exec|execute)\b", re.IGNORECASE)
+_NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
+
+
+@lru_cache(maxsize=1_000)
+def writes_rows(sql: str) -> bool:
+    """Return whether SQL may write rows, rather than only read some."""
+    return bool(_WRITING.search(_NOT_CODE.sub(" ", sql)))
+
+
+def may_write_no_row(project: Project, path: Path) -> bool:
+    """Return whether a statement's file says that it may find nothing to write."""
+    return MAY_WRITE_NO_ROW in list_directives(project, path)
+
+
+def list_directives(project: Project, path: Path) -> list[str]:
+    """Return the directives of a statement's file, in lower case."""
+    return [" ".join(found["text"].lower().split()) for found in DIRECTIVE.finditer(read_statement(project, path))]
+
+
+def read_statement(project: Project, path: Path) -> str:
+    """Return the text of a statement's file, before it is rendered.
+
+    Raises :class:`ViewError` where it cannot be read.
+    """
+    try:
+        return WorkspaceFiles.of(project.workspace, project.root).read(path).decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise ViewError([unreadable(path, error, folder="orders")]) from None
 
 
 def list_statements(project: Project) -> tuple[Statement, ...]:
@@ -105,34 +121,6 @@ def statement_exists(path: Path) -> bool:
         return is_file(path)
     except OSError as error:
         raise ViewError([unreadable(path, error, folder="orders")]) from None
-
-
-def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnostic, ...]:
-    """Return what is wrong with the files of ``orders/``, found by rendering each for an invented order.
-
-    Raises :class:`ViewError` as :func:`list_statements` does.
-    """
-    found = list_statements(project)
-    order = read_order(_SAMPLE, settings, source_id=project.stock2shop.source_id)
-    order = replace(order, shipping_lines=order.lines)  # checked even where the project leaves shipping out
-    values = template_values(order)
-    (line,) = values["lines"]
-    results = placeholder_results(found, order)
-    folder = project.root / "orders"
-    special = [path for name in NAMED_STATEMENTS if statement_exists(path := folder / f"{name}.sql")]
-    runs = [(path, {"line": line} if path.stem in PER_LINE_STATEMENTS else {}) for path in special]
-    runs += [
-        (statement.path, {"results": results, **parts})
-        for statement in found
-        for _, parts in iterate_executions(statement, order)
-    ]
-    faults: list[Diagnostic] = []
-    for path, parts in runs:
-        try:
-            render_statement(project, settings, path, {**values, **parts})
-        except RenderError as error:
-            faults += error.diagnostics
-    return tuple(dict.fromkeys(faults))
 
 
 class UnknownValue(str):

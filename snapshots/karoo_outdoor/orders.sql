@@ -1,11 +1,11 @@
 -- orders/lookup.sql
--- Is the order in the database already? With this, a crash in the middle is found out by itself.
+-- Is the order in the database already? By Stock2Shop's id: two channels may both have an order 1042.
 select
     number as source_order_code,
     customer_code as source_customer_code
 from sales_order
-where reference = ?
---   1: WEB-1042
+where stock2shop_id = ?
+--   1: 70012
 
 -- orders/item.sql
 -- No row: the SKU is not known, and the order waits.
@@ -35,8 +35,9 @@ where lower(email) = lower(?) and status = 'active'
 --   1: theo@trailclub.example.com
 
 -- orders/10_header.sql
-insert into sales_order (reference, customer_code, placed_at, warehouse, channel_order, note)
+insert into sales_order (stock2shop_id, reference, customer_code, placed_at, warehouse, channel_order, note)
 values (
+    ?,
     ?,
     ?,
     ?,
@@ -45,12 +46,13 @@ values (
     ?
 )
 returning number as source_order_code
---   1: WEB-1042
---   2: <source_customer_code>
---   3: 2026-03-02 10:15:00
---   4: COAST
---   5: WEB-1042
---   6: Leave at the gate
+--   1: 70012
+--   2: WEB-1042
+--   3: <source_customer_code>
+--   4: 2026-03-02 10:15:00
+--   5: COAST
+--   6: WEB-1042
+--   7: Leave at the gate
 
 -- orders/20_lines.line.sql
 insert into sales_order_line (order_number, line_number, item_code, quantity, price, backorder)

@@ -95,7 +95,7 @@ def test_the_session_of_a_file_is_there_for_the_statements_of_orders(
     with closing((sqlite3 if dialect == "sqlite" else duckdb).connect(str(path))) as connection:
         connection.execute("create table item (qty int)")
     with open_writer(SourceSettings(dialect=dialect, database=path, session=(session,))) as writer:
-        assert [list(row.values()) for row in writer.execute(query, [])] == [[1]]
+        assert [list(row.values()) for row in writer.execute(query, []).rows] == [[1]]
 
 
 @pytest.mark.parametrize("opened", [open_source, open_writer])
@@ -133,7 +133,7 @@ def test_a_sqlite_file_whose_writer_was_killed_is_mended_by_who_may_write(tmp_pa
         drain(settings, query)
     assert "open the file once with the program that it belongs to" in raised.value.hint
     with open_writer(settings) as writer:
-        assert writer.execute(query, []) == [{"found": 0}]
+        assert writer.execute(query, []).rows == [{"found": 0}]
     assert drain(settings, "select * from item") == 2_000
 
 

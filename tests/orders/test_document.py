@@ -117,8 +117,8 @@ def test_a_number_stays_what_it_is_on_its_way_through_the_ledger(erp: Erp, numbe
     erp.write(
         'default_customer = "CASH"',
         statements={
-            "10_header.sql": "insert into erp_order (reference, customer, notes) values"
-            " ({{ order.reference }}, 'C1', {{ order.total_discount }}) returning id"
+            "10_header.sql": "insert into erp_order (s2s_id, reference, customer, notes) values"
+            " ({{ order.id }}, {{ order.reference }}, 'C1', {{ order.total_discount }}) returning id"
         },
     )
     taken = take(erp, b'{"id": 1, "total_discount": ' + number + b', "line_items": [{"sku": "A", "qty": 1}]}')

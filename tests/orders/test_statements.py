@@ -198,14 +198,14 @@ def test_every_value_that_statements_see_is_in_the_docs() -> None:
 def test_a_procedure_raises_an_order(any_erp: Erp) -> None:
     """Called as ODBC has it, on each database; what it gives is there for the lines."""
     bodies = {
-        "postgres": "create function raise_order(r varchar, c varchar) returns table(id integer) language sql as"
-        " $$ insert into erp_order (reference, customer) values (r, c) returning id $$",
-        "mysql": "create procedure raise_order(r varchar(100), c varchar(40)) begin"
-        " insert into erp_order (reference, customer) values (r, c); select last_insert_id() as id; end",
+        "postgres": "create function raise_order(o bigint, r varchar, c varchar) returns table(id integer)"
+        " language sql as $$ insert into erp_order (s2s_id, reference, customer) values (o, r, c) returning id $$",
+        "mysql": "create procedure raise_order(o bigint, r varchar(100), c varchar(40)) begin"
+        " insert into erp_order (s2s_id, reference, customer) values (o, r, c); select last_insert_id() as id; end",
     }
     with suppress(Exception):  # a statement that gives no rows
         any_erp.rows(bodies[any_erp.dialect])
-    call = "{call raise_order({{ order.reference }}, {{ order.customer_code }})}"
+    call = "{call raise_order({{ order.id }}, {{ order.reference }}, {{ order.customer_code }})}"
     any_erp.write(statements={"10_header.sql": call})
     (entry,) = any_erp.receive(order_document())
     assert (entry.status, entry.source_order_code, len(any_erp.lines())) == ("raised", "SO1", 2)

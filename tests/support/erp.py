@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 TABLES = (
     "create table erp_customer (code varchar(40) primary key, name varchar(200))",
     "create table erp_item (code varchar(40) primary key, on_hand decimal(12, 2))",
-    """create table erp_order (id {serial}, reference varchar(100) unique, customer varchar(40) not null,
+    """create table erp_order (id {serial}, s2s_id bigint, reference varchar(100) unique, customer varchar(40) not null,
         notes varchar(2000), placed varchar(40), warehouse varchar(20))""",
     """create table erp_line (order_id integer, sku varchar(40), qty decimal(12, 2), price decimal(12, 4),
         tax_code varchar(10), backorder varchar(5))""",
@@ -50,13 +50,13 @@ SERIAL = {
 
 STATEMENTS = {
     "lookup.sql": "select 'SO' || id as source_order_code, customer as source_customer_code from erp_order"
-    " where reference = {{ order.reference }}",
+    " where s2s_id = {{ order.id }}",
     "item.sql": "select code from erp_item where code = {{ line.sku }}",
     "stock.sql": "select on_hand from erp_item where code = {{ line.sku }}",
     "find_customer.sql": "select code as source_customer_code from erp_customer where code = {{ customer.code }}",
     "customer.sql": "insert into erp_customer (code, name) values ({{ customer.code }}, {{ customer.last_name }})",
-    "10_header.sql": "insert into erp_order (reference, customer, notes, placed, warehouse) values"
-    " ({{ order.reference }}, {{ order.customer_code }}, {{ order.notes }}, {{ order.date }}, {{ order.warehouse }})"
+    "10_header.sql": "insert into erp_order (s2s_id, reference, customer, notes, placed, warehouse) values"
+    " ({{ order.id }}, {{ order.reference }}, {{ order.customer_code }}, {{ order.notes }}, {{ order.date }}, {{ order.warehouse }})"
     " returning id",
     "20_lines.line.sql": "insert into erp_line (order_id, sku, qty, price, tax_code, backorder) values"
     " ({{ results.header.id }}, {{ line.sku }}, {{ line.qty }}, {{ line.price }}, {{ line.tax_code }},"
@@ -68,7 +68,7 @@ STATEMENTS = {
 
 MYSQL = {
     "lookup.sql": "select concat('SO', id) as source_order_code, customer as source_customer_code from erp_order"
-    " where reference = {{ order.reference }}",
+    " where s2s_id = {{ order.id }}",
     "90_code.sql": "select concat('SO', id) as source_order_code from erp_order where id = {{ results.header.id }}",
 }
 
@@ -138,11 +138,12 @@ class Erp:
     def write(self, settings: str = "", *, statements: dict[str, str | None] | None = None) -> None:
         """Write project.toml with ``settings`` under [orders], and the statements; one that is None is left out."""
         (self.root / "orders").mkdir(parents=True, exist_ok=True)
+        grace = "" if "commit_grace" in settings else "commit_grace = 0\n"
         (self.root / "project.toml").write_text(
             f'[source]\ndialect = "{self.dialect}"\n{self.target}\n'
             '[stock2shop]\nurl = "${TEST_URL}"\nsource_id = 57\nusername = "${TEST_USER}"\n'
             'password = "${TEST_PASSWORD}"\npace = 0\n'
-            f"[orders]\n{self.target}\n{settings}\n",
+            f"[orders]\n{self.target}\n{grace}{settings}\n",
             "utf-8",
         )
         for old in (self.root / "orders").glob("*.sql"):

@@ -1,5 +1,6 @@
-insert into sales_order (reference, customer_code, placed_at, warehouse, channel_order, note)
+insert into sales_order (stock2shop_id, reference, customer_code, placed_at, warehouse, channel_order, note)
 values (
+    {{ order.id }},
     {{ order.reference }},
     {{ order.customer_code }},
     {{ order.date }},
