@@ -56,7 +56,8 @@ STATEMENTS = {
     "find_customer.sql": "select code as source_customer_code from erp_customer where code = {{ customer.code }}",
     "customer.sql": "insert into erp_customer (code, name) values ({{ customer.code }}, {{ customer.last_name }})",
     "10_header.sql": "insert into erp_order (s2s_id, reference, customer, notes, placed, warehouse) values"
-    " ({{ order.id }}, {{ order.reference }}, {{ order.customer_code }}, {{ order.notes }}, {{ order.date }}, {{ order.warehouse }})"
+    " ({{ order.id }}, {{ order.reference }}, {{ order.customer_code }}, {{ order.notes }}, {{ order.date }},"
+    " {{ order.warehouse }})"
     " returning id",
     "20_lines.line.sql": "insert into erp_line (order_id, sku, qty, price, tax_code, backorder) values"
     " ({{ results.header.id }}, {{ line.sku }}, {{ line.qty }}, {{ line.price }}, {{ line.tax_code }},"
