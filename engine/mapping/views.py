@@ -41,8 +41,8 @@ def render_checked_view(project: Project, entity: str) -> CheckedView:
 def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedView:
     """Check the rendered view of ``entity``.
 
-    The parser takes a third of a second to load; the answer depends only on the SQL, the dialect and whether the source
-    is linked, so callers may keep it by ``query.digest`` and those two.
+    The parser takes a third of a second to load; the answer depends only on the SQL, the dialect, and the entity's
+    ``linked`` and ``default_price_tier``, so callers may keep it by ``query.digest`` and those.
     Raises :class:`ViewError` with every error that was found.
     """
     columns, diagnostics = check_view(
@@ -51,8 +51,9 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
         entity=ENTITIES[entity],
         linked=project.entities[entity].linked,
     )
+    warnings = raise_errors(diagnostics)
     fields = None if columns is None else resolve_columns(columns, entity=ENTITIES[entity])
-    warnings = raise_errors((*diagnostics, *_check_default_tier(project, entity, fields)))
+    raise_errors(_check_default_tier(project, entity, fields))
     return CheckedView(query=query, warnings=warnings, fields=fields)
 
 
