@@ -112,15 +112,18 @@ def _check_source(project: Project) -> Iterator[Finding]:
         state="ok",
         detail=f"{facts.dbms} {facts.dbms_version}, through {facts.driver} {facts.driver_version}",
     )
-    if facts.read_only is False:
+    if facts.login_may_write or facts.read_only is False:
+        refuses = "the connection refuses to write, but " if facts.read_only else ""
         yield Finding(
             name="read-only",
             state="warn",
-            detail="this login may write",
+            detail=f"{refuses}this login may write",
             todo="Views only read; ask for a login with SELECT alone. The driver's page has the SQL.",
         )
     else:
         known = "the connection refuses to write" if facts.read_only else "this driver does not tell"
+        if facts.login_may_write is False:
+            known = f"{known}, and the login has no right to" if facts.read_only else "the login has no right to write"
         yield Finding(name="read-only", state="ok", detail=known)
     for note in facts.notes:
         yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")

@@ -14,6 +14,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from engine.database.binary import BinaryValueError, UndecodedBytes, decode_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -55,28 +57,41 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedColumn:
+    """A column of the rows that a driver gives.
+
+    ``kind`` is the Python type under which the driver describes it, None where it says nothing. Values of bytes are
+    bits where ``byte_count`` is given and they have another length: a BIT column of n bits is described as n bytes.
+    """
+
+    name: str
+    kind: type | None = None
+    byte_count: int | None = None
+
+
 def fetch_batch(
-    fetch: Callable[[int], Sequence[Sequence[Any]]], kinds: Sequence[type | None], size: int
+    fetch: Callable[[int], Sequence[Sequence[Any]]], columns: Sequence[FetchedColumn], size: int
 ) -> pa.RecordBatch:
     """Up to ``size`` rows as a record batch; fewer only where there are no more.
 
-    ``kinds`` are the Python types under which the driver describes the columns, None where it says nothing.
+    Raises :class:`BinaryValueError` for bytes that are no text.
     """
     import pyarrow as pa
 
-    chunks: list[list[pa.Array]] = [[] for _ in kinds]
+    chunks: list[list[pa.Array]] = [[] for _ in columns]
     remaining = size
     with _no_collections():
         while remaining:
             requested = min(remaining, FETCH_ROWS)
             rows = fetch(requested)
-            for chunk, kind, values in zip(chunks, kinds, zip(*rows, strict=True), strict=bool(rows)):
-                chunk.append(_array(values, kind))
+            for chunk, column, values in zip(chunks, columns, zip(*rows, strict=True), strict=bool(rows)):
+                chunk.append(_array(values, column))
             remaining -= len(rows)
             if len(rows) < requested:
                 break
     arrays = [_concatenated(chunk) for chunk in chunks]
-    return pa.RecordBatch.from_arrays(arrays, names=[f"c{number}" for number in range(len(kinds))])
+    return pa.RecordBatch.from_arrays(arrays, names=[f"c{number}" for number in range(len(columns))])
 
 
 def next_batch_rows(batch: pa.RecordBatch, limit: int) -> int:
@@ -94,11 +109,11 @@ def _concatenated(chunks: Sequence[pa.Array]) -> pa.Array:
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
 
 
-def _array(values: Sequence[Any], kind: type | None) -> pa.Array:
+def _array(values: Sequence[Any], column: FetchedColumn) -> pa.Array:
     """One column's values: texts, integers and booleans as Arrow has them, anything else as text."""
     import pyarrow as pa
 
-    if kind is str:
+    if column.kind is str:
         with suppress(pa.ArrowInvalid, pa.ArrowTypeError):  # an output converter may have made something else
             return pa.array(values, pa.string())
     kinds = set(map(type, values))
@@ -111,6 +126,10 @@ def _array(values: Sequence[Any], kind: type | None) -> pa.Array:
     if kinds == {int}:
         with suppress(pa.ArrowInvalid, OverflowError):  # beyond 64 bits it goes on as text
             return pa.array(values, pa.int64())
+    if UndecodedBytes in kinds:
+        raise BinaryValueError(column.name)
+    if not kinds.isdisjoint({bytes, bytearray}):
+        values = [_decoded(value, column) if isinstance(value, (bytes, bytearray)) else value for value in values]
     texts: list[str | None]
     if kinds == {Decimal}:
         texts = list(map(str, values))
@@ -127,12 +146,29 @@ def _text(value: Any) -> str:
 
 
 def float_text(value: float) -> str:
-    """The shortest text that reads back the same; whole numbers as such, because an ERP may keep a code in a float."""
-    return repr(value).removesuffix(".0")
+    """The shortest digits that read back the same; whole numbers as such, because an ERP may keep a code in a float."""
+    return expand_exponent(repr(value)).removesuffix(".0")
 
 
-def _hex(value: bytes | bytearray) -> str:
-    return value.hex()
+def expand_exponent(text: str) -> str:
+    """A number's text with all its digits in place of an exponent: 1.2e+06 is 1200000."""
+    return format(Decimal(text), "f") if "e" in text else text
+
+
+def expand_exponents(values: pa.Array) -> pa.Array:
+    """An array of floats' texts, each as :func:`expand_exponent` gives it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring(values, "e")).as_py():
+        return values
+    return pa.array([None if value is None else expand_exponent(value) for value in values.to_pylist()], pa.string())
+
+
+def _decoded(value: bytes | bytearray, column: FetchedColumn) -> str:
+    if column.byte_count not in {None, len(value)}:
+        raise BinaryValueError(column.name, bits=True)
+    return decode_bytes(value, column.name)
 
 
 _TEXTS: dict[type, Callable[[Any], str]] = {
@@ -141,8 +177,6 @@ _TEXTS: dict[type, Callable[[Any], str]] = {
     int: str,
     float: float_text,
     Decimal: lambda value: format(value, "f"),
-    bytes: _hex,
-    bytearray: _hex,
     date: date.isoformat,
     datetime: lambda value: value.isoformat(" "),
     time: time.isoformat,

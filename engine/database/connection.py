@@ -1,7 +1,8 @@
 """What every connection to a client's database can do, whichever kind of database it is.
 
 Values arrive as text, or as Arrow integers or booleans: dates and timestamps in ISO 8601, decimals with all their
-digits, floats as the shortest text that reads back the same, bytes in lower-case hexadecimal. The text of a value
+digits, floats as the shortest digits that read back the same, bytes as the text in UTF-8 that they hold (a column whose
+bytes are no text is refused by name). The text of a value
 depends on that value alone, never on its neighbours in a batch, so that the same data always reads the same.
 """
 
@@ -25,7 +26,8 @@ NOT_ONE_SELECT_HINT = "Write one SELECT; CTEs may help. `s2s render` shows the S
 class ServerFacts:
     """The driver and the database behind a connection.
 
-    ``read_only`` is None where it cannot be told. ``notes`` are sentences for people about what the driver gets wrong.
+    ``read_only`` tells whether the connection refuses to write, ``login_may_write`` whether the login has the right to;
+    each is None where it cannot be told. ``notes`` are sentences for people about what the driver gets wrong.
     """
 
     driver: str
@@ -33,6 +35,7 @@ class ServerFacts:
     dbms: str
     dbms_version: str
     read_only: bool | None = None
+    login_may_write: bool | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.database.drivers import OTHER
-from engine.quoting import regions
+from engine.errors import QueryError
+from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 _COMMENT_START = re.compile(r"--|/\*|#")
 
 _NOT_LINE_BREAK = re.compile(r"[^\n]")
+
+_EXPRESSION_WORDS = {
+    *("all", "and", "between", "binary", "by", "case", "distinct", "div", "else", "escape", "from", "having", "if"),
+    *("in", "like", "limit", "mod", "not", "on", "or", "regexp", "return", "rlike", "select", "sounds", "then"),
+    *("union", "values", "when", "where", "xor"),
+}
+"""Words of SQL behind which a text is a value."""
 
 HINT_MARKS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
 """What begins a comment that the database reads, by dialect; in every other dialect it is ``/*+`` alone."""
@@ -59,13 +67,44 @@ def to_driver_sql(sql: str, profile: DriverProfile, dialect: str) -> str:
         position = region.end
         if region.kind == "comment" and not part.startswith(HINT_MARKS.get(dialect, ("/*+",))):
             parts.append(_NOT_LINE_BREAK.sub(" ", part))
-        elif not rewrites_texts or part.isascii() or region.kind != "text":
-            parts.append(part)
-        elif "\\" in part or re.search(r"\w$|\b_\w+\s+$", parts[-1]):
-            parts.append(part)  # with an escape, or with a prefix of its own such as N or _utf8mb4
-        else:
+        elif (
+            rewrites_texts
+            and region.kind == "text"
+            and not (part.isascii() or "\\" in part)
+            and _is_expression("".join(parts[-3:]), sql[position:])
+        ):
             parts.append(text_literal(part[1:-1].replace(part[0] * 2, part[0]), profile))
+        else:
+            parts.append(part)
     return "".join([*parts, sql[position:]])
+
+
+def _is_expression(before: str, after: str) -> bool:
+    """Whether a text between this SQL is a value, and neither a name, a part of another literal nor a separator."""
+    if after.lstrip().startswith(("'", '"')):
+        return False
+    found = re.search(r"(\w+|\S)(\s*)$", before)
+    if found is None:
+        return True
+    word, blanks = found[1], found[2]
+    if re.fullmatch(r"\w+", word):
+        # Directly behind a word stands a prefix such as N, and as `_utf8mb4 '…'` one that is apart.
+        return bool(blanks) and word.lower() in _EXPRESSION_WORDS
+    return word not in {")", "'", '"', "`"}
+
+
+def refuse_question_marks(sql: str, dialect: str) -> None:
+    """Raise :class:`QueryError` for a question mark outside of texts, which ODBC takes for a parameter."""
+    code = blanked(sql, dialect) if "?" in sql else ""
+    if "?" not in code:
+        return
+    operator = re.search(r"\?[|&]?", code)
+    functions = {"?": "jsonb_exists", "?|": "jsonb_exists_any", "?&": "jsonb_exists_all"}
+    written = operator[0] if operator else "?"
+    hint = "Leave it out of the SQL; within quotes it may stand."
+    if dialect == "postgres":
+        hint = f"Write {functions[written]}(a, b) for a {written} b."
+    raise QueryError(f"The view has the operator {written}, which ODBC takes for a parameter.", hint=hint)
 
 
 def needs_cast(column: Column, profile: DriverProfile) -> bool:

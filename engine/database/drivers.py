@@ -14,7 +14,10 @@ from engine.database.connection_string import unquote
 from engine.database.odbc_values import (
     DATETIMEOFFSET,
     SQL_FLOAT,
+    SQL_LONGVARBINARY,
     SQL_TYPE_TIMESTAMP,
+    SQL_VARBINARY,
+    decode_if_text,
     read_datetimeoffset,
     read_float32,
     read_timestamp,
@@ -45,6 +48,9 @@ class DriverProfile:
 
     read_only_query: str = ""
     """A query whose last value is ``on`` or ``1`` where the connection can only read."""
+
+    write_rights_query: str = ""
+    """A query whose only value is 1 where the login itself may write, whatever the session allows."""
 
     encoding: str = ""
     """In which encoding SQL is sent; ``decoding`` and ``wide_decoding`` are those of narrow and wide texts."""
@@ -94,6 +100,9 @@ class DriverProfile:
     float32_sizes: frozenset[int] = frozenset()
     """The sizes under which floats of four bytes are described: they arrive with more digits than they have."""
 
+    bits_as_bytes: bool = False
+    """Whether a BIT column of n bits is described as n bytes, of which it gives an eighth."""
+
     truncation_length: int = 0
     """A text of so many bytes may be the beginning of a longer one; 0 where the driver never cuts."""
 
@@ -108,17 +117,44 @@ class DriverProfile:
 
 
 _SQLITE_TEXT = (
-    "case when typeof({0}) <> 'real' then cast({0} as text)"
-    " when cast(printf('%!.15g', {0}) as real) = {0} then printf('%!.15g', {0}) else printf('%!.17g', {0}) end"
+    "case when typeof({0}) <> 'real' then cast({0} as text) else (select case"
+    " when f like '%.0' then substr(f, 1, length(f) - 2) when e is null then f"
+    " when e < 0 then s || '0.' || substr(z, 1, -e - 1) || rtrim(d, '0')"
+    " else s || d || substr(z, 1, e + 1 - length(d)) end from (select f, e, z,"
+    " case when f like '-%' then '-' else '' end as s,"
+    " replace(ltrim(substr(f, 1, instr(f, 'e') - 1), '-'), '.', '') as d from (select f,"
+    " case when instr(f, 'e') then cast(substr(f, instr(f, 'e') + 1) as integer) end as e, printf('%0400d', 0) as z"
+    " from (select case when cast(printf('%!.15g', {0}) as real) = {0} then printf('%!.15g', {0})"
+    " else printf('%!.17g', {0}) end as f)))) end"
 )
-"""A SQLite value's text; a float with as many digits as it needs, where a plain cast stops at 15."""
+"""A SQLite value's text; a float with the digits that it needs, where a plain cast stops at 15 and writes exponents.
 
-_SQLSERVER_READ_ONLY_QUERY = (
-    "select case when has_perms_by_name(db_name(), 'DATABASE', 'INSERT') = 1"
-    " or has_perms_by_name(db_name(), 'DATABASE', 'UPDATE') = 1"
-    " or has_perms_by_name(db_name(), 'DATABASE', 'DELETE') = 1 then 'off' else 'on' end"
+``f`` is the float as printf writes it, ``s`` its sign, ``d`` its digits, ``e`` its exponent, ``z`` zeros to fill up.
+"""
+
+_POSTGRESQL_WRITE_RIGHTS = (
+    "select case when exists (select 1 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n"
+    " on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'f') and n.nspname not in ('pg_catalog',"
+    " 'information_schema') and has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) then 1 else 0 end"
+)
+
+_MYSQL_WRITE_RIGHTS = (
+    "select case when exists (select 1 from (select privilege_type from information_schema.user_privileges"
+    " union all select privilege_type from information_schema.schema_privileges"
+    " union all select privilege_type from information_schema.table_privileges) as p"
+    " where privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'DROP', 'ALTER', 'CREATE')) then 1 else 0 end"
+)
+
+_SQLSERVER_WRITE_RIGHTS = (
+    "select case when exists (select 1 from (values ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)"
+    " where has_perms_by_name(db_name(), 'DATABASE', p.name) = 1 or exists (select 1 from sys.tables as t"
+    " where has_perms_by_name(quotename(schema_name(t.schema_id)) + '.' + quotename(t.name), 'OBJECT', p.name) = 1))"
+    " then 1 else 0 end"
 )
 """SQL Server has no read-only session: what the login may do is what there is to know."""
+
+_TEXT_IN_BYTES = {SQL_VARBINARY: decode_if_text, SQL_LONGVARBINARY: decode_if_text}
+"""Types of bytes that may hold text; what SQL_BINARY is may be bits as well."""
 
 _WHOLE_GROUP_CONCAT = "set session group_concat_max_len = 4294967295"
 """GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
@@ -151,6 +187,7 @@ PROFILES = (
             "set cursor_tuple_fraction = 1.0",  # all rows will be read, so plan for all of them
         ),
         read_only_query="show transaction_read_only",
+        write_rights_query=_POSTGRESQL_WRITE_RIGHTS,
         probes_encoding=True,
         autocommit=False,
         has_query_timeout=False,
@@ -169,8 +206,9 @@ PROFILES = (
         row_packing_sql="cast(row({0}) as text)",
         packed_casts={
             ("bool", None): "case when {0} then 'true' when not {0} then 'false' end",
-            ("bytearray", None): "encode({0}, 'hex')",
             ("float", 10): "cast({0} as numeric)",
+            ("float", None): "case when cast({0} as text) like '%e%'"
+            " then cast(cast(cast({0} as text) as numeric) as text) else cast({0} as text) end",
         },
         server_cursor=True,
         snapshot_transaction=("set transaction isolation level repeatable read",),
@@ -183,12 +221,15 @@ PROFILES = (
         options=(("CONN_TIMEOUT", "{connect_timeout}"), ("READ_TIMEOUT", "{network_timeout}")),
         read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
         read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
+        write_rights_query=_MYSQL_WRITE_RIGHTS,
         probes_encoding=True,
         # SQL that is not ASCII damages its memory (3.1.15): now and then a syntax error where there is none, or the end
         # of the process.
-        text_literal="convert(x'{1}' using utf8mb4)",
+        text_literal="_utf8mb4 x'{1}'",
         encoding="utf-8",
         has_query_timeout=False,
+        converters=_TEXT_IN_BYTES,
+        bits_as_bytes=True,
         # INT UNSIGNED of 2³¹ and more arrives negative, FLOAT with invented digits, TIME without sign and fraction,
         # 0000-00-00 as NULL; an impossible date raises.
         casts={
@@ -211,7 +252,9 @@ PROFILES = (
         name_pattern=r"myodbc|mysql",
         read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
         read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
+        write_rights_query=_MYSQL_WRITE_RIGHTS,
         probes_encoding=True,
+        converters=_TEXT_IN_BYTES,
         quote="`",
         snapshot_transaction=("set session transaction isolation level repeatable read", _SNAPSHOT),
         notes=(
@@ -262,15 +305,17 @@ PROFILES = (
         name="freetds",
         name_pattern=r"freetds|tdsodbc",
         options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
-        read_only_query=_SQLSERVER_READ_ONLY_QUERY,
+        write_rights_query=_SQLSERVER_WRITE_RIGHTS,
         converters={DATETIMEOFFSET: read_datetimeoffset},
+        float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53
     ),
     DriverProfile(
         name="sqlserver",
         name_pattern=r"odbc driver \d+ for sql server|msodbcsql|sql server",
         options=(("ApplicationIntent", "ReadOnly"),),
-        read_only_query=_SQLSERVER_READ_ONLY_QUERY,
+        write_rights_query=_SQLSERVER_WRITE_RIGHTS,
         converters={DATETIMEOFFSET: read_datetimeoffset},
+        float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53
         # As SQL_C_CHAR, texts come in the code page of the locale, and a scheduler's is often C.
         decoding="utf-16le",
     ),

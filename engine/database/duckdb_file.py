@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.database.arrow import BatchResult
+from engine.database.arrow import BatchResult, expand_exponents
+from engine.database.binary import BinaryValueError, decode_array
 from engine.database.connection import NOT_ONE_SELECT, NOT_ONE_SELECT_HINT, ServerFacts
 from engine.database.error_messages import plain_message, translate_error
 from engine.database.session import closed_on_error, run_session_statements
@@ -14,7 +15,7 @@ from engine.embedded import connect_duckdb, is_one_select
 from engine.errors import ConnectError, QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -47,24 +48,29 @@ class DuckDbSource:
     def read(self, sql: str, *, pack: bool = False) -> BatchResult:  # noqa: ARG002 - there is nothing to gain
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
 
-        def reading() -> tuple[tuple[str, ...], pa.RecordBatchReader]:
+        def reading() -> tuple[tuple[str, ...], list[str], pa.RecordBatchReader]:
             if not is_one_select(self._connection, sql):
                 raise QueryError(NOT_ONE_SELECT, hint=NOT_ONE_SELECT_HINT)
             relation = self._connection.sql(sql)
             texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
-            return tuple(relation.columns), _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
+            kinds = [str(kind) for kind in relation.types]
+            reader = _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)
+            return tuple(relation.columns), kinds, reader
 
-        columns, reader = self._call(reading)
+        columns, kinds, reader = self._call(reading)
         self._readers.append(reader)
-        return BatchResult(columns=columns, batches=self._batches(reader))
+        return BatchResult(columns=columns, batches=self._batches(reader, columns, kinds))
 
-    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, reader: pa.RecordBatchReader, columns: Sequence[str], kinds: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        converted = not {"FLOAT", "DOUBLE", "BLOB"}.isdisjoint(kinds)
         try:
             while True:
                 batch = self._call(partial(next, reader, None))
                 if batch is None:
                     return
-                yield batch
+                yield _texts_of(batch, columns, kinds) if converted else batch
         finally:
             reader.close()
 
@@ -105,13 +111,29 @@ class DuckDbSource:
 
 
 def _duck_text(number: int, kind: str) -> str:
-    """SQL for the text of column ``number``: DuckDB's own casts, but for whole floats and bytes."""
+    """SQL for the text of column ``number``: DuckDB's own casts, but for whole floats; bytes stay as they are."""
     text = f"cast(#{number} as varchar)"
     if kind in {"FLOAT", "DOUBLE"}:
         text = rf"regexp_replace({text}, '\.0$', '')"
     elif kind == "BLOB":
-        text = f"lower(hex(#{number}))"
+        text = f"#{number}"
     return f"{text} as c{number}"
+
+
+def _texts_of(batch: pa.RecordBatch, columns: Sequence[str], kinds: Sequence[str]) -> pa.RecordBatch:
+    """The batch with the digits of its floats, and with the texts in its columns of bytes."""
+    import pyarrow as pa
+
+    arrays = []
+    for name, kind, values in zip(columns, kinds, batch.columns, strict=True):
+        if kind == "BLOB":
+            try:
+                arrays.append(decode_array(values, name))
+            except BinaryValueError as error:
+                raise error.as_query_error("duckdb") from None
+        else:
+            arrays.append(expand_exponents(values) if kind in {"FLOAT", "DOUBLE"} else values)
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def _arrow_reader(relation: Any, rows: int) -> Any:

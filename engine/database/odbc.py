@@ -23,7 +23,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.database.arrow import FETCH_ROWS, BatchResult, fetch_batch, next_batch_rows
+from engine.database.arrow import FETCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
+from engine.database.binary import BinaryValueError
 from engine.database.connection import ServerFacts
 from engine.database.connection_string import connection_string, parse_options, secret_values, unquote
 from engine.database.driver_sql import (
@@ -32,6 +33,7 @@ from engine.database.driver_sql import (
     described_columns,
     needs_cast,
     pack_columns,
+    refuse_question_marks,
     text_literal,
     to_driver_sql,
 )
@@ -249,27 +251,43 @@ class OdbcConnection:
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
         sql = self.to_driver_sql(sql.rstrip().rstrip(";"))
+        refuse_question_marks(sql, self._settings.dialect)
         cursor = self._cursor()
         described = self._describe(cursor, sql)
         names = tuple(column.name for column in described)
-        if pack and described and self._profile.row_packing_sql:
+        # Bytes must be looked at one by one: they may be text or not.
+        packs = bool(described) and all(column.type_name != "bytearray" for column in described)
+        if pack and packs and self._profile.row_packing_sql:
             try:
                 fetch = self._execute(cursor, pack_columns(sql, described, self._profile))
             except QueryError:
                 self._end_transaction()  # not every database behind this driver packs; other errors will show again
             else:
-                return BatchResult(columns=names, batches=self._batches(cursor, (str,), fetch), packed=True)
+                packed = (FetchedColumn("packed", str),)
+                return BatchResult(columns=names, batches=self._batches(cursor, packed, fetch), packed=True)
         fetch = self._execute(cursor, cast_columns(sql, described, self._profile))
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         fetched = described_columns(cursor.description)
         names = names or tuple(column.name for column in fetched)
-        batches = self._batches(cursor, tuple(column[1] for column in cursor.description), fetch)
+        kinds = [column[1] for column in cursor.description]
+        batches = self._batches(cursor, self._fetched_columns(names, fetched, kinds), fetch)
         if self._profile.casts and not described:
             batches = self._refuse_garbled(batches, fetched)
-        if has_corrections(self._profile):
-            batches = (correct_values(batch, names, fetched, self._profile) for batch in batches)
+        before_casts = described or fetched
+        if has_corrections(before_casts, self._profile):
+            batches = (correct_values(batch, names, before_casts, self._profile) for batch in batches)
         return BatchResult(columns=names, batches=batches)
+
+    def _fetched_columns(
+        self, names: Sequence[str], columns: Sequence[Column], kinds: Sequence[type]
+    ) -> tuple[FetchedColumn, ...]:
+        return tuple(
+            FetchedColumn(
+                name, kind, column.size if self._profile.bits_as_bytes and column.type_name == "bytearray" else None
+            )
+            for name, column, kind in zip(names, columns, kinds, strict=True)
+        )
 
     def _execute(self, cursor: Any, sql: str) -> str:
         """Run a SELECT; gives the statement that fetches its next rows, where it is read in portions."""
@@ -312,11 +330,11 @@ class OdbcConnection:
             return ()
         return described_columns([(name, *rest[1:]) for name, rest in zip(names, description, strict=True)])
 
-    def _batches(self, cursor: Any, kinds: Sequence[type], fetch: str) -> Iterator[pa.RecordBatch]:
+    def _batches(self, cursor: Any, columns: Sequence[FetchedColumn], fetch: str) -> Iterator[pa.RecordBatch]:
         size = self._first_batch_rows
         try:
             while True:
-                batch = self._run(cursor, partial(fetch_batch, cursor.fetchmany, kinds, size))
+                batch = self._run(cursor, partial(fetch_batch, cursor.fetchmany, columns, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
@@ -366,6 +384,11 @@ class OdbcConnection:
                 row = connection.execute(self._profile.read_only_query).fetchone()
                 read_only = row is not None and str(row[-1]).lower() in {"on", "1"}
         self._roll_back()
+        login_may_write: bool | None = None
+        if self._profile.write_rights_query:
+            with suppress(driver.Error):
+                login_may_write = str(connection.execute(self._profile.write_rights_query).fetchval()) == "1"
+        self._roll_back()
         if read_only is None:
             with suppress(driver.Error):
                 read_only = connection.getinfo(driver.SQL_DATA_SOURCE_READ_ONLY) == "Y" or None
@@ -381,6 +404,7 @@ class OdbcConnection:
             dbms=facts[2],
             dbms_version=facts[3],
             read_only=read_only,
+            login_may_write=login_may_write,
             notes=self._profile.notes,
         )
 
@@ -391,6 +415,8 @@ class OdbcConnection:
         self.watchdog.end()
 
     def _translated(self, error: Exception, *, connecting: bool = False) -> SourceError:
+        if isinstance(error, BinaryValueError):
+            return error.as_query_error(self._settings.dialect)
         if not isinstance(error, self._driver.Error):
             return QueryError(
                 "The driver returned an invalid value: a date that no calendar has, or text in another encoding"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from engine.database.arrow import float_text
+from engine.database.arrow import expand_exponents, float_text
+from engine.database.binary import BinaryValueError, UndecodedBytes, decode_bytes
 from engine.errors import QueryError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ DATETIMEOFFSET = -155
 
 SQL_TYPE_TIMESTAMP = 93
 SQL_FLOAT = 6
+SQL_VARBINARY = -3
+SQL_LONGVARBINARY = -4
 
 
 def read_datetimeoffset(raw: bytes | None) -> str | None:
@@ -64,18 +67,33 @@ def shortest_float32(value: float) -> float:
     return next((short for short in shorter if struct.pack("<f", short) == raw), value)
 
 
-def has_corrections(profile: DriverProfile) -> bool:
-    """Whether batches of this driver need :func:`correct_values`."""
-    return bool(profile.truncation_length or profile.unsigned_sizes or profile.float32_sizes)
+def decode_if_text(raw: bytes | None) -> str | UndecodedBytes | None:
+    """The text in a value of bytes; what stands for no text where there is none."""
+    if raw is None:
+        return None
+    try:
+        return decode_bytes(raw, "")
+    except BinaryValueError:
+        return UndecodedBytes()
+
+
+def has_corrections(columns: Sequence[Column], profile: DriverProfile) -> bool:
+    """Whether batches with these columns need :func:`correct_values`."""
+    sizes = {(column.type_name, column.size) for column in columns}
+    return bool(
+        profile.truncation_length
+        or any(kind == "int" and size in profile.unsigned_sizes for kind, size in sizes)
+        or any(kind == "float" for kind, _ in sizes)
+    )
 
 
 def correct_values(
     batch: pa.RecordBatch, names: Sequence[str], columns: Sequence[Column], profile: DriverProfile
 ) -> pa.RecordBatch:
-    """The batch with the signs that the driver lost, and with no more digits than four-byte floats have.
+    """The batch with the signs that the driver lost, and with all digits that a float has, and no more.
 
-    ``names`` are the columns' names for people, ``columns`` what the driver says of them. Raises :class:`QueryError`
-    where a text is so long that the driver may have cut it.
+    ``names`` are the columns' names for people, ``columns`` what the driver says of them before any cast.
+    Raises :class:`QueryError` where a text is so long that the driver may have cut it.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -95,8 +113,11 @@ def correct_values(
             bits = 8 * column.size
             unsigned = pc.greater_equal(values, pa.scalar(1 << (bits - 1), values.type))
             corrected = pc.if_else(unsigned, pc.subtract(values, pa.scalar(1 << bits, values.type)), values)
-        if column.type_name == "float" and column.size in profile.float32_sizes:
-            digits = (each and float_text(shortest_float32(float(each))) for each in values.to_pylist())
-            corrected = pa.array(list(digits), pa.string())
+        if column.type_name == "float" and pa.types.is_string(values.type):
+            if column.size in profile.float32_sizes:
+                digits = (each and float_text(shortest_float32(float(each))) for each in values.to_pylist())
+                corrected = pa.array(list(digits), pa.string())
+            else:
+                corrected = expand_exponents(values)  # where the server wrote the text
         arrays.append(corrected)
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)

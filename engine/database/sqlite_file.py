@@ -6,7 +6,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.database.arrow import FETCH_ROWS, BatchResult, fetch_batch, next_batch_rows
+from engine.database.arrow import FETCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
+from engine.database.binary import BinaryValueError
 from engine.database.connection import ServerFacts
 from engine.database.error_messages import translate_error
 from engine.database.session import closed_on_error, run_session_statements
@@ -16,7 +17,7 @@ from engine.errors import ConnectError, QueryError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -68,13 +69,14 @@ class SqliteSource:
         if cursor.description is None:
             raise QueryError("The view gave no rows and no columns: it is not a SELECT.")
         columns = tuple(column[0] for column in cursor.description)
-        return BatchResult(columns=columns, batches=self._batches(cursor, len(columns)))
+        return BatchResult(columns=columns, batches=self._batches(cursor, columns))
 
-    def _batches(self, cursor: Any, width: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, cursor: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        columns = [FetchedColumn(name) for name in names]
         size = min(FETCH_ROWS, self._settings.batch_rows)
         try:
             while True:
-                batch = self._call(partial(fetch_batch, cursor.fetchmany, [None] * width, size))
+                batch = self._call(partial(fetch_batch, cursor.fetchmany, columns, size))
                 if batch.num_rows:
                     yield batch
                 if batch.num_rows < size:
@@ -101,6 +103,8 @@ class SqliteSource:
     def _call(self, call: Callable[[], T]) -> T:
         try:
             return self._watchdog.call(call, seconds=self._settings.query_timeout, cancel=self._connection.interrupt)
+        except BinaryValueError as error:
+            raise error.as_query_error("sqlite") from None
         except self._errors as error:
             raise translate_error("", str(error), connecting=False) from None
 

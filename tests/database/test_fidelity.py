@@ -15,6 +15,9 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
+from engine.database.driver_sql import Column
+from engine.database.drivers import PROFILES
+from engine.database.odbc_values import correct_values, has_corrections
 from engine.database.open import open_source
 from engine.errors import QueryError
 from engine.model.settings import SourceSettings
@@ -76,14 +79,20 @@ def from_postgresql_packed(postgres: Postgres) -> Rows:
     settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
     with duckdb.connect() as staging, open_source(settings) as connection:
         staging.execute((SQL / "canonical.sql").read_text("utf-8"))
-        read = connection.read("select * from hard order by n", pack=True)
+        # Rows with bytes are not packed, because each value must be looked at.
+        assert not connection.read("select * from hard order by n", pack=True).packed
+        columns = [
+            f"convert_from(c{number}, 'UTF8') as c{number}" if value.put["postgresql"][0] == "bytea" else f"c{number}"
+            for number, value in enumerate(values("postgresql"))
+        ]
+        read = connection.read(f"select n, {', '.join(columns)} from hard order by n", pack=True)
         assert read.packed
-        values = ", ".join(f"packed_value(v[{n}])" for n in range(1, len(read.columns) + 1))
+        unpacked = ", ".join(f"packed_value(v[{n}])" for n in range(1, len(read.columns) + 1))
         rows: Rows = []
         for batch in read:
             assert batch.num_columns == 1
             for (row,) in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                rows += staging.execute(f"select {values} from (select packed_values($1) as v)", [row]).fetchall()
+                rows += staging.execute(f"select {unpacked} from (select packed_values($1) as v)", [row]).fetchall()
         return rows
 
 
@@ -184,12 +193,12 @@ def test_the_text_of_a_value_does_not_depend_on_its_neighbours(tmp_path: Path) -
     path = tmp_path / "erp.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("create table t (n integer, a)")
-        rows = [(1, 5), (2, 5.0), (3, 12345678901.25), (4, 1e300), (5, "x"), (6, b"\x01"), (7, None), (8, 10**18)]
+        rows = [(1, 5), (2, 5.0), (3, 12345678901.25), (4, 1e300), (5, "x"), (6, b"\xc3\xa9"), (7, None), (8, 10**18)]
         connection.executemany("insert into t values (?, ?)", rows)
         connection.commit()
     together = SourceSettings(dialect="sqlite", database=path)
     alone = SourceSettings(dialect="sqlite", database=path, batch_rows=1)
-    expected = [("5",), ("5",), ("12345678901.25",), ("1e+300",), ("x",), ("01",), (None,), (str(10**18),)]
+    expected = [("5",), ("5",), ("12345678901.25",), ("1" + "0" * 300,), ("x",), ("é",), (None,), (str(10**18),)]
     assert read(together, "select a from t order by n") == expected
     assert read(alone, "select a from t order by n") == expected
 
@@ -226,6 +235,113 @@ def test_a_value_that_nothing_mends_is_an_error_and_never_another_value(postgres
         with pytest.raises(QueryError, match="would garble a"):
             read(settings, query)
         assert read(settings, "select 'x' as a, 'y' as a") == [("x", "y")]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind", "value", "cast"),
+    [
+        ("postgres", "bytea", r"'\x00ff'", "encode(photo, 'hex')"),
+        ("postgres", "bytea", r"'\xe9'", "convert_from(photo, 'LATIN1')"),
+        ("mysql", "blob", "x'ffd8ff'", "hex(photo)"),
+        ("mysql", "varbinary(8)", "x'01'", "hex(photo)"),
+        ("mysql", "bit(8)", "b'101'", "photo + 0"),
+        ("mysql", "bit(16)", "b'100000101000001'", "photo + 0"),
+        ("sqlite", "blob", "x'00ff'", "hex(photo)"),
+        ("duckdb", "blob", "'\\x00\\xFF'::blob", "hex(photo)"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(  # noqa: PLR0917 - fixtures and parameters
+    postgres: Postgres, mariadb: MariaDb, tmp_path: Path, dialect: str, kind: str, value: str, cast: str
+) -> None:
+    """With the cast to write, which then works; sent as hexadecimal digits nobody could use them."""
+    statements = (
+        f"create table t (code varchar(20), photo {kind})",
+        "insert into t values ('A', null)",
+        f"insert into t values ('B', {value})",
+    )
+    if dialect in {"postgres", "mysql"}:
+        server: Postgres | MariaDb = postgres if dialect == "postgres" else mariadb
+        database = server.fresh_database()
+        server.execute(database, *statements)
+        settings = SourceSettings(dialect=dialect, connection=server.connection(database))
+    else:
+        settings = SourceSettings(dialect=dialect, database=tmp_path / "erp")
+        with closing((sqlite3 if dialect == "sqlite" else duckdb).connect(str(tmp_path / "erp"))) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+    with pytest.raises(QueryError, match="The column photo holds b") as raised:
+        read(settings, "select code, photo from t")
+    assert cast in raised.value.hint
+    assert len(read(settings, f"select code, {cast} as photo from t")) == 2
+
+
+def test_a_text_made_of_bytes_and_text_is_a_text(mariadb: MariaDb) -> None:
+    """MariaDB makes bytes of both together."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database,
+        "create table t (title text character set utf8mb4, more blob)",
+        "insert into t values ('Größe', 'é')",
+    )
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    assert read(settings, "select concat(title, char(13, 10), more) as a from t") == [("Größe\r\né",)]
+
+
+def test_a_literal_takes_the_collation_of_the_column_that_it_is_compared_with(mariadb: MariaDb) -> None:
+    """As a literal in the database's own console does; where a text is a name or a separator, it stays as it is."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database,
+        "create table t (title varchar(40) character set utf8mb4 collate utf8mb4_unicode_ci, n int)",
+        "insert into t values ('Café', 1), ('CAFÉ', 2), ('Thé', 3)",
+    )
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    for condition in ("= 'Café'", "in ('x', 'Café')", "like 'caf_' and title <> 'Thé'", "between 'café' and 'CAFÉ'"):
+        assert read(settings, f"select n from t where title {condition} order by n") == [("1",), ("2",)]
+    with open_source(settings) as connection:
+        assert connection.read("select title as 'Größe', 'é' 'é' as b from t").columns == ("Größe", "b")
+    assert read(settings, "select group_concat(title order by n separator ' · ') as a from t") == [
+        ("Café · CAFÉ · Thé",)
+    ]
+
+
+def test_a_list_of_any_length_is_whole(mariadb: MariaDb) -> None:
+    """GROUP_CONCAT would cut it at the server's default, with a warning that nobody sees."""
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database))
+    query = "select length(group_concat(repeat('x', 1000) separator '')) as n from seq_1_to_3000"
+    assert read(settings, query) == [("3000000",)]
+
+
+def test_an_operator_that_odbc_takes_for_a_parameter_is_named(postgres: Postgres) -> None:
+    """With the function that does the same, which works."""
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"))
+    document = '\'{"a": 1, "?": 2}\'::jsonb'
+    for operator, function, value in (
+        ("?", "jsonb_exists", "'a'"),
+        ("?|", "jsonb_exists_any", "array['a']"),
+        ("?&", "jsonb_exists_all", "array['a', '?']"),
+    ):
+        with pytest.raises(QueryError, match="takes for a parameter") as raised:
+            read(settings, f"select 'why?' as a where {document} {operator} {value}")
+        assert f"{function}(a, b)" in raised.value.hint
+        assert read(settings, f"select 'why?' as a where {function}({document}, {value}) -- ?") == [("why?",)]
+
+
+def test_a_float_of_four_bytes_has_no_more_digits_than_it_needs() -> None:
+    """SQL Server's drivers give a real as a float of eight bytes, and describe it as of 24 bits."""
+    for profile in (each for each in PROFILES if each.name in {"sqlserver", "freetds"}):
+        columns = (Column("price", "float", 24), Column("rate", "float", 53))
+        assert has_corrections(columns, profile)
+        batch = pa.RecordBatch.from_arrays(
+            [pa.array(["19.99", None, "19.989999771118164"]), pa.array(["19.989999771118164", None, "1e+20"])],
+            ["a", "b"],
+        )
+        corrected = correct_values(batch, ("price", "rate"), columns, profile).to_pydict()
+        assert corrected == {
+            "a": ["19.99", None, "19.99"],
+            "b": ["19.989999771118164", None, "100000000000000000000"],
+        }
 
 
 def test_a_literal_that_names_its_character_set_is_left_as_it_is(mariadb: MariaDb) -> None:
@@ -282,7 +398,6 @@ def test_what_a_driver_gets_wrong_and_nothing_mends_is_said_by_doctor(
     assert read(settings, "select timestamptz '2024-02-29 12:34:56+00' as a") == [("2024-02-29 14:34:56+02",)]
     assert "session's time zone" in notes(settings)
     settings = SourceSettings(dialect="mysql", connection=mariadb.connection(mariadb.database))
-    assert "BIT(n)" in notes(settings)
     assert "memory" in notes(settings)
     settings = SourceSettings(dialect="sqlite", connection=f"Driver=SQLite3;Database={files / 'erp.sqlite'}")
     assert "prefer `database" in notes(settings)

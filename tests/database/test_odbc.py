@@ -346,6 +346,20 @@ def test_the_way_out_cannot_write(postgres: Postgres, mariadb: MariaDb) -> None:
     assert mariadb.row(database, "select count(*) from t") == (0,)
 
 
+def test_a_login_that_may_write_is_told_from_one_that_may_not(postgres: Postgres, mariadb: MariaDb) -> None:
+    """Although both connections refuse to write: a right that nobody needs is a risk all the same."""
+    for server, dialect, database in (
+        (postgres, "postgres", postgres.fresh_database()),
+        (mariadb, "mysql", mariadb.fresh_database()),
+    ):
+        server.execute(database, "create table t (a int)")
+        for login, may_write in (("reader", False), ("admin", True)):
+            settings = SourceSettings(dialect=dialect, connection=server.connection(database, login=login))
+            with open_source(settings) as connection:
+                facts = connection.describe()
+            assert (facts.read_only, facts.login_may_write) == (True, may_write)
+
+
 def test_a_file_that_is_not_there_or_not_a_database_is_said(tmp_path: Path) -> None:
     """With its path, and what else there is."""
     with pytest.raises(ConnectError, match="There is no file"):

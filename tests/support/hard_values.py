@@ -54,6 +54,16 @@ def text(name: str, value: str, *, kind: str = "varchar(200)") -> HardValue:
     return HardValue(name=name, expected=value, put=put)
 
 
+def _floats(number: str) -> dict[str, tuple[str, str]]:
+    """A float of eight bytes in every database."""
+    return {
+        "postgresql": ("double precision", number),
+        "mariadb": ("double", number),
+        "sqlite": ("real", number),
+        "duckdb": ("double", number),
+    }
+
+
 VALUES = (
     hard("null", None, everywhere=("varchar(20)", "null")),
     text("empty text", ""),
@@ -208,15 +218,21 @@ VALUES = (
         duckdb=("uuid", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"),
     ),
     hard(
-        "bytes",
-        "00ff",
-        postgresql=("bytea", "'\\x00ff'"),
-        mariadb=("varbinary(10)", "x'00ff'"),
-        sqlite=("blob", "x'00ff'"),
-        duckdb=("blob", "'\\x00\\xFF'"),
+        "text in bytes",
+        "Größe: <b>10</b>\r\n",
+        postgresql=("bytea", r"'\x4772c3b6c39f653a203c623e31303c2f623e0d0a'"),
+        mariadb=("blob", "x'4772c3b6c39f653a203c623e31303c2f623e0d0a'"),
+        sqlite=("blob", "x'4772c3b6c39f653a203c623e31303c2f623e0d0a'"),
+        duckdb=("blob", "encode('Größe: <b>10</b>' || chr(13) || chr(10))"),
     ),
-    hard("one byte", "01", mariadb=("binary(1)", "x'01'"), duckdb=("blob", "'\\x01'")),
-    hard("several bits", "05", mariadb=("bit(8)", "b'101'")),
+    hard("short text in bytes", "AB", mariadb=("varbinary(16)", "'AB'"), postgresql=("bytea", "'AB'")),
+    hard("text in a fixed number of bytes", "ABCD", mariadb=("binary(4)", "'ABCD'")),
+    hard("large float", "120000000000000000000", **_floats("1.2e20")),
+    hard("small float", "0.0000012", **_floats("1.2e-6")),
+    hard("large whole float", "10000000000000000", **_floats("1e16")),
+    hard("negative float with an exponent", "-0.00000000015", **_floats("-1.5e-10")),
+    hard("float with 17 digits and an exponent", "12345678901234567000", **_floats("1.2345678901234567e19")),
+    hard("whole float", "5", **_floats("5.0")),
     hard("text in an integer column", "twelve", sqlite=("integer", "'twelve'")),
     hard("text in a real column", "n/a", sqlite=("real", "'n/a'")),
     hard("a fraction in an integer column", "1.5", sqlite=("integer", "1.5")),
