@@ -97,6 +97,13 @@ class ConfigError(SyncError):
         super().__init__("\n".join(lines), hint=hint)
 
 
+def located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
+    """The messages of an error, each with its place in the workspace."""
+    return tuple(
+        f"{each.relative_location(workspace)}: {each.message}".removeprefix(": ") for each in error.diagnostics
+    )
+
+
 class OutsideWorkspaceError(ConfigError):
     """A path of the workspace leads out of it, through a link or through ``..``."""
 

@@ -165,8 +165,8 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
 def _review_text(
     session: Session, displayed: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str
 ) -> str:
+    from engine.review.decisions import review_json
     from engine.review.markdown import reviews_markdown
-    from engine.review.model import review_json
     from engine.review.text import reviews_text
 
     if output is ReviewOutput.json:

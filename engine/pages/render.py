@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.pages.diagram import COLUMN_GAP, MAX_VALUE_LETTERS, lineage_diagram
-from engine.review.text import changed_part, decisions, impact_sentence, review_summary
+from engine.review.decisions import decisions, no_decisions, verdict
+from engine.review.samples import changed_part
+from engine.review.text import impact_sentence, review_summary
 from engine.text import plural, short
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def page_environment() -> Environment:
         "sentence": impact_sentence,
         "summary": review_summary,
         "decisions": decisions,
+        "no_decisions": no_decisions,
+        "verdict": verdict,
         "plural": plural,
         "style": (TEMPLATE_FOLDER / "page.css").read_text("utf-8"),
         "script": (TEMPLATE_FOLDER / "search.js").read_text("utf-8"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.config.loader import load
 from engine.config.workspace import discover
-from engine.errors import ConfigError, UsageError
+from engine.errors import ConfigError, UsageError, located_messages
 from engine.files import WorkspaceFiles, is_dir, is_file, replace_file
 from engine.mapping.lineage import mapping_rows
 from engine.mapping.views import render_checked_view
@@ -99,7 +99,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
     try:
         project = load(name, workspace=workspace, environ={}, offline=True)
     except ConfigError as error:
-        return ClientPage(name=name, project=None, faults=_located_messages(error, workspace))
+        return ClientPage(name=name, project=None, faults=located_messages(error, workspace))
     faults: list[str] = []
     found = []
     for entity in entities(project):
@@ -113,7 +113,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
             )
             documents = read_snapshot(snapshot_folder(project), f"{entity}.json") or ""
         except ConfigError as error:
-            faults += _located_messages(error, workspace)
+            faults += located_messages(error, workspace)
             continue
         found.append(
             EntityPage(
@@ -131,7 +131,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
         orders = render_order_statements(project) or ""
         quarantine = read_snapshot(snapshot_folder(project), "quarantine.json") or ""
     except ConfigError as error:
-        faults += _located_messages(error, workspace)
+        faults += located_messages(error, workspace)
     # A project that is loaded offline always has a number, so the file says whether there really is one.
     text = WorkspaceFiles.of(workspace, project.root).read(project.root / "project.toml").decode("utf-8-sig")
     unset = re.search(r"(?m)^source_id\s*=\s*0\b", text)
@@ -167,10 +167,3 @@ def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
         limits.append((name, allowed))
     gone = "are removed from Stock2Shop" if settings.missing == "delete" else "stay in Stock2Shop"
     return (*limits, ("rows of the view", f"at least {settings.min_rows:,}"), ("rows that are gone", gone))
-
-
-def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
-    """The messages of an error, each with its place in the workspace."""
-    return tuple(
-        f"{fault.relative_location(workspace)}: {fault.message}".removeprefix(": ") for fault in error.diagnostics
-    )

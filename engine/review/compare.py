@@ -9,36 +9,29 @@ live source, read in one transaction where the database supports it.
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 import threading
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.config.loader import load
-from engine.config.masking import mask_settings, mask_sql
 from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
-from engine.errors import ConfigError, OutsideWorkspaceError, QueryError
-from engine.files import WorkspaceFiles, is_file
-from engine.mapping.engine_sql import render_sql
+from engine.errors import ConfigError, located_messages
 from engine.mapping.lineage import mapping_rows, trace_columns
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
-from engine.model.fields import ENTITIES, masked, unmasked
-from engine.model.plan import Counts, Problem
-from engine.review.model import ColumnImpact, EntityReview, FieldChange, Impact, Review, Sample
+from engine.model.fields import ENTITIES
+from engine.review.diffs import file_diffs, unified_diff
+from engine.review.impact import measure_impact
+from engine.review.model import EntityReview, FieldChange, Impact, Review
 from engine.review.rows import FixtureRows, LiveRows
-from engine.sync import diff
-from engine.sync import journal as acknowledge
 from engine.sync.context import no_progress
-from engine.sync.data_tests import data_tests, run_data_tests
-from engine.sync.guard import find_violations
-from engine.sync.rules import RULES
-from engine.testing.fixture_run import SYNC_TOKEN, entities, fixture_session
+from engine.sync.data_tests import data_tests
+from engine.testing.fixture_run import entities, fixture_session
 from engine.testing.fixtures import has_fixtures
 from engine.testing.snapshots import normalize_sql, render_order_statements
 
@@ -49,11 +42,6 @@ if TYPE_CHECKING:
     from engine.model.query import Query
     from engine.model.settings import Project
     from engine.review.rows import RowSource
-    from engine.state.store import State
-    from engine.sync.compare import Comparison
-
-MAX_SAMPLES = 5
-"""How many example rows a review shows for each kind of change and for each column."""
 
 
 def review_on_fixtures(name: str, *, workspace: Path, earlier: Path, against: str) -> Review:
@@ -70,7 +58,7 @@ def review_on_fixtures(name: str, *, workspace: Path, earlier: Path, against: st
         if name not in discover(workspace):
             raise
         return _review_files(
-            name, workspace=workspace, earlier=earlier, against=against, faults=_located_messages(error, workspace)
+            name, workspace=workspace, earlier=earlier, against=against, faults=located_messages(error, workspace)
         )
     before, notes = _load_reference(now, earlier, environ={}, offline=True)
     projects = [each for each in (now, before) if each is not None]
@@ -156,7 +144,7 @@ def _review_files(name: str, *, workspace: Path, earlier: Path, against: str, fa
         rows="none",
         new=name not in discover(earlier),
         faults=faults,
-        settings="".join(_text_diffs(name, earlier, workspace)),
+        settings="".join(file_diffs(name, earlier, workspace)),
         orders="",
         entities=(),
     )
@@ -171,7 +159,7 @@ def _load_reference(
     try:
         return load(now.name, workspace=earlier, environ=environ, offline=offline), ()
     except ConfigError as error:
-        reason = "; ".join(_located_messages(error, earlier))
+        reason = "; ".join(located_messages(error, earlier))
         return None, (f"The project as it was cannot be read, so everything counts as new: {reason}",)
 
 
@@ -196,8 +184,8 @@ def _build_review(
         against=against,
         rows=rows,
         new=now.name not in discover(earlier),
-        settings="".join(_text_diffs(now.name, earlier, now.workspace, root=now.root)),
-        orders="" if faults else _unified_diff(_order_statements(before)[0], orders, "orders.sql"),
+        settings="".join(file_diffs(now.name, earlier, now.workspace, root=now.root)),
+        orders="" if faults else unified_diff(_order_statements(before)[0], orders, "orders.sql"),
         entities=tuple(found),
         faults=faults,
         notes=notes,
@@ -209,7 +197,7 @@ def _order_statements(project: Project | None) -> tuple[str, tuple[str, ...]]:
     try:
         return (render_order_statements(project) if project else None) or "", ()
     except ConfigError as error:
-        return "", _located_messages(error, project.workspace) if project else ()
+        return "", located_messages(error, project.workspace) if project else ()
 
 
 def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
@@ -225,7 +213,7 @@ def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
             queries[side] = render_checked_view(now, entity).query if side == "after" else render_view(project, entity)
         except ConfigError as error:
             if side == "after":
-                faults += _located_messages(error, now.workspace)
+                faults += located_messages(error, now.workspace)
     old, new = queries.get("before"), queries.get("after")
     impact: Impact | None = None
     wrong: tuple[str, ...] = ()
@@ -235,24 +223,17 @@ def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
         and not _is_unchanged(rows, old, new)
     ):
         try:
-            impact, wrong = _measure_impact(rows, old, new, reveal=reveal)
+            impact, wrong = measure_impact(rows, old, new, reveal=reveal)
         except ConfigError as error:
-            faults += _located_messages(error, now.workspace)
+            faults += located_messages(error, now.workspace)
     was, will = (normalize_sql(query.sql, now.source.dialect) if query else "" for query in (old, new))
     return EntityReview(
         entity=entity,
-        sql=_unified_diff(was, will, f"{entity}.sql") if new or not faults else "",
+        sql=unified_diff(was, will, f"{entity}.sql") if new or not faults else "",
         fields=tuple(_field_changes(_traces(old, before, entity), _traces(new, now, entity))) if not faults else (),
         mapping=_mapping(new, now, entity),
         impact=impact,
         faults=(*faults, *wrong),
-    )
-
-
-def _located_messages(error: ConfigError, workspace: Path) -> tuple[str, ...]:
-    """The messages of an error, each with its place in the workspace."""
-    return tuple(
-        f"{fault.relative_location(workspace)}: {fault.message}".removeprefix(": ") for fault in error.diagnostics
     )
 
 
@@ -271,104 +252,6 @@ def _is_unchanged(rows: RowSource, old: Query | None, new: Query) -> bool:
     except ConfigError:
         return False
     return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
-
-
-def _measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
-    """Run the old mapping, record it as acknowledged, and compare the new one with it.
-
-    Gives the impact, and the messages of data tests that do not run.
-    """
-    notes: tuple[str, ...] = ()
-    with rows.state() as state:
-        before = Counts(**{each.name: 0 for each in fields(Counts)})
-        state.run("create table run.held_before (key varchar)")
-        if old is not None and rows.before is not None:
-            try:
-                comparison = rows.compare(state, rows.before, old)
-            except (ConfigError, QueryError) as error:
-                reason = (
-                    "; ".join(each.message for each in error.diagnostics) if isinstance(error, ConfigError) else error
-                )
-                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {reason}",)
-            else:
-                before = comparison.counts
-                state.run("insert into run.held_before select distinct key from run.violation")
-                diff.diff_columns(state, comparison.staged)
-                acknowledge.acknowledge_all(
-                    state, comparison.staged, delivery_key=comparison.settings.delivery_key(SYNC_TOKEN)
-                )
-        comparison = rows.compare(state, rows.now, new)
-        wrong: tuple[str, ...] = ()
-        stops = []
-        try:
-            failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
-        except ConfigError as error:
-            wrong = _located_messages(error, rows.now.workspace)
-        else:
-            stops += [test.message for test in failed if test.severity == "error"]
-            notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
-        if rows.live and before.published + before.inserts:
-            violations = find_violations(comparison.counts, comparison.settings, project=rows.now.name)
-            stops += [violation.message for violation in violations]
-        return _summarize(
-            state, comparison, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)
-        ), wrong
-
-
-def _summarize(
-    state: State, comparison: Comparison, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
-) -> Impact:
-    """The compared rows as numbers and examples."""
-    layout, entity = comparison.staged.layout, comparison.entity
-    displayed = unmasked if reveal else masked
-    label = next((each.name for each in layout.fields if each.name == "title"), None)
-    samples: dict[tuple[str, str], list[Sample]] = {}
-    diff.diff_columns(state, comparison.staged)
-    for sort, what, key, _, name, old, new in state.rows(
-        render_sql("impact.sql", **layout.tables, label=label, limit=MAX_SAMPLES)
-    ):
-        if sort == "update":
-            found = Sample(key=key, label=name, before=displayed(entity, what, old), after=displayed(entity, what, new))
-            samples.setdefault((sort, what), []).append(found)
-        else:
-            samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
-    columns = state.rows(
-        "select column_name, count(*), count(*) filter (where new is null) from run.difference"
-        " group by column_name order by 2 desc, 1"
-    )
-    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.held_before)"
-    gone = "from run.held_before where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
-    held = state.rows(
-        f"select key, product, column_name, rule, value {fresh}"
-        f" qualify row_number() over (partition by rule order by key, column_name) <= {MAX_SAMPLES} order by rule, key"
-    )
-    return Impact(
-        before=before,
-        after=comparison.counts,
-        columns=tuple(
-            ColumnImpact(column=name, rows=count, blanked=blank, samples=tuple(samples.get(("update", name), ())))
-            for name, count, blank in columns
-        ),
-        inserted=tuple(samples.get(("insert", ""), ())),
-        removed=tuple(samples.get(("delete", ""), ())),
-        moved=tuple(samples.get(("replace", ""), ())),
-        quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
-        released=int(state.value(f"select count(*) {gone}")),
-        held=tuple(
-            Problem(
-                key=key,
-                group=product,
-                column=column,
-                rule=rule,
-                value=displayed(entity, column, value),
-                reason=RULES[rule].reason,
-            )
-            for key, product, column, rule, value in held
-        ),
-        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {MAX_SAMPLES}")),
-        stops=tuple(stops),
-        notes=tuple(notes),
-    )
 
 
 def _mapping(query: Query | None, project: Project, entity: str) -> tuple[MappingRow, ...]:
@@ -405,37 +288,3 @@ def _field_changes(before: Mapping[str, Trace], after: Mapping[str, Trace]) -> I
                 before=old.expression if old else "",
                 after=new.expression if new else "",
             )
-
-
-def _text_diffs(name: str, earlier: Path, workspace: Path, *, root: Path | None = None) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, with secrets masked.
-
-    They are those of the project ``name`` in both workspaces, or of ``root`` where it was named by its path.
-    """
-    roots = (earlier / "projects" / name, root or workspace / "projects" / name)
-    sides = [(root, WorkspaceFiles.of(folder, root)) for root, folder in zip(roots, (earlier, workspace), strict=True)]
-    old, new = (_file_text(root / "project.toml", files) for root, files in sides)
-    masked = mask_settings(old, new)
-    if masked is not None:
-        yield _unified_diff(*masked, "project.toml")
-    elif old != new:
-        yield "# project.toml changed. It is not shown: it is not valid TOML, so secrets in it cannot be masked.\n"
-    for file in sorted({f"{path.parent.name}/{path.name}" for root in roots for path in root.glob("*/*.sql")}):
-        if not file.startswith("views/"):
-            before, after = (mask_sql(_file_text(root / file, files)) for root, files in sides)
-            yield _unified_diff(before, after, file)
-
-
-def _file_text(path: Path, files: WorkspaceFiles) -> str:
-    """The text of a file for a diff, blank where there is none."""
-    try:
-        return files.read(path).decode("utf-8-sig", "replace").replace("\r\n", "\n") if is_file(path) else ""
-    except OutsideWorkspaceError as error:
-        return f"# {error.diagnostics[0].message}"
-
-
-def _unified_diff(before: str, after: str, name: str) -> str:
-    lines = difflib.unified_diff(
-        before.strip().splitlines(), after.strip().splitlines(), f"a/{name}", f"b/{name}", lineterm="", n=2
-    )
-    return "".join(f"{line}\n" for line in lines)

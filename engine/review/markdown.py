@@ -5,21 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from engine.review.text import (
-    MAX_NAMES,
-    NEW_PROJECT,
-    ROWS_DESCRIPTION,
+from engine.review.decisions import decisions, no_decisions, verdict
+from engine.review.samples import (
     blanked_text,
     changed_part,
-    decisions,
-    impact_sentence,
     remainder_text,
-    review_summary,
     sample_cause,
     sample_name,
     sample_values,
     transitions,
 )
+from engine.review.text import MAX_NAMES, NEW_PROJECT, ROWS_DESCRIPTION, impact_sentence, review_summary
 from engine.text import short
 
 if TYPE_CHECKING:
@@ -29,6 +25,9 @@ if TYPE_CHECKING:
 
 MAX_COMMENT_LETTERS = 60_000
 """GitHub takes 65,536 characters in a comment."""
+
+NO_WIDTH = "\u200b"
+"""A zero width space."""
 
 MAX_DIFF_LETTERS = 8_000
 """How many characters of one diff are shown."""
@@ -41,13 +40,12 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
         lines += [
             f"## {len(reviews)} clients change",
             "",
-            "| client | what changes | to decide |",
-            "| --- | --- | --: |",
+            "| client | verdict | what changes | to decide |",
+            "| --- | --- | --- | --: |",
         ]
-        lines += [
-            f"| {each.project} | {_cell_markdown(review_summary(each))} | {len(decisions(each)) or ''} |"
-            for each in reviews
-        ]
+        for each in reviews:
+            cells = (escape(each.project), verdict(each), escape(review_summary(each)), len(decisions(each)) or "")
+            lines.append(f"| {' | '.join(map(str, cells))} |")
         lines.append("")
     comment, omitted = "\n".join(lines), []
     for each in reviews:
@@ -59,7 +57,7 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
     if omitted:
         more = remainder_text(len(omitted), omitted[:MAX_NAMES])
         comment += (
-            f"\n_A comment holds no more. Left out: {', '.join(omitted[:MAX_NAMES])}{more}."
+            f"\n_A comment holds no more. Left out: {escape(', '.join(omitted[:MAX_NAMES]))}{more}."
             " `--output html` has all of it._\n"
         )
     return comment.rstrip("\n")
@@ -67,14 +65,16 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
 
 def review_markdown(reviewed: Review) -> str:
     """One review as a part of a comment."""
-    lines = [f"## {reviewed.project}: the mapping against `{reviewed.against}`", ""]
+    lines = [f"## {escape(reviewed.project)}: the mapping against {_code(reviewed.against)}", ""]
+    reason = "" if decisions(reviewed) else f" {no_decisions(reviewed)}"
+    lines += [f"**{verdict(reviewed).capitalize()}.**{reason}", ""]
     if not reviewed.changed:
-        return "\n".join([*lines, "Nothing changes.", ""])
+        return "\n".join(lines)
     if not reviewed.gone:
         lines += [f"_{ROWS_DESCRIPTION[reviewed.rows].capitalize()}.{f' {NEW_PROJECT}' if reviewed.new else ''}_", ""]
     if decisions(reviewed):
-        lines += ["**To decide**", "", *(f"- {_flat(each)}" for each in decisions(reviewed)), ""]
-    lines += [f"- {_flat(note)}" for note in reviewed.notes]
+        lines += ["**To decide**", "", *(f"- {escape(each)}" for each in decisions(reviewed)), ""]
+    lines += [f"- {escape(note)}" for note in reviewed.notes]
     for each in reviewed.entities:
         if each.changed:
             lines += _entity_markdown(each)
@@ -99,48 +99,54 @@ def _entity_markdown(each: EntityReview) -> list[str]:
     impact = each.impact
     if impact is not None:
         lines += [f"**{impact_sentence(impact, each.entity)}**", ""]
-        lines += [f"- {_flat(note)}" for note in impact.notes]
+        lines += [f"- {escape(note)}" for note in impact.notes]
         if impact.columns:
             lines += ["", "| field | rows | such as | before | after |", "| --- | --: | --- | --- | --- |"]
             for column in impact.columns:
                 for number, row in enumerate(column.samples):
-                    lead = f"| {column.column} | {column.rows:,}{blanked_text(column)} |" if not number else "| | |"
+                    lead = (
+                        f"| {escape(column.column)} | {column.rows:,}{blanked_text(column)} |"
+                        if not number
+                        else "| | |"
+                    )
                     before, after = (_code(value) for value in sample_values(row))
-                    lines.append(f"{lead} {_cell_markdown(sample_name(row))} | {before} | {after} |")
+                    lines.append(f"{lead} {escape(sample_name(row))} | {before} | {after} |")
         for _, title, rows, count in transitions(impact):
             if count:
-                named = ", ".join(_cell_markdown(sample_name(row) + sample_cause(row)) for row in rows)
+                named = ", ".join(escape(sample_name(row) + sample_cause(row)) for row in rows)
                 lines += ["", f"{title.capitalize()} ({count:,}): {named}{remainder_text(count, rows)}"]
         if impact.held:
             lines += ["", f"Newly held back ({impact.quarantined:,}):", ""]
             lines += [
-                f"- {_cell_markdown(row.key or '(no code)')}: {row.column} {_code(row.value)}: {row.reason}"
+                f"- {escape(row.key or '(no code)')}: {escape(row.column)} {_code(row.value)}: {row.reason}"
                 for row in impact.held
             ]
         if impact.released:
-            lines += [
-                "",
-                f"No longer held back: {', '.join(impact.freed)}{remainder_text(impact.released, impact.freed)}",
-            ]
+            more = remainder_text(impact.released, impact.freed)
+            lines += ["", f"No longer held back: {escape(', '.join(impact.freed))}{more}"]
     if each.fields:
         lines += ["", "| field | | before | after |", "| --- | --- | --- | --- |"]
         for change in each.fields:
             before, after = (_code(part) for part in changed_part(change.before, change.after))
-            lines.append(f"| {change.field} | {change.kind} | {before} | {after} |")
+            lines.append(f"| {escape(change.field)} | {change.kind} | {before} | {after} |")
     if each.sql:
         lines += ["", *_fence(each.sql)]
     return [*lines, ""]
 
 
-def _flat(text: str) -> str:
-    """A text on one line, of which Markdown takes nothing for HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
+def escape(text: str) -> str:
+    """Text from a database, a project or an error, as Markdown that displays it as it is, on one line.
 
-
-def _cell_markdown(text: str) -> str:
-    return _flat(text).replace("|", "\\|")
+    It becomes neither HTML, markup nor a table cell; nobody is mentioned and nothing is linked, because a character of
+    no width stands behind each ``@`` and ``#`` and inside of addresses.
+    """
+    flat = " ".join(text.split())
+    flat = re.sub(r"[\\`*\[\]<>|~&!]|(?<!\w)_|_(?!\w)|^[-+=#]", r"\\\g<0>", flat)
+    flat = re.sub(r"^(\d+)([.)])", r"\1\\\2", flat)
+    return re.sub(r"(?i)[@#]|(?<=:)//|\bwww(?=\.)|\bGH(?=-\d)|\b(?:mailto|xmpp):", f"\\g<0>{NO_WIDTH}", flat)
 
 
 def _code(text: str | None) -> str:
-    flat = _cell_markdown(short(text)).replace("`", "'").replace("&lt;", "<") if text else ""
+    """Text as code, in which nothing is mentioned or linked; blank for a blank."""
+    flat = " ".join(short(text).split()).replace("`", "'").replace("|", "\\|") if text else ""
     return f"`{flat}`" if flat else ""

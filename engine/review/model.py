@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-from engine.model.plan import counts_json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from engine.mapping.lineage import MappingRow
@@ -34,13 +32,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRange:
+    """The lowest and the highest change of a number, in per cent of its value before, such as -5.0 and 100.0."""
+
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImpact:
-    """A Stock2Shop field whose values change: in how many rows, in how many of them to blank, and example rows."""
+    """A Stock2Shop field whose values change: in how many rows, in how many of them to blank, and example rows.
+
+    Of prices and quantities, ``percent`` is the range of the changes and ``largest`` the row with the largest one; None
+    where no value before was a number other than 0. ``reviewed`` says that somebody must agree to the change, because
+    the field is a price, a quantity, a flag, a key, or decides what a customer sees.
+    """
 
     column: str
     rows: int
     blanked: int
     samples: tuple[Sample, ...]
+    percent: NumberRange | None = None
+    largest: Sample | None = None
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +149,3 @@ class Review:
     def runs(self) -> bool:
         """Whether all views and order statements of the project run."""
         return not (self.faults or any(each.faults for each in self.entities))
-
-
-def review_json(review: Review) -> dict[str, Any]:
-    """A review for machines; names and meanings as in :class:`Review`, the counts by their names in JSON."""
-    values = asdict(review)
-    for entity, entity_values in zip(review.entities, values["entities"], strict=True):
-        if entity.impact is not None:
-            entity_values["impact"] |= {
-                "before": counts_json(entity.impact.before),
-                "after": counts_json(entity.impact.after),
-            }
-    return values

@@ -5,12 +5,22 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from engine.text import WIDTH, plural, short
+from engine.review.decisions import decisions, no_decisions, verdict
+from engine.review.samples import (
+    blanked_text,
+    changed_part,
+    remainder_text,
+    sample_cause,
+    sample_name,
+    sample_values,
+    transitions,
+)
+from engine.text import plural, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
+    from engine.review.model import EntityReview, Impact, Review
 
 TERMINAL_WIDTH = 80
 """The width in letters that text is wrapped to."""
@@ -18,21 +28,11 @@ TERMINAL_WIDTH = 80
 MAX_NAMES = 30
 """How many names of projects a list shows."""
 
-CONTEXT_LETTERS = 24
-"""How many letters are shown before and behind the part of an expression that has changed."""
-
 ROWS_DESCRIPTION = {
     "fixtures": "worked out on the fixtures",
     "live": "worked out on the rows of the live source",
     "none": "without fixtures only the SQL and the mapping are compared",
 }
-
-REMOVED_PROJECT = (
-    "The client is not in the workspace any more: nothing is synced for it, no order is raised, and what Stock2Shop"
-    " holds of it stays as it is."
-)
-
-RENAMED_PROJECT = "If it was only renamed, rename its state files with it; without them everything counts as new."
 
 NEW_PROJECT = "This client is new: everything counts as new."
 
@@ -82,60 +82,18 @@ def review_summary(reviewed: Review) -> str:
     return ("new client; " if reviewed.new else "") + ("; ".join(parts) or "nothing changes")
 
 
-def decisions(reviewed: Review) -> list[str]:
-    """Sentences on what the reader must agree to: what does not run, is stopped, lost or quarantined."""
-    if reviewed.gone:
-        return [REMOVED_PROJECT, RENAMED_PROJECT]
-    sentences = [f"This is wrong: {fault}" for fault in reviewed.faults]
-    for each in reviewed.entities:
-        noun, impact = each.entity, each.impact
-        sentences += [f"{failure_heading(each)}: {fault}" for fault in each.faults]
-        sentences += [
-            f"{noun.capitalize()}: {change.field} is no longer mapped."
-            for change in each.fields
-            if change.kind == "removed" and not reviewed.new
-        ]
-        if impact is None:
-            continue
-        sentences += [
-            f"{noun.capitalize()}: a run would be stopped before anything is sent. {stop}" for stop in impact.stops
-        ]
-        if reviewed.new:
-            continue
-        counted = [
-            (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
-            (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
-            (impact.quarantined, "is newly held back", "are newly held back"),
-            (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
-        ]
-        sentences += [
-            f"{count:,} {plural(count, 'row')} of {noun} {one if count == 1 else many}."
-            for count, one, many in counted
-            if count > 0
-        ]
-        sentences += [
-            f"{noun.capitalize()}: {column.column} becomes blank in {column.blanked:,} {plural(column.blanked, 'row')}."
-            for column in impact.columns
-            if column.blanked
-        ]
-    return sentences
-
-
-def failure_heading(each: EntityReview) -> str:
-    """The words that introduce a fault of an entity."""
-    return f"A data test of {each.entity} does not run" if each.impact else f"{each.entity.capitalize()} do not run"
-
-
 def review_text(reviewed: Review) -> str:
     """One review as text for a terminal."""
     if reviewed.gone:
-        lines = [f"{reviewed.project} · against {reviewed.against}", *_wrap(REMOVED_PROJECT), *_wrap(RENAMED_PROJECT)]
+        lines = [f"{reviewed.project} · against {reviewed.against}", *_decision_lines(reviewed)]
     else:
         lines = [f"{reviewed.project} · against {reviewed.against} · {ROWS_DESCRIPTION[reviewed.rows]}"]
     if not reviewed.changed:
-        return "\n".join([*lines, "  Nothing changes."])
+        return "\n".join([*lines, f"  {verdict(reviewed).capitalize()}: nothing changes."])
     if reviewed.new:
         lines.append(f"  {NEW_PROJECT}")
+    if not reviewed.gone:
+        lines += _decision_lines(reviewed)
     for note in reviewed.notes:
         lines += _wrap(f"note: {note}")
     for fault in reviewed.faults:
@@ -168,6 +126,13 @@ def _wrap(text: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _decision_lines(reviewed: Review) -> list[str]:
+    """The verdict, and under it what the reader must agree to."""
+    found = decisions(reviewed)
+    lines = _wrap(f"{verdict(reviewed).upper()}{'' if found else f'. {no_decisions(reviewed)}'}")
+    return [*lines, *(line for each in found for line in _wrap(f"- {each}"))]
 
 
 def _entity_text(each: EntityReview) -> list[str]:
@@ -211,57 +176,3 @@ def _entity_text(each: EntityReview) -> list[str]:
     if each.sql:
         lines += ["  SQL", *(f"    {line}" for line in each.sql.splitlines())]
     return lines
-
-
-def changed_part(before: str, after: str) -> tuple[str, str]:
-    """The parts of two long expressions around what differs between them; short ones are given whole."""
-    if not (before and after) or max(len(before), len(after)) <= WIDTH:
-        return before, after
-    start = _common_letters(before, after)
-    end = _common_letters(before[start:][::-1], after[start:][::-1])
-    start = max(before.rfind(" ", 0, max(start - CONTEXT_LETTERS, 0)) + 1, 0)
-    stop = max(end - CONTEXT_LETTERS, 0)
-    return tuple(  # type: ignore[return-value]  # a generator of two
-        f"{'… ' if start else ''}{text[start : len(text) - stop]}{' …' if stop else ''}" for text in (before, after)
-    )
-
-
-def _common_letters(one: str, other: str) -> int:
-    """The length of the longest common beginning of two texts."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
-    """Rows that are new, removed or moved: a sign, what happens, samples, and how many there are."""
-    return [
-        ("+", "new", impact.inserted, impact.inserts),
-        ("-", "removed", impact.removed, impact.removals),
-        ("±", "moved to another product", impact.moved, impact.after.replaced),
-    ]
-
-
-def sample_values(row: Sample) -> tuple[str | None, str | None]:
-    """A sample's values before and after, cut to what is around the difference."""
-    before, after = changed_part(row.before or "", row.after or "")
-    return before or None, after or None
-
-
-def sample_name(row: Sample) -> str:
-    """The key of a row, and its title where it has one."""
-    return f"{row.key} {short(row.label)}" if row.label else row.key
-
-
-def sample_cause(row: Sample) -> str:
-    """Why a row changes, in brackets, or nothing where the kind of change says it."""
-    return f" ({row.cause})" if row.cause and row.cause != "replaced" else ""
-
-
-def remainder_text(count: int, shown: Sequence[object]) -> str:
-    """How many more there are than the shown ones."""
-    return f" and {count - len(shown):,} more" if count > len(shown) else ""
-
-
-def blanked_text(column: ColumnImpact) -> str:
-    """How many of a column's changes are to blank, or nothing."""
-    return f", {column.blanked:,} of them to blank" if column.blanked else ""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.client import VIEW as VIEW_OF_CLIENT
-from support.command import run_command
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
@@ -19,63 +18,15 @@ from engine.pages.review import review_page
 from engine.review.compare import review_live, review_on_fixtures
 from engine.review.git import at_reference, compared_states
 from engine.review.markdown import review_markdown, reviews_markdown
-from engine.review.text import changed_part
+from engine.review.samples import changed_part
 
 if TYPE_CHECKING:
+    from support.branch import Branch
     from support.client import Client
 
     from engine.review.model import Review
 
 ROOT = Path(__file__).parents[2]
-
-
-class Branch:
-    """A workspace in git, with one commit."""
-
-    def __init__(self, workspace: Path) -> None:
-        self.workspace = workspace
-        self.root = workspace / "projects" / "acme"
-        for path, text in {
-            "project.toml": PROJECT.format(dialect="postgres"),
-            "views/products.sql": VIEW,
-            "fixtures/item.csv": ITEM,
-            "fixtures/price.csv": PRICE,
-        }.items():
-            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / path).write_text(text, "utf-8")
-        self.git("init", "-q")
-        self.commit("First")
-
-    def commit(self, message: str) -> None:
-        """Commit everything that is there."""
-        self.git("add", ".")
-        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", message, "--allow-empty")
-
-    def git(self, *words: str) -> bytes:
-        """Run git in the workspace; gives what it prints."""
-        return subprocess.run(["git", *words], cwd=self.workspace, check=True, capture_output=True).stdout
-
-    def view(self, old: str, new: str) -> None:
-        """Change the view."""
-        path = self.root / "views" / "products.sql"
-        text = path.read_text("utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), "utf-8")
-
-    def reviewed(self) -> Review:
-        """What the working tree changes."""
-        with at_reference(self.workspace, "HEAD") as earlier:
-            return review_on_fixtures("acme", workspace=self.workspace, earlier=earlier, against="HEAD")
-
-    def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
-        return run_command("review", *words, folder=self.workspace, variables={})
-
-
-@pytest.fixture
-def branch(tmp_path: Path) -> Branch:
-    """A workspace in git."""
-    return Branch(tmp_path)
 
 
 def test_without_a_change_there_is_nothing_to_review(branch: Branch) -> None:
@@ -230,7 +181,7 @@ def test_values_that_become_blank_are_counted(branch: Branch) -> None:
     """Of thousands of changes the samples may not show one."""
     branch.view("price.amount as csv", "nullif(price.amount, 100) as csv")
     said = branch.s2s("--output", "markdown").stdout
-    assert "csv_price_tiers becomes blank in 1 row." in said
+    assert "csv_price_tiers changes in 1 of 4 rows; in 1 of them to blank." in said
     assert "| csv_price_tiers | 1, 1 of them to blank |" in said
 
 

@@ -3,9 +3,9 @@ with
 named as (
     select
         outgoing.position,
-        outgoing._key,
-        outgoing._group,
-        outgoing.kind,
+        outgoing._key as key,
+        outgoing._group as product,
+        case when outgoing.kind = 'insert' and outgoing.cause = 'replaced' then 'replace' else outgoing.kind end as sort,
         outgoing.cause,
         {% if label %}
         coalesce(landed.{{ label | ident }}, published.{{ label | ident }})
@@ -17,49 +17,50 @@ named as (
         on landed._raw = outgoing._raw
     left join {{ published | ident }} as published
         on published._key = outgoing._key
+),
+
+sample as (
+    select
+        sort,
+        cause as what,
+        sort as kind,
+        key,
+        product,
+        label,
+        null as old,
+        null as new,
+        position
+    from named
+    where
+        sort in ('insert', 'replace')
+        or (sort = 'delete' and cause <> 'replaced')
+    union all
+    select
+        'update' as sort,
+        difference.column_name as what,
+        difference.column_name as kind,
+        named.key,
+        named.product,
+        named.label,
+        difference.old,
+        difference.new,
+        difference.position
+    from run.difference as difference
+    join named
+        on
+            named.position = difference.position
 )
 
 select
-    kind as sort,
-    cause as what,
-    _key as key,
-    _group as product,
+    sort,
+    what,
+    key,
+    product,
     label,
-    null as old,
-    null as new
-from named
-where
-    kind in ('insert', 'delete')
-    and cause <> 'replaced'
-qualify row_number() over (partition by kind order by position) <= {{ limit }}
-union all
-select
-    'replace' as sort,
-    cause as what,
-    _key as key,
-    _group as product,
-    label,
-    null as old,
-    null as new
-from named
-where
-    kind = 'insert'
-    and cause = 'replaced'
-qualify row_number() over (order by position) <= {{ limit }}
-union all
-select
-    'update' as sort,
-    difference.column_name as what,
-    named._key as key,
-    named._group as product,
-    named.label,
-    difference.old,
-    difference.new
-from run.difference as difference
-join named
-    on
-        named.position = difference.position
-qualify row_number() over (partition by difference.column_name order by named.position) <= {{ limit }}
+    old,
+    new
+from sample
+qualify row_number() over (partition by sort, kind order by position) <= {{ limit }}
 order by
     sort,
     what,

@@ -1,0 +1,128 @@
+"""What a reader of a review must agree to before the change is merged, and the verdict in three words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.model.plan import counts_json
+from engine.review.samples import sample_name, sample_values
+from engine.text import plural, short
+
+if TYPE_CHECKING:
+    from engine.review.model import ColumnImpact, EntityReview, Impact, Review
+
+Verdict = Literal["safe to merge", "read this first", "a run would stop"]
+
+REMOVED_PROJECT = (
+    "The client is not in the workspace any more: nothing is synced for it, no order is raised, and what Stock2Shop"
+    " holds of it stays as it is."
+)
+
+RENAMED_PROJECT = "If it was only renamed, rename its state files with it; without them everything counts as new."
+
+NO_DECISIONS = {
+    "fixtures": "On the fixtures no row is removed or quarantined, and no price, quantity, flag or key changes. The"
+    " client's own rows may differ: --live looks at all of them.",
+    "live": "No row is removed or quarantined, no price, quantity, flag or key changes, and no guard would stop a run.",
+    "none": "There are no fixtures, so what happens to rows is not known.",
+}
+"""What a review without decisions says, by its rows. Only live rows can tell that no run would stop."""
+
+
+def verdict(reviewed: Review) -> Verdict:
+    """Whether the change can be merged without reading further.
+
+    - ``a run would stop``: a view, test or statement does not run, or a guard or data test would stop a run.
+    - ``safe to merge``: nothing changes.
+    - ``read this first``: everything else.
+    """
+    if not reviewed.runs or any(each.impact is not None and each.impact.stops for each in reviewed.entities):
+        return "a run would stop"
+    return "read this first" if reviewed.changed else "safe to merge"
+
+
+def decisions(reviewed: Review) -> list[str]:
+    """Sentences on what the reader must agree to.
+
+    They say what does not run, what would stop a run, which rows are new, removed, moved or quarantined, and each
+    change of a price, a quantity, a flag, a key, or of what a customer sees. Keys and values in them are as they are: a
+    printer has to escape them.
+    """
+    if reviewed.gone:
+        return [REMOVED_PROJECT, RENAMED_PROJECT]
+    sentences = [f"This is wrong: {fault}" for fault in reviewed.faults]
+    for each in reviewed.entities:
+        name = each.entity.capitalize()
+        sentences += [f"{failure_heading(each)}: {fault}" for fault in each.faults]
+        sentences += [
+            f"{name}: {change.field} is no longer mapped."
+            for change in each.fields
+            if change.kind == "removed" and not reviewed.new
+        ]
+        if each.impact is None:
+            continue
+        sentences += [f"{name}: a run would be stopped before anything is sent. {stop}" for stop in each.impact.stops]
+        if not reviewed.new:
+            sentences += _row_decisions(each.entity, each.impact)
+            sentences += [
+                f"{name}: {_column_decision(column, each.impact)}"
+                for column in each.impact.columns
+                if column.reviewed or column.blanked
+            ]
+    return sentences
+
+
+def no_decisions(reviewed: Review) -> str:
+    """What can be said of a review without decisions."""
+    return NO_DECISIONS[reviewed.rows] if reviewed.changed else "Nothing changes."
+
+
+def failure_heading(each: EntityReview) -> str:
+    """The words that introduce a fault of an entity."""
+    return f"A data test of {each.entity} does not run" if each.impact else f"{each.entity.capitalize()} do not run"
+
+
+def _row_decisions(entity: str, impact: Impact) -> list[str]:
+    counted = [
+        (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
+        (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
+        (impact.after.replaced, "is moved to another product", "are moved to another product"),
+        (impact.quarantined, "is newly held back", "are newly held back"),
+        (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
+    ]
+    return [
+        f"{count:,} {plural(count, 'row')} of {entity} {one if count == 1 else many}."
+        for count, one, many in counted
+        if count > 0
+    ]
+
+
+def _column_decision(column: ColumnImpact, impact: Impact) -> str:
+    """Such as: csv_price_tiers changes in 2 of 3 rows, by +5 % to +100 %. The largest: A1 Hammer, 99.5 → 199."""
+    if not column.reviewed:
+        return f"{column.column} becomes blank in {column.blanked:,} {plural(column.blanked, 'row')}."
+    total = impact.after.source
+    text = f"{column.column} changes in {column.rows:,} of {total:,} {plural(total, 'row')}"
+    if column.percent is not None:
+        bounds = dict.fromkeys(f"{bound:+,.4g} %" for bound in (column.percent.lowest, column.percent.highest))
+        text += f", by {' to '.join(bounds)}"
+    if column.blanked:
+        text += f"; in {column.blanked:,} of them to blank"
+    example = column.largest or next(iter(column.samples), None)
+    if example is None:
+        return f"{text}."
+    before, after = (short(value) for value in sample_values(example))
+    return f"{text}. {'The largest' if column.largest else 'Such as'}: {sample_name(example)}, {before} → {after}."
+
+
+def review_json(review: Review) -> dict[str, Any]:
+    """A review for machines; names and meanings as in :class:`Review`, the counts by their names in JSON."""
+    values = {**asdict(review), "verdict": verdict(review), "decisions": decisions(review)}
+    for entity, entity_values in zip(review.entities, values["entities"], strict=True):
+        if entity.impact is not None:
+            entity_values["impact"] |= {
+                "before": counts_json(entity.impact.before),
+                "after": counts_json(entity.impact.after),
+            }
+    return values

@@ -1,0 +1,171 @@
+"""Measure what a change to a mapping does to the rows: run both mappings over them, and count what differs."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from engine.errors import ConfigError, QueryError, located_messages
+from engine.mapping.engine_sql import render_sql
+from engine.model.fields import ENTITIES, masked, unmasked
+from engine.model.plan import Counts, Problem
+from engine.model.settings import Limit
+from engine.review.model import ColumnImpact, Impact, NumberRange, Sample
+from engine.sync import diff
+from engine.sync import journal as acknowledge
+from engine.sync.data_tests import run_data_tests
+from engine.sync.guard import find_violations
+from engine.sync.rules import RULES
+from engine.testing.fixture_run import SYNC_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.model.query import Query
+    from engine.review.rows import RowSource
+    from engine.state.store import State
+    from engine.sync.compare import Comparison
+
+MAX_SAMPLES = 5
+"""How many example rows a review shows for each kind of change and for each column."""
+
+NUMERIC_TYPES = frozenset({"number", "integer", "prices"})
+"""Types of fields whose change has a size: prices and quantities."""
+
+REVIEWED_TYPES = NUMERIC_TYPES | {"boolean", "flag", "code"}
+REVIEWED_FIELDS = frozenset({"email", "price_tier", "qty_availability", "variants.barcode"})
+"""Fields whose change somebody must agree to: prices, quantities, flags, keys, and what a customer may see."""
+
+
+def measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
+    """Run the old mapping, record it as acknowledged, and compare the new one with it.
+
+    Gives the impact, and the messages of data tests that do not run.
+    """
+    notes: tuple[str, ...] = ()
+    with rows.state() as state:
+        before = Counts(**{each.name: 0 for each in fields(Counts)})
+        state.run("create table run.held_before (key varchar)")
+        if old is not None and rows.before is not None:
+            try:
+                comparison = rows.compare(state, rows.before, old)
+            except (ConfigError, QueryError) as error:
+                reason = (
+                    "; ".join(each.message for each in error.diagnostics) if isinstance(error, ConfigError) else error
+                )
+                notes = (f"The mapping as it was does not run on these rows, so all of them count as new: {reason}",)
+            else:
+                before = comparison.counts
+                state.run("insert into run.held_before select distinct key from run.violation")
+                diff.diff_columns(state, comparison.staged)
+                acknowledge.acknowledge_all(
+                    state, comparison.staged, delivery_key=comparison.settings.delivery_key(SYNC_TOKEN)
+                )
+        comparison = rows.compare(state, rows.now, new)
+        wrong: tuple[str, ...] = ()
+        stops = []
+        try:
+            failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
+        except ConfigError as error:
+            wrong = located_messages(error, rows.now.workspace)
+        else:
+            stops += [test.message for test in failed if test.severity == "error"]
+            notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
+        if before.published + before.inserts:
+            stops += _violated_guards(comparison, project=rows.now.name, live=rows.live)
+        return _summarize(
+            state, comparison, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)
+        ), wrong
+
+
+def _violated_guards(comparison: Comparison, *, project: str, live: bool) -> Iterator[str]:
+    """The messages of the guards that would stop a run.
+
+    A few fixtures stand for all rows, so for them a limit is only its share: its floor, a limit in rows and
+    ``min_rows`` say nothing about a sample.
+    """
+    settings = comparison.settings
+    if not live:
+        deletes, changes = (Limit(share=limit.share, floor=0) for limit in (settings.max_deletes, settings.max_changes))
+        settings = replace(settings, max_deletes=deletes, max_changes=changes, min_rows=0)
+    for violation in find_violations(comparison.counts, settings, project=project):
+        yield violation.message if live else f"On the fixtures: {violation.message}"
+
+
+def _must_be_reviewed(entity: str, column: str) -> bool:
+    field = ENTITIES[entity].resolve(column)
+    return field is not None and (field.type in REVIEWED_TYPES or field.name in REVIEWED_FIELDS)
+
+
+def _summarize(
+    state: State, comparison: Comparison, *, before: Counts, reveal: bool, stops: Sequence[str], notes: Sequence[str]
+) -> Impact:
+    """The compared rows as numbers and examples."""
+    layout, entity = comparison.staged.layout, comparison.entity
+    displayed = unmasked if reveal else masked
+    label = next((each.name for each in layout.fields if each.name == "title"), None)
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    diff.diff_columns(state, comparison.staged)
+    for sort, what, key, _, name, old, new in state.rows(
+        render_sql("impact.sql", **layout.tables, label=label, limit=MAX_SAMPLES)
+    ):
+        if sort == "update":
+            found = Sample(key=key, label=name, before=displayed(entity, what, old), after=displayed(entity, what, new))
+            samples.setdefault((sort, what), []).append(found)
+        else:
+            samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
+    columns = state.rows(
+        "select column_name, count(*), count(*) filter (where new is null) from run.difference"
+        " group by column_name order by 2 desc, 1"
+    )
+    numeric = [each.name for each in layout.fields if each.type in NUMERIC_TYPES]
+    ranges = {
+        column: (
+            NumberRange(lowest=lowest, highest=highest),
+            Sample(key=key, label=name, before=displayed(entity, column, old), after=displayed(entity, column, new)),
+        )
+        for column, lowest, highest, key, name, old, new in (
+            state.rows(render_sql("ranges.sql", **layout.tables, label=label, columns=numeric)) if numeric else ()
+        )
+    }
+    fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.held_before)"
+    gone = "from run.held_before where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
+    held = state.rows(
+        f"select key, product, column_name, rule, value {fresh}"
+        f" qualify row_number() over (partition by rule order by key, column_name) <= {MAX_SAMPLES} order by rule, key"
+    )
+    return Impact(
+        before=before,
+        after=comparison.counts,
+        columns=tuple(
+            ColumnImpact(
+                column=name,
+                rows=count,
+                blanked=blank,
+                samples=tuple(samples.get(("update", name), ())),
+                percent=ranges.get(name, (None, None))[0],
+                largest=ranges.get(name, (None, None))[1],
+                reviewed=_must_be_reviewed(entity, name),
+            )
+            for name, count, blank in columns
+        ),
+        inserted=tuple(samples.get(("insert", ""), ())),
+        removed=tuple(samples.get(("delete", ""), ())),
+        moved=tuple(samples.get(("replace", ""), ())),
+        quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
+        released=int(state.value(f"select count(*) {gone}")),
+        held=tuple(
+            Problem(
+                key=key,
+                group=product,
+                column=column,
+                rule=rule,
+                value=displayed(entity, column, value),
+                reason=RULES[rule].reason,
+            )
+            for key, product, column, rule, value in held
+        ),
+        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {MAX_SAMPLES}")),
+        stops=tuple(stops),
+        notes=tuple(notes),
+    )
