@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
 
@@ -52,8 +52,20 @@ class Api(Protocol):
     def source(self) -> RemoteSource:
         """The project's own source."""
 
-    def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
-        """Queue ``document``, which holds ``items`` items; ``retries`` replaces the project's own number."""
+    def queue(
+        self,
+        path: str,
+        document: bytes,
+        *,
+        items: int,
+        retries: int | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> Receipt:
+        """Queue ``document``, which holds ``items`` items.
+
+        ``retries`` replaces the project's own number. ``redact`` hides what the document holds of people, wherever the
+        answer's words are repeated.
+        """
 
     def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:
         """Everything of the source that Stock2Shop holds now, as the list ``name`` of what ``path`` answers."""

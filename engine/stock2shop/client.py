@@ -27,6 +27,7 @@ from engine.errors import (
 from engine.stock2shop.api import Receipt, RemoteSource
 from engine.stock2shop.diagnosis import PROXY_HINT, URL_HINT
 from engine.stock2shop.exchange import ApiRequest, host_of, printable, status_phrase
+from engine.stock2shop.personal_data import own_words
 from engine.stock2shop.redaction import Secrets
 from engine.stock2shop.responses import (
     DENIED_STATUSES,
@@ -47,7 +48,7 @@ from engine.stock2shop.tokens import SessionTokens
 from engine.stock2shop.transport import SteadyPace, Timing, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from engine.model.settings import Stock2ShopSettings
     from engine.stock2shop.exchange import Answer
@@ -153,7 +154,7 @@ class Stock2Shop:
 
     def sources(self) -> tuple[RemoteSource, ...]:
         """Every source of the user: ``GET /sources`` (P; the answer's names are I)."""
-        answer = self._request("GET", "/sources", params={"format": "json"})
+        answer = self._request(ApiRequest(method="GET", path="/sources", params={"format": "json"}))
         found = find_list(answer.data, "system_sources", "sources")
         if found is None:
             raise self._unexpected(answer, "the answer holds no list of sources")
@@ -188,18 +189,28 @@ class Stock2Shop:
             " or have the source assigned to the user in Stock2Shop's console.",
         )
 
-    def queue(self, path: str, document: bytes, *, items: int, retries: int | None = None) -> Receipt:
+    def queue(
+        self,
+        path: str,
+        document: bytes,
+        *,
+        items: int,
+        retries: int | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> Receipt:
         """Queue ``document``, JSON with ``items`` items, at ``path`` such as ``/products/queue`` (P).
 
         The answer says how many items were queued (P), in a shape that is not public (U); a public client reads
         ``{"system_products": {"sync_product": 2}}``. A 2xx answer that names errors, or counts fewer than ``items``,
         is a :class:`RefusedError`, so that the sender can look for the item that is at fault. One that neither counts
         nor says outright that it succeeded is an :class:`AnswerError`, never a receipt. ``retries`` replaces the
-        project's own number. Raises :class:`ServerError` where Stock2Shop answers 500 until they run out.
+        project's own number; ``redact`` hides what the document holds of people. Raises :class:`ServerError` where
+        Stock2Shop answers 500 until the retries run out.
         """
         params = {"source_id": str(self._settings.source_id)}
-        answer = self._request("POST", path, params=params, document=document, retries=retries)
-        reason = self._clean(error_messages(answer.data))
+        request = ApiRequest(method="POST", path=path, params=params, document=document, redact=redact)
+        answer = self._request(request, retries=retries)
+        reason = self._clean(error_messages(answer.data), answer)
         queued = queued_count(answer.data)
         if not reason and queued is not None and queued < items:
             reason = f"it queued {queued} of {items} items"
@@ -232,6 +243,7 @@ class Stock2Shop:
         Each page asks for ids above the last, so that changes in between shift nothing and Elasticsearch's limit
         of 10,000 hits is no limit here; that ``id`` can be sorted by is I. Fractions are Decimals.
         """
+        redact = own_words if name == "system_customers" else str
         last = foreign_pages = 0
         for _ in range(MAX_READ_BACK_PAGES):
             query = {
@@ -248,7 +260,9 @@ class Stock2Shop:
                 "sort": {"id": {"order": "asc", "unmapped_type": "long"}},
             }
             document = json.dumps(query).encode()
-            answer = self._request("POST", path, document=document, exact=True)
+            answer = self._request(
+                ApiRequest(method="POST", path=path, params={}, document=document, exact=True, redact=redact)
+            )
             found = find_list(answer.data, name)
             if found is None:
                 raise self._unexpected(answer, f"the answer holds no list {name}")
@@ -291,7 +305,7 @@ class Stock2Shop:
 
     def queue_summary(self) -> dict[str, Any]:
         """The counts of what Stock2Shop has not worked through yet: ``GET /queue/summary`` (P; shape U)."""
-        answer = self._request("GET", "/queue/summary", params={"format": "json"})
+        answer = self._request(ApiRequest(method="GET", path="/queue/summary", params={"format": "json"}))
         if not isinstance(answer.data, dict):
             raise self._unexpected(answer, "the answer is no JSON object")
         return answer.data
@@ -315,7 +329,7 @@ class Stock2Shop:
             params["status"] = status
         if instructions is not None:
             params["instructions"] = instructions
-        answer = self._request("GET", "/queue/items", params=params, exact=True)
+        answer = self._request(ApiRequest(method="GET", path="/queue/items", params=params, exact=True))
         found = find_list(answer.data, "system_queue_items", "system_queue", "queue_items", "items")
         if found is None:
             raise self._unexpected(answer, "the answer holds no list of queue items")
@@ -356,18 +370,8 @@ class Stock2Shop:
         self._secrets.add(token)
         return token
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        document: bytes | None = None,
-        exact: bool = False,
-        retries: int | None = None,
-    ) -> Answer:
-        """Send a request with the token, renewed at most once, and give its 2xx answer."""
-        request = ApiRequest(method=method, path=path, params=params or {}, document=document, exact=exact)
+    def _request(self, request: ApiRequest, *, retries: int | None = None) -> Answer:
+        """Send ``request`` with the token, renewed at most once, and give its 2xx answer."""
         token = self._token()
         answer = self._transport.send(request.with_token(token), retries=retries)
         if answer.status in DENIED_STATUSES:
@@ -412,7 +416,7 @@ class Stock2Shop:
         )
 
     def _unexpected(self, answer: Answer, what: str, *, hint: str = URL_HINT) -> AnswerError:
-        message = self._clean(error_messages(answer.data) or top_message(answer.data))
+        message = self._clean(error_messages(answer.data) or top_message(answer.data), answer)
         return AnswerError(
             f"Stock2Shop at {self._transport.host} answers {answer.what} in an unknown way:"
             f" {what}{f'. It says: {message}' if message else ''}",
@@ -421,8 +425,8 @@ class Stock2Shop:
 
     def _reason(self, answer: Answer) -> str:
         text = error_messages(answer.data) or answer.text
-        return self._clean(text) or status_phrase(answer.status)
+        return self._clean(text, answer) or status_phrase(answer.status)
 
-    def _clean(self, text: str) -> str:
-        # Cut last: a secret that is cut in two would not be found.
-        return printable(self._secrets.without(text))[:MAX_REASON_CHARACTERS].rstrip()
+    def _clean(self, text: str, answer: Answer) -> str:
+        """``text`` of an answer as it may be printed. Cut last: half of a secret or of a name would not be found."""
+        return printable(answer.redact(self._secrets.without(text)))[:MAX_REASON_CHARACTERS].rstrip()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, RefusedError, ServerError
-from engine.model.fields import MASK
 from engine.stock2shop.isolation import Evidence, Search, runs
+from engine.stock2shop.personal_data import hide_personal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -153,7 +154,13 @@ class Sender:
                     break
                 self._search_requests += 1
             try:
-                receipt = self._api.queue(self._path, body, items=len(part), retries=_retries(part) if broken else None)
+                receipt = self._api.queue(
+                    self._path,
+                    body,
+                    items=len(part),
+                    retries=_retries(part) if broken else None,
+                    redact=partial(self._redact, part),
+                )
             except ServerError as error:
                 searching = broken = True
                 self._count_server_error(error)
@@ -161,12 +168,11 @@ class Sender:
                     yield from self._hold_broken(part, body)
             except RefusedError as error:
                 searching = True
-                reason = _without(error.reason, part, self._personal)
-                self._require_refusal_of_rows(error, reason)
+                self._require_refusal_of_rows(error)
                 if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(part) > 1:
                     search.divide()
-                elif search.refuse(reason, _named(error.reason, rows, numbers)):
-                    yield from self._hold_refused(part, error, reason)
+                elif search.refuse(error.reason, _named(error.reason, rows, numbers)):
+                    yield from self._hold_refused(part, error)
             else:
                 recovered = broken
                 self._server_error, self._server_errors = None, 0
@@ -195,8 +201,8 @@ class Sender:
         self._broken.clear()
         self._server_error = None
 
-    def _hold_refused(self, part: Sequence[Mapping[str, Any]], error: RefusedError, reason: str) -> Iterator[Delivery]:
-        delivery = Delivery(rows=part, reason=reason, may_be_stored=error.status < HTTPStatus.BAD_REQUEST)
+    def _hold_refused(self, part: Sequence[Mapping[str, Any]], error: RefusedError) -> Iterator[Delivery]:
+        delivery = Delivery(rows=part, reason=error.reason, may_be_stored=error.status < HTTPStatus.BAD_REQUEST)
         if self._evidence.anything_accepted:
             yield delivery
             return
@@ -204,8 +210,8 @@ class Sender:
         if self._evidence.is_about_the_account:
             raise RefusedError(
                 f"Stock2Shop refused {len(self._refused)} rows of {len(self._evidence.doubted_products)} products, each"
-                f" alone, and accepted none. It says: {reason}",
-                reason=reason,
+                f" alone, and accepted none. It says: {error.reason}",
+                reason=error.reason,
                 status=error.status,
                 hint="The rows are probably not the cause: check source_id and the user's rights."
                 " Nothing was quarantined; the next run tries again.",
@@ -230,10 +236,14 @@ class Sender:
         if self._server_errors >= MAX_CONSECUTIVE_SERVER_ERRORS:
             raise self._server_error from None
 
-    def _require_refusal_of_rows(self, error: RefusedError, reason: str) -> None:
+    def _redact(self, part: Sequence[Mapping[str, Any]], text: str) -> str:
+        """``text`` without what ``part`` holds of people."""
+        return hide_personal(text, (row.get(column) for row in part for column in self._personal))
+
+    def _require_refusal_of_rows(self, error: RefusedError) -> None:
         if error.status in ACCOUNT_STATUSES:
             raise AnswerError(
-                f"Stock2Shop does not take requests at {self._path} ({error.status}): {reason}",
+                f"Stock2Shop does not take requests at {self._path} ({error.status}): {error.reason}",
                 hint="Check `url` under [stock2shop], and `path` under [customers], in project.toml, and the"
                 " account in Stock2Shop's console. Nothing was quarantined; the next run tries again.",
             ) from None
@@ -265,11 +275,3 @@ def _traits(row: Mapping[str, Any]) -> set[Hashable]:
         text = "" if value is None else str(value)
         traits.add((column, text if len(text) <= MAX_TRAIT_CHARACTERS else len(text).bit_length()))
     return traits
-
-
-def _without(reason: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """``reason`` without what the rows hold in ``columns``; the longest first, since one may hold another."""
-    values = {str(row[column]) for row in rows for column in columns if row.get(column) not in {None, ""}}
-    for value in sorted(values, key=len, reverse=True):
-        reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, reason, flags=re.IGNORECASE)
-    return reason

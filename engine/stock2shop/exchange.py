@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from engine.stock2shop.responses import parse_date, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 
@@ -25,7 +25,8 @@ class ApiRequest:
     """One request.
 
     ``path`` follows the settings' ``url``; ``shown`` is the path that messages show, where the real one holds a
-    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals.
+    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals. ``redact`` hides what the request
+    holds of people, wherever the answer's words are repeated.
     """
 
     method: str
@@ -34,6 +35,7 @@ class ApiRequest:
     params: Mapping[str, str]
     document: bytes | None = None
     exact: bool = False
+    redact: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         if not self.shown:
@@ -67,6 +69,7 @@ class Answer:
     seconds: float
     data: Any
     is_json: bool
+    redact: Callable[[str], str]
 
     @classmethod
     def of(cls, request: ApiRequest, status: int, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
@@ -83,6 +86,7 @@ class Answer:
             seconds=seconds,
             data=data,
             is_json=is_json or (not body and status == HTTPStatus.NO_CONTENT),
+            redact=request.redact,
         )
 
     @property

@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import logging
+import re
 import socket
 import ssl
 import subprocess
@@ -1350,3 +1351,61 @@ def test_time_passes_by_itself_where_no_clock_is_given(server: Server) -> None:
     assert before <= receipt.answered_at <= datetime.now(timezone.utc)
     assert receipt.answered_at.utcoffset() == timedelta(0)
     assert receipt.seconds > 0
+
+
+PERSON = {"email": "zoë@example.co.za", "last_name": "van der Merwe", "address1.address1": "12 Loop Street"}
+
+ECHOES = [
+    "zo\\u00eb@example.co.za",
+    "zo%C3%AB%40example.co.za",
+    "Customer VAN DER MERWE of 12 Loop St",
+    "&#122;o&euml;&#64;example&period;co.za",
+    "zoÃ«@example.co.za",
+]
+
+TELLTALE = re.compile(r"(?i)zo|example|merwe|loop")
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize(
+    "replies",
+    [
+        lambda echo: [Reply({"message": echo}, 401)] * 2,
+        lambda echo: [Reply({"error": f"may not: {echo}"}, 403)] * 2,
+        lambda echo: [Reply({"errors": [{"email": echo}]}, 422)] * 2,
+        lambda echo: [Reply(echo.encode(), 402)],
+        lambda echo: [Reply(f"<p>{echo}</p>".encode(), 413)] * 2,
+        lambda echo: [Reply({"status": "error", "message": echo})],
+        lambda echo: [Reply({"errors": echo})] * 2,
+    ],
+    ids=["401", "403", "422", "402", "413", "unknown", "2xx"],
+)
+def test_no_answer_on_the_customers_queue_shows_a_person(
+    server: Server,
+    clock: Clock,
+    echo: str,
+    replies: Callable[[str], list[Reply]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither an error nor a reason nor the log repeats what the request held, in whatever spelling it comes back."""
+    caplog.set_level(logging.DEBUG)
+    server.script(*replies(echo))
+    shown = ""
+    row = {"_key": "C1", "_group": None, "kind": "insert", **PERSON}
+    with open_api(settings(server.url), timing=clock.timing) as api:
+        sender = Sender(api, "/customers/queue", document=lambda _: b"{}", personal=tuple(PERSON))
+        try:
+            shown = "".join(one.reason for one in [*sender.send([row]), *sender.finish()])
+        except ApiError as error:
+            shown = everything(error) + error.hint
+    assert "***" in shown
+    assert TELLTALE.search(shown) is None
+    assert TELLTALE.search(caplog.text) is None
+
+
+def test_what_is_read_back_of_customers_shows_nobody(server: Server, clock: Clock) -> None:
+    """Whose data an odd answer holds is not known, so only Stock2Shop's own words are shown."""
+    server.script(Reply({"error": "Thandi Example is not valid"}))
+    with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AnswerError) as caught:
+        list(api.read_back("/customers/elastic_search", "system_customers"))
+    assert "It says: *** is not valid" in caught.value.message
