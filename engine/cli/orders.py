@@ -149,10 +149,17 @@ def show_order(
     order_settings(loaded)
     with open_ledger(loaded) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
+        corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if check_reveal(reveal=reveal) else None
     if output is Output.json:
         session.terminal.print_json(
-            {**entry.as_json(), "status_history": history, "story": history, "document": document}
+            {
+                **entry.as_json(),
+                "status_history": history,
+                "story": history,
+                "corrections": [path for path, _, _ in corrections],
+                "document": document,
+            }
         )
         return
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
@@ -165,6 +172,9 @@ def show_order(
         session.terminal.print_text(f"  → {RULES[entry.rule].remedy}")
     if entry.next_attempt_at:
         session.terminal.print_text(f"  It is retried automatically after {entry.next_attempt_at} UTC.")
+    for path, before, after in corrections:
+        changed = f": {before} is now {after}" if reveal else ""
+        session.terminal.print_text(f"  changed after it was raised: {path}{changed}")
     if document is not None:
         session.terminal.print_text(session.terminal.json_text(document))
 
@@ -207,6 +217,55 @@ def retry(
     with run_controls(session, loaded.name, "orders") as (stop, _):
         found = retry_orders(loaded, tuple(order_ids or ()), stop=stop)
     _print_outcome(session, loaded, found, output)
+
+
+@orders_app.command("raise")
+def raise_order(
+    context: typer.Context,
+    project: ProjectName,
+    order_id: OrderId,
+    by: Annotated[str, typer.Option(help="Who wants it to be raised; the ledger keeps the name.")],
+    output: OutputFormat = Output.text,
+) -> None:
+    """Raise an order on purpose: one that was cancelled, or that is gone from the database."""
+    from engine.orders.operations import raise_on_purpose
+
+    session = session_of(context)
+    loaded = session.load(project)
+    with run_controls(session, loaded.name, "orders") as (stop, _):
+        entry = raise_on_purpose(loaded, order_id, by=by, stop=stop)
+    _print_outcome(session, loaded, [entry], output)
+
+
+@orders_app.command()
+def verify(
+    context: typer.Context,
+    project: ProjectName,
+    days: Annotated[int, typer.Option(min=1, help="Orders that were raised in so many days.")] = 30,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Look raised orders up in the database, and name those that are gone from it."""
+    from engine.orders.pipeline import order_settings
+    from engine.orders.verify import list_raised, verify_orders
+
+    session = session_of(context)
+    loaded = session.load(project)
+    order_settings(loaded)
+    with run_controls(session, loaded.name, "orders") as (stop, _):
+        found = verify_orders(loaded, list_raised(loaded, days=days), stop=stop)
+    wrong = [each for each in found if each.state != "there"]
+    if output is Output.json:
+        rows = [{**each.entry.as_json(), "state": each.state, "detail": each.detail} for each in found]
+        session.terminal.print_json(rows)
+    else:
+        for each in wrong:
+            session.terminal.print_text(f"order {each.entry.order_id}, {each.entry.source_order_code}: {each.detail}")
+        session.terminal.print_text(f"{loaded.name}: {len(found) - len(wrong):,} of {len(found):,} orders are there.")
+        gone = next((each.entry.order_id for each in wrong if each.state == "gone"), None)
+        if gone is not None:
+            session.terminal.print_text(f"Raise one again: s2s orders raise {loaded.name} {gone} --by NAME")
+    if wrong:
+        raise typer.Exit(ATTENTION)
 
 
 @orders_app.command()

@@ -304,6 +304,12 @@ def document_model() -> Any:
         repeated_skus: Literal["allow", "merge", "refuse"] = Field(
             "allow", description="When a SKU stands on two lines: raise both, add them up, or let wait."
         )
+        foreign_lines: Literal["refuse", "skip"] = Field(
+            "refuse", description="When a line belongs to another source: let the order wait, or leave the line out."
+        )
+        transient_errors: tuple[str, ...] = Field(
+            (), description='Parts of error messages after which an order is retried, such as ["period is closed"].'
+        )
         timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
             "UTC", description="The zone of the dates that are raised."
         )

@@ -184,6 +184,8 @@ class OrderSettings:
     prices: Literal["excluding", "including"] = "excluding"
     stock: Literal["allow", "refuse", "backorder"] = "allow"
     repeated_skus: Literal["allow", "merge", "refuse"] = "allow"
+    foreign_lines: Literal["refuse", "skip"] = "refuse"
+    transient_errors: tuple[str, ...] = ()
     timezone: str = "UTC"
     tolerance: Decimal = TOLERANCE
     commit_grace: int = 60

@@ -11,11 +11,12 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from engine.errors import OrderError
+from engine.orders.amounts import EXACT, LineAmounts, Tax, plain_number, work_out_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +28,6 @@ MAX_DEPTH = 32
 
 MAX_DIGITS = 30
 """How many digits a number may have before, and after, its decimal point."""
-
-WIDE_CONTEXT = Context(prec=3 * MAX_DIGITS)
-"""Decimal arithmetic that rounds no number of a document."""
 
 MAX_LINES = 10_000
 """How many lines an order may have."""
@@ -50,6 +48,21 @@ ADDRESS_FIELDS = (
     "address_code",
 )  # fmt: skip - as an address is written
 
+TOTALS = (
+    "line_item_sub_total",
+    "line_item_tax",
+    "shipping_sub_total",
+    "shipping_tax",
+    "shipping_total",
+    "sub_total",
+    "tax",
+    "total",
+    "total_discount",
+)  # fmt: skip - as an order is written
+
+CANCELLED_WORDS = frozenset({"cancelled", "canceled", "refunded", "voided"})
+"""States and statuses of an order that is not to be raised, in lower case."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -58,8 +71,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 class Order:
     """One order as the statements see it: each part maps names to plain values; a blank value is None.
 
-    ``shipping`` is what shipping costs with tax, whether it is raised or not. ``reason`` says which values cannot be
-    used, where there are any: the order waits then.
+    ``reason`` says which values cannot be used, and ``contradiction`` which amounts do not add up, where there are
+    any: the order waits then. ``source_order_code`` is the code under which Stock2Shop knows that the order is in this
+    source already.
     """
 
     id: int
@@ -67,8 +81,10 @@ class Order:
     customer: Mapping[str, Any]
     lines: Sequence[dict[str, Any]]
     shipping_lines: Sequence[dict[str, Any]]
-    shipping: Decimal = Decimal(0)
     reason: str = ""
+    contradiction: str = ""
+    source_order_code: str | None = None
+    cancelled: bool = False
 
 
 def parse_document(raw: bytes) -> dict[str, Any]:
@@ -108,37 +124,38 @@ def order_id_of(document: Mapping[str, Any]) -> int:
 def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int) -> Order:
     """Make plain values of a document, with what the project says about its channel.
 
-    ``source_id`` is the project's source: the document says which customer it is there. Never raises for a value that
-    cannot be used: :attr:`Order.reason` says so.
+    ``source_id`` is the project's source: the document says which customer it is there, and under which code the order
+    is there already. Never raises for a value that cannot be used: :attr:`Order.reason` says so.
     """
     reading = _DocumentReader()
-    order = _order(document, reading, settings)
-    customer = _customer(document, reading)
-    known = _source_customer_code(document, source_id, reading) or customer["code"]
+    order = _read_header(document, reading, settings)
+    customer = _read_customer(document, reading)
+    source, place = _find_source(document, source_id, reading)
+    known = place.text(source, "source_customer_code") or customer["code"]
     customer["code"] = known or order.pop("channel_customer", None) or settings.default_customer
     customer["default"] = known is None
     order.pop("channel_customer", None)
-    lines = [
-        _line(entry, number, reading.at(f"line_items[{number}]"), settings)
-        for number, entry in enumerate(reading.list(document, "line_items"))
-    ]
-    shipping = [
-        {**_line(entry, number, reading.at(f"shipping_lines[{number}]"), settings), "sku": settings.shipping_item}
-        for number, entry in enumerate(reading.list(document, "shipping_lines"))
-    ]
     order["customer_code"] = customer["code"]
+    lines = _read_lines(document, "line_items", reading, settings)
+    shipping = [line for line in _read_lines(document, "shipping_lines", reading, settings) if _says_something(line)]
+    if not shipping:
+        shipping = _stated_shipping_line(order, settings)
+    problem = _fill_amounts(order, lines, shipping, settings)
+    own = [line for line in lines if settings.foreign_lines == "refuse" or line["source_id"] in {None, str(source_id)}]
     return Order(
         id=order_id_of(document),
         order=order,
         customer=customer,
-        lines=_merged(lines) if settings.repeated_skus == "merge" else lines,
-        shipping_lines=shipping if settings.shipping_item else [],
-        shipping=_shipping(order, shipping),
+        lines=_merge_lines(own) if settings.repeated_skus == "merge" else own,
+        shipping_lines=[{**line, "sku": settings.shipping_item} for line in shipping] if settings.shipping_item else [],
         reason="; ".join(reading.problems[:5]),
+        contradiction=problem,
+        source_order_code=place.text(source, "source_order_code"),
+        cancelled=_is_cancelled(order, reading.text(document, "instruction")),
     )
 
 
-def _order(document: Mapping[str, Any], reading: _DocumentReader, settings: OrderSettings) -> dict[str, Any]:
+def _read_header(document: Mapping[str, Any], reading: _DocumentReader, settings: OrderSettings) -> dict[str, Any]:
     channel = reading.text(document, "channel_id")
     own = {str(number): own for number, own in settings.channels.items()}.get(channel or "", {})
     found: dict[str, Any] = {
@@ -152,16 +169,7 @@ def _order(document: Mapping[str, Any], reading: _DocumentReader, settings: Orde
     for name in ("created", "modified", "ordered_date"):
         found[name] = reading.time(document, name, settings.timezone)
     found["date"] = found["created"] or found["ordered_date"]
-    for name in (
-        "line_item_sub_total",
-        "line_item_tax",
-        "shipping_sub_total",
-        "shipping_tax",
-        "sub_total",
-        "tax",
-        "total",
-        "total_discount",
-    ):  # fmt: skip - as an order is written
+    for name in TOTALS:
         found[name] = reading.number(document, name)
     for name in ("billing_address", "shipping_address"):
         place = reading.at(name)
@@ -169,65 +177,138 @@ def _order(document: Mapping[str, Any], reading: _DocumentReader, settings: Orde
         found[name] = {part: place.text(address, part) for part in ADDRESS_FIELDS}
     for name in ("warehouse", "sales_rep", "document_type"):
         found[name] = own.get(name) or getattr(settings, name)
+    found["meta"] = OptionalValues(
+        (key, reading.at(f"meta[{number}]").text(entry, "value"))
+        for number, entry in enumerate(reading.list(document, "meta"))
+        if (key := reading.at(f"meta[{number}]").text(entry, "key")) is not None
+    )
+    payment = reading.table(document, "payment")
+    found["payment"] = OptionalValues(
+        (key, reading.at("payment").text(payment, key))
+        for key, value in payment.items()
+        if not isinstance(value, (dict, list))
+    )
     return found
 
 
-def _customer(document: Mapping[str, Any], reading: _DocumentReader) -> dict[str, Any]:
+def _read_customer(document: Mapping[str, Any], reading: _DocumentReader) -> dict[str, Any]:
     table, place = reading.table(document, "customer"), reading.at("customer")
     names = ("email", "first_name", "last_name", "channel_customer_code")
     return {"code": place.text(table, "source_customer_code"), **{name: place.text(table, name) for name in names}}
 
 
-def _source_customer_code(document: Mapping[str, Any], source_id: int, reading: _DocumentReader) -> str | None:
-    """Return the customer's code in this source, where Stock2Shop knows it."""
+def _find_source(
+    document: Mapping[str, Any], source_id: int, reading: _DocumentReader
+) -> tuple[Mapping[str, Any], _DocumentReader]:
+    """Return what the document says of this source; nothing where it does not name it."""
     for number, entry in enumerate(reading.list(document, "sources")):
-        if str(entry.get("source_id")) == str(source_id):
-            return reading.at(f"sources[{number}]").text(entry, "source_customer_code")
-    return None
+        place = reading.at(f"sources[{number}]")
+        if place.text(entry, "source_id") == str(source_id):
+            return entry, place
+    return {}, reading
 
 
-def _line(entry: Mapping[str, Any], number: int, reading: _DocumentReader, settings: OrderSettings) -> dict[str, Any]:
+def _is_cancelled(order: Mapping[str, Any], instruction: str | None) -> bool:
+    words = {str(order[name]).casefold() for name in ("state", "status")}
+    return bool(words & CANCELLED_WORDS) or str(instruction or "").casefold().startswith("cancel")
+
+
+def _read_lines(
+    document: Mapping[str, Any], name: str, reading: _DocumentReader, settings: OrderSettings
+) -> list[dict[str, Any]]:
+    return [
+        _read_line(entry, number, reading.at(f"{name}[{number}]"), settings)
+        for number, entry in enumerate(reading.list(document, name))
+    ]
+
+
+def _read_line(
+    entry: Mapping[str, Any], number: int, reading: _DocumentReader, settings: OrderSettings
+) -> dict[str, Any]:
     found: dict[str, Any] = {"number": number + 1}
     for name in ("sku", "source_variant_code", "source_id", "title", "barcode"):
         found[name] = reading.text(entry, name)
     for name in ("grams", "qty", "price", "total_discount", "sub_total", "tax", "total"):
         found[name] = reading.number(entry, name)
     found["qty"] = Decimal(1) if found["qty"] is None and "qty" not in entry else found["qty"]
-    taxes = [tax for tax in reading.list(entry, "tax_lines") if isinstance(tax, dict)]
-    code = reading.at("tax_lines[0]").text(taxes[0], "code") if taxes else None
-    found["tax_rate"] = reading.at("tax_lines[0]").number(taxes[0], "rate") if taxes else None
-    taxed = bool(found["tax"]) or any(reading.number(tax, "price") for tax in taxes)
+    per_unit = reading.number(entry, "tax_per_unit")
+    if found["tax"] is None and per_unit is not None and found["qty"] is not None:
+        found["tax"] = EXACT.multiply(per_unit, found["qty"])
+    found["tax_lines"] = [
+        {
+            **{name: place.text(tax, name) for name in ("code", "title")},
+            **{name: place.number(tax, name) for name in ("price", "rate")},
+        }
+        for index, tax in enumerate(reading.list(entry, "tax_lines"))
+        for place in (reading.at(f"tax_lines[{index}]"),)
+    ]
+    rates = [tax["rate"] for tax in found["tax_lines"] if tax["rate"] is not None]
+    found["tax_rate"] = plain_number(sum(rates, Decimal(0))) if rates else None
+    taxed = bool(found["tax"]) or any(tax["price"] for tax in found["tax_lines"])
     found["taxed"] = taxed
+    code = next((tax["code"] for tax in found["tax_lines"] if tax["code"]), None)
     found["tax_code"] = settings.tax_codes.get(code or "", settings.tax_codes.get("taxed" if taxed else "exempt", code))
-    quantity, price = found["qty"] or Decimal(1), found["price"]
-    including = excluding = price
-    if found["sub_total"] is not None:
-        excluding = _rounded(WIDE_CONTEXT.divide(found["sub_total"], quantity))
-    if found["total"] is not None:
-        including = _rounded(WIDE_CONTEXT.divide(found["total"], quantity))
-    elif excluding is not None and found["tax"] is not None:
-        including = _rounded(excluding + WIDE_CONTEXT.divide(found["tax"], quantity))
-    found["price_excluding"], found["price_including"] = excluding, including
-    found["price"] = including if settings.prices == "including" else excluding
     found["backorder"] = False
     return found
 
 
-def _shipping(order: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Decimal:
-    """Return what shipping costs with tax: by the order's own totals, else by its shipping lines."""
-    parts = [part for part in (order["shipping_sub_total"], order["shipping_tax"]) if part is not None]
-    return sum(parts or [total for line in lines if (total := line_total(line)) is not None], Decimal(0))
+def _says_something(line: Mapping[str, Any]) -> bool:
+    """Return whether a shipping line has an amount; connectors send empty ones."""
+    return any(line[name] is not None for name in ("price", "sub_total", "tax", "total"))
 
 
-def line_total(line: Mapping[str, Any]) -> Decimal | None:
-    """Return what a line costs with tax: its total, else sub-total and tax; None where it has neither."""
-    if line["total"] is not None or line["sub_total"] is None or line["tax"] is None:
-        total: Decimal | None = line["total"]
-        return total
-    return WIDE_CONTEXT.add(line["sub_total"], line["tax"])
+def _stated_shipping_line(order: Mapping[str, Any], settings: OrderSettings) -> list[dict[str, Any]]:
+    """Return one shipping line for what the order says of shipping, where it has no such line."""
+    sub_total, tax, total = (order[name] for name in ("shipping_sub_total", "shipping_tax", "shipping_total"))
+    if not (sub_total or total):
+        return []
+    if not sub_total:
+        sub_total = total - (tax or 0)
+    entry = {"qty": Decimal(1), "sub_total": sub_total, "tax": tax or Decimal(0), "total": sub_total + (tax or 0)}
+    return [_read_line(entry, 0, _DocumentReader("shipping"), settings)]
 
 
-def _merged(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _fill_amounts(
+    order: Mapping[str, Any],
+    lines: Sequence[dict[str, Any]],
+    shipping: Sequence[dict[str, Any]],
+    settings: OrderSettings,
+) -> str:
+    """Work out the amounts of all lines and write them into these; return what contradicts itself."""
+    amounts = work_out_amounts(
+        [_stated_amounts(line) for line in lines],
+        [_stated_amounts(line) for line in shipping],
+        {name: order[name] for name in TOTALS},
+        raises_shipping=settings.shipping_item is not None,
+        tolerance=settings.tolerance,
+    )
+    for line, found in zip([*lines, *shipping], [*amounts.lines, *amounts.shipping_lines], strict=True):
+        line["unit_price"] = line["price"]
+        line["sub_total"], line["tax"], line["total"] = (
+            None if amount is None else plain_number(amount) for amount in (found.sub_total, found.tax, found.total)
+        )
+        line["price_excluding"], line["price_including"] = found.price_excluding, found.price_including
+        line["price"] = line["price_including" if settings.prices == "including" else "price_excluding"]
+        if line["tax"]:
+            line["taxed"] = True
+            if not any(tax["code"] for tax in line["tax_lines"]):
+                line["tax_code"] = settings.tax_codes.get("taxed", line["tax_code"])
+    return amounts.problem
+
+
+def _stated_amounts(line: Mapping[str, Any]) -> LineAmounts:
+    return LineAmounts(
+        qty=line["qty"] if line["qty"] is not None else Decimal(1),
+        price=line["price"],
+        discount=line["total_discount"],
+        sub_total=line["sub_total"],
+        tax=line["tax"],
+        total=line["total"],
+        taxes=tuple(Tax(price=tax["price"], rate=tax["rate"]) for tax in line["tax_lines"]),
+    )
+
+
+def _merge_lines(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add up lines with the same SKU, price and tax code, in the place of the first one."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in lines:
@@ -241,8 +322,11 @@ def _merged(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-def _rounded(number: Decimal) -> Decimal:
-    return number.quantize(Decimal("0.000001"), context=WIDE_CONTEXT).normalize(WIDE_CONTEXT)
+class OptionalValues(dict[str, Any]):
+    """Values by name, of which a document may have any: one that it does not have is None."""
+
+    def __missing__(self, _name: str) -> None:
+        return None
 
 
 class _DocumentReader:
@@ -334,7 +418,7 @@ def _number(text: str) -> Decimal:
     if found and (not isinstance(exponent, int) or found.adjusted() > MAX_DIGITS):
         return Decimal("NaN")
     if isinstance(exponent, int) and exponent < -MAX_DIGITS:
-        found = found.quantize(Decimal((0, (1,), -MAX_DIGITS)), context=WIDE_CONTEXT)
+        found = found.quantize(Decimal((0, (1,), -MAX_DIGITS)), context=EXACT)
     return Decimal(format(found, "f")) if found else Decimal(0)
 
 

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, StateLockedError, UsageError
+from engine.orders.corrections import list_corrections
+from engine.orders.document import parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,10 +53,10 @@ PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "fa
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-LEDGER_VERSION = 3
+LEDGER_VERSION = 4
 """The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 
-MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql")
+MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql")
 """The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
 
 RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
@@ -100,6 +102,7 @@ class Entry:
     commit_sent_at: str | None
     rolled_back: bool
     approved_by: str
+    gone_at: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Return what commands and the receiver write of the entry.
@@ -128,24 +131,47 @@ class Ledger:
     def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
         """Store an order as ``received`` and return True; return False where its id is known already.
 
-        The document that was stored first is kept, and other content is noted.
+        Until an order is raised its newest content counts: other content replaces the document, and an order that
+        waits for it is received again. Once it is raised, or may be, other content is kept beside the document.
         """
         raw = json.dumps(document, default=_format_number, sort_keys=True).encode()
         with self._change():
-            known = self._connection.execute("select document from orders where order_id = ?", [order_id]).fetchone()
+            sql = "select document, latest, status, uncertain, rule from orders where order_id = ?"
+            known = self._connection.execute(sql, [order_id]).fetchone()
             if known is None:
                 self._connection.execute(
                     "insert into orders (order_id, status, via, document, received_at) values (?, 'received', ?, ?, ?)",
                     [order_id, via, raw, utc_now()],
                 )
                 self._note(order_id, "received", f"by {via}")
-            elif known[0] is not None and bytes(known[0]) != raw:
-                self._connection.execute(
-                    "update orders set note = 'It arrived again with other content; the first one is kept.'"
-                    " where order_id = ?",
-                    [order_id],
-                )
+            elif known[0] is not None and raw not in {bytes(each) for each in known[:2] if each is not None}:
+                self._receive_other_content(order_id, raw, known)
             return known is None
+
+    def _receive_other_content(self, order_id: int, raw: bytes, known: Sequence[Any]) -> None:
+        document, latest, status, uncertain, rule = known
+        newest = parse_document(bytes(latest or document))
+        received = parse_document(raw)
+        if not list_corrections(newest, received):
+            return
+        modified = [str(each.get("modified") or "") for each in (newest, received)]
+        if all(modified) and modified[1] < modified[0]:
+            self._update(order_id, note="An older version of it arrived later, and was not used.")
+        elif status in FINISHED_STATUSES or status == "raising" or uncertain:
+            note = "It arrived with other content after it was raised: s2s orders show shows what changed."
+            self._update(order_id, latest=raw, note=note)
+        else:
+            self._update(order_id, document=raw, note="Its content changed before it was raised.", approved_by="")
+            if status == "waiting" and rule != "held":
+                self._update(order_id, status="received", rule="", reason="")
+                self._note(order_id, "received", "with other content")
+
+    def _update(self, order_id: int, **columns: object) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self._connection.execute(
+            f"update orders set {assignments} where order_id = ?",  # noqa: S608 - column names of this module
+            [*columns.values(), order_id],
+        )
 
     def move(self, order_id: int, status: OrderStatus, *, reason: str = "", **facts: object) -> None:
         """Change an order's status, together with ``reason`` and further columns of the ledger.
@@ -188,7 +214,7 @@ class Ledger:
             changed = self._connection.execute(
                 "update orders set status = 'received', rule = '', reason = '', next_attempt_at = null, uncertain = 0,"
                 " expected_code = null, commit_sent_at = null, rolled_back = 0, finished_at = null, raised_at = null,"
-                " answered_at = null, source_order_code = null, approved_by = ?"
+                " answered_at = null, source_order_code = null, gone_at = null, approved_by = ?"
                 " where order_id = ? and status <> 'raising'",
                 [by, order_id],
             )
@@ -209,11 +235,25 @@ class Ledger:
                 [utc_now(), code, order_id],
             )
 
+    def mark_gone(self, order_id: int, *, gone: bool) -> None:
+        """Note whether a raised order is gone from the database; once it is, until it is there again."""
+        with self._change():
+            changed = self._connection.execute(
+                "update orders set gone_at = ? where order_id = ? and (gone_at is null) = ?",
+                [utc_now() if gone else None, order_id, int(gone)],
+            )
+            if changed.rowcount:
+                status = self.get_entry(order_id).status
+                self._note(order_id, status, "gone from the database" if gone else "in the database again")
+
     def find_order_with_code(self, code: str, *, besides: int) -> int | None:
-        """Return another order than ``besides`` that was raised as ``code``, or may have been; None for none."""
+        """Return another order than ``besides`` that was raised as ``code``, or may have been; None for none.
+
+        Orders that are gone from the database do not count: after a restore it gives their codes to others.
+        """
         sql = (
-            "select order_id from orders where order_id <> ? and (source_order_code = ? or expected_code = ?)"
-            " order by order_id limit 1"
+            "select order_id from orders where order_id <> ? and gone_at is null"
+            " and (source_order_code = ? or expected_code = ?) order by order_id limit 1"
         )
         found = self._read(sql, [besides, code, code])
         return found[0][0] if found else None
@@ -267,10 +307,15 @@ class Ledger:
 
     def load_document(self, order_id: int) -> dict[str, Any] | None:
         """Return the document as it was received; None where it was deleted after ``keep_days``."""
-        from engine.orders.document import parse_document
-
         found = self._read("select document from orders where order_id = ?", [order_id])
         return None if not found or found[0][0] is None else parse_document(bytes(found[0][0]))
+
+    def corrections(self, order_id: int) -> list[tuple[str, Any, Any]]:
+        """Return what the newest content of an order has changed after it was raised: path, before and after."""
+        found = self._read("select document, latest from orders where order_id = ?", [order_id])
+        if not found or None in found[0]:
+            return []
+        return list_corrections(*(parse_document(bytes(raw)) for raw in found[0]))
 
     def status_history(self, order_id: int) -> list[tuple[str, str, str]]:
         """Return the order's past as (time in UTC, status, reason), the oldest first."""

@@ -11,6 +11,7 @@ from engine.orders.document import parse_document
 from engine.orders.ledger import open_ledger, utc_now
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.rules import ONLY_BY_ID_RULES
+from engine.orders.verify import verify_orders
 
 if TYPE_CHECKING:
     import threading
@@ -81,6 +82,30 @@ def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threadin
                 ledger.move(entry.order_id, "received", reason="retried by hand", **cleared)
             done.append(processor.raise_one(ledger, entry.order_id))
         return done
+
+
+def raise_on_purpose(project: Project, order_id: int, *, by: str, stop: threading.Event) -> Entry:
+    """Raise an order because ``by`` wants it: one that was cancelled, or that is gone from the database.
+
+    Returns what became of it. Raises :class:`UsageError` for an id that is not known, a blank name, an order whose
+    document was deleted, and one that is in the database.
+    """
+    if not (by.strip() and by.isprintable()):
+        raise UsageError("It must be known who wants that.", hint="Give a name: --by NAME.")
+    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+        entry = ledger.get_entry(order_id)
+        if ledger.load_document(order_id) is None:
+            raise UsageError(
+                f"The document of order {order_id} was deleted: it was finished more than"
+                f" {processor.settings.keep_days} days ago.",
+                hint="Send it again from Stock2Shop, or enter it by hand.",
+            )
+        if entry.status in {"raised", "answered"}:
+            (found,) = verify_orders(project, [entry], stop=stop)
+            if found.state != "gone":
+                raise UsageError(f"Order {order_id} is not gone from the database: {found.detail}.")
+        ledger.reopen(order_id, by=by.strip())
+        return processor.raise_one(ledger, order_id)
 
 
 def skip_order(project: Project, order_id: int, *, code: str | None = None) -> Entry:

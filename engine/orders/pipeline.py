@@ -7,6 +7,7 @@
 3. :meth:`OrderProcessor.raise_one` takes the lock of the project, so that one order is raised at a time.
 4. :func:`~engine.orders.document.read_order` makes plain values of the document, and
    :func:`~engine.orders.rules.check_order` checks them. An order that breaks a rule becomes ``waiting``, with the rule.
+   One that Stock2Shop knows to be in this source already becomes ``raised`` without being raised.
 5. The order becomes ``raising``. From here on a process that dies leaves it so, and the next one continues.
 6. :func:`~engine.orders.raise_order.raise_order` asks ``lookup.sql`` whether the database has the order already, runs
    the project's :mod:`~engine.orders.statements` in one transaction, has ``lookup.sql`` find what it raised, notes in
@@ -115,7 +116,10 @@ class OrderProcessor:
         document = ledger.load_document(order_id) or {"id": str(order_id)}
         try:
             order = read_order(document, self.settings, source_id=self.project.stock2shop.source_id)
-            check_order(self.project, order, self.settings)
+            if order.source_order_code and not entry.approved_by and not entry.uncertain:
+                self._accept_code(ledger, order_id, order.source_order_code, order.customer["code"])
+                return
+            check_order(self.project, order, self.settings, approved=bool(entry.approved_by))
         except RuleError as broken:
             self._wait(ledger, order_id, broken, earlier)
             return
@@ -161,6 +165,25 @@ class OrderProcessor:
                 note=" ".join(attempt.notes) or entry.note,
                 **_NO_DOUBT,
             )
+
+    @staticmethod
+    def _accept_code(ledger: Ledger, order_id: int, code: str, customer: str | None) -> None:
+        """Count an order as raised that Stock2Shop knows to be in this source already.
+
+        Raises :class:`RuleError` where the code is another order's.
+        """
+        holder = ledger.find_order_with_code(code, besides=order_id)
+        if holder is not None:
+            raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder}")
+        ledger.move(
+            order_id,
+            "raised",
+            reason=f"Stock2Shop knows it as {code} already",
+            source_order_code=code,
+            source_customer_code=customer,
+            raised_at=utc_now(),
+            **_NO_DOUBT,
+        )
 
     def _raise_with_retry(self, attempt: Attempt) -> RaisedOrder:
         """Raise an order; try again at once, a few times, where the database could not take it just then."""

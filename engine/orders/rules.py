@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from engine.orders.document import line_total
 from engine.orders.statements import statement_exists
 
 if TYPE_CHECKING:
@@ -64,8 +62,16 @@ RULES: dict[str, Rule] = {
         remedy="Create the customer, or set create_customer = true under [orders], then retry the order.",
     ),
     "totals_differ": Rule(
-        reason="the lines do not add up to the order's total",
+        reason="the order's amounts contradict each other",
         remedy="Look at the order in Stock2Shop: a discount or a fee may be missing from its lines.",
+    ),
+    "no_price": Rule(
+        reason="a line's price cannot be known from what the order says",
+        remedy="Enter it by hand and skip it; or see whether `prices` under [orders] is what the database needs.",
+    ),
+    "cancelled": Rule(
+        reason="the order was cancelled",
+        remedy="Skip it. If it is to be raised all the same: s2s orders raise PROJECT ID --by NAME.",
     ),
     "short_stock": Rule(reason="there is too little stock of an item", remedy="Retry the order when there is stock."),
     "no_code": Rule(
@@ -93,7 +99,7 @@ RULES: dict[str, Rule] = {
     "code_taken": Rule(
         reason="its code belongs to another order",
         remedy="Let lookup.sql and the statements tell orders apart by order.id, not by the channel's number alone;"
-        " then retry the order by its id.",
+        " then retry the order by its id. After a restore of the database: s2s orders verify PROJECT first.",
     ),
     "half_raised": Rule(
         reason="an attempt to raise it was undone, and yet it is in the database",
@@ -111,8 +117,8 @@ RULES: dict[str, Rule] = {
     ),
 }
 
-ONLY_BY_ID_RULES = frozenset({"uncertain", "ambiguous_lookup", "code_taken", "half_raised"})
-"""Rules of orders that are retried only by their id: they may be in the database already."""
+ONLY_BY_ID_RULES = frozenset({"uncertain", "ambiguous_lookup", "code_taken", "half_raised", "cancelled"})
+"""Rules of orders that are retried only by their id: they may be in the database already, or were cancelled."""
 
 MAX_REASON_LENGTH = 500
 """How many characters of an order's own values a reason may hold."""
@@ -138,11 +144,16 @@ class RuleError(Exception):
         )
 
 
-def check_order(project: Project, order: Order, settings: OrderSettings) -> None:
-    """Check the rules that need no database. Raises :class:`RuleError` for the first one that the order breaks."""
+def check_order(project: Project, order: Order, settings: OrderSettings, *, approved: bool = False) -> None:
+    """Check the rules that need no database. Raises :class:`RuleError` for the first one that the order breaks.
+
+    With ``approved``, somebody wants the order to be raised although it was cancelled.
+    """
     source_id = project.stock2shop.source_id
     if order.reason:
         raise RuleError("unreadable", order.reason)
+    if order.cancelled and not approved:
+        raise RuleError("cancelled", f"its status is {order.order['status'] or order.order['state'] or 'cancelled'}")
     if not order.lines:
         raise RuleError("no_lines")
     if settings.known_channels_only and str(order.order["channel_id"]) not in {str(id_) for id_ in settings.channels}:
@@ -161,15 +172,8 @@ def check_order(project: Project, order: Order, settings: OrderSettings) -> None
     may_be_found = settings.create_customer or statement_exists(project.root / "orders" / "find_customer.sql")
     if order.customer["code"] is None and not may_be_found:
         raise RuleError("no_customer")
-    _check_totals(order, settings)
-
-
-def _check_totals(order: Order, settings: OrderSettings) -> None:
-    """Check that lines and shipping add up to the total, where the document has both; shipping counts in any case."""
-    stated = order.order["total"]
-    totals = [total for line in order.lines if (total := line_total(line)) is not None]
-    if stated is None or len(totals) < len(order.lines):
-        return
-    found = sum(totals, Decimal(0)) + order.shipping
-    if abs(found - stated) > settings.tolerance:
-        raise RuleError("totals_differ", f"{found} on the lines and for shipping, {stated} in all")
+    if order.contradiction:
+        raise RuleError("totals_differ", order.contradiction)
+    for line in [*order.lines, *order.shipping_lines]:
+        if line["price"] is None and line["unit_price"] is not None:
+            raise RuleError("no_price", f"line {line['number']}, {line['sku']}: its tax is not said")

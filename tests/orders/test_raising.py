@@ -88,7 +88,7 @@ def test_an_order_that_breaks_a_rule_waits_with_its_reason(
 def test_every_rule_has_a_test() -> None:
     """A rule that nobody broke is a rule that nobody knows."""
     elsewhere = {"no_code", "refused", "uncertain", "held", "nothing_written", "template", "lookup_differs"}
-    elsewhere |= {"ambiguous_lookup", "code_taken", "half_raised"}
+    elsewhere |= {"ambiguous_lookup", "code_taken", "half_raised", "cancelled", "no_price"}
     assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
 
 
@@ -186,3 +186,15 @@ def test_two_lines_of_one_item_need_stock_for_both(erp: Erp) -> None:
     lines = [{"sku": "A", "qty": 6, "price": 1}, {"sku": "A", "qty": 6, "price": 1}]
     (entry,) = erp.receive(order_document(line_items=lines, total=None))
     assert (entry.rule, "10" in entry.reason, "12" in entry.reason) == ("short_stock", True, True)
+
+
+def test_a_price_with_tax_that_cannot_be_known_makes_the_order_wait(erp: Erp) -> None:
+    """The order says its tax, and not of which line; without tax both lines are known."""
+    document = order_document(line_items=[order_line(), order_line(sku="B")], total=23, tax=3, shipping_lines=[])
+    document |= {"shipping_sub_total": None}
+    erp.write('prices = "including"')
+    (entry,) = erp.receive(document)
+    assert (entry.status, entry.rule, "line 1, A" in entry.reason) == ("waiting", "no_price", True)
+    erp.write()
+    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    assert (entry.status, erp.lines()) == ("raised", [("A", 1.0, 10.0), ("B", 1.0, 10.0)])

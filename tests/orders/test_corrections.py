@@ -1,0 +1,105 @@
+"""Orders that come again with other content, that were cancelled, or that Stock2Shop knows to be raised already."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.erp import order_document, order_line, parsed
+
+from engine.orders import operations
+from engine.orders.corrections import list_corrections
+from engine.orders.ledger import open_ledger
+
+if TYPE_CHECKING:
+    from support.erp import Erp
+
+
+def test_a_correction_of_an_order_that_waits_is_raised(erp: Erp) -> None:
+    """Until an order is raised its newest content counts."""
+    (entry,) = erp.receive(order_document(line_items=[order_line(sku="")], total=None))
+    assert entry.rule == "blank_sku"
+    (entry,) = erp.receive(order_document(modified="2026-03-02 10:00:00"))
+    assert (entry.status, len(erp.lines())) == ("raised", 2)
+    with open_ledger(erp.project) as ledger:
+        history = [status for _, status, _ in ledger.status_history(1001)]
+    assert history == ["received", "waiting", "received", "raising", "raised"]
+
+
+def test_the_same_content_again_lets_an_order_wait(erp: Erp) -> None:
+    """Nothing about it has changed."""
+    document = order_document(line_items=[order_line(sku="Z")], total=None)
+    erp.receive(document, document)
+    with open_ledger(erp.project) as ledger:
+        assert [status for _, status, _ in ledger.status_history(1001)] == ["received", "raising", "waiting"]
+
+
+def test_an_older_version_that_arrives_later_is_not_used(erp: Erp) -> None:
+    """Queues deliver in any order."""
+    newer = order_document(modified="2026-03-02 10:00:00", line_items=[order_line(sku="Z")], total=None)
+    (_, entry) = erp.receive(newer, order_document(modified="2026-03-01 10:00:00"))
+    assert (entry.status, "older version" in entry.note) == ("waiting", True)
+
+
+def test_a_cancelled_order_waits_as_cancelled(erp: Erp) -> None:
+    """Also where it waited for something else; and it is raised neither by a retry of all nor by its id alone."""
+    lines = [order_line(sku="NEW")]
+    erp.receive(order_document(line_items=lines, total=None, status="processing"))
+    cancelled = order_document(line_items=lines, total=None, status="Cancelled", modified="2026-03-02 10:00:00")
+    (entry,) = erp.receive(cancelled)
+    assert (entry.status, entry.rule) == ("waiting", "cancelled")
+    for ids in ((), (1001,)):
+        (entry,) = operations.retry_orders(erp.project, ids, stop=threading.Event())
+        assert (entry.rule, erp.orders()) == ("cancelled", [])
+
+
+@pytest.mark.parametrize("cancelled", [{"state": "canceled"}, {"status": "refunded"}, {"instruction": "cancel_order"}])
+def test_an_order_that_arrives_cancelled_waits(erp: Erp, cancelled: dict[str, Any]) -> None:
+    """In any of the words."""
+    (entry,) = erp.receive(order_document(**cancelled))
+    assert (entry.rule, erp.orders()) == ("cancelled", [])
+
+
+def test_a_cancelled_order_is_raised_where_somebody_answers_for_it(erp: Erp) -> None:
+    """The ledger says who."""
+    erp.receive(order_document(status="cancelled"))
+    ran = erp.s2s("orders", "raise", "acme", "1001", "--by", "Thandi")
+    assert (ran.returncode, erp.entry().status, len(erp.orders())) == (0, "raised", 1)
+    assert "to be raised on purpose, by Thandi" in erp.s2s("orders", "show", "acme", "1001").stdout
+
+
+def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
+    """What was raised stays; values are about a person, and shown only with --reveal."""
+    erp.receive(order_document())
+    lines = [{**line, "qty": 9} if line["sku"] == "A" else line for line in order_document()["line_items"]]
+    (entry,) = erp.receive(order_document(notes="Ring twice", line_items=lines, modified="2026-03-02 10:00:00"))
+    assert (entry.status, len(erp.orders()), erp.lines()[0]) == ("raised", 1, ("A", 2.0, 10.5))
+    shown = erp.s2s("orders", "show", "acme", "1001").stdout
+    assert "changed after it was raised: notes\n" in shown
+    assert "changed after it was raised: line_items[0].qty\n" in shown
+    assert "Ring twice" not in shown
+    with open_ledger(erp.project) as ledger:
+        assert ("notes", "Leave at the gate", "Ring twice") in ledger.corrections(1001)
+    listed = json.loads(erp.s2s("orders", "show", "acme", "1001", "--output", "json").stdout)
+    assert listed["corrections"] == ["line_items[0].qty", "notes"]
+
+
+def test_what_stock2shop_keeps_for_itself_is_no_correction() -> None:
+    """Nor are other ways to write the same."""
+    before = parsed(order_document(sources=[], modified="1", extra=None))
+    after = parsed(order_document(sources=[{"source_order_code": "SO1"}], modified="2", total="79.150"))
+    assert list_corrections({**before, "total": after["total"]}, after) == []
+
+
+def test_an_order_that_is_at_this_source_already_is_answered_and_not_raised(erp: Erp) -> None:
+    """Stock2Shop knows its code: from the agent before, by hand, or from a ledger that was lost."""
+    sources = [{"source_id": 57, "source_order_code": "SO777", "source_customer_code": "C1"}]
+    (entry,) = erp.receive(order_document(sources=sources))
+    assert (entry.status, entry.source_order_code, erp.orders()) == ("raised", "SO777", [])
+    (entry,) = erp.receive(order_document(1002, sources=sources))
+    assert (entry.status, entry.rule, erp.orders()) == ("waiting", "code_taken", [])
+    elsewhere = [{"source_id": 8, "source_order_code": "SO9"}, {"source_id": 57, "source_customer_code": "C1"}]
+    (entry,) = erp.receive(order_document(1003, sources=elsewhere))
+    assert (entry.status, entry.source_order_code) == ("raised", "SO1")
