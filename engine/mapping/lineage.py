@@ -10,10 +10,11 @@ from engine.errors import ViewError
 from engine.mapping.check import resolve_column
 from engine.mapping.locate import diagnostic_at
 from engine.mapping.parse import ParseFailure, parse, parse_cached, sqlglot_dialect, start_offset, union_arms
+from engine.mapping.scopes import Scopes, is_star, output_stars
 from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.model.fields import Entity, Field
     from engine.model.query import Query
@@ -58,7 +59,7 @@ def trace_columns(
     :class:`ViewError` where the view cannot be parsed.
     """
     statement = _parsed(query, dialect)
-    scopes = _Scopes(statement, schema or {})
+    scopes = Scopes(statement, schema or {})
     found: list[Trace] = []
     sql = query.sql.lstrip("\ufeff")
     plain_sql = blanked(sql, dialect)
@@ -92,22 +93,73 @@ def trace_columns(
 def tables_read(
     query: Query, *, dialect: str, schema: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[TableRead, ...]:
-    """Every table that a view reads, with the columns that it reads of it anywhere; a column under no one is left out.
+    """Every table that a view reads, with the columns that it reads of it anywhere.
 
-    Raises :class:`ViewError` where the view cannot be parsed.
+    ``schema`` gives tables' columns, where they are known. With it, ``*`` and a NATURAL JOIN read all columns of their
+    tables, a column without a table is found, and a table of which only rows are counted is read by its first column.
+    Without it, these are left out. Raises :class:`ViewError` where the view cannot be parsed.
     """
     from sqlglot import exp
 
     statement = _parsed(query, dialect)
-    scopes = _Scopes(statement, schema or {})
-    found: dict[str, dict[str, None]] = {}
+    columns = {table.lower(): tuple(names) for table, names in (schema or {}).items()}
+    scopes = Scopes(statement, columns)
+    found: dict[str, dict[str, str]] = {}
+
+    def add(table: str, name: str) -> None:
+        known = {each.lower(): each for each in columns.get(table.lower(), ())}
+        if table != "?" and (not known or name.lower() in known):
+            found.setdefault(table, {}).setdefault(name.lower(), name)
+
     for table in scopes.tables():
         found.setdefault(table, {})
     for column in statement.find_all(exp.Column):
-        for table, name in scopes.direct(column):
-            if table != "?":
-                found.setdefault(table, {})[name] = None
-    return tuple(TableRead(table=table, columns=tuple(columns)) for table, columns in found.items())
+        if not is_star(column):
+            for table, name in scopes.direct(column):
+                add(table, name)
+    for select in statement.find_all(exp.Select):
+        for table, name in scopes.joined_by_name(select):
+            add(table, name)
+        for table in output_stars(scopes, select):
+            for name in columns.get(table.lower(), ()):
+                add(table, name)
+    for table, names in found.items():
+        for name in columns.get(table.lower(), ())[: 0 if names else 1]:
+            add(table, name)
+    return tuple(TableRead(table=table, columns=tuple(names.values())) for table, names in found.items())
+
+
+def joined_columns(
+    query: Query, *, dialect: str, schema: Mapping[str, Sequence[str]] | None = None
+) -> frozenset[tuple[str, str]]:
+    """The tables and columns, in lower case, by which a view joins tables: each must have the same values as another.
+
+    They stand on both sides of an ``=`` or an ``IN (SELECT …)``, or in USING. Raises :class:`ViewError` where the view
+    cannot be parsed.
+    """
+    from sqlglot import exp
+
+    statement = _parsed(query, dialect)
+    scopes = Scopes(statement, schema or {})
+    pairs = [(node.this, [node.expression]) for node in statement.find_all(exp.EQ, exp.NullSafeEQ)]
+    pairs += [
+        (node.this, node.args["query"].unnest().selects)
+        for node in statement.find_all(exp.In)
+        if node.args.get("query")
+    ]
+    sides = [
+        (list(left.find_all(exp.Column)), [column for part in right for column in part.find_all(exp.Column)])
+        for left, right in pairs
+    ]
+    found = {
+        place
+        for left, right in sides
+        if left and right
+        for column in (*left, *right)
+        for place in scopes.of(column, set())
+    }
+    found |= {place for select in statement.find_all(exp.Select) for place in scopes.joined_by_name(select)}
+    return frozenset((table.lower(), name.lower()) for table, name in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,155 +261,3 @@ def _is_column(node: Any) -> bool:
     from sqlglot import exp
 
     return isinstance(node, exp.Column)
-
-
-class _Scopes:
-    """The SELECTs of a statement, each with what its FROM and JOINs call what."""
-
-    def __init__(self, statement: Any, schema: Mapping[str, Sequence[str]]) -> None:
-        self._schema = {table.lower().rpartition(".")[2]: columns for table, columns in schema.items()}
-        self._statement = statement
-
-    def tables(self) -> Iterator[str]:
-        """The tables of the database, in the order of the text."""
-        from sqlglot import exp
-
-        for table in self._statement.find_all(exp.Table, bfs=False):
-            if not isinstance(self._named(table), (exp.Query,)):
-                yield _qualified_name(table)
-
-    def of(self, node: Any, seen: set[int]) -> Iterator[tuple[str, str]]:
-        """The database's columns that an expression is made of."""
-        from sqlglot import exp
-
-        if id(node) in seen:  # a recursive WITH
-            return
-        seen = seen | {id(node)}
-        for column in node.find_all(exp.Column, bfs=False):
-            if self._feeds(column, node):
-                for source, name in self._sources(column):
-                    if isinstance(source, str):
-                        yield source, name
-                        continue
-                    for arm in union_arms(source):
-                        for part in self._outputs(source, arm, name):
-                            yield from self.of(part, seen)
-
-    def direct(self, column: Any) -> Iterator[tuple[str, str]]:
-        """The database's own table and column, where a column names one itself."""
-        for source, name in self._sources(column):
-            if isinstance(source, str):
-                yield source, name
-
-    @staticmethod
-    def _feeds(column: Any, node: Any) -> bool:
-        """Whether a column inside ``node`` is part of its value, not of a filter or an order in a subquery of it."""
-        from sqlglot import exp
-
-        at = column
-        while at is not node and at is not None:
-            parent = at.parent
-            if isinstance(parent, exp.Select) and at.arg_key != "expressions":
-                return False
-            at = parent
-        return True
-
-    @staticmethod
-    def _outputs(source: Any, arm: Any, name: str) -> Iterator[Any]:
-        """The expressions of ``arm`` that the column ``name`` of ``source`` stands for."""
-        names = _output_names(source)
-        for position, part in enumerate(arm.selects):
-            if (position < len(names) and names[position] == name.lower()) or part.is_star:
-                yield part
-
-    def _sources(self, column: Any) -> Iterator[tuple[Any, str]]:
-        """What a column is of: a table's name, or the query that gives it; from the innermost SELECT outwards."""
-        from sqlglot import exp
-
-        select = column.parent_select
-        while select is not None:
-            sources = dict(self._from(select))
-            if column.table:
-                if column.table.lower() in sources:
-                    yield sources[column.table.lower()], column.name
-                    return
-            elif sources and not (column.name.lower() in self._aliases(select) and self._orders(column, select)):
-                having = [source for source in sources.values() if self._has(source, column.name)]
-                unknown = [source for source in sources.values() if self._has(source, column.name) is None]
-                if len(having) == 1:
-                    yield having[0], column.name
-                    return
-                if not having and len(unknown) == 1:
-                    yield unknown[0], column.name
-                    return
-                if having or unknown:
-                    yield "?", column.name
-                    return
-            select = select.parent_select
-        if not isinstance(column.parent, exp.Dot):
-            yield "?", column.name
-
-    @staticmethod
-    def _aliases(select: Any) -> set[str]:
-        return {part.alias.lower() for part in select.selects if part.alias}
-
-    @staticmethod
-    def _orders(column: Any, select: Any) -> bool:
-        """Whether a column stands in ORDER BY or GROUP BY, where it may be an output's name."""
-        from sqlglot import exp
-
-        found = column.find_ancestor(exp.Order, exp.Group, exp.Having)
-        return found is not None and found.parent is select
-
-    def _from(self, select: Any) -> Iterator[tuple[str, Any]]:
-        """What the names in a FROM stand for: a table's own name, or a query."""
-        from sqlglot import exp
-
-        joined = [select.args.get("from_") or select.args.get("from"), *(select.args.get("joins") or ())]
-        for part in [*(each.this for each in joined if each is not None), *(select.args.get("laterals") or ())]:
-            inner = part.this if isinstance(part, exp.Lateral) else part
-            if isinstance(inner, exp.Table):
-                named = self._named(inner)
-                source = named if isinstance(named, exp.Query) else _qualified_name(inner)
-                yield (part.alias_or_name or inner.name).lower(), source
-                for more in inner.args.get("joins") or ():
-                    if isinstance(more.this, exp.Table):
-                        yield more.this.alias_or_name.lower(), _qualified_name(more.this)
-            elif isinstance(inner, exp.Subquery):
-                yield part.alias_or_name.lower(), inner.this
-
-    def _named(self, table: Any) -> Any:
-        """The query that a name in FROM stands for, where a WITH around it gives it; else None."""
-        from sqlglot import exp
-
-        if table.args.get("db"):
-            return None
-        at = table
-        while at is not None:
-            clause = at.args.get("with_") or at.args.get("with") if isinstance(at, exp.Query) else None
-            for cte in clause.expressions if clause is not None else ():
-                if cte.alias.lower() == table.name.lower():
-                    return cte.this
-            at = at.parent
-        return None
-
-    def _has(self, source: Any, name: str) -> bool | None:
-        """Whether a source has a column, None where that is not known."""
-        if isinstance(source, str):
-            columns = self._schema.get(source.lower().rpartition(".")[2])
-            return None if columns is None else name.lower() in {column.lower() for column in columns}
-        return None if any(part.is_star for part in source.selects) else name.lower() in _output_names(source)
-
-
-def _output_names(source: Any) -> list[str]:
-    """What a query's columns are called outside: as it says, or as the name it was given lists them."""
-    names = [part.output_name.lower() for part in source.selects]
-    alias = source.parent.args.get("alias") if source.parent is not None else None
-    listed = [column.name.lower() for column in alias.args.get("columns") or ()] if alias else []
-    names[: len(listed)] = listed
-    return names
-
-
-def _qualified_name(table: Any) -> str:
-    """A table's name as the view writes it, without quotes."""
-    return ".".join(part.name for part in table.parts)

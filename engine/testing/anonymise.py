@@ -98,6 +98,11 @@ def is_personal_column(column: str) -> bool:
     return any(pattern.search(column) for pattern in _PERSONAL_COLUMNS.values())
 
 
+def _is_code(core: str) -> bool:
+    """Whether a value is a number or a code such as ``C-1001`` or ``ZA``, and so says nothing of a person by itself."""
+    return bool(re.fullmatch(r"(?=.*\d)[^\s@]{1,40}|[A-Z]{1,3}", core)) and not _PHONE.fullmatch(core)
+
+
 class Anonymiser:
     """Replaces personal values, the same value always by the same replacement.
 
@@ -109,6 +114,7 @@ class Anonymiser:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._known: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
         self._mentions: re.Pattern[str] | None = None
 
     @staticmethod
@@ -123,19 +129,32 @@ class Anonymiser:
             for column in table.columns
         ]
 
-    def learn(self, values: Iterable[str | None], kind: str | None) -> None:
-        """Remember the names and streets of a column, to replace them where other texts mention them."""
-        if kind in {"person", "first", "last", "street"}:
-            for value in values:
-                core = (value or "").strip()
-                if _SEVERAL_WORDS.fullmatch(core):
-                    self._known.setdefault(core.lower(), self._replacement(core, kind))
+    def learn(self, values: Iterable[str | None], kind: str | None, *, joined: bool = False) -> None:
+        """Learn the values of a column, before any is replaced.
+
+        Names and streets are replaced where other texts mention them. The values of a column that joins tables are
+        replaced one to one everywhere, or stay where they are a code.
+        """
+        for value in values:
+            core = (value or "").strip()
+            if joined and core and (kind is not None or _EMAIL.search(core)):
+                self._keys[core.lower()] = core if _is_code(core) else self._key_for(core)
+            elif kind in {"person", "first", "last", "street"} and _SEVERAL_WORDS.fullmatch(core):
+                self._known.setdefault(core.lower(), self._replacement(core, kind))
+
+    def _key_for(self, core: str) -> str:
+        """A key in place of ``core`` that no other value gets."""
+        digest = hmac.new(self._key, core.lower().encode(), hashlib.sha256).hexdigest()[:12]
+        return f"{digest}@example.com" if _EMAIL.fullmatch(core) else f"key {digest}"
 
     def __call__(self, value: str, kind: str | None) -> str:
         """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; its padding stays."""
         core = value.strip()
         if not core:
             return value
+        if core.lower() in self._keys:
+            key = self._keys[core.lower()]
+            return key.ljust(len(value)) if value.endswith(" ") else key
         if _EMAIL.search(core):
             kind = "email"
         elif kind is None and _PHONE.fullmatch(core):

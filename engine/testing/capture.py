@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
@@ -23,7 +25,7 @@ from engine.quoting import ident, literal
 from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.fixture_run import entities
-from engine.testing.fixtures import fixture_file_name, infer_type
+from engine.testing.fixtures import csv_files, fixture_file_name, infer_type
 from engine.testing.sampling import SampledTable, choose_rows, join_key
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.database.connection import Connection
+    from engine.model.query import Query
     from engine.model.settings import Project
 
 
@@ -61,16 +64,16 @@ def capture_fixtures(
     """
     folder = project.root / "fixtures"
     files = WorkspaceFiles.of(project.workspace, project.root)
-    existing = files.list_paths(folder, "*.csv")
+    existing = csv_files(files.list_paths(folder, "*"))
     if existing and not replace:
         raise UsageError(
             f"{project.name} has fixtures: {', '.join(path.name for path in existing)}.",
             hint=f"To overwrite those that are captured again: s2s fixtures capture {project.name} --replace",
         )
     queries = {entity: render_checked_view(project, entity).query for entity in entities(project)}
-    tables = _tables_read(project, queries)
     keys: set[str] = set()
     with open_source(project.source) as connection:
+        tables = _tables_read(project, queries, connection)
         for entity, query in queries.items():
             read = connection.read(query.sql)
             chosen = choose_rows(read, keys=frozenset(), rows=rows, stop=stop, progress=lambda _: None)
@@ -95,28 +98,37 @@ def capture_fixtures(
         types = {table.name: _column_types(connection, project, table) for table in tables}
     anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
-        for kind, column in zip(anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False):
-            anonymiser.learn(column, kind)
+        for name, kind, column in zip(
+            table.columns, anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False
+        ):
+            anonymiser.learn(column, kind, joined=name.lower() in table.joined)
     return tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
 
 
-def _tables_read(project: Project, queries: Mapping[str, Any]) -> list[SampledTable]:
-    from engine.mapping.lineage import tables_read, trace_columns
+def _tables_read(project: Project, queries: Mapping[str, Query], connection: Connection) -> list[SampledTable]:
+    """The tables that the views read, each with the columns that they read and what is known of these."""
+    from engine.mapping.lineage import joined_columns, tables_read, trace_columns
 
+    dialect = project.source.dialect
+    schema = _schema(connection, dialect, queries)
     columns: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
     people: set[str] = set()
     fed: dict[tuple[str, str], set[str]] = {}
     others: set[tuple[str, str]] = set()
+    joined: set[tuple[str, str]] = set()
     for entity, query in queries.items():
-        for each in trace_columns(query, dialect=project.source.dialect, entity=ENTITIES[entity]):
+        joined |= joined_columns(query, dialect=dialect, schema=schema)
+        for each in trace_columns(query, dialect=dialect, entity=ENTITIES[entity], schema=schema):
             for table, column in each.sources:
                 place = (table.lower(), column.lower())
+                if each.field.type == "code":
+                    joined.add(place)
                 if each.field.personal and each.field.role != "meta":
                     fed.setdefault(place, set()).add(FIELD_KINDS.get(each.field.name.rpartition(".")[2], "person"))
                 elif not each.field.personal:
                     others.add(place)
-        for read in tables_read(query, dialect=project.source.dialect):
+        for read in tables_read(query, dialect=dialect, schema=schema):
             known = columns.setdefault(read.table.lower(), {})
             names.setdefault(read.table.lower(), read.table)
             known.update({column.lower(): column for column in read.columns if column.lower() not in known})
@@ -133,9 +145,38 @@ def _tables_read(project: Project, queries: Mapping[str, Any]) -> list[SampledTa
                 for (table, column), kinds in fed.items()
                 if table == key and (table, column) not in others
             },
+            spelled=_database_names(tuple(columns[key].values()), schema.get(key, ())),
+            joined=frozenset(column for table, column in joined if table == key),
         )
         for key in sorted(columns, key=lambda key: (-len(columns[key]), key))
     ]
+
+
+def _schema(connection: Connection, dialect: str, queries: Mapping[str, Query]) -> dict[str, tuple[str, ...]]:
+    """All columns of the tables that the views read, by the table's name in lower case, as the database spells them.
+
+    A table that this login may not read as a whole is left out: then what the views name is all that is known of it.
+    """
+    from engine.mapping.lineage import tables_read
+
+    found: dict[str, tuple[str, ...]] = {}
+    for query in queries.values():
+        for read in tables_read(query, dialect=dialect):
+            if read.table.lower() not in found:
+                with suppress(QueryError):
+                    sql = f"select * from {_spell_table(read.table, dialect)} where 1 = 0"  # noqa: S608 - a name
+                    result = connection.read(sql)
+                    deque(result, maxlen=0)  # some drivers have one open result at a time
+                    found[read.table.lower()] = result.columns
+    return found
+
+
+def _database_names(columns: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """``columns`` as the database spells them; none where it does not know them all."""
+    exact = {name: name for name in known}
+    by_letters = {name.lower(): name for name in reversed(known)}
+    found = tuple(exact.get(column) or by_letters.get(column.lower(), "") for column in columns)
+    return found if all(found) else ()
 
 
 def _sample(
@@ -148,9 +189,10 @@ def _sample(
     stop: threading.Event,
     progress: Callable[[str, int, int | None], None],
 ) -> None:
-    names = ", ".join(_spell(column, project.source.dialect) for column in table.columns)
-    target = ".".join(_spell(part, project.source.dialect) for part in table.name.split("."))
-    read = connection.read(f"select {names} from {target}")  # noqa: S608 - names that the view itself reads
+    dialect = project.source.dialect
+    columns = [ident(name, dialect) for name in table.spelled] or [_spell(name, dialect) for name in table.columns]
+    target = _spell_table(table.name, dialect)
+    read = connection.read(f"select {', '.join(columns)} from {target}")  # noqa: S608 - names that the view itself reads
     found = choose_rows(read, keys=keys, rows=rows, stop=stop, progress=lambda seen: progress(table.name, seen, None))
     table.chosen, table.rows_read, table.arrived_types, table.matched = (
         found.chosen,
@@ -158,6 +200,10 @@ def _sample(
         found.arrived_types,
         found.matched,
     )
+
+
+def _spell_table(name: str, dialect: str) -> str:
+    return ".".join(_spell(part, dialect) for part in name.split("."))
 
 
 def _spell(name: str, dialect: str) -> str:

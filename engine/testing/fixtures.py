@@ -1,7 +1,8 @@
 """Read fixtures: the tables of a client's database as a few dozen rows in CSV files, to run views on offline.
 
 ``fixtures/<table>.csv`` is UTF-8 with a header. An empty field is NULL, a quoted empty one (``""``) is blank text, and
-blanks around a value are part of it. The type of a column is the first of:
+blanks around a value are part of it. Files that Excel has saved with semicolons or tabs are read too, and there with
+decimal commas. The type of a column is the first of:
 
 1. what ``fixtures/schema.sql`` creates the table with,
 2. what the header says (``code:text,qty:decimal(12,2)``),
@@ -36,7 +37,14 @@ if TYPE_CHECKING:
     import duckdb
 
 TEXT = "varchar"
-_FIELD = re.compile(r'(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^,"\r\n]*))(?P<end>,|\r?\n|\r|\Z)')
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_FIELDS = {
+    delimiter: re.compile(
+        rf'(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^{delimiter}"\r\n]*))(?P<end>{delimiter}|\r?\n|\r|\Z)'
+    )
+    for delimiter in _DELIMITERS
+}
+_DECIMAL_COMMA = re.compile(r"-?\d+(,\d+)?", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?")
 _INTEGER = re.compile(r"(?!-0)-?(0|[1-9]\d{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"(?!-[0.]+\Z)-?(?P<whole>0|[1-9]\d*)(?:\.(?P<places>\d+))?", re.ASCII)
@@ -83,7 +91,8 @@ def read_fixture(path: Path, *, files: WorkspaceFiles | None = None) -> Fixture:
     Raises :class:`FixtureError` with file and line where it is not well formed.
     """
     text = _read_text(path, files or WorkspaceFiles((path.parent,)))
-    records = list(_parse_records(path, text))
+    delimiter, begin = _find_delimiter(text)
+    records = list(_parse_records(path, text, delimiter, begin))
     if not records or records[0][1] == ((None, False),):
         raise _fixture_error(path, 1, "The file has no header.", "The first line names the columns: code,descr,qty")
     _, header = records[0]
@@ -105,10 +114,12 @@ def read_fixture(path: Path, *, files: WorkspaceFiles | None = None) -> Fixture:
                 path,
                 line,
                 f"The row has {len(record)} fields, the header {len(columns)}.",
-                "A comma within a value needs double quotes around the value.",
+                f"A {_DELIMITERS[delimiter]} within a value needs double quotes around the value.",
             )
         rows.append(tuple(value if value or quoted else None for value, quoted in record))
         lines.append(line)
+    if delimiter != ",":
+        rows = _with_decimal_points(rows)
     types = tuple(kind for _, kind in named)
     return Fixture(path=path, columns=columns, types=types, rows=tuple(rows), lines=tuple(lines))
 
@@ -128,7 +139,12 @@ def fixture_file_name(table: str) -> str:
 
 def has_fixtures(root: Path) -> bool:
     """Whether the project in the folder ``root`` has fixtures."""
-    return bool(list_paths(root / "fixtures", "*.csv")) or is_file(root / "fixtures" / "schema.sql")
+    return bool(csv_files(list_paths(root / "fixtures", "*"))) or is_file(root / "fixtures" / "schema.sql")
+
+
+def csv_files(paths: Iterable[Path]) -> list[Path]:
+    """Those paths that are CSV files, with their extension in capitals or not."""
+    return [path for path in paths if path.suffix.lower() == ".csv"]
 
 
 @contextmanager
@@ -153,7 +169,7 @@ def load_fixtures(
     faults: list[Diagnostic] = []
     declared = _create_tables(connection, folder / "schema.sql", faults, files=files)
     found: dict[str, Path] = {}
-    for path in files.list_paths(folder, "*.csv"):
+    for path in csv_files(files.list_paths(folder, "*")):
         try:
             fixture = read_fixture(path, files=files)
         except (FixtureError, OutsideWorkspaceError) as error:
@@ -226,31 +242,58 @@ def _read_text(path: Path, files: WorkspaceFiles) -> str:
         raise FixtureError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
 
 
-def _parse_records(path: Path, text: str) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
+def _find_delimiter(text: str) -> tuple[str, int]:
+    """What parts the fields of a CSV text, and where its header begins.
+
+    Excel saves semicolons where a comma is the decimal sign, and may say so in a first line ``sep=;``.
+    """
+    said = re.match(r"(?i)sep=([,;\t])\r?\n", text)
+    if said:
+        return said[1], said.end()
+    header = re.sub(r'"[^"]*"|\([^)]*\)', "", text.partition("\n")[0])
+    return max(_DELIMITERS, key=header.count), 0
+
+
+def _with_decimal_points(rows: Sequence[tuple[str | None, ...]]) -> list[tuple[str | None, ...]]:
+    """Rows with a decimal point in those columns whose values are all numbers, and some have a decimal comma."""
+    decimal = [
+        all(value is None or _DECIMAL_COMMA.fullmatch(value) for value in column) for column in zip(*rows, strict=True)
+    ]
+    return [
+        tuple(
+            value.replace(",", ".") if value and number else value for value, number in zip(row, decimal, strict=True)
+        )
+        for row in rows
+    ]
+
+
+def _parse_records(
+    path: Path, text: str, delimiter: str = ",", position: int = 0
+) -> Iterator[tuple[int, tuple[tuple[str | None, bool], ...]]]:
     """The records of a CSV text: the line that each begins on, and its fields, each with whether it was quoted.
 
     Python's csv module does not distinguish an empty field from a quoted empty one before 3.12.
     """
-    position, line, begun = 0, 1, 1
+    line = begun = 1 + text.count("\n", 0, position)
     record: list[tuple[str | None, bool]] = []
     while position < len(text):
-        found = _FIELD.match(text, position)
+        found = _FIELDS[delimiter].match(text, position)
         if found is None:
             raise _fixture_error(
                 path,
                 line,
-                "A double quote stands where none may.",
-                'A value with a quote, a comma or a line end is written "like ""this""".',
+                "A double quote is in the wrong place.",
+                f'A value with a quote, a {_DELIMITERS[delimiter]} or a line end is written "like ""this""".',
             )
         quoted = found["quoted"]
         record.append((found["bare"] or None, False) if quoted is None else (quoted.replace('""', '"'), True))
         position = found.end()
         line += found[0].count("\n")
-        if found["end"] != ",":
+        if found["end"] != delimiter:
             yield begun, tuple(record)
             record, begun = [], line
     if record:
-        # The text ends with a comma, behind which one more field is empty.
+        # The text ends with a delimiter, behind which one more field is empty.
         yield begun, (*record, (None, False))
 
 

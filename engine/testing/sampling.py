@@ -32,7 +32,8 @@ class SampledTable:
     ``holds_people`` says that the customers' view reads it. ``field_kinds`` are the kinds of personal data by column
     (lower case), as told by the Stock2Shop fields that the columns feed. ``arrived_types`` are ``"bigint"`` for a
     column whose values all arrived as integers, else None. ``chosen`` has the rows as keys, in order. ``matched`` says
-    whether any row held a key.
+    whether any row held a key. ``spelled`` are the columns as the database spells them, where it was asked, and
+    ``joined`` those (lower case) that are keys or join tables: their values may only be replaced one to one.
     """
 
     name: str
@@ -43,6 +44,8 @@ class SampledTable:
     chosen: dict[tuple[str | None, ...], None] = field(default_factory=dict)
     rows_read: int = 0
     matched: bool = False
+    spelled: tuple[str, ...] = ()
+    joined: frozenset[str] = frozenset()
 
 
 def choose_rows(

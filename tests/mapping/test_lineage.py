@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ViewError
-from engine.mapping.lineage import Trace, mapping_markdown, mapping_rows, tables_read, trace_columns
+from engine.mapping.lineage import Trace, joined_columns, mapping_markdown, mapping_rows, tables_read, trace_columns
 from engine.model.fields import PRODUCTS
 from engine.model.query import Query
 
@@ -135,3 +135,57 @@ def test_a_view_that_cannot_be_parsed_says_so() -> None:
 def test_an_expression_stands_as_it_is_written(dialect: str, part: str, expression: str) -> None:
     """Without comments, on one line, and whatever a parser would call its functions."""
     assert traced(f"select {part} from t", dialect)["title"].expression == expression
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        """with raw as (select code, upper(name) as descr, brand from raw_item), a as (select * from raw)
+        select a.descr as title, a.brand as vendor from a""",
+        """select a.descr as title, a.brand as vendor
+        from (select x.* from (select upper(name) as descr, brand from raw_item) as x, other as y) as a""",
+        """with a as (select *, upper(name) as descr from raw_item)
+        select descr as title, brand as vendor from a""",
+        """with a(descr, brand) as (select upper(name), brand from raw_item), b as (select * from a)
+        select descr as title, brand as vendor from b""",
+        """with recursive a as (select name as descr, brand from raw_item union all select * from a)
+        select a.descr as title, a.brand as vendor from a""",
+    ],
+)
+def test_a_star_is_traced_to_the_columns_behind_it(sql: str) -> None:
+    """Through common table expressions, subqueries, renamed columns and recursion."""
+    found = traced(sql)
+    assert found["title"].sources == (("raw_item", "name"),)
+    assert found["vendor"].sources == (("raw_item", "brand"),)
+
+
+def test_a_star_over_two_tables_is_traced_where_one_of_them_is_known_to_have_the_column() -> None:
+    """Without their columns the table cannot be told."""
+    sql = "with a as (select * from item, price) select a.descr as title from a"
+    assert traced(sql)["title"].unresolved == ("descr",)
+    known = traced(sql, item=("code", "descr"), price=("code", "amount"))
+    assert known["title"].sources == (("item", "descr"),)
+
+
+def test_the_columns_of_using_and_of_natural_joins_are_read_from_both_tables() -> None:
+    """A natural join needs the tables' columns to tell which those are."""
+    using = tables_read(query("select descr as title from item join price using (code)"), dialect="postgres")
+    assert {read.table: set(read.columns) for read in using} == {"item": {"code"}, "price": {"code"}}
+    natural = tables_read(
+        query("select amount as title from item natural join price"),
+        dialect="postgres",
+        schema={"item": ["code", "descr"], "price": ["code", "amount"]},
+    )
+    assert {read.table: set(read.columns) for read in natural} == {"item": {"code"}, "price": {"code", "amount"}}
+
+
+def test_columns_that_join_tables_are_known() -> None:
+    """By an equality, a subquery of IN, or USING; not by a comparison with a value."""
+    sql = (
+        "select i.a as title from item as i join price as p on upper(p.b) = i.c join t using (d)"
+        " where i.e in (select f from u) and i.g = 'x'"
+    )
+    schema = {"item": ["a", "c", "d", "e", "g"], "price": ["b"], "t": ["d"], "u": ["f"]}
+    assert joined_columns(query(sql), dialect="postgres", schema=schema) == {
+        ("price", "b"), ("item", "c"), ("item", "d"), ("t", "d"), ("item", "e"), ("u", "f"),
+    }  # fmt: skip

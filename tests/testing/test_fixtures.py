@@ -322,6 +322,100 @@ def test_capture_writes_a_table_that_is_named_like_a_path_into_the_fixtures(tmp_
     assert [key for key, _ in rehearsed(tmp_path).documents] == ["A0", "A1", "A2"]
 
 
+SQLITE_SHOP = (
+    'create table item (code text, name text, "from" text, "order" integer, cost integer)',
+    "insert into item values ('A1', 'Hammer', 'ZA', 1, 7), ('B2', 'Tent', 'DE', 2, 8)",
+    "create table price (code text, amount numeric(10, 2))",
+    "insert into price values ('A1', 9.5), ('B2', 10)",
+    "create table settings (name text)",
+    "insert into settings values ('on')",
+    "create table person (person_id text, addressid text, full_name text)",
+    "insert into person values ('P-1', 'thandi', 'Thandi Real'), ('P-2', 'sipho', 'Sipho Real')",
+    "create table item_of (item text, person_id text, address text)",
+    "insert into item_of values ('A1', 'P-1', 'thandi'), ('B2', 'P-2', 'sipho')",
+)
+
+
+def shop(workspace: Path, view: str) -> Path:
+    """A project that reads a SQLite file."""
+    root = write_project(workspace, dialect="sqlite", fixtures={}, view=view)
+    with closing(sqlite3.connect(root / "erp.sqlite")) as connection:
+        for statement in SQLITE_SHOP:
+            connection.execute(statement)
+        connection.commit()
+    settings = (root / "project.toml").read_text("utf-8")
+    line = next(line for line in settings.splitlines() if line.startswith("connection"))
+    write(root / "project.toml", settings.replace(line, 'database = "erp.sqlite"'))
+    return root
+
+
+FIELDS = '{0}.code as source_product_code, {0}.code as source_variant_code, {0}.code as "variants.sku",'
+
+
+@pytest.mark.parametrize(
+    ("source", "title", "header"),
+    [
+        ("(select * from item) as a", "a.name", "code,name,from,order,cost\n"),
+        ("(select x.* from item as x) as a", "a.name", "code,name,from,order,cost\n"),
+        ("item as a join price using (code)", "a.name", "code,name\n"),
+        ("item as a where exists (select 1 from settings)", "a.name", "code,name\n"),
+        ('item as a order by a."order"', 'a."from"', "code,from,order\n"),
+    ],
+)
+def test_capture_reads_what_stars_joins_by_name_and_existence_need(
+    tmp_path: Path, source: str, title: str, header: str
+) -> None:
+    """The database says which columns a star has; a table of which only rows count has one of them."""
+    shop(tmp_path, f"select {FIELDS.format('a')} {title} as title, 'Yes' as product_active from {source}")
+    files = captured(tmp_path)
+    assert files["item.csv"].startswith(header)
+    assert [key for key, _ in rehearsed(tmp_path).documents] == ["A1", "B2"]
+
+
+def test_a_key_is_replaced_one_to_one_or_not_at_all(tmp_path: Path) -> None:
+    """Whatever it is called: joins hold on the fixtures as they do in the database, and names are gone."""
+    view = (
+        "select {} item_of.person_id as title, person.full_name as vendor, 'Yes' as product_active from item as a"
+        " join item_of on item_of.item = a.code"
+        " join person on person.person_id = item_of.person_id and upper(person.addressid) = upper(item_of.address)"
+    )
+    shop(tmp_path, view.format(FIELDS.format("a")))
+    files = captured(tmp_path)
+    assert "P-1" in files["person.csv"]
+    for name in ("thandi", "Thandi", "sipho", "Real"):
+        assert name not in "".join(files.values())
+    assert [key for key, _ in rehearsed(tmp_path).documents] == ["A1", "B2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "code;descr;qty\n007;Hammer, red;1,50\nB2;;\n",
+        "sep=;\r\ncode;descr;qty\r\n007;Hammer, red;1,50\r\nB2;;\r\n",
+        'code\tdescr\tqty\n007\t"Hammer, red"\t1,50\nB2\t\t\n',
+        "code;descr;qty:decimal(12,2)\n007;Hammer, red;1,5\nB2;;\n",
+        '"code";"descr";"qty"\n"007";"Hammer, red";"1.50"\n"B2";;\n',
+    ],
+)
+def test_a_file_that_excel_has_saved_in_europe_is_read(tmp_path: Path, text: str) -> None:
+    """With semicolons or tabs, and with decimal commas in columns of numbers alone."""
+    fixture = read_fixture(write(tmp_path / "ITEM.CSV", text))
+    assert fixture.columns == ("code", "descr", "qty")
+    assert fixture.table == "item"
+    (first, second) = fixture.rows
+    assert first[:2] == ("007", "Hammer, red")
+    assert Decimal(str(first[2])) == Decimal("1.5")
+    assert second == ("B2", None, None)
+    assert fixture.inferred[2].startswith("decimal")
+
+
+def test_a_file_whose_extension_is_in_capitals_is_loaded(tmp_path: Path) -> None:
+    """As Windows and old systems write it."""
+    root = write_project(tmp_path)
+    (root / "fixtures" / "item.csv").rename(root / "fixtures" / "ITEM.CSV")
+    assert len(rehearsed(tmp_path).documents) == 2
+
+
 def test_capture_covers_flags_nulls_and_joins(live: Path) -> None:
     """Every flag and NULL is there, and what a kept row is joined with."""
     captured(live)
