@@ -107,7 +107,7 @@ def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
         introspection = _Introspection(connection, settings.dialect, tables)
         proposals = tuple(filter(None, (introspection.proposal(entity) for entity in COLUMN_PATTERNS)))
     if not any(each.entity == "products" for each in proposals):
-        names = ", ".join(sorted(table.name for table in tables)[:20])
+        names = ", ".join(sorted(_on_one_line(table.name) for table in tables)[:20])
         raise UsageError(
             f"None of the {len(tables)} tables that the login sees looks like products.",
             hint=f"Write views/products.sql by hand. Tables: {names or 'none; check the rights of the login'}.",
@@ -294,16 +294,26 @@ class _Introspection:
     def _view(self, entity: str, table: Table, candidates: Sequence[Candidate], others: Sequence[str]) -> str:
         lines = ["-- Proposed from the names of tables and columns. Each TODO is a guess: check it, then remove it."]
         if others:
-            lines.append(f"-- TODO: {', '.join(others)} may be the table as well.")
+            lines.append(f"-- TODO: {_on_one_line(', '.join(others))} may be the table as well.")
         lines.append("select")
         for number, each in enumerate(candidates):
             if each.doubt:
-                lines.append(f"    -- TODO: {each.doubt}")
+                lines.append(f"    -- TODO: {_on_one_line(each.doubt)}")
             comma = "," if number < len(candidates) - 1 else ""
             lines.append(f"    {each.expression} as {alias(each.field, self._dialect)}{comma}")
         had = {each.field for each in candidates}
         lines += [f"    -- TODO: no column looks like {name}" for name, *_ in RELATED_FIELDS[entity] if name not in had]
-        return "\n".join([*lines, f"from {self._table(table)}", ""])
+        return _without_jinja("\n".join([*lines, f"from {self._table(table)}", ""]))
+
+
+def _on_one_line(text: str) -> str:
+    """A text for a comment: a name with a line break in it would go on as SQL behind it."""
+    return " ".join(text.split())
+
+
+def _without_jinja(sql: str) -> str:
+    """SQL as a template that renders to it, whatever braces are in its names."""
+    return re.sub(r"\{(?=[{%#])", "{% raw %}{{% endraw %}", sql)
 
 
 def _join_columns(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:

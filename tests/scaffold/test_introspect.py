@@ -394,3 +394,24 @@ def test_the_examples_name_the_schema(path: Path) -> None:
     """It is the generated one."""
     named = path.read_text("utf-8").splitlines()[0].removeprefix("#:schema ")
     assert (path.parent / named).resolve() == REPOSITORY / "docs" / "reference" / "project.schema.json"
+
+
+def test_a_name_from_the_database_is_neither_sql_nor_a_template_of_the_view(tmp_path: Path) -> None:
+    """Line breaks stay in quotes and out of comments; braces are braces."""
+    item = "stock_item\n{{ fail('no') }} {% include 'views/products.sql' %} {# "
+    other = "items\r\n; delete from stock_item; --"
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for name in (item, other):
+            connection.execute(f'create table "{name}" (stock_code text, description text, price real, web text)')
+        connection.execute(f"insert into \"{item}\" values ('A1', 'Hammer', 9.5, 'Yes')")
+    root = tmp_path / "projects" / "acme"
+    began = s2s(tmp_path, "init", "acme", "--database", str(path), "--introspect")
+    assert began.returncode == 0, began.stdout + began.stderr
+    assert [
+        line for line in (root / "views" / "products.sql").read_text("utf-8").splitlines() if line.startswith(";")
+    ] == []
+    rendered = s2s(tmp_path, "render", "acme", "products", ACME_S2S_USER="u", ACME_S2S_PASSWORD="p").stdout
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute(rendered).fetchall()
+    assert "A1" in row
