@@ -8,28 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED
-from engine.cli.session import Output, OutputFormat, ProjectName, selected_entities, session_of
+from engine.cli.session import CONNECTING_TABLES, Output, OutputFormat, ProjectName, selected_entities, session_of
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.cli.session import Session
     from engine.errors import Diagnostic
+    from engine.model.settings import Project
 
 
 def list_projects(context: typer.Context, output: OutputFormat = Output.text) -> None:
     """List the workspace's projects, what each syncs and whether its project.toml is right."""
+    from engine.config.shared_sources import shared_sources
     from engine.config.workspace import discover
     from engine.text import plural
 
     session = session_of(context)
+    workspace = session.loadable_projects()
     headers = ("project", "entities", "dialect", "description", "state")
     rows: list[dict[str, object]] = []
     for name in discover(session.workspace()):
         try:
             project = session.load(name)
-            values = (name, ", ".join(project.entities), project.source.dialect, project.description, "ok")
+            shared = shared_sources(project, workspace)
+            state = f"ok, but {shared[0].message}" if shared else "ok"
+            values = (name, ", ".join(project.entities), project.source.dialect, project.description, state)
         except ConfigError as error:
-            count = len(error.diagnostics)
+            count = sum(each.severity == "error" for each in error.diagnostics)
             values = (name, "", "", "", f"{count} {plural(count, 'fault')}: s2s check {name}")
         rows.append(dict(zip(headers, values, strict=True)))
     session.print_result(rows, headers, output)
@@ -46,8 +53,10 @@ def check(
     session = session_of(context)
     found: list[dict[str, Any]] = []
     wrong = False
-    for name in projects or session.project_names():
-        diagnostics = _checked(session, name)
+    names = projects or session.project_names()
+    workspace = session.loadable_projects()
+    for name in names:
+        diagnostics = _checked(session, name, workspace)
         bad = any(each.severity == "error" for each in diagnostics)
         wrong = wrong or bad
         if output is Output.text:
@@ -72,20 +81,29 @@ def check(
         raise typer.Exit(2)
 
 
-def _checked(session: Session, name: str) -> list[Diagnostic]:
+def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[Diagnostic]:
     """Everything that is wrong with a project and can be told without its database."""
+    from engine.config.shared_sources import shared_sources
     from engine.mapping.views import render_checked_view
     from engine.orders.statement_checks import check_statements
+    from engine.sync.check_tests import check_tests
 
     diagnostics: list[Diagnostic] = []
     try:
-        project = session.load(name)
+        project = session.load(name, lenient=CONNECTING_TABLES)
         diagnostics += project.warnings
+        diagnostics += shared_sources(project, workspace)
+        fields = {}
         for entity in project.entities:
             try:
-                diagnostics += render_checked_view(project, entity).warnings
+                view = render_checked_view(project, entity)
             except ConfigError as error:
                 diagnostics += error.diagnostics
+                continue
+            diagnostics += view.warnings
+            if view.fields is not None:
+                fields[entity] = view.fields
+        diagnostics += check_tests(project, fields)
         if project.orders is not None:
             diagnostics += check_statements(project, project.orders)
     except ConfigError as error:
@@ -115,12 +133,18 @@ def doctor(
     output: OutputFormat = Output.text,
 ) -> None:
     """Look at everything that a run needs, and say what to do about what is wrong."""
-    from engine.doctor import check_machine, check_project
+    from engine.config.shared_sources import shared_sources
+    from engine.doctor import Finding, check_machine, check_project
 
     session = session_of(context)
     findings = list(check_machine())
     if project is not None:
-        findings += check_project(session.load(project))
+        loaded = session.load(project)
+        findings += check_project(loaded)
+        findings += [
+            Finding(name="source id", state="warn", detail=each.message, todo=each.hint)
+            for each in shared_sources(loaded, session.loadable_projects())
+        ]
     if output is Output.json:
         session.terminal.print_json([asdict(finding) for finding in findings])
     else:

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.terminal import Terminal
-from engine.errors import UsageError
+from engine.errors import ConfigError, UsageError
 from engine.files import is_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from engine.model.settings import Project
+
+
+CONNECTING_TABLES = ("source", "stock2shop", "orders")
+"""Tables whose variables are needed only by commands that connect."""
 
 
 class Output(str, Enum):
@@ -83,17 +89,32 @@ class Session:
             )
         return names
 
-    def load(self, name: str) -> Project:
+    def load(self, name: str, *, lenient: Collection[str] = ()) -> Project:
         """Read the project ``name``; from now on nothing that is printed holds one of its secrets.
 
-        Raises :class:`ProjectError` with everything that is wrong with it.
+        In the tables ``lenient`` a variable without a value is a warning. Raises :class:`ProjectError` with everything
+        that is wrong with it.
         """
         from engine.config.loader import load
 
-        project = load(name, workspace=self.workspace(), environ=os.environ)
+        project = load(name, workspace=self.workspace(), environ=os.environ, lenient=lenient)
         self.project = project.name
         self.terminal.hide(project.secrets)
         return project
+
+    def loadable_projects(self) -> list[Project]:
+        """All projects of the workspace but for those with errors, with or without values for their variables."""
+        from engine.config.loader import load
+        from engine.config.workspace import discover
+
+        workspace, found = self.workspace(), []
+        for name in discover(workspace):
+            try:
+                found.append(load(name, workspace=workspace, environ=os.environ, lenient=CONNECTING_TABLES))
+            except (ConfigError, OSError):
+                continue  # its own check says why
+            self.terminal.hide(found[-1].secrets)
+        return found
 
     def print_result(self, rows: list[dict[str, object]], headers: tuple[str, ...], output: Output) -> None:
         """Print rows as JSON, or as a table of the columns ``headers``."""

@@ -70,6 +70,21 @@ def read_dotenv(path: Path) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
     return {each.key: each.value for each in bindings if each.key is not None and each.value is not None}, problems
 
 
+def dotenv_line(name: str, value: str) -> str:
+    """A line of a ``.env`` file that is read back as it is meant, whatever the value holds.
+
+    Raises :class:`ValueError` where no way of quoting does.
+    """
+    from dotenv.parser import parse_stream
+
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    for line in (f'{name}="{value}"', f"{name}={value}", f"{name}='{escaped}'"):
+        first, *_ = parse_stream(io.StringIO(f"{line}\nNEXT='value'\n"))
+        if (first.key, first.value) == (name, value):
+            return line
+    raise ValueError(f"The value of {name} cannot be written to .env.")
+
+
 def _first_line(text: str, line: int) -> int:
     """The number of the first line of ``text`` that is not blank, where ``text`` begins on ``line``."""
     return line + text[: len(text) - len(text.lstrip())].count("\n")

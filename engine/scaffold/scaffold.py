@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from engine.config.schema import schema
+from engine.config.variables import dotenv_line, read_dotenv
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles, exists, is_dir, is_file, list_paths
 from engine.mapping.render import ENGINE_FOLDER
@@ -80,7 +81,7 @@ def create_project(
             name, prefix, dialect=dialect, connection=connection, database=database, source_id=source_id
         ),
         root / "views" / "products.sql": _first_view(dialect),
-        root / ".env": _env_file(required_variables(name, connection), secrets),
+        root / ".env": _env_file(workspace, required_variables(name, connection), secrets),
         root / ".gitignore": ".env\n",
         workspace / SCHEMA_FILE: json.dumps(schema(), indent=2) + "\n",
     }
@@ -286,6 +287,18 @@ where warehouse = {{ vars.warehouse }}
 """
 
 
-def _env_file(names: Sequence[str], values: Mapping[str, str]) -> str:
-    lines = (f'{name}="{values[name]}"\n' if values.get(name) else f"{name}=\n" for name in names)
-    return "# Secrets of this project; never commit this file.\n" + "".join(lines)
+def _env_file(workspace: Path, names: Sequence[str], values: Mapping[str, str]) -> str:
+    """A ``.env`` with the known values, and the other names to fill in.
+
+    A name that the workspace's ``.env`` has a value for is a comment: left empty here, it would hide that value.
+    """
+    shared, _ = read_dotenv(workspace / ".env")
+    lines = ["# Secrets of this project; never commit this file."]
+    for name in names:
+        if values.get(name):
+            lines.append(dotenv_line(name, values[name]))
+        elif shared.get(name):
+            lines.append(f"# {name} has its value in the .env of the workspace.")
+        else:
+            lines.append(f"{name}=")
+    return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ from engine.model.plan import GuardViolation
 from engine.quoting import blanked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from engine.model.fields import Entity, Field
@@ -114,7 +114,7 @@ def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool
     )
     failed = list(_check_declared(state, project, layout, expect, live=live))
     for test in tests:
-        failed += _run_test(state, layout, test)
+        failed += run_test(state, test)
     return tuple(failed)
 
 
@@ -203,28 +203,18 @@ def _check_declared(
     """What ``[ENTITY.expect]`` says and does not hold."""
     entity, path = layout.entity, project.root / "project.toml"
     fields = {**{field.name: field for field in layout.fields}, **_code_fields(entity)}
-    faults: list[Diagnostic] = []
+    unknown = unknown_columns(project, entity, fields)
+    if unknown:
+        raise ProjectError(unknown)
 
     def field(column: str) -> Field:
         found = resolve_column(column, entity)
-        if found is None or found.name not in fields:
-            close = get_close_matches(column, fields, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
-            faults.append(
-                Diagnostic(
-                    path=path,
-                    message=f"[{entity.name}.expect] names {column!r}, which the view does not map.",
-                    hint=f"{hint}Mapped are: {', '.join(fields)}.",
-                )
-            )
-            return next(iter(fields.values()))
+        assert found is not None
         return fields[found.name]
 
     not_null = [field(column).name for column in expect.not_null]
     accepted = [(field(column), values) for column, values in expect.accepted_values.items()]
     fresh = field(expect.fresh.column).name if expect.fresh and live else None
-    if faults:
-        raise ProjectError(faults)
     if not (not_null or accepted or fresh or expect.min_rows is not None):
         return
     (measured,) = state.dicts(
@@ -270,8 +260,30 @@ def _check_declared(
                 "fresh",
                 1,
                 (),
-                f"The newest {fresh} of {entity.name} {message}; at most {expect.fresh.hours:g} hours are expected.",
+                f"The newest {fresh} of {entity.name} {message}; at most {_hours(expect.fresh.hours)} expected.",
             )
+
+
+def unknown_columns(project: Project, entity: Entity, fields: Collection[str]) -> list[Diagnostic]:
+    """What is wrong with the columns that ``[ENTITY.expect]`` names, where the view maps ``fields`` alone."""
+    expect = project.entities[entity.name].expect
+    columns = [*expect.not_null, *expect.accepted_values, *((expect.fresh.column,) if expect.fresh else ())]
+    known = dict.fromkeys((*fields, *_code_fields(entity)))
+    found = []
+    for column in dict.fromkeys(columns):
+        field = resolve_column(column, entity)
+        if field is not None and field.name in known:
+            continue
+        close = get_close_matches(column, known, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        found.append(
+            Diagnostic(
+                path=project.root / "project.toml",
+                message=f"[{entity.name}.expect] names {column!r}, which the view does not map.",
+                hint=f"{hint}Mapped are: {', '.join(known)}.",
+            )
+        )
+    return found
 
 
 def _code_fields(entity: Entity) -> dict[str, Field]:
@@ -279,9 +291,9 @@ def _code_fields(entity: Entity) -> dict[str, Field]:
     return {field.name: field for field in entity.fields if field.name in names and field.type != "flag"}
 
 
-def _run_test(state: State, layout: StagingLayout, test: DataTest) -> Iterable[FailedTest]:
-    """The rows that a data test finds."""
-    sql = render_sql("failing_rows.sql", entity=layout.entity.name, test=test.query.sql, limit=MAX_SAMPLE_KEYS)
+def run_test(state: State, test: DataTest) -> Iterable[FailedTest]:
+    """Run a data test over ``run.valid_rows``, and give it where it finds rows. Raises :class:`ViewError`."""
+    sql = render_sql("failing_rows.sql", entity=test.entity, test=test.query.sql, limit=MAX_SAMPLE_KEYS)
     try:
         # By DuckDB's own count, of the test alone and of what it stands in: another reader may not see a second one.
         if not (state.is_one_select(test.query.sql) and state.is_one_select(sql)):
@@ -301,8 +313,8 @@ def _run_test(state: State, layout: StagingLayout, test: DataTest) -> Iterable[F
         raise ViewError([_wrong(test, str(error.__cause__), before=1)]) from None
     if not rows:
         return
-    found = int(rows[0]["_found"])
-    keys = [str(row[layout.entity.key]) for row in rows if row.get(layout.entity.key) is not None]
+    found, key = int(rows[0]["_found"]), ENTITIES[test.entity].key
+    keys = [str(row[key]) for row in rows if row.get(key) is not None]
     which = f": {_listed(keys, found)}" if keys else ""
     yield FailedTest(
         name=test.name,
@@ -327,6 +339,10 @@ def _wrong(test: DataTest, message: str, *, before: int) -> Diagnostic:
         message=f"DuckDB refuses the test: {message}",
         hint=f"A data test is one query in DuckDB's SQL over {test.entity}. {known}",
     )
+
+
+def _hours(hours: float) -> str:
+    return "1 hour is" if hours == 1 else f"{hours:g} hours are"
 
 
 def _rows(count: int) -> str:

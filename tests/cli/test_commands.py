@@ -635,12 +635,25 @@ def test_init_writes_a_project_that_checks_clean(tmp_path: Path) -> None:
         )
 
     assert command("init", "acme", "--dialect", "tsql", "--source-id", "57").returncode == 0
-    failed(command("check", "acme"), 2, "ACME_S2S_USER")
+    unfilled = command("check", "acme")
+    assert (unfilled.returncode, "warning: The variable ACME_S2S_USER is empty." in unfilled.stdout) == (0, True)
+    failed(command("plan", "acme"), 2, "The variable ACME_S2S_USER is empty.")
     dotenv = tmp_path / "projects" / "acme" / ".env"
     dotenv.write_text("".join(f"{line}x\n" for line in dotenv.read_text().splitlines() if "=" in line))
     checked = command("check", "acme")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert (checked.returncode, checked.stdout) == (0, "acme: ready\n"), checked.stdout + checked.stderr
     failed(command("init", "acme"), 2, "exists already")
+
+
+def test_init_does_not_hide_what_the_workspace_has_a_value_for(tmp_path: Path) -> None:
+    """An empty line in the project's .env would win over it."""
+    (tmp_path / ".env").write_text("ACME_S2S_USER=shared\nACME_USER=\n", "utf-8")
+    made = run_command("init", "acme", "--dialect", "tsql", "--source-id", "57", folder=tmp_path, variables={})
+    assert made.returncode == 0, made.stderr
+    lines = (tmp_path / "projects" / "acme" / ".env").read_text("utf-8").splitlines()
+    assert "ACME_S2S_USER=" not in lines
+    assert {"ACME_S2S_PASSWORD=", "ACME_USER="} <= set(lines)
+    assert "ACME_S2S_USER" not in run_command("check", "acme", folder=tmp_path, variables={}).stdout
 
 
 def test_git_never_sees_what_is_secret_or_made(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import tomli
 
 from engine.config.loader import load
 from engine.config.schema import schema
+from engine.config.variables import dotenv_line
 from engine.config.workspace import discover, find_workspace
 from engine.database.connection_string import parse_options, unquote
 from engine.errors import ProjectError
@@ -55,7 +56,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         if view:
             (root / "views" / "products.sql").write_text("select 1")
         if env:
-            (root / ".env").write_text(env)
+            (root / ".env").write_text(env, "utf-8")
         return tmp_path
 
     return go
@@ -302,6 +303,34 @@ def test_an_env_file_is_read_as_dotenv_files_are(write: Callable[..., Path], lin
     """Comments are left out, quotes hold what would end a value, and nothing in it is filled in."""
     workspace = write(SOUND + '[vars]\npw = "x${PW}"\n', env=f"{line}\n")
     assert read(workspace).vars == {"pw": f"x{value}"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        "a b",
+        "a # b",
+        "it's",
+        'say "x"',
+        "C:\\new",
+        "ends in \\",
+        "a\\' # b",
+        "$5 ${X}",
+        " outer ",
+        "{a;b}",
+        "é漢",
+        "'a'",
+        '"a"',
+        "#a",
+        "a\nb",
+    ],
+)
+def test_what_init_writes_to_an_env_file_is_read_back(write: Callable[..., Path], value: str) -> None:
+    """Whatever a password holds; and the line after it is not swallowed."""
+    lines = f"{dotenv_line('PW', value)}\n{dotenv_line('NEXT', 'x')}\n"
+    workspace = write(SOUND + '[vars]\npw = "${PW}"\nnext = "${NEXT}"\n', env=lines)
+    assert read(workspace).vars == {"pw": value, "next": "x"}
 
 
 @pytest.mark.parametrize("line", ['PW="open', "PW='it's'", "just words", "A B=c"])

@@ -1,0 +1,165 @@
+"""`s2s check` finds what a run would stumble over, without a database, a password or a row."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support.command import run_command
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from support.client import Client
+
+FOUND = {
+    "unknown": (
+        '[products.expect]\nnot_null = ["titel"]\n',
+        "[products.expect] names 'titel', which the view does not map.",
+    ),
+    "accepted": ('[products.expect.accepted_values]\nbrand = ["A"]\n', "names 'brand'"),
+    "fresh": ('[products.expect]\nfresh = { column = "changed", hours = 1 }\n', "names 'changed'"),
+    "tests": ('[tests]\nno_such = "warning"\n', "[tests] names no_such, but there is no tests/no_such.sql."),
+    "tier": ('[products]\ndefault_price_tier = "trade"\n', "products.default_price_tier is 'trade'"),
+}
+
+
+def check(client: Client, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `s2s check`."""
+    return run_command("check", *words, folder=client.workspace, variables={**client.environment, **variables})
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_setting_that_names_what_is_not_there_is_found(client: Client, name: str) -> None:
+    """The next run would have ended with 2."""
+    settings, message = FOUND[name]
+    toml = client.root / "project.toml"
+    text = (
+        toml.read_text("utf-8").replace("[products]\n", "")
+        if settings.startswith("[products]\n")
+        else toml.read_text("utf-8")
+    )
+    if name == "tier":
+        client.write(
+            view=(client.root / "views" / "products.sql")
+            .read_text("utf-8")
+            .replace("csv_price_tiers", '"variants.price"')
+        )
+    toml.write_text(f"{text}\n{settings}", "utf-8")
+    ran = check(client)
+    assert (ran.returncode, message in ran.stdout) == (2, True), ran.stdout + ran.stderr
+    assert ran.stdout.endswith("acme: not ready\n")
+
+
+@pytest.mark.parametrize("tier", ["Trade", "Retail"])
+def test_a_price_tier_that_a_price_list_may_hold_is_not_called_unknown(client: Client, tier: str) -> None:
+    """Which tiers a column of `tier:price` has is known to its rows alone."""
+    client.write(settings=f'default_price_tier = "{tier}"')
+    assert check(client).returncode == 0
+
+
+def test_a_tier_in_other_letters_is_guessed(client: Client) -> None:
+    """Tiers are told apart by case."""
+    view = (client.root / "views" / "products.sql").read_text("utf-8").replace("csv_price_tiers", '"variants.price"')
+    client.write(view=view, settings='default_price_tier = "trade"')
+    assert "Did you mean Trade?" in check(client).stdout
+    client.write(view=view, settings='default_price_tier = "Trade"')
+    assert check(client).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("select * from products where titel is null", "titel"),
+        ("select * from products where title is null and (", "DuckDB refuses the test"),
+        ("select * from products\nwhere no_such_function(title)", "no_such_function"),
+        ("select * from nowhere, products", "nowhere"),
+        ("select 1", "names no entity"),
+        ("delete from products", "not one SELECT"),
+        ("-- severity: grave\nselect * from products", "severity"),
+    ],
+)
+def test_a_data_test_that_cannot_run_is_found(client: Client, sql: str, message: str) -> None:
+    """With its file, and its line where DuckDB says it."""
+    tests = client.root / "tests"
+    tests.mkdir()
+    (tests / "titles.sql").write_text(sql, "utf-8")
+    ran = check(client)
+    assert ran.returncode == 2, ran.stdout
+    assert "titles.sql" in ran.stdout
+    assert message.lower() in ran.stdout.lower()
+
+
+def test_data_tests_and_expectations_that_are_right_are_ready(client: Client) -> None:
+    """Over a table without rows they fail nothing, whatever they count."""
+    tests = client.root / "tests"
+    tests.mkdir()
+    (tests / "titles.sql").write_text(
+        "select source_variant_code from products where title = '' and \"variants.qty\" > 5 and product_active = 'x';",
+        "utf-8",
+    )
+    (tests / "some.sql").write_text("select count(*) as n from products having count(*) = 0", "utf-8")
+    toml = client.root / "project.toml"
+    toml.write_text(
+        toml.read_text("utf-8") + '\n[products.expect]\nmin_rows = 5\nnot_null = ["title", "source_variant_code"]\n',
+        "utf-8",
+    )
+    ran = check(client)
+    assert (ran.returncode, ran.stdout) == (0, "acme: ready\n")
+
+
+def test_a_check_needs_no_password_and_says_which_ones_are_missing(client: Client) -> None:
+    """As in CI, where nobody may have them; a run still asks for each."""
+    client.item("A")
+    client.environ["TEST_PASSWORD"] = ""
+    ran = check(client)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "warning: The variable TEST_PASSWORD is empty." in ran.stdout
+    assert ran.stdout.endswith("acme: ready\n")
+    refused = run_command("run", "acme", folder=client.workspace, variables=client.environment)
+    assert (refused.returncode, "TEST_PASSWORD is empty" in refused.stderr) == (2, True)
+
+
+def test_two_projects_that_send_to_one_source_are_named(client: Client) -> None:
+    """By check, list and doctor, on both sides: after an adopt each would remove what the other sent."""
+    other = client.workspace / "projects" / "beta"
+    shutil.copytree(client.root, other)
+    said = "beta also sends products to source 57 of"
+    ran = check(client, "acme")
+    assert (ran.returncode, said in ran.stdout) == (0, True)
+    assert "acme also sends products to source 57 of" in check(client, "beta").stdout
+    listed = run_command("list", "--output", "json", folder=client.workspace, variables=client.environment)
+    states = {row["project"]: row["state"] for row in json.loads(listed.stdout)}
+    assert said in states["acme"]
+    looked = run_command("doctor", "acme", folder=client.workspace, variables=client.environment)
+    assert f"warn  source id: {said}" in looked.stdout
+
+
+@pytest.mark.parametrize(("first", "second", "named"), [(True, True, False), (True, False, True)])
+def test_linked_sources_may_share_one_if_all_of_them_are(
+    client: Client, *, first: bool, second: bool, named: bool
+) -> None:
+    """They only enrich what another owns, and remove nothing."""
+    other = client.workspace / "projects" / "beta"
+    client.write(settings=f"linked = {str(first).lower()}")
+    shutil.copytree(client.root, other)
+    toml = other / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("linked = true", f"linked = {str(second).lower()}"), "utf-8")
+    assert ("also sends" in check(client, "acme").stdout) is named
+
+
+@pytest.mark.parametrize(
+    "change", [("source_id = 57", "source_id = 58"), ("${TEST_URL}", "https://app.stock2shop.com/v1")]
+)
+def test_another_source_or_account_is_nobody_elses(client: Client, change: tuple[str, str]) -> None:
+    """Nor is a project that cannot be read a neighbour."""
+    other = client.workspace / "projects" / "beta"
+    shutil.copytree(client.root, other)
+    toml = other / "project.toml"
+    assert change[0] in toml.read_text("utf-8")
+    toml.write_text(toml.read_text("utf-8").replace(*change), "utf-8")
+    (client.workspace / "projects" / "broken").mkdir()
+    (client.workspace / "projects" / "broken" / "project.toml").write_text("[", "utf-8")
+    assert check(client, "acme").stdout == "acme: ready\n"
