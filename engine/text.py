@@ -6,6 +6,7 @@ or stores it passes it through :func:`mask_secrets` and :func:`escape_controls` 
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ _CONTROL_CODES = (
 )
 _ESCAPES = {number: f"\\u{number:04x}" for number in _CONTROL_CODES}
 
+_LOOKALIKES = {
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),  # curly, low and angle quotes
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'"),
+    **dict.fromkeys("\u2013\u2014\u2212", "-"),
+    "\uff1d": "=",
+    **dict.fromkeys("\u00a0\u2007\u202f\u3000", " "),
+}
+"""Characters that word processors and web pages put in place of others."""
+
 
 def escape_controls(text: str) -> str:
     r"""``text`` with each character that a terminal would obey as its number, ``\u001b``, which JSON reads back.
@@ -40,6 +50,22 @@ def mask_secrets(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= MIN_SECRET_LENGTH:
             text = text.replace(secret, "***")
     return text
+
+
+def describe_lookalike(text: str) -> str | None:
+    """What to write instead of the first character of ``text`` that only looks right; None where there is none."""
+    for character in text:
+        plain = _LOOKALIKES.get(character)
+        if plain is None and unicodedata.category(character) != "Cf":
+            continue
+        name = unicodedata.name(character, "unnamed").lower()
+        code = f"U+{ord(character):04X}, {name}"
+        if plain is None:
+            return f"There is an invisible character ({code}): delete it."
+        if plain == " ":
+            return f"There is a special space ({code}): write a plain one."
+        return f"There is a {character} ({code}): write {plain} instead."
+    return None
 
 
 def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:

@@ -22,6 +22,7 @@ from engine.mapping.parse import (
     union_arms,
 )
 from engine.quoting import alias, blanked, regions
+from engine.text import describe_lookalike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,14 +58,18 @@ def check_view(
 
     The columns are None where they cannot be told. Of what is wrong, the first of these is returned:
 
-    1. A keyword that writes, where no parser is needed to find it.
-    2. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides.
-    3. No statement, several statements, or one that is no SELECT.
-    4. A ``*`` among the output columns.
-    5. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
+    1. A character that only looks like one of SQL's, such as a word processor's quote.
+    2. A keyword that writes, where no parser is needed to find it.
+    3. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides.
+    4. No statement, several statements, or one that is no SELECT.
+    5. A ``*`` among the output columns.
+    6. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
        database would change.
     """
     sql = query.sql.lstrip("\ufeff")
+    problems = tuple(_check_characters(query, sql, dialect))
+    if problems:
+        return None, problems
     problems = tuple(_check_keywords(query, sql, dialect, parsed=True))
     if problems:
         return None, problems
@@ -79,6 +84,16 @@ def check_view(
     if problems:
         return None, problems
     return _check_parsed_columns(query, statements[0], dialect=dialect, entity=entity, linked=linked)
+
+
+def _check_characters(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
+    """Yield the first character outside of texts, quoted names and comments that only looks like one of SQL's."""
+    for found in re.finditer(r"[^\x00-\x7f]", blanked(sql, dialect)):
+        hint = describe_lookalike(found[0])
+        if hint is None or (dialect == "duckdb" and found[0].isspace()):  # DuckDB reads any space as one
+            continue
+        yield diagnostic_at(query, found.start(), "The view has a character that SQL does not read as it looks.", hint)
+        return
 
 
 def _check_statement(query: Query, sql: str, statements: list[Any], dialect: str) -> Diagnostic | None:

@@ -119,6 +119,43 @@ def test_a_view_is_one_statement(check: Check, view: str) -> None:
     assert ("more than one statement" in fault.message, fault.line) == (True, 2)
 
 
+@pytest.mark.parametrize(
+    ("more", "column", "hint"),
+    [
+        ("\u201ca\u201d as vendor", 0, 'There is a \u201c (U+201C, left double quotation mark): write " instead.'),
+        ("\u2018a\u2019 as vendor", 0, "write ' instead."),
+        ("a\u00a0as vendor", 1, "There is a special space (U+00A0, no-break space): write a plain one."),
+        ("a as\u200b vendor", 4, "There is an invisible character (U+200B, zero width space): delete it."),
+        ("a \u2013 b as vendor", 2, "write - instead."),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["tsql", "postgres"])
+def test_a_character_that_only_looks_right_is_named(
+    check: Check, dialect: str, more: str, column: int, hint: str
+) -> None:
+    """A view that went through a word processor or a chat; the database speaks of a missing column."""
+    view = select(more, dialect=dialect)
+    columns, (fault,) = check(view, dialect=dialect)
+    before = view[: view.index(more) + column]
+    assert (columns, fault.line) == (None, before.count("\n") + 1)
+    assert fault.column == len(before) - before.rfind("\n")
+    assert fault.hint.endswith(hint)
+
+
+@pytest.mark.parametrize("text", ["'it\u2019s \u201cso\u201d\u00a0\u200b'", "N'\u2013'"])
+def test_any_character_may_stand_in_a_text_a_name_or_a_comment(check: Check, text: str) -> None:
+    """It is data there."""
+    view = select(
+        f"{text} as vendor", '"\u201cName\u201d" as tags', dialect="tsql", after=" -- \u201cx\u201d\n/* \u00a0 */"
+    )
+    assert check(view, dialect="tsql")[1] == ()
+
+
+def test_duckdb_reads_any_space(check: Check) -> None:
+    """So a view that runs there is not refused."""
+    assert check(select("a\u00a0+ 1 as vendor", dialect="duckdb"), dialect="duckdb")[0] != ()
+
+
 @pytest.mark.parametrize("view", ["", "  \n", "-- nothing yet\n;"])
 def test_an_empty_view_is_an_error(check: Check, view: str) -> None:
     """It says what to write."""
