@@ -29,7 +29,7 @@
     │   └── RefusedError               it refused this very batch: never retried as it is
     ├── GuardError                  3  read the plan, then approve it or fix the source
     │   └── OriginChangedError         its state belongs to another account or database: say what is meant
-    ├── AccountingError             1  a fault of this engine: nothing was sent
+    ├── AccountingError             1  an error of this engine: nothing was sent
     └── CancelledError            130  it was stopped by a signal: run it again
 
 Each message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a password, a

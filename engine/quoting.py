@@ -84,7 +84,7 @@ def items(value: Iterable[object]) -> tuple[object, ...]:
     """The items of a list that is written as values. Raises :class:`ValueError` for an empty one."""
     found = tuple(value)
     if not found:
-        raise ValueError("The list is empty: `in ()` is no SQL. Leave the condition out when it is.")
+        raise ValueError("The list is empty: `in ()` is not valid SQL. Leave the condition out when it is empty.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The command line put together: the options that stand before a command, the commands in their order, and ``main``."""
+"""The command line put together: the options given before a command, the commands in their order, and ``main``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.errors import UsageError
 
 app = typer.Typer(
     name="s2s",
-    help="Keep a client's database and Stock2Shop in step. Start with `s2s demo`, or `s2s init`.",
+    help="Keep Stock2Shop in sync with a client's database. Start with `s2s demo`, or `s2s init`.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -49,12 +49,12 @@ def main_options(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
-    """Keep the options that stand before the command."""
+    """Keep the options given before the command."""
     del version  # printed while the options were read
     session_of(context).options = GlobalOptions(workspace=workspace, debug=debug, log_format=log_format)
 
 
-# Commands stand in --help in the order in which a project needs them.
+# --help lists the commands in this order, in which a project needs them.
 app.command()(init.init)
 app.command("list")(projects.list_projects)
 app.command()(projects.check)

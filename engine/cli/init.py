@@ -1,4 +1,4 @@
-"""The command that begins a project: it takes flags, or asks on a terminal, and may look into the database."""
+"""The command that creates a project: it takes options, or asks on a terminal, and may inspect the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Answers:
-    """What a new project begins with; ``values`` are written to its .env by the names of their variables."""
+    """The answers that a new project is created from; ``values`` go to its .env, by the names of their variables."""
 
     template: str | None = None
     dialect: str | None = None
@@ -42,7 +42,9 @@ def init(
     ] = None,
     dialect: Annotated[
         str | None,
-        typer.Option(help="How the client's database writes SQL; told by the connection, else tsql."),
+        typer.Option(
+            help="The SQL dialect of the client's database; otherwise that of the connection's driver, else tsql."
+        ),
     ] = None,
     connection: Annotated[
         str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
@@ -52,11 +54,11 @@ def init(
     introspect: Annotated[
         bool,
         typer.Option(
-            "--introspect", help="Look into the database and propose the views; also for a project that is there."
+            "--introspect", help="Inspect the database and propose the views; also for a project that exists."
         ),
     ] = False,
 ) -> None:
-    """Begin a project: its folder, project.toml, first views and a .env to fill in. Asks where nothing is given."""
+    """Create a project: its folder, project.toml, first views and a .env to fill in. Without options it asks."""
     session = session_of(context)
     terminal = session.terminal
     base = session.options.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
@@ -72,8 +74,8 @@ def init(
     if there and introspect:
         if given != Answers(introspect=True):
             raise UsageError(
-                f"{name} exists already: how to reach its database stands in its project.toml.",
-                hint=f"Look into it with `s2s init {name} --introspect` alone.",
+                f"{name} exists already: its project.toml says how to reach its database.",
+                hint=f"Inspect it with `s2s init {name} --introspect` alone.",
             )
         _look(terminal, base, name)
         return
@@ -173,7 +175,7 @@ def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
     given.source_id = int(typer.prompt("The source's number in Stock2Shop", default=0, type=int))
     reachable = all(given.values[each] for each in required_variables(name, given.connection) if "_S2S_" not in each)
     if given.template is None and reachable:
-        given.introspect = typer.confirm("Look into the database now, and propose the views?", default=True)
+        given.introspect = typer.confirm("Inspect the database now, and propose the views?", default=True)
     print_text("")
     return given
 
@@ -203,7 +205,7 @@ def _from_project(root: Path, database: str | None) -> str | None:
 
 
 def _look(terminal: Terminal, base: Path, name: str) -> None:
-    """Look into a project's database, show what was found, and write the views that nobody has written yet."""
+    """Inspect a project's database, show what was found, and write the views that do not exist yet."""
     from engine.config.loader import load
     from engine.config.variables import read_variables
     from engine.scaffold.introspect import introspect
@@ -220,7 +222,7 @@ def _look(terminal: Terminal, base: Path, name: str) -> None:
     ]
     if empty:
         raise UsageError(
-            f"To look into the database, these have no value yet: {', '.join(empty)}.",
+            f"To inspect the database, these variables need a value: {', '.join(empty)}.",
             hint=f"Write them in {root / '.env'}, then: s2s init {name} --introspect",
         )
     # Neither Stock2Shop's login nor a login that writes is needed to look.

@@ -202,7 +202,9 @@ def plan(context: typer.Context, project: ProjectName, order_ids: OrderIds = Non
                 session.terminal.print_text(f"--   {number}: {_bound_text(value, reveal=reveal)}")
     if not found:
         session.terminal.print_text("No order waits to be raised.")
-    session.terminal.print_text("\nNothing was run; what only the database can tell stands in <angle brackets>.")
+    session.terminal.print_text(
+        "\nNothing was run; values that only the database can give are shown in <angle brackets>."
+    )
 
 
 @orders_app.command()

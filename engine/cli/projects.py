@@ -82,7 +82,7 @@ def check(
 
 
 def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[Diagnostic]:
-    """Everything that is wrong with a project and can be told without its database."""
+    """Everything that is wrong with a project, as far as it can be known without its database."""
     from engine.config.shared_sources import shared_sources
     from engine.mapping.views import render_checked_view
     from engine.orders.statement_checks import check_statements
@@ -128,11 +128,11 @@ def render(
 def doctor(
     context: typer.Context,
     project: Annotated[
-        str | None, typer.Argument(help="The project; without one only this machine is looked at.")
+        str | None, typer.Argument(help="The project; without one only this machine is checked.")
     ] = None,
     output: OutputFormat = Output.text,
 ) -> None:
-    """Look at everything that a run needs, and say what to do about what is wrong."""
+    """Check everything that a run needs, and say how to fix what is wrong."""
     from engine.config.shared_sources import shared_sources
     from engine.doctor import Finding, check_machine, check_project
 

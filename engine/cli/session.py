@@ -41,7 +41,7 @@ class LogFormat(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalOptions:
-    """The options that stand before the command."""
+    """The options given before the command."""
 
     workspace: Path | None = None
     debug: bool = False
@@ -133,7 +133,7 @@ OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the
 
 
 def session_of(context: typer.Context) -> Session:
-    """The session of a command's context, a new one where nobody gave it any."""
+    """The session of a command's context, which is made where there is none."""
     return context.ensure_object(Session)
 
 

@@ -58,7 +58,7 @@ def entity_tables() -> dict[str, Any]:
         hours: Annotated[float, number] = Field(gt=0, description="Hours; a time without a zone is UTC.")
 
     class ExpectTable(BaseModel):
-        """What must hold of the entity's sound, Active rows."""
+        """What must hold for the entity's valid, Active rows."""
 
         model_config = ConfigDict(extra="forbid")
         min_rows: Annotated[int | None, number] = Field(None, ge=0, description="There are at least so many rows.")
@@ -78,7 +78,8 @@ def entity_tables() -> dict[str, Any]:
             description="The view's file, from the project's folder; otherwise the entity's in views/.",
         )
         missing: Literal["delete", "keep"] = Field(
-            "delete", description="What to do with keys gone from the view. A linked source keeps them unless told."
+            "delete",
+            description="What to do with keys that are no longer in the view. A linked source keeps them by default.",
         )
         max_deletes: Annotated[Any, BeforeValidator(partial(limit, default=DEFAULT_MAX_DELETES)), spelling] = Field(
             None,
@@ -302,7 +303,7 @@ def document_model() -> Any:
             "allow", description="When orders/stock.sql shows too little: raise, let wait, or mark the line."
         )
         repeated_skus: Literal["allow", "merge", "refuse"] = Field(
-            "allow", description="When a SKU stands on two lines: raise both, add them up, or let wait."
+            "allow", description="When a SKU appears on two lines: raise both, add them up, or let the order wait."
         )
         foreign_lines: Literal["refuse", "skip"] = Field(
             "refuse", description="When a line belongs to another source: let the order wait, or leave the line out."

@@ -140,7 +140,7 @@ class _ProjectReader:
         return replace(project, secrets=tuple(sorted(self._secrets)), warnings=tuple(diagnostics))
 
     def _is_offline(self, at: tuple[str, ...]) -> bool:
-        """Whether the variables at a place stand for themselves."""
+        """Whether the variables at a place are replaced by their own names."""
         return self._offline_tables if isinstance(self._offline_tables, bool) else at[0] in self._offline_tables
 
     def _report(self, at: tuple[str, ...], message: str, hint: str = "", *, warning: bool = False) -> None:
@@ -187,7 +187,7 @@ class _ProjectReader:
             ) from None
 
     def _warn_of_passwords(self, data: dict[str, Any]) -> None:
-        """Warn of each password that stands in the file itself, if only a part of it."""
+        """Warn of each password that is written in the file itself, even if only a part of it."""
         for at, value in _strings(data):
             written = written_secrets(value, at)
             if written:
@@ -220,7 +220,7 @@ class _ProjectReader:
                 self._report(
                     at,
                     f"The connection cannot be read {f'behind {last}=' if last else 'from its beginning'}.",
-                    "It is NAME=value;NAME=value. A value with ; or { in it stands in braces, {like;this}, and a } in"
+                    "It is NAME=value;NAME=value. A value with ; or { in it must be in braces, {like;this}, and a } in"
                     " there is written twice. A password that is a variable, PWD=${NAME}, needs none of that.",
                 )
         return filled

@@ -1,6 +1,6 @@
 """``project.toml`` as it may be shown to others, in a pull request or to the client: without the secrets in it.
 
-The file is parsed and written anew. A value is shown where its key is known to hold no secret; a connection option
+The file is parsed and written out again. A value is shown where its key is known to hold no secret; a connection option
 where it is known to be harmless. Comments and layout are left out, for they may hold anything.
 """
 
@@ -44,7 +44,7 @@ HARMLESS_OPTIONS = frozenset(
         *("no_prompt", "auto_reconnect", "multi_statements", "sslverify", "transportencryption"),
     )
 )
-"""Options of ODBC drivers whose values are no secrets, in lower case and without blanks."""
+"""Options of ODBC drivers whose values are not secret, in lower case and without blanks."""
 
 _HIDDEN = re.compile(r"\ue000(\d+)\ue001")
 

@@ -36,6 +36,6 @@ def looks_secret(text: str) -> bool:
 
 
 def quoted_texts(statement: str) -> list[str]:
-    """What stands in single or double quotes in a statement; without any, its last word."""
+    """The texts in single or double quotes in a statement; without any, its last word."""
     found = [first or second for first, second in re.findall(r"'([^']*)'|\"([^\"]*)\"", statement)]
     return [each for each in found if each] or re.findall(r"([^\s=;]+)[\s;]*$", statement)

@@ -1,4 +1,4 @@
-"""What to write where a ``project.toml`` is not TOML: the usual slips, told by the line where the parser stopped."""
+"""What to write where a ``project.toml`` is not TOML: the usual mistakes, seen in the line where the parser stopped."""
 
 from __future__ import annotations
 

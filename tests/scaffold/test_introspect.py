@@ -246,7 +246,7 @@ def test_how_to_reach_a_project_is_not_said_twice(tmp_path: Path) -> None:
     assert s2s(tmp_path, "init", "acme", "--dialect", "duckdb", "--database", "x.duckdb").returncode == 0
     again = s2s(tmp_path, "init", "acme", "--introspect", "--database", "y.duckdb")
     assert again.returncode == 2
-    assert "stands in its project.toml" in again.stderr
+    assert "its project.toml says how to reach its database" in again.stderr
 
 
 def test_a_template_is_not_looked_up(tmp_path: Path) -> None:
