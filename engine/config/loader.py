@@ -242,7 +242,7 @@ class _ProjectReader:
             lenient = at[0] in self._lenient_tables
             self._report(
                 at,
-                f"The variable {name} is {'not set' if missing else 'empty'}.",
+                f"The variable {name} is not set." if missing else f"The variable {name} is empty.",
                 f"Set it in the environment, or write {name}=… in {self._root / '.env'}.{self._dotenv_hint()}",
                 warning=lenient,
             )

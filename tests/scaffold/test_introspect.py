@@ -220,7 +220,7 @@ def test_a_view_that_somebody_wrote_stays(tmp_path: Path) -> None:
     looked = s2s(tmp_path, "init", "acme", "--introspect")
     assert looked.returncode == 0, looked.stderr
     assert view.read_text("utf-8") == "select 1 as mine"
-    assert "somebody's work, and stays" in looked.stdout
+    assert "was edited by somebody, so it is kept" in looked.stdout
     assert 'stock_item.web as "product_active"' in looked.stdout
     assert (view.parent / "customers.sql").is_file()
 
@@ -361,7 +361,7 @@ def test_a_connection_that_is_typed_in_keeps_its_login_out_of_git(tmp_path: Path
     typed = "Driver={PostgreSQL Unicode};Server=db;Database=erp;UID=reader;PWD={hunter2;hunter2}"
     code, printed = on_a_terminal(tmp_path, "init", "acme", answers=["what", "none", typed, "", "", "", "0", "n"])
     assert code == 0, printed
-    assert "what is none of them." in printed
+    assert "what is not one of them." in printed
     root = tmp_path / "projects" / "acme"
     source = tomli.loads((root / "project.toml").read_text("utf-8"))["source"]
     assert source == {
