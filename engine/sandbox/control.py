@@ -34,6 +34,7 @@ class Control:
             ("GET", "/_sandbox/faults", self._show_faults),
             ("POST", "/_sandbox/faults", self._set_faults),
             ("POST", "/_sandbox/orders", self._place_order),
+            ("POST", "/_sandbox/sources", self._link_source),
             ("POST", "/_sandbox/sources/{source_id:int}/sync_token", self._set_sync_token),
             ("POST", "/_sandbox/reset", self._reset),
         ]
@@ -51,6 +52,7 @@ class Control:
                 "GET /_sandbox/requests": "what was requested so far",
                 "GET /_sandbox/faults": "every fault there is; POST asks for some",
                 "POST /_sandbox/orders": "a sale: the body is a system_order",
+                "POST /_sandbox/sources": 'a source that is linked to this one: {"id": 58}',
                 f"POST /_sandbox/sources/{self._source_id}/sync_token": (
                     'the source wants everything again: {"sync_token": "1"}'
                 ),
@@ -109,6 +111,15 @@ class Control:
             raise RefusalError(400, "An order is an object with a number as its id.")
         self._sandbox.place_order(order)
         return {"id": order["id"]}
+
+    def _link_source(self, _request: Request, body: Json) -> Json:
+        number = body.get("id")
+        if not isinstance(number, int) or not is_whole_number(number):
+            raise RefusalError(400, "A linked source needs a number as its id.")
+        if number in self._sandbox.store.sources:
+            raise RefusalError(400, f"There is a source {number} already.")
+        self._sandbox.store.link_source(number)
+        return self._sandbox.store.sources[number]
 
     def _set_sync_token(self, request: Request, body: Json) -> Json:
         number, token = request.path_params["source_id"], body.get("sync_token")

@@ -2,7 +2,9 @@
 
 Where Stock2Shop's public pages say nothing, the store takes the plainest reading: an item with
 ``product_active: "false"`` removes its variant, and the product with its last one; a field that an item leaves out
-stays as it was. Every method may be called from any thread.
+stays as it was. A linked source changes the variants of its primary source that have the same code, and adds and
+removes none of them; an item for a variant that the primary source does not have is queued and then ignored. Every
+method may be called from any thread.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ class Store:
         self._variants: dict[int, dict[str, str]] = {}
         self._customers: dict[int, dict[str, Json]] = {}
         self._orders: dict[int, Json] = {}
+        self._primaries: dict[int, int] = {}
+        """The primary source of each linked one."""
         self._last_id = 0
         self.clear()
         self._load()
@@ -41,15 +45,21 @@ class Store:
     def clear(self) -> None:
         """Forget everything but the source, whose sync token is 0 again."""
         with self.lock:
-            number = self._source_id
-            self.sources = {
-                number: {"id": number, "sync_token": "0", "description": "Sandbox source", "type": "custom"}
-            }
-            self._products = {number: {}}
-            self._variants = {number: {}}
-            self._customers = {number: {}}
-            self._orders = {}
+            self.sources, self._products, self._variants, self._customers = {}, {}, {}, {}
+            self._orders, self._primaries = {}, {}
             self._last_id = 0
+            self._add(self._source_id, "Sandbox source")
+
+    def link_source(self, source_id: int) -> None:
+        """Add a source that is linked to the sandbox's own: it enriches products, and owns none."""
+        with self.lock:
+            self._add(source_id, "Linked source")
+            self._primaries[source_id] = self._source_id
+            self.save()
+
+    def _add(self, number: int, description: str) -> None:
+        self.sources[number] = {"id": number, "sync_token": "0", "description": description, "type": "custom"}
+        self._products[number], self._variants[number], self._customers[number] = {}, {}, {}
 
     def counts(self) -> Json:
         """How many of each there are."""
@@ -93,6 +103,8 @@ class Store:
         source, product = item["source"], item["product"]
         code, variant = source["source_product_code"], product["variants"]
         key = variant["source_variant_code"]
+        if source_id in self._primaries and not self._enrich(self._primaries[source_id], key, item):
+            return
         current_code = self._variants[source_id].get(key)
         if source["product_active"] == "false":
             if current_code == code:
@@ -113,6 +125,18 @@ class Store:
         stored["modified"] = _now()
         stored["variants"].setdefault(key, {}).update(variant)
         self._variants[source_id][key] = code
+
+    def _enrich(self, primary_id: int, key: str, item: Json) -> bool:
+        """Change the primary source's variant as a linked source asks; gives whether there is such a variant."""
+        code = self._variants[primary_id].get(key)
+        if code is None:
+            return False
+        if item["source"]["product_active"] == "true":
+            stored = self._products[primary_id][code]
+            stored.update({name: value for name, value in item["product"].items() if name != "variants"})
+            stored["modified"] = _now()
+            stored["variants"][key].update(item["product"]["variants"])
+        return True
 
     def queue_customer(self, source_id: int, item: Json) -> None:
         """Add, change or remove the customer of a customer item."""
@@ -179,6 +203,7 @@ class Store:
             "customers": self._customers,
             "sources": self.sources,
             "orders": self._orders,
+            "primaries": self._primaries,
             "last_id": self._last_id,
         }
         beside.write_text(json.dumps(kept), "utf-8")
@@ -196,6 +221,7 @@ class Store:
             self.sources = {int(number): source for number, source in kept["sources"].items()}
             self._orders = {int(number): order for number, order in kept["orders"].items()}
             self._last_id = int(kept["last_id"])
+            self._primaries = {int(number): int(primary) for number, primary in kept.get("primaries", {}).items()}
             self._variants = {
                 number: {key: code for code, product in products.items() for key in product["variants"]}
                 for number, products in self._products.items()

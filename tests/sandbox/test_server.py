@@ -134,6 +134,59 @@ def test_a_source_has_its_sync_token(caller: Caller) -> None:
     assert [(s["id"], s["sync_token"]) for s in caller.get("/sources").json()["system_sources"]] == [(57, "7")]
 
 
+def linked_item(code: str, active: str = "true", **fields: object) -> dict[str, Any]:
+    """An item of the linked source 58 that has ``fields`` of the product."""
+    made = item(code, active=active)
+    made["source"]["source_id"] = 58
+    made["product"] |= fields
+    return made
+
+
+def test_a_linked_source_changes_what_its_primary_source_has(caller: Caller) -> None:
+    """What it does not give stays as the primary source gave it."""
+    assert caller.control("/sources", {"id": 58}).json()["id"] == 58
+    assert [one["id"] for one in caller.get("/sources").json()["system_sources"]] == [57, 58]
+    caller.queue(item("A", qty=3, price=9.5))
+    caller.post("/products/queue", {"system_products": [linked_item("A", vendor="Acme")]}, source_id="58")
+    held = caller.sandbox.products(57)["A"]
+    assert (held["vendor"], held["qty"], held["price"], held["source_id"]) == ("Acme", 3, 9.5, 57)
+
+
+def test_a_linked_source_adds_and_removes_no_variant(caller: Caller) -> None:
+    """An item without its counterpart is queued, and then ignored; so is a product's code in a variant's place."""
+    caller.control("/sources", {"id": 58})
+    caller.queue(item("A-1", "A"))
+    items = [linked_item("A"), linked_item("B"), linked_item("A-1", active="false")]
+    answer = caller.post("/products/queue", {"system_products": items}, source_id="58")
+    assert answer.json() == {"system_products": {"sync_product": 3}}
+    assert (sorted(caller.sandbox.products(57)), caller.sandbox.products(58)) == (["A-1"], {})
+
+
+def test_a_linked_source_reads_back_what_it_gave(caller: Caller) -> None:
+    """By its own id, so that it can be compared with its own view."""
+    caller.control("/sources", {"id": 58})
+    caller.queue(item("A"), item("B"))
+    caller.post("/products/queue", {"system_products": [linked_item("A", vendor="Acme")]}, source_id="58")
+    (found,) = caller.search(query={"term": {"source_id": 58}}, size=9)["system_products"]
+    assert (found["source_product_code"], found["vendor"]) == ("A", "Acme")
+
+
+@pytest.mark.parametrize(("body", "words"), [({"id": 57}, "already"), ({"id": "x"}, "number"), ({}, "number")])
+def test_a_linked_source_needs_a_number_of_its_own(caller: Caller, body: dict[str, Any], words: str) -> None:
+    """It is said what is wrong."""
+    answer = caller.control("/sources", body)
+    assert (answer.status_code, words in answer.text) == (400, True)
+
+
+def test_a_linked_source_is_kept_over_a_restart(tmp_path: Path) -> None:
+    """Like everything else that is held."""
+    settings = SandboxSettings(path=tmp_path / "kept.json")
+    Sandbox(settings).store.link_source(58)
+    again = Sandbox(settings)
+    again.store.queue_product(58, linked_item("A"))
+    assert (sorted(again.store.sources), again.products(58)) == ([57, 58], {})
+
+
 def test_what_is_queued_is_read_back(caller: Caller) -> None:
     """Variants of a product together, each with its own fields."""
     assert caller.queue(item("A-1", "A", qty=3), item("A-2", "A", price=9.5), item("B")).json() == {
