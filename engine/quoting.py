@@ -32,6 +32,12 @@ DOUBLE_QUOTED_TEXTS = frozenset({"mysql", "bigquery", "access"})
 BACKSLASHES = frozenset({"mysql", "snowflake", "redshift", "bigquery"})
 """Dialects in which a backslash in a text escapes what follows it."""
 
+BACKTICKS = frozenset({"mysql", "bigquery", "sqlite", "access", "duckdb"})
+"""Dialects in which backticks quote a name; DuckDB's since 2.0."""
+
+NO_NAME_BEFORE = r"(?<![\w$\x80-\U0010ffff])"
+"""No character before that PostgreSQL and DuckDB would take for part of a name: any that is not ASCII is."""
+
 DOTLESS = frozenset({"access"})
 """Dialects in which no name can hold a dot, however it is quoted."""
 
@@ -50,11 +56,15 @@ ZONED = frozenset({"postgres", "duckdb", "redshift"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A stretch of SQL that is not syntax: ``sql[start:end]``, quotes and comment marks included."""
+    """A stretch of SQL that is not syntax: ``sql[start:end]``, quotes and comment marks included.
+
+    One that is not ``closed`` reaches to the end of the SQL, because its quotes or comment marks do not end.
+    """
 
     start: int
     end: int
     kind: Kind
+    closed: bool = True
 
 
 def ident(name: str, dialect: str) -> str:
@@ -157,13 +167,13 @@ def _text(text: str, dialect: str) -> str:
 
 
 def regions(sql: str, dialect: str) -> Iterator[Region]:
-    """The texts, quoted names and comments of ``sql``, in order; one that is never closed reaches to the end."""
-    opener = _opener(dialect)
+    """Yield the texts, quoted names and comments of ``sql``, in order."""
+    opener, adjacent = _opener(dialect)
     position = 0
-    while found := opener.search(sql, position):
+    while found := (adjacent.match(sql, position) if position else None) or opener.search(sql, position):
         kind, end = _closed(sql, found, dialect)
-        yield Region(start=found.start(), end=end, kind=kind)
-        position = end
+        yield Region(start=found.start(), end=len(sql) if end is None else end, kind=kind, closed=end is not None)
+        position = len(sql) if end is None else end
 
 
 def blanked(sql: str, dialect: str) -> str:
@@ -176,9 +186,11 @@ def blanked(sql: str, dialect: str) -> str:
 
 
 @cache
-def _opener(dialect: str) -> re.Pattern[str]:
-    """What begins a text, a quoted name or a comment."""
-    choices = [r"--(?=\s|$)" if dialect == "mysql" else "--", r"/\*", "'", '"', "`"]
+def _opener(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the pattern of what begins a text, a quoted name or a comment; and that directly after another."""
+    choices = [r"--(?=\s|$)" if dialect == "mysql" else "--", r"/\*", "'", '"']
+    if dialect in BACKTICKS:
+        choices.append("`")
     if dialect in {"mysql", "bigquery"}:
         choices.append("#")
     if dialect == "snowflake":
@@ -186,20 +198,24 @@ def _opener(dialect: str) -> re.Pattern[str]:
     if dialect in BRACKETS:
         choices.append(r"\[")
     if dialect in {"postgres", "duckdb", "redshift", "snowflake"}:
-        choices.insert(0, r"(?<!\w)\$(?:[A-Za-z_]\w*)?\$")
+        choices.insert(0, rf"{NO_NAME_BEFORE}\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$")
     if dialect in {"postgres", "duckdb"}:
-        choices.insert(0, r"(?<!\w)[eE]'")
+        choices.insert(0, rf"{NO_NAME_BEFORE}[eE]'")
     if dialect == "oracle":
         choices.insert(0, r"(?<!\w)[nN]?[qQ]'.")
     if dialect == "bigquery":
         choices[:0] = ["'''", '"""']
-    return re.compile("|".join(choices), re.DOTALL)
+    pattern = "|".join(choices)
+    return re.compile(pattern, re.DOTALL), re.compile(pattern.replace(NO_NAME_BEFORE, ""), re.DOTALL)
 
 
-def _closed(sql: str, found: re.Match[str], dialect: str) -> tuple[Kind, int]:
+def _closed(sql: str, found: re.Match[str], dialect: str) -> tuple[Kind, int | None]:
+    """Return what an opener begins, and the offset after its end; None where it does not end."""
     opener = found[0]
     if opener in {"--", "#", "//"}:
-        return "comment", _after(sql, "\n", found.end(), length=0)
+        # Some databases end such a comment at a carriage return too: what follows may be SQL, so it is taken for it.
+        end = re.compile(r"[\r\n]").search(sql, found.end())
+        return "comment", end.start() if end else len(sql)
     if opener == "/*":
         return "comment", _after_comment(sql, found.end(), nested=dialect in NESTED_COMMENTS)
     if opener.startswith("$") or opener in {"'''", '"""'}:
@@ -214,15 +230,15 @@ def _closed(sql: str, found: re.Match[str], dialect: str) -> tuple[Kind, int]:
     closed = re.compile(rf"{body}(?:{re.escape(quote) * 2}{body})*{re.escape(quote)}", re.DOTALL).match(
         sql, found.end()
     )
-    return "text" if text else "name", closed.end() if closed else len(sql)
+    return "text" if text else "name", closed.end() if closed else None
 
 
-def _after(sql: str, closer: str, position: int, *, length: int | None = None) -> int:
+def _after(sql: str, closer: str, position: int) -> int | None:
     end = sql.find(closer, position)
-    return len(sql) if end < 0 else end + (len(closer) if length is None else length)
+    return None if end < 0 else end + len(closer)
 
 
-def _after_comment(sql: str, position: int, *, nested: bool) -> int:
+def _after_comment(sql: str, position: int, *, nested: bool) -> int | None:
     depth = 1
     for found in re.compile(r"/\*|\*/").finditer(sql, position):
         if found[0] == "*/":
@@ -231,4 +247,4 @@ def _after_comment(sql: str, position: int, *, nested: bool) -> int:
             depth += 1
         if depth == 0:
             return found.end()
-    return len(sql)
+    return None

@@ -1,7 +1,7 @@
 """Check a rendered view without a database: it must be one SELECT, and its columns must be Stock2Shop's fields.
 
-Two layers check that a view only reads: the parser's tree; and, for what does not parse and for T-SQL, where a
-statement may follow another without a semicolon, the keywords outside of texts, quoted names and comments.
+Two layers check that a view only reads: the parser's tree, and its text (:mod:`engine.mapping.text_checks`), for what
+does not parse and for T-SQL, where a statement may follow another without a semicolon.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.hazards import find_hazards
 from engine.mapping.locate import diagnostic_at, find_word
 from engine.mapping.parse import (
     LOWERCASE_DIALECTS,
@@ -17,12 +18,13 @@ from engine.mapping.parse import (
     ParseFailure,
     is_quoted,
     parse_cached,
+    plain_reason,
     start_offset,
     statement_kind,
     union_arms,
 )
-from engine.quoting import alias, blanked, regions
-from engine.text import describe_lookalike
+from engine.mapping.text_checks import check_keywords, check_semicolons, check_text, unquoted_dots
+from engine.quoting import alias, blanked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,19 +32,6 @@ if TYPE_CHECKING:
     from engine.errors import Diagnostic
     from engine.model.fields import Entity, Field
     from engine.model.query import Query
-
-WRITE_KEYWORDS = frozenset(
-    {"insert", "update", "delete", "merge", "into", "drop", "create", "alter", "truncate", "grant", "revoke", "exec"}
-    | {"execute"}
-)
-"""Keywords that write wherever they stand; ``into`` makes a SELECT write a table or a file."""
-
-TSQL_STATEMENT_KEYWORDS = WRITE_KEYWORDS | frozenset(
-    {"backup", "begin", "checkpoint", "commit", "dbcc", "deallocate", "declare", "deny", "goto", "kill", "print"}
-    | {"raiserror", "reconfigure", "restore", "return", "revert", "rollback", "save", "set", "shutdown", "updatetext"}
-    | {"use", "waitfor", "while", "writetext"}
-)
-"""Keywords that begin a statement in T-SQL, which needs no semicolon before one, and that can be no unquoted name."""
 
 MODIFYING_FUNCTIONS = frozenset(
     {"nextval", "setval", "set_config", "dblink_exec", "lo_import", "lo_export", "lo_unlink", "pg_terminate_backend"}
@@ -58,42 +47,33 @@ def check_view(
 
     The columns are None where they cannot be told. Of what is wrong, the first of these is returned:
 
-    1. A character that only looks like one of SQL's, such as a word processor's quote.
-    2. A keyword that writes, where no parser is needed to find it.
-    3. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides.
-    4. No statement, several statements, or one that is no SELECT.
-    5. A ``*`` among the output columns.
-    6. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
-       database would change.
+    1. What no database accepts, such as a quote without an end, and a keyword that writes.
+    2. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides. It is an
+       error where a semicolon in it may begin another statement.
+    3. No statement, several statements, or one that is no SELECT.
+    4. A ``*`` among the output columns.
+    5. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
+       database would change; and warnings of what is likely a mistake.
     """
     sql = query.sql.lstrip("\ufeff")
-    problems = tuple(_check_characters(query, sql, dialect))
-    if problems:
-        return None, problems
-    problems = tuple(_check_keywords(query, sql, dialect, parsed=True))
+    problems = tuple(check_text(query, sql, dialect)) or tuple(check_keywords(query, sql, dialect, parsed=True))
     if problems:
         return None, problems
     statements = parse_cached(sql, dialect)
     if isinstance(statements, ParseFailure):
-        problems = tuple(_check_keywords(query, sql, dialect, parsed=False))
-        return None, problems or (_parse_diagnostic(query, sql, dialect, statements),)
+        problems = (
+            *check_keywords(query, sql, dialect, parsed=False),
+            *check_semicolons(query, sql, dialect, parsed=False),
+            *unquoted_dots(query, sql, dialect),
+        )
+        return None, problems[:1] or (_parse_warning(query, dialect, statements, sql),)
     problem = _check_statement(query, sql, statements, dialect)
     if problem is not None:
         return None, (problem,)
-    problems = tuple(_unquoted_dots(query, sql, dialect))
+    problems = (*check_semicolons(query, sql, dialect, parsed=True), *unquoted_dots(query, sql, dialect))
     if problems:
         return None, problems
     return _check_parsed_columns(query, statements[0], dialect=dialect, entity=entity, linked=linked)
-
-
-def _check_characters(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
-    """Yield the first character outside of texts, quoted names and comments that only looks like one of SQL's."""
-    for found in re.finditer(r"[^\x00-\x7f]", blanked(sql, dialect)):
-        hint = describe_lookalike(found[0])
-        if hint is None or (dialect == "duckdb" and found[0].isspace()):  # DuckDB reads any space as one
-            continue
-        yield diagnostic_at(query, found.start(), "The view has a character that SQL does not read as it looks.", hint)
-        return
 
 
 def _check_statement(query: Query, sql: str, statements: list[Any], dialect: str) -> Diagnostic | None:
@@ -174,6 +154,8 @@ def _check_parsed_columns(
                     f"Write: as {alias(name, dialect)}",
                 )
             )
+    if not any(problem.severity == "error" for problem in problems):
+        problems += find_hazards(query, statement, dialect=dialect)
     return columns, tuple(problems)
 
 
@@ -270,83 +252,8 @@ def _writing_part(statement: Any) -> str:
     return next((f"{name}(), which changes the database" for name in calls if name.lower() in MODIFYING_FUNCTIONS), "")
 
 
-def _unquoted_dots(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
-    """Yield the aliases with an unquoted dot, such as ``as variants.qty``, which some parsers accept and change."""
-    for found in re.finditer(r"(?i)\bas\s+(variants|address\d+)\s*\.\s*(\w+)", blanked(sql, dialect)):
-        name = f"{found[1]}.{found[2]}"
-        yield diagnostic_at(
-            query,
-            found.start(1),
-            f"The alias {name} has a dot and must be quoted.",
-            f"Write: as {alias(name, dialect)}",
-        )
-
-
-def _check_keywords(query: Query, sql: str, dialect: str, *, parsed: bool) -> Iterator[Diagnostic]:
-    """Yield the first keyword of a view that does more than read, found without a parser.
-
-    ``parsed`` leaves out what the parser finds more exactly. Not in T-SQL: there a statement needs no semicolon before
-    it, so that what the parser takes for an alias may be a statement.
-    """
-    text = blanked(sql, dialect)
-
-    def problem(position: int, message: str) -> Diagnostic:
-        return diagnostic_at(query, position, message, "Views only read. Write one SELECT.")
-
-    if dialect == "mysql":
-        for region in regions(sql, dialect):
-            if sql.startswith(("/*!", "/*M!"), region.start):
-                yield problem(region.start, "The view has a comment that MySQL executes: /*! … */.")
-                return
-    if parsed and dialect != "tsql":
-        return
-    tokens = [(found[0].lower(), found.start()) for found in re.finditer(r"[\w@#$]+|[.;()]", text)]
-    while tokens and tokens[0][0] in {";", "("}:
-        tokens.pop(0)
-    if not tokens:
-        return
-    if tokens[0][0] not in {"select", "with"}:
-        if not parsed:
-            yield problem(tokens[0][1], f"The view begins with {tokens[0][0].upper()}, not with SELECT or WITH.")
-        return
-    banned = TSQL_STATEMENT_KEYWORDS if dialect == "tsql" else WRITE_KEYWORDS
-    for number, (word, position) in enumerate(tokens):
-        before = tokens[number - 1][0] if number else ""
-        after = tokens[number + 1][0] if number + 1 < len(tokens) else ""
-        if word == ";" and after not in {"", ";"} and not parsed:
-            yield problem(position, "The view is more than one statement.")
-            return
-        if word not in banned or before == "." or after == ".":
-            continue
-        if _is_harmless(word, before, after):
-            continue
-        yield problem(position, f"The view has the word {word.upper()}, which does more than read.")
-        return
-
-
-def _is_harmless(word: str, before: str, after: str) -> bool:
-    """Return whether a keyword that begins a statement elsewhere is part of a SELECT here."""
-    functions = {"insert", "truncate"}
-    hints = {("merge", "join"), ("merge", "union"), ("use", "hint"), ("use", "plan")}
-    return (word in functions and after == "(") or (word, after) in hints or (word == "set" and before == "character")
-
-
-def _parse_diagnostic(query: Query, sql: str, dialect: str, failure: ParseFailure) -> Diagnostic:
-    """Return what to say of a view that does not parse: an error for an unquoted dotted alias, else a warning."""
-    named = re.search(r"(?i)\bas\s+(variants\.\w+)", blanked(sql, dialect))
-    if named:
-        return diagnostic_at(
-            query,
-            named.start(1),
-            f"The alias {named[1]} has a dot and must be quoted.",
-            f"Write: as {alias(named[1], dialect)}",
-        )
-    return replace(
-        diagnostic_at(
-            query,
-            failure.offset,
-            f"The view does not parse as {dialect}: {failure.message}.",
-            "The database may accept it all the same; its columns are checked when it runs.",
-        ),
-        severity="warning",
-    )
+def _parse_warning(query: Query, dialect: str, failure: ParseFailure, sql: str) -> Diagnostic:
+    """Return the warning of a view that does not parse: ERPs have unusual dialects, so the database decides."""
+    message = f"The view does not parse as {dialect}: {plain_reason(failure, sql)}."
+    hint = "The database may accept it all the same; its columns are checked when it runs."
+    return replace(diagnostic_at(query, failure.offset, message, hint), severity="warning")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, RenderError
 from engine.files import is_file
-from engine.mapping.placeholders import UnwritableValueError, plain_value, require_defined
+from engine.mapping.placeholders import TemplateFailedError, UnwritableValueError, plain_value, require_defined
 from engine.mapping.source_map import marking_extension
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _template_cache(*, with_markers: bool) -> Any:  # noqa: ARG001 - one cache f
 
 
 def _fail(message: str) -> None:
-    raise UnwritableValueError(message)
+    raise TemplateFailedError(message)
 
 
 def _undefined(names: Mapping[str, object]) -> Any:

@@ -6,6 +6,7 @@ sqlglot takes a third of a second to import, so every function here imports it o
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,6 +81,21 @@ def parse(sql: str, dialect: str) -> list[Any] | ParseFailure:
     except RecursionError:
         return ParseFailure(message="it is nested too deeply")
     return [statement for statement in found if statement is not None and not isinstance(statement, exp.Semicolon)]
+
+
+def plain_reason(failure: ParseFailure, sql: str) -> str:
+    """Return why SQL could not be parsed, in SQL's words and not in those of the parser."""
+    near = re.match(r"\w+|\S", sql[failure.offset :]) if failure.offset is not None else None
+    at = f" at {near[0]!r}" if near else ""
+    if failure.message.startswith("Required keyword"):
+        return f"something is missing{at}"
+    if "Unexpected token" in failure.message:
+        return f"it is not understood{at}"
+    if failure.message.startswith("Expected table name"):
+        return f"a table's name is missing{at}"
+    if failure.message.startswith("Error tokenizing"):
+        return "its quotes are not understood"
+    return failure.message.splitlines()[0].rstrip(".")
 
 
 def _end_offset(sql: str, line: int | None, column: int | None) -> int | None:

@@ -41,6 +41,10 @@ class UnwritableValueError(Exception):
     """A value cannot be written as SQL; the message says why."""
 
 
+class TemplateFailedError(UnwritableValueError):
+    """A template called ``fail``: what is wrong is what it was given, at the place of the outermost macro call."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placeholder:
     """A value or a quoted name that is to be written into the SQL as ``text``.

@@ -23,6 +23,7 @@ from engine.files import WorkspaceFiles, is_dir
 from engine.mapping.environment import filter_hint, template_loader, view_environment
 from engine.mapping.placeholders import (
     PLACEHOLDER,
+    TemplateFailedError,
     UnwritableValueError,
     ValueWriter,
     offset_before_writing,
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
     from engine.model.query import SourceLocation
     from engine.model.settings import Project
+
+JINJA_HINT = (
+    "{{, {% and {# belong to the template. Where SQL itself has them, as in LIKE '{%', write {% raw %}{%{% endraw %}."
+)
 
 ENGINE_FOLDER = Path(__file__).parents[1]
 
@@ -150,7 +155,7 @@ def _render(
         file = Path(error.filename) if error.filename else path
         message = str(error.message)
         column = _column(files, file, error.lineno, message)
-        hint = filter_hint(message, environment)
+        hint = filter_hint(message, environment) or JINJA_HINT
         raise RenderError(
             [Diagnostic(path=file, line=error.lineno, column=column, message=message, hint=hint)]
         ) from None
@@ -194,7 +199,8 @@ def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path, files:
     trace = error.__traceback__
     while trace is not None:
         file = templates.get(trace.tb_frame.f_code.co_filename)
-        if file is not None:
+        in_macro = trace.tb_frame.f_code.co_name == "macro"  # as Jinja compiles one
+        if file is not None and not (isinstance(error, TemplateFailedError) and in_macro and line is not None):
             place, line = file, trace.tb_lineno
         trace = trace.tb_next
     if isinstance(error, RecursionError):

@@ -53,7 +53,7 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
     )
     warnings = raise_errors(diagnostics)
     fields = None if columns is None else resolve_columns(columns, entity=ENTITIES[entity])
-    raise_errors(_check_default_tier(project, entity, fields))
+    warnings += raise_errors(_check_default_tier(project, entity, fields))
     return CheckedView(query=query, warnings=warnings, fields=fields)
 
 

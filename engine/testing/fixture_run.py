@@ -290,8 +290,7 @@ def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str
     from engine.mapping.transpile.own_sql import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
-    check_own_sql(own, query, dialect=dialect)
-    return own
+    return check_own_sql(own, query, dialect=dialect)
 
 
 def _compare_rows(

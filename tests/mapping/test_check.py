@@ -112,7 +112,7 @@ def test_a_view_that_does_more_than_read_is_refused(check: Check, dialect: str, 
     assert [fault.severity for fault in faults] == ["error"]
 
 
-@pytest.mark.parametrize("view", ["select 1 as title;\nselect 2 as title", "use evo;\nselect 1 as title"])
+@pytest.mark.parametrize("view", ["select 1 as title;\nselect 2 as title", ";\nselect 1 as title; select 2 as title"])
 def test_a_view_is_one_statement(check: Check, view: str) -> None:
     """The second one is pointed at."""
     (fault,) = check(view, dialect="postgres")[1]
@@ -337,3 +337,132 @@ def test_importing_the_module_does_not_import_the_parser() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "said"),
+    [
+        ("'it's' as vendor", (7, 6), "A text begins here with ' and does not end."),
+        ('"b as vendor', (7, 1), 'A quoted name begins here with " and does not end.'),
+        ("b as vendor, /* c", (7, 14), "A comment begins here with /* and does not end."),
+        ('as "vendor"', (6, 20), "A column is missing: there is a comma, and then AS."),
+        ("b as vendor,", (7, 12), "A column is missing: there is a comma, and then FROM."),
+        ("b as vendor,, c as tags", (7, 12), "A column is missing: there is a comma, and then ,."),
+        ("coalesce(b, '' as vendor", (7, 9), "A bracket ( is not closed."),
+        ("b) as vendor", (7, 2), "A bracket ) closes nothing."),
+    ],
+)
+def test_what_no_database_accepts_is_an_error_at_its_place(
+    check: Check, more: str, place: tuple[int, int], said: str
+) -> None:
+    """Whatever the dialect: nobody need wait for the database to say so."""
+    for dialect in ("postgres", "firebird"):
+        columns, (problem, *_) = check(select(more), dialect=dialect)
+        assert problem.message.startswith(said)
+        assert (columns, problem.severity, problem.hint != "") == (None, "error", True)
+        assert (problem.line, problem.column) == place
+
+
+@pytest.mark.parametrize("text", ["'\u2018a\u2019, as b) ('", "'a' /* , as \u00a0( */", "'{x}' -- as, ,"])
+def test_what_stands_in_texts_and_comments_is_not_looked_at(check: Check, text: str) -> None:
+    """They are the client's own words."""
+    assert check(select(f"{text}\n as vendor"))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("view", "line", "word", "hint"),
+    [
+        ("set nocount on\n" + select(dialect="tsql"), 1, "SET", "session"),
+        ("use evo\n" + select(dialect="tsql"), 1, "USE", "database.schema.table"),
+        ("declare @x int;\n" + select(dialect="tsql"), 1, "DECLARE", "vars.name"),
+        (select(dialect="tsql") + "\nGO\n", 8, "GO", "tools"),
+        ("exec sp_who", 1, "EXEC", "procedure"),
+    ],
+)
+def test_a_script_is_named_by_its_word(check: Check, view: str, line: int, word: str, hint: str) -> None:
+    """With what to write instead in a view."""
+    _, (problem, *_) = check(view, dialect="tsql")
+    assert (problem.line, problem.severity) == (line, "error")
+    assert problem.message == f"The view has {word}: it must be one SELECT, not a script."
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql"),
+    [
+        ("postgres", "b c d as vendor from item where x = E'\\'; drop table item; --'"),
+        ("postgres", "b c d as vendor from item -- ;"),
+        ("postgres", "b c d as vendor from item where x = $$;$$"),
+        ("mysql", "b c d as vendor from item where x = '\\'; select 1; -- '"),
+        ("firebird", "b c d as vendor from item where x = [;]"),
+        ("pervasive", "b c d as vendor from item /* ; */"),
+    ],
+)
+def test_a_semicolon_in_a_view_that_does_not_parse_is_refused(check: Check, dialect: str, sql: str) -> None:
+    """Unless it certainly stands in a text: only the database knows where its texts end."""
+    columns, problems = check(f"select a as title, {sql}", dialect=dialect)
+    assert (columns, [problem.severity for problem in problems]) == (None, ["error"])
+
+
+@pytest.mark.parametrize("tail", [";", " where x = 'a;b'", " where x = 'it''s;'", ' where "a;b" = 1 ;\n;'])
+def test_a_semicolon_that_certainly_ends_nothing_is_allowed(check: Check, tail: str) -> None:
+    """At the end, and in plain quotes."""
+    _, problems = check(f"select a as title, b c d as vendor from item{tail}", dialect="firebird")
+    assert [problem.severity for problem in problems] == ["warning"]
+
+
+def test_a_parser_that_reads_two_statements_as_one_does_not_decide(check: Check) -> None:
+    """DuckDB and PostgreSQL take \u20ac$$ for a name, and so end the statement after it."""
+    columns, problems = check(select("1 as \u20ac$$ ; delete from x; --$$"), dialect="postgres")
+    assert (columns, [problem.severity for problem in problems]) == (None, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "before", "after", "said"),
+    [
+        ("postgres", "", "\nlimit 1000", "LIMIT"),
+        ("tsql", "top (1000) ", "", "TOP"),
+        ("oracle", "", "\nfetch first 10 rows only", "FETCH"),
+        ("postgres", "", " where modified > now() - interval '1 day'", "time window"),
+        ("tsql", "", " where modified >= dateadd(day, -7, getdate())", "time window"),
+        ("mysql", "", " where date_sub(now(), interval 7 day) < modified", "time window"),
+        ("sqlite", "", " where modified >= date('now', '-7 days')", "time window"),
+        ("oracle", "", " where modified > sysdate - 1", "time window"),
+    ],
+)
+def test_a_view_that_rows_leave_by_themselves_is_told(
+    check: Check, dialect: str, before: str, after: str, said: str
+) -> None:
+    """They would be removed from Stock2Shop, though nothing happened to them."""
+    view = select(dialect=dialect, after=after).replace("select\n", f"select {before}\n")
+    columns, (problem,) = check(view, dialect=dialect)
+    assert columns == REQUIRED
+    assert (problem.severity, said in problem.message, "removed" in problem.message) == ("warning", True, True)
+    assert problem.line is not None
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        " where valid_to >= current_date",
+        " left join price p on p.valid_from > now() - interval '1 year'",
+        " where code = (select p.code from price p order by p.code limit 1)",
+        " left join lateral (select p.code from price p order by p.code limit 1) as z on true",
+    ],
+)
+def test_limits_and_times_that_decide_about_a_value_are_none_of_it(check: Check, after: str) -> None:
+    """Only what decides which rows the view has is told."""
+    assert check(select(after=after))[1] == ()
+
+
+def test_a_text_that_looks_like_a_column_is_told(check: Check) -> None:
+    """A macro that was given "item.name" in place of col("item.name") sends these words."""
+    _, (problem,) = check(select("upper('item.name') as vendor", "'other.name' as tags"))
+    assert (problem.severity, problem.line) == ("warning", 7)
+    assert 'col("item.name")' in problem.hint
+
+
+def test_a_parser_error_is_told_in_plain_words(check: Check) -> None:
+    """Not in those of the parser's classes."""
+    _, (problem,) = check(select("b c d as vendor"))
+    assert problem.message == "The view does not parse as postgres: it is not understood at 'd'."

@@ -581,3 +581,11 @@ def test_a_view_can_be_rendered_for_another_dialect(tmp_path: Path) -> None:
     made = project(tmp_path, "tsql", a="x")
     assert render_view(made, "products").sql == "select [x]"
     assert render_view(made, "products", dialect="duckdb").sql == 'select "x"'
+
+
+def test_sql_that_looks_like_the_template_says_how_to_write_it(render: Callable[..., str]) -> None:
+    """LIKE '{%' begins a block to Jinja."""
+    with pytest.raises(RenderError) as raised:
+        render("select 1 as title\nfrom item where name like '{%'")
+    (problem,) = raised.value.diagnostics
+    assert "{% raw %}" in problem.hint

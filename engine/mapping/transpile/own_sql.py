@@ -7,6 +7,7 @@ not read it in another way: everything that the first way would have rewritten o
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
@@ -14,6 +15,7 @@ from engine.mapping.parse import ParseFailure, parse_cached
 from engine.mapping.transpile.facts import KNOWN_DIALECTS, PADDED_TYPES, TEXT_TYPES, construct_name
 from engine.mapping.transpile.rewrite import is_read_differently, rewrite_node
 from engine.mapping.transpile.snippets import remember_types
+from engine.mapping.transpile.text_order import guard_statement
 from engine.mapping.transpile.unsupported import find_unsupported, nearest_offset, scan_text, unsupported_diagnostic
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ MISREAD_IF_KNOWN = frozenset({"Like", "Pad", "RegexpLike", "StrPosition", "Subst
 """The same for known dialects; for others these are always refused, and macros write them as DuckDB does."""
 
 
-def check_own_sql(own: Query, query: Query, *, dialect: str) -> None:
+def check_own_sql(own: Query, query: Query, *, dialect: str) -> Query:
     """Check ``own``, the view rendered for DuckDB, for what may mean something else there than in ``dialect``.
 
     ``query`` is the view rendered for ``dialect``. Refused is
@@ -39,7 +41,8 @@ def check_own_sql(own: Query, query: Query, *, dialect: str) -> None:
     1. a part of ``query`` that is refused or rewritten in it, and that ``own`` has too, so that no macro changed it;
     2. a part of ``own`` that is written by hand, and that would be rewritten in ``dialect``.
 
-    Raises :class:`ViewError` with all of them.
+    Returns ``own``, guarded against an order of texts that is not certain. Raises :class:`ViewError` with all that is
+    refused.
     """
     keywords = {name for _, name, _ in scan_text(query.sql, dialect)}
     problems = [unsupported_diagnostic(own, *found) for found in scan_text(own.sql, dialect) if found[1] in keywords]
@@ -63,6 +66,10 @@ def check_own_sql(own: Query, query: Query, *, dialect: str) -> None:
                 problems.append(unsupported_diagnostic(own, nearest_offset(node), name, instead))
     if problems:
         raise ViewError(list(dict.fromkeys(problems)))
+    if len(statements) != 1:
+        return own
+    guarded = guard_statement(statements[0], dialect)
+    return own if guarded == statements[0] else replace(own, sql=guarded.sql("duckdb", comments=False))
 
 
 def _statements(query: Query, dialect: str) -> list[Any]:
@@ -77,7 +84,7 @@ def _rewritten_parts(statement: Any, dialect: str) -> Iterator[Any]:
     remember_types(nodes, dialect)
     for original, node in zip(statement.walk(), nodes, strict=True):
         if find_unsupported(original, dialect) is None:
-            made = rewrite_node(node, dialect)
+            made = rewrite_node(node, dialect, text_order=False)
             if made is not None and made.sql("duckdb") != node.sql("duckdb"):
                 yield original
 
@@ -100,7 +107,7 @@ def _is_handwritten(own: Query, query: Query) -> Callable[[Any], bool]:
     in_query = {_key(place) for offset in range(len(query.sql)) if (place := locate_in_query(offset)) is not None}
 
     def is_handwritten(node: Any) -> bool:
-        start = node.meta.get("start")
+        start = _operator_offset(node, own.sql)
         starts = [start] if start is not None else [part.meta.get("start") for part in node.walk()]
         places = [locate(int(start)) for start in starts if start is not None]
         calls = {None if place is None or place.called_from is None else _key(place.called_from) for place in places}
@@ -108,6 +115,18 @@ def _is_handwritten(own: Query, query: Query) -> Callable[[Any], bool]:
         return len(calls - {None}) > 1 or any(by_hand)
 
     return is_handwritten
+
+
+def _operator_offset(node: Any, sql: str) -> int | None:
+    """Return the offset of a function's name, or of the operator between two operands; None for other parts."""
+    from sqlglot import exp
+
+    start = node.meta.get("start")
+    if start is not None or not isinstance(node, exp.Binary):
+        return None if start is None else int(start)
+    starts = [int(part.meta["start"]) for part in node.right.walk() if "start" in part.meta]
+    before = sql[: min(starts)].rstrip("\"'`[( \t\r\n") if starts else ""
+    return len(before) - 1 if before else None
 
 
 def _key(place: SourceLocation) -> tuple[str, int, int]:

@@ -41,7 +41,7 @@ from engine.mapping.transpile.snippets import (
     remember_types,
     snippet,
 )
-from engine.mapping.transpile.text_order import ORDERINGS, TEXT_ORDER_REWRITES, guard_comparison, guard_greatest
+from engine.mapping.transpile.text_order import guard_text_order
 from engine.mapping.transpile.trailing_blanks import TRAILING_BLANK_REWRITES, compare_trimmed
 
 if TYPE_CHECKING:
@@ -89,20 +89,19 @@ def rewrite(statement: Any, dialect: str) -> Any:
     return statement
 
 
-def rewrite_node(node: Any, dialect: str) -> Any:
-    """Return the replacement in DuckDB for one part of a statement; None where it can stay."""
+def rewrite_node(node: Any, dialect: str, *, text_order: bool = True) -> Any:
+    """Return the replacement in DuckDB for one part of a statement; None where it can stay.
+
+    Without ``text_order`` the part is not guarded against an uncertain order of texts.
+    """
     name = type(node).__name__
     made = REWRITES[name](node, dialect) if name in REWRITES else None
     if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
         made = compare_trimmed(node, _compare_as_dates(node, made))
     if dialect == "tsql" and name in TRAILING_BLANK_REWRITES:
         made = TRAILING_BLANK_REWRITES[name](made or node, dialect) or made
-    if name in ORDERINGS:
-        made = guard_comparison(node, made, dialect)
-    if name in {"Greatest", "Least"}:
-        made = guard_greatest(node, made, dialect)
-    if name in TEXT_ORDER_REWRITES:
-        made = TEXT_ORDER_REWRITES[name](made or node, dialect) or made
+    if text_order:
+        made = guard_text_order(node, made, dialect)
     if dialect in LOOSELY_TYPED_DIALECTS and name in COMPARISONS | {"Nullif", "Case"}:
         made = _guard_comparison(node, made)
     if dialect in NUMERIC_CONDITION_DIALECTS:

@@ -14,7 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import DATE_NODES, literal_integer, operands
-from engine.mapping.transpile.snippets import aliased, copy_with, has_known_type, is_known_number, named_query, snippet
+from engine.mapping.transpile.snippets import (
+    aliased,
+    copy_with,
+    has_known_type,
+    is_known_number,
+    keep_types,
+    named_query,
+    remember_types,
+    snippet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +63,7 @@ REJECT_ORDER = """
     punctuation: write upper(…) around them, or order by a number or a date') else VALUE end"""
 
 
-def guard_comparison(node: Any, made: Any, dialect: str) -> Any:
+def _guard_comparison(node: Any, made: Any, dialect: str) -> Any:
     """Return ``<``, ``>``, ``<=``, ``>=`` or BETWEEN, raising where the order of two texts is not certain.
 
     ``made`` is what the comparison was rewritten to so far.
@@ -241,7 +250,7 @@ def _output(select: Any, term: Any) -> Any:
     return term
 
 
-def guard_greatest(node: Any, made: Any, dialect: str) -> Any:
+def _guard_greatest(node: Any, made: Any, dialect: str) -> Any:
     """Return GREATEST or LEAST, raising where its values are texts; ``made`` is what it was rewritten to so far."""
     from sqlglot import exp
 
@@ -250,6 +259,34 @@ def guard_greatest(node: Any, made: Any, dialect: str) -> Any:
         return made
     different = exp.func("typeof", node.this.copy()).eq("VARCHAR")
     return snippet(REJECT_ORDER, different=different, value=made or node)
+
+
+def guard_text_order(node: Any, made: Any, dialect: str) -> Any:
+    """Return a part guarded against an uncertain order of texts; ``made`` is what it was rewritten to so far."""
+    name = type(node).__name__
+    if name in ORDERINGS:
+        return _guard_comparison(node, made, dialect)
+    if name in {"Greatest", "Least"}:
+        return _guard_greatest(node, made, dialect)
+    if name in TEXT_ORDER_REWRITES:
+        return TEXT_ORDER_REWRITES[name](made or node, dialect) or made
+    return made
+
+
+def guard_statement(statement: Any, dialect: str) -> Any:
+    """Return a copy of a statement of DuckDB's own SQL, guarded; ``dialect`` is the one whose order of texts counts."""
+    statement = statement.copy()
+    nodes = list(statement.walk(bfs=True))
+    remember_types(nodes, dialect)
+    for node in reversed(nodes):
+        made = guard_text_order(node, None, dialect)
+        if made is not None:
+            keep_types(node, made)
+            if node is statement:
+                statement = made
+            else:
+                node.replace(made)
+    return statement
 
 
 TEXT_ORDER_REWRITES: dict[str, Callable[[Any, str], Any]] = {

@@ -24,6 +24,9 @@
 {% macro trim(expression) -%}
 {%- if dialect in ("tsql", "access", "pervasive") -%}
 ltrim(rtrim({{ expression }}))
+{%- elif dialect == "duckdb" -%}
+{#- DuckDB's own TRIM takes every white space of Unicode. -#}
+trim({{ expression }}, ' ')
 {%- else -%}
 trim({{ expression }})
 {%- endif -%}
@@ -97,8 +100,10 @@ ltrim(substring({{ text }}, charindex(' ', concat({{ text }}, ' ')), 4000))
 ltrim(substring({{ text }}, locate(' ', concat({{ text }}, ' '))))
 {%- elif dialect == "postgres" -%}
 ltrim(substr({{ text }}, strpos({{ text }} || ' ', ' ')))
-{%- elif dialect in ("sqlite", "oracle", "duckdb") -%}
+{%- elif dialect in ("sqlite", "oracle") -%}
 ltrim(substr({{ text }}, instr({{ text }} || ' ', ' ')))
+{%- elif dialect == "duckdb" -%}
+ltrim(substr({{ text }}, instr({{ text }} || ' ', ' ')), ' ')
 {%- elif dialect in ("snowflake", "redshift") -%}
 ltrim(substr({{ text }}, charindex(' ', {{ text }} || ' ')))
 {%- elif dialect == "hana" -%}

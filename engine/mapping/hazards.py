@@ -1,0 +1,130 @@
+"""Warn of what parses and runs, and is likely a mistake: rows that leave a view are removed from Stock2Shop."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine.mapping.locate import diagnostic_at, find_word
+from engine.mapping.parse import start_offset
+from engine.quoting import blanked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.errors import Diagnostic
+    from engine.model.query import Query
+
+CURRENT_TIME = frozenset({"CurrentTimestamp", "CurrentDate", "CurrentDatetime", "CurrentTime", "Localtimestamp"})
+"""Parts of a statement that are the present time, by sqlglot's classes."""
+
+CURRENT_TIME_NAMES = frozenset(
+    {"now", "sysdate", "getdate", "sysdatetime", "current_timestamp", "current_date", "curdate"}
+)
+"""Functions and words for the present time that a parser may take for any name."""
+
+NAMED_NODES = frozenset({"Anonymous", "Column", "Var", "Literal"})
+
+TIME_ARITHMETIC = frozenset(
+    {"Sub", "Add", "DateSub", "DateAdd", "TsOrDsAdd", "TimestampSub", "TimestampAdd", "Interval"}
+)
+
+
+def find_hazards(query: Query, statement: Any, *, dialect: str) -> Iterator[Diagnostic]:
+    """Yield warnings about a parsed view: a limit of rows, a moving time window, a text that looks like a column."""
+    yield from _row_limits(query, statement, dialect)
+    yield from _moving_windows(query, statement)
+    yield from _column_like_texts(query, statement)
+
+
+def _warning(query: Query, offset: int | None, message: str, hint: str) -> Diagnostic:
+    return replace(diagnostic_at(query, offset, message, hint), severity="warning")
+
+
+def _decides_about_rows(node: Any) -> bool:
+    """Return whether a SELECT's rows become rows of the view: it is the view, a CTE, or in a FROM; not in a value."""
+    from sqlglot import exp
+
+    at = node
+    while at.parent is not None:
+        parent = at.parent
+        if isinstance(parent, (exp.Lateral, exp.Exists, exp.In)):
+            return False
+        if isinstance(parent, exp.Subquery) and not isinstance(parent.parent, (exp.From, exp.Join, exp.SetOperation)):
+            return parent.parent is None
+        at = parent
+    return True
+
+
+def _row_limits(query: Query, statement: Any, dialect: str) -> Iterator[Diagnostic]:
+    from sqlglot import exp
+
+    plain = blanked(query.sql, dialect)
+    for limit in statement.find_all(exp.Limit, exp.Fetch):
+        select = limit.parent
+        options = limit.args.get("limit_options")
+        if (options is not None and options.args.get("percent")) or select is None or not _decides_about_rows(select):
+            continue
+        word = next((word for word in ("TOP", "FETCH", "LIMIT", "ROWS") if find_word(plain, word) is not None), "LIMIT")
+        yield _warning(
+            query,
+            find_word(plain, word),
+            f"The view has {word}: a row that is no longer among the first is removed from Stock2Shop.",
+            "Remove it for a run: every row of the view must be there each time.",
+        )
+        return
+
+
+def _moving_windows(query: Query, statement: Any) -> Iterator[Diagnostic]:
+    from sqlglot import exp
+
+    for where in statement.find_all(exp.Where):
+        if not isinstance(where.parent, exp.Select) or not _decides_about_rows(where.parent):
+            continue
+        for comparison in where.find_all(exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between):
+            newer, older = (
+                (comparison.this, comparison.args["low"])
+                if isinstance(comparison, exp.Between)
+                else (comparison.left, comparison.right)
+                if isinstance(comparison, (exp.GT, exp.GTE))
+                else (comparison.right, comparison.left)
+            )
+            if comparison.parent_select is where.parent and _is_moving(older) and newer.find(exp.Column) is not None:
+                yield _warning(
+                    query,
+                    start_offset(comparison),
+                    "The view has the rows of a moving time window: a row that leaves it is removed from Stock2Shop.",
+                    "Remove the condition: only what changed is sent, whatever the view returns.",
+                )
+                return
+
+
+def _is_moving(node: Any) -> bool:
+    """Return whether an expression is the present time, less or more something."""
+    parts = list(node.walk())
+    now = any(
+        type(part).__name__ in CURRENT_TIME
+        or (type(part).__name__ in NAMED_NODES and part.name.lower() in CURRENT_TIME_NAMES)
+        for part in parts
+    )
+    return now and any(
+        type(part).__name__ in TIME_ARITHMETIC
+        or (type(part).__name__ == "Literal" and part.is_string and re.match(r"[-+]\s*\d", part.name))  # SQLite's
+        for part in parts
+    )
+
+
+def _column_like_texts(query: Query, statement: Any) -> Iterator[Diagnostic]:
+    from sqlglot import exp
+
+    tables = {table.alias_or_name.lower() for table in statement.find_all(exp.Table)}
+    for text in statement.find_all(exp.Literal):
+        found = re.fullmatch(r"(\w+)\.(\w+)", text.name) if text.is_string else None
+        if found and found[1].lower() in tables:
+            yield _warning(
+                query,
+                start_offset(text),
+                f"The text {text.name!r} looks like a column: it is sent as these words.",
+                f'For the column write {{{{ col("{text.name}") }}}}, or {text.name} outside of braces and quotes.',
+            )
