@@ -46,7 +46,6 @@ def run_tests(
     output: OutputFormat = Output.text,
 ) -> None:
     """Run the views on their fixtures; compare with the committed snapshots; run the data tests. No database."""
-    from engine.config.loader import load
     from engine.config.workspace import discover
     from engine.testing.fixture_run import fixture_session
     from engine.testing.snapshots import build_snapshots, compare_snapshots, orphaned_folders, update_snapshots
@@ -67,7 +66,7 @@ def run_tests(
     loaded: list[Project] = []
     for name in projects or discover(workspace):
         try:
-            loaded.append(load(name, workspace=workspace, environ=os.environ, offline=True))
+            loaded.append(session.load(name, offline=True))
         except ConfigError as error:
             failed(name, error)
     with fixture_session(loaded) as fixtures:
@@ -128,7 +127,6 @@ def review(
 
 def _reviewed(session: Session, names: Sequence[str], *, against: str, live: bool) -> tuple[list[Review], int]:
     """The reviews of those projects, or of all, that can be reviewed, and the exit code for the others."""
-    from engine.config.loader import load
     from engine.config.workspace import discover
     from engine.review.compare import is_removed, review_live, review_on_fixtures
     from engine.review.git import at_reference
@@ -137,10 +135,12 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
     found: list[Review] = []
     workspace = session.workspace()
     with at_reference(workspace, against) as earlier, run_controls(session, "review") as (stop, progress):
+        session.hide_written_secrets(workspace)
+        session.hide_written_secrets(earlier)
         for name in names or sorted({*discover(workspace), *discover(earlier)}):
             try:
                 if live and not is_removed(name, workspace=workspace, earlier=earlier):
-                    session.terminal.hide(load(name, workspace=workspace, environ=os.environ).secrets)
+                    session.load(name)
                     found.append(
                         review_live(
                             name,
@@ -189,6 +189,7 @@ def docs(
     from engine.pages.site import build_site
 
     session = session_of(context)
+    session.hide_written_secrets(session.workspace())
     clients = build_site(session.workspace(), to)
     for client in clients:
         for fault in client.faults:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -89,18 +90,27 @@ class Session:
             )
         return names
 
-    def load(self, name: str, *, lenient: Collection[str] = ()) -> Project:
+    def load(self, name: str, *, offline: bool | Collection[str] = False, lenient: Collection[str] = ()) -> Project:
         """Read the project ``name``; from now on nothing that is printed holds one of its secrets.
 
-        In the tables ``lenient`` a variable without a value is a warning. Raises :class:`ProjectError` with everything
-        that is wrong with it.
+        ``offline`` and ``lenient`` are those of :func:`engine.config.loader.load`. Raises :class:`ProjectError` with
+        everything that is wrong with it.
         """
         from engine.config.loader import load
 
-        project = load(name, workspace=self.workspace(), environ=os.environ, lenient=lenient)
+        project = load(name, workspace=self.workspace(), environ=os.environ, offline=offline, lenient=lenient)
         self.project = project.name
         self.terminal.hide(project.secrets)
         return project
+
+    def hide_written_secrets(self, workspace: Path) -> None:
+        """Hide the secrets that are written out in any project.toml of a workspace, such as that of another commit."""
+        from engine.config.loader import load
+        from engine.config.workspace import discover
+
+        for name in discover(workspace):
+            with suppress(ConfigError, OSError):
+                self.terminal.hide(load(name, workspace=workspace, environ={}, offline=True).secrets)
 
     def loadable_projects(self) -> list[Project]:
         """All projects of the workspace but for those with errors, with or without values for their variables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -100,6 +101,25 @@ def test_a_view_does_not_steer_the_terminal(client: Client) -> None:
     view.write_text(f"{view.read_text('utf-8')}\n-- {CLEAR}", "utf-8")
     ran = run_command("render", "acme", folder=client.workspace, variables=client.environment)
     assert ran.stdout.endswith(f"-- {SHOWN}\n")
+
+
+@pytest.mark.parametrize("command", [("list",), ("check",), ("test",), ("docs",), ("review",), ("plan", "acme")])
+def test_a_password_that_is_written_in_a_project_is_hidden_by_every_command(
+    client: Client, command: tuple[str, ...]
+) -> None:
+    """Also where it comes back in a message of another project's, or in the name of a file."""
+    toml = client.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("${TEST_PASSWORD}", "hunter2"), "utf-8")
+    (client.workspace / "projects" / "hunter2").mkdir()
+    (client.workspace / "projects" / "hunter2" / "project.toml").write_text('[project]\ndescription = "x"\n', "utf-8")
+    client.sql("drop table item")
+    for words in (("init", "-q"), ("add", "-A"), ("-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=client.workspace, check=True)
+    if command == ("review",):  # it shows the one of the commit, too
+        toml.write_text(toml.read_text("utf-8").replace("hunter2", "hunter3"), "utf-8")
+    ran = run_command(*command, folder=client.workspace, variables=client.environment)
+    assert ran.stdout + ran.stderr
+    assert [word for word in ("hunter2", "hunter3") if word in ran.stdout + ran.stderr] == []
 
 
 def test_a_secret_in_a_view_is_not_rendered(client: Client) -> None:
