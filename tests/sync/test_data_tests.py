@@ -237,6 +237,21 @@ def test_a_source_that_stands_still_is_told_by_its_newest_time(client: Client, n
     assert len(messages(client.plan())) == stopped
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"), [("1", "at most 1 hour is expected."), ("1.5", "at most 1.5 hours are expected.")]
+)
+def test_an_age_is_told_in_proper_words(client: Client, hours: str, words: str) -> None:
+    """One hour is one hour."""
+    client.write(
+        view="select code as source_product_code, code as source_variant_code, title, active as product_active,"
+        ' sku as "variants.sku", vendor as meta_changed from item',
+        settings=f'expect = {{ fresh = {{ column = "meta_changed", hours = {hours} }} }}',
+    )
+    client.item("A", vendor="2020-01-01 00:00:00")
+    (message,) = messages(client.plan())
+    assert message.endswith(words)
+
+
 def test_a_column_that_is_not_mapped_cannot_be_expected(client: Client) -> None:
     """The message names the column and what is mapped."""
     client.item("A")
