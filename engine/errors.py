@@ -38,6 +38,8 @@ token or a customer's data.
 
 from __future__ import annotations
 
+import errno
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -73,6 +75,17 @@ class Diagnostic:
         if self.path is not None and self.path.is_relative_to(workspace):
             return self.path.relative_to(workspace).as_posix() + self.where.removeprefix(str(self.path))
         return self.where
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python's, a library's or the operating system's means that there is too little memory.
+
+    A thread that cannot be started and a library that cannot be mapped mean nothing else on a machine that works.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    words = r"out of memory|bad.alloc|cannot allocate memory|can't start new thread|failed to map segment"
+    return bool(re.search(words, str(error), re.IGNORECASE))
 
 
 class SyncError(Exception):

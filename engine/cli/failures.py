@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from engine.cli.log import write_event
-from engine.errors import ConfigError, SyncError
+from engine.errors import ConfigError, SyncError, is_out_of_memory
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
@@ -69,6 +69,11 @@ def _described(error: Exception) -> tuple[str, str]:
         return diagnostics_text(error.diagnostics), error.hint
     if isinstance(error, SyncError):
         return error.message, error.hint
+    if is_out_of_memory(error):
+        return (
+            f"There is too little memory: {type(error).__name__}. Nothing was lost.",
+            "Close other programs, or raise the limit of the container or of the account that runs s2s.",
+        )
     if isinstance(error, OSError) and error.filename:
         return (
             f"{error.filename} cannot be used: {error.strerror}.",

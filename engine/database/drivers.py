@@ -112,6 +112,9 @@ class DriverProfile:
     snapshot_transaction: tuple[str, ...] = ()
     """Statements that begin a transaction in which every read sees the same moment."""
 
+    columns_pattern: str | None = None
+    """The pattern of tables' names with which all columns are listed, where the driver needs one."""
+
     notes: tuple[str, ...] = ()
     """What the driver gets wrong and the engine cannot correct, for people."""
 
@@ -306,6 +309,7 @@ PROFILES = (
         name_pattern=r"freetds|tdsodbc",
         options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
+        columns_pattern="%",
         converters={DATETIMEOFFSET: read_datetimeoffset},
         float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53
     ),
@@ -314,6 +318,7 @@ PROFILES = (
         name_pattern=r"odbc driver \d+ for sql server|msodbcsql|sql server",
         options=(("ApplicationIntent", "ReadOnly"),),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
+        columns_pattern="%",
         converters={DATETIMEOFFSET: read_datetimeoffset},
         float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53
         # As SQL_C_CHAR, texts come in the code page of the locale, and a scheduler's is often C.

@@ -12,7 +12,7 @@ from engine.database.error_messages import plain_message, translate_error
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.watchdog import Watchdog
 from engine.embedded import connect_duckdb, is_one_select
-from engine.errors import ConnectError, QueryError
+from engine.errors import ConnectError, QueryError, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +38,8 @@ class DuckDbSource:
         try:
             self._connection = connect_duckdb(path, read_only=True)
         except duckdb.Error as error:
+            if is_out_of_memory(error):
+                raise MemoryError(plain_message(str(error))) from None
             raise ConnectError(
                 f"The file {path} cannot be opened: {plain_message(str(error))}",
                 hint="If another program has it open, close it; or a newer DuckDB may have written the file.",

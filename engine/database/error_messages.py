@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.database.sql_server_errors import TRANSIENT_NUMBERS, numbered_error, sql_server_numbers
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ _ALWAYS_RULES = (
 _CONNECT_RULES = (
     ErrorRule(
         "",
+        r"0x2746|unsupported protocol|sspi|kerberos",
+        "The server and the driver did not agree on encryption or on how to log in.",
+        "0x2746 and *unsupported protocol*: an old server that speaks only TLS 1.0 needs an older driver with"
+        " Encrypt=no, or an update. SSPI and Kerberos: give UID and PWD of a SQL Server login, or a valid ticket of the"
+        " account.",
+        ConnectError,
+    ),
+    ErrorRule(
+        "",
         r"translate host name|unknown (mysql )?server host|name or service not known|could not resolve|getaddrinfo"
         r"|nodename nor servname|no such host",
         "The server's name cannot be resolved.",
@@ -119,8 +129,15 @@ _READ_RULES = (
         "Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
     ),
     ErrorRule(
+        r"53200|HY001",
+        r"out of memory|bad allocation|cannot allocate memory",
+        "There is too little memory for the view.",
+        "Leave very long texts, sorting or large joins out of the view, or give the machine that runs it more memory.",
+    ),
+    ErrorRule(
         r"08...|57P0.",
-        r"closed the connection|lost connection|gone away|communication link"
+        r"closed the connection|lost connection|gone away|communication link|unexpected eof from the server"
+        r"|(read from|write to) the server failed"
         r"|connection (has been|was) (lost|reset|closed)|connection reset|broken pipe|terminating connection",
         "The connection broke while the view was read; nothing that was read is used.",
         "Run again. If it happens again, look at the database's log and the network.",
@@ -185,24 +202,35 @@ _REFUSED = ErrorRule(
 
 
 def translate_error(
-    state: str, text: str, *, connecting: bool, drivers: Callable[[], Sequence[str]] = tuple
+    state: str,
+    text: str,
+    *,
+    connecting: bool,
+    drivers: Callable[[], Sequence[str]] = tuple,
+    without_secrets: Callable[[str], str] = str,
 ) -> SourceError:
-    """Translate a driver's SQLSTATE and message into an error with a hint; ``text`` must hold no secret.
+    """Translate a driver's SQLSTATE and message into an error with a hint.
+
+    The message is recognised as the driver wrote it, and shown ``without_secrets``: a password may be one of its words.
 
     ``drivers`` lists the installed ODBC drivers, for the hint where one is missing. Values that
     a database quotes in an error about data (class 22) are left out.
     """
+    numbered = numbered_error(text)
     text = plain_message(text)
+    shown = without_secrets(text)
     if state.startswith("22") or "onversion" in text:
-        text = re.sub(r"(['\"]).*\1", r"\1…\1", text)
+        shown = re.sub(r"(['\"]).*\1", r"\1…\1", shown)
     state = state if state.strip("0") else ""
-    message = f"The database says: {text} [{state}]" if state else f"The database says: {text}"
+    message = f"The database says: {shown} [{state}]" if state else f"The database says: {shown}"
     if state in {"IM002", "IM003", "IM004"} or "can't open lib" in text.lower():
         known = ", ".join(drivers()) or "none"
         return DriverError(
             f"The ODBC driver or data source of the connection is not installed here. {message}",
             hint=f"Installed drivers: {known}. Install the right one, or fix Driver= in the connection.",
         )
+    if numbered:
+        return numbered.error(f"{numbered.message} {message}", hint=numbered.hint)
     # A table or a column may be called after anything that can go wrong with a connection.
     candidates = (*_ALWAYS_RULES, *_CONNECT_RULES) if connecting else (*_READ_RULES, *_ALWAYS_RULES)
     fitting = [
@@ -220,23 +248,45 @@ def plain_message(text: str) -> str:
     text = re.sub(r"^(\[[^\]]*\]\s*)+", "", text)
     text = re.sub(r"(\s*\((SQL\w+|-?\d+)\))+\s*$", "", text)
     text = re.sub(
-        r";\s*Error while (preparing|executing|fetching)[^;]*$|\s*This probably means.*", "", text, flags=re.DOTALL
+        r";\s*Error while (preparing|executing|fetching)[^;]*$|\s*(This probably means|Possible solutions:).*",
+        "",
+        text,
+        flags=re.DOTALL,
     )
     return re.sub(r"\s+", " ", text).strip(" ;")
 
 
-TRANSIENT_SQLSTATES = re.compile(r"40001|40P01|40003|55P03|57P0.|08...|HYT0[01]|S1T00|25P0[23]|1205|1213")
-TRANSIENT_WORDS = re.compile(
-    r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is locked"
-    r"|lost connection|gone away"
-    r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link|conflict"
-    r"|terminating connection|busy",
+_TRANSIENT_SQLSTATES = re.compile(r"40001|40P01|40003|55P03|57014|57P0.|08...|HYT0[01]|S1T00|25006|25P0[23]|1205|1213")
+_TRANSIENT_WORDS = re.compile(
+    r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is (locked|busy)"
+    r"|(resource|server is) busy|lost connection|gone away|unexpected eof from the server"
+    r"|(read from|write to) the server failed|--(super-)?read-only option"
+    r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link"
+    r"|lock conflict|(transaction|write-write) conflict|conflict on (tuple|update)|conflicts with concurrent"
+    r"|terminating connection",
     re.IGNORECASE,
 )
-"""Errors whose statement may succeed when it is run again: deadlocks, lock timeouts and lost connections."""
+
+
+def is_transient(state: str, text: str) -> bool:
+    """Whether the same may succeed when it is run again: after a deadlock, a timeout, a restart, a lost connection.
+
+    ``text`` is the driver's own. SQL Server's errors are judged by their numbers, whose words may be a procedure's.
+    """
+    numbers = sql_server_numbers(text)
+    if not TRANSIENT_NUMBERS.isdisjoint(numbers) or _TRANSIENT_SQLSTATES.fullmatch(state):
+        return True
+    return not numbers and bool(_TRANSIENT_WORDS.search(text))
+
 
 ROLLED_BACK_SQLSTATES = frozenset({"40000", "40001", "40002", "40P01"})
 """States with which a database says that it rolled the transaction back."""
+
+
+_QUOTED = re.compile(
+    r"(?:(?<!\w)|(?<=\bN))(?P<quote>['\"])(?P<inside>(?:(?!(?P=quote)).|(?P=quote)(?=\w))*)(?:(?P=quote)|\Z)", re.DOTALL
+)
+"""What stands in quotes. Within a word a quote is an apostrophe; what is never closed goes to the end."""
 
 
 def redact_values(text: str, binds: Sequence[object]) -> str:
@@ -249,7 +299,8 @@ def redact_values(text: str, binds: Sequence[object]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text, flags=re.IGNORECASE)
     text = re.sub(r"=\s*\(.*\)|key value is \(.*\)", lambda found: found[0].partition("(")[0] + "…", text)
     text = re.sub(r"\b(entry|value:?|string:?|syntax for [\w ]+:) +(['\"]).*?\2", r"\1 …", text)
-    return re.sub(r"'(?!\w+')[^']*'|\"(?!\w+\")[^\"]*\"|\((?!\w+\)=)[^()]*\)", "…", text)
+    text = _QUOTED.sub(lambda found: found[0] if re.fullmatch(r"\w+", found["inside"]) else "…", text)
+    return re.sub(r"\((?!\w+\)=)[^()]*\)", "…", text)
 
 
 def state_and_text(error: Exception) -> tuple[str, str]:

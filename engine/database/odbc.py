@@ -225,7 +225,10 @@ class OdbcConnection:
             with suppress(self._driver.Error):
                 catalog = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
             # By the places that ODBC gives them: drivers write these columns' own names in different cases.
-            rows = [(row[1] or "", row[2], row[3], row[5]) for row in cursor.columns(catalog=catalog)]
+            rows = [
+                (row[1] or "", row[2], row[3], row[5])
+                for row in cursor.columns(table=self._profile.columns_pattern, catalog=catalog)
+            ]
             cursor.close()
             return rows
 
@@ -424,5 +427,6 @@ class OdbcConnection:
                 hint="Cast dates to text in the view, or give `decoding` under [source]; the driver's page says more.",
             )
         state, text = (str(part) for part in (*error.args, "", "")[:2])
-        text = self.without_secrets(text)
-        return translate_error(state, text, connecting=connecting, drivers=installed_drivers)
+        return translate_error(
+            state, text, connecting=connecting, drivers=installed_drivers, without_secrets=self.without_secrets
+        )

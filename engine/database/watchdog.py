@@ -49,8 +49,9 @@ class Watchdog:
         if self._ended:
             return function()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="driver", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name="driver", daemon=True)
+            thread.start()  # which fails where there is no memory for it
+            self._thread = thread
         try:
             self._calls.put(function)
             answer, raised = self._answer(seconds)

@@ -18,8 +18,7 @@ from engine.database.connection import WriteResult
 from engine.database.driver_sql import column_names
 from engine.database.error_messages import (
     ROLLED_BACK_SQLSTATES,
-    TRANSIENT_SQLSTATES,
-    TRANSIENT_WORDS,
+    is_transient,
     plain_message,
     redact_values,
     state_and_text,
@@ -110,12 +109,13 @@ class DbApiWriter:
 
     def _failed(self, error: Exception, *, committing: bool = False, binds: Sequence[object] = ()) -> WriteError:
         state, text = state_and_text(error)
+        transient = is_transient(state, text)
         text = self.without_secrets(plain_message(text))
         # The words of a constraint's error are the order's as much as the database's.
         refused = state[:2] in {"22", "23"} or any(
             kind.__name__ in {"IntegrityError", "DataError"} for kind in type(error).__mro__
         )
-        transient = not refused and bool(TRANSIENT_SQLSTATES.fullmatch(state) or TRANSIENT_WORDS.search(text))
+        transient = transient and not refused
         # Whatever breaks while committing, but for a refusal, leaves open whether the order was kept.
         uncertain = committing and not refused and state not in ROLLED_BACK_SQLSTATES
         text = redact_values(text, binds)

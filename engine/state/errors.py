@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.errors import StateError, StateLockedError, StateMemoryError, SyncError
+from engine.errors import StateError, StateLockedError, StateMemoryError, SyncError, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,11 @@ _DENIED_ERRORS = frozenset({5, 19})
 
 
 @contextmanager
-def translate_errors(path: Path) -> Iterator[None]:
-    """Raise errors of DuckDB, the file system and memory as :class:`StateError`; ``path`` is the state file."""
+def translate_errors(path: Path, *, memory_limit: str = "") -> Iterator[None]:
+    """Raise errors of DuckDB, the file system and memory as :class:`StateError`; ``path`` is the state file.
+
+    ``memory_limit`` is what DuckDB was given, such as 48MB, where it can be given more; else blank.
+    """
     import duckdb
 
     try:
@@ -35,10 +38,10 @@ def translate_errors(path: Path) -> Iterator[None]:
     except SyncError:
         raise
     except (duckdb.Error, OSError, MemoryError) as error:
-        raise _translated(error, path) from error
+        raise _translated(error, path, memory_limit) from error
 
 
-def _translated(error: Exception, path: Path) -> StateError:
+def _translated(error: Exception, path: Path, memory_limit: str) -> StateError:
     text = str(error)
     low = text.lower()
     # Of any other file it would say nothing: this process itself may have it open by now.
@@ -57,7 +60,13 @@ def _translated(error: Exception, path: Path) -> StateError:
             f"Another run or program holds {path}, or did a moment ago: a backup, or a virus scanner.",
             hint="Run again. If it happens again, exclude the folder from the backup and from the scanner.",
         )
-    if "out of memory" in low or "failed to pin" in low or isinstance(error, MemoryError):
+    # DuckDB adds how much it used where it came to its own limit, and not where the system gave it nothing.
+    if memory_limit and re.search(r"out of memory.*\bused\)|failed to pin", low, re.DOTALL):
+        return StateMemoryError(
+            f"A step of the run needs more memory than the {memory_limit} that it was given. Nothing was lost.",
+            hint="Run again: the next run begins with more memory.",
+        )
+    if "failed to pin" in low or is_out_of_memory(error):
         return StateMemoryError(
             "The rows of the view need more memory than this machine has free. Nothing was lost.",
             hint="Close other programs, or leave very long texts out of the view.",

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -154,7 +155,7 @@ class State:
         parameters: Sequence[object] | Mapping[str, object],
         fetch: Callable[[duckdb.DuckDBPyConnection], T],
     ) -> T:
-        with translate_errors(self.path):
+        with translate_errors(self.path, memory_limit=self._memory_limits[0] if self._memory_limits else ""):
             *before, last = self._statements(sql)
             for statement in before:
                 self._connection.execute(statement)
@@ -311,6 +312,7 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
+        _remove_empty_file(path)
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
     try:
         # Named before the file is opened: the journal of a killed run may need more than the memory.
@@ -325,8 +327,10 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
                 state.restore_memory_limit()
                 try:
                     yield state
-                except BaseException:
+                except BaseException as error:
                     with suppress(StateError):  # the error that ended the run says more
+                        if isinstance(error, StateMemoryError) and state.increase_memory_limit():
+                            state.save_memory_limit()
                         state.run("detach run")
                     raise
                 state.run("detach run")
@@ -334,6 +338,25 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
             state.close()
     finally:
         os.umask(before)
+
+
+def _remove_empty_file(path: Path) -> None:
+    """Remove a state file without a byte, which a run left that was killed when it had just created it.
+
+    Not while another process holds it, which may be about to write. DuckDB locks its file in the same way.
+    """
+    if sys.platform == "win32":
+        with suppress(FileNotFoundError, PermissionError):  # whoever holds the file keeps it from being removed
+            if not path.stat().st_size:
+                path.unlink()
+        return
+    import fcntl
+
+    with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
+        if not os.fstat(file.fileno()).st_size:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(file.fileno()).st_size:
+                path.unlink()
 
 
 @contextmanager

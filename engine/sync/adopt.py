@@ -78,7 +78,7 @@ def adopt(
         run_id = begin_run(state, entity=entity, command="adopt")
         layout, token, rows = _read_back(state, project, entity, cancel or threading.Event(), progress)
         before = int(state.value(render_sql("count.sql", table=layout.published)))
-        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         readable = int(state.value("select count(*) from run.remote"))
         sql = render_sql(
             "take_remote.sql",
@@ -121,8 +121,10 @@ def verify(
     with open_state(project.state) as state:
         require_same_origin(state, project)
         layout, token, _ = _read_back(state, project, entity, cancel or threading.Event(), progress)
-        state.run(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
-        state.run(render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared))
+        state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+        state.run_with_retry(
+            render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared)
+        )
         drifts = tuple(
             Drift(
                 key=key,
@@ -171,15 +173,20 @@ def _read_back(
     with extract(project, render_view(project, entity), entity=entity, cancel=cancel) as (columns, _, _):
         version = str(state.value("select version()"))
         layout = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
-    prepare(state, layout)
+    state.with_retry(lambda: prepare(state, layout))
     compact_journal(state, entity)
     with open_api(project.stock2shop, stop=cancel) as api:
         token = api.source().sync_token
-        staged = land(
-            RunContext(state=state, project=project, entity=entity, sync_token=token),
-            _batches(api.read_back(settings.search_path, f"system_{entity}"), layout, progress),
-            layout=layout,
-            full=True,
+        context = RunContext(state=state, project=project, entity=entity, sync_token=token)
+        search_path = settings.search_path
+        # With too little memory it is read again: what was landed until then is not complete.
+        staged = state.with_retry(
+            lambda: land(
+                context,
+                _batches(api.read_back(search_path, f"system_{entity}"), layout, progress),
+                layout=layout,
+                full=True,
+            )
         )
     return layout, token, staged.rows
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
-from engine.errors import StateError
-from engine.state.store import open_state
+from engine.errors import StateError, StateLockedError, StateMemoryError, is_out_of_memory
+from engine.state.errors import translate_errors
+from engine.state.store import MEMORY_LIMITS, open_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +58,82 @@ def test_the_state_reads_and_writes_no_file_but_its_own(tmp_path: Path) -> None:
         state.release_buffers()
         state.transaction_with_retry(lambda: state.run("insert into run.t values (2)"))
     assert {path.name for path in tmp_path.iterdir()} == {"acme.duckdb", "x.csv"}
+
+
+def test_an_empty_state_file_is_none(tmp_path: Path) -> None:
+    """A run was killed when it had just created it: nothing is lost, and the next run begins."""
+    path = tmp_path / "acme.duckdb"
+    path.touch()
+    with open_state(path) as state:
+        state.set_meta("mine", "1")
+    with open_state(path) as state:
+        assert state.meta("mine") == "1"
+
+
+HOLDING = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_an_empty_state_file_that_another_process_holds_is_left_alone(tmp_path: Path) -> None:
+    """It may be about to write into it."""
+    path = tmp_path / "acme.duckdb"
+    path.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(StateLockedError), open_state(path):
+            pass
+        assert path.stat().st_size == 0
+        holder.communicate("")
+
+
+def test_a_damaged_state_file_is_still_said(tmp_path: Path) -> None:
+    """Only one without a byte is none."""
+    (tmp_path / "acme.duckdb").write_bytes(b"x")
+    with pytest.raises(StateError, match="damaged"), open_state(tmp_path / "acme.duckdb"):
+        pass
+
+
+def test_memory_that_the_engine_gave_too_little_of_is_not_blamed_on_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run begins with more, and goes through."""
+    monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ("20MB", *MEMORY_LIMITS[2:]))
+    work = (
+        "create table run.t as select 1; create table run.many as select list(md5(n::varchar)) from range(400_000) r(n)"
+    )
+    with (
+        pytest.raises(StateMemoryError, match="20MB that it was given") as raised,
+        open_state(tmp_path / "acme.duckdb") as state,
+    ):
+        state.run(work)
+    assert "Run again" in raised.value.hint
+    with open_state(tmp_path / "acme.duckdb") as state:
+        state.run(work)
+
+
+def test_memory_that_the_machine_does_not_have_is_said_as_that(tmp_path: Path) -> None:
+    """Whoever says so: DuckDB, Python, or the system that starts no thread."""
+    refused = duckdb.OutOfMemoryException(
+        "Out of Memory Error: Failed to allocate block of 32768 bytes (bad allocation)"
+    )
+    with (
+        pytest.raises(StateMemoryError, match="than this machine has free"),
+        translate_errors(tmp_path, memory_limit="48MB"),
+    ):
+        raise refused
+    for error in (
+        refused,
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+    ):
+        assert is_out_of_memory(error)
+    assert not is_out_of_memory(ValueError("a column called memory"))

@@ -34,7 +34,7 @@ from engine.state.store import DUCKDB_SETTINGS, State, open_state
 from engine.stock2shop import delivery as send
 from engine.sync import fingerprints, history, layout, report
 from engine.sync import pipeline as sync
-from engine.sync.adopt import verify
+from engine.sync.adopt import adopt, verify
 from engine.sync.compare import compare
 from engine.sync.context import RunContext
 from engine.sync.diff import diff_columns
@@ -852,6 +852,21 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     steps = ["run.known", "into run.landed", "run.unmatched", "run.violation", "run.outgoing", "run.window_rows"]
     steps += ["into tried", "into quarantine", 'into "acknowledged_products"', 'from "published_products"']
     assert [step for step in steps if not any(step in sql for sql in tried)] == []
+
+
+def test_reading_back_gets_more_memory_where_it_needs_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To verify and to adopt a catalogue takes what runs over it take."""
+    client.items(20)
+    client.run()
+    tried: set[str] = set()
+    connect = connect_duckdb
+    monkeypatch.setattr("engine.state.store.connect_duckdb", lambda *args, **kw: Starved(connect(*args, **kw), tried))
+    monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["64MB"] * 1000)
+    assert verify(client.project, "products") == ()
+    assert adopt(client.project, "products").published == 20
+    assert [
+        step for step in ("into run.landed", "run.remote", "run.drift") if not any(step in sql for sql in tried)
+    ] == []
 
 
 def test_a_removal_of_more_rows_than_fit_into_memory_is_made_with_more(
