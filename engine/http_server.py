@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def serve(server: uvicorn.Server, *listeners: socket.socket) -> None:
-    """Run ``server`` in this thread until it is told to end, on ``listeners`` where they are given."""
+    """Run ``server`` in this thread until it is asked to stop, on ``listeners`` where they are given."""
 
-    async def served() -> None:
+    async def run() -> None:
         try:
             await server.serve(sockets=list(listeners) or None)
         finally:
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in left:
+            remaining = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in remaining:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*remaining, return_exceptions=True)
 
     loop = _loop()
     try:
-        loop.run_until_complete(served())
+        loop.run_until_complete(run())
     finally:
         loop.close()
 
@@ -34,21 +34,22 @@ def serve(server: uvicorn.Server, *listeners: socket.socket) -> None:
 def _loop() -> asyncio.AbstractEventLoop:
     """An event loop that goes on listening whatever a client does.
 
-    The usual one of Windows closes the socket that it listens on, for good, where a client resets its connection while
-    it is accepted (https://github.com/python/cpython/issues/93821); the other one breaks at the 512th connection.
+    The usual one of Windows closes the socket that it listens on, and never opens it again, where a client resets its
+    connection while it is accepted (https://github.com/python/cpython/issues/93821); the other one breaks at the 512th
+    connection.
     """
     if sys.platform == "win32":
 
-        class Accepting(asyncio.IocpProactor):
-            """Accepts the next connection where one was lost."""
+        class Proactor(asyncio.IocpProactor):
+            """Accepts the next connection where one is reset."""
 
             def accept(self, listener: socket.socket) -> asyncio.Future[Any]:
-                once = super().accept
+                accept_once = super().accept
 
                 async def accepted() -> Any:
                     while True:
                         try:
-                            return await once(listener)
+                            return await accept_once(listener)
                         except OSError:
                             if listener.fileno() == -1:
                                 raise
@@ -56,13 +57,13 @@ def _loop() -> asyncio.AbstractEventLoop:
 
                 return asyncio.ensure_future(accepted(), loop=loop)
 
-        loop: asyncio.AbstractEventLoop = asyncio.ProactorEventLoop(Accepting())
+        loop: asyncio.AbstractEventLoop = asyncio.ProactorEventLoop(Proactor())
 
-        def heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            if not isinstance(context.get("exception"), OSError):  # a connection that is lost is its client's matter
+        def handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if not isinstance(context.get("exception"), OSError):  # a lost connection is its client's matter
                 loop.default_exception_handler(context)
 
-        loop.set_exception_handler(heard)
+        loop.set_exception_handler(handle_exception)
     else:
         loop = asyncio.new_event_loop()
     return loop
