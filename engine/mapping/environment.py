@@ -6,8 +6,11 @@ Jinja's own rules are changed where they would let a value become SQL: ``~``, ``
 
 from __future__ import annotations
 
+import codecs
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache, partial, wraps
 from pathlib import Path
@@ -94,6 +97,41 @@ def filter_hint(message: str, environment: Environment) -> str:
     return (f"Did you mean {close[0]}? " if close else "") + f"These exist: {', '.join(known)}."
 
 
+def plain_text(value: object) -> str:
+    """Return a value as text; a Decimal without an exponent, as ``100`` and not ``1E+2``."""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _keep_charset(value: object, charset: str) -> str | None:
+    """Do what the filter ``charset`` does: keep the characters of a text that a column's character set can hold.
+
+    What it cannot hold is taken apart where Unicode has parts for it, as the ligature fi, and left out otherwise.
+    ``utf8mb3`` is MySQL's UTF-8 without characters such as emoji. Raises for a character set that is not known.
+    """
+    if value is None:
+        return None
+    codec = "utf-8" if charset.lower() in {"utf8mb3", "utf8"} else charset
+    try:
+        codecs.lookup(codec)
+    except LookupError:
+        hint = "charset() takes a name such as latin1, cp1252 or utf8mb3"
+        raise UnwritableValueError(f"{charset!r} is no character set that is known here: {hint}.") from None
+    kept = []
+    for letter in plain_text(value):
+        parts = (letter, *unicodedata.normalize("NFKD", letter))
+        fitting = [part for part in parts if _fits(part, codec, basic=codec != charset)]
+        kept.append(letter if letter in fitting[:1] else "".join(fitting))
+    return "".join(kept)
+
+
+def _fits(letter: str, codec: str, *, basic: bool) -> bool:
+    try:
+        letter.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return not basic or ord(letter) <= 0xFFFF  # noqa: PLR2004 - the end of Unicode's basic plane
+
+
 def _concatenate(parts: tuple[object, ...]) -> str:
     """Do what ``~`` does: join texts. Raises for SQL."""
     from markupsafe import Markup
@@ -102,12 +140,12 @@ def _concatenate(parts: tuple[object, ...]) -> str:
         require_defined(part)
         if isinstance(part, Markup):
             raise UnwritableValueError("`~` joins texts, not SQL. Write SQL parts beside each other, or use `||`.")
-    return "".join(map(str, parts))
+    return "".join(map(plain_text, parts))
 
 
 def _join(value: Iterable[object], d: object = "") -> str:
     """Do what the filter ``join`` does, for texts only: Jinja's own makes SQL of a value that stands beside SQL."""
-    return str(plain_value(d)).join([str(plain_value(item)) for item in value])
+    return str(plain_value(d)).join([plain_text(plain_value(item)) for item in value])
 
 
 def _reject_sql(filter_: Callable[..., Any]) -> Callable[..., Any]:
@@ -190,6 +228,7 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
         **{name: jinja_filters[name] for name in ITEM_FILTERS},
         **{name: _reject_sql(jinja_filters[name]) for name in VALUE_FILTERS},
         "join": _join,
+        "charset": _reject_sql(_keep_charset),
         "ident": writer.identifier,
     }
     environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}

@@ -36,6 +36,7 @@ from engine.quoting import literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.mapping.placeholders import Placeholder
     from engine.model.query import SourceLocation
     from engine.model.settings import Project
 
@@ -56,7 +57,8 @@ def render_view(project: Project, entity: str, *, dialect: str | None = None) ->
     settings = project.entities[entity]
     dialect = dialect or project.source.dialect
     values = {**_common_names(project, dialect), "entity": entity, "linked": settings.linked}
-    return _render_query(settings.view, partial(literal, dialect=dialect), dialect, project=project, values=values)
+    write = partial(literal, dialect=dialect)
+    return _render_query(_Template(settings.view, write, project=project, names=values), dialect, values=values)
 
 
 def render_bound(project: Project, path: Path, values: Mapping[str, object]) -> Query:
@@ -65,9 +67,29 @@ def render_bound(project: Project, path: Path, values: Mapping[str, object]) -> 
     A list becomes as many ``?`` as it has items. Templates see ``values`` beside ``vars``, ``project`` and ``dialect``.
     Raises :class:`RenderError` as :func:`render_view` does.
     """
-    dialect = project.source.dialect
-    names = {**_common_names(project, dialect), **copy.deepcopy(dict(values))}
-    return _render_query(path, lambda _: "?", dialect, project=project, values=names)
+    return BoundStatement(project, path).render(copy.deepcopy(dict(values)))
+
+
+class BoundStatement:
+    """A statement that is rendered many times with every value bound, as :func:`render_bound` does. It is read once.
+
+    ``parameter`` is what stands in the SQL for each value. The values are not copied, so they must be such that a
+    template cannot change them.
+    """
+
+    def __init__(self, project: Project, path: Path, *, parameter: str = "?") -> None:
+        self._project = project
+        self._path = path
+        self._write: Callable[[object], str] = lambda _value: parameter
+        self._template: _Template | None = None
+
+    def render(self, values: Mapping[str, object]) -> Query:
+        """Render the statement with other values than before, of the same names."""
+        dialect = self._project.source.dialect
+        names = {**_common_names(self._project, dialect), **values}
+        if self._template is None:
+            self._template = _Template(self._path, self._write, project=self._project, names=names)
+        return _render_query(self._template, dialect, values=names)
 
 
 def search_path(project: Project) -> tuple[Path, ...]:
@@ -87,37 +109,30 @@ def template_files(project: Project) -> WorkspaceFiles:
     return WorkspaceFiles((*own.folders, search_path(project)[-1]))
 
 
-def _render_query(
-    path: Path,
-    write: Callable[[object], str],
-    dialect: str,
-    *,
-    project: Project,
-    values: Mapping[str, object],
-) -> Query:
-    """Render the template ``path``; ``write`` returns the SQL for a value.
+def _render_query(template: _Template, dialect: str, *, values: Mapping[str, object]) -> Query:
+    """Render a template to a query.
 
     1. Render it with a placeholder for each value.
     2. Replace each placeholder, or raise for one that stands where no value may.
     3. Where a place is asked for, render it again with markers, and read the places from those.
     """
-    writer = ValueWriter(write)
-    text, used = _render(path, writer, project=project, values=values)
+    path = template.path
+    text, placeholders = template.render(values)
 
     @cache
     def locate() -> Callable[[int], SourceLocation | None]:
         source_map = SourceMap()
-        marked, _ = _render(path, ValueWriter(write), project=project, values=values, with_markers=True)
+        marked, _ = template.with_markers(values).render(values)
         return source_map.at if source_map.read(marked) == text else lambda _: None
 
-    sql, written = write_values(text, writer.placeholders, dialect, path=path, locate=locate)
+    sql, written = write_values(text, placeholders, dialect, path=path, locate=locate)
 
     def locate_in(rendered: str) -> Callable[[int], SourceLocation | None]:
         at = locate() if rendered == sql else lambda _: None
         return lambda offset: at(offset_before_writing(written, offset))
 
-    bound = (item for found in PLACEHOLDER.finditer(text) for item in writer.placeholders[int(found[1])].items)
-    return Query(sql=sql, path=path, binds=tuple(bound), sources=used, source_map=locate_in)
+    bound = (item for found in PLACEHOLDER.finditer(text) for item in placeholders[int(found[1])].items)
+    return Query(sql=sql, path=path, binds=tuple(bound), sources=template.used, source_map=locate_in)
 
 
 def _common_names(project: Project, dialect: str) -> dict[str, object]:
@@ -125,43 +140,69 @@ def _common_names(project: Project, dialect: str) -> dict[str, object]:
     return {"vars": copy.deepcopy(dict(project.vars)), "project": project.name, "dialect": dialect}
 
 
-def _render(
-    path: Path, writer: ValueWriter, *, project: Project, values: Mapping[str, object], with_markers: bool = False
-) -> tuple[str, tuple[Path, ...]]:
-    """Return the SQL with placeholders in it, and the files that it came from."""
-    import jinja2
+class _Template:
+    """A template with all that rendering it needs; ``write`` returns the SQL for a value."""
 
-    folders = search_path(project)
-    name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
-    used: list[Path] = []
-    environment = view_environment(writer, names=values, with_markers=with_markers)
-    files = template_files(project)
-    environment.loader = template_loader(name, path, folders, used, files=files)
-    # As globals they are seen in imported macros too.
-    environment.globals.update(values)
-    try:
-        sql = str(environment.get_template(name).render())
-    except (RenderError, OutsideWorkspaceError):
-        raise
-    except jinja2.TemplateNotFound as error:
-        if error.name == name:
-            problem = Diagnostic(
-                path=path, message="There is no such view.", hint="Write it, or set `view` in project.toml."
-            )
-        else:
-            problem = _not_found(str(error.name), path, used, folders, files)
-        raise RenderError([problem]) from None
-    except jinja2.TemplateSyntaxError as error:
-        file = Path(error.filename) if error.filename else path
-        message = str(error.message)
-        column = _column(files, file, error.lineno, message)
-        hint = filter_hint(message, environment) or JINJA_HINT
-        raise RenderError(
-            [Diagnostic(path=file, line=error.lineno, column=column, message=message, hint=hint)]
-        ) from None
-    except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
-        raise RenderError([_error_diagnostic(error, used, path, files)]) from None
-    return sql, tuple(dict.fromkeys(used))
+    def __init__(
+        self,
+        path: Path,
+        write: Callable[[object], str],
+        *,
+        project: Project,
+        names: Mapping[str, object],
+        with_markers: bool = False,
+    ) -> None:
+        self.path = path
+        self._project = project
+        self._write = write
+        self._writer = ValueWriter(write)
+        self._folders = search_path(project)
+        self._files = template_files(project)
+        self._used: list[Path] = []
+        self._name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+        self._environment = view_environment(self._writer, names=names, with_markers=with_markers)
+        self._environment.loader = template_loader(self._name, path, self._folders, self._used, files=self._files)
+
+    @property
+    def used(self) -> tuple[Path, ...]:
+        """The files that it was rendered from."""
+        return tuple(dict.fromkeys(self._used))
+
+    def with_markers(self, names: Mapping[str, object]) -> _Template:
+        """Return the same template, which also writes the markers of the source map."""
+        return _Template(self.path, self._write, project=self._project, names=names, with_markers=True)
+
+    def render(self, values: Mapping[str, object]) -> tuple[str, Sequence[Placeholder]]:
+        """Return the SQL with placeholders in it, and those."""
+        import jinja2
+
+        self._writer.placeholders = []
+        # As globals they are seen in imported macros too.
+        self._environment.globals.update(values)
+        for template in self._environment.cache.values() if self._environment.cache else ():
+            template._module = None  # noqa: SLF001 - what a macro's file set from the values of before
+        try:
+            return str(self._environment.get_template(self._name).render()), self._writer.placeholders
+        except (RenderError, OutsideWorkspaceError):
+            raise
+        except jinja2.TemplateNotFound as error:
+            if error.name == self._name:
+                problem = Diagnostic(
+                    path=self.path, message="There is no such view.", hint="Write it, or set `view` in project.toml."
+                )
+            else:
+                problem = _not_found(str(error.name), self.path, self._used, self._folders, self._files)
+            raise RenderError([problem]) from None
+        except jinja2.TemplateSyntaxError as error:
+            file = Path(error.filename) if error.filename else self.path
+            message = str(error.message)
+            column = _column(self._files, file, error.lineno, message)
+            hint = filter_hint(message, self._environment) or JINJA_HINT
+            raise RenderError(
+                [Diagnostic(path=file, line=error.lineno, column=column, message=message, hint=hint)]
+            ) from None
+        except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
+            raise RenderError([_error_diagnostic(error, self._used, self.path, self._files)]) from None
 
 
 def _not_found(

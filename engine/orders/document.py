@@ -328,6 +328,12 @@ class OptionalValues(dict[str, Any]):
     def __missing__(self, _name: str) -> None:
         return None
 
+    def _refuse(self, *_arguments: object, **_names: object) -> Any:
+        raise TypeError("the values of an order cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
 
 class _DocumentReader:
     """Reads values of a document, and notes those that cannot be used, with their place."""

@@ -30,6 +30,7 @@ from engine.orders.document import order_id_of, read_order
 from engine.orders.ledger import PENDING_STATUSES, add_seconds, raising_lock, utc_now
 from engine.orders.raise_order import Attempt, EarlierAttempt, raise_order
 from engine.orders.rules import RuleError, check_order
+from engine.orders.session import make_strict
 from engine.orders.statement_checks import check_statements
 from engine.orders.statements import list_statements, statement_exists
 
@@ -248,6 +249,7 @@ class OrderProcessor:
     def _connect(self) -> Writer:
         if self._writer is None:
             self._writer = self._stack.enter_context(open_writer(self.settings.source))
+            make_strict(self._writer, self.settings.source.dialect)
         return self._writer
 
 

@@ -11,11 +11,11 @@ from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import order_settings
 from engine.orders.rules import RuleError, check_order
 from engine.orders.statements import (
+    StatementRenderer,
     UnknownValue,
     iterate_executions,
     list_statements,
     placeholder_results,
-    render_statement,
     statement_exists,
     template_values,
 )
@@ -82,13 +82,14 @@ def plan_queries(project: Project, settings: OrderSettings, order: Order) -> Ite
     A value that only the database can give is its own name in angle brackets, such as ``<header.id>``. Raises
     :class:`RenderError` where a statement cannot be rendered.
     """
+    renderer = StatementRenderer(project, settings)
     values = template_values(order)
     folder = project.root / "orders"
 
     def render_if_present(name: str, **more: object) -> Iterator[tuple[Path, Query]]:
         path = folder / f"{name}.sql"
         if statement_exists(path):
-            yield path, render_statement(project, settings, path, {**values, **more})
+            yield path, renderer.render(path, {**values, **more})
 
     yield from render_if_present("lookup")
     for line in values["lines"]:
@@ -99,14 +100,14 @@ def plan_queries(project: Project, settings: OrderSettings, order: Order) -> Ite
     if settings.create_customer:
         yield from render_if_present("customer")
     if order.customer["code"] is None or statement_exists(folder / "find_customer.sql"):
-        values["order"]["customer_code"] = values["customer"]["code"] = UnknownValue("<source_customer_code>")
+        values = template_values(order, customer_code=UnknownValue("<source_customer_code>"))
     found = list_statements(project)
     results = placeholder_results(found, order)
     for statement in found:
         for _, parts in iterate_executions(statement, order):
             yield (
                 statement.path,
-                render_statement(project, settings, statement.path, {**values, **parts, "results": results}),
+                renderer.render(statement.path, {**values, **parts, "results": results}),
             )
 
 

@@ -26,10 +26,12 @@ from engine.errors import Diagnostic, ViewError, WriteError
 from engine.orders.order_lock import acquire_order_lock, release_order_lock
 from engine.orders.rules import RuleError
 from engine.orders.statements import (
+    FrozenValues,
+    StatementRenderer,
+    freeze,
     iterate_executions,
     list_statements,
     may_write_no_row,
-    render_statement,
     statement_exists,
     template_values,
     writes_rows,
@@ -89,6 +91,7 @@ class Attempt:
     crash_point: Callable[[str], None] = lambda _name: None
     wrote: bool = False
     notes: list[str] = field(default_factory=list)
+    _renderer: StatementRenderer | None = None
 
     def path(self, name: str) -> Path:
         """Return the file of a named statement, whether it exists or not."""
@@ -113,7 +116,8 @@ class Attempt:
         With ``must_write`` a statement that writes and finds nothing to write raises :class:`RuleError`, which names
         the ``line``.
         """
-        query = render_statement(self.project, self.settings, path, values)
+        self._renderer = self._renderer or StatementRenderer(self.project, self.settings)
+        query = self._renderer.render(path, values)
         try:
             result = self.writer.execute(query.sql, query.binds)
         except WriteError as error:
@@ -158,7 +162,7 @@ def _raise_new_order(attempt: Attempt) -> RaisedOrder:
     values = template_values(attempt.order)
     _check_items(attempt, values)
     code = _resolve_customer(attempt, values) or attempt.order.customer["code"]
-    values["order"]["customer_code"] = values["customer"]["code"] = code
+    values = template_values(attempt.order, customer_code=code)
     result = _run_statements(attempt, values)
     raised = read_code(result, "source_order_code")
     if raised is None:
@@ -181,10 +185,11 @@ def _run_statements(attempt: Attempt, values: Mapping[str, Any]) -> Mapping[str,
         optional = may_write_no_row(attempt.project, statement.path)
         for number, parts in iterate_executions(statement, attempt.order):
             attempt.wrote = True
+            seen = {name: tuple(rows) if isinstance(rows, list) else rows for name, rows in results.items()}
             result = attempt.run(
-                statement.path, {**values, **parts, "results": results}, line=parts.get("line"), must_write=not optional
+                statement.path, {**values, **parts, "results": seen}, line=parts.get("line"), must_write=not optional
             )
-            row = dict(result.rows[-1]) if result.rows else {}
+            row = freeze(result.rows[-1]) if result.rows else FrozenValues()
             if number is None:
                 results[statement.name] = row
             else:
@@ -274,7 +279,7 @@ def _check_items(attempt: Attempt, values: dict[str, Any]) -> None:
         if available < wanted[line["sku"]]:
             if attempt.settings.stock == "refuse":
                 raise RuleError("short_stock", f"{line['sku']}: {available} of {wanted[line['sku']]}")
-            line["backorder"] = kept["backorder"] = True
+            kept["backorder"] = True
 
 
 def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:

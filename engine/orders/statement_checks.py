@@ -18,13 +18,13 @@ from engine.orders.statements import (
     MAY_WRITE_NO_ROW,
     NAMED_STATEMENTS,
     PER_LINE_STATEMENTS,
+    StatementRenderer,
     UnknownValue,
     iterate_executions,
     list_directives,
     list_statements,
     placeholder_results,
     read_statement,
-    render_statement,
     statement_exists,
     template_values,
     writes_rows,
@@ -116,12 +116,13 @@ def try_statements(project: Project, settings: OrderSettings, writer: Writer) ->
     Raises :class:`RenderError` where one of them cannot be rendered, and :class:`WriteError` where the connection
     breaks.
     """
+    renderer = StatementRenderer(project, settings)
     problems: list[Diagnostic] = []
     untried: list[Path] = []
     for document in (FULL_ORDER, MINIMAL_ORDER):
         for path, parts in _runs(project, order := _sample(project, settings, document)):
             try:
-                query = render_statement(project, settings, path, {**template_values(order), **parts})
+                query = renderer.render(path, {**template_values(order), **parts})
             except RenderError:
                 continue  # check_statements says so
             trial = query.sql
@@ -168,10 +169,11 @@ def _runs(project: Project, order: Order) -> Iterator[tuple[Path, dict[str, Any]
 
 
 def _render_problems(project: Project, settings: OrderSettings, order: Order) -> Iterator[Diagnostic]:
+    renderer = StatementRenderer(project, settings)
     values = template_values(order)
     for path, parts in _runs(project, order):
         try:
-            render_statement(project, settings, path, {**values, **parts})
+            renderer.render(path, {**values, **parts})
         except RenderError as error:
             yield from error.diagnostics
 
@@ -196,7 +198,7 @@ def _lookup_problems(project: Project, settings: OrderSettings) -> Iterator[Diag
         )
         return
     order = _sample(project, settings, FULL_ORDER)
-    binds = [str(value) for value in render_statement(project, settings, path, template_values(order)).binds]
+    binds = [str(value) for value in StatementRenderer(project, settings).render(path, template_values(order)).binds]
     if not any(str(SAMPLE_ID) in value or SAMPLE_CHANNEL in value for value in binds):
         yield Diagnostic(
             path=path,

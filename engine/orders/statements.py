@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import Diagnostic, RenderError, ViewError
 from engine.files import WorkspaceFiles, is_file, unreadable
-from engine.mapping.render import render_bound
+from engine.mapping.render import BoundStatement
+from engine.orders.document import OptionalValues
+from engine.orders.parameters import PARAMETER, write_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from engine.model.query import Query
@@ -160,14 +162,37 @@ def placeholder_results(found: Iterable[Statement], order: Order) -> dict[str, A
     }
 
 
-def template_values(order: Order) -> dict[str, Any]:
-    """Return a fresh copy of what every statement sees: ``order``, ``customer``, ``lines`` and ``shipping_lines``."""
+class FrozenValues(dict[str, Any]):
+    """Values by name that a template cannot change: the next statement sees them, too."""
+
+    def _refuse(self, *_arguments: object, **_names: object) -> Any:
+        raise TypeError("the values of an order cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
+
+def template_values(order: Order, *, customer_code: str | None = None) -> dict[str, Any]:
+    """Return what every statement sees: ``order``, ``customer``, ``lines`` and ``shipping_lines``; none can be changed.
+
+    ``customer_code`` replaces the code that the document has.
+    """
+    code = order.customer["code"] if customer_code is None else customer_code
     return {
-        "order": dict(order.order),
-        "customer": dict(order.customer),
-        "lines": [dict(line) for line in order.lines],
-        "shipping_lines": [dict(line) for line in order.shipping_lines],
+        "order": freeze({**order.order, "customer_code": code}),
+        "customer": freeze({**order.customer, "code": code}),
+        "lines": freeze(order.lines),
+        "shipping_lines": freeze(order.shipping_lines),
     }
+
+
+def freeze(value: Any) -> Any:
+    """Return a copy of plain values that cannot be changed. Values that may be missing stay so."""
+    if isinstance(value, (FrozenValues, OptionalValues, DeferredResult)):
+        return value
+    if isinstance(value, dict):
+        return FrozenValues((name, freeze(each)) for name, each in value.items())
+    return tuple(map(freeze, value)) if isinstance(value, (list, tuple)) else value
 
 
 def iterate_executions(statement: Statement, order: Order) -> Iterator[tuple[int | None, dict[str, Any]]]:
@@ -175,20 +200,28 @@ def iterate_executions(statement: Statement, order: Order) -> Iterator[tuple[int
     if statement.per == "order":
         yield None, {}
         return
-    lines: Sequence[Mapping[str, Any]] = order.lines if statement.per == "line" else order.shipping_lines
-    yield from ((number, {"line": line}) for number, line in enumerate(lines))
+    lines = order.lines if statement.per == "line" else order.shipping_lines
+    yield from ((number, {"line": freeze(line)}) for number, line in enumerate(lines))
 
 
-def render_statement(project: Project, settings: OrderSettings, path: Path, values: Mapping[str, Any]) -> Query:
-    """Render one statement of ``orders/`` for the orders' database, its values bound as parameters.
+class StatementRenderer:
+    """Renders the statements of ``orders/`` for the orders' database, each file read once.
 
-    Raises :class:`RenderError` where it cannot be rendered or comes out empty.
+    Values are bound as parameters, which carry their type where the database would guess it.
     """
-    own = replace(project, source=replace(project.source, dialect=settings.source.dialect))
-    query = render_bound(own, path, values)
-    sql = query.sql.strip().rstrip(";")
-    if not sql:
-        raise RenderError(
-            [Diagnostic(path=path, message="The statement is empty.", hint="Write one, or delete the file.")]
-        )
-    return replace(query, sql=sql)
+
+    def __init__(self, project: Project, settings: OrderSettings) -> None:
+        self._project = replace(project, source=replace(project.source, dialect=settings.source.dialect))
+        self._dialect = settings.source.dialect
+        self._statements: dict[Path, BoundStatement] = {}
+
+    def render(self, path: Path, values: Mapping[str, Any]) -> Query:
+        """Render one statement. Raises :class:`RenderError` where it cannot be rendered or comes out empty."""
+        statement = self._statements.setdefault(path, BoundStatement(self._project, path, parameter=PARAMETER))
+        query = statement.render(values)
+        sql = query.sql.strip().rstrip(";")
+        if not sql:
+            raise RenderError(
+                [Diagnostic(path=path, message="The statement is empty.", hint="Write one, or delete the file.")]
+            )
+        return replace(query, sql=write_parameters(sql, query.binds, self._dialect))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -198,3 +199,14 @@ def test_a_price_with_tax_that_cannot_be_known_makes_the_order_wait(erp: Erp) ->
     erp.write()
     (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
     assert (entry.status, erp.lines()) == ("raised", [("A", 1.0, 10.0), ("B", 1.0, 10.0)])
+
+
+@pytest.mark.parametrize("any_erp", ["sqlite", "postgres"], indirect=True)
+def test_the_cost_of_an_order_grows_with_its_lines_and_no_faster(any_erp: Erp) -> None:
+    """A thousand lines take less than three seconds of CPU time, and other orders wait no longer than that."""
+    any_erp.receive(order_document(1))
+    line = {"sku": "A", "qty": 1, "price": 1, "sub_total": 1, "tax": 0, "total": 1}
+    before = time.process_time()
+    (entry,) = any_erp.receive(order_document(2, line_items=[line] * 1_000, total=1_050))
+    assert (entry.status, len(any_erp.lines())) == ("raised", 1_002)
+    assert time.process_time() - before < 3
