@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, RenderError
 from engine.files import is_file
+from engine.mapping.limits import RenderLimits
 from engine.mapping.placeholders import TemplateFailedError, UnwritableValueError, plain_value, require_defined
 from engine.mapping.source_map import marking_extension
 
@@ -160,6 +161,23 @@ def _reject_sql(filter_: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
+def _limit_filter(name: str, filter_: Callable[..., Any], limits: RenderLimits) -> Callable[..., Any]:
+    """Return ``filter_``, raising where it would make a text or list that is too long."""
+
+    @wraps(filter_)
+    def checked(*arguments: Any, **named: Any) -> Any:
+        given = [each for each in (*arguments, *named.values()) if not hasattr(each, "autoescape")]
+        if name == "join":
+            given[0] = list(given[0])
+            limits.joined(given[0])
+            limits.text_call(str(given[1]) if given[1:] else "", name, (given[0],))
+            return filter_(*given)
+        limits.text_call(str(given[0]), name, tuple(given[1:]))
+        return filter_(*arguments, **named)
+
+    return checked
+
+
 def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_markers: bool = False) -> Environment:
     """Return the sandboxed Jinja environment of a view: values go to ``writer``, which returns placeholders for them.
 
@@ -170,6 +188,8 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
     from jinja2.compiler import CodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
     from markupsafe import Markup
+
+    limits = RenderLimits()
 
     class Generator(CodeGenerator):
         """Compiles templates so that SQL and values stay apart."""
@@ -187,6 +207,11 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
                 self.write(", ")
             self.write("))")
 
+        def visit_For(self, node: Any, frame: Any) -> None:  # noqa: N802 - Jinja's name
+            counted = nodes.Call(nodes.EnvironmentAttribute("loop_limit"), [node.iter], [], None, None)
+            node.iter = counted.set_lineno(node.lineno)
+            super().visit_For(node, frame)
+
         def visit_ScopedEvalContextModifier(self, node: Any, frame: Any) -> None:  # noqa: ARG002, N802 - Jinja's
             self.fail("`autoescape` tells SQL from values and cannot be switched off.", node.lineno)
 
@@ -194,11 +219,22 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
         """An environment in which values and SQL do not mix."""
 
         code_generator_class = Generator
-        intercepted_binops = frozenset({"+", "%"})
-        concatenate = staticmethod(_concatenate)
+        intercepted_binops = frozenset({"+", "%", "*", "**"})
+        loop_limit = staticmethod(limits.loop)
+        concat = staticmethod(limits.output)
+
+        @staticmethod
+        def concatenate(parts: tuple[object, ...]) -> str:
+            limits.joined(parts)
+            return _concatenate(parts)
+
+        def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:
+            limits.call(function, (*arguments, *named.values()))
+            return super().call(context, function, *arguments, **named)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            if isinstance(left, Markup) or isinstance(right, Markup):
+            limits.operation(operator, left, right)
+            if operator in {"+", "%"} and (isinstance(left, Markup) or isinstance(right, Markup)):
                 raise UnwritableValueError(f"`{operator}` works on values, not on SQL: write it outside of the braces.")
             return super().call_binop(context, operator, left, right)
 
@@ -206,6 +242,8 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
             # A var may be called `items` or `values`, as a table's methods are.
             if isinstance(obj, Mapping) and attribute in obj:
                 return obj[attribute]
+            if isinstance(obj, str) and attribute in {"format", "format_map"}:
+                limits.text_call(obj, attribute, ())
             return super().getattr(plain_value(obj), attribute)
 
         def getitem(self, obj: Any, argument: Any) -> Any:
@@ -214,7 +252,7 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
     environment = Strict(
         undefined=_undefined(names),
         autoescape=True,
-        finalize=writer.value,
+        finalize=limits.counted(writer.value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -223,17 +261,22 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
         bytecode_cache=_template_cache(with_markers=with_markers),
         extensions=[marking_extension()] if with_markers else [],
     )
-    jinja_filters = environment.filters
-    environment.filters = {
-        **{name: jinja_filters[name] for name in ITEM_FILTERS},
-        **{name: _reject_sql(jinja_filters[name]) for name in VALUE_FILTERS},
+    environment.filters = _filters(environment.filters, writer, limits)
+    environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}
+    environment.globals |= {"col": writer.column, "fail": _fail}
+    return environment
+
+
+def _filters(known: Mapping[str, Callable[..., Any]], writer: ValueWriter, limits: RenderLimits) -> dict[str, Any]:
+    """Return the filters of a view, from those that Jinja has."""
+    found: dict[str, Any] = {
+        **{name: known[name] for name in ITEM_FILTERS},
+        **{name: _reject_sql(known[name]) for name in VALUE_FILTERS},
         "join": _join,
         "charset": _reject_sql(_keep_charset),
         "ident": writer.identifier,
     }
-    environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}
-    environment.globals |= {"col": writer.column, "fail": _fail}
-    return environment
+    return found | {name: _limit_filter(name, found[name], limits) for name in ("batch", "slice", "replace", "join")}
 
 
 @cache

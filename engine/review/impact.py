@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from engine.sync.data_tests import run_data_tests
 from engine.sync.guard import find_violations
 from engine.sync.rules import RULES
 from engine.testing.fixture_run import SYNC_TOKEN
+from engine.testing.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +67,12 @@ def measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bo
         wrong: tuple[str, ...] = ()
         stops = []
         try:
-            failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
+            with (
+                nullcontext()
+                if rows.live
+                else limited(rows.now.root / "tests", "A data test", interrupt=state.interrupt)
+            ):
+                failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
         except ConfigError as error:
             wrong = located_messages(error, rows.now.workspace)
         else:

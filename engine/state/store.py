@@ -87,6 +87,10 @@ class State:
         """Close the file, after its journal was written into it; may be called any number of times."""
         self._connection.close()
 
+    def interrupt(self) -> None:
+        """Cancel the statement that is running, from another thread; it raises :class:`StateError`."""
+        self._connection.interrupt()
+
     def attach_working_set(self) -> None:
         """Attach the working set as ``run``, in the folder ``scratch``, which belongs to this process alone."""
         quoted = str(self.scratch).replace("'", "''")

@@ -44,6 +44,7 @@ from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
 from engine.testing.fixtures import create_fixture_database, fixture_file_name, freeze_time, has_fixtures, load_fixtures
+from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -200,13 +201,15 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
     )
     (items,) = json.loads(body, parse_float=Decimal).values()
     documents = sorted(zip([str(row["_key"]) for row in rows], items, strict=True), key=lambda pair: pair[0])
+    with limited(project.root / "tests", "A data test", interrupt=state.interrupt):
+        failed = expectations.run_data_tests(state, project, comparison.staged, live=False)
     return FixtureResult(
         entity=entity,
         query=query,
         documents=tuple(documents),
         quarantine=problems(state, entity, "violation", limit=None, reveal=True),
         warnings=problems(state, entity, "warning", limit=None, reveal=True),
-        failed=expectations.run_data_tests(state, project, comparison.staged, live=False),
+        failed=failed,
         counts=comparison.counts,
         notes=notes,
     )
@@ -309,9 +312,16 @@ def _compare_rows(
         source=SourceSettings(
             dialect="duckdb",
             database=loaded.database,
-            session=("set threads = 1", f"set schema = '{loaded.schemas[fixtures]}'", *session),
+            session=(
+                "set threads = 1",
+                f"set memory_limit = '{MEMORY_LIMIT}'",
+                f"set schema = '{loaded.schemas[fixtures]}'",
+                *session,
+            ),
+            query_timeout=MAX_SECONDS,
         ),
     )
+    limit = RowLimit()
     context = RunContext(
         state=state,
         project=offline,
@@ -319,8 +329,11 @@ def _compare_rows(
         sync_token=SYNC_TOKEN,
         # The state may hold fingerprints of another project.
         options=RunOptions(full=True),
+        cancel=limit.cancel,
+        progress=limit,
     )
-    return compare(context, query=query)
+    with limited(query.path, "The view", interrupt=limit.cancel.set, rows=limit):
+        return compare(context, query=query)
 
 
 def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:

@@ -18,6 +18,7 @@ they are.
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +30,7 @@ from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
 from engine.files import WorkspaceFiles, is_file, list_paths
 from engine.mapping.engine_sql import render_sql
 from engine.quoting import blanked, ident
+from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,7 +152,7 @@ def csv_files(paths: Iterable[Path]) -> list[Path]:
 @contextmanager
 def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a new DuckDB file, to load fixtures into; others can read the file once this ends."""
-    with closing(connect_duckdb(database, settings={"threads": "1", "memory_limit": "1GB"})) as connection:
+    with closing(connect_duckdb(database, settings={"threads": "1", "memory_limit": MEMORY_LIMIT})) as connection:
         yield connection
 
 
@@ -340,7 +342,13 @@ def _create_tables(
                     )
                 )
                 return {}
-        connection.execute(text)
+        timer = threading.Timer(MAX_SECONDS, connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.execute(text)
+        finally:
+            timer.cancel()
         columns = connection.execute(
             "select table_name, column_name, data_type from information_schema.columns"
             " where table_schema = current_schema() order by ordinal_position"
