@@ -47,8 +47,10 @@ class Counts:
     ``missing = "keep"``), ``withheld`` (a row with a blank code may be one of them) and ``missing_refused`` (Stock2Shop
     refused the removal before).
 
-    ``removals`` are the deletes that the guard counts, ``replaced`` those that are created again at once, and
-    ``published`` how many rows Stock2Shop acknowledged.
+    ``removals`` are the deletes that the guard counts, and ``replaced`` those that are created again at once.
+    ``published`` is how many keys Stock2Shop holds as far as anybody knows: those that it acknowledged and those that
+    are in doubt, since they were sent and the answer was lost. ``strays`` are removals of such a key from a product
+    that it was sent under then and is not sent under now.
     """
 
     source: int
@@ -67,12 +69,13 @@ class Counts:
     missing_refused: int
     removals: int
     replaced: int
+    strays: int
     published: int
 
     @property
     def deletes(self) -> int:
-        """Removals that will be sent: missing keys, rows flagged Delete, and variants that are replaced."""
-        return self.deleted + self.flagged_delete + self.replaced
+        """Removals that will be sent: missing keys, rows flagged Delete, variants that are replaced, and strays."""
+        return self.deleted + self.flagged_delete + self.replaced + self.strays
 
     @property
     def changed(self) -> int:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 """The version of the tables; ``sql/migrations.sql`` has a block for each version."""
 
 MEMORY_LIMITS = ("48MB", "192MB", "640MB", "2560MB")

@@ -172,8 +172,8 @@ def _read_back(
         )
     with extract(project, render_view(project, entity), entity=entity, cancel=cancel) as (columns, _, _):
         version = str(state.value("select version()"))
-        layout = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
-    state.with_retry(lambda: prepare(state, layout))
+        mapped = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
+    layout = state.with_retry(lambda: prepare(state, mapped))
     compact_journal(state, entity)
     with open_api(project.stock2shop, stop=cancel) as api:
         token = api.source().sync_token

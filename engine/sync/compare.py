@@ -19,7 +19,7 @@ from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
 from engine.sync.stage import land, prepare
-from engine.sync.validate import validate
+from engine.sync.validate import apply_sent_values, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def compare(
     1. Render and check the view, unless ``query`` is given: that one is run as it is.
     2. Fold the journal of the last run into published.
     3. Extract the rows, from ``source`` where that is open already, and stage those that are new or differ.
-    4. Validate them, and work out the delta.
+    4. Validate them, give each the product fields that it is sent with, and work out the delta.
     5. Check that every row is accounted for. Where only an incremental comparison does not add up, a known row was
        there twice: every row is compared, from step 3, so that validation names the repeated key. The runs after it
        begin so as well, until the key is no longer repeated.
@@ -84,6 +84,7 @@ def compare(
         staged, columns = _read(context, query, full=full, source=source, on_batch=on_batch)
         context.progress("comparing", 0, None)
         validate(state, staged, settings=settings)
+        apply_sent_values(state, staged)
         counts = compute_delta(state, staged, settings=settings, delivery_key=context.delivery_key)
         if counts.balanced:
             break
@@ -131,7 +132,7 @@ def _read(
             context.project, query, entity=entity, cancel=context.cancel, pack=on_batch is None, source=source
         ) as (columns, packed, arriving):
             layout = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version, packed=packed)
-            prepare(state, layout)
+            layout = prepare(state, layout)
             staged = land(
                 context,
                 on_batch(columns, arriving) if on_batch else arriving,

@@ -53,9 +53,12 @@ def compute_delta(state: State, staged: Staged, *, settings: EntitySettings, del
             entity=layout.entity.name,
             missing=settings.missing,
             delivery_key=delivery_key,
+            in_doubt=staged.in_doubt,
         )
     )
-    (counted,) = state.dicts(render_sql("counts.sql", published=layout.published))
+    (counted,) = state.dicts(
+        render_sql("counts.sql", published=layout.published, entity=layout.entity.name, in_doubt=staged.in_doubt)
+    )
     return Counts(source=staged.rows, **counted)
 
 

@@ -15,6 +15,7 @@ from engine.errors import DeadlineError, ServerError
 from engine.mapping.engine_sql import render_sql
 from engine.stock2shop import documents
 from engine.stock2shop.delivery import Sender
+from engine.sync.clearing import find_unclearable
 from engine.sync.extract import cancelled
 from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal
 from engine.sync.layout import Window
@@ -50,7 +51,7 @@ def send_delta(
     """Send the delta, removals first.
 
     1. Load the whole rows of the next window, where the batch is not in the one that is loaded.
-    2. Remember the keys that are new to Stock2Shop, durably, before they are sent.
+    2. Remember the rows of the batch, durably, as in doubt before they are sent.
     3. Send the batch, and record every receipt and refusal as it arrives.
 
     ``until`` is when the deadline comes, on the clock :func:`time.monotonic`. Raises :class:`CancelledError` when the
@@ -91,6 +92,7 @@ def _send_batches(
     layout, ends = staged.layout, comparison.batch_ends
     sent = refused = position = loaded = 0
     total = ends[-1] if ends else 0
+    unclearable = find_unclearable(layout, comparison.settings)
     for end in ends:
         if context.cancel.is_set():
             raise cancelled()
@@ -100,8 +102,8 @@ def _send_batches(
             loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
             load_window(state, layout, Window(position, loaded))
         batch = Window(position, end)
-        rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **batch.bounds))
-        mark_in_flight(state, entity=comparison.entity, window=batch)
+        rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **batch.bounds))
+        mark_in_flight(state, entity=comparison.entity, window=batch, unclearable=unclearable)
         try:
             for delivery in sender.send(rows):
                 if _record(context, comparison, delivery, run_id=run_id):
@@ -145,8 +147,7 @@ def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, 
         record_refusal(
             context.state,
             entity=comparison.entity,
-            key=row["_key"],
-            kind=row["kind"],
+            position=row["position"],
             reason=delivery.reason,
             taken=delivery.may_be_stored,
         )
@@ -156,6 +157,7 @@ def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, 
         comparison.staged.layout,
         Window(delivery.rows[0]["position"] - 1, delivery.rows[-1]["position"]),
         kinds={row["kind"] for row in delivery.rows},
+        ends_doubt=any(row["is_doubted"] for row in delivery.rows),
         receipt=Receipt(run_id=run_id, delivery_key=context.delivery_key, status=delivery.receipt.status),
     )
     return True

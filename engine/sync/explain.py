@@ -78,9 +78,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         diff_columns(state, work.staged, positions)
         if positions:
             load_window(state, layout, positions[-1])
-            rows = state.dicts(
-                render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **positions[-1].bounds)
-            )
+            rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **positions[-1].bounds))
             document = json.loads(
                 payload.document(
                     entity,
@@ -115,7 +113,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
 
 
 def _shown(row: dict[str, Any], entity: str, shown: Callable[[str, str, Any], Any]) -> dict[str, Any]:
-    return {name: shown(entity, name, value) for name, value in row.items() if name != "_faults"}
+    return {name: shown(entity, name, value) for name, value in row.items() if name not in {"_faults", "_own"}}
 
 
 def _watch(

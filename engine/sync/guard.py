@@ -29,20 +29,20 @@ def find_violations(
 ) -> tuple[GuardViolation, ...]:
     """The limits that a plan exceeds. Inserts and updates are not limited before anything was published.
 
-    ``remaining`` are the changes and removals that the last run was allowed to send and did not come to: so the rest of
-    a first load needs no approval. ``removed_today`` are the removals of the last 24 hours. ``approved_deletes`` and
-    ``approved_changes`` take the place of the limits, where they are higher.
+    ``remaining`` are how many of the plan's changes and removals an earlier run was allowed to send and did not come
+    to: so the rest of a first load needs no approval. ``removed_today`` are the removals of the last 24 hours.
+    ``approved_deletes`` and ``approved_changes`` take the place of the limits, where they are higher.
     """
     found = []
-    if counts.source < settings.min_rows and counts.published:
+    if counts.source < settings.min_rows:
         found.append(
             GuardViolation(
                 guard="min_rows",
                 found=counts.source,
                 allowed=settings.min_rows,
                 message=f"The view gave {counts.source:,} rows; at least {settings.min_rows:,} are expected.",
-                hint=f"Run the view by hand: a filter, a login's rights or a broken join may hide the rows. If it is"
-                f" right, lower min_rows under [{settings.name}] in project.toml.",
+                hint=f"Run the view by hand: a filter, a warehouse, the login's rights or a join may hide the rows."
+                f" If it is right, lower min_rows under [{settings.name}] in project.toml.",
             )
         )
     deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
@@ -104,6 +104,16 @@ def _day_violations(
             f" `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on with"
             f" `s2s run {project} --entity {settings.name} --approve-deletes {counts.removals}`.",
         ),
+    )
+
+
+def exceeds_limits(counts: Counts, settings: EntitySettings, *, removed_today: int = 0) -> bool:
+    """Whether a plan changes or removes more than the limits allow, whoever approved it, first loads included."""
+    changes = counts.inserts + counts.updates
+    return (
+        changes > settings.max_changes.allows(counts.published)
+        or counts.removals > settings.max_deletes.allows(counts.published)
+        or bool(_day_violations(counts, settings, project="", removed_today=removed_today, limit=0))
     )
 
 

@@ -8,17 +8,19 @@ rows, however large the catalogue is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from engine.clock import now
 from engine.mapping.engine_sql import render_sql
+from engine.model.fields import ENTITIES
 from engine.sync.layout import table_names
 from engine.sync.stage import load_window, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from engine.state.store import State
+    from engine.sync.clearing import Unclearable
     from engine.sync.layout import Staged, StagingLayout, Window
 
 REFRESH_ROWS = 250_000
@@ -40,19 +42,30 @@ def compact_journal(state: State, entity: str) -> int:
     state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables)))
     count = int(state.value(render_sql("count.sql", table=tables["acknowledged"])))
     if count:
-        state.transaction_with_retry(lambda: state.run(render_sql("compact_journal.sql", **tables, entity=entity)))
-    # A key that the journal does not answer was never answered: it is no longer part of a batch under way.
-    state.run("update tried set under_way = false where entity = $1 and under_way", [entity])
+        sql = render_sql("compact_journal.sql", **tables, entity=entity, shared=_product_columns(state, entity))
+        state.transaction_with_retry(lambda: state.run(sql))
+    # What was not answered stays in doubt, whatever run it was of.
+    state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])
     return count
 
 
-def mark_in_flight(state: State, *, entity: str, window: Window) -> None:
-    """Remember the inserts of a batch that is about to be sent, whose rows are in ``run.window_rows``.
+def _product_columns(state: State, entity: str) -> list[str]:
+    """The columns of published that all variants of a product have in common."""
+    catalogue = ENTITIES[entity]
+    if catalogue.group is None:
+        return []
+    fields = (catalogue.resolve(column) for column in state.columns(table_names(entity)["published"]))
+    return [field.name for field in fields if field is not None and field.level == "product"]
 
-    Without this, a row that Stock2Shop took just before a crash, and that left the source just after it, would stay at
-    Stock2Shop forever: nothing here would know of it.
+
+def mark_in_flight(state: State, *, entity: str, window: Window, unclearable: Sequence[Unclearable] = ()) -> None:
+    """Remember, durably, every row of a batch that is about to be sent, whose rows are in ``run.window_rows``.
+
+    Until it is answered it is in doubt: Stock2Shop may have taken it, however the run ends. The next run sends what the
+    key is then, removes it where it is gone, and counts it as published. ``unclearable`` are the fields that a blank
+    does not clear.
     """
-    sql = render_sql("mark_in_flight.sql", entity=entity, **window.bounds)
+    sql = render_sql("mark_in_flight.sql", entity=entity, unclearable=unclearable, **window.bounds)
     state.transaction_with_retry(lambda: state.run(sql))
 
 
@@ -81,19 +94,21 @@ def record_local_outcomes(state: State, staged: Staged) -> None:
 
 
 def record_receipt(
-    state: State, layout: StagingLayout, window: Window, *, kinds: Collection[str], receipt: Receipt
+    state: State, layout: StagingLayout, window: Window, *, kinds: Collection[str], ends_doubt: bool, receipt: Receipt
 ) -> None:
-    """Record one receipt, of the rows of ``run.window_rows`` in ``window``.
+    """Record one receipt, of the rows of ``run.window_rows`` in ``window``; with it these rows are no longer in doubt.
 
-    ``kinds`` are the kinds of change that are among them, or may be: an update has differences to be kept, and a
-    removal ends the doubt whether Stock2Shop holds the key.
+    ``kinds`` are the kinds of change that are among them, or may be: an update has differences to be kept.
+    ``ends_doubt`` tells that something of these keys is in doubt from before this batch.
     """
     sql = render_sql(
         "receipt.sql",
         acknowledged=layout.acknowledged,
         entity=layout.entity.name,
         fields=layout.fields,
+        carried=layout.carried,
         kinds=kinds,
+        ends_doubt=ends_doubt,
         run_id=receipt.run_id,
         delivery_key=receipt.delivery_key,
         status=receipt.status,
@@ -113,32 +128,23 @@ def acknowledge_all(state: State, staged: Staged, *, delivery_key: str) -> None:
     receipt = Receipt(run_id=0, delivery_key=delivery_key, status=0)
     for window in windows(state, staged):
         load_window(state, layout, window)
-        record_receipt(state, layout, window, kinds={"update", "delete"}, receipt=receipt)
+        record_receipt(state, layout, window, kinds={"update"}, ends_doubt=False, receipt=receipt)
     compact_journal(state, layout.entity.name)
 
 
-def record_refusal(
-    state: State,
-    *,
-    entity: str,
-    key: str,
-    kind: Literal["insert", "update", "delete", "resend"],
-    reason: str,
-    taken: bool,
-) -> None:
-    """Quarantine a row that Stock2Shop refused, until its content changes or somebody asks to retry it.
+def record_refusal(state: State, *, entity: str, position: int, reason: str, taken: bool) -> None:
+    """Quarantine the row at ``position``, which Stock2Shop refused, until it changes or somebody asks to retry it.
 
-    ``taken`` says that Stock2Shop may hold it nevertheless.
+    ``taken`` says that Stock2Shop may hold it nevertheless: then it stays in doubt.
     """
-    at = now()
-    state.run(
-        "update tried set under_way = false where entity = $1 and key = $2"
-        if taken
-        else "delete from tried where entity = $1 and key = $2",
-        [entity, key],
-    )
-    state.run(
-        "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
-        " kind, $4, $5, $5, null from run.outgoing where _key = $2 and kind = $3",
-        [entity, key, kind, reason, at],
-    )
+
+    def record() -> None:
+        if not taken:
+            state.run("delete from in_doubt where entity = $1 and position = $2", [entity, position])
+        state.run(
+            "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
+            " kind, $3, $4, $4, null from run.outgoing where position = $2",
+            [entity, position, reason, now()],
+        )
+
+    state.transaction_with_retry(record)

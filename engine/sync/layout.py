@@ -60,7 +60,8 @@ class StagingLayout:
     the order of the catalogue of fields, without the key, the group and the flag; the name of an option is among them
     wherever the option is, mapped or not. ``definition`` is a digest of how fingerprints of canonical rows are made,
     ``mapping`` of how raw rows become canonical: each changes when anything that it covers changes. ``packed`` tells
-    that a row arrives as one text.
+    that a row arrives as one text. ``carried`` are columns of the published table that the view no longer maps and of
+    which Stock2Shop keeps what it was sent.
     """
 
     entity: Entity
@@ -69,6 +70,7 @@ class StagingLayout:
     definition: str
     mapping: str
     packed: bool = False
+    carried: tuple[str, ...] = ()
 
     @property
     def tables(self) -> dict[str, str]:
@@ -131,13 +133,15 @@ class Staged:
     """What arrived.
 
     ``rows`` is how many rows the source gave. ``incremental`` tells that known rows were dropped by their raw
-    fingerprint as they arrived. ``width`` is about how many bytes a staged row takes.
+    fingerprint as they arrived. ``width`` is about how many bytes a staged row takes. ``in_doubt`` tells that an
+    earlier run sent something that was not answered.
     """
 
     layout: StagingLayout
     rows: int
     incremental: bool
     width: int
+    in_doubt: bool
 
     @property
     def window_rows(self) -> int:

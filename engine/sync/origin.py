@@ -94,7 +94,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
 
     def rebound() -> None:
         if forget:
-            state.run(render_sql("forget.sql", tables=[*_tables(state), "quarantine"]))
+            state.run(render_sql("forget.sql", tables=[*_tables(state), "approved", "quarantine"]))
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)
@@ -130,6 +130,6 @@ def _tables(state: State) -> list[str]:
     """The tables of what Stock2Shop holds, or may hold."""
     sql = (
         "select table_name from duckdb_tables() where database_name = current_database()"
-        " and regexp_matches(table_name, '^(published|acknowledged|settled)_|^(tried|in_doubt|held)$')"
+        " and regexp_matches(table_name, '^(published|acknowledged|settled)_|^(in_doubt|held)$')"
     )
     return [name for (name,) in state.rows(sql)]

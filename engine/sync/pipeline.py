@@ -19,15 +19,18 @@ from engine.model.plan import Outcome
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import data_tests
+from engine.sync.approval import clear_approval, count_approved, remember_approval
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
+from engine.sync.departed import describe_departed
 from engine.sync.diff import build_plan, diff_columns
 from engine.sync.dispatch import send_delta
-from engine.sync.guard import find_violations, require_approval
+from engine.sync.guard import exceeds_limits, find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.removals import recent_removals
-from engine.sync.runs import begin_run, clear_budget, finish_run, grant_budget, prune_history, remaining_budget
+from engine.sync.runs import begin_run, finish_run, prune_history
+from engine.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +86,8 @@ def run(
 
     1. Open the state, open a run in history, and ask Stock2Shop for the source's sync token.
     2. Compare, test, guard and plan, as :func:`plan` does.
-    3. Stop here unless the guards let the plan pass, or this plan was approved.
+    3. Stop here unless the guards let the plan pass, or this plan was approved. What exceeds the limits is remembered
+       by its changes, so that a run that is interrupted needs no second approval.
     4. Record what needs no reply from Stock2Shop: ignored rows, quarantine, refreshed fingerprints.
     5. Send the delta batch by batch; each receipt is recorded in a journal before the next batch is sent.
     6. Fold the journal into published, and close the run in history.
@@ -113,12 +117,16 @@ def run(
                 planned = _make_plan(context, comparison, notes)
                 require_approval(planned, options)
                 record_origin(state, project)
-                grant_budget(state, entity=entity, run_id=run_id, counts=comparison.counts)
+                removed_today = recent_removals(state, entity, comparison.counts).removed
+                if exceeds_limits(comparison.counts, comparison.settings, removed_today=removed_today):
+                    remember_approval(state, entity, run_id=run_id)
+                else:
+                    clear_approval(state, entity)
                 record_local_outcomes(state, comparison.staged)
                 dispatched = send_delta(context, comparison, api, run_id=run_id, until=until)
                 compact_journal(state, entity)
                 if not dispatched.message:
-                    clear_budget(state, entity)
+                    clear_approval(state, entity)
                 state.set_meta("sync_token", sync_token)
                 requests = api.requests_made
         except SyncError as error:
@@ -187,7 +195,7 @@ def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) ->
         counts,
         comparison.settings,
         project=context.project.name,
-        remaining=remaining_budget(state, comparison.entity),
+        remaining=count_approved(state, comparison.entity),
         removed_today=recent.removed,
         approved_deletes=context.options.approve_deletes,
         approved_changes=context.options.approve_changes,
@@ -195,13 +203,23 @@ def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) ->
     failed = data_tests.run_data_tests(state, context.project, comparison.staged)
     violations += data_tests.violations(failed)
     notes += data_tests.notes(failed)
-    if counts.resends and not any("sync token" in note for note in notes):
+    doubted, resent = state.row(
+        "select count(*) filter (cause = 'in doubt'), count(*) filter (cause = 'in doubt' and kind = 'resend')"
+        " from run.outgoing"
+    )
+    if doubted:
+        notes.append(
+            f"{doubted:,} {plural(doubted, 'change')} of keys that an earlier run sent without an answer:"
+            " they are sent as they are now, whether they changed or not."
+        )
+    if counts.resends > resent and not any("sync token" in note for note in notes):
         notes.append(
             "Rows that did not change are sent again: default_price_tier changed, or they were never sent under it."
         )
     notes += [
         f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in comparison.unsent
     ]
+    notes += describe_departed(state, comparison.staged)
     if counts.withheld:
         notes.append(
             f"{counts.withheld:,} keys are missing from the source while a row with a blank code is in quarantine. They"

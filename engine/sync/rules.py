@@ -79,6 +79,11 @@ RULES: dict[str, Rule] = {
         reason="two variants of the product have the same combination of options",
         remedy="Give each variant its own combination, or its own product code.",
     ),
+    "cannot_be_cleared": Rule(
+        severity="error",
+        reason="Stock2Shop was sent a value and would keep it, since a blank cannot be sent for this field",
+        remedy="Give the field a value in the source, such as 0 for a price, or flag the row Delete.",
+    ),
     "refused": Rule(
         severity="error",
         reason="Stock2Shop refused it",

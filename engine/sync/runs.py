@@ -1,4 +1,4 @@
-"""The runs of a project in its state: begin one, close it, remember what it was allowed to send, drop old history."""
+"""The runs of a project in its state: begin one, close it, drop old history."""
 
 from __future__ import annotations
 
@@ -42,27 +42,6 @@ def finish_run(
         "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
         [run_id, now(), outcome, digest, json.dumps(kept), message],
     )
-
-
-def grant_budget(state: State, *, entity: str, run_id: int, counts: Counts) -> None:
-    """Remember what this run may send, from before the first request until all of it is sent."""
-    state.set_meta(f"allowed:{entity}", f"{run_id} {counts.inserts + counts.updates} {counts.removals}")
-
-
-def remaining_budget(state: State, entity: str) -> tuple[int, int]:
-    """The changes and the removals that the last run was allowed to send and did not come to."""
-    run_id, changes, removals = (int(part) for part in (state.meta(f"allowed:{entity}") or "0 0 0").split())
-    changed, removed = state.row(
-        "select count(*) filter (kind in ('insert', 'update')), count(*) filter (kind = 'delete') from changes"
-        " where run_id = $1",
-        [run_id],
-    )
-    return max(changes - changed, 0), max(removals - removed, 0)
-
-
-def clear_budget(state: State, entity: str) -> None:
-    """Forget what the run was allowed: it has sent all of it."""
-    state.run("delete from meta where name = $1", [f"allowed:{entity}"])
 
 
 def prune_history(state: State, *, keep_days: int) -> None:

@@ -7,6 +7,7 @@ its cost is that of fetching, and a row that is known takes one bit of memory.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
@@ -25,16 +26,59 @@ if TYPE_CHECKING:
     from engine.sync.layout import StagingLayout
 
 
-def prepare(state: State, layout: StagingLayout) -> None:
-    """Create what is missing of the entity's tables, their columns, and the macros of the canonical forms."""
+def prepare(state: State, layout: StagingLayout) -> StagingLayout:
+    """Create what is missing of the entity's tables, their columns, and the macros of the canonical forms.
+
+    Gives the layout with the columns that are carried on.
+    """
     state.run_once((SQL / "canonical.sql").read_text("utf-8"))
     state.run_once(render_sql("tables.sql", **layout.tables))
+    present = state.columns(layout.published)
     for table in (layout.published, layout.acknowledged):
-        present = state.columns(table)
+        columns = state.columns(table)
         for field in layout.fields:
-            if field.name not in present:
+            if field.name not in columns:
                 # Only these: a live run was slower by a tenth where each column was added `if not exists`.
                 state.run(render_sql("add_column.sql", table=table, column=field.name, type=STAGING_TYPES[field.type]))
+    if "_own" not in present:
+        _convert_published(state, layout)
+    return replace(layout, carried=_carried(layout, present))
+
+
+def _convert_published(state: State, layout: StagingLayout) -> None:
+    """Have the tables of a state that an older version wrote hold every row as it was sent."""
+    if layout.shared:
+        state.run_with_retry(
+            render_sql(
+                "published_as_sent.sql",
+                published=layout.published,
+                shared=layout.shared,
+                shared_fingerprint=layout.shared_fingerprint,
+            )
+        )
+
+    def convert() -> None:
+        for table in (layout.published, layout.acknowledged):
+            state.run(render_sql("add_column.sql", table=table, column="_own", type="varchar"))
+        if layout.shared:
+            state.run(render_sql("convert_published.sql", published=layout.published, fingerprint=layout.fingerprint))
+
+    state.transaction_with_retry(convert)
+
+
+def _carried(layout: StagingLayout, present: Iterable[str]) -> tuple[str, ...]:
+    """The published columns that the view no longer maps and of which Stock2Shop keeps what it has.
+
+    A price tier, a warehouse or an attribute is a member of a list: while the list is sent, it is sent without it.
+    """
+    mapped = {field.name for field in layout.fields}
+    lists = {_LISTS[field.role] for field in layout.fields if field.role in _LISTS}
+    gone = [layout.entity.resolve(name) for name in present if not name.startswith("_") and name not in mapped]
+    return tuple(field.name for field in gone if field is not None and _LISTS.get(field.role) not in lists)
+
+
+_LISTS = {"prices": "price tiers", "tier": "price tiers", "warehouse": "warehouses", "meta": "attributes"}
+"""The list of a document that a field of a role is a member of."""
 
 
 def land(
@@ -52,11 +96,14 @@ def land(
     """
     state, settings = context.state, context.settings
     trusted = not full and state.meta(f"mapping:{layout.entity.name}") == layout.mapping
+    in_doubt = bool(state.value("select count(*) from in_doubt where entity = $1", [layout.entity.name]))
     state.run(
         render_sql(
             "known.sql",
             **layout.tables,
+            entity=layout.entity.name,
             trusted=trusted,
+            in_doubt=in_doubt,
             delivery_key=context.delivery_key,
         )
     )
@@ -97,9 +144,16 @@ def land(
         for missing in known.missing():
             with state.registered("missing", missing):
                 state.run_with_retry("insert into run.missing_raw from missing")
+    state.run("alter table run.landed add column if not exists _own varchar")
     unmatched = known.untrusted or state.value("select count(*) from run.missing_raw")
     state.run_with_retry(render_sql("unmatched.sql", any=bool(unmatched)))
-    return Staged(layout=layout, rows=reader.rows, incremental=trusted, width=reader.bytes // max(reader.landed, 1))
+    return Staged(
+        layout=layout,
+        rows=reader.rows,
+        incremental=trusted,
+        width=reader.bytes // max(reader.landed, 1),
+        in_doubt=in_doubt,
+    )
 
 
 def windows(state: State, staged: Staged) -> Iterator[Window]:
@@ -112,7 +166,9 @@ def windows(state: State, staged: Staged) -> Iterator[Window]:
 def load_window(state: State, layout: StagingLayout, window: Window) -> None:
     """Fill ``run.window_rows`` with the whole rows of the delta in ``window``."""
     state.run_with_retry(
-        render_sql("window.sql", **layout.tables, entity=layout.entity.name, fields=layout.fields, **window.bounds)
+        render_sql(
+            "window.sql", published=layout.published, fields=layout.fields, carried=layout.carried, **window.bounds
+        )
     )
 
 

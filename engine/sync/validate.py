@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
 from engine.model.plan import Problem
+from engine.sync.clearing import find_unclearable
+from engine.sync.layout import STAGING_TYPES
 from engine.sync.rules import ERRORS, RULES
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
         render_sql(
             "validate.sql",
             **layout.tables,
+            entity=layout.entity.name,
+            in_doubt=staged.in_doubt,
+            unclearable=find_unclearable(layout, settings),
+            types=STAGING_TYPES,
             incremental=staged.incremental,
             key=layout.entity.key,
             group=layout.entity.group,
@@ -41,6 +47,27 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
             errors=ERRORS,
         )
     )
+
+
+def apply_sent_values(state: State, staged: Staged) -> None:
+    """Make the staged rows what would be sent: with the product fields of the variant that speaks for its product.
+
+    Unchanged rows whose product is now sent with other values are staged as well. Call it once, after
+    :func:`validate`; a data test, the delta and the documents all see the rows as they are sent.
+    """
+    layout = staged.layout
+    if not layout.shared or not state.value("select count(*) from run.differing_variant"):
+        return
+    sql = render_sql(
+        "as_sent.sql",
+        published=layout.published,
+        incremental=staged.incremental,
+        fields=layout.fields,
+        shared=layout.shared,
+        fingerprint=layout.fingerprint,
+        shared_fingerprint=layout.shared_fingerprint,
+    )
+    state.transaction_with_retry(lambda: state.run(sql))
 
 
 def problems(

@@ -190,7 +190,7 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
     state, layout = loaded.state, comparison.staged.layout
     everything = Window(0, comparison.batch_ends[-1] if comparison.batch_ends else 0)
     load_window(state, layout, everything)
-    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, shared=layout.shared, **everything.bounds))
+    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **everything.bounds))
     body = payload.document(
         entity,
         rows,

@@ -126,6 +126,7 @@ def test_a_state_that_holds_nothing_takes_whatever_the_project_names(
     client: Client, make_sandbox: Callable[..., Sandbox]
 ) -> None:
     """Trying one's way to the right address needs no command."""
+    client.write(settings="min_rows = 0")
     client.run()
     client.sandbox = make_sandbox()
     client.item("A")

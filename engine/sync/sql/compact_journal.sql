@@ -1,7 +1,45 @@
 {# Fold the journal of acknowledged rows into published. A key that was removed and created again is in it twice: the row
-   that was created is what counts. #}
+   that was created is what counts. A removal is of one product only: the key may be published under another. #}
+{% if shared %}
+{# Product fields are of the product: what its variants were sent with is what Stock2Shop has of them for the other ones
+   too, which were not sent. Those are compared again, and never found unchanged. #}
+update {{ published | ident }}
+set
+    {%- for name in shared %}
+    {{ name | ident }} = sent.{{ name | ident }},
+    {%- endfor %}
+    _raw = null,
+    _own = null,
+    _fingerprint = 0
+from (
+    select *
+    from {{ acknowledged | ident }}
+    where
+        _kind = 'upsert'
+        and _group in (
+            select _group
+            from {{ published | ident }}
+            where
+                _group in (select _group from {{ acknowledged | ident }} where _kind = 'upsert')
+                and _key not in (select _key from {{ acknowledged | ident }})
+        )
+    qualify row_number() over (partition by _group order by _key) = 1
+) as sent
+where
+    {{ published | ident }}._group = sent._group
+    and {{ published | ident }}._key not in (select _key from {{ acknowledged | ident }})
+    and (
+        {%- for name in shared %}
+        {{ published | ident }}.{{ name | ident }} is distinct from sent.{{ name | ident }}{% if not loop.last %} or{% endif %}
+        {%- endfor %}
+
+    );
+
+{% endif %}
 delete from {{ published | ident }}
-where _key in (select _key from {{ acknowledged | ident }});
+where
+    _key in (select _key from {{ acknowledged | ident }} where _kind = 'upsert')
+    or (_key, _group) in (select (_key, _group) from {{ acknowledged | ident }} where _kind <> 'upsert');
 
 insert into {{ published | ident }} by name
 select * exclude (_kind)
@@ -22,10 +60,10 @@ where
     _kind = 'marked'
     and _raw is not null;
 
-{# Not those that were removed: one may have been created anew after that, and not been acknowledged. #}
-delete from tried
+{# A journal that an older version wrote leaves in doubt what it acknowledges. #}
+delete from in_doubt
 where
     entity = {{ entity }}
-    and key in (select _key from {{ acknowledged | ident }} where _kind = 'upsert');
+    and (key, product) in (select (_key, _group) from {{ acknowledged | ident }} where _kind = 'upsert');
 
 delete from {{ acknowledged | ident }};

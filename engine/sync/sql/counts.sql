@@ -52,8 +52,9 @@ delta as (
         count(*) filter (where kind = 'update') as updates,
         count(*) filter (where kind = 'resend') as resends,
         count(*) filter (where kind = 'delete' and cause = 'marked Delete') as flagged_delete,
-        count(*) filter (where kind = 'delete' and is_published and cause <> 'replaced') as removals,
-        count(*) filter (where kind = 'delete' and cause = 'replaced') as replaced
+        count(*) filter (where kind = 'delete' and is_held and cause not in ('replaced', 'in doubt')) as removals,
+        count(*) filter (where kind = 'delete' and cause = 'replaced') as replaced,
+        count(*) filter (where kind = 'delete' and cause = 'in doubt') as strays
     from run.outgoing
 )
 
@@ -64,7 +65,21 @@ select
     verdicts.refused,
     fates.*,
     delta.*,
-    (select count(*) from {{ published | ident }}) as published
+    (select count(*) from {{ published | ident }})
+    {%- if in_doubt %}
+
+    + (
+        select count(distinct key)
+        from in_doubt
+        where
+            entity = {{ entity }}
+            and key not in (
+                select _key
+                from {{ published | ident }}
+                where _key in (select key from in_doubt where entity = {{ entity }})
+            )
+    )
+    {%- endif %} as published
 from
     matched,
     peers,

@@ -1,6 +1,17 @@
 {# Staged against published, by keys and fingerprints: columns are compared later and only for the keys that differ. #}
 
-{# The verdict on each valid row that landed. #}
+{# The verdict on each valid row that landed. What is in doubt is sent as it is now, whatever the comparison says; so are
+   the other variants of a product that was sent with other product fields. #}
+{% set doubted_key %}
+{% if in_doubt %}
+(
+    candidate._key in (select key from in_doubt where entity = {{ entity }})
+    or coalesce(doubted_product.lowest <> candidate._shared or doubted_product.highest <> candidate._shared, false)
+)
+{%- else %}
+false
+{%- endif %}
+{% endset %}
 create or replace table run.verdict as
 with candidate as (
     select
@@ -9,6 +20,8 @@ with candidate as (
         landed._flag,
         landed._raw,
         landed._variable,
+        landed._own,
+        landed._shared,
         case when landed._flag = 'Delete' then 0 else landed._fingerprint end as _fingerprint
     from run.landed as landed
     anti join run.violation as violation
@@ -24,9 +37,14 @@ select
     candidate.*,
     base._group as _old_group,
     base._key is not null as _is_published,
+    {{ doubted_key | sql }} as _is_doubted,
     case
-        when (candidate._key, candidate._fingerprint) in (
-            select (key, fingerprint)
+        when (
+            candidate._key,
+            case when candidate._flag = 'Delete' then coalesce(base._group, candidate._group) else candidate._group end,
+            candidate._fingerprint
+        ) in (
+            select (key, product, fingerprint)
             from quarantine
             where
                 entity = {{ entity }}
@@ -37,6 +55,7 @@ select
             case
                 when
                     base._key is null
+                    and not {{ doubted_key | sql }}
                     and candidate._key in (select _key from {{ settled | ident }} where _flag = 'Delete')
                     then 'unchanged'
                 else 'delete'
@@ -44,12 +63,26 @@ select
         when base._key is null then 'insert'
         when base._group <> candidate._group or base._variable <> candidate._variable then 'replace'
         when base._fingerprint <> candidate._fingerprint then 'update'
-        when base._sync_token <> {{ delivery_key }} then 'resend'
+        when base._sync_token <> {{ delivery_key }} or {{ doubted_key | sql }} then 'resend'
         else 'unchanged'
     end as verdict
 from candidate
 left join run.base as base
-    on base._key = candidate._key;
+    on base._key = candidate._key
+{% if in_doubt %}
+left join (
+    select
+        product,
+        min(coalesce(shared, 0)) as lowest,
+        max(coalesce(shared, 0)) as highest
+    from in_doubt
+    where
+        entity = {{ entity }}
+        and kind <> 'delete'
+    group by product
+) as doubted_product
+    on doubted_product.product = candidate._group
+{% endif %};
 
 {# A row whose key is blank could be any key that is missing. Those keys are withheld from removal while the row with the
    blank key is in quarantine: a row that cannot be read must never look like a row that was deleted. #}
@@ -90,19 +123,22 @@ with base as (
         _group,
         true as is_published
     from run.base
+    {% if in_doubt %}
     union all
     select
         key as _key,
-        product as _group,
+        min(product) as _group,
         false as is_published
-    from tried
+    from in_doubt
     where
         entity = {{ entity }}
         and key not in (
             select _key
             from {{ published | ident }}
-            where _key in (select key from tried)
+            where _key in (select key from in_doubt where entity = {{ entity }})
         )
+    group by key
+    {% endif %}
 )
 
 select
@@ -119,8 +155,8 @@ select
                 from run.violation
                 where rule = 'blank_key'
             ) then 'withheld'
-        when base._key in (
-            select key
+        when (base._key, base._group) in (
+            select (key, product)
             from quarantine
             where
                 entity = {{ entity }}
@@ -147,7 +183,8 @@ with delta as (
         coalesce(_old_group, _group) as _group,
         'delete' as kind,
         case when verdict = 'replace' then 'replaced' else 'marked Delete' end as cause,
-        _is_published as is_published,
+        _is_published or _is_doubted as is_held,
+        _is_doubted or verdict = 'replace' as is_doubted,
         _raw,
         0::ubigint as _fingerprint
     from run.verdict
@@ -158,7 +195,8 @@ with delta as (
         _group,
         'delete' as kind,
         'gone from the source' as cause,
-        is_published,
+        true as is_held,
+        {{ in_doubt }} as is_doubted,
         null as _raw,
         0::ubigint as _fingerprint
     from run.missing
@@ -168,18 +206,54 @@ with delta as (
         _key,
         _group,
         case when verdict = 'replace' then 'insert' else verdict end as kind,
-        case when verdict = 'replace' then 'replaced' else '' end as cause,
-        _is_published as is_published,
+        case when verdict = 'replace' then 'replaced' when _is_doubted then 'in doubt' else '' end as cause,
+        _is_published or _is_doubted as is_held,
+        _is_doubted or verdict = 'replace' as is_doubted,
         _raw,
         _fingerprint
     from run.verdict
     where verdict in ('insert', 'replace', 'update', 'resend')
 )
+{%- if in_doubt %},
+
+{# A key may be held under another product than the one that it is sent or removed under now. #}
+stray as (
+    select distinct
+        doubt.key as _key,
+        doubt.product as _group,
+        'delete' as kind,
+        'in doubt' as cause,
+        true as is_held,
+        true as is_doubted,
+        null::ubigint as _raw,
+        0::ubigint as _fingerprint
+    from in_doubt as doubt
+    where
+        doubt.entity = {{ entity }}
+        and doubt.key in (select _key from delta)
+        and (doubt.key, doubt.product) not in (select (_key, _group) from delta)
+        and (doubt.key, doubt.product) not in (
+            select (key, product)
+            from quarantine
+            where
+                entity = {{ entity }}
+                and rule = 'refused'
+                and resolved_at is null
+                and fingerprint = 0
+        )
+)
+{%- endif %}
 
 select
     row_number() over (order by kind <> 'delete', _group, _key) as position,
     *
-from delta
+from (
+    from delta
+    {% if in_doubt %}
+    union all
+    from stray
+    {% endif %}
+)
 order by position;
 
 {# What each update changes, column by column: filled by difference.sql where somebody reads it. #}

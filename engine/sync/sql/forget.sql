@@ -4,6 +4,4 @@ delete from {{ table | ident }};
 
 {% endfor %}
 delete from meta
-where
-    name = 'sync_token'
-    or starts_with(name, 'allowed:');
+where name = 'sync_token';

@@ -44,7 +44,9 @@ where
 {# A part at a time: an update holds whatever it joins. Fingerprints are evenly spread. #}
 {% for part in range(parts) %}
 update {{ published | ident }}
-set _raw = verdict._raw
+set
+    _raw = verdict._raw,
+    _own = verdict._own
 from run.verdict as verdict
 where
     verdict.verdict = 'unchanged'
@@ -108,14 +110,18 @@ where
     entity = {{ entity }}
     and resolved_at is null
     and rule = 'refused'
-    and (key, fingerprint) not in (
-        select (_key, _fingerprint)
+    and (key, product, fingerprint) not in (
+        select (_key, case when _flag = 'Delete' then coalesce(_old_group, _group) else _group end, _fingerprint)
         from run.verdict
         where verdict = 'refused'
         union all
-        select (_key, 0::ubigint)
+        select (_key, _group, 0::ubigint)
         from run.missing
         where fate = 'refused'
+    )
+    and (
+        fingerprint <> 0
+        or (key, product) not in (select (key, product) from in_doubt where entity = {{ entity }})
     );
 
 delete from held

@@ -1,19 +1,29 @@
-{# The inserts that are about to be sent: until they are answered, nobody knows whether Stock2Shop holds them. The batch
-   before was answered. #}
-delete from tried
-where
-    entity = {{ entity }}
-    and under_way;
-
-insert into tried
+{# Everything that is about to be sent is in doubt until it is answered. #}
+insert into in_doubt
 select
     {{ entity }} as entity,
-    _key,
-    _group,
-    true as under_way
-from run.window_rows
+    _key as key,
+    _group as product,
+    kind,
+    _fingerprint as fingerprint,
+    _shared as shared,
+    {% if unclearable %}
+    case
+        when kind <> 'delete'
+            then list_filter(
+                [
+                    {%- for each in unclearable %}
+                    case when {{ each.window_row | sql }} then {{ each.column }} end{% if not loop.last %},{% endif %}
+                    {%- endfor %}
+                ],
+                lambda name: name is not null
+            )
+    end
+    {%- else %}
+    null
+    {%- endif %} as unclearable,
+    position
+from run.window_rows as window_rows
 where
     position > {{ after }}
-    and position <= {{ upto }}
-    and kind = 'insert'
-    and not is_tried;
+    and position <= {{ upto }};

@@ -13,20 +13,57 @@ select
         when kind <> 'delete' then 'upsert'
         when cause = 'marked Delete' then 'marked'
         else 'delete'
-    end as _kind
+    end as _kind,
+    _own
     {%- for field in fields %},
     {{ field.name | ident }}
+    {%- endfor %}
+    {%- for name in carried %},
+    {{ name | ident }}
     {%- endfor +%}
 from run.window_rows
 where
     position > {{ after }}
     and position <= {{ upto }};
-{% if "delete" in kinds %}
 
-delete from tried
+delete from in_doubt
 where
     entity = {{ entity }}
-    and key in (select _key from run.window_rows where position > {{ after }} and position <= {{ upto }});
+    and position > {{ after }}
+    and position <= {{ upto }};
+{% if ends_doubt %}
+
+{# What an earlier run left in doubt about these keys. #}
+delete from in_doubt
+where
+    entity = {{ entity }}
+    and (key, product) in (
+        select (_key, _group)
+        from run.window_rows
+        where
+            position > {{ after }}
+            and position <= {{ upto }}
+    );
+
+{# What stays in doubt about other variants of these products: the product fields are answered for. #}
+update in_doubt
+set shared = sent._shared
+from (
+    select
+        _group,
+        any_value(_shared) as _shared
+    from run.window_rows
+    where
+        position > {{ after }}
+        and position <= {{ upto }}
+        and kind <> 'delete'
+    group by _group
+) as sent
+where
+    in_doubt.entity = {{ entity }}
+    and in_doubt.product = sent._group
+    and in_doubt.kind <> 'delete'
+    and in_doubt.position is null;
 {% endif %}
 
 insert into changes

@@ -1,5 +1,6 @@
--- What is kept for one entity. `published` is what Stock2Shop acknowledged; `acknowledged` is its journal, folded
--- in when a run ends or the next one begins; `settled` are rows that need nothing more: Ignore, or Delete and done.
+-- What is kept for one entity. `published` is what Stock2Shop acknowledged, as it was sent; `acknowledged` is its
+-- journal, folded in when a run ends or the next one begins; `settled` are rows that need nothing more: Ignore, or Delete
+-- and done. `_own` are the product fields that a row has itself, where it was sent with those of another variant.
 create table if not exists {{ published | ident }} (
     _key varchar not null,
     _group varchar not null,
@@ -8,7 +9,8 @@ create table if not exists {{ published | ident }} (
     _raw ubigint,
     _sync_token varchar not null,
     _run_id bigint not null,
-    _acknowledged_at timestamp not null
+    _acknowledged_at timestamp not null,
+    _own varchar
 );
 
 create table if not exists {{ acknowledged | ident }} (
@@ -20,7 +22,8 @@ create table if not exists {{ acknowledged | ident }} (
     _sync_token varchar not null,
     _run_id bigint not null,
     _acknowledged_at timestamp not null,
-    _kind varchar not null
+    _kind varchar not null,
+    _own varchar
 );
 
 create table if not exists {{ settled | ident }} (

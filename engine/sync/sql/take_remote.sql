@@ -11,7 +11,7 @@ delete from {{ published | ident }}{{ keys | sql }};
 delete from {{ settled | ident }}{{ keys | sql }};
 {% if not differing_only %}
 
-delete from tried
+delete from in_doubt
 where entity = {{ entity }};
 {% endif %}
 

@@ -95,6 +95,39 @@ anti join run.unmatched as unmatched
 where {{ column | sql }} in (select {{ column | sql }} from run.landed);
 
 {% endfor %}
+{% if group %}
+{# Siblings of a row that left or changed, where any of them was published with the product fields of another variant. #}
+insert into run.peer
+select published._key
+from {{ published | ident }} as published
+anti join run.unmatched as unmatched
+    on
+        unmatched.key = published._key
+        and unmatched.standing = 'published'
+where published._group in (
+    select _group
+    from {{ published | ident }}
+    where
+        _own is not null
+        and _group in (select product from run.unmatched where standing = 'published')
+);
+{% endif %}
+
+{# The peers with the product fields of their own, whatever they were sent with. #}
+create or replace view run.own_peer as
+select * {% if shared %}replace (
+    {%- for field in shared %}
+    case
+        when _own is null then {{ field.name | ident }}
+        else json_extract_string(_own, '$[{{ loop.index0 }}]')::{{ types[field.type] | sql }}
+    end as {{ field.name | ident }}{% if not loop.last %},{% endif %}
+    {%- endfor %}
+)
+{%- endif %}
+
+from {{ published | ident }}
+where _key in (select _key from run.peer);
+
 insert into run.compared
 select
     true as peer,
@@ -105,8 +138,7 @@ select
     {%- for field in compared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from {{ published | ident }}
-where _key in (select _key from run.peer);
+from run.own_peer;
 {% endif %}
 
 {% for column, rule in unique_rules %}
@@ -191,19 +223,27 @@ where _group in (
 {% endif %}
 {% endif %}
 
-{# The products whose variants differ in a field of the product. #}
+{# The products whose variants differ in a product field, or were published with those of one variant. #}
 create or replace table run.differing_variant as
 with differing as (
     select _group
     from run.compared
     group by _group
     having count(distinct _shared) > 1
+    {% if incremental %}
+    union
+    select _group
+    from run.own_peer
+    where _own is not null
+    {% endif %}
 )
 
 select
+    false as peer,
     landed._key,
     landed._group,
-    landed._raw
+    landed._raw,
+    landed._shared
     {%- for field in shared %},
     landed.{{ field.name | ident }}
     {%- endfor +%}
@@ -214,18 +254,20 @@ inner join run.compared as compared
         and compared._raw = landed._raw
         and not compared.peer
 where landed._group in (select _group from differing)
+{% if incremental %}
 union all
 select
+    true as peer,
     _key,
     _group,
-    _raw
+    _raw,
+    {{ shared_fingerprint | sql }} as _shared
     {%- for field in shared %},
     {{ field.name | ident }}
     {%- endfor +%}
-from {{ published | ident }}
-where
-    _group in (select _group from differing)
-    and _key in (select _key from run.compared where peer);
+from run.own_peer
+where _group in (select _group from differing)
+{% endif %};
 
 {% for field in shared %}
 insert into run.fault
@@ -249,6 +291,64 @@ where _group in (
 );
 {% endfor %}
 
+{# A value that was sent and that a blank does not clear: Stock2Shop would keep the old one. #}
+{% for column, staged, sent, _ in unclearable %}
+insert into run.fault
+select
+    staged._key,
+    staged._group,
+    staged._raw,
+    {{ column }},
+    'cannot_be_cleared',
+    null
+from run.landed as staged
+inner join {{ published | ident }} as sent
+    on
+        sent._key = staged._key
+        and sent._group = staged._group
+        and sent._variable = staged._variable
+where
+    staged._flag = 'Active'
+    and not {{ staged | sql }}
+    and {{ sent | sql }}
+    and (staged._key, staged._raw) not in (
+        select (key, raw)
+        from run.fault
+        where
+            key is not null
+            and column_name = {{ column }}
+    );
+{% if in_doubt %}
+
+insert into run.fault
+select
+    staged._key,
+    staged._group,
+    staged._raw,
+    {{ column }},
+    'cannot_be_cleared',
+    null
+from run.landed as staged
+where
+    staged._flag = 'Active'
+    and not {{ staged | sql }}
+    and (staged._key, staged._group) in (
+        select (key, product)
+        from in_doubt
+        where
+            entity = {{ entity }}
+            and list_contains(unclearable, {{ column }})
+    )
+    and (staged._key, staged._raw) not in (
+        select (key, raw)
+        from run.fault
+        where
+            key is not null
+            and column_name = {{ column }}
+    );
+{% endif %}
+
+{% endfor %}
 create or replace table run.violation as
 select
     fault.*,
@@ -278,19 +378,6 @@ group by
     column_name,
     rule,
     value;
-
-{# Where the variants of a product differ in a product field, the value of the lowest code is sent for all of them. #}
-create or replace table run.speaker as
-select
-    _group
-    {%- for field in shared %},
-    {{ field.name | ident }}
-    {%- endfor +%}
-from run.differing_variant
-where
-    _group in (select product from run.warning where rule = 'differs_within_product')
-    and (_key, _raw) not in (select (key, raw) from run.violation)
-qualify row_number() over (partition by _group order by _key) = 1;
 
 {# As large as what landed, and not needed any more. #}
 drop table run.compared;

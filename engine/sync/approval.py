@@ -1,0 +1,40 @@
+"""What of an earlier plan was approved and not answered yet, so that it needs no second approval.
+
+A plan that exceeds a limit is let pass when somebody approves it, or when it is a first load. Its changes are
+remembered before the first of them is sent: each by its kind, key, product and fingerprint. A run that goes on after
+it was interrupted may send these and no others beyond the limits. The approval ends with the run that sends all of it,
+and with any later run that stays within the limits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.mapping.engine_sql import render_sql
+
+if TYPE_CHECKING:
+    from engine.state.store import State
+
+
+def count_approved(state: State, entity: str) -> tuple[int, int]:
+    """How many inserts and updates, and how many removals, of the delta in ``run.outgoing`` are approved already."""
+    if not _has_approvals(state, entity):
+        return 0, 0
+    changes, removals = state.row(render_sql("approved.sql", entity=entity))
+    return int(changes), int(removals)
+
+
+def remember_approval(state: State, entity: str, *, run_id: int) -> None:
+    """Remember every insert, update and removal of the delta as approved, in place of what was approved before."""
+    sql = render_sql("remember_approval.sql", entity=entity, run_id=run_id)
+    state.transaction_with_retry(lambda: state.run(sql))
+
+
+def clear_approval(state: State, entity: str) -> None:
+    """Forget what was approved: all of it is sent, or this run stays within the limits."""
+    if _has_approvals(state, entity):
+        state.run("delete from approved where entity = $1", [entity])
+
+
+def _has_approvals(state: State, entity: str) -> bool:
+    return bool(state.value("select count(*) from approved where entity = $1", [entity]))

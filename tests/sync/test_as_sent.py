@@ -1,0 +1,263 @@
+"""What is recorded as published is what Stock2Shop was sent, so that the next comparison is the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.client import VIEW
+
+from engine.errors import UnavailableError
+from engine.sync.adopt import verify
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+
+def titles(client: Client) -> dict[str, str]:
+    """The titles that Stock2Shop holds, by variant code."""
+    return {code: row["title"] for code, row in client.held().items()}
+
+
+def in_step(client: Client) -> bool:
+    """Whether neither the next run nor one that compares every row again has anything to send."""
+    return (client.run().sent, client.run(full=True).sent) == (0, 0)
+
+
+@pytest.fixture
+def shirts(client: Client) -> Client:
+    """One product of three variants, each with a title of its own; the first speaks for all."""
+    client.write(settings="max_deletes = 100")
+    for code, title in {"S-A": "First", "S-B": "Second", "S-C": "Third"}.items():
+        client.item(code, product="S", title=title, size=code)
+    client.item("Z")
+    client.run()
+    assert titles(client) == {"S-A": "First", "S-B": "First", "S-C": "First", "Z": "Item Z"}
+    return client
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        "delete from item where code = 'S-A'",
+        "update item set active = 'Delete' where code = 'S-A'",
+        "update item set product = 'T' where code = 'S-A'",
+    ],
+)
+@pytest.mark.parametrize("full", ["no", "yes"])
+def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: str, full: str) -> None:
+    """Removed, flagged or moved: nothing of the others changed, and still their titles are sent."""
+    shirts.sql(leaves)
+    shirts.run(full=full == "yes")
+    assert {code: title for code, title in titles(shirts).items() if code != "S-A"} == {
+        "S-B": "Second",
+        "S-C": "Second",
+        "Z": "Item Z",
+    }
+    assert in_step(shirts)
+
+
+def test_a_variant_that_speaks_for_none_may_change_its_title_unsent(shirts: Client) -> None:
+    """It is not sent for that, and has its own title once it speaks."""
+    shirts.sql("update item set title = 'Else' where code = 'S-B'")
+    assert in_step(shirts)
+    shirts.sql("delete from item where code = 'S-A'")
+    shirts.run()
+    assert titles(shirts)["S-C"] == "Else"
+    assert in_step(shirts)
+
+
+def test_a_new_first_variant_speaks_for_the_others(shirts: Client) -> None:
+    """And no longer, when it breaks a rule."""
+    shirts.item("S-0", product="S", title="Zeroth", size="0")
+    shirts.run()
+    assert set(titles(shirts).values()) == {"Zeroth", "Item Z"}
+    assert in_step(shirts)
+    shirts.sql("update item set qty = 'many' where code = 'S-0'")
+    shirts.run()
+    assert titles(shirts)["S-C"] == "First"
+    assert in_step(shirts)
+
+
+def test_variants_that_come_to_agree_are_sent_what_they_agree_on(shirts: Client) -> None:
+    """The first leaves, and the others have the same title by then."""
+    shirts.sql("update item set title = 'Third' where code = 'S-B'")
+    assert in_step(shirts)
+    shirts.sql("delete from item where code = 'S-A'")
+    shirts.run()
+    assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("Third", "Third")
+    assert in_step(shirts)
+    assert verify(shirts.project, "products") == ()
+
+
+def test_what_speaks_in_doubt_is_said_again(shirts: Client) -> None:
+    """The first variant's new title was taken and not answered, and it went back to the old one."""
+    shirts.sql("update item set title = 'Wrong' where code = 'S-A'")
+    shirts.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        shirts.run()
+    shirts.sandbox.faults.clear()
+    assert titles(shirts)["S-B"] == "Wrong"
+    shirts.sql("update item set title = 'First' where code = 'S-A'")
+    shirts.run()
+    assert set(titles(shirts).values()) == {"First", "Item Z"}
+    assert in_step(shirts)
+
+
+def test_a_variant_that_was_not_sent_is_known_to_have_the_products_title(client: Client) -> None:
+    """The second's title was sent while the first was in quarantine; the second goes, and the first is as it was."""
+    client.write(settings="max_deletes = 100")
+    client.item("S-A", product="S", title="First", size="A")
+    client.item("S-B", product="S", title="Second", size="B")
+    client.run()
+    client.sql("update item set qty = 'many' where code = 'S-A'")
+    client.run()
+    assert titles(client) == {"S-A": "Second", "S-B": "Second"}
+    client.sql("update item set qty = '5' where code = 'S-A'", "delete from item where code = 'S-B'")
+    client.run()
+    assert titles(client) == {"S-A": "First"}
+    assert in_step(client)
+
+
+def test_a_title_that_is_in_doubt_is_said_again_with_another_variant(client: Client) -> None:
+    """The first variant's new title may have been taken for the product, and then the first variant went."""
+    client.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
+    client.item("S-A", product="S", title="Title", size="A")
+    client.item("S-B", product="S", title="Title", size="B")
+    client.run()
+    client.sql("update item set title = 'Wrong' where code = 'S-A'")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    assert set(titles(client).values()) == {"Wrong"}
+    client.sql("delete from item where code = 'S-A'")
+    client.run()
+    assert titles(client) == {"S-B": "Title"}
+    assert in_step(client)
+
+
+def test_a_title_that_is_in_doubt_is_said_once_with_another_variant(client: Client) -> None:
+    """The first variant is flagged Ignore and stays in doubt; the second is not sent for that in every run."""
+    client.write(remote="pace = 0\nbatch_variants = 1")
+    client.item("S-A", product="S", title="Title", size="A")
+    client.item("S-B", product="S", title="Title", size="B")
+    client.run()
+    client.sql("update item set title = 'Wrong' where code = 'S-A'")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set active = '' where code = 'S-A'")
+    client.run()
+    assert set(titles(client).values()) == {"Title"}
+    assert in_step(client)
+
+
+def test_a_row_that_was_refused_for_its_product_is_sent_when_that_is_another(client: Client) -> None:
+    """The product code is part of what was refused."""
+    client.item("A", product="bad")
+    client.item("B")
+    client.sandbox.faults.refuse_sku("A")
+    assert client.run().refused == 1
+    client.sandbox.faults.clear()
+    assert client.run().sent == 0
+    client.sql("update item set product = 'good' where code = 'A'")
+    assert client.run().sent == 1
+    assert client.held()["A"]["source_product_code"] == "good"
+
+
+def test_a_price_that_turns_blank_is_held(client: Client) -> None:
+    """A blank price is left out of a document, so Stock2Shop would keep the old one and nobody would know."""
+    client.item("A")
+    client.item("B", price=None)
+    client.run()
+    client.sql("update item set price = null, qty = '7'")
+    outcome = client.run()
+    assert (outcome.sent, outcome.plan.quarantine_rules) == (1, {"cannot_be_cleared": 1})
+    assert (client.held()["A"]["price"], client.held()["A"]["qty"]) == (100, 5)
+    client.sql("update item set price = '0' where code = 'A'")
+    assert client.run().outcome == "done"
+    assert (client.held()["A"]["price"], client.held()["A"]["qty"]) == (0, 7)
+    assert in_step(client)
+
+
+def test_a_price_that_is_in_doubt_and_turns_blank_is_held(client: Client) -> None:
+    """It was not published, but it may have been taken."""
+    client.item("A", price=None)
+    client.run()
+    client.sql("update item set price = '0.01'")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set price = null")
+    assert client.run().plan.quarantine_rules == {"cannot_be_cleared": 1}
+
+
+@pytest.mark.parametrize("prices", ["80", "Retail:80", "Retail:80,Trade:70"])
+def test_a_price_tier_that_stood_in_for_the_default_price_does_not_just_go(client: Client, prices: str) -> None:
+    """Its price is the default price at Stock2Shop."""
+    client.write(settings='default_price_tier = "Retail"')
+    client.item("A", price=prices)
+    client.run()
+    client.sql("update item set price = 'Trade:70'")
+    assert client.plan().quarantine_rules == {"cannot_be_cleared": 1}
+
+
+def test_another_default_price_tier_that_a_row_lacks_holds_the_row(client: Client) -> None:
+    """The old tier's price would stay its default price."""
+    client.write(settings='default_price_tier = "Trade"')
+    client.item("A", price=None, trade="80")
+    client.item("B", price="Retail:90", trade="80")
+    client.run()
+    client.write(settings='default_price_tier = "Retail"')
+    plan = client.plan()
+    assert (plan.counts.resends, plan.quarantine_rules) == (1, {"cannot_be_cleared": 1})
+
+
+def test_a_boolean_that_turns_blank_is_held(client: Client) -> None:
+    """As a price."""
+    client.write(view=VIEW.replace("true as", "vendor as").replace("    vendor,\n", ""))
+    client.item("A", vendor="yes")
+    client.item("B", vendor=None)
+    client.run()
+    client.sql("update item set vendor = null, qty = '7'")
+    outcome = client.run()
+    assert (outcome.sent, outcome.plan.quarantine_rules) == (1, {"cannot_be_cleared": 1})
+    assert client.held()["A"]["inventory_management"] == "true"
+
+
+def test_a_field_that_left_the_mapping_is_still_known_as_it_was_sent(client: Client) -> None:
+    """Nothing is sent for it, so Stock2Shop keeps it; when it is mapped again and blank, that is a change."""
+    client.item("A", vendor="Acme")
+    client.run()
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    plan = client.plan()
+    (note,) = plan.notes
+    assert plan.changes == ()
+    assert note.startswith("vendor is no longer mapped. It was sent for 1 row: Stock2Shop keeps the last value of each")
+    client.sql("update item set price = '7', vendor = null")
+    client.run()
+    assert client.held()["A"]["vendor"] == "Acme"
+    assert client.plan().notes == ()
+    client.write()
+    (change,) = client.plan().changes
+    assert change.columns == (("vendor", "Acme", None),)
+    client.run()
+    assert client.held()["A"]["vendor"] == ""
+    assert in_step(client)
+
+
+def test_a_price_tier_that_left_the_mapping_is_sent_anew_when_it_is_mapped_again(client: Client) -> None:
+    """The list of tiers was sent without it in the meantime."""
+    client.item("A", price="100,Retail:90", trade="80")
+    client.run()
+    client.write(view=VIEW.replace('    trade as "price_Trade",\n', ""))
+    (note,) = client.plan().notes
+    assert note.startswith("price_Trade is no longer mapped. It was sent for 1 row: Stock2Shop keeps it for each until")
+    client.sql("update item set qty = '7'")
+    client.run()
+    client.write()
+    assert client.run().sent == 1
+    assert {tier["tier"] for tier in client.held()["A"]["price_tiers"]} == {"Retail", "Trade"}

@@ -1,0 +1,225 @@
+"""What was sent and not answered is in doubt: whatever the source does next, Stock2Shop ends up as the source is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.errors import GuardError, UnavailableError
+from engine.state.store import open_state
+from engine.sync.journal import mark_in_flight
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+    from engine.state.store import State
+
+
+def run_unanswered(client: Client, **options: int) -> None:
+    """Have Stock2Shop take a batch and drop the connection before it answers."""
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run(**options)
+    client.sandbox.faults.clear()
+
+
+def run_without_stock2shop(client: Client, monkeypatch: pytest.MonkeyPatch, **options: int) -> None:
+    """Have Stock2Shop go away just before the first batch is sent, and come back after the run."""
+
+    def mark(state: State, **batch: Any) -> None:
+        mark_in_flight(state, **batch)
+        client.sandbox.faults.drop_before(2)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.sync.dispatch.mark_in_flight", mark)
+        with pytest.raises(UnavailableError):
+            client.run(**options)
+    client.sandbox.faults.clear()
+
+
+def doubted(client: Client) -> list[str]:
+    """The keys that are in doubt."""
+    with open_state(client.project.state) as state:
+        return [key for (key,) in state.rows("select distinct key from in_doubt order by key")]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_update_that_was_not_answered_is_undone_when_the_source_goes_back(client: Client, *, full: bool) -> None:
+    """Stock2Shop took the wrong price; the comparison alone would say that nothing changed."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set price = '0.01' where code = 'A'")
+    run_unanswered(client)
+    assert client.held()["A"]["price"] == 0.01
+    client.sql("update item set price = '100.00' where code = 'A'")
+    (change,) = client.plan(full=full).changes
+    assert (change.key, change.kind, change.cause) == ("A", "resend", "in doubt")
+    client.run(full=full)
+    assert client.held()["A"]["price"] == 100
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "gone", ["update item set active = 'Delete' where code = 'A'", "delete from item where code = 'A'"]
+)
+def test_a_removal_that_was_not_answered_is_undone_when_the_row_comes_back(client: Client, gone: str) -> None:
+    """Flagged Delete or vanished: the item is for sale again."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("create table kept as select * from item where code = 'A'", gone)
+    run_unanswered(client)
+    assert sorted(client.held()) == ["B"]
+    client.sql("delete from item where code = 'A'", "insert into item select * from kept")
+    client.run()
+    assert sorted(client.held()) == ["A", "B"]
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_removal_that_was_not_answered_is_sent_again(client: Client) -> None:
+    """And it is counted once."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("delete from item where code = 'A'")
+    run_unanswered(client)
+    counts = client.plan().counts
+    assert (counts.deletes, counts.removals, counts.published) == (1, 1, 2)
+    assert client.run().sent == 1
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_first_load_that_was_not_answered_is_taken_away_from_its_old_product(client: Client) -> None:
+    """Stock2Shop may hold the variant under the product code that it was sent with."""
+    client.item("A", product="P")
+    run_unanswered(client)
+    client.sql("update item set product = 'Q'")
+    assert [(change.kind, change.group) for change in client.plan().changes] == [("delete", "P"), ("insert", "Q")]
+    client.run()
+    assert client.held()["A"]["source_product_code"] == "Q"
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_move_that_was_not_answered_and_is_undone_ends_where_it_began(client: Client) -> None:
+    """It was published under P, may be held under Q, and is P's again."""
+    client.item("A", product="P")
+    client.item("B")
+    client.run()
+    client.sql("update item set product = 'Q' where code = 'A'")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set product = 'P' where code = 'A'")
+    client.run()
+    assert client.held()["A"]["source_product_code"] == "P"
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_row_that_was_refused_is_not_in_doubt(client: Client) -> None:
+    """Stock2Shop said that it did not take it."""
+    client.item("A")
+    client.item("B")
+    client.sandbox.faults.refuse_sku("B")
+    client.run()
+    assert doubted(client) == []
+
+
+def test_a_row_that_was_refused_is_sent_when_the_source_goes_back_to_what_is_in_doubt(client: Client) -> None:
+    """Its first content may have been taken; its second was refused, and tells nothing of the first."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set price = '1' where code = 'A'")
+    run_unanswered(client)
+    client.sql("update item set price = '2' where code = 'A'")
+    client.sandbox.faults.refuse_sku("A")
+    client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set price = '100.00' where code = 'A'")
+    client.run()
+    assert client.held()["A"]["price"] == 100
+
+
+def test_an_ignored_row_of_which_something_is_in_doubt_is_sent_once_it_is_active(client: Client) -> None:
+    """Ignore means hands off, for as long as it stands."""
+    client.item("A")
+    client.item("B")
+    client.run()
+    client.sql("update item set price = '0.01' where code = 'A'")
+    run_unanswered(client)
+    client.sql("update item set price = '100.00', active = '' where code = 'A'")
+    assert client.run().sent == 0
+    client.sql("update item set active = 'Yes' where code = 'A'")
+    client.run()
+    assert client.held()["A"]["price"] == 100
+
+
+def test_what_is_in_doubt_counts_as_published_in_every_guard(client: Client) -> None:
+    """A first load that was taken and not answered, then a view that lost most of its rows."""
+    client.items(300)
+    run_unanswered(client)
+    assert len(client.held()) == 300
+    client.sql("delete from item where code >= 'I030'")
+    with pytest.raises(GuardError, match="270 of 300 published rows would be removed; max_deletes allows 30"):
+        client.run()
+    client.sql("delete from item")
+    with pytest.raises(GuardError, match="The view gave 0 rows"):
+        client.run()
+    assert len(client.held()) == 300
+
+
+@pytest.mark.parametrize("found", [0, 40])
+def test_a_first_read_below_min_rows_is_stopped(client: Client, found: int) -> None:
+    """As the hundredth would be: the filter or the rights may be wrong from the beginning."""
+    client.write(settings="min_rows = 50")
+    client.items(found)
+    with pytest.raises(GuardError, match=f"The view gave {found} rows; at least 50 are expected"):
+        client.run()
+    assert client.posted() == 0
+
+
+def test_an_approval_is_of_its_own_keys(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 removals were approved and Stock2Shop was away; the 60 came back and 55 others vanished."""
+    client.items(200)
+    client.run()
+    client.sql("create table kept as from item where code < 'I060'", "delete from item where code < 'I060'")
+    run_without_stock2shop(client, monkeypatch, approve_deletes=60)
+    client.sql("insert into item from kept", "delete from item where code >= 'I145'")
+    with pytest.raises(GuardError, match="55 of 200 published rows would be removed; max_deletes allows 20"):
+        client.run()
+    assert len(client.held()) == 200
+
+
+def test_what_was_approved_and_not_answered_needs_no_second_approval(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the same removals goes on; more of them do not."""
+    client.write(remote="pace = 0\nbatch_variants = 20")
+    client.items(200)
+    client.run()
+    client.sql("delete from item where code < 'I060'")
+    run_without_stock2shop(client, monkeypatch, approve_deletes=60)
+    client.sql("delete from item where code >= 'I179'")
+    with pytest.raises(GuardError, match="81 of 200 published rows would be removed; max_deletes allows 80"):
+        client.run()
+    client.item("I199")
+    assert client.run().plan.counts.removals == 80
+    assert len(client.held()) == 120
+
+
+def test_an_approval_ends_with_the_run_that_stays_within_the_limits(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows came back, all was well, and a week later they vanish again: that is to be looked at again."""
+    client.items(200)
+    client.run()
+    client.sql("create table kept as from item where code < 'I060'", "delete from item where code < 'I060'")
+    run_without_stock2shop(client, monkeypatch, approve_deletes=60)
+    client.sql("insert into item from kept")
+    client.run()
+    client.sql("delete from item where code < 'I060'")
+    with pytest.raises(GuardError, match="max_deletes allows 20"):
+        client.run()
