@@ -127,8 +127,8 @@ def list_orders(
     if status is not None and status not in TRANSITIONS:
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
     with open_ledger(loaded) as ledger:
-        entries = ledger.list_entries("status = ?", status) if status else ledger.list_entries()
-    _print_entries(session, loaded, entries[-limit:], output)
+        entries = ledger.list_newest(status=status, limit=limit)
+    _print_entries(session, loaded, entries, output)
 
 
 @orders_app.command("show")

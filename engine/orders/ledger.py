@@ -299,6 +299,14 @@ class Ledger:
         sql = f"select {ENTRY_COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - conditions are written in this package
         return [_read_entry(row) for row in self._read(sql, values)]
 
+    def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
+        """Return the ``limit`` newest orders, of one status or of all, by id."""
+        if status is None:
+            condition = "order_id in (select order_id from orders order by order_id desc limit ?)"
+            return self.list_entries(condition, limit)
+        condition = "order_id in (select order_id from orders where status = ? order by order_id desc limit ?)"
+        return self.list_entries(condition, status, limit)
+
     def list_due(self) -> list[Entry]:
         """Return what should be raised now: new orders, failed ones that are due, and those whose process died."""
         return self.list_entries(
@@ -323,15 +331,17 @@ class Ledger:
         return self._read(sql, [order_id])
 
     def prune(self, *, keep_days: int) -> None:
-        """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data."""
-        before = _format_time(datetime.now(timezone.utc) - timedelta(days=keep_days))
+        """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data. Once a day."""
+        now = datetime.now(timezone.utc)
+        done = self._read("select done_at from maintenance where task = 'prune'", [])
+        if done and done[0][0] > _format_time(now - timedelta(days=1)):
+            return
         with self._change():
             self._connection.execute(
-                "update orders set document = null where document is not null"
-                " and status in ('answered', 'raised', 'skipped')"
-                " and (select max(at) from transitions where order_id = orders.order_id) < ?",
-                [before],
+                "update orders set document = null, latest = null where document is not null and finished_at < ?",
+                [_format_time(now - timedelta(days=keep_days))],
             )
+            self._connection.execute("insert or replace into maintenance values ('prune', ?)", [_format_time(now)])
 
     def _note(self, order_id: int, status: str, reason: str) -> None:
         self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, utc_now(), status, reason])
@@ -389,8 +399,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             # SQLite ignores its own timeout for the lock that a change of the journal mode takes.
             connection.execute("pragma journal_mode = wal")
             break
-        except sqlite3.OperationalError:
-            if not attempts_left:
+        except sqlite3.OperationalError as error:
+            # A full disk, for one, does not get better by waiting.
+            if not attempts_left or not _is_locked(error):
                 raise
             time.sleep(0.1)
     connection.execute("pragma synchronous = full")
@@ -471,13 +482,17 @@ def _lock_error(path: Path, seconds: float) -> StateLockedError:
     )
 
 
+def _is_locked(error: Exception) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         message = str(error)
-        if "locked" in message or "busy" in message:
+        if _is_locked(error):
             raise StateLockedError(f"The ledger {path} is locked by another process.", hint="Try again.") from error
         raise StateError(
             f"The ledger {path} cannot be used: {message}.",

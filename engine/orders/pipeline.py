@@ -145,7 +145,7 @@ class OrderProcessor:
             if error.uncertain:
                 sent_at = ledger.get_entry(order_id).commit_sent_at or ""
                 ledger.mark_failed(order_id, reason=error.message, not_before=self._end_of_grace(sent_at))
-            elif error.retriable:
+            elif error.retriable or self._is_transient(error.message):
                 self._fail(ledger, order_id, error, attempt.earlier)
             else:
                 self._wait(ledger, order_id, RuleError("refused", error.message), attempt.earlier)
@@ -237,6 +237,10 @@ class OrderProcessor:
             self._fail(ledger, order_id, error, earlier)
         else:
             self._wait(ledger, order_id, RuleError("template", error.message), earlier)
+
+    def _is_transient(self, message: str) -> bool:
+        """Return whether the project says that such an error passes, as where a month's end closes the books."""
+        return any(part.casefold() in message.casefold() for part in self.settings.transient_errors)
 
     @staticmethod
     def _fail(ledger: Ledger, order_id: int, error: SyncError, earlier: EarlierAttempt) -> None:

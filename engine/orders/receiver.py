@@ -12,6 +12,7 @@ import hmac
 import logging
 import threading
 import time
+import zlib
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -203,21 +204,22 @@ def build_application(receiver: Receiver) -> Starlette:
             refused = _error_reply(403, "Web pages may not send orders.", "Set a token under [orders.serve].")
         if refused is not None:
             return respond(refused)
+        refused = _check_framing(request.headers)
+        if refused is not None:
+            response = respond(refused)
+            response.headers["Connection"] = "close"
+            return response
+        limit = receiver.settings.max_body
         raw = bytearray()
         try:
             async for part in request.stream():
                 raw += part
-                if len(raw) > receiver.settings.max_body:
-                    return respond(
-                        _error_reply(
-                            413,
-                            f"The order is larger than {receiver.settings.max_body:,} bytes.",
-                            "Raise max_body under [orders.serve] if orders are so large.",
-                        )
-                    )
+                if len(raw) > limit:
+                    return respond(_too_large(limit))
         except ClientDisconnect:
             return respond(_error_reply(400, "The request ended before the order was complete.", "Send it again."))
-        return respond(await run_in_threadpool(receiver.receive, bytes(raw)))
+        body = _decode_body(bytes(raw), request.headers, limit=limit)
+        return respond(body if isinstance(body, Reply) else await run_in_threadpool(receiver.receive, body))
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -264,6 +266,43 @@ def _protocol_with_timeout() -> type[asyncio.Protocol]:
                 self.transport.close()
 
     return ProtocolWithTimeout
+
+
+def _check_framing(headers: Mapping[str, str]) -> Reply | None:
+    """Return what to answer for a request whose body cannot be read as its headers say; None where it can."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        # Two programs that read it differently would see two requests (RFC 9112, 6.1).
+        return _error_reply(400, "The request has Content-Length and Transfer-Encoding.", "Send one of the two.")
+    encoding = _encoding_of(headers)
+    if encoding not in {"identity", "gzip", "x-gzip"}:
+        reason = f"Bodies with Content-Encoding {encoding!r} are not read."
+        return _error_reply(415, reason, "Send it as it is, or with gzip.")
+    return None
+
+
+def _encoding_of(headers: Mapping[str, str]) -> str:
+    return headers.get("content-encoding", "identity").strip().lower()
+
+
+def _decode_body(raw: bytes, headers: Mapping[str, str], *, limit: int) -> bytes | Reply:
+    """Return the body without gzip, or what to answer where that cannot be undone within ``limit`` bytes."""
+    if _encoding_of(headers) == "identity":
+        return raw
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        body = unpacker.decompress(raw, limit + 1)
+    except zlib.error:
+        body = b""
+    if len(body) > limit:
+        return _too_large(limit)
+    if not unpacker.eof:
+        return _error_reply(400, "The body is not whole gzip, as its Content-Encoding says.", "Send it again.")
+    return body
+
+
+def _too_large(limit: int) -> Reply:
+    hint = "Raise max_body under [orders.serve] if orders are so large."
+    return _error_reply(413, f"The order is larger than {limit:,} bytes.", hint)
 
 
 def _check_tls_files(settings: ReceiverSettings) -> None:

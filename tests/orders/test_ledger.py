@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -54,7 +55,10 @@ def test_finished_orders_lose_their_documents_after_a_while(erp: Erp) -> None:
         ledger._connection.execute("update orders set received_at = '2020-01-01 00:00:00.000'")
         ledger.prune(keep_days=30)
         assert ledger.load_document(1001) is not None
-        ledger._connection.execute("update transitions set at = '2020-01-01 00:00:00.000'")
+        ledger._connection.execute("update orders set finished_at = '2020-01-01 00:00:00.000'")
+        ledger.prune(keep_days=30)
+        assert ledger.load_document(1001) is not None, "once a day is enough"
+        ledger._connection.execute("delete from maintenance")
         ledger.prune(keep_days=30)
         assert ledger.load_document(1001) is None
     (entry,) = erp.receive(order_document())
@@ -120,3 +124,29 @@ def test_a_ledger_of_version_1_is_opened_with_all_that_is_in_it(erp: Erp) -> Non
         assert ledger.status_history(1001) == [("2026-01-01 00:00:00.000", "failed", "away")]
     (entry,) = erp.receive(order_document())
     assert (entry.status, len(erp.orders())) == ("raised", 1)
+
+
+def test_a_ledger_whose_disk_is_full_is_said_at_once(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting does not help: who sent the order sends it again."""
+    erp.receive(order_document())
+
+    class Full:
+        def execute(self, *_statement: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("engine.orders.ledger.connect_own_sqlite", lambda *_args, **_names: Full())
+    before = time.monotonic()
+    with pytest.raises(StateError, match="disk is full"), open_ledger(erp.project):
+        pass
+    assert time.monotonic() - before < 5
+
+
+def test_the_newest_orders_are_listed_and_no_others_read(erp: Erp) -> None:
+    """Of one status or of all."""
+    erp.receive(*(order_document(number) for number in (1, 2, 3)))
+    with open_ledger(erp.project) as ledger:
+        assert [entry.order_id for entry in ledger.list_newest(limit=2)] == [2, 3]
+        assert ledger.list_newest(status="waiting", limit=2) == []

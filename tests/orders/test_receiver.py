@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gzip
 import json
 import os
 import re
@@ -390,3 +391,34 @@ def test_an_order_that_was_raised_meanwhile_is_told_once(erp: Erp, monkeypatch: 
     monkeypatch.setattr("engine.orders.ledger.Ledger.list_due", lambda _: due)
     taker.raise_due(threading.Event())
     assert len(told) == 1
+
+
+def test_a_request_of_two_lengths_is_refused_and_its_connection_closed(receiver_url: str, erp: Erp) -> None:
+    """What one program takes for its body is another's next request."""
+    body = json.dumps(order_document()).encode()
+    smuggled = b"0\r\n\r\nPOST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    head = f"POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(("127.0.0.1", int(receiver_url.rpartition(":")[2])), timeout=30) as client:
+        client.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + smuggled)
+        answer = b""
+        while part := client.recv(10_000):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert erp.orders() == []
+
+
+def test_a_body_with_gzip_is_read_within_the_limit(receiver_url: str, erp: Erp) -> None:
+    """A small body may hold gigabytes; other encodings are refused by name."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Encoding": "gzip"}
+    packed = gzip.compress(json.dumps(order_document()).encode())
+    assert requests.post(f"{receiver_url}/orders", data=packed, headers=headers, timeout=30).status_code == 200
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < 100_000
+    for body, status in ((bomb, 413), (packed[:-20], 400), (b"{}", 400)):
+        assert requests.post(f"{receiver_url}/orders", data=body, headers=headers, timeout=30).status_code == status
+    answer = requests.post(
+        f"{receiver_url}/orders", data=b"x", headers={**headers, "Content-Encoding": "br"}, timeout=30
+    )
+    assert (answer.status_code, "'br'" in answer.json()["error"]["reason"]) == (415, True)
+    assert len(erp.orders()) == 1

@@ -484,3 +484,30 @@ def test_a_command_that_is_killed_raises_the_order_once_all_the_same(erp: Erp, w
     assert (erp.orders(), len(erp.lines())) == ([("#1001", "C1")], 2)
     if way == "pull":
         assert erp.sandbox.orders()[1001]["sources"][0]["source_order_code"] == "SO1"
+
+
+@pytest.mark.parametrize("any_erp", ["postgres"], indirect=True)
+def test_a_database_that_only_reads_for_the_night_is_tried_again(any_erp: Erp) -> None:
+    """No person has to retry the orders of the night; what a constraint refuses is another matter."""
+    any_erp.write('session = ["set default_transaction_read_only = on"]')
+    (entry,) = any_erp.receive(order_document())
+    assert (entry.status, entry.attempts) == ("failed", 1), entry.reason
+    any_erp.write()
+    (entry,) = operations.retry_orders(any_erp.project, (1001,), stop=threading.Event())
+    assert entry.status == "raised"
+
+
+def test_an_error_that_the_project_knows_to_pass_is_tried_again(erp: Erp) -> None:
+    """As a trigger's, which closes the books for a month's end."""
+    with closing(sqlite3.connect(erp.workspace / "erp.sqlite", isolation_level=None)) as connection:
+        connection.execute(
+            "create trigger closed before insert on erp_order begin select raise(abort, 'The period is closed'); end"
+        )
+        (entry,) = erp.receive(order_document())
+        assert (entry.status, entry.rule) == ("waiting", "refused")
+        erp.write('transient_errors = ["period is CLOSED"]')
+        (entry,) = erp.receive(order_document(1002))
+        assert (entry.status, entry.attempts) == ("failed", 1)
+        connection.execute("drop trigger closed")
+    (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
+    assert entry.status == "raised"
