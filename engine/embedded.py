@@ -45,6 +45,8 @@ _HARMLESS_SETTINGS = (
     "default_collation",
     "memory_limit",
     "threads",
+    # DuckDB 1.5 sets it itself while it adds a column that may not be NULL.
+    "current_transaction_invalidation_policy",
 )
 """Settings of DuckDB that a project's ``session`` may change although the configuration is locked."""
 

@@ -115,8 +115,8 @@ _UNREACHABLE = ErrorRule(
 _READ_RULES = (
     ErrorRule(
         "",
-        r"disabled by configuration|configuration has been locked|not authorized"
-        r"|authorization denied|access to \S+ is prohibited|too many attached databases"
+        r"disabled by configuration|configuration has been locked|^not authorized($| to use function)"
+        r"|^authorization denied$|access to \S+ is prohibited|too many attached databases"
         r"|extension .* (exists|is not in|has not been|not found)"
         r"|could not be loaded|autoloading|requires the extension",
         "The SQL reaches for what is outside of its database: a file, another database, an extension or a setting.",

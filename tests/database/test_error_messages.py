@@ -129,6 +129,13 @@ def test_what_stands_in_quotes_is_left_out_pair_by_pair(text: str, shown: str) -
     assert redact_values(text, []).replace("N…", "…") == shown
 
 
+def test_a_right_that_is_missing_is_told_from_sql_that_reaches_outside() -> None:
+    """SAP HANA says of the one what SQLite says of the other."""
+    missing = translate_error("S1000", "[SAP AG]Insufficient privilege: Not authorized (258)", connecting=False)
+    assert "may not read everything" in missing.message
+    assert "outside of its database" in translate_error("", "not authorized", connecting=False).message
+
+
 def test_an_error_is_recognised_before_its_secrets_are_taken_out() -> None:
     """A password may be a word of the error."""
     error = translate_error(

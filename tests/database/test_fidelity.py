@@ -1,6 +1,6 @@
-"""Hard values, put into real databases and read back: never cut, never silently different.
+"""Hard values, put into real databases and read back: never cut, never different without an error.
 
-The values are in support/hard_values.py. Where a driver is wrong and nothing here can mend it, a test says what
+The values are in support/hard_values.py. Where a driver is wrong and the engine cannot correct it, a test says what
 arrives, and that `s2s doctor` says so too.
 """
 
@@ -220,7 +220,9 @@ def test_columns_keep_their_names_and_their_order(postgres: Postgres, mariadb: M
             assert connection.read("select 1 as a, 2 as a").columns == ("a", "a")
 
 
-def test_a_value_that_nothing_mends_is_an_error_and_never_another_value(postgres: Postgres, mariadb: MariaDb) -> None:
+def test_a_value_that_cannot_be_corrected_is_an_error_and_never_another_value(
+    postgres: Postgres, mariadb: MariaDb
+) -> None:
     """A name that stands twice keeps the engine from casting what the driver would garble."""
     for settings, query in (
         (
@@ -386,7 +388,7 @@ def test_no_rows_one_row_and_more_than_a_batch_all_arrive(postgres: Postgres, ma
             assert sorted(numbers) == list(range(1, count + 1))
 
 
-def test_what_a_driver_gets_wrong_and_nothing_mends_is_said_by_doctor(
+def test_what_a_driver_gets_wrong_and_cannot_be_corrected_is_said_by_doctor(
     postgres: Postgres, mariadb: MariaDb, files: Path
 ) -> None:
     """The offset of a zoned timestamp is the session's, bits are bytes, and memory grows with a MariaDB result."""

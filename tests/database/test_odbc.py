@@ -119,7 +119,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_sqlite_file_whose_writer_was_killed_is_mended_by_who_may_write(tmp_path: Path) -> None:
+def test_a_sqlite_file_whose_writer_was_killed_is_recovered_by_a_connection_that_may_write(tmp_path: Path) -> None:
     """Pages of the broken transaction are in the file: to read them would be wrong, to undo them takes a login."""
     path = tmp_path / "erp.sqlite"
     with closing(sqlite3.connect(path)) as connection:
