@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import OrderError
 from engine.orders.amounts import EXACT, LineAmounts, Tax, plain_number, work_out_amounts
+from engine.orders.optional_values import OptionalValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -320,19 +321,6 @@ def _merge_lines(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if line[name] is not None:
                 kept[key][name] = (kept[key][name] or Decimal(0)) + line[name]
     return list(kept.values())
-
-
-class OptionalValues(dict[str, Any]):
-    """Values by name, of which a document may have any: one that it does not have is None."""
-
-    def __missing__(self, _name: str) -> None:
-        return None
-
-    def _refuse(self, *_arguments: object, **_names: object) -> Any:
-        raise TypeError("the values of an order cannot be changed")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    update = setdefault = pop = popitem = clear = _refuse
 
 
 class _DocumentReader:

@@ -4,31 +4,27 @@ The ledger is a SQLite file beside the state and not the DuckDB state itself: ``
 must not keep ``s2s run`` out, and several processes receive orders at once. Every change is on the disk before the
 method that makes it returns. An order changes its status only as :data:`TRANSITIONS` allows.
 
-:func:`raising_lock` allows one process at a time to raise orders of a project. Whoever holds it and finds an order in
-``raising`` therefore knows that the process which was raising it has died.
+Its file is opened, and orders are locked while they are raised, in :mod:`engine.orders.ledger_file`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
-import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.embedded import connect_own_sqlite
-from engine.errors import StateError, StateLockedError, UsageError
+from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document
+from engine.orders.ledger_file import connect_ledger, translate_errors
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
+    from pathlib import Path
 
     from engine.model.settings import Project
 
@@ -51,25 +47,8 @@ FINISHED_STATUSES: frozenset[OrderStatus] = frozenset({"raised", "answered", "sk
 PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "failed"})
 """The statuses of orders that are raised without anybody asking for it."""
 
-SQL_FOLDER = Path(__file__).parent / "sql"
-
-LEDGER_VERSION = 4
-"""The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
-
-MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql")
-"""The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
-
 RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 """Minutes until a failed order is due again, after the first failure, the second and so on; the last one repeats."""
-
-OPEN_TIMEOUT_SECONDS = 60
-"""How long a process waits for another one that writes to the ledger."""
-
-LOCK_TIMEOUT_SECONDS = 120
-"""How long a process waits for another one that raises an order."""
-
-_process_locks: dict[Path, threading.RLock] = {}
-_process_locks_guard = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,13 +326,13 @@ class Ledger:
         self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, utc_now(), status, reason])
 
     def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
-        with _translated(self.path):
+        with translate_errors(self.path):
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def _change(self) -> Iterator[None]:
         """Run the block in one transaction, which is on the disk when it ends, or undone."""
-        with _translated(self.path):
+        with translate_errors(self.path):
             self._connection.execute("begin immediate")
             try:
                 yield
@@ -377,83 +356,8 @@ def open_ledger(project: Project) -> Iterator[Ledger]:
     another process keeps it locked.
     """
     path = project.state.with_name(f"{project.name}.orders.sqlite")
-    with _translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before = os.umask(0o077)
-        try:
-            connection = connect_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)
-        finally:
-            os.umask(before)
-    try:
-        with _translated(path):
-            _prepare(connection, path)
+    with closing(connect_ledger(path)) as connection:
         yield Ledger(connection, path)
-    finally:
-        connection.close()
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the tables, or migrate those of an older version; several processes may do so at once."""
-    for attempts_left in range(OPEN_TIMEOUT_SECONDS * 10, -1, -1):
-        try:
-            # SQLite ignores its own timeout for the lock that a change of the journal mode takes.
-            connection.execute("pragma journal_mode = wal")
-            break
-        except sqlite3.OperationalError as error:
-            # A full disk, for one, does not get better by waiting.
-            if not attempts_left or not _is_locked(error):
-                raise
-            time.sleep(0.1)
-    connection.execute("pragma synchronous = full")
-    if _read_version(connection, path) == LEDGER_VERSION:
-        return
-    connection.execute("begin immediate")
-    try:
-        # Another process may have done it while this one waited.
-        for version in range(_read_version(connection, path), LEDGER_VERSION):
-            for statement in (SQL_FOLDER / MIGRATIONS[version]).read_text("utf-8").split(";"):
-                connection.execute(statement)
-        connection.execute(f"pragma user_version = {LEDGER_VERSION}")
-        connection.execute("commit")
-    finally:
-        if connection.in_transaction:
-            connection.execute("rollback")
-
-
-def _read_version(connection: sqlite3.Connection, path: Path) -> int:
-    version: int = connection.execute("pragma user_version").fetchone()[0]
-    if version > LEDGER_VERSION:
-        raise StateError(f"The ledger {path} was written by a newer s2s.", hint="Install the newer s2s again.")
-    return version
-
-
-@contextmanager
-def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Let one thread of one process raise orders of ``project``; the lock is freed when its process dies.
-
-    Raises :class:`StateLockedError` when another one holds it for ``seconds``.
-    """
-    path = project.state.with_name(f"{project.name}.raising.sqlite")
-    with _process_locks_guard:
-        thread_lock = _process_locks.setdefault(path, threading.RLock())
-    if not thread_lock.acquire(timeout=seconds):
-        raise _lock_error(path, seconds)
-    try:
-        with _translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
-            connection = connect_own_sqlite(path, timeout=seconds)
-        try:
-            try:
-                with _translated(path):
-                    connection.execute("begin exclusive")
-            except StateLockedError:
-                raise _lock_error(path, seconds) from None
-            yield
-        finally:
-            connection.close()
-    finally:
-        thread_lock.release()
 
 
 def utc_now() -> str:
@@ -473,29 +377,3 @@ def _format_number(number: Decimal) -> str:
 
 def _format_time(at: datetime) -> str:
     return at.replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
-
-
-def _lock_error(path: Path, seconds: float) -> StateLockedError:
-    return StateLockedError(
-        f"Another process has been raising orders for {seconds:.0f} s and holds the lock {path}.",
-        hint="Wait until it ends. The lock is freed with the process; nothing needs to be deleted.",
-    )
-
-
-def _is_locked(error: Exception) -> bool:
-    return "locked" in str(error) or "busy" in str(error)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        message = str(error)
-        if _is_locked(error):
-            raise StateLockedError(f"The ledger {path} is locked by another process.", hint="Try again.") from error
-        raise StateError(
-            f"The ledger {path} cannot be used: {message}.",
-            hint="Check the folder's rights and free space; restore a damaged ledger from a backup. Orders that are in"
-            " the database are found again by orders/lookup.sql.",
-        ) from error

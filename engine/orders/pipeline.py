@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
 from engine.orders.document import order_id_of, read_order
-from engine.orders.ledger import PENDING_STATUSES, add_seconds, raising_lock, utc_now
+from engine.orders.ledger import PENDING_STATUSES, add_seconds, utc_now
+from engine.orders.ledger_file import raising_lock
 from engine.orders.raise_order import Attempt, EarlierAttempt, raise_order
 from engine.orders.rules import RuleError, check_order
 from engine.orders.session import make_strict

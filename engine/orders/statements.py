@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import Diagnostic, RenderError, ViewError
 from engine.files import WorkspaceFiles, is_file, unreadable
 from engine.mapping.render import BoundStatement
-from engine.orders.document import OptionalValues
+from engine.orders.optional_values import OptionalValues
 from engine.orders.parameters import PARAMETER, write_parameters
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import pytest
 from support.erp import order_document
 
 from engine.errors import StateError, UsageError
-from engine.orders.ledger import SQL_FOLDER, TRANSITIONS, open_ledger
+from engine.orders.ledger import TRANSITIONS, open_ledger
+from engine.orders.ledger_file import SQL_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ def test_a_ledger_whose_disk_is_full_is_said_at_once(erp: Erp, monkeypatch: pyte
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr("engine.orders.ledger.connect_own_sqlite", lambda *_args, **_names: Full())
+    monkeypatch.setattr("engine.orders.ledger_file.connect_own_sqlite", lambda *_args, **_names: Full())
     before = time.monotonic()
     with pytest.raises(StateError, match="disk is full"), open_ledger(erp.project):
         pass
