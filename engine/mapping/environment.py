@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Diagnostic, RenderError
 from engine.files import is_file
 from engine.mapping.limits import RenderLimits
-from engine.mapping.placeholders import TemplateFailedError, UnwritableValueError, plain_value, require_defined
+from engine.mapping.placeholders import (
+    InvalidVariableError,
+    TemplateFailedError,
+    UnwritableValueError,
+    plain_value,
+    require_defined,
+)
 from engine.mapping.source_map import marking_extension
 
 if TYPE_CHECKING:
@@ -263,7 +269,7 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
     )
     environment.filters = _filters(environment.filters, writer, limits)
     environment.globals = {name: environment.globals[name] for name in ("range", "dict", "namespace")}
-    environment.globals |= {"col": writer.column, "fail": _fail}
+    environment.globals |= {"col": writer.column, "fail": _fail, "var": partial(_variable, names["vars"])}
     return environment
 
 
@@ -303,6 +309,34 @@ def _template_cache(*, with_markers: bool) -> Any:  # noqa: ARG001 - one cache f
 
 def _fail(message: str) -> None:
     raise TemplateFailedError(message)
+
+
+VARIABLE_KINDS = {
+    "text": "a text",
+    "number": "a whole number",
+    "table": 'a table such as { 2 = "Trade" }',
+    "names": 'a list such as ["JHB"], or a table such as { JHB = "Johannesburg" }',
+}
+"""The kinds of a template's variable, as an error names them."""
+
+
+def _variable(variables: object, name: str, default: object, kind: str) -> object:
+    """Return ``vars.name``, or ``default`` where it is not set: the function ``var``.
+
+    Raises :class:`InvalidVariableError` where the value is not of ``kind``, a key of :data:`VARIABLE_KINDS`.
+    """
+    value = variables.get(name, default) if isinstance(variables, Mapping) else default
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
+    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    valid = {
+        "text": plain,
+        "number": plain and re.fullmatch(r"\s*\d+\s*", str(value), re.ASCII) is not None,
+        "table": isinstance(value, Mapping),
+        "names": items is not None,
+    }[kind]
+    if not valid or any(isinstance(item, (bool, list, Mapping)) or not str(item).strip() for item in items or ()):
+        raise InvalidVariableError(name, f"vars.{name} must be {VARIABLE_KINDS[kind]}, not {value!r}.")
+    return value
 
 
 def _undefined(names: Mapping[str, object]) -> Any:

@@ -26,6 +26,9 @@ CURRENT_TIME_NAMES = frozenset(
 
 NAMED_NODES = frozenset({"Anonymous", "Column", "Var", "Literal"})
 
+QUANTITY_PARTS = frozenset({"qty_on_hand", "qty_on_sales_order"})
+"""Columns of the agent's statement that are no warehouses: it takes the second from the first for variants.qty."""
+
 TIME_ARITHMETIC = frozenset(
     {"Sub", "Add", "DateSub", "DateAdd", "TsOrDsAdd", "TimestampSub", "TimestampAdd", "Interval"}
 )
@@ -36,6 +39,7 @@ def find_hazards(query: Query, statement: Any, *, dialect: str) -> Iterator[Diag
     yield from _row_limits(query, statement, dialect)
     yield from _moving_windows(query, statement)
     yield from _column_like_texts(query, statement)
+    yield from _quantities(query, statement)
 
 
 def _warning(query: Query, offset: int | None, message: str, hint: str) -> Diagnostic:
@@ -127,4 +131,17 @@ def _column_like_texts(query: Query, statement: Any) -> Iterator[Diagnostic]:
                 start_offset(text),
                 f"The text {text.name!r} looks like a column: it is sent as these words.",
                 f'For the column write {{{{ col("{text.name}") }}}}, or {text.name} outside of braces and quotes.',
+            )
+
+
+def _quantities(query: Query, statement: Any) -> Iterator[Diagnostic]:
+    """Warn of what the agent's statement calls a part of the quantity, and would be a warehouse here."""
+    for part in statement.selects:
+        if part.output_name.lower() in QUANTITY_PARTS:
+            yield _warning(
+                query,
+                start_offset(part),
+                f"The column {part.output_name} is sent as the quantity of a warehouse"
+                f" {part.output_name.removeprefix('qty_')!r}.",
+                "For what is available write on hand less sales orders as variants.qty: sql.available(…) does so.",
             )

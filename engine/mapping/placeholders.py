@@ -45,6 +45,14 @@ class TemplateFailedError(UnwritableValueError):
     """A template called ``fail``: what is wrong is what it was given, at the place of the outermost macro call."""
 
 
+class InvalidVariableError(UnwritableValueError):
+    """A variable of project.toml is not of the kind that a template requires; ``variable`` is its name."""
+
+    def __init__(self, variable: str, message: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placeholder:
     """A value or a quoted name that is to be written into the SQL as ``text``.

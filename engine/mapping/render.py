@@ -23,6 +23,7 @@ from engine.files import WorkspaceFiles, is_dir
 from engine.mapping.environment import filter_hint, template_loader, view_environment
 from engine.mapping.placeholders import (
     PLACEHOLDER,
+    InvalidVariableError,
     TemplateFailedError,
     UnwritableValueError,
     ValueWriter,
@@ -202,6 +203,9 @@ class _Template:
                 [Diagnostic(path=file, line=error.lineno, column=column, message=message, hint=hint)]
             ) from None
         except Exception as error:  # noqa: BLE001 - a template's expressions raise whatever Python raises for them
+            if isinstance(error, InvalidVariableError):
+                settings = self._project.root / "project.toml"
+                raise RenderError([_variable_diagnostic(error, settings, self._files)]) from None
             raise RenderError([_error_diagnostic(error, self._used, self.path, self._files)]) from None
 
 
@@ -231,6 +235,18 @@ def _line_of(content: bytes, text: str) -> int | None:
     return next((number for number, line in enumerate(lines, 1) if text in line), None)
 
 
+def _variable_diagnostic(error: InvalidVariableError, path: Path, files: WorkspaceFiles) -> Diagnostic:
+    """Describe a variable of the wrong kind at its line in project.toml."""
+    try:
+        text = files.read(path).decode("utf-8-sig", "replace")
+    except OSError:
+        text = ""
+    before, table, after = text.partition("[vars]")
+    found = re.search(rf"(?m)^[ \t]*[\"']?{re.escape(error.variable)}[\"']?[ \t]*=", after)
+    line = (before + table + after[: found.start()]).count("\n") + 1 if found else None
+    return Diagnostic(path=path, line=line, message=str(error))
+
+
 def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path, files: WorkspaceFiles) -> Diagnostic:
     """Describe an exception at the template line that was being rendered: Jinja maps its frames to those lines."""
     import jinja2
@@ -240,7 +256,7 @@ def _error_diagnostic(error: Exception, used: Sequence[Path], path: Path, files:
     trace = error.__traceback__
     while trace is not None:
         file = templates.get(trace.tb_frame.f_code.co_filename)
-        in_macro = trace.tb_frame.f_code.co_name == "macro"  # as Jinja compiles one
+        in_macro = trace.tb_frame.f_code.co_name == "template"  # as Jinja's tracebacks call a macro
         if file is not None and not (isinstance(error, TemplateFailedError) and in_macro and line is not None):
             place, line = file, trace.tb_lineno
         trace = trace.tb_next

@@ -95,7 +95,7 @@ COLUMN_PATTERNS: Mapping[str, Mapping[str, WeightedPatterns]] = {
             (r"^amount$", 1),
         ),
         "variants.qty": (
-            (r"^(wh)?(qty|quantity|stock|inv)?(available|avail|onhand|inhand)(qty)?$", 5),
+            (r"^(wh|o)?(qty|quantity|stock|inv)?(available|avail|onhand|inhand)(qty)?$", 5),
             (r"^(qty|quantity|soh|stockonhand|voorraad)$", 4),
         ),
         "variants.barcode": ((r"barcode|codebars|^ean|gtin|^upc", 5),),

@@ -17,12 +17,12 @@ select
             and _etblPriceListPrices.iPriceListNameID = 2
             and _etblPriceListPrices.iWarehouseID = 0
     ) as [price_Trade],
-    (
+    case when StkItem.WhseItem = 1 then (
         select coalesce(sum(case when [WhseMst].[Code] in ('JHB', 'CPT') then (coalesce([WhseStk].[WHQtyOnHand], 0) - coalesce([WhseStk].[WHQtyOnSO], 0)) end), 0)
         from WhseStk
         join WhseMst on WhseMst.WhseLink = WhseStk.WHWhseID
         where WhseStk.WHStockLink = StkItem.StockLink
-    ) as [variants.qty],
+    ) else (coalesce([StkItem].[Qty_On_Hand], 0) - coalesce([StkItem].[QtyOnSO], 0)) end as [variants.qty],
     (
         select coalesce(sum(case when [WhseMst].[Code] in ('JHB') then (coalesce([WhseStk].[WHQtyOnHand], 0) - coalesce([WhseStk].[WHQtyOnSO], 0)) end), 0)
         from WhseStk

@@ -466,3 +466,11 @@ def test_a_parser_error_is_told_in_plain_words(check: Check) -> None:
     """Not in those of the parser's classes."""
     _, (problem,) = check(select("b c d as vendor"))
     assert problem.message == "The view does not parse as postgres: it is not understood at 'd'."
+
+
+@pytest.mark.parametrize("name", ["qty_on_hand", "qty_on_sales_order"])
+def test_a_part_of_the_quantity_is_no_warehouse(check: Check, name: str) -> None:
+    """The agent's statement calls them so, and takes one from the other."""
+    _, (problem,) = check(select(f"a as {name}"))
+    assert (problem.severity, problem.line) == ("warning", 7)
+    assert "sql.available" in problem.hint

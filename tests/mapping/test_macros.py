@@ -211,6 +211,17 @@ def test_a_whole_name_is_split_at_its_first_blank(read: Callable[..., Any]) -> N
     assert found == [("x", None), (None, None), ("Ada", "van der Example"), (None, None), (None, None)]
 
 
+@pytest.mark.parametrize(
+    "text", ["a@example.com", "a@example.com; b@example.com", "a@example.com,b@example.com", " a@example.com / b"]
+)
+def test_the_first_of_several_addresses_is_taken(read: Callable[..., Any], text: str) -> None:
+    """Whatever stands between them."""
+    found = read(
+        f"{{% set mail %}}'{text}'{{% endset %}}select {{{{ sql.first_email(mail) }}}} as t from words where code = 2"
+    )
+    assert set(found) == {("a@example.com",)}
+
+
 def test_try_number_reads_numbers_and_nothing_else(read: Callable[..., Any]) -> None:
     """A comma decimal, an exponent or a currency is NULL, not a guess; the query never fails."""
     found = read('select {{ sql.try_number(col("said")) }} as n from numbers order by id')
@@ -363,6 +374,7 @@ EVERYTHING = {
     "concat": 'sql.concat([col("t.a"), "-", col("t.b")])',
     "first_word": 'sql.first_word(col("t.a"))',
     "other_words": 'sql.other_words(col("t.a"))',
+    "first_email": 'sql.first_email(col("t.a"))',
     "coalesce": 'sql.coalesce(col("t.a"), "")',
     "choose": "sql.choose(condition, 1, none)",
     "cast_text": 'sql.cast_text(col("t.a"))',
@@ -435,7 +447,7 @@ def test_the_number_of_rows_stands_where_the_dialect_wants_it(tmp_path: Path, di
 @pytest.mark.parametrize("value", ["Trade", "1.5x", ""])
 def test_a_number_of_rows_is_a_whole_number(tmp_path: Path, value: str) -> None:
     """What is none is an error, not 0."""
-    with pytest.raises(RenderError, match="is no whole number"):
+    with pytest.raises(RenderError, match="is not a whole number"):
         written(tmp_path, "duckdb", "sql.whole(vars.rows)", rows=value)
 
 

@@ -589,3 +589,13 @@ def test_sql_that_looks_like_the_template_says_how_to_write_it(render: Callable[
         render("select 1 as title\nfrom item where name like '{%'")
     (problem,) = raised.value.diagnostics
     assert "{% raw %}" in problem.hint
+
+
+def test_what_a_macro_refuses_is_shown_where_it_was_given(render: Callable[..., str]) -> None:
+    """Not inside of the library, which nobody need read."""
+    inner = "{% macro inner(x) %}{{ fail(x ~ ' is odd.') }}{% endmacro %}"
+    macros = inner + "{% macro outer(x) %}\n\n{{ inner(x) }}{% endmacro %}"
+    with pytest.raises(RenderError) as raised:
+        render("{% import 'own.sql' as own %}\nselect\n  {{ own.outer('y') }} as title", files={"own.sql": macros})
+    (problem,) = raised.value.diagnostics
+    assert (problem.message, problem.line, problem.path and problem.path.name) == ("y is odd.", 3, "products.sql")

@@ -63,7 +63,7 @@ password = "p"
 
 MORE: dict[str, dict[str, Any]] = {
     "sage_evolution": {"price_lists": {"2": "Trade"}, "warehouses": {"JHB": "Johannesburg", "CPT": "Cape Town"}},
-    "sap_business_one": {"price_lists": {"2": "Trade"}, "warehouses": ["01", "02"]},
+    "sap_business_one": {"price_lists": {"2": "Trade", "3": "Promotion"}, "warehouses": ["01", "02"]},
     "syspro": {"price_lists": {"B": "Trade"}, "warehouses": ["JH", "CT"], "customer_flag": "Name"},
     "sage_300": {"price_lists": {"TRADE": "Trade"}, "warehouses": {"1": "Main, upstairs"}},
     "sage_pastel": {"price_lists": {"02": "Trade"}, "warehouses": {"001": "Main", "002": "O'Hare"}},
@@ -154,6 +154,7 @@ PRODUCTS: dict[str, dict[str, tuple[Any, ...]]] = {
         "103": ("BLT-M8X40", "Bolt M8 Ø 8, 40 mm (100)", "BLT-M8X40", 95, 1250, {}, {}),
         "105": ("removed",),
         "107": ("TAPE-19", "Insulation tape 19 mm", "TAPE-19", Decimal("12.75"), 0, {}, {}),
+        "108": ("SRV-CUT", "Cutting to size", "SRV-CUT", 55, 2, {}, {}),
     },
     "sap_business_one": {
         "A00001": ("A00001", "Desk lamp, brass", "A00001", 749, 15, {}, {}),
@@ -197,6 +198,7 @@ WITH_MORE: dict[str, dict[str, tuple[Any, ...]]] = {
         "102": (0, {"Trade": 2250}, {"Johannesburg": 0, "Cape Town": 0}),
         "103": (1250, {}, {"Johannesburg": 1000, "Cape Town": 250}),
         "107": (0, {}, {"Johannesburg": 0, "Cape Town": 0}),
+        "108": (2, {}, {"Johannesburg": 0, "Cape Town": 0}),
     },
     "sap_business_one": {
         "A00001": (15, {"Trade": 680}, {"01": 10, "02": 5}),
@@ -391,8 +393,8 @@ def test_every_template_has_the_same_blocks(template: str) -> None:
     ("template", "values", "said"),
     [
         ("sage_pastel", {"warehouses": []}, "names no store"),
-        ("sage_evolution", {"price_list": "Retail"}, "Retail is no whole number"),
-        ("sap_business_one", {"price_lists": {"Trade": "Trade"}}, "Trade is no whole number"),
+        ("sage_evolution", {"price_list": "Retail"}, "vars.price_list must be a whole number"),
+        ("sap_business_one", {"price_lists": {"Trade": "Trade"}}, "Trade is not a whole number"),
     ],
 )
 def test_a_var_that_makes_no_sense_is_an_error(
@@ -403,6 +405,60 @@ def test_a_var_that_makes_no_sense_is_an_error(
     with pytest.raises(RenderError, match=said) as raised:
         render_view(project, "products")
     assert raised.value.diagnostics[0].line
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "value", "kind"),
+    [
+        *((template, "warehouses", "JHB", "a list") for template in TEMPLATES if template not in {"iq_retail", "omni"}),
+        *((template, "price_lists", ["Trade"], "a table") for template in TEMPLATES),
+        *((template, "flag", ["Web"], "a text") for template in TEMPLATES),
+        ("sage_evolution", "price_column", True, "a text"),
+        ("sage_evolution", "warehouses", ["JHB", ""], "a list"),
+        ("sage_pastel", "movements", "QtyIn", "a list"),
+        ("sap_business_one", "price_list", "Base price", "a whole number"),
+    ],
+)
+def test_a_var_of_the_wrong_kind_is_an_error_at_its_line(
+    tmp_path: Path, template: str, name: str, value: Any, kind: str
+) -> None:
+    """The text "JHB" is not the warehouses J, H and B."""
+    project = written(tmp_path, template, FACTS[template]["dialect"], {"sqlserver_version": 2019, name: value})
+    with pytest.raises(RenderError) as raised:
+        render_view(project, "products")
+    (problem,) = raised.value.diagnostics
+    assert f"vars.{name} must be {kind}" in problem.message
+    assert problem.path == project.root / "project.toml"
+    lines = (project.root / "project.toml").read_text("utf-8").splitlines()
+    assert problem.line is not None
+    assert lines[problem.line - 1].startswith(f"{name} = ")
+
+
+def test_a_movement_with_a_minus_is_taken_off(tmp_path: Path) -> None:
+    """Pastel keeps what was sold without a sign."""
+    found = rehearsed(written(tmp_path, "sage_pastel", "duckdb", {"movements": ["-StockMovements"]}), "products")
+    assert {key: product(document)[4] for key, document in found.documents if key[:3] == "ACC"} == {
+        "ACC-001": 24,
+        "ACC-002": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "price"), [({}, Decimal(449)), ({"currency": "USD"}, Decimal("524.95")), ({"price_list": "TRADE"}, 399)]
+)
+def test_a_price_of_sage_300_is_of_one_currency_and_of_the_stocking_unit(
+    tmp_path: Path, values: dict[str, Any], price: Decimal
+) -> None:
+    """Not of a case of twelve, not on sale, and not of another currency."""
+    found = rehearsed(written(tmp_path, "sage_300", "tsql", values), "products")
+    assert product(dict(found.documents)["A1-103/0"])[3] == price
+
+
+@pytest.mark.parametrize("template", ["sage_pastel", "omni"])
+def test_customers_that_stock2shop_does_not_support_are_said_to_be(template: str) -> None:
+    """Where an engineer reads it first: among the questions, and in the view."""
+    assert any("does not support customers" in question for question in FACTS[template]["questions"])
+    assert re.search(r"does\s+not support customers", (LIBRARY / template / "customers.sql").read_text("utf-8"))
 
 
 HOSTILE = "x'); drop table StkItem; --] \" ` é"
@@ -441,7 +497,7 @@ DOCUMENTED = {
     "DeliveryAddresses": "CustomerCode Email",
     "STOCK": "CODE DESCRIPT WebItem SELLPRICE1 ONHAND SALESORDER",
     "DEBTORS": "ACCOUNT NAME EMAIL STATUS",
-    "STOCK_ITEMS": "STOCKCODE DESCRIPTION EXTRADTLS8 SELLINGPRICE1",
+    "STOCK_ITEMS": "STOCKCODE DESCRIPTION EXTRADTLS8 SELLINGPRICE1 OAVAILABLE",
 }
 """The columns that Stock2Shop's public pages name; of Omni's, its table is not among them."""
 
@@ -467,7 +523,13 @@ def test_every_column_that_a_template_reads_is_among_its_facts(tmp_path: Path, t
             found |= {f"{tables[column.table]}.{column.name}".lower() for column in tree.find_all(exp.Column)}
     # Syspro's customers are read with a column for a flag above, which is no fact about it.
     assert found <= facts
-    assert facts - found <= {"oitm.frozenfor", "opln.listname", "opln.listnum"}
+    assert facts - found <= {
+        "oitm.frozenfor",
+        "opln.listname",
+        "opln.listnum",
+        "opln.isgrossprc",
+        "invprice.pricebasis",
+    }
     assert found <= columns(template)
 
 

@@ -3,9 +3,9 @@
   the vars mean. A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("WebItem") %}
-{% set price_list = vars.price_list | default(1) %}
-{% set price_lists = vars.price_lists | default({}) -%}
+{% set flag = var("flag", "WebItem", "text") %}
+{% set price_list = var("price_list", 1, "number") %}
+{% set price_lists = var("price_lists", {}, "table") -%}
 
 select
     {% block columns %}

@@ -119,6 +119,17 @@ ltrim(mid({{ text }}, instr({{ text }} & ' ', ' ')))
 {%- endif -%}
 {%- endmacro %}
 
+{#-
+  first_email: SQL of a text in; the first of several e-mail addresses out. They may be parted by semicolons, commas,
+  slashes or blanks: "ada@example.com; ben@example.com" is ada@example.com.
+-#}
+{% macro first_email(expression) -%}
+{%- set separated -%}
+replace(replace(replace({{ expression }}, ';', ' '), ',', ' '), '/', ' ')
+{%- endset -%}
+{{ first_word(separated) }}
+{%- endmacro %}
+
 {#- coalesce: SQL and what stands in for it where it is NULL (SQL, or a value) in; the first that is not NULL out. -#}
 {% macro coalesce(expression, otherwise) -%}
 {%- if dialect == "access" -%}
@@ -347,7 +358,7 @@ limit {{ whole(rows) }}
 -#}
 {% macro whole(value) -%}
 {%- if value | int(-1) == -1 -%}
-{{ fail(value ~ " is no whole number.") }}
+{{ fail(value ~ " is not a whole number.") }}
 {%- endif -%}
 {{ value | int }}
 {%- endmacro %}

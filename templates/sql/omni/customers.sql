@@ -1,13 +1,14 @@
 {#
-  Omni Accounts, on Firebird: one row a customer. Nothing of this table is documented by Stock2Shop: the table and every
+  Omni Accounts, on Firebird: one row a customer. Stock2Shop does not support customers of Omni: ask it before you use
+  this view. Nothing of this table is documented by Stock2Shop: the table and every
   column are placeholders until they are set. template.toml says what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set customer_table = vars.customer_table | default("CUSTOMERS") %}
-{% set customer_code = vars.customer_code | default("CUSTOMER_CODE") %}
-{% set customer_name = vars.customer_name | default("CUSTOMER_NAME") %}
-{% set customer_email = vars.customer_email | default("CUSTOMER_EMAIL") %}
-{% set customer_flag = vars.customer_flag | default("CUSTOMER_ACTIVE") %}
+{% set customer_table = var("customer_table", "CUSTOMERS", "text") %}
+{% set customer_code = var("customer_code", "CUSTOMER_CODE", "text") %}
+{% set customer_name = var("customer_name", "CUSTOMER_NAME", "text") %}
+{% set customer_email = var("customer_email", "CUSTOMER_EMAIL", "text") %}
+{% set customer_flag = var("customer_flag", "CUSTOMER_ACTIVE", "text") %}
 {% set name %}customer.{{ customer_name | ident }}{% endset -%}
 
 select

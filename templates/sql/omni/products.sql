@@ -1,14 +1,14 @@
 {#
-  Omni Accounts, on Firebird: one row a stock item. Stock2Shop names the columns but no table: `stock_table` and
-  `qty_column` are placeholders until they are set. template.toml says which columns are documented, which to confirm on
+  Omni Accounts, on Firebird: one row a stock item. Stock2Shop names the columns but no table: `stock_table`
+  is a placeholder until it is set. template.toml says which columns are documented, which to confirm on
   site, and what the vars mean. A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("EXTRADTLS8") %}
-{% set price_list = vars.price_list | default(1) %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set stock_table = vars.stock_table | default("STOCK_ITEMS") %}
-{% set qty_column = vars.qty_column | default("QTY_AVAILABLE") -%}
+{% set flag = var("flag", "EXTRADTLS8", "text") %}
+{% set price_list = var("price_list", 1, "number") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set stock_table = var("stock_table", "STOCK_ITEMS", "text") %}
+{% set qty_column = var("qty_column", "OAVAILABLE", "text") -%}
 
 select
     {% block columns %}

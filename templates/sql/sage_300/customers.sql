@@ -3,7 +3,7 @@
   what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set customer_flag = vars.customer_flag | default("S2SACTIVE") -%}
+{% set customer_flag = var("customer_flag", "CUSTACTIVE", "text") -%}
 
 select
     {% block columns %}

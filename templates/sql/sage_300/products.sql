@@ -3,18 +3,23 @@
   the vars mean. A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("S2SACTIVE") %}
-{% set price_list = vars.price_list | default("RETAIL") %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set warehouses = vars.warehouses | default([]) %}
+{% set flag = var("flag", "S2SACTIVE", "text") %}
+{% set price_list = var("price_list", "RETAIL", "text") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set currency = var("currency", "ZAR", "text") %}
+{% set warehouses = var("warehouses", [], "names") %}
 {% set available = sql.available(col("ICILOC.QTYONHAND"), col("ICILOC.QTYCOMMIT")) %}
 
-{#- The item's price in a price list, by the list's code. -#}
+{#- The item's base price in a price list, by the list's code: in one currency, for its stocking unit. -#}
 {% macro price(code) -%}
 (
         select max(ICPRICP.UNITPRICE)
         from ICPRICP
-        where ICPRICP.ITEMNO = ICITEM.ITEMNO and ICPRICP.PRICELIST = {{ code }}
+        where ICPRICP.ITEMNO = ICITEM.ITEMNO
+            and ICPRICP.PRICELIST = {{ code }}
+            and ICPRICP.CURRENCY = {{ currency }}
+            and ICPRICP.DPRICETYPE = 1
+            and ICPRICP.QTYUNIT = ICITEM.STOCKUNIT
     )
 {%- endmacro %}
 

@@ -3,7 +3,7 @@
   site, and what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set customer_flag = vars.customer_flag | default("") %}
+{% set customer_flag = var("customer_flag", "", "text") %}
 {% set on_hold %}Client.On_Hold = 1{% endset -%}
 
 select

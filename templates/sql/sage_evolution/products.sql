@@ -3,12 +3,14 @@
   site, and what the vars mean. A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("ulIIStock2Shop") %}
-{% set price_list = vars.price_list | default(1) %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set price_column = vars.price_column | default("fExclPrice") %}
-{% set warehouses = vars.warehouses | default([]) %}
+{% set flag = var("flag", "ulIIStock2Shop", "text") %}
+{% set price_list = var("price_list", 1, "number") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set price_column = var("price_column", "fExclPrice", "text") %}
+{% set warehouses = var("warehouses", [], "names") %}
 {% set available = sql.available(col("WhseStk.WHQtyOnHand"), col("WhseStk.WHQtyOnSO")) %}
+{#- What an item has that is not kept in warehouses. -#}
+{% set own = sql.available(col("StkItem.Qty_On_Hand"), col("StkItem.QtyOnSO")) %}
 
 {#- The item's price in a price list, by the list's number. -#}
 {% macro price(number) -%}
@@ -55,9 +57,9 @@ select
     {% endblock %}
     {% block qty %}
     {% if warehouses %}
-    {{ stock(warehouses) }} as {{ "variants.qty" | ident }},
+    case when StkItem.WhseItem = 1 then {{ stock(warehouses) }} else {{ own }} end as {{ "variants.qty" | ident }},
     {% else %}
-    {{ sql.available(col("StkItem.Qty_On_Hand"), col("StkItem.QtyOnSO")) }} as {{ "variants.qty" | ident }},
+    {{ own }} as {{ "variants.qty" | ident }},
     {% endif %}
     {% endblock %}
     {% block warehouses %}

@@ -1,11 +1,12 @@
 {#
-  Sage 50cloud Pastel Partner and Xpress, on Pervasive (Actian Zen): one row a customer of CustomerMaster. A customer may
+  Sage 50cloud Pastel Partner and Xpress, on Pervasive (Actian Zen): one row a customer of CustomerMaster. Stock2Shop does
+  not support customers of Pastel: ask it before you use this view. A customer may
   have several rows of DeliveryAddresses: the first e-mail address in the alphabet stands for it. template.toml says which
   columns are documented, which to confirm on site, and what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set customer_flag = vars.customer_flag | default("CustomerStock2Shop") %}
-{% set customer_name = vars.customer_name | default("CustomerName") %}
+{% set customer_flag = var("customer_flag", "CustomerStock2Shop", "text") %}
+{% set customer_name = var("customer_name", "CustomerName", "text") %}
 {% set flag = col("CustomerMaster." ~ customer_flag) %}
 {% set name = col("CustomerMaster." ~ customer_name) -%}
 

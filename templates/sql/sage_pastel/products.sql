@@ -4,11 +4,11 @@
   A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("UDFieldStock2Shop") %}
-{% set price_list = vars.price_list | default("01") %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set warehouses = vars.warehouses | default(["001"]) %}
-{% set movements = vars.movements | default(["StockMovements"]) %}
+{% set flag = var("flag", "UDFieldStock2Shop", "text") %}
+{% set price_list = var("price_list", "01", "text") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set warehouses = var("warehouses", ["001"], "names") %}
+{% set movements = var("movements", ["StockMovements"], "names") %}
 
 {% if not warehouses %}
 {{ fail("vars.warehouses names no store: prices and stock are kept by store here.") }}
@@ -17,7 +17,13 @@
 {#- What a store has, by the store's place among the warehouses: the opening quantity and the movements since. -#}
 {% macro stock(place) -%}
 ({{ sql.coalesce(col("store_" ~ place ~ ".OpeningQty"), 0) }}
-{%- for movement in movements %} + {{ sql.coalesce(col("store_" ~ place ~ "." ~ movement), 0) }}{% endfor %})
+{%- for movement in movements %} {{ moved(place, movement) }}{% endfor %})
+{%- endmacro %}
+
+{#- One movement: a name with a minus before it, such as "-QtySold", is taken off. -#}
+{% macro moved(place, movement) -%}
+{% set quantity = sql.coalesce(col("store_" ~ place ~ "." ~ movement.lstrip("-+ ")), 0) -%}
+{% if movement[0] == "-" %}- {{ quantity }}{% else %}+ {{ quantity }}{% endif %}
 {%- endmacro %}
 
 {% macro stocks(places) -%}

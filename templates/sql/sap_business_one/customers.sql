@@ -4,7 +4,7 @@
   the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set customer_flag = vars.customer_flag | default("U_S2SActive") -%}
+{% set customer_flag = var("customer_flag", "U_S2SActive", "text") -%}
 
 select
     {% block columns %}

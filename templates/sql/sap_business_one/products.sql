@@ -4,16 +4,16 @@
   changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("U_S2SActive") %}
-{% set price_list = vars.price_list | default(1) %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set warehouses = vars.warehouses | default([]) %}
+{% set flag = var("flag", "U_S2SActive", "text") %}
+{% set price_list = var("price_list", 1, "number") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set warehouses = var("warehouses", [], "names") %}
 {% set available = sql.available(col("OITW.OnHand"), col("OITW.IsCommited")) %}
 
-{#- The item's price in a price list, by the list's number. -#}
+{#- The item's price in a price list, by the list's number: SAP has 0 where an item has no price. -#}
 {% macro price(number) -%}
 (
-        select max({{ col("ITM1.Price") }})
+        select max(nullif({{ col("ITM1.Price") }}, 0))
         from {{ col("ITM1") }}
         where {{ col("ITM1.ItemCode") }} = {{ col("OITM.ItemCode") }} and {{ col("ITM1.PriceList") }} = {{ sql.whole(number) }}
     )

@@ -3,10 +3,10 @@
   and what the vars mean. A project changes what is in a block, with `super()` where it adds to it.
 #}
 {% import "macros/dialect.sql" as sql %}
-{% set flag = vars.flag | default("UserField1") %}
-{% set price_list = vars.price_list | default("A") %}
-{% set price_lists = vars.price_lists | default({}) %}
-{% set warehouses = vars.warehouses | default([]) %}
+{% set flag = var("flag", "UserField1", "text") %}
+{% set price_list = var("price_list", "A", "text") %}
+{% set price_lists = var("price_lists", {}, "table") %}
+{% set warehouses = var("warehouses", [], "names") %}
 {% set available = sql.available(col("InvWarehouse.QtyOnHand"), col("InvWarehouse.QtyAllocated")) %}
 
 {#- The item's price under a price code. -#}
