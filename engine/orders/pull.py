@@ -60,7 +60,7 @@ def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
                 break
             pipeline.crash_point("before the answer")
             try:
-                api.queue(queue.answer_path, encode_answer(project, entry), items=1)
+                api.queue(queue.answer_path, encode_answer(project, entry), items=1, counted=False)
             except RefusedError as error:
                 problems.append(error.message)
                 continue

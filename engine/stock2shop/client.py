@@ -195,6 +195,7 @@ class Stock2Shop:
         document: bytes,
         *,
         items: int,
+        counted: bool = True,
         retries: int | None = None,
         redact: Callable[[str], str] = str,
     ) -> Receipt:
@@ -203,7 +204,8 @@ class Stock2Shop:
         The answer says how many items were queued (P), in a shape that is not public (U); a public client reads
         ``{"system_products": {"sync_product": 2}}``. A 2xx answer that names errors, or counts fewer than ``items``,
         is a :class:`RefusedError`, so that the sender can look for the item that is at fault. One that neither counts
-        nor says outright that it succeeded is an :class:`AnswerError`, never a receipt. ``retries`` replaces the
+        nor says outright that it succeeded is an :class:`AnswerError`, never a receipt; unless with ``counted`` False, where nothing is known of the
+        answer's shape, as with the codes of orders (U). ``retries`` replaces the
         project's own number; ``redact`` hides what the document holds of people. Raises :class:`ServerError` where
         Stock2Shop answers 500 until the retries run out.
         """
@@ -222,7 +224,7 @@ class Stock2Shop:
                 hint="Fix the item in the source, or leave it out of the view.",
             )
         denial = contradiction(answer.data)
-        if denial or (queued is None and not says_success(answer.data)):
+        if denial or (counted and queued is None and not says_success(answer.data)):
             raise self._unexpected(
                 answer,
                 denial or "it does not say how many items were queued",
