@@ -204,8 +204,8 @@ class Stock2Shop:
         The answer says how many items were queued (P), in a shape that is not public (U); a public client reads
         ``{"system_products": {"sync_product": 2}}``. A 2xx answer that names errors, or counts fewer than ``items``,
         is a :class:`RefusedError`, so that the sender can look for the item that is at fault. One that neither counts
-        nor says outright that it succeeded is an :class:`AnswerError`, never a receipt; unless with ``counted`` False, where nothing is known of the
-        answer's shape, as with the codes of orders (U). ``retries`` replaces the
+        nor says outright that it succeeded is an :class:`AnswerError`, never a receipt; with ``counted`` False it is
+        one, because nothing is known of the answer's shape (U). ``retries`` replaces the
         project's own number; ``redact`` hides what the document holds of people. Raises :class:`ServerError` where
         Stock2Shop answers 500 until the retries run out.
         """
