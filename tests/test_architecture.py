@@ -80,6 +80,7 @@ FILE_READERS = {
     "review/git.py": "links in a temporary folder",
     "sandbox/store.py": "the sandbox's own state",
     "state/store.py": "the state and the engine's SQL",
+    "sync/adopt.py": "what is read back, in the working folder of the state",
     "sync/layout.py": "the engine's SQL",
     "sync/stage.py": "the engine's SQL",
     "testing/result_cache.py": "the cache and the engine's code",

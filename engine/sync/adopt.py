@@ -8,7 +8,7 @@ fields it always gives is not, so a field that it leaves out counts as blank.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
@@ -18,8 +18,9 @@ from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
-from engine.stock2shop.documents import texts
-from engine.sync.context import RunContext, no_progress
+from engine.stock2shop.read_back import Reader, held_rows
+from engine.sync.compare import compare
+from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import build_layout
@@ -28,16 +29,21 @@ from engine.sync.runs import begin_run, finish_run
 from engine.sync.stage import land, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     import pyarrow as pa
 
     from engine.model.settings import Project
     from engine.state.store import State
+    from engine.stock2shop.read_back import Held
     from engine.sync.layout import StagingLayout
 
-BATCH_ROWS = 2_000
-"""How many rows that were read back are staged at a time."""
+BATCH_ROWS = 10_000
+"""How many rows that were read back are compared with their source at a time."""
+
+BATCH_BYTES = 32_000_000
+"""About how many bytes of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +76,16 @@ def adopt(
 ) -> Adoption:
     """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
 
-    Nothing is sent. What Stock2Shop holds and the source does not show is removed by the next run, as far as the
-    guards allow.
+    Nothing is sent. The source is read, because one document may be what several rows come to: where what is held is
+    what is sent of a row, the row itself is taken as published. What Stock2Shop holds and the source does not show is
+    removed by the next run, as far as the guards allow.
     """
     with open_state(project.state) as state:
         require_same_origin(state, project)
         run_id = begin_run(state, entity=entity, command="adopt")
-        layout, token, rows = _read_back(state, project, entity, cancel or threading.Event(), progress)
+        held = _read_back(state, project, entity, cancel or threading.Event(), progress, with_source=True)
+        layout, token, rows = held.layout, held.token, held.rows
         before = int(state.value(render_sql("count.sql", table=layout.published)))
-        state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
         readable = int(state.value("select count(*) from run.remote"))
         sql = render_sql(
             "take_remote.sql",
@@ -120,11 +127,9 @@ def verify(
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
         require_same_origin(state, project)
-        layout, token, _ = _read_back(state, project, entity, cancel or threading.Event(), progress)
-        state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
-        state.run_with_retry(
-            render_sql("verify.sql", published=layout.published, fields=layout.fields, shared=layout.shared)
-        )
+        held = _read_back(state, project, entity, cancel or threading.Event(), progress, with_source=False)
+        layout, token = held.layout, held.token
+        state.run_with_retry(render_sql("verify.sql", published=layout.published, fields=layout.fields))
         drifts = tuple(
             Drift(
                 key=key,
@@ -154,14 +159,31 @@ def verify(
         return drifts
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What Stock2Shop holds, staged: the layout, the source's sync token, and how many rows there are."""
+
+    layout: StagingLayout
+    token: str
+    rows: int
+
+
 def _read_back(
     state: State,
     project: Project,
     entity: str,
     cancel: threading.Event,
     progress: Callable[[str, int, int | None], None],
-) -> tuple[StagingLayout, str, int]:
-    """Land what Stock2Shop holds, laid out as the view's columns; gives the layout, the sync token and the rows."""
+    *,
+    with_source: bool,
+) -> ReadBack:
+    """Stage what Stock2Shop holds, laid out as the view's columns, into ``run.remote``.
+
+    1. Take the rows that it should hold: those of the source, in ``run.reference``, or else the published ones.
+    2. Read every product or customer back, and write it as a row of the view: with a row's own values wherever what is
+       held is what is sent for them. Into a file, since DuckDB cannot look rows up while it is reading others.
+    3. Stage the rows like those of a source.
+    """
     settings = project.entities.get(entity)
     if settings is None:
         raise UsageError(f"{project.name} has no {entity}.", hint=f"Write its views/{entity}.sql first.")
@@ -170,53 +192,95 @@ def _read_back(
             f"Stock2Shop has no public way to read {entity} back.",
             hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
         )
-    with extract(project, render_view(project, entity), entity=entity, cancel=cancel) as (columns, _, _):
-        version = str(state.value("select version()"))
-        mapped = build_layout(ENTITIES[entity], columns, settings=settings, version=version)
-    layout = state.with_retry(lambda: prepare(state, mapped))
-    compact_journal(state, entity)
     with open_api(project.stock2shop, stop=cancel) as api:
         token = api.source().sync_token
-        context = RunContext(state=state, project=project, entity=entity, sync_token=token)
-        search_path = settings.search_path
-        # With too little memory it is read again: what was landed until then is not complete.
-        staged = state.with_retry(
-            lambda: land(
-                context,
-                _batches(api.read_back(search_path, f"system_{entity}"), layout, progress),
-                layout=layout,
-                full=True,
-            )
+        context = RunContext(
+            state=state,
+            project=project,
+            entity=entity,
+            sync_token=token,
+            options=RunOptions(full=True),
+            cancel=cancel,
+            progress=progress,
         )
-    return layout, token, staged.rows
+        if with_source:
+            layout = compare(context).staged.layout
+            state.run_with_retry(render_sql("reference.sql", fields=layout.fields))
+        else:
+            layout = _published_layout(context)
+        # What is read back never arrives packed.
+        layout = replace(layout, packed=False)
+        reference = "run.reference" if with_source else layout.published
+        path = state.scratch / "read_back"
+        rows = _write_rows(
+            context,
+            path,
+            api.read_back(settings.search_path, f"system_{entity}"),
+            layout=layout,
+            find_rows=render_sql("rows_of_keys.sql", table=reference),
+        )
+    state.with_retry(lambda: land(context, _read_rows(path), layout=layout, full=True))
+    path.unlink()
+    state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+    return ReadBack(layout, token, rows)
 
 
-def _batches(
-    documents: Iterable[dict[str, Any]], layout: StagingLayout, progress: Callable[[str, int, int | None], None]
-) -> Iterator[pa.RecordBatch]:
+def _published_layout(context: RunContext) -> StagingLayout:
+    """The layout of the view's columns; the journal is folded into published."""
+    state, project, entity = context.state, context.project, context.entity
+    with extract(project, render_view(project, entity), entity=entity, cancel=context.cancel) as (columns, _, _):
+        version = str(state.value("select version()"))
+        mapped = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version)
+    layout = state.with_retry(lambda: prepare(state, mapped))
+    compact_journal(state, entity)
+    return layout
+
+
+def _write_rows(
+    context: RunContext, path: Path, documents: Iterable[dict[str, Any]], *, layout: StagingLayout, find_rows: str
+) -> int:
+    """Write ``documents`` as rows of the view to ``path``; gives how many rows they are.
+
+    ``find_rows`` is the SQL of the rows of a list of keys.
+    """
     import pyarrow as pa
 
-    fields = [_must(layout, column) for column in layout.columns]
-    waiting: list[Sequence[str | None]] = []
+    schema = pa.schema([(column, pa.string()) for column in layout.columns])
+    columns = [field for column in layout.columns if (field := layout.entity.resolve(column)) is not None]
+    tier = context.settings.default_price_tier
+    reader = Reader(layout.entity, columns, fields=layout.fields, default_price_tier=tier)
     done = 0
-
-    def batch() -> pa.RecordBatch:
-        columns = [pa.array(list(column), pa.string()) for column in zip(*waiting, strict=True)]
-        waiting.clear()
-        return pa.RecordBatch.from_arrays(columns, names=list(layout.columns))
-
-    for document in documents:
-        rows = texts(layout.entity.name, document, fields)
-        waiting += rows
-        done += len(rows)
-        progress("reading back", done, None)
-        if len(waiting) >= BATCH_ROWS:
-            yield batch()
-    if waiting:
-        yield batch()
+    with path.open("wb") as file, pa.ipc.new_stream(file, schema) as stream:
+        for batch in _gather(row for document in documents for row in held_rows(layout.entity, document)):
+            keys = [held.key for held in batch if held is not None]
+            known = {row["_key"]: row for row in context.state.dicts(find_rows, [keys])}
+            texts = [
+                [None] * len(layout.columns) if held is None else reader.texts(held, known.get(held.key))
+                for held in batch
+            ]
+            arrays = [pa.array(column, pa.string()) for column in zip(*texts, strict=True)]
+            stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            done += len(batch)
+            context.progress("reading back", done, None)
+    return done
 
 
-def _must(layout: StagingLayout, column: str) -> Any:
-    field = layout.entity.resolve(column)
-    assert field is not None
-    return field
+def _read_rows(path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    with path.open("rb") as file, pa.ipc.open_stream(file) as stream:
+        yield from stream
+
+
+def _gather(rows: Iterable[Held | None]) -> Iterator[list[Held | None]]:
+    """``rows`` in batches, none of which is much larger than the limits."""
+    batch: list[Held | None] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += 0 if row is None else row.size
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -13,6 +13,20 @@ delete from {{ settled | ident }}{{ keys | sql }};
 
 delete from in_doubt
 where entity = {{ entity }};
+
+{# What is flagged Delete and not held is removed already. #}
+insert into {{ settled | ident }}
+select
+    _key,
+    any_value(_group) as _group,
+    any_value(_raw) as _raw,
+    'Delete' as _flag
+from run.reference
+where _key not in (select _key from run.remote)
+group by _key
+having
+    count(*) = 1
+    and any_value(_flag) = 'Delete';
 {% endif %}
 
 insert into {{ published | ident }} by name

@@ -1,5 +1,5 @@
-{# Where published and Stock2Shop differ. A blank compares as what is sent for it: a product's blank boolean is left out,
-   a customer's is false. #}
+{# Where published and Stock2Shop differ; what is held is staged with the published values wherever it agrees with what is
+   sent for them. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -43,8 +43,7 @@ from (
                     end
                     {%- for field in fields %},
                     case
-                        when coalesce(published.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "false" if field.type == "boolean" and field.role != "variant" else "" }})
-                            <> coalesce(remote.{{ field.name | ident }}::varchar, {{ "0" if field.type == "integer" else "false" if field.type == "boolean" and field.role != "variant" else "" }})
+                        when published.{{ field.name | ident }} is distinct from remote.{{ field.name | ident }}
                             then {
                                 'column_name': {{ field.name }},
                                 'published': published.{{ field.name | ident }}::varchar,
@@ -60,16 +59,3 @@ from (
     inner join run.remote as remote
         on remote._key = published._key
 );
-
-{# Variants that differ in a product field are all sent with the same value: the value of any of them is no difference. #}
-{% for field in shared %}
-delete from run.drift
-using {{ published | ident }} as own, {{ published | ident }} as sibling
-where
-    drift.kind = 'differs'
-    and drift.column_name = {{ field.name }}
-    and own._key = drift.key
-    and sibling._group = own._group
-    and coalesce(sibling.{{ field.name | ident }}::varchar, '') = coalesce(drift.remote, '');
-
-{% endfor %}

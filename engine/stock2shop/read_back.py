@@ -1,0 +1,264 @@
+"""Read products and customers as Stock2Shop holds them; the inverse of :mod:`engine.stock2shop.documents`.
+
+What Stock2Shop holds of a row comes out as text, in the order of a view's columns. One document may be what several
+rows come to: a blank and a zero quantity, prices in one column or in many, a second address that is the only one. So
+what is held is compared as a document with the row that it should be, and wherever the two agree the row's own value
+comes out. What was sent and is held is thus no difference, whatever the mapping.
+
+Nothing in a document is relied on: what has not the documented type counts as blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from engine.stock2shop.documents import Places, address, plain, prices, row_prices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from engine.model.fields import Entity, Field
+
+    Json = Mapping[str, Any]
+    Row = Mapping[str, Any]
+    Texts = list[str | None]
+
+
+class Held:
+    """One row as Stock2Shop holds it: the key, its product where there is one, and the parts of its document."""
+
+    __slots__ = ("group", "key", "shared", "variant")
+
+    def __init__(self, key: str, group: str, shared: Json, variant: Json) -> None:
+        self.key = key
+        self.group = group
+        self.shared = shared
+        """The customer, or the product without its variants."""
+        self.variant = variant
+        """The variant; empty for a customer."""
+
+    @property
+    def size(self) -> int:
+        """About how many characters its texts have."""
+        return sum(
+            len(value) for part in (self.shared, self.variant) for value in part.values() if isinstance(value, str)
+        )
+
+
+def held_rows(entity: Entity, document: Json) -> Iterator[Held | None]:
+    """The rows in a document: one a variant, or the customer; None for one that cannot be told from others."""
+    if entity.group is None:
+        key = _text(document.get(entity.key))
+        yield None if key is None else Held(key, key, document, {})
+        return
+    group = _text(document.get(entity.group))
+    variants = document.get("variants")
+    if group is None or not isinstance(variants, list):
+        yield None
+        return
+    for variant in variants:
+        key = _text(variant.get(entity.key)) if isinstance(variant, Mapping) else None
+        yield None if key is None else Held(key, group, document, variant)
+
+
+class Reader:
+    """Writes what is held in the columns of a view.
+
+    ``columns`` are the view's fields in its order, ``fields`` all that are sent. ``default_price_tier`` is the tier
+    that stands in for a blank default price.
+    """
+
+    def __init__(
+        self, entity: Entity, columns: Sequence[Field], *, fields: Sequence[Field], default_price_tier: str | None
+    ) -> None:
+        self._entity = entity
+        self._columns = columns
+        self._places = Places(fields)
+        self._default_price_tier = default_price_tier
+        self._own_tiers = {field.placeholder_value for _, _, field in self._places.of("tier")}
+
+    def texts(self, held: Held, row: Row | None) -> Texts:
+        """``held`` as text; where it agrees with what is sent of ``row``, a canonical row, as ``row`` has it."""
+        values = self._prices(held, row) | self._addresses(held, row)
+        texts: Texts = []
+        for field in self._columns:
+            if field.name == self._entity.key:
+                texts.append(held.key)
+            elif field.name == self._entity.group:
+                texts.append(held.group)
+            elif field.name == self._entity.flag:
+                texts.append("Active")
+            elif not field.sent:
+                texts.append(None if row is None else _own(row.get(field.name)))
+            elif field.name in values:
+                texts.append(values[field.name])
+            else:
+                value = self._find(field, held)
+                is_own = row is not None and _agrees(field, row[field.name], value)
+                texts.append(_own(row[field.name]) if is_own and row is not None else _text(value))
+        return texts
+
+    def _find(self, field: Field, held: Held) -> Any:
+        """What is held of a field that is one value."""
+        match field.role:
+            case "warehouse":
+                return _named(held.variant.get("qty_availability"), "description", field.placeholder_value, "qty")
+            case "meta":
+                return _named(held.shared.get("meta"), "key", field.placeholder_value, "value")
+            case "option_name":
+                return _named(held.shared.get("options"), "position", str(field.position), "name")
+            case "user":
+                user = held.shared.get("user")
+                return user.get(field.json_name) if isinstance(user, Mapping) else None
+            case "product" | "customer":
+                return held.shared.get(field.json_name)
+            case _:
+                return held.variant.get(field.json_name)
+
+    def _prices(self, held: Held, row: Row | None) -> dict[str, str | None]:
+        """The columns of prices, which share one default price and one list of tiers."""
+        all_columns, price_columns = self._places.of("prices"), self._places.of("price")
+        if not (all_columns or price_columns or self._own_tiers):
+            return {}
+        default = _number(held.variant.get("price"))
+        tiers = {
+            tier: price
+            for item in _objects(held.variant.get("price_tiers"))
+            if (tier := _text(item.get("tier"))) is not None and (price := _number(item.get("price"))) is not None
+        }
+        sent_default, sent_tiers = (
+            (None, {}) if row is None else row_prices(row, self._places, self._default_price_tier)
+        )
+        default_agrees = row is not None and sent_default in {None, default}
+        values: dict[str, str | None] = {}
+        for column, _, field in self._places.of("tier"):
+            tier = field.placeholder_value
+            is_own = row is not None and sent_tiers.get(tier) == tiers.get(tier)
+            values[column] = _own(row[column]) if is_own and row is not None else _own(tiers.get(tier))
+        for column, _, _ in price_columns:
+            values[column] = _own(row[column]) if default_agrees and row is not None else _own(default)
+        for column, _, _ in all_columns:
+            others = {tier: price for tier, price in tiers.items() if tier not in self._own_tiers}
+            sent_others = {tier: price for tier, price in sent_tiers.items() if tier not in self._own_tiers}
+            # Where a default price that differs has a column of its own, it is told there.
+            if row is not None and others == sent_others and (default_agrees or price_columns):
+                values[column] = _own(row[column])
+            else:
+                in_row = None if row is None else prices(row[column])[0]
+                values[column] = _price_list(in_row if price_columns or default_agrees else default, others)
+        return values
+
+    def _addresses(self, held: Held, row: Row | None) -> dict[str, str | None]:
+        """The columns of addresses.
+
+        Each is matched with the held address of its code, else of its content, else with what is left, in order.
+        """
+        places = self._places.addresses
+        if not places:
+            return {}
+        left = [dict(one) for one in _objects(held.shared.get("addresses"))]
+        sent = [None if row is None else address(row, parts) for parts in places]
+        matched: list[Json | None] = [None] * len(places)
+        for same in (_same_code, _same_content):
+            for number, wanted in enumerate(sent):
+                if wanted is not None and matched[number] is None:
+                    found = next((one for one in left if same(wanted, one)), None)
+                    if found is not None:
+                        matched[number] = found
+                        left = [one for one in left if one is not found]
+        free = [number for number, wanted in enumerate(sent) if wanted is not None and matched[number] is None]
+        free += [number for number, wanted in enumerate(sent) if wanted is None]
+        for number, one in zip(free, left, strict=False):
+            matched[number] = one
+        values: dict[str, str | None] = {}
+        for number, parts in enumerate(places):
+            counterpart = matched[number]
+            for column, name, field in parts:
+                value = None if counterpart is None else counterpart.get(name)
+                is_none = sent[number] is None and counterpart is None
+                is_own = row is not None and (is_none or _agrees(field, row[column], value))
+                values[column] = _own(row[column]) if is_own and row is not None else _text(value)
+        return values
+
+
+def _agrees(field: Field, own: Any, held: Any) -> bool:
+    """Whether ``held`` is what is sent for the canonical value ``own``."""
+    match field.type:
+        case "boolean":
+            if own is None and field.role == "variant":
+                return True  # left out of the document, so whatever is held is not the row's matter
+            return (own or False) == (_boolean(held) or False)
+        case "integer":
+            return (own or 0) == (_number(held) or 0)
+        case "number":
+            return (own or 0) == (_number(held) or 0)
+        case "tags":
+            return _tags(own) == _tags(_text(held))
+        case _:
+            return (own or "") == (_text(held) or "").rstrip()
+
+
+def _same_code(sent: Json, held: Json) -> bool:
+    code = _text(sent.get("address_code"))
+    return code is not None and code == _text(held.get("address_code"))
+
+
+def _same_content(sent: Json, held: Json) -> bool:
+    return all(
+        value == (_boolean(held.get(name)) or False)
+        if isinstance(value, bool)
+        else (value or "") == (_text(held.get(name)) or "").rstrip()
+        for name, value in sent.items()
+    )
+
+
+def _objects(value: Any) -> Iterable[Json]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _named(items: Any, name: str, wanted: str, value: str) -> Any:
+    """The ``value`` of the item in a list whose ``name`` is ``wanted``."""
+    return next((one.get(value) for one in _objects(items) if _text(one.get(name)) == wanted), None)
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and abs(number.adjusted()) <= 40 else None  # noqa: PLR2004 - no price is as long
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, (bool, int)) else None
+
+
+def _tags(text: str | None) -> set[str]:
+    return {tag.strip() for tag in (text or "").split(",")} - {""}
+
+
+def _price_list(default: Decimal | None, tiers: Mapping[str, Decimal]) -> str | None:
+    items = [] if default is None else [plain(default)]
+    for tier, price in sorted(tiers.items()):
+        quoted = tier.replace('"', '""')
+        items.append(f'"{quoted}":{plain(price)}')
+    return ",".join(items) or None
+
+
+def _own(value: Any) -> str | None:
+    """A canonical value as the text that it is read from."""
+    return plain(value) if isinstance(value, Decimal) else _text(value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, Decimal)):
+        return str(value)
+    return None

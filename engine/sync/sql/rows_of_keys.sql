@@ -1,0 +1,3 @@
+select *
+from {{ table | sql }}
+where _key in (select unnest($1::varchar[]));
