@@ -34,6 +34,12 @@ test *ARGS: setup
     uv run --no-sync lint-imports --no-logo
     uv run --no-sync pytest -n auto --maxprocesses 4 "$@"
 
+# Play random histories of faults and kills for so many minutes, against a Stock2Shop and an oracle of the tests' own.
+[group('check')]
+soak *ARGS: setup
+    @sh tests/system-packages.sh
+    uv run --no-sync python tests/model/soak.py "$@"
+
 # Lint and format, without changing a file.
 [group('check')]
 lint: setup

@@ -1,0 +1,215 @@
+"""Random histories against an independent Stock2Shop and an independent oracle, and that both would notice a fault.
+
+``just soak MINUTES`` plays fresh ones for as long as you like; a history that fails is printed with its seed, and
+``just soak --seed SEED`` plays it again and makes it shorter.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from model import oracle
+from model.commands import Commands
+from model.history import History, Setting, draw
+from model.play import play
+from model.sources import PRODUCT_COLUMNS
+from model.stock2shop import Account, Stock2Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.servers import Postgres
+
+    from model.history import Step
+    from model.play import Played
+    from model.sources import Row
+
+MOMENTS = 2
+"""Moments a history, few enough that the tests end soon; a soak plays longer ones."""
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """The engine's command line."""
+    with closing(Commands(tmp_path_factory.mktemp("commands"))) as running:
+        yield running
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_stock2shop_holds_what_the_source_says_whatever_went_wrong(seed: int, commands: Commands) -> None:
+    """On files of SQLite and DuckDB."""
+    played = play(draw(seed, length=MOMENTS), commands)
+    assert played.violation is None, played.told()
+
+
+@pytest.mark.parametrize("seed", range(1000, 1002))
+def test_so_it_does_where_the_source_is_a_server(seed: int, commands: Commands, postgres: Postgres) -> None:
+    """PostgreSQL, by ODBC."""
+    played = play(draw(seed, length=MOMENTS, dialects=("postgres",)), commands, lambda: postgres)
+    assert played.violation is None, played.told()
+
+
+def _insert(code: str, product: str = "P0", **values: str | None) -> Step:
+    return "insert", {"code": code, "product": product, "values": {"active": "Active", "prices": "10", **values}}
+
+
+def _change(row: int, column: str, value: str | None) -> Step:
+    return "change", {"row": row, "column": column, "value": value, "many": 1}
+
+
+def _run(**faults: Any) -> Step:
+    return "run", {"options": [], "faults": faults}
+
+
+def _revert(reads: int) -> Step:
+    return "revert", {"reads": reads}
+
+
+RUN = _run()
+KILLED = _run(at={"1": "kill_after"})
+"""Stock2Shop takes the first batch, and the process dies before it hears of it."""
+
+
+TWO_ITEMS = History(seed=0, setting=Setting(), steps=(_insert("K1"), _insert("K2"), RUN))
+
+
+WENT_WRONG = {
+    "an update is taken, the process dies, and the source goes back": (
+        *(_insert("K1"), RUN, _change(0, "prices", "12"), KILLED, _revert(2), RUN),
+    ),
+    "a removal by flag is taken, the process dies, and the source goes back": (
+        *(_insert("K1"), _insert("K2"), RUN, _change(0, "active", "Delete"), KILLED, _revert(2), RUN),
+    ),
+    "a key that was gone is removed, the process dies, and the key comes back": (
+        *(_insert("K1"), _insert("K2"), RUN, ("delete", {"row": 0, "many": 1}), KILLED, _revert(2), RUN),
+    ),
+    "a move is taken, the process dies, and the variant moves again": (
+        *(_insert("K1"), RUN, _change(0, "product", "P2"), KILLED, _change(0, "product", "P1"), RUN),
+    ),
+    "a first load is taken, the process dies, and the next read is empty": (
+        *(_insert("K1"), KILLED, ("mode", {"mode": "empty"}), RUN),
+    ),
+    "an approved removal does not get through, and others are gone in its place": (
+        *(_insert(f"K{number}") for number in range(8)),
+        *(RUN, ("delete", {"row": 0, "many": 4})),
+        ("approve", {"how": "deletes", "faults": {"ever": [1, "cut_before"]}}),
+        *(_revert(3), ("delete", {"row": 4, "many": 4}), RUN),
+    ),
+    "a row is refused for its product code, which is corrected": (
+        *(_insert("K1"), _insert("K2", "P1"), _run(refused=["P0"], refusal="400"), _change(0, "product", "P2"), RUN),
+    ),
+    "a boolean that was sent turns blank": (*(_insert("K1"), RUN, _change(0, "track", None), RUN),),
+    "the variant that a product's fields come from is gone": (
+        *(_insert("K1", title="Old"), _insert("K2", title="New"), RUN, ("delete", {"row": 0, "many": 1}), RUN),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WENT_WRONG)
+def test_what_went_wrong_once_does_not_go_wrong_again(name: str, commands: Commands) -> None:
+    """Each of these made Stock2Shop hold something else than the source says, without a word."""
+    played = play(History(seed=0, setting=Setting(batch=500), steps=WENT_WRONG[name]), commands)
+    assert played.violation is None, played.told()
+
+
+def _meddle(monkeypatch: pytest.MonkeyPatch, do: Callable[[Stock2Shop], object]) -> None:
+    """Have more happen at Stock2Shop than the engine asked for, as if it had."""
+    real = Stock2Shop._queue
+
+    def queue(shop: Stock2Shop, name: str, entity: str, body: Any) -> tuple[int, dict[str, Any], str]:
+        answer = real(shop, name, entity, body)
+        do(shop)
+        return answer
+
+    monkeypatch.setattr(Stock2Shop, "_queue", queue)
+
+
+def test_a_history_in_which_nothing_goes_wrong_violates_nothing(commands: Commands) -> None:
+    """Two items are sent, and nothing more."""
+    played = play(TWO_ITEMS, commands)
+    assert played.violation is None, played.told()
+    assert (played.kills, played.faults) == (0, 0)
+
+
+def test_a_history_is_the_same_each_time_that_its_seed_is_drawn() -> None:
+    """So a seed is enough to play it again."""
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+
+
+def test_an_upsert_that_stock2shop_loses_is_noticed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine says that all is in step, and it is not."""
+    monkeypatch.setattr(Account, "take", lambda *_: None)
+    assert _kind(play(TWO_ITEMS, commands)) == "believed"
+
+
+def test_a_document_with_another_price_is_noticed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything else, when it is sent."""
+    monkeypatch.setattr(oracle, "prices", lambda _: (Decimal(99), {}))
+    assert _kind(play(TWO_ITEMS, commands)) == "wrong document"
+
+
+def test_a_removal_of_what_the_source_shows_is_noticed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it has an effect or not."""
+
+    def remove(shop: Stock2Shop) -> None:
+        sent = shop.sent[0]
+        source = {**sent.item["source"], "product_active": "false"}
+        shop.sent.append(replace(sent, item={**sent.item, "source": source}))
+
+    steps = (*TWO_ITEMS.steps, ("change", {"row": 0, "column": "qty", "value": "9", "many": 1}), RUN)
+    first = play(replace(TWO_ITEMS, steps=steps), commands)
+    assert first.violation is None, first.told()
+    _meddle(monkeypatch, remove)
+    assert _kind(play(replace(TWO_ITEMS, steps=steps), commands)) == "removed although shown"
+
+
+def test_more_removals_than_the_limit_are_noticed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four at once, where three may be removed."""
+    _meddle(monkeypatch, lambda shop: shop.removed.extend(("a/57", "P0", f"K{number}") for number in range(5, 9)))
+    assert _kind(play(TWO_ITEMS, commands)) == "limit"
+
+
+def _kind(played: Played) -> str:
+    return played.violation.kind if played.violation else "none"
+
+
+def _row(**values: str | None) -> Row:
+    row: Row = dict.fromkeys(PRODUCT_COLUMNS)
+    number = values.get("code", "K1")
+    row |= {"product": "P", "code": "K1", "title": "Chair", "active": "Active", "prices": "10"}
+    row |= {"sku": f"sku-{number}", "size": f"size-{number}", **values}
+    return row
+
+
+@pytest.mark.parametrize(
+    ("values", "fate"),
+    [
+        ({}, "active"),
+        ({"active": " a "}, "active"),
+        ({"active": "Delete\\Unpublish"}, "delete"),
+        ({"active": None}, "ignore"),
+        ({"active": "perhaps"}, "quarantined"),
+        ({"title": " "}, "quarantined"),
+        ({"prices": "abc"}, "quarantined"),
+        ({"prices": "10,Trade:-1"}, "quarantined"),
+        ({"active": "Delete", "title": ""}, "unclear"),
+    ],
+)
+def test_the_oracle_knows_what_a_rule_makes_of_a_row(values: dict[str, str | None], fate: str) -> None:
+    """By what docs/reference/rules.md says of it."""
+    mapped = {**oracle.MAPPINGS["products"], **oracle.PRICES["csv"]}
+    assert oracle.judge("products", [_row(**values)], mapped).fates == {"K1": fate}
+
+
+def test_the_oracle_takes_the_lowest_codes_fields_for_the_whole_product() -> None:
+    """The lowest of those that are sent."""
+    mapped = {**oracle.MAPPINGS["products"], **oracle.PRICES["csv"]}
+    rows = [_row(code="K2", title="New"), _row(code="K1", title="Old", active="Ignore"), _row(code="K3", title="Last")]
+    found = oracle.judge("products", rows, mapped)
+    assert {key: expected.shared["title"] for key, expected in found.expected.items()} == {"K2": "New", "K3": "New"}
