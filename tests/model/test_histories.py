@@ -79,6 +79,10 @@ TWO_ITEMS = History(seed=0, setting=Setting(), steps=(_insert("K1"), _insert("K2
 
 
 WENT_WRONG = {
+    "a row shares a barcode with one of two variants whose titles differ": (
+        *(_insert("K2", "P1", title="Old", barcode="111"), _insert("K8", "P1", title="New", barcode="111"), RUN),
+        *(_change(0, "barcode", "222"), RUN, _insert("K1", "P2", active="Ignore", barcode="111"), RUN),
+    ),
     "an update is taken, the process dies, and the source goes back": (
         *(_insert("K1"), RUN, _change(0, "prices", "12"), KILLED, _revert(2), RUN),
     ),

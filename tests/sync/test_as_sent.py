@@ -67,6 +67,21 @@ def test_a_variant_that_speaks_for_none_may_change_its_title_unsent(shirts: Clie
     assert in_step(shirts)
 
 
+@pytest.mark.parametrize("active", ["Yes", "Ignore"])
+@pytest.mark.parametrize("likeness", [{"barcode": "111"}, {"code": "s-c", "sku": "other"}, {"sku": "S-C"}])
+def test_a_row_that_is_like_a_variant_does_not_have_it_speak(
+    client: Client, likeness: dict[str, str], active: str
+) -> None:
+    """The variant is compared with the other row, and still its product's title is that of the lowest code."""
+    for code, title in {"S-A": "First", "S-B": "Second", "S-C": "Third"}.items():
+        client.item(code, product="S", title=title, size=code, barcode="111" if code == "S-C" else None)
+    client.run()
+    client.item(**{"code": "NEW", "product": "T", "active": active, **likeness})
+    client.run()
+    assert {title for code, title in titles(client).items() if code.startswith("S-")} == {"First"}
+    assert client.run().sent == 0
+
+
 def test_a_new_first_variant_speaks_for_the_others(shirts: Client) -> None:
     """And no longer, when it breaks a rule."""
     shirts.item("S-0", product="S", title="Zeroth", size="0")

@@ -111,6 +111,23 @@ where published._group in (
         _own is not null
         and _group in (select product from run.unmatched where standing = 'published')
 );
+
+{# A product whose variants differ is compared whole, or one of them would count as the lowest code among those that are
+   there. #}
+insert into run.peer
+select published._key
+from {{ published | ident }} as published
+anti join run.unmatched as unmatched
+    on
+        unmatched.key = published._key
+        and unmatched.standing = 'published'
+where published._group in (
+    select _group
+    from {{ published | ident }}
+    where
+        _own is not null
+        and _key in (select _key from run.peer)
+);
 {% endif %}
 
 {# The peers with the product fields of their own, whatever they were sent with. #}
