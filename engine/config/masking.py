@@ -46,6 +46,9 @@ HARMLESS_OPTIONS = frozenset(
 )
 """Options of ODBC drivers whose values are not secret, in lower case and without blanks."""
 
+_TABLES_OF_NAMES = frozenset({"tests", "products", "customers"})
+"""Tables whose keys may be names of columns and of data tests, such as ``no_blank_password = "warning"``."""
+
 _HIDDEN = re.compile(r"\ue000(\d+)\ue001")
 
 _SHOWN_STATEMENT = re.compile(r"(?i)\s*(?:set|pragma|use|alter\s+session\s+set)\b")
@@ -61,7 +64,7 @@ def secret_texts(text: str, at: tuple[str, ...]) -> list[str]:
         return passwords_in(text)
     if at[-1] == "session":
         return quoted_texts(text) if may_hold_secret(text) else []
-    return [text] if any(is_secret_name(name) for name in at) else []
+    return [text] if at[0] not in _TABLES_OF_NAMES and any(is_secret_name(name) for name in at) else []
 
 
 def written_secrets(text: str, at: tuple[str, ...]) -> list[str]:
@@ -86,7 +89,7 @@ def _hide_variables(text: str) -> tuple[str, list[str]]:
         names.append(found[0])
         return f"\ue000{len(names) - 1}\ue001"
 
-    return VARIABLE.sub(hide, text), names
+    return VARIABLE.sub(hide, re.sub("[\ue000-\ue002]", "\ufffd", text)), names
 
 
 def _show_variables(text: str, names: list[str]) -> str:
@@ -181,7 +184,7 @@ def _value(value: object, at: tuple[str, ...]) -> str:
         return json.dumps(_masked(value, at), ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
-    if any(is_secret_name(name) for name in at):
+    if secret_texts(str(value), at):
         return json.dumps(MASK)
     return str(value)
 
@@ -195,7 +198,7 @@ def _masked(text: str, at: tuple[str, ...]) -> str:
     if at[-1] == "session":
         harmless = _SHOWN_STATEMENT.match(text) and not may_hold_secret(text)
         return text if harmless else f"{text.split(maxsplit=1)[0]} {MASK}"
-    secret = any(is_secret_name(name) for name in at) or looks_secret(text)
+    secret = bool(secret_texts(text, at)) or looks_secret(text)
     return MASK if secret or not _is_known(at) else text
 
 

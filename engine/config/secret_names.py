@@ -9,6 +9,10 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|private|account|encryption|cipher|shared|auth|master|signing)[\W_]*key"
 )
 
+_NAMES_A_PLACE = re.compile(
+    r"(?i)[\W_](?:column|field|table|view|file|path|days|hours|minutes|seconds|length|count)s?$"
+)
+
 _SECRET_STATEMENT = re.compile(r"(?i)pass|pwd|secret|token|credential|key\b|identified\s+by")
 
 _ASSIGNED = re.compile(
@@ -19,10 +23,10 @@ _ASSIGNED = re.compile(
 def is_secret_name(name: str) -> bool:
     """Whether a key or an option of this name holds a password, a token or alike.
 
-    >>> [is_secret_name(each) for each in ("PWD", "AccessToken", "api_key", "key_column", "passive")]
+    >>> [is_secret_name(each) for each in ("PWD", "AccessToken", "api_key", "token_column", "passive")]
     [True, True, True, False, False]
     """
-    return bool(_SECRET_NAME.search(name))
+    return bool(_SECRET_NAME.search(name)) and not _NAMES_A_PLACE.search(name)
 
 
 def may_hold_secret(statement: str) -> bool:

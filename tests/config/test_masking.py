@@ -96,7 +96,8 @@ def test_what_is_harmless_is_shown_as_it_is_written() -> None:
     """Variables, drivers, servers, limits, words of flags, vars, statements that set the session."""
     text = PLAIN + (
         '\n[products]\nmax_deletes = "5%"\nactive = { Active = ["A"], Delete = ["D"] }\n\n'
-        '[vars]\nwarehouses = ["JHB", "CPT"]\nprice_lists = { 1 = "Trade" }\nkey_column = "CODE"\n'
+        '[vars]\nwarehouses = ["JHB", "CPT"]\nprice_lists = { 1 = "Trade" }\nkey_column = "CODE"\ntoken_column = "T"\n'
+        '\n[tests]\nno_blank_password = "warning"\n'
     )
     text = text.replace("[stock2shop]", "session = [\"set datestyle = 'ISO'\"]\n\n[stock2shop]")
     masked = mask_settings("", text)
@@ -136,6 +137,24 @@ def test_sql_that_holds_a_login_is_shown_without_it() -> None:
     """Of an order's statement or a data test."""
     masked = mask_sql("select 'ok', openrowset('MSDASQL', 'Server=x;PWD=hunter2') identified by 'hunter2'")
     assert masked == "select 'ok', openrowset('MSDASQL', '***') identified by '***'"
+
+
+def test_a_name_of_a_test_or_a_column_makes_no_secret_of_its_value(tmp_path: Path) -> None:
+    """Else the word warning would be missing in all output."""
+    root = tmp_path / "projects" / "acme"
+    (root / "views").mkdir(parents=True)
+    (root / "views" / "products.sql").write_text("select 1", "utf-8")
+    more = '[tests]\nno_blank_password = "warning"\n[vars]\npassword_column = "WebPin"\n'
+    more += "[products.expect.accepted_values]\n"
+    (root / "project.toml").write_text(f'{PLAIN}{more}meta_token = ["Trade"]\n', "utf-8")
+    environ = {"U": "reader", "P": "pppp", "S": "sync", "S2S_PASSWORD": "ssss"}
+    project = load("acme", workspace=tmp_path, environ=environ)
+    assert (set(project.secrets), project.warnings) == ({"reader", "pppp", "sync", "ssss"}, ())
+
+
+def test_marks_of_the_masking_itself_may_stand_in_a_file() -> None:
+    """A branch may hold any character."""
+    assert mask_connection("PWD=\ue0007\ue001;Server=\ue000x") == "PWD=***;Server=\ufffdx"
 
 
 @pytest.mark.parametrize(("old", "new"), WRITTEN)
