@@ -72,7 +72,7 @@ FILE_READERS = {
     "database/open.py": "the client's database",
     "demo/__init__.py": "the demo's own workspace",
     "files.py": "the door itself",
-    "orders/ledger.py": "the engine's SQL",
+    "orders/ledger_file.py": "the engine's SQL",
     "orders/operations.py": "an order that the command line names",
     "orders/receiver.py": "TLS files",
     "pages/render.py": "the engine's style and script",

@@ -18,7 +18,8 @@ def sandbox(
     source_id: Annotated[int, typer.Option(min=1, help="The source's number, as in your project.toml.")] = 57,
 ) -> None:
     """Serve a local Stock2Shop to try a mapping against; user and password are `sandbox`."""
-    from engine.sandbox.server import SandboxSettings, serve
+    from engine.sandbox.server import serve
+    from engine.sandbox.settings import SandboxSettings
 
     terminal = session_of(context).terminal
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.database.drivers import DriverProfile
+    from engine.database.driver_profile import DriverProfile
     from engine.model.settings import SourceSettings
 
 

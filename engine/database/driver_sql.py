@@ -9,21 +9,23 @@ mistakes them (:func:`to_driver_sql`); columns whose type the driver garbles are
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.database.drivers import OTHER
+from engine.database.odbc_values import Column
 from engine.errors import QueryError
 from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.database.drivers import DriverProfile
+    from engine.database.driver_profile import DriverProfile
 
 _COMMENT_START = re.compile(r"--|/\*|#")
 
+
 _NOT_LINE_BREAK = re.compile(r"[^\n]")
+
 
 _EXPRESSION_WORDS = {
     *("all", "and", "between", "binary", "by", "case", "distinct", "div", "else", "escape", "from", "having", "if"),
@@ -32,17 +34,9 @@ _EXPRESSION_WORDS = {
 }
 """Words of SQL behind which a text is a value."""
 
+
 HINT_MARKS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
 """What begins a comment that the database reads, by dialect; in every other dialect it is ``/*+`` alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result as the driver describes it: ``type_name`` is the Python type's, ``size`` ODBC's."""
-
-    name: str
-    type_name: str
-    size: int
 
 
 def text_literal(text: str, profile: DriverProfile) -> str:

@@ -7,10 +7,10 @@ are from its maker's documentation.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.database.connection_string import unquote
+from engine.database.driver_profile import DriverProfile
 from engine.database.odbc_values import (
     DATETIMEOFFSET,
     SQL_FLOAT,
@@ -24,100 +24,7 @@ from engine.database.odbc_values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverProfile:
-    """What a family of ODBC drivers needs."""
-
-    name: str
-
-    name_pattern: str
-    """A regular expression that is looked for in the driver's name, whatever its case."""
-
-    options: tuple[tuple[str, str], ...] = ()
-    """Options of the connection string, unless the project gives them: ``{connect_timeout}``, ``{query_timeout}`` and
-    ``{network_timeout}`` are filled in, in seconds."""
-
-    superseded_options: tuple[str, ...] = ()
-    """Options, in lower case, that are left out of the connection string, because something better does their work."""
-
-    read_only_session: tuple[str, ...] = ()
-    """Statements that run first on a connection that only reads."""
-
-    read_only_query: str = ""
-    """A query whose last value is ``on`` or ``1`` where the connection can only read."""
-
-    write_rights_query: str = ""
-    """A query whose only value is 1 where the login itself may write, whatever the session allows."""
-
-    encoding: str = ""
-    """In which encoding SQL is sent; ``decoding`` and ``wide_decoding`` are those of narrow and wide texts."""
-
-    decoding: str = ""
-    wide_decoding: str = ""
-
-    probes_encoding: bool = False
-    """Whether the encodings are found out when connecting, as :meth:`OdbcConnection._probe_text_encoding` does."""
-
-    text_literal: str = "'{0}'"
-    """How a text is written that is not ASCII: ``{0}`` is the text with its quotes doubled, ``{1}`` its UTF-8 in
-    hexadecimal."""
-
-    autocommit: bool = True
-
-    has_query_timeout: bool = True
-    """Whether the driver supports ODBC's own query timeout."""
-
-    casts: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
-    """The SQL that gets a column's value across unharmed, by the type and the size under which the driver describes
-    it (None for any size); ``{0}`` is the column."""
-
-    quote: str = '"'
-    """What encloses a column's name."""
-
-    row_packing_sql: str = ""
-    """SQL that makes one text of all values of a row; ``{0}`` is their list."""
-
-    packed_casts: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
-    """Like ``casts``, for the types whose text in a packed row is not the one that is promised."""
-
-    server_cursor: bool = False
-    """Whether the rows are fetched through a cursor of the server's, which is declared in SQL."""
-
-    converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
-    """What makes a value of the bytes of an ODBC type that pyodbc reads wrong, by the type's number."""
-
-    legacy_converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
-    """Further converters that only drivers older than the version ``fixed_in`` need."""
-
-    fixed_in: tuple[int, ...] = ()
-
-    unsigned_sizes: frozenset[int] = frozenset()
-    """The sizes in bytes of integers that arrive without their sign."""
-
-    float32_sizes: frozenset[int] = frozenset()
-    """The sizes under which floats of four bytes are described: they arrive with more digits than they have."""
-
-    bits_as_bytes: bool = False
-    """Whether a BIT column of n bits is described as n bytes, of which it gives an eighth."""
-
-    truncation_length: int = 0
-    """A text of so many bytes may be the beginning of a longer one; 0 where the driver never cuts."""
-
-    file_option: str = ""
-    """The option that names the database's file, in lower case, where the database is a file."""
-
-    snapshot_transaction: tuple[str, ...] = ()
-    """Statements that begin a transaction in which every read sees the same moment."""
-
-    columns_pattern: str | None = None
-    """The pattern of tables' names with which all columns are listed, where the driver needs one."""
-
-    notes: tuple[str, ...] = ()
-    """What the driver gets wrong and the engine cannot correct, for people."""
-
+    from collections.abc import Mapping
 
 _SQLITE_TEXT = (
     "case when typeof({0}) <> 'real' then cast({0} as text) else (select case"
@@ -135,11 +42,13 @@ _SQLITE_TEXT = (
 ``f`` is the float as printf writes it, ``s`` its sign, ``d`` its digits, ``e`` its exponent, ``z`` zeros to fill up.
 """
 
+
 _POSTGRESQL_WRITE_RIGHTS = (
     "select case when exists (select 1 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n"
     " on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'f') and n.nspname not in ('pg_catalog',"
     " 'information_schema') and has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) then 1 else 0 end"
 )
+
 
 _MYSQL_WRITE_RIGHTS = (
     "select case when exists (select 1 from (select privilege_type from information_schema.user_privileges"
@@ -147,6 +56,7 @@ _MYSQL_WRITE_RIGHTS = (
     " union all select privilege_type from information_schema.table_privileges) as p"
     " where privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'DROP', 'ALTER', 'CREATE')) then 1 else 0 end"
 )
+
 
 _SQLSERVER_WRITE_RIGHTS = (
     "select case when exists (select 1 from (values ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)"
@@ -156,16 +66,21 @@ _SQLSERVER_WRITE_RIGHTS = (
 )
 """SQL Server has no read-only session: what the login may do is what there is to know."""
 
+
 _TEXT_IN_BYTES = {SQL_VARBINARY: decode_if_text, SQL_LONGVARBINARY: decode_if_text}
 """Types of bytes that may hold text; what SQL_BINARY is may be bits as well."""
+
 
 _WHOLE_GROUP_CONCAT = "set session group_concat_max_len = 4294967295"
 """GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
 
+
 SNAPSHOT_SAVEPOINT = "s2s_snapshot"
 """The savepoint with which a snapshot begins; every read rolls back to it."""
 
+
 _SNAPSHOT = "start transaction with consistent snapshot, read only"
+
 
 PROFILES = (
     DriverProfile(
@@ -341,6 +256,8 @@ PROFILES = (
         notes=("Set NLS_LANG to a UTF-8 character set, such as .AL32UTF8, where s2s runs.",),
     ),
 )
+
+
 OTHER = DriverProfile(name="other", name_pattern="")
 
 

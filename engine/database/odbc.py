@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.database.driver_sql import Column
+    from engine.database.odbc_values import Column
     from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
 

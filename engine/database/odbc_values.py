@@ -6,6 +6,7 @@ Each function takes the bytes of one value as the driver lays them out in memory
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.database.arrow import expand_exponents, float_text
@@ -17,15 +18,31 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.database.driver_sql import Column
-    from engine.database.drivers import DriverProfile
+    from engine.database.driver_profile import DriverProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result as the driver describes it: ``type_name`` is the Python type's, ``size`` ODBC's."""
+
+    name: str
+    type_name: str
+    size: int
+
 
 DATETIMEOFFSET = -155
 """SQL Server's own type, which pyodbc cannot read without being told how."""
 
+
 SQL_TYPE_TIMESTAMP = 93
+
+
 SQL_FLOAT = 6
+
+
 SQL_VARBINARY = -3
+
+
 SQL_LONGVARBINARY = -4
 
 

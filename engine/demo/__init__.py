@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from engine.embedded import connect_duckdb
 from engine.errors import UsageError
 from engine.files import exists
-from engine.sandbox.server import Sandbox, SandboxSettings
+from engine.sandbox.server import Sandbox
+from engine.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

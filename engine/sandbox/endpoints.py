@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.sandbox.checks import Json
     from engine.sandbox.faults import Faults
-    from engine.sandbox.server import SandboxSettings
+    from engine.sandbox.settings import SandboxSettings
     from engine.sandbox.store import Store
 
 

@@ -23,11 +23,11 @@ from engine.sandbox.checks import RefusalError, count_items, json_object, parse_
 from engine.sandbox.control import Control
 from engine.sandbox.endpoints import Endpoints
 from engine.sandbox.faults import Faults
+from engine.sandbox.settings import SandboxSettings
 from engine.sandbox.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -38,26 +38,6 @@ if TYPE_CHECKING:
 
 MAX_RECORDED_REQUESTS = 20_000
 """How many requests are remembered, the newest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxSettings:
-    """How the sandbox is served.
-
-    ``pace`` is requests a second before 429, 0 for no limit; ``retry_after`` whether such an answer says how long
-    to wait; ``path`` a JSON file that keeps everything but requests and faults over a restart.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    username: str = "sandbox"
-    password: str = "sandbox"  # noqa: S105 - everybody may know it: it listens on this machine only
-    source_id: int = 57
-    pace: float = 0.0
-    burst: int = 3
-    retry_after: bool = True
-    path: Path | None = None
-    keep_bodies: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,15 +24,16 @@ def find_violations(
     project: str,
     remaining: tuple[int, int] = (0, 0),
     removed_today: int = 0,
-    approved_deletes: int | None = None,
-    approved_changes: int | None = None,
+    options: RunOptions | None = None,
 ) -> tuple[GuardViolation, ...]:
     """The limits that a plan exceeds. Inserts and updates are not limited before anything was published.
 
     ``remaining`` are how many of the plan's changes and removals an earlier run was allowed to send and did not come
     to: so the rest of a first load needs no approval. ``removed_today`` are the removals of the last 24 hours.
-    ``approved_deletes`` and ``approved_changes`` take the place of the limits, where they are higher.
+    The approvals in ``options`` take the place of the limits, where they are higher.
     """
+    approved_deletes = (options.approve_deletes if options else None) or 0
+    approved_changes = (options.approve_changes if options else None) or 0
     found = []
     if counts.source < settings.min_rows:
         found.append(
@@ -46,7 +47,7 @@ def find_violations(
             )
         )
     deletes, allowed = counts.removals, settings.max_deletes.allows(counts.published)
-    limit = max(allowed + remaining[1], approved_deletes or 0)
+    limit = max(allowed + remaining[1], approved_deletes)
     if deletes > limit:
         found.append(
             GuardViolation(
@@ -65,10 +66,10 @@ def find_violations(
             settings,
             project=project,
             removed_today=removed_today,
-            limit=max(remaining[1], approved_deletes or 0),
+            limit=max(remaining[1], approved_deletes),
         )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
-    limit = max(allowed + remaining[0], approved_changes or 0)
+    limit = max(allowed + remaining[0], approved_changes)
     if counts.published and changes > limit:
         found.append(
             GuardViolation(

@@ -23,11 +23,12 @@ from engine.sync.approval import clear_approval, count_approved, remember_approv
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.departed import describe_departed
-from engine.sync.diff import build_plan, diff_columns
+from engine.sync.diff import diff_columns
 from engine.sync.dispatch import send_delta
 from engine.sync.guard import exceeds_limits, find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.origin import record_origin, require_same_origin
+from engine.sync.plan import build_plan
 from engine.sync.removals import recent_removals
 from engine.sync.runs import begin_run, finish_run, prune_history
 from engine.text import plural
@@ -197,8 +198,7 @@ def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) ->
         project=context.project.name,
         remaining=count_approved(state, comparison.entity),
         removed_today=recent.removed,
-        approved_deletes=context.options.approve_deletes,
-        approved_changes=context.options.approve_changes,
+        options=context.options,
     )
     failed = data_tests.run_data_tests(state, context.project, comparison.staged)
     violations += data_tests.violations(failed)

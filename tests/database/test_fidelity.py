@@ -15,9 +15,8 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
-from engine.database.driver_sql import Column
 from engine.database.drivers import PROFILES
-from engine.database.odbc_values import correct_values, has_corrections
+from engine.database.odbc_values import Column, correct_values, has_corrections
 from engine.database.open import open_source
 from engine.errors import QueryError
 from engine.model.settings import SourceSettings

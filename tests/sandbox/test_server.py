@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from support.stock2shop import document
 
 from engine.errors import UsageError
-from engine.sandbox.server import Sandbox, SandboxSettings
+from engine.sandbox.server import Sandbox
+from engine.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from engine.sandbox.server import Sandbox, SandboxSettings
+from engine.sandbox.server import Sandbox
+from engine.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,83 @@
+"""Put a plan together: the delta in the working set as people and machines read it.
+
+In: a comparison, the limits that it exceeds, and notes. Out: a :class:`~engine.model.plan.Plan` with its digest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from engine.mapping.engine_sql import render_sql
+from engine.model.fields import masked, unmasked
+from engine.model.plan import Change, GuardViolation, Plan
+from engine.stock2shop.client import LOGIN_REQUESTS
+from engine.sync.validate import count_by_rule, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.state.store import State
+    from engine.sync.compare import Comparison
+    from engine.sync.context import RunContext
+
+MAX_SAMPLE_CHANGES = 20
+"""How many changes a plan lists, unless everything is asked for."""
+
+MAX_SAMPLE_PROBLEMS = 5
+"""How many violations and warnings of each rule it lists."""
+
+
+def build_plan(
+    context: RunContext, comparison: Comparison, *, violations: Sequence[GuardViolation], notes: Sequence[str]
+) -> Plan:
+    """The delta in the working set, as a :class:`Plan`; with samples, unless the options ask for everything.
+
+    Personal data is masked, unless the options ask to reveal it.
+    """
+    state, options, entity = context.state, context.options, comparison.entity
+    limit, each = (None, None) if options.everything else (MAX_SAMPLE_CHANGES, MAX_SAMPLE_PROBLEMS)
+    shown = unmasked if options.reveal else masked
+    changes = tuple(
+        Change(
+            key=key,
+            group=group,
+            kind=kind,
+            cause=cause,
+            columns=tuple(
+                (name, shown(entity, name, old), shown(entity, name, new))
+                for name, old, new in json.loads(columns or "[]")
+            ),
+        )
+        for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
+    )
+    pace = context.project.stock2shop.pace
+    requests = LOGIN_REQUESTS + len(comparison.batch_ends)
+    return Plan(
+        project=context.project.name,
+        entity=entity,
+        counts=comparison.counts,
+        changes=changes,
+        columns=dict(
+            state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
+        ),
+        quarantine=problems(state, entity, "violation", limit=each, reveal=options.reveal),
+        quarantine_rules=count_by_rule(state, "violation"),
+        warnings=problems(state, entity, "warning", limit=each, reveal=options.reveal),
+        warning_rules=count_by_rule(state, "warning"),
+        violations=tuple(violations),
+        notes=tuple(notes),
+        digest=compute_digest(state),
+        batches=len(comparison.batch_ends),
+        requests=requests,
+        seconds=math.ceil((requests - 1) / pace) if pace else 0,
+    )
+
+
+def compute_digest(state: State) -> str:
+    """Twelve hexadecimal digits that stand for exactly this delta."""
+    count, mixed = state.row(
+        "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.outgoing"
+    )
+    return f"{mixed ^ (count * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF):016x}"[:12]
