@@ -229,7 +229,7 @@ def test_the_view_that_a_project_begins_with_is_replaced(tmp_path: Path) -> None
     """Once its values are filled in, as the hint of the first try says."""
     first = s2s(tmp_path, "init", "acme", "--dialect", "postgres", "--introspect")
     assert first.returncode == 2
-    assert "these have no value yet: ACME_HOST, ACME_DATABASE, ACME_USER" in first.stderr
+    assert "these variables need a value: ACME_HOST, ACME_DATABASE, ACME_USER" in first.stderr
     assert "s2s init acme --introspect" in first.stderr
     shop(tmp_path / "shop.db")
     project = tmp_path / "projects" / "acme" / "project.toml"
