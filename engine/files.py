@@ -31,7 +31,7 @@ class WorkspaceFiles:
     Symbolic links are followed first, so ``fixtures/item.csv`` may be a link to another file of the workspace, but not
     to one in a home folder.
 
-    >>> WorkspaceFiles.of(Path("/work"), Path("/work/projects/acme")).folders == (Path("/work"),)
+    >>> WorkspaceFiles.of(Path("/clients"), Path("/clients/projects/acme")).folders == (Path("/clients"),)
     True
     """
 
