@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.state.store import State
     from engine.stock2shop.api import Api
     from engine.sync.compare import Comparison
+    from engine.sync.removals import RecentRemovals
 
 
 def plan(
@@ -72,7 +73,8 @@ def plan(
             cancel=cancel,
             progress=progress,
         )
-        return _make_plan(context, compare(context), notes)
+        comparison = compare(context)
+        return _make_plan(context, comparison, recent_removals(state, entity, comparison.counts), notes)
 
 
 def run(
@@ -115,11 +117,11 @@ def run(
                     progress=progress,
                 )
                 comparison = compare(context)
-                planned = _make_plan(context, comparison, notes)
+                recent = recent_removals(state, entity, comparison.counts)
+                planned = _make_plan(context, comparison, recent, notes)
                 require_approval(planned, options)
                 record_origin(state, project)
-                removed_today = recent_removals(state, entity, comparison.counts).removed
-                if exceeds_limits(comparison.counts, comparison.settings, removed_today=removed_today):
+                if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
                     remember_approval(state, entity, run_id=run_id)
                 else:
                     clear_approval(state, entity)
@@ -188,10 +190,9 @@ def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
     return token, notes
 
 
-def _make_plan(context: RunContext, comparison: Comparison, notes: list[str]) -> Plan:
+def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemovals, notes: list[str]) -> Plan:
     """Run the data tests and the guards over what was compared, and put the plan together."""
     state, counts = context.state, comparison.counts
-    recent = recent_removals(state, comparison.entity, counts)
     violations = find_violations(
         counts,
         comparison.settings,

@@ -81,53 +81,43 @@ where
     and (_key, _raw) not in (select (key, raw) from run.fault where rule = 'repeated_key');
 
 {% if incremental %}
+{# The unchanged rows of which a condition holds. #}
+{% macro add_peers() %}
+insert into run.peer
+select published._key
+from {{ published | ident }} as published
+anti join run.unmatched as unmatched
+    on
+        unmatched.key = published._key
+        and unmatched.standing = 'published'
+where {{ caller() }};
+{% endmacro %}
 create or replace table run.peer (_key varchar);
 
 {# One column at a time, so that the values of one column are in memory, not of all. #}
 {% for column in ["lower(_key)", "_group"] + (unique_columns | map("ident") | list) %}
-insert into run.peer
-select published._key
-from {{ published | ident }} as published
-anti join run.unmatched as unmatched
-    on
-        unmatched.key = published._key
-        and unmatched.standing = 'published'
-where {{ column | sql }} in (select {{ column | sql }} from run.landed);
+{% call add_peers() %}{{ column | sql }} in (select {{ column | sql }} from run.landed){% endcall %}
 
 {% endfor %}
 {% if group %}
 {# Siblings of a row that left or changed, where any of them was published with the product fields of another variant. #}
-insert into run.peer
-select published._key
-from {{ published | ident }} as published
-anti join run.unmatched as unmatched
-    on
-        unmatched.key = published._key
-        and unmatched.standing = 'published'
-where published._group in (
+{% call add_peers() %}published._group in (
     select _group
     from {{ published | ident }}
     where
         _own is not null
         and _group in (select product from run.unmatched where standing = 'published')
-);
+){% endcall %}
 
 {# A product whose variants differ is compared whole, or one of them would count as the lowest code among those that are
    there. #}
-insert into run.peer
-select published._key
-from {{ published | ident }} as published
-anti join run.unmatched as unmatched
-    on
-        unmatched.key = published._key
-        and unmatched.standing = 'published'
-where published._group in (
+{% call add_peers() %}published._group in (
     select _group
     from {{ published | ident }}
     where
         _own is not null
         and _key in (select _key from run.peer)
-);
+){% endcall %}
 {% endif %}
 
 {# The peers with the product fields of their own, whatever they were sent with. #}
