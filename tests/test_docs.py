@@ -56,6 +56,8 @@ def texts() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         if page.name not in {"glossary.md", "CHANGELOG.md"}:
             yield page.relative_to(ROOT).as_posix(), page.read_text("utf-8")
+    for page in sorted((ROOT / "engine").rglob("*.html")):
+        yield page.relative_to(ROOT).as_posix(), page.read_text("utf-8")
     for path in sorted((ROOT / "engine").rglob("*.py")):
         strings = (
             node.value
