@@ -1,10 +1,39 @@
-"""The time, in the one form in which the state keeps it."""
+"""The time, in the one form in which the state keeps it, and the moment at which a command must end."""
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 
 def now() -> datetime:
     """Return the time in UTC, without a zone, as the state keeps all times."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment at which a command must end: ``at`` on the clock :func:`time.monotonic`, ``seconds`` after its begin.
+
+    Both are infinite where there is none.
+    """
+
+    at: float = math.inf
+    seconds: float = math.inf
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Deadline:
+        """The deadline in so many seconds from now; none for None or 0."""
+        return cls(time.monotonic() + seconds, seconds) if seconds else cls()
+
+    @property
+    def left(self) -> float:
+        """The seconds until it comes; 0 once it has come."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def has_come(self) -> bool:
+        """Whether it has come."""
+        return self.left == 0

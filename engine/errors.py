@@ -22,13 +22,13 @@
     │   └── StateLockedError       75  wait: another run holds the project
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
-    │   │   ├── ServerError                it answers 500, perhaps for what is in this very batch
-    │   │   └── DeadlineError              the run's deadline came first: the next run continues
+    │   │   └── ServerError                it answers 500, perhaps for what is in this very batch
     │   ├── AuthenticationError        it refuses the user
     │   ├── AnswerError                it answered something that is not documented
     │   └── RefusedError               it refused this very batch: never retried as it is
     ├── GuardError                  3  read the plan, then approve it or fix the source
     │   └── OriginChangedError         its state belongs to another account or database: say what is meant
+    ├── DeadlineError               1  raise the deadline, or make the view faster: the next run goes on
     ├── AccountingError             1  an error of this engine: nothing was sent
     └── CancelledError            130  it was stopped by a signal: run it again
 
@@ -228,8 +228,8 @@ class ServerError(UnavailableError):
     """Stock2Shop answered 500 until the retries ran out: it may be broken, or what it was sent breaks it."""
 
 
-class DeadlineError(UnavailableError):
-    """The run's deadline came before the next request could be made."""
+class DeadlineError(SyncError):
+    """The command's deadline came before its work was done; the next run goes on."""
 
 
 class AuthenticationError(ApiError):

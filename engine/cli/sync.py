@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +21,8 @@ from engine.cli.session import (
     session_of,
 )
 from engine.cli.signals import run_controls
-from engine.errors import SyncError, UsageError
+from engine.clock import Deadline
+from engine.errors import DeadlineError, SyncError, UsageError
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
@@ -85,7 +86,8 @@ def run(
         bool, typer.Option("--full", help="Compare every row again, ignoring cached fingerprints.")
     ] = False,
     deadline: Annotated[
-        float | None, typer.Option(min=0, help="Stop between two batches after so many seconds.")
+        float | None,
+        typer.Option(min=0, help="End the whole command after so many seconds, between two batches; 0 for never."),
     ] = None,
     output: OutputFormat = Output.text,
 ) -> None:
@@ -101,9 +103,8 @@ def run(
     approved = expect is not None or approve_deletes is not None or approve_changes is not None
     if approved and (all_projects or len(names) > 1):
         raise UsageError("An approval is for one project.", hint="Run the project that you looked at by itself.")
-    options = RunOptions(
-        full=full, expect=expect, approve_deletes=approve_deletes, approve_changes=approve_changes, deadline=deadline
-    )
+    whole = None if deadline is None else Deadline.after(deadline)
+    options = RunOptions(full=full, expect=expect, approve_deletes=approve_deletes, approve_changes=approve_changes)
     code = 0
     results: list[dict[str, Any]] = []
 
@@ -114,15 +115,22 @@ def run(
         results.append({"project": name, "entity": entity, "outcome": "failed", "error": str(error)})
 
     for name in names:
+        if whole is not None and whole.has_come:
+            fail(name, entity, _not_begun(whole))
+            continue
         try:
             loaded = session.load(name)
             selected = _approved_entities(loaded, entity) if approved else selected_entities(loaded, entity)
         except (SyncError, OSError) as error:
             fail(name, None, error)
             continue
+        limit = whole or Deadline.after(loaded.stock2shop.deadline)
         for each in selected:
+            if limit.has_come:
+                fail(name, each, _not_begun(limit), among=len(selected))
+                continue
             try:
-                outcome = _run_entity(session, loaded, each, options)
+                outcome = _run_entity(session, loaded, each, replace(options, deadline=limit))
             except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
                 fail(name, each, error, among=len(selected))
                 if exit_code(error) == INTERRUPTED:
@@ -149,6 +157,13 @@ def _approved_entities(project: Project, entity: str | None) -> tuple[str, ...]:
             hint=f"Say which: `s2s run {project.name} --entity {selected[0]}` with the approval.",
         )
     return selected
+
+
+def _not_begun(deadline: Deadline) -> DeadlineError:
+    return DeadlineError(
+        f"Not begun: the deadline of {deadline.seconds:g} s came before.",
+        hint="Raise the deadline, or run what takes long by a schedule of its own.",
+    )
 
 
 def _run_entity(session: Session, project: Project, entity: str, options: RunOptions) -> Outcome:

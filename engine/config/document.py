@@ -214,7 +214,9 @@ def document_model() -> Any:
         read_timeout: Annotated[float, number] = Field(120.0, gt=0, description="Seconds.")
         retries: Annotated[int, number] = Field(6, ge=0, description="How often a failing request is tried again.")
         deadline: Annotated[float | None, number] = Field(
-            None, gt=0, description="Seconds after which a run stops between two batches."
+            None,
+            gt=0,
+            description="Seconds after which a run ends, reading the view included. 0 of --deadline overrides it.",
         )
 
     class HistoryTable(BaseModel):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from engine.clock import Deadline
     from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 class DuckDbSource:
     """A DuckDB file, on a connection of its own."""
 
-    def __init__(self, path: Path, settings: SourceSettings) -> None:
+    def __init__(self, path: Path, settings: SourceSettings, deadline: Deadline | None = None) -> None:
         import duckdb
 
         self._settings = settings
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(deadline)
         self._readers: list[pa.RecordBatchReader] = []
         self._error = duckdb.Error
         self._version = duckdb.__version__

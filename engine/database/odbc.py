@@ -43,13 +43,14 @@ from engine.database.odbc_driver import installed_drivers, load_pyodbc
 from engine.database.odbc_values import correct_values, has_corrections
 from engine.database.session import require_file, run_session_statements
 from engine.database.watchdog import CANCEL_GRACE_SECONDS, Watchdog
-from engine.errors import ConnectError, QueryError, SourceError
+from engine.errors import ConnectError, DeadlineError, QueryError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
+    from engine.clock import Deadline
     from engine.database.odbc_values import Column
     from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
@@ -66,10 +67,10 @@ class OdbcConnection:
     database cannot be reached or refuses the login.
     """
 
-    def __init__(self, settings: SourceSettings, *, read_only: bool) -> None:
+    def __init__(self, settings: SourceSettings, *, read_only: bool, deadline: Deadline | None = None) -> None:
         self._settings = settings
         self._in_snapshot = False
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(deadline)
         self._driver = load_pyodbc()
         written = parse_options(settings.connection or "")
         by_name = {name.lower(): value for name, value in written}
@@ -106,7 +107,7 @@ class OdbcConnection:
                 seconds=settings.connect_timeout,
                 cancel=cursor.cancel,
             )
-        except ConnectError:
+        except (ConnectError, DeadlineError):
             self.close()
             raise
         except (self._driver.Error, QueryError) as error:
@@ -347,7 +348,7 @@ class OdbcConnection:
                     self._run(cursor, partial(cursor.execute, fetch.format(size)))
         finally:
             with suppress(self._driver.Error, QueryError):
-                self._call(cursor, cursor.close)
+                self._call(cursor, cursor.close, ends=True)
             self._end_transaction()
 
     def _refuse_garbled(self, batches: Iterator[pa.RecordBatch], columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
@@ -372,8 +373,9 @@ class OdbcConnection:
         except (self._driver.Error, ValueError, ArithmeticError) as error:
             raise self._translated(error) from None
 
-    def _call(self, cursor: Any, call: Callable[[], T]) -> T:
-        return self.watchdog.call(call, seconds=self._settings.query_timeout, cancel=cursor.cancel)
+    def _call(self, cursor: Any, call: Callable[[], T], *, ends: bool = False) -> T:
+        seconds = self._settings.query_timeout
+        return self.watchdog.call(call, seconds=seconds, cancel=cursor.cancel, after_deadline=ends)
 
     def describe(self) -> ServerFacts:
         """The driver and the database with their versions, for ``s2s doctor``."""

@@ -24,23 +24,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from engine.clock import Deadline
     from engine.database.connection import Connection, Writer
     from engine.model.settings import SourceSettings
 
 
 @contextmanager
-def open_source(settings: SourceSettings, *, read_only: bool = True) -> Iterator[Connection]:
+def open_source(
+    settings: SourceSettings, *, read_only: bool = True, deadline: Deadline | None = None
+) -> Iterator[Connection]:
     """Connect to the source that ``settings`` describe; the connection is closed at the end of the block.
 
-    Files are always opened read-only; with ``read_only=False`` an ODBC connection may write. Raises
-    :class:`DriverError` when the driver manager or the driver is missing and :class:`ConnectError` when the database
-    cannot be reached or refuses the login.
+    Files are always opened read-only; with ``read_only=False`` an ODBC connection may write. Whatever is read is broken
+    off at ``deadline`` with a :class:`DeadlineError`. Raises :class:`DriverError` when the driver manager or the driver
+    is missing and :class:`ConnectError` when the database cannot be reached or refuses the login.
     """
     connection: Connection
     if settings.database is not None:
-        connection = _reader_of(settings.database)(settings.database, settings)
+        connection = _reader_of(settings.database)(settings.database, settings, deadline)
     else:
-        connection = OdbcConnection(settings, read_only=read_only)
+        connection = OdbcConnection(settings, read_only=read_only, deadline=deadline)
     try:
         yield connection
     finally:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from engine.clock import Deadline
     from engine.database.watchdog import T
     from engine.model.settings import SourceSettings
 
@@ -54,11 +55,11 @@ def open_sqlite(path: Path, settings: SourceSettings, *, mode: Literal["ro", "rw
 class SqliteSource:
     """A SQLite file, read through Python's own module."""
 
-    def __init__(self, path: Path, settings: SourceSettings) -> None:
+    def __init__(self, path: Path, settings: SourceSettings, deadline: Deadline | None = None) -> None:
         import sqlite3
 
         self._settings = settings
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(deadline)
         self._errors = (sqlite3.Error, sqlite3.Warning)
         self._version = sqlite3.sqlite_version
         self._connection = open_sqlite(path, settings, mode="ro")

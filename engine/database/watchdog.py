@@ -13,7 +13,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.errors import QueryError, UnresponsiveError
+from engine.clock import Deadline
+from engine.errors import DeadlineError, QueryError, UnresponsiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,34 +30,51 @@ class Watchdog:
 
     Where a call did not end even after it was cancelled, the connection is ``abandoned``: it must never be used again,
     nor closed, because the thread is still inside the driver. The thread ends with the process.
+
+    Nothing is asked of the database beyond ``deadline``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline | None = None) -> None:
         self.abandoned = False
+        self._deadline = deadline or Deadline()
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended = False
 
-    def call(self, function: Callable[[], T], *, seconds: float, cancel: Callable[[], object] | None = None) -> T:
+    def call(
+        self,
+        function: Callable[[], T],
+        *,
+        seconds: float,
+        cancel: Callable[[], object] | None = None,
+        after_deadline: bool = False,
+    ) -> T:
         """Call ``function`` and give its result; raises what it raises.
 
         After ``seconds`` it is cancelled by ``cancel``, where that can be done. Raises :class:`QueryError` where it was
-        cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier call could not.
+        cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier call could not. What can be
+        cancelled is cancelled at the deadline too, and not begun after it, unless ``after_deadline`` says that it ends
+        something: it raises :class:`DeadlineError` then.
         """
         if self.abandoned:
             raise UnresponsiveError
         if self._ended:
             return function()
+        deadline = Deadline() if cancel is None or after_deadline else self._deadline
+        if deadline.has_come:
+            raise _deadline_error()
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="driver", daemon=True)
             thread.start()  # which fails where there is no memory for it
             self._thread = thread
         try:
             self._calls.put(function)
-            answer, raised = self._answer(seconds)
+            answer, raised = self._answer(min(seconds, deadline.left))
         except Empty:
             self._break_off(cancel)
+            if deadline.has_come:
+                raise _deadline_error() from None
             raise QueryError(
                 f"The view took too long: the database did not answer within {seconds:g} s, so it was cancelled.",
                 hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
@@ -128,3 +146,7 @@ class Watchdog:
             del answer
             if self.abandoned:  # it returned after all, and nobody waits for its result
                 return
+
+
+def _deadline_error() -> DeadlineError:
+    return DeadlineError("The deadline came while the database was working on the view, so the view was cancelled.")

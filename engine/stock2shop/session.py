@@ -83,23 +83,27 @@ class _Readable:
 
 
 class _Response(HTTPResponse):
-    """A response whose status line and headers arrive within the socket's timeout, all together."""
+    """A response whose status line and headers arrive within the socket's timeout, all together.
+
+    The time counts from where the response is made, which is just before it is read: a proxy's answer to CONNECT is
+    read without :meth:`begin`.
+    """
 
     def __init__(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
     ) -> None:
         self._sock = sock
+        self._timeout = sock.gettimeout()
         self._reader = _TimedReader(sock)
+        self._reader.deadline = None if self._timeout is None else time.monotonic() + self._timeout
         super().__init__(_Readable(self._reader), debuglevel, method, url)  # type: ignore[arg-type]  # it only reads
 
     def begin(self) -> None:
-        timeout = self._sock.gettimeout()
-        self._reader.deadline = None if timeout is None else time.monotonic() + timeout
         try:
             super().begin()
         finally:
             self._reader.deadline = None
-        self._sock.settimeout(timeout)
+        self._sock.settimeout(self._timeout)
 
 
 class _Connection(HTTPConnection):

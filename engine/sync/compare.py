@@ -129,7 +129,13 @@ def _read(
     def read() -> tuple[Staged, tuple[str, ...]]:
         context.progress("reading", 0, None)  # a database may take minutes before its first row
         with extract(
-            context.project, query, entity=entity, cancel=context.cancel, pack=on_batch is None, source=source
+            context.project,
+            query,
+            entity=entity,
+            cancel=context.cancel,
+            pack=on_batch is None,
+            source=source,
+            deadline=context.deadline,
         ) as (columns, packed, arriving):
             layout = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version, packed=packed)
             layout = prepare(state, layout)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.clock import Deadline
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class RunOptions:
 
     ``full`` compares every row again, ignoring the cached fingerprints. ``everything`` has a plan list every change,
     not a sample. ``expect`` is the digest of the plan that was approved. ``approve_deletes`` and ``approve_changes``
-    are limits in place of the project's, for this run only. ``deadline`` is in seconds from the start of the run.
+    are limits in place of the project's, for this run only. ``deadline`` takes the place of the project's.
     ``offline`` plans without asking Stock2Shop. ``reveal`` shows personal data in the plan.
     """
 
@@ -34,7 +35,7 @@ class RunOptions:
     expect: str | None = None
     approve_deletes: int | None = None
     approve_changes: int | None = None
-    deadline: float | None = None
+    deadline: Deadline | None = None
     offline: bool = False
     reveal: bool = False
 
@@ -48,7 +49,7 @@ class RunContext:
     """One plan or run of one entity.
 
     ``cancel`` is set by whoever wants it to end early. ``progress`` is called with the name of a step, how much of it
-    is done, and of how much where that is known.
+    is done, and of how much where that is known. Reading is broken off, and no batch begins, after ``deadline``.
     """
 
     state: State
@@ -58,6 +59,7 @@ class RunContext:
     options: RunOptions = field(default_factory=RunOptions)
     cancel: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[str, int, int | None], None] = no_progress
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def settings(self) -> EntitySettings:

@@ -7,7 +7,6 @@ stopped early, if it did.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,17 +44,15 @@ class Dispatched:
     message: str = ""
 
 
-def send_delta(
-    context: RunContext, comparison: Comparison, api: Api, *, run_id: int, until: float | None
-) -> Dispatched:
+def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id: int) -> Dispatched:
     """Send the delta, removals first.
 
     1. Load the whole rows of the next window, where the batch is not in the one that is loaded.
     2. Remember the rows of the batch, durably, as in doubt before they are sent.
     3. Send the batch, and record every receipt and refusal as it arrives.
 
-    ``until`` is when the deadline comes, on the clock :func:`time.monotonic`. Raises :class:`CancelledError` when the
-    run is cancelled, and what :meth:`~engine.stock2shop.delivery.Sender.send` raises.
+    Raises :class:`DeadlineError` when the deadline comes before anything is sent, :class:`CancelledError` when the run
+    is cancelled, and what :meth:`~engine.stock2shop.delivery.Sender.send` raises.
     """
     state, layout, entity = context.state, comparison.staged.layout, comparison.entity
 
@@ -77,7 +74,7 @@ def send_delta(
         blamable=[digest for digest, runs in _runs_alone(state, entity).items() if runs >= MAX_RUNS_ALONE - 1],
     )
     try:
-        dispatched = _send_batches(context, comparison, sender, run_id=run_id, until=until)
+        dispatched = _send_batches(context, comparison, sender, run_id=run_id)
     except ServerError:
         _count_runs_alone(state, entity, sender.alone_with_500)
         raise
@@ -85,9 +82,7 @@ def send_delta(
     return dispatched
 
 
-def _send_batches(
-    context: RunContext, comparison: Comparison, sender: Sender, *, run_id: int, until: float | None
-) -> Dispatched:
+def _send_batches(context: RunContext, comparison: Comparison, sender: Sender, *, run_id: int) -> Dispatched:
     state, staged = context.state, comparison.staged
     layout, ends = staged.layout, comparison.batch_ends
     sent = refused = position = loaded = 0
@@ -96,8 +91,8 @@ def _send_batches(
     for end in ends:
         if context.cancel.is_set():
             raise cancelled()
-        if until is not None and time.monotonic() >= until:
-            return Dispatched(sent=sent, refused=refused, message=_deadline_message(total - sent - refused))
+        if context.deadline.has_come:
+            return _late(sent, refused, total)
         if end > loaded:
             loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
             load_window(state, layout, Window(position, loaded))
@@ -112,7 +107,7 @@ def _send_batches(
                 else:
                     refused += 1
         except DeadlineError:
-            return Dispatched(sent=sent, refused=refused, message=_deadline_message(total - sent - refused))
+            return _late(sent, refused, total)
         position = end
     for delivery in sender.finish():
         _record(context, comparison, delivery, run_id=run_id)
@@ -163,5 +158,9 @@ def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, 
     return True
 
 
-def _deadline_message(remaining: int) -> str:
-    return f"The deadline came with {remaining:,} changes left; the next run sends them."
+def _late(sent: int, refused: int, total: int) -> Dispatched:
+    """What became of ``total`` changes when the deadline came. Raises :class:`DeadlineError` where nothing did."""
+    message = f"The deadline came with {total - sent - refused:,} changes left; the next run sends them."
+    if not (sent or refused):
+        raise DeadlineError(message)
+    return Dispatched(sent=sent, refused=refused, message=message)

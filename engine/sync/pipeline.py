@@ -14,7 +14,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.errors import GuardError, SyncError, UnavailableError
+from engine.clock import Deadline
+from engine.errors import DeadlineError, GuardError, SyncError, UnavailableError
 from engine.model.plan import Outcome
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
@@ -31,6 +32,7 @@ from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.plan import build_plan
 from engine.sync.removals import recent_removals
 from engine.sync.runs import begin_run, finish_run, prune_history
+from engine.sync.steps import Steps
 from engine.text import plural
 
 if TYPE_CHECKING:
@@ -85,7 +87,10 @@ def run(
     cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Outcome:
-    """Bring ``entity`` in step. Raises :class:`GuardError`, with nothing sent, when the plan is too large.
+    """Bring ``entity`` in step.
+
+    Raises :class:`GuardError`, with nothing sent, when the plan is too large, and :class:`DeadlineError` when the
+    deadline comes before anything is sent.
 
     1. Open the state, open a run in history, and ask Stock2Shop for the source's sync token.
     2. Compare, test, guard and plan, as :func:`plan` does.
@@ -99,13 +104,13 @@ def run(
     """
     options, cancel = options or RunOptions(), cancel or threading.Event()
     started = time.monotonic()
-    deadline = options.deadline or project.stock2shop.deadline
-    until = started + deadline if deadline else None
+    deadline = options.deadline or Deadline.after(project.stock2shop.deadline)
+    steps = Steps(progress)
     with open_state(project.state) as state:
         run_id = begin_run(state, entity=entity, command="run")
         try:
             require_same_origin(state, project)
-            with open_api(project.stock2shop, until=until, stop=cancel) as api:
+            with open_api(project.stock2shop, until=deadline.at, stop=cancel) as api:
                 sync_token, notes = _sync_token(state, api)
                 context = RunContext(
                     state=state,
@@ -114,7 +119,8 @@ def run(
                     sync_token=sync_token,
                     options=options,
                     cancel=cancel,
-                    progress=progress,
+                    progress=steps.report,
+                    deadline=deadline,
                 )
                 comparison = compare(context)
                 recent = recent_removals(state, entity, comparison.counts)
@@ -126,12 +132,16 @@ def run(
                 else:
                     clear_approval(state, entity)
                 record_local_outcomes(state, comparison.staged)
-                dispatched = send_delta(context, comparison, api, run_id=run_id, until=until)
+                dispatched = send_delta(context, comparison, api, run_id=run_id)
                 compact_journal(state, entity)
                 if not dispatched.message:
                     clear_approval(state, entity)
                 state.set_meta("sync_token", sync_token)
                 requests = api.requests_made
+        except DeadlineError as error:
+            late = steps.deadline_error(error, deadline)
+            finish_run(state, run_id, outcome="failed", message=late.message)
+            raise late from None
         except SyncError as error:
             ended = "guarded" if isinstance(error, GuardError) else "failed"
             finish_run(state, run_id, outcome=ended, message=error.message)

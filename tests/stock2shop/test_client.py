@@ -31,6 +31,7 @@ from engine.errors import (
     ApiError,
     AuthenticationError,
     CancelledError,
+    DeadlineError,
     ProjectError,
     RefusedError,
     UnavailableError,
@@ -1029,7 +1030,7 @@ def test_after_the_deadline_no_request_begins(server: Server, clock: Clock) -> N
     """A run whose time is up sends nothing more, even where it need not wait."""
     with (
         open_api(settings(server.url), until=clock.time - 1, timing=clock.timing) as api,
-        pytest.raises(UnavailableError),
+        pytest.raises(DeadlineError),
     ):
         api.queue("/products/queue", b"{}", items=1)
     assert server.seen == []
@@ -1040,7 +1041,7 @@ def test_no_backoff_sleeps_past_the_deadline(server: Server, clock: Clock) -> No
     server.script(Reply({}, 503, {"Retry-After": "4"}), Reply({}, 503, {"Retry-After": "10"}))
     with (
         open_api(settings(server.url), until=clock.time + 12, timing=clock.timing) as api,
-        pytest.raises(UnavailableError) as caught,
+        pytest.raises(DeadlineError) as caught,
     ):
         api.queue("/products/queue", b"{}", items=1)
     assert "deadline" in caught.value.message
@@ -1053,7 +1054,7 @@ def test_no_pace_wait_sleeps_past_the_deadline(server: Server, clock: Clock) -> 
     """The deadline also holds where nothing failed."""
     with (
         open_api(settings(server.url, pace=0.1), until=clock.time + 5, timing=clock.timing) as api,
-        pytest.raises(UnavailableError) as caught,
+        pytest.raises(DeadlineError) as caught,
     ):
         api.queue("/products/queue", b"{}", items=1)
     assert "deadline" in caught.value.message
@@ -1137,6 +1138,27 @@ def test_a_proxy_that_cannot_be_used_says_so(clock: Clock, monkeypatch: pytest.M
     assert "is behind a proxy that cannot be used" in error.message
     assert "HTTPS_PROXY" in error.hint
     assert "proxypass" not in everything(error)
+
+
+def test_a_proxy_whose_answer_trickles_in_is_late(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header of it that never ends, each byte in time: what comes before TLS is bounded as the rest is."""
+
+    def drip(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while True:
+                peer.sendall(b"x")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = threading.Thread(target=drip, args=(listener,))
+        proxy.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        began = time.monotonic()
+        unreachable("https://s2s.example/v1", clock, connect_timeout=0.5, retries=0)
+        assert time.monotonic() - began < 5
+        proxy.join()
 
 
 def test_a_sandbox_on_this_machine_is_behind_no_proxy(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from support.client import VIEW, Client
 
-from engine.clock import now
+from engine.clock import Deadline, now
 from engine.embedded import connect_duckdb
 from engine.errors import (
     AccountingError,
@@ -755,10 +755,10 @@ def test_a_plan_keeps_and_sends_nothing(client: Client) -> None:
 
 def test_a_deadline_stops_between_batches_and_the_next_run_goes_on(client: Client) -> None:
     """What is left is sent by the next run."""
-    client.write(remote="batch_variants = 1\npace = 5\n")
+    client.write(remote="batch_variants = 1\npace = 4\n")
     for number in range(30):
         client.item(f"I{number:02}")
-    outcome = client.run(deadline=1.5)
+    outcome = client.run(deadline=Deadline.after(4))
     assert outcome.outcome == "stopped"
     assert f"{30 - outcome.sent} changes left" in outcome.message
     client.write()
