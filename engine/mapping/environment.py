@@ -227,6 +227,7 @@ def view_environment(writer: ValueWriter, *, names: Mapping[str, object], with_m
         code_generator_class = Generator
         intercepted_binops = frozenset({"+", "%", "*", "**"})
         loop_limit = staticmethod(limits.loop)
+        restart_limits = staticmethod(limits.restart)
         concat = staticmethod(limits.output)
 
         @staticmethod

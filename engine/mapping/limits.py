@@ -41,6 +41,10 @@ class RenderLimits:
     """Counts what one rendering does. Each method raises :class:`TemplateLimitError` once it is too much."""
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to count another rendering: a statement of orders is rendered once for each line."""
         self._steps = 0
         self._letters = 0
         self._deadline = time.monotonic() + MAX_SECONDS

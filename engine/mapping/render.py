@@ -178,6 +178,7 @@ class _Template:
         import jinja2
 
         self._writer.placeholders = []
+        self._environment.restart_limits()  # type: ignore[attr-defined]  # of the environment of views
         # As globals they are seen in imported macros too.
         self._environment.globals.update(values)
         for template in self._environment.cache.values() if self._environment.cache else ():

@@ -294,8 +294,13 @@ class Ledger:
 
     def load_document(self, order_id: int) -> dict[str, Any] | None:
         """Return the document as it was received; None where it was deleted after ``keep_days``."""
+        raw = self.load_raw_document(order_id)
+        return None if raw is None else parse_document(raw)
+
+    def load_raw_document(self, order_id: int) -> bytes | None:
+        """Return the document's JSON; None where it was deleted after ``keep_days``."""
         found = self._read("select document from orders where order_id = ?", [order_id])
-        return None if not found or found[0][0] is None else parse_document(bytes(found[0][0]))
+        return None if not found or found[0][0] is None else bytes(found[0][0])
 
     def corrections(self, order_id: int) -> list[tuple[str, Any, Any]]:
         """Return what the newest content of an order has changed after it was raised: path, before and after."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.quoting import regions
@@ -47,15 +48,25 @@ def write_parameters(sql: str, binds: Sequence[object], dialect: str) -> str:
     """Return ``sql`` with each :data:`PARAMETER` written as ``?``, or as a cast where ``dialect`` needs one."""
     if dialect not in {"postgres", "sqlite"} or PARAMETER not in sql:
         return sql.replace(PARAMETER, "?")
-    tokens = _tokens(sql, dialect)
-    written: list[str] = []
-    values = iter(binds)
-    for number, token in enumerate(tokens):
-        if token == PARAMETER:
-            cast = _type_of(next(values), dialect, *_surroundings(tokens, number, dialect))
-            token = f"cast(? as {cast})" if cast else "?"  # noqa: PLW2901 - the same token, written
-        written.append(token)
+    texts, surroundings = _split(sql, dialect)
+    written = [texts[0]]
+    for value, around, text in zip(binds, surroundings, texts[1:], strict=True):
+        cast = _type_of(value, dialect, *around)
+        written += [f"cast(? as {cast})" if cast else "?", text]
     return "".join(written)
+
+
+@lru_cache(maxsize=200)
+def _split(sql: str, dialect: str) -> tuple[tuple[str, ...], tuple[tuple[frozenset[str], str], ...]]:
+    """Return the texts before, between and after the parameters, and what each parameter's type depends on.
+
+    The lines of an order have the same SQL, which is therefore looked at once.
+    """
+    tokens = _tokens(sql, dialect)
+    places = [number for number, token in enumerate(tokens) if token == PARAMETER]
+    starts, ends = [0, *(place + 1 for place in places)], [*places, len(tokens)]
+    texts = tuple("".join(tokens[start:end]) for start, end in zip(starts, ends, strict=True))
+    return texts, tuple(_surroundings(tokens, place, dialect) for place in places)
 
 
 def _tokens(sql: str, dialect: str) -> list[str]:

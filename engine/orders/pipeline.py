@@ -4,9 +4,10 @@
    a file by :mod:`~engine.orders.operations`. :func:`~engine.orders.document.parse_document` refuses what is no order.
 2. :meth:`OrderProcessor.receive` stores it in the :mod:`~engine.orders.ledger` as ``received``, once for each id,
    before anything else is done with it.
-3. :meth:`OrderProcessor.raise_one` takes the lock of the project, so that one order is raised at a time.
-4. :func:`~engine.orders.document.read_order` makes plain values of the document, and
-   :func:`~engine.orders.rules.check_order` checks them. An order that breaks a rule becomes ``waiting``, with the rule.
+3. :func:`~engine.orders.prepare.prepare_order` makes plain values of the document with
+   :func:`~engine.orders.document.read_order`, and renders the statements as far as that needs no database.
+4. :meth:`OrderProcessor.raise_one` takes the lock of the project, so that one order is raised at a time.
+   :func:`~engine.orders.rules.check_order` checks the order: one that breaks a rule becomes ``waiting``, with the rule.
    One that Stock2Shop knows to be in this source already becomes ``raised`` without being raised.
 5. The order becomes ``raising``. From here on a process that dies leaves it so, and the next one continues.
 6. :func:`~engine.orders.raise_order.raise_order` asks ``lookup.sql`` whether the database has the order already, runs
@@ -26,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
-from engine.orders.document import order_id_of, read_order
+from engine.orders.document import order_id_of
 from engine.orders.ledger import PENDING_STATUSES, add_seconds, utc_now
 from engine.orders.ledger_file import raising_lock
+from engine.orders.prepare import prepare_order
 from engine.orders.raise_order import Attempt, EarlierAttempt, raise_order
 from engine.orders.rules import RuleError, check_order
 from engine.orders.session import make_strict
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from engine.errors import SyncError
     from engine.model.settings import OrderSettings, Project
     from engine.orders.ledger import Entry, Ledger
+    from engine.orders.prepare import PreparedOrder
     from engine.orders.raise_order import RaisedOrder
 
 IMMEDIATE_RETRY_SECONDS = (0.1, 0.4, 1.6)
@@ -98,26 +101,39 @@ class OrderProcessor:
             self._wait(ledger, order_id, RuleError("held"), EarlierAttempt())
         return ledger.get_entry(order_id)
 
-    def raise_one(self, ledger: Ledger, order_id: int) -> Entry:
-        """Raise one order if it is pending (steps 3 to 7); return what became of it."""
+    def prepare(self, ledger: Ledger, order_id: int) -> PreparedOrder | None:
+        """Do what can be done before an order's turn (step 3), while others may be raised; None if it is not pending.
+
+        Raises :class:`UsageError` for an id that is not known.
+        """
+        return prepare_order(self.project, self.settings, ledger, order_id)
+
+    def raise_one(self, ledger: Ledger, order_id: int, prepared: PreparedOrder | None = None) -> Entry:
+        """Raise one order if it is pending (steps 3 to 7); return what became of it.
+
+        ``prepared`` is what :meth:`prepare` returned, where that was called before.
+        """
+        prepared = prepared or self.prepare(ledger, order_id)
         with raising_lock(self.project):
             entry = ledger.get_entry(order_id)
             if entry.status in PENDING_STATUSES:
-                self._raise(ledger, entry)
+                if prepared is None or not prepared.is_current(ledger):
+                    prepared = self.prepare(ledger, order_id)
+                assert prepared is not None  # the order is pending, and the lock is held
+                self._raise(ledger, entry, prepared)
                 if self.settings.source.database is not None:
                     self.close()  # an open file would lock other programs out
             return ledger.get_entry(order_id)
 
-    def _raise(self, ledger: Ledger, entry: Entry) -> None:
+    def _raise(self, ledger: Ledger, entry: Entry, prepared: PreparedOrder) -> None:
         order_id = entry.order_id
         grace_ends = self._grace_end(entry)
         if grace_ends > utc_now():
             self._postpone(ledger, entry, grace_ends)
             return
         earlier = _earlier_attempt(entry)
-        document = ledger.load_document(order_id) or {"id": str(order_id)}
+        order = prepared.order
         try:
-            order = read_order(document, self.settings, source_id=self.project.stock2shop.source_id)
             if order.source_order_code and not entry.approved_by and not entry.uncertain:
                 self._accept_code(ledger, order_id, order.source_order_code, order.customer["code"])
                 return
@@ -132,6 +148,7 @@ class OrderProcessor:
             project=self.project,
             settings=self.settings,
             order=order,
+            rendered=prepared.rendered,
             earlier=earlier,
             find_holder=lambda code: ledger.find_order_with_code(code, besides=order_id),
             before_commit=lambda code: ledger.mark_commit_sent(order_id, code),

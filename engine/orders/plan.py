@@ -102,9 +102,9 @@ def plan_queries(project: Project, settings: OrderSettings, order: Order) -> Ite
     if order.customer["code"] is None or statement_exists(folder / "find_customer.sql"):
         values = template_values(order, customer_code=UnknownValue("<source_customer_code>"))
     found = list_statements(project)
-    results = placeholder_results(found, order)
+    results = placeholder_results(found, values)
     for statement in found:
-        for _, parts in iterate_executions(statement, order):
+        for _, parts in iterate_executions(statement, values):
             yield (
                 statement.path,
                 renderer.render(statement.path, {**values, **parts, "results": results}),

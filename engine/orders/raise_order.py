@@ -11,7 +11,8 @@
 5. ``lookup.sql`` again, in the same transaction: it must find exactly what was just raised.
 6. Commit, if one of the statements returned a ``source_order_code``.
 
-Statements see plain values, which are bound as parameters and never become SQL.
+Most statements were rendered before, by :mod:`~engine.orders.render_ahead`. They see plain values, which are bound as
+parameters and never become SQL.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, ViewError, WriteError
 from engine.orders.order_lock import acquire_order_lock, release_order_lock
+from engine.orders.render_ahead import fill_in
 from engine.orders.rules import RuleError
 from engine.orders.statements import (
     FrozenValues,
     StatementRenderer,
+    customer_values,
     freeze,
     iterate_executions,
     list_statements,
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from engine.database.connection import Writer, WriteResult
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
+    from engine.orders.render_ahead import Rendered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +79,17 @@ class EarlierAttempt:
 class Attempt:
     """One attempt to raise one order over one connection.
 
-    ``find_holder`` returns the id of another order that has a code, if the ledger knows one. ``before_commit`` is
-    called with the order's code directly before the commit is sent. ``crash_point`` is called with the name of each
-    point where a process may die. ``wrote`` becomes True with the first statement that may write. ``notes`` collects
-    what an operator should know.
+    ``rendered`` are the statements that were rendered ahead. ``find_holder`` returns the id of another order that has
+    a code, if the ledger knows one. ``before_commit`` is called with the order's code directly before the commit is
+    sent. ``crash_point`` is called with the name of each point where a process may die. ``wrote`` becomes True with the
+    first statement that may write. ``notes`` collects what an operator should know.
     """
 
     project: Project
     settings: OrderSettings
     order: Order
     writer: Writer = field(init=False)
+    rendered: Rendered = field(default_factory=dict)
     earlier: EarlierAttempt = EarlierAttempt()
     find_holder: Callable[[str], int | None] = lambda _code: None
     before_commit: Callable[[str], None] = lambda _code: None
@@ -92,6 +97,13 @@ class Attempt:
     wrote: bool = False
     notes: list[str] = field(default_factory=list)
     _renderer: StatementRenderer | None = None
+    _values: dict[str, Any] | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What every statement sees, with the customer's code that the document has."""
+        self._values = self._values or template_values(self.order)
+        return self._values
 
     def path(self, name: str) -> Path:
         """Return the file of a named statement, whether it exists or not."""
@@ -108,22 +120,24 @@ class Attempt:
         path: Path,
         values: Mapping[str, Any],
         *,
-        line: Mapping[str, Any] | None = None,
+        number: int | None = None,
         must_write: bool = False,
     ) -> WriteResult:
-        """Render one statement and run it.
+        """Run one statement, for the line with the index ``number``; render it, unless that was done ahead.
 
         With ``must_write`` a statement that writes and finds nothing to write raises :class:`RuleError`, which names
-        the ``line``.
+        the line.
         """
         self._renderer = self._renderer or StatementRenderer(self.project, self.settings)
-        query = self._renderer.render(path, values)
+        ahead = self.rendered.get((path, number))
+        filled = fill_in(ahead, values) if ahead is not None else None
+        query = self._renderer.write(filled) if filled is not None else self._renderer.render(path, values)
         try:
             result = self.writer.execute(query.sql, query.binds)
         except WriteError as error:
             raise error.at(path) from None
         if must_write and writes_rows(query.sql):
-            self._check_written(path, result, line)
+            self._check_written(path, result, values.get("line"))
         return result
 
     def _check_written(self, path: Path, result: WriteResult, line: Mapping[str, Any] | None) -> None:
@@ -159,10 +173,11 @@ def raise_order(attempt: Attempt) -> RaisedOrder:
 
 def _raise_new_order(attempt: Attempt) -> RaisedOrder:
     attempt.crash_point("in the transaction")
-    values = template_values(attempt.order)
-    _check_items(attempt, values)
+    values = attempt.values
+    if _check_items(attempt, values):
+        values = template_values(attempt.order)
     code = _resolve_customer(attempt, values) or attempt.order.customer["code"]
-    values = template_values(attempt.order, customer_code=code)
+    values = {**values, **customer_values(attempt.order, code)}
     result = _run_statements(attempt, values)
     raised = read_code(result, "source_order_code")
     if raised is None:
@@ -183,11 +198,11 @@ def _run_statements(attempt: Attempt, values: Mapping[str, Any]) -> Mapping[str,
     coded: Mapping[str, Any] = {}
     for statement in list_statements(attempt.project):
         optional = may_write_no_row(attempt.project, statement.path)
-        for number, parts in iterate_executions(statement, attempt.order):
+        for number, parts in iterate_executions(statement, values):
             attempt.wrote = True
             seen = {name: tuple(rows) if isinstance(rows, list) else rows for name, rows in results.items()}
             result = attempt.run(
-                statement.path, {**values, **parts, "results": seen}, line=parts.get("line"), must_write=not optional
+                statement.path, {**values, **parts, "results": seen}, number=number, must_write=not optional
             )
             row = freeze(result.rows[-1]) if result.rows else FrozenValues()
             if number is None:
@@ -207,7 +222,7 @@ def look_up_order(attempt: Attempt) -> RaisedOrder | None:
     Raises :class:`RuleError` where it returns a row without a code, or several rows or codes.
     """
     path = attempt.path("lookup")
-    rows = attempt.run(path, template_values(attempt.order)).rows if statement_exists(path) else []
+    rows = attempt.run(path, attempt.values).rows if statement_exists(path) else []
     if not rows:
         return None
     if len(rows) > 1:
@@ -259,27 +274,31 @@ def _check_raised(attempt: Attempt, code: str) -> None:
         )
 
 
-def _check_items(attempt: Attempt, values: dict[str, Any]) -> None:
+def _check_items(attempt: Attempt, values: dict[str, Any]) -> bool:
     """Check that every SKU is in the database, and that there is stock where the project wants that.
 
-    Marks lines as back orders where there is too little. Raises :class:`RuleError` for what is missing.
+    Marks lines as back orders where there is too little, and returns whether that changed one. Raises
+    :class:`RuleError` for what is missing.
     """
     item, stock = attempt.path("item"), attempt.path("stock")
     has_item = statement_exists(item)
     has_stock = attempt.settings.stock != "allow" and statement_exists(stock)
     wanted: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for line, kept in zip(values["lines"], attempt.order.lines, strict=True):
+    changed = False
+    for number, (line, kept) in enumerate(zip(values["lines"], attempt.order.lines, strict=True)):
         wanted[line["sku"]] += line["qty"]
-        if has_item and not attempt.run(item, {**values, "line": line}).rows:
+        if has_item and not attempt.run(item, {**values, "line": line}, number=number).rows:
             raise RuleError("unknown_sku", line["sku"])
         if not has_stock:
             continue
-        rows = attempt.run(stock, {**values, "line": line}).rows
+        rows = attempt.run(stock, {**values, "line": line}, number=number).rows
         available = _read_quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
-        if available < wanted[line["sku"]]:
-            if attempt.settings.stock == "refuse":
-                raise RuleError("short_stock", f"{line['sku']}: {available} of {wanted[line['sku']]}")
-            kept["backorder"] = True
+        short = available < wanted[line["sku"]]
+        if short and attempt.settings.stock == "refuse":
+            raise RuleError("short_stock", f"{line['sku']}: {available} of {wanted[line['sku']]}")
+        changed = changed or short is not kept["backorder"]
+        kept["backorder"] = short  # of an earlier attempt, too: there may be stock by now
+    return changed
 
 
 def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:

@@ -118,10 +118,11 @@ class Receiver:
                 for entry in ledger.list_due():
                     if stop.is_set():
                         return
+                    prepared = self._processor.prepare(ledger, entry.order_id)
                     with self._raising:
                         # Its own request may have raised it meanwhile.
                         if ledger.get_entry(entry.order_id).status in PENDING_STATUSES:
-                            self._report(self._processor.raise_one(ledger, entry.order_id))
+                            self._report(self._processor.raise_one(ledger, entry.order_id, prepared))
                 ledger.prune(keep_days=self._processor.settings.keep_days)
         except SyncError as error:
             problem = f"{error.message} {error.hint}"
@@ -161,10 +162,12 @@ class Receiver:
         try:
             document = parse_document(raw)
             with open_ledger(self.project) as ledger:
-                new = ledger.receive(order_id_of(document), document, via="serve")
+                order_id = order_id_of(document)
+                new = ledger.receive(order_id, document, via="serve")
                 pipeline.crash_point("after receipt")
+                prepared = self._processor.prepare(ledger, order_id)  # while another order is raised
                 with self._raising:
-                    entry = self._processor.raise_one(ledger, order_id_of(document))
+                    entry = self._processor.raise_one(ledger, order_id, prepared)
                 self._report(entry, again=not new)
                 if entry.status in {"raised", "answered"}:
                     pipeline.crash_point("before the answer")

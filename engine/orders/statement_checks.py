@@ -157,14 +157,15 @@ def _statement_files(project: Project) -> list[Path]:
 
 def _runs(project: Project, order: Order) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield each statement's file with what it sees besides the order."""
-    (line,) = template_values(order)["lines"]
+    values = template_values(order)
+    (line,) = values["lines"]
     statements = list_statements(project)
-    results = placeholder_results(statements, order)
+    results = placeholder_results(statements, values)
     for path in _statement_files(project):
         if path.stem in NAMED_STATEMENTS:
             yield path, {"line": line} if path.stem in PER_LINE_STATEMENTS else {}
     for statement in statements:
-        for _, parts in iterate_executions(statement, order):
+        for _, parts in iterate_executions(statement, values):
             yield statement.path, {"results": results, **parts}
 
 

@@ -152,12 +152,12 @@ class DeferredResult(dict[str, str]):
         return self
 
 
-def placeholder_results(found: Iterable[Statement], order: Order) -> dict[str, Any]:
+def placeholder_results(found: Iterable[Statement], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``results`` of statements that are not run: one for each time that they would be run."""
     return {
         statement.name: DeferredResult(statement.name)
         if statement.per == "order"
-        else [DeferredResult(statement.name) for _ in iterate_executions(statement, order)]
+        else [DeferredResult(statement.name) for _ in iterate_executions(statement, values)]
         for statement in found
     }
 
@@ -178,11 +178,15 @@ def template_values(order: Order, *, customer_code: str | None = None) -> dict[s
     ``customer_code`` replaces the code that the document has.
     """
     code = order.customer["code"] if customer_code is None else customer_code
+    lines = {"lines": freeze(order.lines), "shipping_lines": freeze(order.shipping_lines)}
+    return {**customer_values(order, code), **lines}
+
+
+def customer_values(order: Order, code: str | None) -> dict[str, Any]:
+    """Return those of :func:`template_values` that hold the customer's code."""
     return {
         "order": freeze({**order.order, "customer_code": code}),
         "customer": freeze({**order.customer, "code": code}),
-        "lines": freeze(order.lines),
-        "shipping_lines": freeze(order.shipping_lines),
     }
 
 
@@ -195,13 +199,16 @@ def freeze(value: Any) -> Any:
     return tuple(map(freeze, value)) if isinstance(value, (list, tuple)) else value
 
 
-def iterate_executions(statement: Statement, order: Order) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """Yield, for each time that a statement is run, the line's index (None once an order) and what it sees besides."""
+def iterate_executions(statement: Statement, values: Mapping[str, Any]) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Yield, for each time that a statement is run, the line's index (None once an order) and what it sees besides.
+
+    ``values`` are what every statement sees, as :func:`template_values` returns them.
+    """
     if statement.per == "order":
         yield None, {}
         return
-    lines = order.lines if statement.per == "line" else order.shipping_lines
-    yield from ((number, {"line": freeze(line)}) for number, line in enumerate(lines))
+    lines = values["lines" if statement.per == "line" else "shipping_lines"]
+    yield from ((number, {"line": line}) for number, line in enumerate(lines))
 
 
 class StatementRenderer:
@@ -217,6 +224,10 @@ class StatementRenderer:
 
     def render(self, path: Path, values: Mapping[str, Any]) -> Query:
         """Render one statement. Raises :class:`RenderError` where it cannot be rendered or comes out empty."""
+        return self.write(self.render_unwritten(path, values))
+
+    def render_unwritten(self, path: Path, values: Mapping[str, Any]) -> Query:
+        """Render one statement as :meth:`render` does, but for its parameters, whose types may not be known yet."""
         statement = self._statements.setdefault(path, BoundStatement(self._project, path, parameter=PARAMETER))
         query = statement.render(values)
         sql = query.sql.strip().rstrip(";")
@@ -224,4 +235,8 @@ class StatementRenderer:
             raise RenderError(
                 [Diagnostic(path=path, message="The statement is empty.", hint="Write one, or delete the file.")]
             )
-        return replace(query, sql=write_parameters(sql, query.binds, self._dialect))
+        return replace(query, sql=sql)
+
+    def write(self, query: Query) -> Query:
+        """Write the parameters of a statement that was rendered."""
+        return replace(query, sql=write_parameters(query.sql, query.binds, self._dialect))
