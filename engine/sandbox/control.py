@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from engine.sandbox.account import Account
     from engine.sandbox.checks import Json
-    from engine.sandbox.server import Sandbox
 
 
 class Control:
-    """The calls under ``/_sandbox``, over one sandbox."""
+    """The calls under ``/_sandbox``, over one account."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._source_id = sandbox.settings.source_id
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._source_id = account.settings.source_id
 
     def calls(self) -> list[tuple[str, str, Callable[[Request, Any], Json]]]:
         """Every call: its method, its path, and what answers it."""
@@ -41,9 +41,9 @@ class Control:
 
     def _show_all(self, _request: Request, _body: Json) -> Json:
         return {
-            "source": self._sandbox.store.sources[self._source_id],
-            "held": self._sandbox.store.counts(),
-            "requests": len(self._sandbox.requests),
+            "source": self._account.store.sources[self._source_id],
+            "held": self._account.store.counts(),
+            "requests": len(self._account.requests),
             "faults": self._pending_faults(),
             "calls": {
                 "GET /_sandbox/products": "what is held, by variant; ?code= shows one",
@@ -61,23 +61,23 @@ class Control:
         }
 
     def _show_products(self, request: Request, _body: Json) -> Json:
-        return stored_item(self._sandbox.products(self._source_id), request)
+        return stored_item(self._account.products(self._source_id), request)
 
     def _show_customers(self, request: Request, _body: Json) -> Json:
-        return stored_item(self._sandbox.customers(self._source_id), request)
+        return stored_item(self._account.customers(self._source_id), request)
 
     def _show_orders(self, _request: Request, _body: Json) -> Json:
-        return {str(number): order for number, order in self._sandbox.orders().items()}
+        return {str(number): order for number, order in self._account.orders().items()}
 
     def _show_requests(self, _request: Request, _body: Json) -> Json:
         requests = [
             {"method": r.method, "path": r.path, "status": r.status, "items": r.items, "at": r.received_at.isoformat()}
-            for r in self._sandbox.requests
+            for r in self._account.requests
         ]
         return {"requests": requests}
 
     def _pending_faults(self) -> Json:
-        faults = self._sandbox.faults
+        faults = self._account.faults
         values = ((name, getattr(faults, name)) for name in faults.__dataclass_fields__)
         return {name: sorted(value) if isinstance(value, set) else value for name, value in values}
 
@@ -95,37 +95,37 @@ class Control:
         if not 400 <= requested.get("error_status", 500) <= 599:  # noqa: PLR2004 - what HTTP calls errors
             raise RefusalError(400, "error_status needs a number from 400 to 599.")
         if requested.get("expire_tokens"):
-            self._sandbox.expire_tokens()
+            self._account.expire_tokens()
         for name, value in requested.items():
             if name != "expire_tokens":
-                setattr(self._sandbox.faults, name, set(value) if isinstance(known[name], list) else value)
+                setattr(self._account.faults, name, set(value) if isinstance(known[name], list) else value)
         return self._pending_faults()
 
     def _reset(self, _request: Request, _body: Json) -> Json:
-        self._sandbox.reset()
-        self._sandbox.store.save()
+        self._account.reset()
+        self._account.store.save()
         return {}
 
     def _place_order(self, _request: Request, order: Json) -> Json:
         if not is_whole_number(order.get("id")):
             raise RefusalError(400, "An order is an object with a number as its id.")
-        self._sandbox.place_order(order)
+        self._account.place_order(order)
         return {"id": order["id"]}
 
     def _link_source(self, _request: Request, body: Json) -> Json:
         number = body.get("id")
         if not isinstance(number, int) or not is_whole_number(number):
             raise RefusalError(400, "A linked source needs a number as its id.")
-        if number in self._sandbox.store.sources:
+        if number in self._account.store.sources:
             raise RefusalError(400, f"There is a source {number} already.")
-        self._sandbox.store.link_source(number)
-        return self._sandbox.store.sources[number]
+        self._account.store.link_source(number)
+        return self._account.store.sources[number]
 
     def _set_sync_token(self, request: Request, body: Json) -> Json:
         number, token = request.path_params["source_id"], body.get("sync_token")
-        if number not in self._sandbox.store.sources:
+        if number not in self._account.store.sources:
             raise RefusalError(404, f"There is no source {number}.")
         if not isinstance(token, str) or not token:
             raise RefusalError(400, "sync_token needs a text.")
-        self._sandbox.set_sync_token(number, token)
+        self._account.set_sync_token(number, token)
         return {"sync_token": token}

@@ -11,20 +11,16 @@ import asyncio
 import json
 import threading
 import time
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine import http_server
 from engine.errors import UsageError
+from engine.sandbox.account import Account, Recorded
 from engine.sandbox.checks import RefusalError, count_items, json_object, parse_json
 from engine.sandbox.control import Control
-from engine.sandbox.endpoints import Endpoints
-from engine.sandbox.faults import Faults
 from engine.sandbox.settings import SandboxSettings
-from engine.sandbox.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,32 +32,12 @@ if TYPE_CHECKING:
 
     from engine.sandbox.checks import Json
 
-MAX_RECORDED_REQUESTS = 20_000
-"""How many requests are remembered, the newest."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """One request that came in; never a token or a password. ``body`` is kept only when the settings ask for it."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    status: int
-    items: int
-    received_at: datetime
-    body: bytes | None = None
-
-
-class Sandbox:
+class Sandbox(Account):
     """A Stock2Shop of one's own; serves in a thread between :meth:`start` and :meth:`stop`."""
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
-        self.settings = settings or SandboxSettings()
-        self.faults = Faults()
-        self.requests: deque[Recorded] = deque(maxlen=MAX_RECORDED_REQUESTS)
-        self.store = Store(source_id=self.settings.source_id, path=self.settings.path)
-        self._endpoints = Endpoints(self.settings, self.store, self.faults)
+        super().__init__(settings or SandboxSettings())
         self._bucket = (float(self.settings.burst), time.monotonic())
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -71,47 +47,6 @@ class Sandbox:
     def url(self) -> str:
         """The base of every path, such as ``http://127.0.0.1:8057/v1``."""
         return f"http://{self.settings.host}:{self._port}/v1"
-
-    def reset(self) -> None:
-        """Forget products, customers, orders, requests, tokens and faults."""
-        with self.store.lock:
-            self.faults.clear()
-            self.requests.clear()
-            self._endpoints.tokens.clear()
-            self.store.clear()
-
-    def products(self, source_id: int) -> dict[str, Json]:
-        """The variants that are held, by their code: each with its product's fields beside its own."""
-        return self.store.variants(source_id)
-
-    def customers(self, source_id: int) -> dict[str, Json]:
-        """The customers that are held, by their code."""
-        return self.store.customers(source_id)
-
-    def orders(self) -> dict[int, Json]:
-        """Every order by its id: ``status`` is new or done, ``sources`` what was answered for it."""
-        return self.store.orders()
-
-    def place_order(self, order: Json) -> None:
-        """Put a ``system_order`` into the queue, as a channel's sale does."""
-        self.store.place_order(order)
-
-    def change(self, source_id: int, variant_code: str, **values: object) -> None:
-        """Change a variant, or its product's fields, behind the engine's back, as somebody in the console might."""
-        self.store.change_variant(source_id, variant_code, **values)
-
-    def forget(self, source_id: int, variant_code: str) -> None:
-        """Remove a variant behind the engine's back."""
-        self.store.remove_variant(source_id, variant_code)
-
-    def set_sync_token(self, source_id: int, token: str) -> None:
-        """Give the source another sync token: it wants everything again."""
-        self.store.set_sync_token(source_id, token)
-
-    def expire_tokens(self) -> None:
-        """Make every token stale, as may happen at any time."""
-        with self.store.lock:
-            self._endpoints.tokens.clear()
 
     def start(self) -> Self:
         """Listen; gives itself. The port is chosen by the system when the settings say 0."""
@@ -208,7 +143,7 @@ class Sandbox:
         routes = [Route(path, self._control(act), methods=[method]) for method, path, act in Control(self).calls()]
         routes += [
             Route(path, self._endpoint(act, guarded=guarded), methods=[method])
-            for method, path, act, guarded in self._endpoints.calls()
+            for method, path, act, guarded in self.endpoints.calls()
         ]
         return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found})
 
@@ -260,7 +195,7 @@ class Sandbox:
         if self.faults.take("errors"):
             raise RefusalError(self.faults.error_status, "A fault was asked for.")
         if guarded:
-            self._endpoints.check_token(request)
+            self.endpoints.check_token(request)
 
     def _check_pace(self) -> None:
         if not self.settings.pace:
