@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import typer
 from engine.cli.session import session_of
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles, is_file
+from engine.scaffold.answers import SourceAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +23,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Answers:
-    """The answers that a new project is created from; ``values`` go to its .env, by the names of their variables."""
+class Answers(SourceAnswers):
+    """The answers that a new project is created from."""
 
     template: str | None = None
-    dialect: str | None = None
-    connection: str | None = None
-    database: str | None = None
-    source_id: int = 0
     introspect: bool = False
-    values: dict[str, str] = field(default_factory=dict)
 
 
 def init(
@@ -95,25 +91,11 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
                 "A template has views for the system's own database.",
                 hint="Leave --database and --introspect out, or leave --template out.",
             )
-        created = create_from_template(
-            base,
-            name,
-            template,
-            dialect=given.dialect,
-            connection=given.connection,
-            source_id=given.source_id,
-            values=given.values,
-        )
+        created = create_from_template(base, name, template, given)
     else:
-        created = create_project(
-            base,
-            name,
-            dialect=given.dialect or dialect_of(given.connection, given.database) or "tsql",
-            connection=given.connection,
-            database=_from_project(base / "projects" / name, given.database),
-            source_id=given.source_id,
-            values=given.values,
-        )
+        dialect = given.dialect or dialect_of(given.connection, given.database)
+        database = _from_project(base / "projects" / name, given.database)
+        created = create_project(base, name, replace(given, dialect=dialect, database=database))
     for path in created:
         terminal.print_text(f"wrote {path}")
     if template is not None:

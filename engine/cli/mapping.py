@@ -128,7 +128,7 @@ def review(
 def _reviewed(session: Session, names: Sequence[str], *, against: str, live: bool) -> tuple[list[Review], int]:
     """The reviews of those projects, or of all, that can be reviewed, and the exit code for the others."""
     from engine.config.workspace import discover
-    from engine.review.compare import is_removed, review_live, review_on_fixtures
+    from engine.review.compare import Checkouts, is_removed, review_live, review_on_fixtures
     from engine.review.git import at_reference
 
     code = 0
@@ -137,23 +137,14 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
     with at_reference(workspace, against) as earlier, run_controls(session, "review") as (stop, progress):
         session.hide_written_secrets(workspace)
         session.hide_written_secrets(earlier)
+        checkouts = Checkouts(workspace, earlier, against)
         for name in names or sorted({*discover(workspace), *discover(earlier)}):
             try:
-                if live and not is_removed(name, workspace=workspace, earlier=earlier):
+                if live and not is_removed(name, checkouts):
                     session.load(name)
-                    found.append(
-                        review_live(
-                            name,
-                            workspace=workspace,
-                            earlier=earlier,
-                            against=against,
-                            environ=os.environ,
-                            stop=stop,
-                            progress=progress,
-                        )
-                    )
+                    found.append(review_live(name, checkouts, environ=os.environ, stop=stop, progress=progress))
                 else:
-                    found.append(review_on_fixtures(name, workspace=workspace, earlier=earlier, against=against))
+                    found.append(review_on_fixtures(name, checkouts))
             except SyncError as error:
                 code = gravest(code, exit_code(error))
                 report_error(

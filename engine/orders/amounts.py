@@ -243,8 +243,6 @@ def _reconcile(
         shipping += [*_stated_shipping(stated), ZERO]
     total = stated.get("total")
     known = all(line.tax is not None for line in found.lines)
-    sub_totals = sum((line.sub_total or ZERO for line in found.lines), ZERO)
-    taxes = sum((line.tax or ZERO for line in found.lines), ZERO)
     complete = all(line.sub_total is not None or line.total is not None for line in found.lines)
     whole = sum((_either(line) for line in found.lines), ZERO)
     if total is None or not complete:
@@ -255,7 +253,7 @@ def _reconcile(
     missing = untold if any(line.total is None for line in found.lines) else []
     if not any(abs(whole + tax + ship - total) <= allowed for tax in missing or [ZERO] for ship in shipping):
         return replace(found, problem=_difference(whole + shipping[0], total, stated))
-    problem = _other_problems(sub_totals, taxes, whole, found, stated, known=known, allowed=allowed)
+    problem = _other_problems(found, stated, known=known, allowed=allowed)
     return replace(found if untold else _without_unknown_tax(found), problem=problem)
 
 
@@ -306,17 +304,11 @@ def _stated_line_taxes(stated: Mapping[str, Decimal | None]) -> Iterator[Decimal
             yield tax - (stated.get("shipping_tax") or ZERO)
 
 
-def _other_problems(
-    sub_totals: Decimal,
-    taxes: Decimal,
-    whole: Decimal,
-    found: Amounts,
-    stated: Mapping[str, Decimal | None],
-    *,
-    known: bool,
-    allowed: Decimal,
-) -> str:
+def _other_problems(found: Amounts, stated: Mapping[str, Decimal | None], *, known: bool, allowed: Decimal) -> str:
     """Return where the order's sub-total or tax fits no reading of the lines; zeros are unsaid."""
+    sub_totals = sum((line.sub_total or ZERO for line in found.lines), ZERO)
+    taxes = sum((line.tax or ZERO for line in found.lines), ZERO)
+    whole = sum((_either(line) for line in found.lines), ZERO)
     shipping = _shipping_total(found.shipping_lines)
     shipping_tax = sum((line.tax or ZERO for line in found.shipping_lines), ZERO)
     discounts = sum((line.discount or ZERO for line in found.lines), ZERO)

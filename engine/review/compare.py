@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +28,7 @@ from engine.model.fields import ENTITIES
 from engine.review.diffs import file_diffs, unified_diff
 from engine.review.impact import measure_impact
 from engine.review.model import EntityReview, FieldChange, Impact, Review
-from engine.review.rows import FixtureRows, LiveRows
+from engine.review.rows import FixtureRows, LiveRows, LiveSource
 from engine.sync.context import no_progress
 from engine.sync.data_tests import data_tests
 from engine.testing.fixture_run import entities, fixture_session
@@ -44,23 +44,30 @@ if TYPE_CHECKING:
     from engine.review.rows import RowSource
 
 
-def review_on_fixtures(name: str, *, workspace: Path, earlier: Path, against: str) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same project in the folder ``earlier``, on fixtures.
+@dataclass(frozen=True, slots=True)
+class Checkouts:
+    """The workspace as it is now and as it was at the reference, which ``against`` names as the user wrote it."""
 
-    ``against`` is the reference as the user wrote it. Faults of the project as it is now are in ``faults`` of the
+    workspace: Path
+    earlier: Path
+    against: str
+
+
+def review_on_fixtures(name: str, checkouts: Checkouts) -> Review:
+    """Compare the project ``name`` as it is now with the same project at the reference, on fixtures.
+
+    Faults of the project as it is now are in ``faults`` of the
     review, those of a view in ``faults`` of its entity. Raises :class:`ConfigError` where there is no such project.
     """
-    if is_removed(name, workspace=workspace, earlier=earlier):
-        return _review_removed(name, workspace=workspace, earlier=earlier, against=against)
+    if is_removed(name, checkouts):
+        return _review_removed(name, checkouts)
     try:
-        now = load(name, workspace=workspace, environ={}, offline=True)
+        now = load(name, workspace=checkouts.workspace, environ={}, offline=True)
     except ConfigError as error:
-        if name not in discover(workspace):
+        if name not in discover(checkouts.workspace):
             raise
-        return _review_files(
-            name, workspace=workspace, earlier=earlier, against=against, faults=located_messages(error, workspace)
-        )
-    before, notes = _load_reference(now, earlier, environ={}, offline=True)
+        return _review_files(name, checkouts, faults=located_messages(error, checkouts.workspace))
+    before, notes = _load_reference(now, checkouts.earlier, environ={}, offline=True)
     projects = [each for each in (now, before) if each is not None]
     rows: Literal["fixtures", "none"] = "fixtures" if has_fixtures(now.root) else "none"
     with fixture_session(projects) as session:
@@ -68,83 +75,77 @@ def review_on_fixtures(name: str, *, workspace: Path, earlier: Path, against: st
             _review_entity(FixtureRows(session, now, before, entity), reveal=True)
             for entity in _entities_of_both(now, before)
         ]
-    return _build_review(now, before, earlier=earlier, against=against, rows=rows, found=found, notes=notes)
+    return _build_review(now, before, checkouts, rows=rows, found=found, notes=notes)
 
 
 def review_live(
     name: str,
+    checkouts: Checkouts,
     *,
-    workspace: Path,
-    earlier: Path,
-    against: str,
     environ: Mapping[str, str],
     stop: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
 ) -> Review:
-    """Compare the project ``name`` of ``workspace`` with the same in ``earlier``, over the rows of its live source.
+    """Compare the project ``name`` as it is now with the same at the reference, over the rows of its live source.
 
     The source is read through the connection of the project as it is now, in one snapshot transaction where the
     database has such. Nothing is sent, and the project's own state is not touched. Personal data is masked. ``environ``
     has the variables of project.toml. Raises :class:`ConfigError` where the project cannot be loaded, and
     :class:`SourceError` where the source cannot be read.
     """
-    if is_removed(name, workspace=workspace, earlier=earlier):
-        return _review_removed(name, workspace=workspace, earlier=earlier, against=against)
-    now = load(name, workspace=workspace, environ=environ)
+    if is_removed(name, checkouts):
+        return _review_removed(name, checkouts)
+    now = load(name, workspace=checkouts.workspace, environ=environ)
     # .env files are not in git, so the present ones are used for both.
-    values, _ = read_variables(now.root, workspace=workspace, environ=environ)
-    before, notes = _load_reference(now, earlier, environ=values, offline=False)
+    values, _ = read_variables(now.root, workspace=checkouts.workspace, environ=environ)
+    before, notes = _load_reference(now, checkouts.earlier, environ=values, offline=False)
     if before is not None:
         before = replace(before, source=replace(now.source, dialect=before.source.dialect))
-    found = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
-        source = stack.enter_context(open_source(now.source))
+        live = LiveSource(
+            connection=stack.enter_context(open_source(now.source)),
+            folder=folder,
+            stop=stop or threading.Event(),
+            progress=progress,
+        )
         note = (
             ()
-            if source.begin_snapshot()
+            if live.connection.begin_snapshot()
             else ("The two mappings were read one after the other: the source may have changed.",)
         )
-        for entity in _entities_of_both(now, before):
-            live = LiveRows(
-                now,
-                before,
-                entity,
-                source=source,
-                path=folder / f"{entity}.duckdb",
-                stop=stop or threading.Event(),
-                progress=progress,
-                notes=note,
-            )
-            found.append(_review_entity(live, reveal=False))
-    return _build_review(now, before, earlier=earlier, against=against, rows="live", found=found, notes=notes)
+        found = [
+            _review_entity(LiveRows(now, before, entity, source=live, notes=note), reveal=False)
+            for entity in _entities_of_both(now, before)
+        ]
+    return _build_review(now, before, checkouts, rows="live", found=found, notes=notes)
 
 
-def is_removed(name: str, *, workspace: Path, earlier: Path) -> bool:
+def is_removed(name: str, checkouts: Checkouts) -> bool:
     """Whether a project exists at the reference only."""
-    return name not in discover(workspace) and name in discover(earlier)
+    return name not in discover(checkouts.workspace) and name in discover(checkouts.earlier)
 
 
-def _review_removed(name: str, *, workspace: Path, earlier: Path, against: str) -> Review:
+def _review_removed(name: str, checkouts: Checkouts) -> Review:
     """Review a project that has been removed."""
-    found = _review_files(name, workspace=workspace, earlier=earlier, against=against, faults=())
+    found = _review_files(name, checkouts, faults=())
     try:
-        description = load(name, workspace=earlier, environ={}, offline=True).description
+        description = load(name, workspace=checkouts.earlier, environ={}, offline=True).description
     except ConfigError:
         description = ""
     return replace(found, gone=True, description=description)
 
 
-def _review_files(name: str, *, workspace: Path, earlier: Path, against: str, faults: tuple[str, ...]) -> Review:
+def _review_files(name: str, checkouts: Checkouts, *, faults: tuple[str, ...]) -> Review:
     """Review a project of which only the files can be compared."""
     return Review(
         project=name,
         description="",
-        against=against,
+        against=checkouts.against,
         rows="none",
-        new=name not in discover(earlier),
+        new=name not in discover(checkouts.earlier),
         faults=faults,
-        settings="".join(file_diffs(name, earlier, workspace)),
+        settings="".join(file_diffs(name, checkouts.earlier, checkouts.workspace)),
         orders="",
         entities=(),
     )
@@ -170,9 +171,8 @@ def _entities_of_both(now: Project, before: Project | None) -> tuple[str, ...]:
 def _build_review(
     now: Project,
     before: Project | None,
+    checkouts: Checkouts,
     *,
-    earlier: Path,
-    against: str,
     rows: Literal["fixtures", "live", "none"],
     found: Sequence[EntityReview],
     notes: tuple[str, ...],
@@ -181,10 +181,10 @@ def _build_review(
     return Review(
         project=now.name,
         description=now.description,
-        against=against,
+        against=checkouts.against,
         rows=rows,
-        new=now.name not in discover(earlier),
-        settings="".join(file_diffs(now.name, earlier, now.workspace, root=now.root)),
+        new=now.name not in discover(checkouts.earlier),
+        settings="".join(file_diffs(now.name, checkouts.earlier, now.workspace, root=now.root)),
         orders="" if faults else unified_diff(_order_statements(before)[0], orders, "orders.sql"),
         entities=tuple(found),
         faults=faults,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,16 @@ class FixtureRows(RowSource):
         return comparison
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSource:
+    """An open source, a folder for what is staged of it, and what stops and reports the reading."""
+
+    connection: Connection
+    folder: Path
+    stop: threading.Event
+    progress: Callable[[str, int, int | None], None]
+
+
 class LiveRows(RowSource):
     """The rows of the live source, read once for each mapping, in one transaction where the database supports it."""
 
@@ -99,22 +110,16 @@ class LiveRows(RowSource):
         before: Project | None,
         entity: str,
         *,
-        source: Connection,
-        path: Path,
-        stop: threading.Event,
-        progress: Callable[[str, int, int | None], None],
+        source: LiveSource,
         notes: tuple[str, ...],
     ) -> None:
         super().__init__(now, before, entity)
         self._source = source
-        self._path = path
-        self._stop = stop
-        self._progress = progress
         self.notes = notes
 
     def state(self) -> AbstractContextManager[State]:
         """A state in a file of its own."""
-        return open_state(self._path)
+        return open_state(self._source.folder / f"{self.entity}.duckdb")
 
     def compare(self, state: State, project: Project, query: Query) -> Comparison:
         """Run one mapping over all rows of the source."""
@@ -124,7 +129,7 @@ class LiveRows(RowSource):
             entity=self.entity,
             sync_token=SYNC_TOKEN,
             options=RunOptions(full=True),  # rows that both mappings quarantine must be counted for both
-            cancel=self._stop,
-            progress=self._progress,
+            cancel=self._source.stop,
+            progress=self._source.progress,
         )
-        return compare(context, query=query, source=self._source)
+        return compare(context, query=query, source=self._source.connection)

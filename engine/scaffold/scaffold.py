@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
+    from engine.scaffold.answers import SourceAnswers
 
 SCHEMA_FILE = "project.schema.json"
 """The JSON Schema of project.toml in a workspace; editors that know Taplo's ``#:schema`` complete and check with it."""
@@ -43,20 +45,11 @@ CONNECTIONS = {
 DSN_CONNECTION = "DSN=${{{0}_DSN}};UID=${{{0}_USER}};PWD=${{{0}_PASSWORD}}"
 
 
-def create_project(
-    workspace: Path,
-    name: str,
-    *,
-    dialect: str,
-    connection: str | None,
-    database: str | None,
-    source_id: int,
-    values: Mapping[str, str] | None = None,
-) -> tuple[Path, ...]:
+def create_project(workspace: Path, name: str, answers: SourceAnswers) -> tuple[Path, ...]:
     """Write ``projects/<name>`` under ``workspace``; gives the files. An existing project is never changed.
 
-    A login that is written out in ``connection`` is moved to .env, where ``values`` are written too, by the names of
-    their variables. The JSON Schema of project.toml is written next to ``projects/``, for editors.
+    A login that is written out in the connection is moved to .env. The dialect is ``tsql`` where none is given.
+    The JSON Schema of project.toml is written next to ``projects/``, for editors.
 
     Raises :class:`UsageError` for a name that cannot be a folder's name on every system, and where the project exists.
     """
@@ -70,7 +63,8 @@ def create_project(
     if exists(root):
         raise UsageError(f"{root} exists already.", hint=f"Look at it with `s2s check {name}`.")
     prefix = variable_prefix(name)
-    secrets = dict(values or {})
+    dialect, connection, database = answers.dialect or "tsql", answers.connection, answers.database
+    secrets = dict(answers.values)
     if connection is not None:
         connection, found = extract_login(connection, prefix)
         secrets.update(found)
@@ -78,7 +72,7 @@ def create_project(
         connection = default_connection(name, dialect)
     files = {
         root / "project.toml": _project_toml(
-            name, prefix, dialect=dialect, connection=connection, database=database, source_id=source_id
+            name, prefix, dialect=dialect, connection=connection, database=database, source_id=answers.source_id
         ),
         root / "views" / "products.sql": _first_view(dialect),
         root / ".env": _env_file(workspace, required_variables(name, connection), secrets),
@@ -94,29 +88,18 @@ def create_project(
     return tuple(files)
 
 
-def create_from_template(
-    workspace: Path,
-    name: str,
-    template: str,
-    *,
-    dialect: str | None,
-    connection: str | None,
-    source_id: int,
-    values: Mapping[str, str] | None = None,
-) -> tuple[Path, ...]:
+def create_from_template(workspace: Path, name: str, template: str, answers: SourceAnswers) -> tuple[Path, ...]:
     """Write ``projects/<name>`` with views that extend a template, and its vars and fixtures; gives the files.
 
     Raises :class:`UsageError` for an unknown template, and for a dialect that it is not written for.
     """
     folder, about, known = _template(workspace, template)
-    dialect = dialect or known[0]
+    dialect = answers.dialect or known[0]
     if dialect not in known:
         raise UsageError(
             f"The template {template} is not written for {dialect}.", hint=f"It is for: {', '.join(known)}."
         )
-    made = create_project(
-        workspace, name, dialect=dialect, connection=connection, database=None, source_id=source_id, values=values
-    )
+    made = create_project(workspace, name, replace(answers, dialect=dialect, database=None))
     root = workspace / "projects" / name
     project = root / "project.toml"
     files = WorkspaceFiles((workspace,))

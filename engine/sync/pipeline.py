@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import Deadline
 from engine.errors import DeadlineError, GuardError, SyncError, UnavailableError
-from engine.model.plan import Outcome
+from engine.model.plan import Outcome, counts_json
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import data_tests
@@ -163,8 +163,8 @@ def run(
             run_id,
             outcome=outcome.outcome,
             digest=planned.digest,
-            counts=comparison.counts,
             figures={
+                **counts_json(comparison.counts),
                 "sent": outcome.sent,
                 "refused_now": outcome.refused,
                 "requests": requests,

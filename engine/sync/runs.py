@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.mapping.engine_sql import render_sql
-from engine.model.plan import counts_json
 
 if TYPE_CHECKING:
-    from engine.model.plan import Counts
+    from collections.abc import Mapping
+
     from engine.state.store import State
 
 
@@ -32,15 +32,13 @@ def finish_run(
     *,
     outcome: str,
     digest: str = "",
-    counts: Counts | None = None,
-    figures: dict[str, Any] | None = None,
+    figures: Mapping[str, Any] | None = None,
     message: str = "",
 ) -> None:
-    """Close a run in history with its outcome, its counts and further ``figures``."""
-    kept = {**(counts_json(counts) if counts else {}), **(figures or {})}
+    """Close a run in history with its outcome and its ``figures``, which are kept as JSON."""
     state.run(
         "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
-        [run_id, now(), outcome, digest, json.dumps(kept), message],
+        [run_id, now(), outcome, digest, json.dumps(figures or {}), message],
     )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from engine.database.connection import Connection
+    from engine.database.connection import Batches, Connection
     from engine.model.query import Query
     from engine.model.settings import Project
 
@@ -73,6 +73,15 @@ def capture_fixtures(
     queries = {entity: render_checked_view(project, entity).query for entity in entities(project)}
     keys: set[str] = set()
     with open_source(project.source) as connection:
+
+        def sample(table: SampledTable, keys: frozenset[str]) -> None:
+            read = _read_columns(connection, table, project.source.dialect)
+            found = choose_rows(
+                read, keys=keys, rows=rows, stop=stop, progress=lambda seen: progress(table.name, seen, None)
+            )
+            table.chosen, table.rows_read = found.chosen, found.rows_read
+            table.arrived_types, table.matched = found.arrived_types, found.matched
+
         tables = _tables_read(project, queries, connection)
         for entity, query in queries.items():
             read = connection.read(query.sql)
@@ -86,15 +95,13 @@ def capture_fixtures(
             keys |= {key for row in chosen.chosen for place in codes if (key := join_key(row[place]))}
         more: set[str] = set()
         for table in tables:
-            _sample(connection, project, table, keys=frozenset(keys), rows=rows, stop=stop, progress=progress)
+            sample(table, frozenset(keys))
             if table.matched:
                 more |= {key for row in table.chosen for value in row if (key := join_key(value))}
         # A large table that has none of the views' keys is joined through other columns of the tables that have them.
         for table in tables:
             if not table.matched and table.rows_read > rows:
-                _sample(
-                    connection, project, table, keys=frozenset(keys | more), rows=rows, stop=stop, progress=progress
-                )
+                sample(table, frozenset(keys | more))
         types = {table.name: _column_types(connection, project, table) for table in tables}
     anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
@@ -179,27 +186,11 @@ def _database_names(columns: Sequence[str], known: Sequence[str]) -> tuple[str, 
     return found if all(found) else ()
 
 
-def _sample(
-    connection: Connection,
-    project: Project,
-    table: SampledTable,
-    *,
-    keys: frozenset[str],
-    rows: int,
-    stop: threading.Event,
-    progress: Callable[[str, int, int | None], None],
-) -> None:
-    dialect = project.source.dialect
+def _read_columns(connection: Connection, table: SampledTable, dialect: str) -> Batches:
+    """All rows of a table, the columns that the views read."""
     columns = [ident(name, dialect) for name in table.spelled] or [_spell(name, dialect) for name in table.columns]
     target = _spell_table(table.name, dialect)
-    read = connection.read(f"select {', '.join(columns)} from {target}")  # noqa: S608 - names that the view itself reads
-    found = choose_rows(read, keys=keys, rows=rows, stop=stop, progress=lambda seen: progress(table.name, seen, None))
-    table.chosen, table.rows_read, table.arrived_types, table.matched = (
-        found.chosen,
-        found.rows_read,
-        found.arrived_types,
-        found.matched,
-    )
+    return connection.read(f"select {', '.join(columns)} from {target}")  # noqa: S608 - names that the view itself reads
 
 
 def _spell_table(name: str, dialect: str) -> str:

@@ -231,15 +231,8 @@ def compare_on_fixtures(
     """
 
     def run(sql: Query, *session: str) -> Comparison:
-        return _compare_rows(
-            loaded,
-            project,
-            entity,
-            sql,
-            state=state or loaded.state,
-            fixtures=fixtures or project.root,
-            session=session,
-        )
+        source = _fixture_source(loaded, fixtures or project.root, session)
+        return _compare_rows(replace(project, source=source), entity, sql, state or loaded.state)
 
     dialect = project.source.dialect
     if dialect == "duckdb":
@@ -296,35 +289,26 @@ def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str
     return check_own_sql(own, query, dialect=dialect)
 
 
-def _compare_rows(
-    loaded: FixtureDatabase,
-    project: Project,
-    entity: str,
-    query: Query,
-    *,
-    state: State,
-    fixtures: Path,
-    session: Sequence[str] = (),
-) -> Comparison:
-    offline = replace(
-        project,
-        state=state.path,
-        source=SourceSettings(
-            dialect="duckdb",
-            database=loaded.database,
-            session=(
-                "set threads = 1",
-                f"set memory_limit = '{MEMORY_LIMIT}'",
-                f"set schema = '{loaded.schemas[fixtures]}'",
-                *session,
-            ),
-            query_timeout=MAX_SECONDS,
+def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[str]) -> SourceSettings:
+    """The fixtures of a project's folder as a source, with further statements for its session."""
+    return SourceSettings(
+        dialect="duckdb",
+        database=loaded.database,
+        session=(
+            "set threads = 1",
+            f"set memory_limit = '{MEMORY_LIMIT}'",
+            f"set schema = '{loaded.schemas[fixtures]}'",
+            *session,
         ),
+        query_timeout=MAX_SECONDS,
     )
+
+
+def _compare_rows(project: Project, entity: str, query: Query, state: State) -> Comparison:
     limit = RowLimit()
     context = RunContext(
         state=state,
-        project=offline,
+        project=replace(project, state=state.path),
         entity=entity,
         sync_token=SYNC_TOKEN,
         # The state may hold fingerprints of another project.

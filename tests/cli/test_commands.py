@@ -831,7 +831,7 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     assert "nothing to send" in ran.stdout
 
 
-def test_verify_finds_and_mends_drift(s2s: S2s, client: Client) -> None:
+def test_verify_finds_and_fixes_drift(s2s: S2s, client: Client) -> None:
     """What somebody changed in the console is found, and sent again when asked."""
     for code in "ABC":
         client.item(code)

@@ -93,7 +93,7 @@ def test_every_rule_has_a_test() -> None:
     assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
 
 
-def test_a_waiting_order_is_raised_when_its_cause_is_mended(erp: Erp) -> None:
+def test_a_waiting_order_is_raised_when_its_cause_is_fixed(erp: Erp) -> None:
     """By retrying it; its story tells both."""
     erp.receive(order_document(line_items=[order_line(sku="NEW")], total=None))
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as connection:

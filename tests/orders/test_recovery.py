@@ -156,7 +156,7 @@ def test_a_value_that_sounds_like_a_deadlock_is_not_tried_again(any_erp: Erp) ->
     ],
 )
 def test_an_error_names_the_column_and_not_the_value(said: str, shown: str) -> None:
-    """Somebody must be able to mend it, and nobody is to read who ordered."""
+    """Somebody must be able to fix it, and nobody is to read who ordered."""
     assert complaints.redact_values(said, ["O'Brien & Sons", None, 7]) == shown
 
 

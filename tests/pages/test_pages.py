@@ -17,7 +17,7 @@ from engine.errors import UsageError
 from engine.model.plan import Counts
 from engine.pages.review import review_page
 from engine.pages.site import build_site
-from engine.review.compare import review_on_fixtures
+from engine.review.compare import Checkouts, review_on_fixtures
 from engine.review.git import at_reference
 from engine.review.markdown import review_markdown
 from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
@@ -79,7 +79,7 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     styles = workspace / "projects" / "karoo_outdoor" / "fixtures" / "style.csv"
     styles.write_text(styles.read_text("utf-8").replace("Trail tee", "<script>alert(1)</script>"), "utf-8")
     with at_reference(workspace, "HEAD") as earlier:
-        found = review_on_fixtures("karoo_outdoor", workspace=workspace, earlier=earlier, against="HEAD")
+        found = review_on_fixtures("karoo_outdoor", Checkouts(workspace, earlier, "HEAD"))
     file = workspace / "review.html"
     file.write_text(review_page([found], against="HEAD"), "utf-8")
     return file

@@ -15,7 +15,7 @@ from support.mapping import ITEM, PRICE, PROJECT, VIEW
 
 from engine.errors import UsageError
 from engine.pages.review import review_page
-from engine.review.compare import review_live, review_on_fixtures
+from engine.review.compare import Checkouts, review_live, review_on_fixtures
 from engine.review.git import at_reference, compared_states
 from engine.review.markdown import review_markdown, reviews_markdown
 from engine.review.samples import changed_part
@@ -302,10 +302,10 @@ def test_a_workspace_that_the_reference_does_not_have_yet_is_all_new(branch: Bra
     below = branch.workspace / "mäps of clients"
     shutil.copytree(branch.workspace / "projects", below / "projects")
     with at_reference(below, "HEAD") as earlier:
-        assert review_on_fixtures("acme", workspace=below, earlier=earlier, against="HEAD").new
+        assert review_on_fixtures("acme", Checkouts(below, earlier, "HEAD")).new
     branch.commit("Second")
     with at_reference(below, "HEAD") as earlier:
-        assert not review_on_fixtures("acme", workspace=below, earlier=earlier, against="HEAD").changed
+        assert not review_on_fixtures("acme", Checkouts(below, earlier, "HEAD")).changed
 
 
 def test_the_states_that_were_compared_can_be_found_again(branch: Branch) -> None:
@@ -377,9 +377,7 @@ class Live:
         with at_reference(self.client.workspace, "HEAD") as earlier:
             return review_live(
                 "acme",
-                workspace=self.client.workspace,
-                earlier=earlier,
-                against="HEAD",
+                Checkouts(self.client.workspace, earlier, "HEAD"),
                 environ=self.client.environment,
             )
 

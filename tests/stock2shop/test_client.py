@@ -504,7 +504,7 @@ def test_broken_json_that_stays_broken_is_an_answer_error(server: Server, clock:
     "reply", [Reply(b"<html>hi</html>", headers={"Content-Type": "text/html"}), Reply(b"\n <!doctype html>")]
 )
 def test_a_web_page_is_an_answer_error_at_once(server: Server, clock: Clock, reply: Reply) -> None:
-    """HTML with 200 means a wrong address, which no retry mends."""
+    """HTML with 200 means a wrong address, which no retry fixes."""
     server.script(reply)
     with pytest.raises(AnswerError) as caught:
         send(server, clock)
@@ -725,7 +725,7 @@ def test_texts_lose_what_neither_a_database_nor_utf_8_can_hold(server: Server, c
 
 
 def test_an_unknown_source_is_an_authentication_error_that_names_the_known_ones(server: Server, clock: Clock) -> None:
-    """A mistyped source_id is mended by reading the message."""
+    """A mistyped source_id is fixed by reading the message."""
     server.script(Reply({"system_sources": [{"id": 5, "description": "Acme"}, {"id": 6}]}))
     with open_api(settings(server.url), timing=clock.timing) as api, pytest.raises(AuthenticationError) as caught:
         api.source()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.review.compare import review_on_fixtures
+from engine.review.compare import Checkouts, review_on_fixtures
 from engine.review.git import at_reference
 from support.command import run_command
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
@@ -54,7 +54,7 @@ class Branch:
     def reviewed(self) -> Review:
         """What the working tree changes."""
         with at_reference(self.workspace, "HEAD") as earlier:
-            return review_on_fixtures("acme", workspace=self.workspace, earlier=earlier, against="HEAD")
+            return review_on_fixtures("acme", Checkouts(self.workspace, earlier, "HEAD"))
 
     def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command."""

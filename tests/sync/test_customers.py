@@ -289,7 +289,7 @@ def test_reveal_shows_a_person_on_a_terminal_only(customers: Customers) -> None:
 
 
 def test_customers_are_adopted_and_verified_where_they_can_be_read_back(customers: Customers) -> None:
-    """A lost state sends nothing again, and drift is found and mended."""
+    """A lost state sends nothing again, and drift is found and fixed."""
     customers.run()
     customers.client.project.state.unlink()
     taken = adopt.adopt(customers.client.project, "customers")

@@ -50,7 +50,7 @@ def rows(client: Client, *items: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rule", ERRORS)
 def test_a_row_that_breaks_a_rule_is_held_with_its_reason(client: Client, rule: str) -> None:
-    """It is not sent, the sound ones are, and it leaves quarantine by itself when its source is mended."""
+    """It is not sent, the sound ones are, and it leaves quarantine by itself when its source is fixed."""
     client.item("Z")
     rows(client, *ERRORS[rule])
     outcome = client.run()

@@ -493,7 +493,7 @@ def test_capture_replaces_one_value_by_one_other(live: Path) -> None:
 
 
 def test_capture_does_not_overwrite_by_itself(live: Path) -> None:
-    """Fixtures that were mended by hand are kept unless one says otherwise."""
+    """Fixtures that were fixed by hand are kept unless one says otherwise."""
     captured(live)
     with pytest.raises(UsageError) as caught:
         captured(live)

@@ -103,7 +103,7 @@ def test_a_changed_mapping_shows_as_a_diff(tmp_path: Path) -> None:
 
 
 def test_missing_and_unused_snapshots_differ(tmp_path: Path) -> None:
-    """A file too few and a file too many are both told, and both mended by an update."""
+    """A file too few and a file too many are both told, and both fixed by an update."""
     write_project(tmp_path)
     update_snapshots(produced(tmp_path))
     snapshot(tmp_path, "mapping.md").unlink()
