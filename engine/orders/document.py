@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import OrderError
 from engine.orders.amounts import EXACT, LineAmounts, Tax, plain_number, work_out_amounts
+from engine.orders.identity import order_id_of
 from engine.orders.optional_values import OptionalValues
 
 if TYPE_CHECKING:
@@ -110,16 +111,6 @@ def parse_document(raw: bytes) -> dict[str, Any]:
         raise OrderError("The document is not an order: it must be a JSON object.", status=422)
     order_id_of(found)
     return found
-
-
-def order_id_of(document: Mapping[str, Any]) -> int:
-    """Stock2Shop's id of the order. Raises :class:`OrderError` where there is none."""
-    found = document.get("id")
-    if isinstance(found, str) and re.fullmatch(r"[1-9][0-9]{0,17}(\.0+)?", found):
-        return int(found.partition(".")[0])
-    if isinstance(found, Decimal) and found == found.to_integral_value() and 0 < found < 10**18:
-        return int(found)
-    raise OrderError("The order has no id: a whole number above 0 is needed.", hint="Orders are told apart by it.")
 
 
 def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_id: int) -> Order:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document
+from engine.orders.identity import DERIVED_IDS, channel_key_of
 from engine.orders.ledger_file import connect_ledger, translate_errors
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class Ledger:
             known = self._connection.execute(sql, [order_id]).fetchone()
             if known is None:
                 self._connection.execute(
-                    "insert into orders (order_id, status, via, document, received_at) values (?, 'received', ?, ?, ?)",
-                    [order_id, via, raw, utc_now()],
+                    "insert into orders (order_id, status, via, document, received_at, channel_key)"
+                    " values (?, 'received', ?, ?, ?, ?)",
+                    [order_id, via, raw, utc_now(), channel_key_of(document)],
                 )
                 self._note(order_id, "received", f"by {via}")
             elif known[0] is not None and raw not in {bytes(each) for each in known[:2] if each is not None}:
@@ -237,6 +239,20 @@ class Ledger:
         found = self._read(sql, [besides, code, code])
         return found[0][0] if found else None
 
+    def find_twin(self, order_id: int) -> Entry | None:
+        """Return the same order under another id: one of the two has an id that was derived from its channel.
+
+        None where there is none, or it was skipped, or waits because of this one.
+        """
+        first, last = DERIVED_IDS.start, DERIVED_IDS.stop - 1
+        found = self.list_entries(
+            "order_id <> ? and channel_key = (select channel_key from orders where order_id = ?)"
+            " and (order_id between ? and ?) <> (? between ? and ?)"
+            " and status <> 'skipped' and rule <> 'arrived_twice'",
+            *(order_id, order_id, first, last, order_id, first, last),
+        )
+        return found[0] if found else None
+
     def mark_answered(self, order_id: int) -> None:
         """Note that Stock2Shop was told the order's code; do nothing where another process noted it first."""
         with self._change():
@@ -281,9 +297,12 @@ class Ledger:
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
         if status is None:
-            condition = "order_id in (select order_id from orders order by order_id desc limit ?)"
+            condition = "order_id in (select order_id from orders order by received_at desc, order_id desc limit ?)"
             return self.list_entries(condition, limit)
-        condition = "order_id in (select order_id from orders where status = ? order by order_id desc limit ?)"
+        condition = (
+            "order_id in (select order_id from orders where status = ?"
+            " order by received_at desc, order_id desc limit ?)"
+        )
         return self.list_entries(condition, status, limit)
 
     def list_due(self) -> list[Entry]:

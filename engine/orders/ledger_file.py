@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-LEDGER_VERSION = 4
+LEDGER_VERSION = 5
 """The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 
-MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql")
+MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql", "ledger_5.sql")
 """The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
 
 OPEN_TIMEOUT_SECONDS = 60

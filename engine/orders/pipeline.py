@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
-from engine.orders.document import order_id_of
+from engine.orders.identity import order_id_of
 from engine.orders.ledger import PENDING_STATUSES, add_seconds, utc_now
 from engine.orders.ledger_file import raising_lock
 from engine.orders.prepare import prepare_order
@@ -134,6 +134,7 @@ class OrderProcessor:
         earlier = _earlier_attempt(entry)
         order = prepared.order
         try:
+            self._check_twin(ledger, entry)
             if order.source_order_code and not entry.approved_by and not entry.uncertain:
                 self._accept_code(ledger, order_id, order.source_order_code, order.customer["code"])
                 return
@@ -184,6 +185,14 @@ class OrderProcessor:
                 note=" ".join(attempt.notes) or entry.note,
                 **_NO_DOUBT,
             )
+
+    @staticmethod
+    def _check_twin(ledger: Ledger, entry: Entry) -> None:
+        """Raise :class:`RuleError` where the ledger has the order already, from a document with an id or without."""
+        twin = None if entry.approved_by else ledger.find_twin(entry.order_id)
+        if twin is not None:
+            code = f", raised as {twin.source_order_code}" if twin.source_order_code else ""
+            raise RuleError("arrived_twice", f"it is order {twin.order_id}{code}")
 
     @staticmethod
     def _accept_code(ledger: Ledger, order_id: int, code: str, customer: str | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import OrderError, RefusedError
 from engine.orders import pipeline
 from engine.orders.document import parse_document
+from engine.orders.identity import is_derived, order_id_of
 from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.stock2shop.client import open_api
@@ -49,6 +50,9 @@ def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
                 parsed = parse_document(json.dumps(document, default=str).encode())
             except OrderError as error:
                 problems.append(error.message)
+                continue
+            if is_derived(order_id_of(parsed)):
+                problems.append("The order has no id, so Stock2Shop could not be answered.")
                 continue
             entry = processor.receive(ledger, parsed, via="pull")
             done[entry.order_id] = entry

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from engine import http_server
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
 from engine.orders import pipeline
-from engine.orders.document import order_id_of, parse_document
+from engine.orders.document import parse_document
+from engine.orders.identity import order_id_of
 from engine.orders.ledger import PENDING_STATUSES, open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.pull import answer_body

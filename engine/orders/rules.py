@@ -106,6 +106,12 @@ RULES: dict[str, Rule] = {
         remedy="Look at it there: a table may undo nothing (MyISAM, Aria), or a procedure commits by itself. If it is"
         " whole: s2s orders skip PROJECT ID --as CODE. If not: delete it, then s2s orders retry PROJECT ID.",
     ),
+    "arrived_twice": Rule(
+        reason="the ledger has it already, under another id",
+        remedy="It arrived with Stock2Shop's id, and as the channel's document without one. Skip it: s2s orders skip"
+        " PROJECT ID --as CODE, with the code of the other. If they are two orders: s2s orders raise PROJECT ID --by"
+        " NAME.",
+    ),
     "held": Rule(
         reason="it was imported for review",
         remedy="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
@@ -117,7 +123,9 @@ RULES: dict[str, Rule] = {
     ),
 }
 
-ONLY_BY_ID_RULES = frozenset({"uncertain", "ambiguous_lookup", "code_taken", "half_raised", "cancelled"})
+ONLY_BY_ID_RULES = frozenset(
+    {"uncertain", "ambiguous_lookup", "code_taken", "half_raised", "cancelled", "arrived_twice"}
+)
 """Rules of orders that are retried only by their id: they may be in the database already, or were cancelled."""
 
 MAX_REASON_LENGTH = 500
