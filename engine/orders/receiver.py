@@ -7,29 +7,27 @@ and expects the source's order code back is public; the exact contract is not.
 
 from __future__ import annotations
 
-import base64
-import hmac
 import logging
 import threading
 import time
 import zlib
-from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine import http_server
 from engine.errors import OrderError, StateLockedError, SyncError, UsageError
-from engine.orders import pipeline
+from engine.orders import access, pipeline
+from engine.orders.access import AccessRules
 from engine.orders.document import parse_document
 from engine.orders.identity import order_id_of
 from engine.orders.ledger import PENDING_STATUSES, open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.pull import answer_body
+from engine.orders.replies import Reply, error_reply
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
-    import asyncio
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     from starlette.applications import Starlette
@@ -37,27 +35,13 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from engine.model.settings import Project, ReceiverSettings
+    from engine.orders.connections import OpenConnections
     from engine.orders.ledger import Entry
 
 log = logging.getLogger(__name__)
 
 RETRY_INTERVAL_SECONDS = 30
 """How often orders that are due are looked for: those whose process died, and those that failed for now."""
-
-REQUEST_TIMEOUT_SECONDS = 60
-"""How long a request may take to arrive whole, so that slow senders cannot hold connections for ever."""
-
-MAX_FAILED_LOGINS_PER_MINUTE = 20
-"""After so many wrong tokens in a minute, further wrong ones are answered with 429."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An HTTP status, its JSON body, and after how many seconds to try again (0: the header is left out)."""
-
-    status: int
-    body: dict[str, Any]
-    retry_after: int = 0
 
 
 class Receiver:
@@ -72,44 +56,14 @@ class Receiver:
         self.project = project
         self.settings: ReceiverSettings = order_settings(project).receiver
         self._processor = OrderProcessor(project)
+        self.access = AccessRules(self.settings, on_refused=self._emit)
         self._raising = threading.Lock()
-        self._failed_logins: deque[float] = deque(maxlen=MAX_FAILED_LOGINS_PER_MINUTE)
         self._last_error = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether orders are taken without a token or a password."""
-        return not (self.settings.token or (self.settings.username and self.settings.password))
 
     def close(self) -> None:
         """Wait for the order that is being raised, and close the connection to the database."""
         with self._raising:
             self._processor.close()
-
-    def check_credentials(self, authorization: str) -> Reply | None:
-        """Return None where the Authorization header is right, else what to answer; in constant time."""
-        accepted = []
-        if self.settings.token:
-            accepted.append(f"Bearer {self.settings.token}")
-        if self.settings.username and self.settings.password:
-            pair = f"{self.settings.username}:{self.settings.password}".encode()
-            accepted.append(f"Basic {base64.b64encode(pair).decode()}")
-        if not accepted:
-            return None
-        scheme, _, credentials = authorization.partition(" ")
-        given = f"{scheme.title()} {credentials.strip()}"  # a scheme is the same in any case (RFC 9110, 11.1)
-        matches = [hmac.compare_digest(given.encode(), each.encode()) for each in accepted]
-        if any(matches):
-            return None
-        at = time.monotonic()
-        too_many = len(self._failed_logins) == MAX_FAILED_LOGINS_PER_MINUTE and at - self._failed_logins[0] < 60  # noqa: PLR2004 - a minute
-        self._failed_logins.append(at)
-        if too_many:
-            return _error_reply(429, "Too many wrong tokens.", "Wait a minute.", retry_after=60)
-        self._emit("A request was refused: the token or the password is missing or wrong.", status=401)
-        return _error_reply(
-            401, "The token or the password is missing or wrong.", "Send it in the Authorization header."
-        )
 
     def raise_due(self, stop: threading.Event) -> None:
         """Raise all orders that are due. An error that stops it is reported once, until there is another one."""
@@ -176,19 +130,21 @@ class Receiver:
                     return Reply(status=200, body=answer_body(self.project, entry))
                 return _unraised_reply(entry)
         except OrderError as error:
-            return _error_reply(error.status, error.message, error.hint or "Send the order as Stock2Shop has it.")
+            return error_reply(error.status, error.message, error.hint or "Send the order as Stock2Shop has it.")
         except StateLockedError as error:
-            return _error_reply(503, error.message, "Send it again.", retry_after=5)
+            return error_reply(503, error.message, "Send it again.", retry_after=5)
         except SyncError as error:
-            return _error_reply(503, error.message, error.hint, retry_after=60)
+            return error_reply(503, error.message, error.hint, retry_after=60)
         except Exception as error:  # noqa: BLE001 - the sender is answered, and sends the order again
             # Its text may hold personal data.
             log.error("An order met an unexpected error: %s", type(error).__name__)  # noqa: TRY400 - as above
-            return _error_reply(503, "An unexpected error occurred.", "Send it again.", retry_after=60)
+            return error_reply(503, "An unexpected error occurred.", "Send it again.", retry_after=60)
 
 
-def build_application(receiver: Receiver) -> Starlette:
-    """Return the ASGI application that serves ``receiver``."""
+def build_application(receiver: Receiver, connections: OpenConnections) -> Starlette:
+    """Return the ASGI application that serves ``receiver``, on ``connections``."""
+    import asyncio
+
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
@@ -201,18 +157,28 @@ def build_application(receiver: Receiver) -> Starlette:
             headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse(reply.body, reply.status, headers)
 
+    def closing(reply: Reply) -> Response:
+        response = respond(reply)
+        response.headers["Connection"] = "close"
+        return response
+
+    async def disconnected(request: Request) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
     async def take(request: Request) -> Response:
-        refused = receiver.check_credentials(request.headers.get("authorization", ""))
-        if refused is None and receiver.is_open and "origin" in request.headers:
-            # Otherwise any page in a browser on this machine could post orders.
-            refused = _error_reply(403, "Web pages may not send orders.", "Set a token under [orders.serve].")
+        rules = receiver.access
+        refused = rules.check_host(request.headers) or rules.check_origin(request.headers, scheme=request.url.scheme)
         if refused is not None:
-            return respond(refused)
+            return closing(refused)
+        refused = rules.check_credentials(request.headers.get("authorization", ""))
+        if refused is not None:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(disconnected(request), access.FAILED_LOGIN_DELAY_SECONDS)
+            return closing(refused)
         refused = _check_framing(request.headers)
         if refused is not None:
-            response = respond(refused)
-            response.headers["Connection"] = "close"
-            return response
+            return closing(refused)
         limit = receiver.settings.max_body
         raw = bytearray()
         try:
@@ -221,66 +187,39 @@ def build_application(receiver: Receiver) -> Starlette:
                 if len(raw) > limit:
                     return respond(_too_large(limit))
         except ClientDisconnect:
-            return respond(_error_reply(400, "The request ended before the order was complete.", "Send it again."))
+            return respond(error_reply(400, "The request ended before the order was complete.", "Send it again."))
+        connections.accept(request.scope["client"])
         body = _decode_body(bytes(raw), request.headers, limit=limit)
         return respond(body if isinstance(body, Reply) else await run_in_threadpool(receiver.receive, body))
 
-    async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    async def health(request: Request) -> Response:
+        refused = receiver.access.check_host(request.headers)
+        return JSONResponse({"status": "ok"}) if refused is None else closing(refused)
 
     async def not_found(_request: Request, error: Exception) -> Response:
         status = int(getattr(error, "status_code", 404))
-        return respond(_error_reply(status, "There is no such call.", "POST orders to /orders; GET /health."))
+        return respond(error_reply(status, "There is no such call.", "POST orders to /orders; GET /health."))
 
     routes = [
         Route("/", take, methods=["POST"]),
         Route("/orders", take, methods=["POST"]),
+        Route("/orders/", take, methods=["POST"]),
         Route("/health", health, methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
-
-
-def _protocol_with_timeout() -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP protocol, which also closes a connection whose request does not arrive whole in time."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class ProtocolWithTimeout(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            super().connection_made(transport)
-            self._restart_timer()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._restart_timer(ended=True)
-            super().connection_lost(exc)
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._restart_timer()
-
-        def _restart_timer(self, *, ended: bool = False) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-            self._deadline = None if ended else self.loop.call_later(REQUEST_TIMEOUT_SECONDS, self._close_if_incomplete)
-
-        def _close_if_incomplete(self) -> None:
-            cycle = self.cycle  # None before the first request, which uvicorn's annotation does not say
-            if cycle is None or cycle.more_body or cycle.response_complete:  # type: ignore[redundant-expr]
-                self.transport.close()
-
-    return ProtocolWithTimeout
+    application = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
+    application.router.redirect_slashes = False  # a redirect would repeat whatever Host its sender wrote
+    return application
 
 
 def _check_framing(headers: Mapping[str, str]) -> Reply | None:
     """Return what to answer for a request whose body cannot be read as its headers say; None where it can."""
     if "content-length" in headers and "transfer-encoding" in headers:
         # Two programs that read it differently would see two requests (RFC 9112, 6.1).
-        return _error_reply(400, "The request has Content-Length and Transfer-Encoding.", "Send one of the two.")
+        return error_reply(400, "The request has Content-Length and Transfer-Encoding.", "Send one of the two.")
     encoding = _encoding_of(headers)
     if encoding not in {"identity", "gzip", "x-gzip"}:
         reason = f"Bodies with Content-Encoding {encoding!r} are not read."
-        return _error_reply(415, reason, "Send it as it is, or with gzip.")
+        return error_reply(415, reason, "Send it as it is, or with gzip.")
     return None
 
 
@@ -300,22 +239,22 @@ def _decode_body(raw: bytes, headers: Mapping[str, str], *, limit: int) -> bytes
     if len(body) > limit:
         return _too_large(limit)
     if not unpacker.eof:
-        return _error_reply(400, "The body is not whole gzip, as its Content-Encoding says.", "Send it again.")
+        return error_reply(400, "The body is not whole gzip, as its Content-Encoding says.", "Send it again.")
     return body
 
 
 def _too_large(limit: int) -> Reply:
     hint = "Raise max_body under [orders.serve] if orders are so large."
-    return _error_reply(413, f"The order is larger than {limit:,} bytes.", hint)
+    return error_reply(413, f"The order is larger than {limit:,} bytes.", hint)
 
 
-def _check_tls_files(settings: ReceiverSettings) -> None:
-    """Raise :class:`UsageError` where the TLS files cannot be used."""
+def _tls_context(settings: ReceiverSettings) -> ssl.SSLContext | None:
+    """Return what TLS is made with, None without TLS files; raise :class:`UsageError` where they cannot be used."""
     import ssl
 
     certificate, key = settings.tls_certificate, settings.tls_key
     if certificate is None or key is None:
-        return
+        return None
     for name, path in (("tls_certificate", certificate), ("tls_key", key)):
         try:
             path.open("rb").close()
@@ -323,14 +262,16 @@ def _check_tls_files(settings: ReceiverSettings) -> None:
             raise UsageError(
                 f"{path} cannot be read: {error.strerror}.", hint=f"Check {name} under [orders.serve]."
             ) from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         raise UsageError(
             f"{certificate} and {key} cannot be used for TLS: {error.reason or error}.",
             hint="tls_certificate is a PEM file with the certificate and what leads to it, tls_key one with its private"
             " key, without a password.",
         ) from None
+    return context
 
 
 @contextmanager
@@ -348,20 +289,24 @@ def run_receiver(
     """
     import uvicorn
 
+    from engine.orders.connections import OpenConnections, limited_protocol
+
     receiver = Receiver(project, on_event=on_event)
     settings = receiver.settings
-    _check_tls_files(settings)
+    tls = _tls_context(settings)
+    connections = OpenConnections()
     config = uvicorn.Config(
-        build_application(receiver),
+        build_application(receiver, connections),
         host=settings.host,
         port=settings.port,
-        http=_protocol_with_timeout(),
+        http=limited_protocol(connections, tls),
+        ws="none",
+        proxy_headers=False,  # who sends is told by the connection
+        server_header=False,
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=60,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
     )
     server = uvicorn.Server(config)
 
@@ -414,7 +359,3 @@ def _unraised_reply(entry: Entry) -> Reply:
         )
     remedy = RULES[entry.rule].remedy if entry.rule in RULES else "Look with `s2s orders show`."
     return Reply(status=422, body={"error": {**body, "what_to_do": remedy}})
-
-
-def _error_reply(status: int, reason: str, what_to_do: str, *, retry_after: int = 0) -> Reply:
-    return Reply(status=status, body={"error": {"reason": reason, "what_to_do": what_to_do}}, retry_after=retry_after)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,18 +28,20 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.errors import ConfigError, UnavailableError
-from engine.orders import pipeline, receiver
+from engine.orders import access, connections, pipeline, receiver
 from engine.orders.ledger import open_ledger
 from engine.orders.receiver import run_receiver
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.erp import Erp
 
 
 TOKEN = "a-long-token-of-the-tests"
+HEAD = "POST /orders HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture
@@ -72,8 +74,9 @@ def test_an_order_that_waits_is_answered_with_what_to_do(receiver_url: str) -> N
     assert (error["rule"], error["order"], error["what_to_do"]) == ("unknown_sku", 1001, RULES["unknown_sku"].remedy)
 
 
-def test_without_the_token_nothing_is_taken(erp: Erp, receiver_url: str) -> None:
+def test_without_the_token_nothing_is_taken(erp: Erp, receiver_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And after too many guesses there is a pause, though not for who has it."""
+    monkeypatch.setattr(access, "FAILED_LOGIN_DELAY_SECONDS", 0)
     assert send(receiver_url, order_document(), token="wrong").status_code == 401
     assert requests.post(f"{receiver_url}/orders", json=order_document(), timeout=10).status_code == 401
     guesses = {send(receiver_url, order_document(), token=f"guess {number}").status_code for number in range(30)}
@@ -231,6 +234,204 @@ def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp, monkeypatch: pyt
     assert (answer.status_code, answer.json()["source_order_code"], len(erp.orders())) == (200, "SO1", 1)
 
 
+def raw(address: str, *lines: str) -> bytes:
+    """Send a request as it is written, and read all that is answered."""
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=30) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = b""
+        with suppress(ConnectionResetError):
+            while part := client.recv(10_000):
+                answer += part
+    return answer
+
+
+@pytest.fixture
+def open_receiver(erp: Erp) -> Iterator[str]:
+    """The address of a receiver without a token, which listens on this machine alone."""
+    erp.write("[orders.serve]\nport = 0")
+    with run_receiver(erp.project) as address:
+        yield address
+
+
+PAGES = {
+    "a page of another site": ({"Origin": "https://example.com"}, 403),
+    "a page without a name": ({"Origin": "null"}, 403),
+    "a page of another program on this machine": ({"Origin": "http://localhost:3000"}, 403),
+    "a form of a browser that says where it is from": ({"Sec-Fetch-Site": "cross-site"}, 403),
+    "a form of an old browser": ({"User-Agent": "Mozilla/5.0"}, 403),
+    "its own address": ({"Origin": "OWN"}, 422),
+    "a program": ({"User-Agent": "curl/8"}, 422),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_browser_has_to_say_that_its_page_is_the_receivers_own(open_receiver: str, page: str) -> None:
+    """Where there is no token: any page may have the browser post a form."""
+    given, status = PAGES[page]
+    headers = {name: value.replace("OWN", open_receiver) for name, value in given.items()}
+    order = order_document(line_items=[order_line(sku="Z")], total=None)
+    assert requests.post(f"{open_receiver}/orders", json=order, headers=headers, timeout=30).status_code == status
+
+
+def test_a_page_cannot_use_the_password_that_a_browser_keeps(erp: Erp) -> None:
+    """A token no browser sends by itself, so with one the page's name does not matter."""
+    erp.write(f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"\nusername = "s2s"\npassword = "a-password"')
+    page, url = {"Origin": "https://example.com"}, ""
+    with run_receiver(erp.project) as address:
+        url = f"{address}/orders"
+        with_password = requests.post(url, json=[], headers=page, auth=("s2s", "a-password"), timeout=30)
+        with_token = requests.post(url, json=[], headers={**page, "Authorization": f"Bearer {TOKEN}"}, timeout=30)
+    assert (with_password.status_code, with_token.status_code) == (403, 422)
+
+
+@pytest.mark.parametrize("path", ["orders", "orders/", "health", ""])
+def test_without_a_token_a_receiver_answers_to_its_own_name_alone(open_receiver: str, erp: Erp, path: str) -> None:
+    """A page whose name was made to lead to this machine is of the same origin to a browser."""
+    method = "GET" if path == "health" else "POST"
+    for host in ("rebound.example.com", "rebound.example.com:8058", "127.0.0.1.example.com", ""):
+        answer = raw(open_receiver, f"{method} /{path} HTTP/1.1", f"Host: {host}", "Content-Length: 0")
+        assert answer.startswith(b"HTTP/1.1 421 "), host
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8058", "[::1]:8058"):
+        answer = raw(
+            open_receiver, f"{method} /{path} HTTP/1.1", f"Host: {host}", "Content-Length: 0", "Connection: close"
+        )
+        assert answer.startswith(b"HTTP/1.1 200 " if path == "health" else b"HTTP/1.1 400 "), host
+    assert erp.orders() == []
+
+
+def test_with_a_token_a_receiver_has_any_name(receiver_url: str) -> None:
+    """A tunnel has a name of its own."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "tunnel.example.com"}
+    assert requests.post(f"{receiver_url}/orders", json=[], headers=headers, timeout=30).status_code == 422
+
+
+def test_a_slash_behind_the_path_leads_nowhere_else(receiver_url: str) -> None:
+    """A redirect would be to whatever host its sender wrote, with the token."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "elsewhere.example.com"}
+    for path in ("orders/", "health/", "elsewhere/"):
+        answer = requests.post(
+            f"{receiver_url}/{path}", json=order_document(), headers=headers, timeout=30, allow_redirects=False
+        )
+        assert answer.status_code == (200 if path == "orders/" else 404)
+        assert "location" not in answer.headers
+
+
+def test_a_wrong_guess_is_answered_late_and_its_connection_closed(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders are taken meanwhile, also where the guess has to make room."""
+    guessed = threading.Event()
+    request = (HEAD + "Authorization: Bearer guess", "Content-Length: 0")
+    erp.write(f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"')
+    monkeypatch.setattr(access, "FAILED_LOGIN_DELAY_SECONDS", 1_000_000)
+    with (
+        run_receiver(erp.project, on_event=lambda *_, **__: guessed.set()) as address,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        guess = pool.submit(raw, address, *request)
+        assert guessed.wait(60)
+        assert send(address, order_document()).status_code == 200
+        assert not guess.done()
+        monkeypatch.setattr(connections, "MAX_CONNECTIONS", 1)
+        assert send(address, order_document()).status_code == 200
+        assert guess.result(timeout=60) == b""
+        monkeypatch.setattr(access, "FAILED_LOGIN_DELAY_SECONDS", 0)
+        answer = raw(address, *request)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("limit", ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS"])
+@pytest.mark.parametrize("begun", ["", HEAD, HEAD + "Content-Length: 9\r\n\r\nx"], ids=["nothing", "header", "body"])
+def test_half_sent_requests_keep_no_order_away(
+    erp: Erp, receiver_url: str, monkeypatch: pytest.MonkeyPatch, limit: str, begun: str
+) -> None:
+    """Where there are too many, those that have waited longest make room."""
+    monkeypatch.setattr(connections, limit, 5)
+    monkeypatch.setattr(access, "FAILED_LOGIN_DELAY_SECONDS", 1_000_000)
+    address = ("127.0.0.1", int(receiver_url.rpartition(":")[2]))
+    half = []
+    try:
+        for _ in range(12):
+            half.append(socket.create_connection(address, timeout=30))
+            half[-1].sendall(begun.encode())
+            assert requests.get(f"{receiver_url}/health", timeout=30).status_code == 200  # it has arrived
+        assert send(receiver_url, order_document()).status_code == 200
+        for oldest in half[:7]:
+            with suppress(ConnectionResetError):
+                assert oldest.recv(100) == b""
+        for newest in half[-3:]:
+            newest.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                newest.recv(100)
+    finally:
+        for each in half:
+            each.close()
+
+
+def test_orders_in_hand_are_not_cut_off_for_new_connections(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one is, and its sender tries again."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "HEADER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_SECONDS", 0.1)
+    erp.write("[orders.serve]\nport = 0")
+    with run_receiver(erp.project) as address, closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as holder:
+        holder.isolation_level = None
+        holder.execute("begin immediate")
+        with ThreadPoolExecutor(2) as pool:
+            sent = [pool.submit(requests.post, f"{address}/orders", json=order_document(n), timeout=60) for n in (1, 2)]
+            wait_until(lambda: len(ledger_entries(erp)) == 2)
+            with pytest.raises(requests.ConnectionError):
+                requests.get(f"{address}/health", timeout=30)
+            holder.execute("rollback")
+            assert [each.result().status_code for each in sent] == [200, 200]
+        assert requests.get(f"{address}/health", timeout=30).status_code == 200
+
+
+def ledger_entries(erp: Erp) -> list[object]:
+    """All orders that have come in."""
+    with open_ledger(erp.project) as ledger:
+        return [*ledger.list_entries("1 = 1")]
+
+
+@pytest.fixture
+def tls_files(erp: Erp) -> Path:
+    """A certificate for localhost and its key, made by openssl; gives the certificate."""
+    certificate: Path = erp.root / "own.pem"
+    key = erp.root / "own.key"
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(["openssl", *words, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate
+
+
+def test_orders_come_over_tls_and_handshakes_that_never_end_keep_none_away(
+    erp: Erp, tls_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They count as connections before there is a request."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
+    erp.write(
+        f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"\ntls_certificate = "own.pem"\ntls_key = "own.key"',
+    )
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with run_receiver(erp.project) as address:
+        port = int(address.rpartition(":")[2])
+        assert address.startswith("https://")
+        half = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(8)]
+        half[-1].sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # no TLS
+        with requests.Session() as sender:
+            for number in (1, 2):
+                url = f"https://localhost:{port}/orders"
+                answer = sender.post(
+                    url, json=order_document(number), headers=headers, timeout=30, verify=str(tls_files)
+                )
+                assert answer.status_code == 200
+        monkeypatch.setattr(connections, "HEADER_TIMEOUT_SECONDS", 0.2)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow, suppress(ConnectionResetError):
+            assert slow.recv(100) == b""
+        for each in half:
+            each.close()
+    assert len(erp.orders()) == 2
+
+
 def test_a_web_page_cannot_send_orders_to_a_receiver_without_a_token(erp: Erp) -> None:
     """A browser on the same machine would do so for any page; it says where the page is from."""
     erp.write(f"[orders.serve]\nport = {free_port()}")
@@ -327,12 +528,17 @@ def test_a_receiver_whose_output_nobody_reads_takes_orders_all_the_same(erp: Erp
 
 @pytest.mark.parametrize(
     "begun",
-    [b"", b"POST /orders HTTP/1.1\r\nHost: x\r\n", b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"],
+    [
+        b"",
+        b"POST /orders HTTP/1.1\r\nHost: x\r\n",
+        b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+    ],
     ids=["nothing", "header", "body"],
 )
 def test_a_request_that_never_ends_is_hung_up_on(erp: Erp, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
     """A byte now and then holds no connection for ever; an order in hand is not cut off."""
-    monkeypatch.setattr(receiver, "REQUEST_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "HEADER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_SECONDS", 0.3)
     erp.write(f"[orders.serve]\nport = {free_port()}")
     with run_receiver(erp.project) as address:
         port = int(address.rpartition(":")[2])
@@ -347,9 +553,9 @@ def test_a_scheme_is_the_same_in_any_case(erp: Erp) -> None:
     """As HTTP has it: a tunnel may write bearer, or BASIC."""
     erp.write('[orders.serve]\ntoken = "a-long-token-of-the-tests"\nusername = "s2s"\npassword = "a-password"')
     taker = receiver.Receiver(erp.project)
-    assert taker.check_credentials("bearer a-long-token-of-the-tests") is None
-    assert taker.check_credentials("BASIC czJzOmEtcGFzc3dvcmQ=") is None
-    assert taker.check_credentials("Bearer A-LONG-TOKEN-OF-THE-TESTS") is not None
+    assert taker.access.check_credentials("bearer a-long-token-of-the-tests") is None
+    assert taker.access.check_credentials("BASIC czJzOmEtcGFzc3dvcmQ=") is None
+    assert taker.access.check_credentials("Bearer A-LONG-TOKEN-OF-THE-TESTS") is not None
 
 
 @pytest.mark.parametrize("said", ["No such file", "cannot be used for TLS"])
