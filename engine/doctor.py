@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
 from engine.errors import ConfigError, StateLockedError, SyncError
-from engine.files import exists
+from engine.files import exists, is_open_to_others, may_write
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
 from engine.orders.statement_checks import check_statements, try_statements
@@ -229,6 +229,29 @@ def _check_state(project: Project) -> Iterator[Finding]:
     except SyncError as error:
         yield _failed("state", error)
         return
+    yield from _check_rights(project)
     size = project.state.stat().st_size / 1e6
     last_run = f"last run {last[0]['started_at']:%Y-%m-%d %H:%M} UTC {last[0]['outcome']}" if last else "no run yet"
     yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {last_run}")
+
+
+def _check_rights(project: Project) -> Iterator[Finding]:
+    """Name the files and the folder of the state that others may read or write; Windows' rights are not read."""
+    folder = project.state.parent
+    writers = may_write(folder)
+    if writers:
+        yield Finding(
+            name="state folder",
+            state="warn",
+            detail=f"{' and '.join(writers)} may write to {folder}, hold its locks and replace what is there",
+            todo=f"chmod 700 {folder}, unless the group is meant to.",
+        )
+    names = (project.state.name, f"{project.name}.orders.sqlite", f"{project.name}.raising.sqlite")
+    wide = [name for name in (*names, f"{project.state.name}.wal") if is_open_to_others(folder / name)]
+    if wide:
+        yield Finding(
+            name="state folder",
+            state="warn",
+            detail=f"in {folder} others may read {', '.join(wide)}",
+            todo=f"chmod 600 {' '.join(str(folder / name) for name in wide)}",
+        )

@@ -3,6 +3,9 @@
 A workspace is read with the rights of whoever runs ``s2s``, and may be a branch that somebody else wrote. So its files
 are read and written through :class:`WorkspaceFiles`, which follows links only as long as they stay inside.
 
+What the engine keeps of a client, its state, ledger and locks, is its owner's alone: :func:`make_private_folder` and
+:func:`create_private_file`. Windows has no such modes: there the folder's rights decide, which nothing here checks.
+
 A missing right to look is an error and never taken for absence. Python's own ``Path.is_file`` and its like also return
 False where the answer cannot be known, from 3.14 on for every reason, and ``Path.glob`` skips folders that it may not
 read on every version.
@@ -15,10 +18,11 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import Diagnostic, OutsideWorkspaceError
+from engine.errors import Diagnostic, OutsideWorkspaceError, StateError
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
 """Errors that mean that there is no such file, or cannot be one of this name."""
@@ -100,6 +104,57 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone.
+
+    Raises :class:`StateError` where there is one that every user of this machine may write to: they could hold its
+    locks, or put files of their own in place of those that are there.
+    """
+    missing, parent = [folder], folder.parent
+    while not exists(parent) and parent != parent.parent:
+        missing.append(parent)
+        parent = parent.parent
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    if "anybody" in may_write(folder):
+        raise StateError(
+            f"Every user of this machine may write to the folder {folder}, which is for a client's state.",
+            hint=f"Take that right away (chmod o-w {folder}), or set S2S_STATE to another folder.",
+        )
+
+
+def create_private_file(path: Path) -> None:
+    """Create an empty file that its owner alone may read, unless there is one.
+
+    From one that there is, others' rights are taken where it belongs to this user. It is not opened for that: SQLite
+    would lose the locks that this process has on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if sys.platform != "win32":
+            found = path.stat()
+            if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
+                path.chmod(0o600)
+
+
+def may_write(path: Path) -> tuple[str, ...]:
+    """Who may write to a file or folder besides its owner: its group, anybody. Of Windows nothing is known.
+
+    >>> may_write(Path("/"))
+    ()
+    """
+    if sys.platform == "win32":
+        return ()
+    mode = path.stat().st_mode
+    return tuple(who for who, right in (("its group", stat.S_IWGRP), ("anybody", stat.S_IWOTH)) if mode & right)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether there is a file that others than its owner may read or write. Of Windows nothing is known."""
+    return sys.platform != "win32" and bool(stat.S_IMODE(_mode(path)) & 0o077)
 
 
 def exists(path: Path) -> bool:

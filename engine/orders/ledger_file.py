@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, StateLockedError
+from engine.files import create_private_file, make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +47,9 @@ def connect_ledger(path: Path) -> sqlite3.Connection:
     another process keeps it locked.
     """
     with translate_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before = os.umask(0o077)
-        try:
-            connection = connect_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)
-        finally:
-            os.umask(before)
+        make_private_folder(path.parent)
+        create_private_file(path)  # SQLite gives the files beside it the same rights
+        connection = connect_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)
     try:
         with translate_errors(path):
             _prepare(connection, path)
@@ -110,7 +107,8 @@ def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> 
         raise _lock_error(path, seconds)
     try:
         with translate_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(path.parent)
+            create_private_file(path)  # whoever may open it may hold the lock
             # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
             connection = connect_own_sqlite(path, timeout=seconds)
         try:

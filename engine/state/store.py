@@ -307,16 +307,18 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
     caller that runs the same ones again and again. Raises :class:`StateLockedError` when another process holds the file
     and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
-    from engine.files import exists
+    from engine.files import create_private_file, exists, make_private_folder
 
     with translate_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         if exists(path) and not os.access(path, os.W_OK):
             raise StateError(
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
         _remove_empty_file(path)
+        if exists(path):
+            create_private_file(path)  # a state that was copied here may be anybody's to read
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
     try:
         # Named before the file is opened: the journal of a killed run may need more than the memory.

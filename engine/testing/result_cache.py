@@ -22,7 +22,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.files import WorkspaceFiles, is_file, replace_file
+from engine.errors import StateError
+from engine.files import WorkspaceFiles, is_file, make_private_folder, replace_file
 from engine.sync.data_tests import FailedTest
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def store(
         "failed": [{**asdict(test), "path": str(test.path)} for test in failed],
         "duckdb_digests": dict(duckdb_digests),
     }
-    with suppress(OSError, RuntimeError):
+    with suppress(OSError, RuntimeError, StateError):
         path = _cache_file(project)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         replace_file(path, json.dumps(cached).encode(), mode=0o600)
 
 
