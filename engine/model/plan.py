@@ -44,8 +44,8 @@ class Counts:
     ``quarantined`` (a rule is broken) and ``refused`` (by Stock2Shop before, and unchanged since).
 
     Keys that are ``missing`` from the source: ``deleted`` (the removal is sent), ``retained`` (the project says
-    ``missing = "keep"``), ``withheld`` (a row with a blank code may be one of them) and ``missing_refused`` (Stock2Shop
-    refused the removal before).
+    ``missing = "keep"``), ``withheld`` (a row with a blank code, ignored or in quarantine, may be one of them) and
+    ``missing_refused`` (Stock2Shop refused the removal before).
 
     ``removals`` are the deletes that the guard counts, and ``replaced`` those that are created again at once.
     ``published`` is how many keys Stock2Shop holds as far as anybody knows: those that it acknowledged and those that

@@ -233,8 +233,9 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
     notes += describe_departed(state, comparison.staged)
     if counts.withheld:
         notes.append(
-            f"{counts.withheld:,} keys are missing from the source while a row with a blank code is in quarantine. They"
-            " are held, not deleted, until that row is fixed."
+            f"{counts.withheld:,} {plural(counts.withheld, 'key')} of those that are missing from the source may be the"
+            " key of a row whose code is blank. They are held, not deleted, as long as the view shows such a row: give"
+            " it its code, or leave it out in the view's WHERE."
         )
     if recent.note:
         notes.append(recent.note)

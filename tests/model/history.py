@@ -229,10 +229,13 @@ class _Drawing:
         self.add("change", row=self.row(), column="active", value=value, many=self.dice.choice((1, 1, 2)))
 
     def blank(self) -> None:
-        """A code, or what else is required, turns blank."""
+        """A code, or what else is required, turns blank; with it the flag may come to say Ignore."""
         required = ("code", "code", "code", "product", "title", "sku")
         column = self.dice.choice(required if self.setting.entity == "products" else ("code", "code", "email"))
-        self.add("change", row=self.row(), column=column, value=self.dice.choice((None, "", "  ")), many=1)
+        row = self.row()
+        self.add("change", row=row, column=column, value=self.dice.choice((None, "", "  ")), many=1)
+        if self.dice.random() < 0.3:
+            self.add("change", row=row, column="active", value=self.dice.choice(("Ignore", "false", None)), many=1)
 
     def repeat(self) -> None:
         """A row appears twice."""

@@ -107,6 +107,10 @@ WENT_WRONG = {
     "a row is refused for its product code, which is corrected": (
         *(_insert("K1"), _insert("K2", "P1"), _run(refused=["P0"], refusal="400"), _change(0, "product", "P2"), RUN),
     ),
+    "a code turns blank, and its row is ignored": (
+        *(_insert("K1"), _insert("K2"), RUN, _change(0, "code", " "), _change(0, "active", "Ignore"), RUN, RUN),
+        *(_change(0, "prices", "12"), RUN, RUN),
+    ),
     "a boolean that was sent turns blank": (*(_insert("K1"), RUN, _change(0, "track", None), RUN),),
     "the variant that a product's fields come from is gone": (
         *(_insert("K1", title="Old"), _insert("K2", title="New"), RUN, ("delete", {"row": 0, "many": 1}), RUN),

@@ -356,6 +356,41 @@ def test_an_item_that_is_delisted_is_removed_beside_an_old_blank_row(client: Cli
     assert sorted(client.held()) == ["A", "C"]
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_an_ignored_row_whose_code_turns_blank_stays_as_it_is(client: Client, *, full: bool) -> None:
+    """Nobody can tell which item it was, and Ignore means that Stock2Shop keeps it; a sound row is not held back."""
+    for code in "ABC":
+        client.item(code)
+    client.run()
+    client.sql("update item set code = ' ', active = 'Ignore' where code = 'B'")
+    (note,) = client.plan(full=full).notes
+    assert note.startswith(
+        "1 key of those that are missing from the source may be the key of a row whose code is blank."
+    )
+    for _ in range(2):
+        assert client.run(full=full).plan.counts.withheld == 1
+    client.sql("update item set price = '7' where code = 'A'", "delete from item where code = 'C'")
+    client.run(full=full)
+    assert sorted(client.held()) == ["A", "B"]
+    client.sql("update item set price = '8' where code = ' '")
+    client.run(full=full)
+    assert sorted(client.held()) == ["A", "B"]
+    client.sql("delete from item where code = ' '")
+    client.run(full=full, approve_deletes=1)
+    assert sorted(client.held()) == ["A"]
+
+
+def test_an_item_that_is_delisted_is_removed_beside_an_old_ignored_row_without_a_code(client: Client) -> None:
+    """Such rows are common in an ERP; they must not hold every delete."""
+    for code in "ABC":
+        client.item(code)
+    client.item("", sku="X", active="Ignore")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    client.run()
+    assert sorted(client.held()) == ["A", "C"]
+
+
 def test_a_view_that_writes_is_refused(client: Client) -> None:
     """Property 5: the way out only reads."""
     client.item("A")

@@ -84,27 +84,29 @@ left join (
     on doubted_product.product = candidate._group
 {% endif %};
 
-{# A row whose key is blank could be any key that is missing. Those keys are withheld from removal while the row with the
-   blank key is in quarantine: a row that cannot be read must never look like a row that was deleted. #}
+{# A row whose key is blank could be any key that is missing. Those keys are withheld from removal while the source shows
+   that row, whatever its flag: a row that cannot be read must never look like a row that was deleted, and one that is
+   ignored is left as it is. Only a row that the run before did not see can have had a key until then. #}
+create or replace table run.blank_row as
+select distinct _raw as raw
+from run.landed
+where _key is null;
+
 create or replace table run.withheld_key as
 select key
 from held
 where
     entity = {{ entity }}
-    and raw in (
-        select raw
-        from run.violation
-        where rule = 'blank_key'
-    )
+    and raw in (select raw from run.blank_row)
 union
 select base._key as key
 from run.base as base
 where exists (
     select 1
-    from run.violation as violation
+    from run.blank_row
     where
-        violation.rule = 'blank_key'
-        and violation.raw not in (
+        raw not in (select raw from held where entity = {{ entity }})
+        and raw not in (
             select raw
             from quarantine
             where
@@ -150,11 +152,7 @@ select
         when base._key in (select key from run.withheld_key) then 'withheld'
         when
             not base.is_published
-            and exists (
-                select 1
-                from run.violation
-                where rule = 'blank_key'
-            ) then 'withheld'
+            and exists (from run.blank_row) then 'withheld'
         when (base._key, base._group) in (
             select (key, product)
             from quarantine

@@ -131,8 +131,17 @@ insert into held
 select
     {{ entity }} as entity,
     missing._key as key,
-    fault.raw,
+    blank_row.raw,
     {{ now }}::timestamp as since
 from run.missing as missing
-cross join (select distinct raw from run.violation where rule = 'blank_key') as fault
+cross join run.blank_row as blank_row
 where missing.fate = 'withheld';
+
+{# Ignored rows without a key stand in no quarantine: that they were seen is remembered under a key that none can have. #}
+insert into held
+select
+    {{ entity }} as entity,
+    '' as key,
+    raw,
+    {{ now }}::timestamp as since
+from run.blank_row;
