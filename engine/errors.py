@@ -44,7 +44,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -225,7 +225,14 @@ class UnavailableError(ApiError):
 
 
 class ServerError(UnavailableError):
-    """Stock2Shop answered 500 until the retries ran out: it may be broken, or what it was sent breaks it."""
+    """Stock2Shop answered 500 until the retries ran out: it may be broken, or what it was sent breaks it.
+
+    ``named`` are the items of the request that its answer speaks of, by the kind of the guess, numbered from 0.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", named: Mapping[str, Sequence[int]] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.named = named or {}
 
 
 class DeadlineError(SyncError):
@@ -241,12 +248,24 @@ class AnswerError(ApiError):
 
 
 class RefusedError(ApiError):
-    """Stock2Shop refused this request for what is in it; ``reason`` is its own word."""
+    """Stock2Shop refused this request for what is in it; ``reason`` is its own word.
 
-    def __init__(self, message: str, *, reason: str, status: int, hint: str = "") -> None:
+    ``named`` are the items of the request that its answer speaks of, by the kind of the guess, numbered from 0.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        status: int,
+        hint: str = "",
+        named: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
         self.status = status
+        self.named = named or {}
 
 
 class GuardError(SyncError):

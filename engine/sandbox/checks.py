@@ -44,7 +44,7 @@ class RefusalError(Exception):
     def __init__(self, status: int, message: str, **more: object) -> None:
         super().__init__(message)
         self.status = status
-        self.document = {"error": {"message": message, **more}}
+        self.document: Json = {"error": {"message": message, **more}}
 
 
 def parse_json(raw: bytes) -> Any:

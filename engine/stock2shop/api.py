@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
+
+    from engine.stock2shop.exchange import Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +61,12 @@ class Api(Protocol):
         *,
         items: int,
         retries: int | None = None,
-        redact: Callable[[str], str] = str,
+        contents: Contents | None = None,
     ) -> Receipt:
         """Queue ``document``, which holds ``items`` items.
 
-        ``retries`` replaces the project's own number. ``redact`` hides what the document holds of people, wherever the
-        answer's words are repeated.
+        ``retries`` replaces the project's own number. ``contents`` is what is known of the document, for whoever
+        reads the answer.
         """
 
     def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:

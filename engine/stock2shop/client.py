@@ -25,8 +25,9 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.stock2shop.api import Receipt, RemoteSource
+from engine.stock2shop.blame import failed_entries
 from engine.stock2shop.diagnosis import PROXY_HINT, URL_HINT
-from engine.stock2shop.exchange import ApiRequest, host_of, printable, status_phrase
+from engine.stock2shop.exchange import ApiRequest, Contents, host_of, printable, status_phrase
 from engine.stock2shop.personal_data import own_words
 from engine.stock2shop.redaction import Secrets
 from engine.stock2shop.responses import (
@@ -48,7 +49,7 @@ from engine.stock2shop.tokens import SessionTokens
 from engine.stock2shop.transport import SteadyPace, Timing, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from engine.model.settings import Stock2ShopSettings
     from engine.stock2shop.exchange import Answer
@@ -197,7 +198,7 @@ class Stock2Shop:
         items: int,
         counted: bool = True,
         retries: int | None = None,
-        redact: Callable[[str], str] = str,
+        contents: Contents | None = None,
     ) -> Receipt:
         """Queue ``document``, JSON with ``items`` items, at ``path`` such as ``/products/queue`` (P).
 
@@ -206,14 +207,18 @@ class Stock2Shop:
         is a :class:`RefusedError`, so that the sender can look for the item that is at fault. One that neither counts
         nor says outright that it succeeded is an :class:`AnswerError`, never a receipt; with ``counted`` False it is
         one, because nothing is known of the answer's shape (U). ``retries`` replaces the
-        project's own number; ``redact`` hides what the document holds of people. Raises :class:`ServerError` where
+        project's own number; ``contents`` is what is known of the document. Raises :class:`ServerError` where
         Stock2Shop answers 500 until the retries run out.
         """
         params = {"source_id": str(self._settings.source_id)}
-        request = ApiRequest(method="POST", path=path, params=params, document=document, redact=redact)
+        request = ApiRequest(
+            method="POST", path=path, params=params, document=document, contents=contents or Contents()
+        )
         answer = self._request(request, retries=retries)
         reason = self._clean(error_messages(answer.data), answer)
         queued = queued_count(answer.data)
+        if not reason and (failed := failed_entries(answer.data, items)):
+            reason = f"it says of {len(failed)} of {items} items that they failed"
         if not reason and queued is not None and queued < items:
             reason = f"it queued {queued} of {items} items"
         if reason:
@@ -222,6 +227,7 @@ class Stock2Shop:
                 reason=reason,
                 status=answer.status,
                 hint="Fix the item in the source, or leave it out of the view.",
+                named=answer.named,
             )
         denial = contradiction(answer.data)
         if denial or (counted and queued is None and not says_success(answer.data)):
@@ -245,7 +251,7 @@ class Stock2Shop:
         Each page asks for ids above the last, so that changes in between shift nothing and Elasticsearch's limit
         of 10,000 hits is no limit here; that ``id`` can be sorted by is I. Fractions are Decimals.
         """
-        redact = own_words if name == "system_customers" else str
+        contents = Contents(redact=own_words) if name == "system_customers" else Contents()
         last = foreign_pages = 0
         for _ in range(MAX_READ_BACK_PAGES):
             query = {
@@ -263,7 +269,7 @@ class Stock2Shop:
             }
             document = json.dumps(query).encode()
             answer = self._request(
-                ApiRequest(method="POST", path=path, params={}, document=document, exact=True, redact=redact)
+                ApiRequest(method="POST", path=path, params={}, document=document, exact=True, contents=contents)
             )
             found = find_list(answer.data, name)
             if found is None:
@@ -415,6 +421,7 @@ class Stock2Shop:
             reason=reason,
             status=status,
             hint=hint,
+            named=answer.named,
         )
 
     def _unexpected(self, answer: Answer, what: str, *, hint: str = URL_HINT) -> AnswerError:
@@ -431,4 +438,4 @@ class Stock2Shop:
 
     def _clean(self, text: str, answer: Answer) -> str:
         """``text`` of an answer as it may be printed. Cut last: half of a secret or of a name would not be found."""
-        return printable(answer.redact(self._secrets.without(text)))[:MAX_REASON_CHARACTERS].rstrip()
+        return printable(answer.contents.redact(self._secrets.without(text)))[:MAX_REASON_CHARACTERS].rstrip()

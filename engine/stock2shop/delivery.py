@@ -8,13 +8,14 @@ refused, with Stock2Shop's reason. Which parts of a refused batch are sent next 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, RefusedError, ServerError
+from engine.stock2shop.blame import find_named
+from engine.stock2shop.exchange import Contents
 from engine.stock2shop.isolation import Evidence, Search, runs
 from engine.stock2shop.personal_data import hide_personal
 
@@ -159,19 +160,19 @@ class Sender:
                     body,
                     items=len(part),
                     retries=_retries(part) if broken else None,
-                    redact=partial(self._redact, part),
+                    contents=Contents(redact=partial(self._redact, part), find_named=partial(find_named, part)),
                 )
             except ServerError as error:
                 searching = broken = True
                 self._count_server_error(error)
-                if search.refuse(SERVER_ERROR_REASON, doubtful=True):
+                if search.refuse(SERVER_ERROR_REASON, error.named, doubtful=True):
                     yield from self._hold_broken(part, body)
             except RefusedError as error:
                 searching = True
                 self._require_refusal_of_rows(error)
                 if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(part) > 1:
                     search.divide()
-                elif search.refuse(error.reason, _named(error.reason, rows, numbers)):
+                elif search.refuse(error.reason, error.named):
                     yield from self._hold_refused(part, error)
             else:
                 recovered = broken
@@ -257,13 +258,6 @@ def _product(row: Mapping[str, Any]) -> Hashable:
 def _retries(part: Sequence[object]) -> int:
     """How often a part of a batch that was answered 500 is tried again: a row is not blamed lightly."""
     return 0 if len(part) > 1 else SINGLE_ROW_RETRIES
-
-
-def _named(reason: str, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> list[int]:
-    """Those of ``numbers`` whose row's key or SKU is a word of ``reason``."""
-    words = set(re.findall(r"[^\s\"'`,;:=<>(){}\[\]]+", reason))
-    words |= {word.rstrip(".!?") for word in words}
-    return [number for number in numbers if words & {rows[number]["_key"], rows[number].get("variants.sku")}]
 
 
 def _traits(row: Mapping[str, Any]) -> set[Hashable]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import ApiError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.model.settings import Stock2ShopSettings
 
@@ -38,7 +38,7 @@ class Failure:
 
     ``what`` is a predicate for Stock2Shop, such as "refuses the connection"; ``transient`` says whether the next
     attempt may succeed, ``wait`` how many seconds Stock2Shop asks to wait for it. ``kind`` is the error to raise when
-    no attempt is left.
+    no attempt is left. ``named`` are the items of the request that the answer speaks of.
     """
 
     what: str
@@ -46,6 +46,7 @@ class Failure:
     transient: bool = True
     wait: float | None = None
     kind: type[ApiError] = UnavailableError
+    named: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def diagnose(error: Exception, *, settings: Stock2ShopSettings) -> Failure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -16,8 +16,20 @@ from urllib.parse import urljoin, urlsplit
 from engine.stock2shop.responses import parse_date, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Contents:
+    """What is known of what a request holds, for whoever reads the answer to it.
+
+    ``redact`` hides what the request holds of people in a text. ``find_named`` takes the answer's JSON value and its
+    text, and gives the items of the request that it speaks of: by the kind of the guess, numbered from 0.
+    """
+
+    redact: Callable[[str], str] = str
+    find_named: Callable[[Any, str], Mapping[str, Sequence[int]]] = lambda _data, _text: {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -25,8 +37,7 @@ class ApiRequest:
     """One request.
 
     ``path`` follows the settings' ``url``; ``shown`` is the path that messages show, where the real one holds a
-    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals. ``redact`` hides what the request
-    holds of people, wherever the answer's words are repeated.
+    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals.
     """
 
     method: str
@@ -35,7 +46,7 @@ class ApiRequest:
     params: Mapping[str, str]
     document: bytes | None = None
     exact: bool = False
-    redact: Callable[[str], str] = str
+    contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:
         if not self.shown:
@@ -69,7 +80,7 @@ class Answer:
     seconds: float
     data: Any
     is_json: bool
-    redact: Callable[[str], str]
+    contents: Contents
 
     @classmethod
     def of(cls, request: ApiRequest, status: int, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
@@ -86,13 +97,18 @@ class Answer:
             seconds=seconds,
             data=data,
             is_json=is_json or (not body and status == HTTPStatus.NO_CONTENT),
-            redact=request.redact,
+            contents=request.contents,
         )
 
     @property
     def succeeded(self) -> bool:
         """Whether the status is 2xx."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def named(self) -> Mapping[str, Sequence[int]]:
+        """The items of the request that the answer speaks of, by the kind of the guess, numbered from 0."""
+        return self.contents.find_named(self.data, self.text)
 
     @property
     def is_page(self) -> bool:

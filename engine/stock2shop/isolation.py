@@ -6,7 +6,8 @@ all its batches. No row is blamed that was not refused alone.
 
 What keeps the requests few:
 
-1. A refusal that names a row is believed as far as that row is tried alone next, and the others together.
+1. A refusal that names rows is believed as far as they are tried alone next, and the others together. Of each kind of
+   guess, such as by code or by position, it is learned whether it is right.
 2. Where nothing is named, a refused part is halved until one row is left. Half of a refused part whose other half was
    accepted holds the culprit, and is not sent whole again.
 3. How many rows are sent together follows the share of refused rows so far (generalized binary splitting, Hwang 1972).
@@ -18,12 +19,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
 PROBE_AFTER_REFUSALS = 3
 """So many rows refused alone, and nothing accepted yet, and a row of another product is tried."""
@@ -100,14 +101,15 @@ class Evidence:
     tested_weight: float = 0.0
     """Rows that were accepted or refused alone, where the last ones count most: refused rows often stand together."""
     refused_weight: float = 0.0
-    rows_named_rightly: int = 0
-    rows_named_wrongly: int = 0
+    named_rightly: Counter[str] = field(default_factory=Counter)
+    """How many rows a kind of guess named that were refused alone."""
+    named_wrongly: Counter[str] = field(default_factory=Counter)
+    """How many rows a kind of guess named that were accepted."""
     likeness: Likeness = field(default_factory=Likeness)
 
-    @property
-    def believes_names(self) -> bool:
-        """Whether the rows that refusals name are tried first."""
-        return self.rows_named_wrongly - self.rows_named_rightly < _MAX_FALSE_NAMES
+    def believes(self, kind: str) -> bool:
+        """Whether the rows that a kind of guess names are tried first."""
+        return self.named_wrongly[kind] - self.named_rightly[kind] < _MAX_FALSE_NAMES
 
     @property
     def is_about_the_account(self) -> bool:
@@ -116,7 +118,7 @@ class Evidence:
 
     def group_size(self) -> int | None:
         """How many rows to send together so that half of such parts are accepted; None for as many as there are."""
-        if not self.refused_weight or (self.rows_named_rightly and self.believes_names):
+        if not self.refused_weight or any(self.believes(kind) for kind in self.named_rightly):
             return None
         share = (self.refused_weight + 0.5) / (self.tested_weight + 20)
         return max(1, round(math.log(2) / share))
@@ -155,7 +157,8 @@ class Search:
         """Rows that are tried when everything else was."""
         self._culpable: list[list[int]] = []
         """Segments that hold at least one refused row."""
-        self._named: set[int] = set()
+        self._named: dict[int, str] = {}
+        """The rows that a refusal named and that were not tried since, with the kind of the guess."""
         self._part: list[int] = []
         self._rest: list[int] = []
         """The other half of the segment that the part was cut from."""
@@ -187,14 +190,17 @@ class Search:
         self._evidence.doubted_products.clear()
         self._evidence.weigh(rows=len(self._part), refused=0)
         self._evidence.likeness.add_accepted(map(self._traits, self._part))
-        self._evidence.rows_named_wrongly += len(self._named.intersection(self._part))
-        self._named.difference_update(self._part)
+        self._forget_names(self._part)
         if self._rest:
             self._culpable.append(self._rest)
         self._part, self._rest = [], []
 
-    def refuse(self, reason: str = "", named: Collection[int] = (), *, doubtful: bool = False) -> bool:
-        """Learn that the part was refused for ``reason``, which names the rows ``named``.
+    def refuse(
+        self, reason: str = "", named: Mapping[str, Sequence[int]] | None = None, *, doubtful: bool = False
+    ) -> bool:
+        """Learn that the part was refused for ``reason``.
+
+        ``named`` are the rows that the refusal seems to name, by their places in the part, for each kind of guess.
 
         ``doubtful`` says that the receiver itself may have failed, also where it accepted something before. Gives
         whether the part is one row, which is refused alone.
@@ -208,14 +214,25 @@ class Search:
         if len(part) == 1:
             self._learn_refusal(part[0], reason, doubtful=doubtful)
             return True
-        named = sorted(set(named).intersection(part)) if self._evidence.believes_names else []
-        if named and len(named) < len(part):
-            self._named.update(named)
-            self._culpable += [[row] for row in reversed(named)]
-            self._unknown.appendleft(([row for row in part if row not in self._named], True))
-        else:
-            self._culpable.append(part)
+        for kind, places in (named or {}).items():
+            if self._evidence.believes(kind) and 0 < len(set(places)) < len(part):
+                rows = [part[place] for place in sorted(set(places))]
+                self._named |= dict.fromkeys(rows, kind)
+                self._culpable += [[row] for row in reversed(rows)]
+                self._unknown.appendleft(([row for row in part if row not in self._named], True))
+                return False
+        self._culpable.append(part)
         return False
+
+    def _forget_names(self, accepted: Iterable[int]) -> None:
+        """Learn that these rows were named wrongly, where they were; forget whom a kind named that is often wrong."""
+        kinds = [self._named.pop(row) for row in accepted if row in self._named]
+        self._evidence.named_wrongly.update(kinds)
+        lost = {row for row, kind in self._named.items() if kind in kinds and not self._evidence.believes(kind)}
+        if lost:
+            self._culpable = [rows for rows in self._culpable if not (len(rows) == 1 and rows[0] in lost)]
+            self._unknown.appendleft((sorted(lost), True))
+            self._named = {row: kind for row, kind in self._named.items() if row not in lost}
 
     def divide(self) -> None:
         """Take the part in two, because it is too large for one request."""
@@ -242,8 +259,7 @@ class Search:
             self._evidence.doubted_products.add(self._products[row])
         self._evidence.likeness.add_refused(reason, self._traits(row))
         if row in self._named:
-            self._named.discard(row)
-            self._evidence.rows_named_rightly += 1
+            self._evidence.named_rightly[self._named.pop(row)] += 1
 
     def _take_other_product(self) -> int | None:
         """Take a row of a product that is not in doubt out of its segment, each time from somewhere else."""

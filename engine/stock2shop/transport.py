@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from engine.errors import AnswerError, ApiError, CancelledError, DeadlineError, ServerError, UnavailableError
+from engine.errors import AnswerError, ApiError, CancelledError, DeadlineError, ServerError
 from engine.stock2shop.diagnosis import URL_HINT, Failure, diagnose, error_causes
 from engine.stock2shop.exchange import Answer, host_of, status_phrase
 from engine.stock2shop.responses import parse_retry_after
@@ -253,7 +253,9 @@ class Transport:
             too_many = answer.status == HTTPStatus.TOO_MANY_REQUESTS
             hint = "Lower `pace` under [stock2shop], and see what else uses the same user." if too_many else ""
             broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
-            return Failure(what=what, hint=hint, wait=wait, kind=ServerError if broken else UnavailableError)
+            if broken:
+                return Failure(what=what, hint=hint, wait=wait, kind=ServerError, named=answer.named)
+            return Failure(what=what, hint=hint, wait=wait)
         if answer.succeeded and not answer.is_json:
             if answer.is_page:
                 what = f"{what} with a web page where JSON belongs"
@@ -263,9 +265,11 @@ class Transport:
 
     def _error(self, request: ApiRequest, failure: Failure, attempts: int) -> ApiError:
         tried = f"{request.line} was tried {attempts} times" if attempts > 1 else request.line
-        return failure.kind(
-            f"Stock2Shop at {self.host} {failure.what} ({tried})", hint=f"{failure.hint} {RETRY_HINT}".lstrip()
-        )
+        message = f"Stock2Shop at {self.host} {failure.what} ({tried})"
+        hint = f"{failure.hint} {RETRY_HINT}".lstrip()
+        if failure.kind is ServerError:
+            return ServerError(message, hint=hint, named=failure.named)
+        return failure.kind(message, hint=hint)
 
 
 def _proxies_for(url: str) -> dict[str, str]:

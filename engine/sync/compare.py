@@ -6,9 +6,11 @@ In: a context, and another query or an open connection where the project's own a
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.database.open import open_source
 from engine.errors import AccountingError
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
@@ -134,8 +136,7 @@ def _read(
             entity=entity,
             cancel=context.cancel,
             pack=on_batch is None,
-            source=source,
-            deadline=context.deadline,
+            source=nullcontext(source) if source else open_source(context.project.source, deadline=context.deadline),
         ) as (columns, packed, arriving):
             layout = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version, packed=packed)
             layout = prepare(state, layout)

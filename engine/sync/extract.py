@@ -5,7 +5,7 @@ What the database refuses is translated into an error that names the place in th
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
@@ -18,10 +18,10 @@ from engine.model.fields import ENTITIES
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
-    from engine.clock import Deadline
     from engine.database.connection import Connection
     from engine.model.query import Query
     from engine.model.settings import Project
@@ -35,22 +35,20 @@ def extract(
     entity: str,
     cancel: threading.Event,
     pack: bool = False,
-    source: Connection | None = None,
-    deadline: Deadline | None = None,
+    source: AbstractContextManager[Connection] | None = None,
 ) -> Iterator[tuple[tuple[str, ...], bool, Iterator[pa.RecordBatch]]]:
     """Run the view; gives the canonical names of its columns, whether each row arrives as one text, and its batches.
 
-    It is run on ``source`` where that is open already. ``pack`` lets the database put each row into one text, where
-    that is faster. The batches raise :class:`CancelledError` when ``cancel`` is set, and
-    :class:`DeadlineError` when ``deadline`` comes while they are read. Raises :class:`QueryError` where
-    the database refuses the query, and :class:`ViewError` where its columns are wrong.
+    It is run on the connection that ``source`` gives, or on one of its own. ``pack`` lets the database put each row
+    into one text, where that is faster. The batches raise :class:`CancelledError` when ``cancel`` is set. Raises
+    :class:`QueryError` where the database refuses the query, and :class:`ViewError` where its columns are wrong.
     """
     import pyarrow as pa
 
     # Arrow's own allocators keep what a batch took for the next one; the system's gives it back.
     pa.set_memory_pool(pa.system_memory_pool())
     settings = project.entities[entity]
-    with nullcontext(source) if source else open_source(project.source, deadline=deadline) as connection:
+    with source or open_source(project.source) as connection:
         try:
             read = connection.read(query.sql, pack=pack)
         except QueryError as error:

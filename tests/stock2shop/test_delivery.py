@@ -9,6 +9,7 @@ import pytest
 from engine.errors import RefusedError, ServerError
 from engine.model.fields import PRODUCTS
 from engine.model.settings import Stock2ShopSettings
+from engine.sandbox.checks import RefusalError
 from engine.stock2shop import documents
 from engine.stock2shop.client import open_api
 from engine.stock2shop.delivery import MAX_SEARCH_REQUESTS, Delivery, Sender
@@ -105,6 +106,91 @@ def test_a_tenth_of_the_rows_refused_costs_two_requests_each(sandbox: Sandbox) -
     run = Run(sandbox, rows)
     assert (run.refused, len(run.accepted)) == (bad, 900)
     assert run.requests < 300
+
+
+REFUSALS: dict[str, Callable[[int, Any], dict[str, Any]]] = {
+    "an index": lambda number, _: {"error": {"message": "An item was refused.", "index": number}},
+    "a path": lambda number, _: {"errors": {f"system_products.{number}.product.title": ["is taken"]}},
+    "a place in words": lambda number, _: {"message": f"Item {number + 1} was refused."},
+    "a title": lambda _, item: {"error": f"The title {item['product']['title']!r} is taken."},
+    "a code in another case": lambda _, item: {
+        "message": f"{item['product']['variants']['source_variant_code'].lower()}: no"
+    },
+}
+
+
+def refuse_with(monkeypatch: pytest.MonkeyPatch, document: Callable[[int, Any], dict[str, Any]]) -> None:
+    """Have the sandbox's refusals of an item be ``document``, of the item's index and the item."""
+
+    def refusal(number: int, item: Any, _name: str, message: str) -> RefusalError:
+        error = RefusalError(422, message)
+        error.document = document(number, item)
+        return error
+
+    monkeypatch.setattr("engine.sandbox.endpoints.refusal", refusal)
+
+
+@pytest.mark.parametrize("shape", REFUSALS)
+def test_a_tenth_of_the_rows_refused_costs_fewer_than_three_requests_each_however_they_are_named(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    """By a position, a title, a code: the shape of a refusal is not public."""
+    refuse_with(monkeypatch, REFUSALS[shape])
+    rows = items(300)
+    bad = sorted(rows[number * 7919 % 300]["_key"] for number in range(30))
+    sandbox.faults.refuse_sku(*bad)
+    run = Run(sandbox, rows)
+    assert (run.error, run.refused, len(run.accepted)) == (None, bad, 270)
+    assert run.requests < 90
+
+
+def test_rows_refused_without_a_word_cost_a_bounded_number_of_requests_a_run(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """464 answers are the least that tell 100 of 1,000 rows; runs share them."""
+    refuse_with(monkeypatch, lambda _number, _item: {})
+    rows = items(1000)
+    bad = {rows[number * 7919 % 1000]["_key"] for number in range(100)}
+    sandbox.faults.refuse_sku(*bad)
+    done: set[str] = set()
+    made: list[int] = []
+    left = rows
+    while left:
+        run = Run(sandbox, left)
+        made.append(run.requests)
+        done |= {*run.refused}
+        left = [each for each in left if each["_key"] not in {*run.accepted, *run.refused}]
+    assert done == bad
+    assert max(made) < 260
+    assert sum(made) <= 570
+
+
+def test_a_500_that_names_a_row_is_found_by_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What broke it may be told even there."""
+
+    def named(number: int, _item: Any, _name: str, message: str) -> RefusalError:
+        return RefusalError(500, message, index=number)
+
+    monkeypatch.setattr("engine.sandbox.endpoints.refusal", named)
+    sandbox.faults.refuse_sku("I00077", "I00300")
+    run = Run(sandbox, items(500))
+    assert (run.error, run.refused, len(run.accepted)) == (None, ["I00077", "I00300"], 498)
+    assert run.requests <= 12
+
+
+def test_a_success_with_items_that_failed_is_no_receipt(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list has an object an item, and some of them say that they failed."""
+
+    def failed(number: int, _item: Any, _name: str, message: str) -> RefusalError:
+        error = RefusalError(200, message)
+        error.document = {"system_products": [*({"status": "ok"} for _ in range(number)), {"status": "failed"}]}
+        return error
+
+    monkeypatch.setattr("engine.sandbox.endpoints.refusal", failed)
+    sandbox.faults.refuse_sku("I00009")
+    run = Run(sandbox, items(10))
+    assert (run.refused, len(run.accepted)) == (["I00009"], 9)
+    assert run.requests <= 3
 
 
 def test_a_tenth_of_many_rows_refused_costs_a_bounded_number_of_requests(sandbox: Sandbox) -> None:

@@ -22,11 +22,10 @@ from engine.sync.context import RunOptions
 from engine.sync.explain import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from support.client import Client
 
     from engine.model.plan import Outcome, Plan
+    from engine.stock2shop.exchange import Contents
 
 ROOT = Path(__file__).parents[2]
 
@@ -226,14 +225,12 @@ def test_a_refused_customer_is_quarantined_without_what_the_refusal_repeats(cust
     class Refusing:
         requests_made = 0
 
-        def queue(
-            self, _path: str, _document: bytes, *, items: int, redact: Callable[[str], str], **_more: object
-        ) -> object:
+        def queue(self, _path: str, _document: bytes, *, items: int, contents: Contents, **_more: object) -> object:
             from engine.errors import RefusedError
 
             deliveries.append(items)
             reason = "thandi@example.com is no customer, says THANDI Example"
-            raise RefusedError("refused", reason=redact(reason), status=400)
+            raise RefusedError("refused", reason=contents.redact(reason), status=400)
 
     from engine.stock2shop.delivery import Sender
 
