@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from engine.characters import VISIBLE_CODES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -19,12 +21,6 @@ WIDTH = 72
 
 MIN_SECRET_LENGTH = 4
 """Shorter secrets are not masked: they would black out parts of ordinary words."""
-
-_CONTROL_CODES = (
-    *(*range(9), *range(11, 32), *range(127, 160)),  # control characters, but for tabs and line ends
-    *(0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # what reverses a line's direction
-)
-_ESCAPES = {number: f"\\u{number:04x}" for number in _CONTROL_CODES}
 
 _LOOKALIKES = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),  # curly, low and angle quotes
@@ -37,11 +33,11 @@ _LOOKALIKES = {
 
 
 def escape_controls(text: str) -> str:
-    r"""``text`` with each character that a terminal would obey as its number, ``\u001b``, which JSON reads back.
+    r"""``text`` with each character that a terminal would obey, or nobody could see, as its number, ``\u001b``.
 
-    Tabs and line ends stay; a Windows line end becomes a plain one.
+    JSON reads the numbers back. Tabs and line ends stay; a Windows line end becomes a plain one.
     """
-    return text.replace("\r\n", "\n").translate(_ESCAPES)
+    return text.replace("\r\n", "\n").translate(VISIBLE_CODES)
 
 
 def mask_secrets(text: str, secrets: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ DOORS = {
     "typer": {"cli"},
     "tomli": {"config"},
     "dotenv": {"config"},
+    "email_validator": {"sync"},
     "pydantic": {"config"},
     "jinja2": {"mapping", "pages"},
     "markupsafe": {"mapping"},
@@ -82,7 +83,6 @@ FILE_READERS = {
     "state/store.py": "the state and the engine's SQL",
     "sync/adopt.py": "what is read back, in the working folder of the state",
     "sync/layout.py": "the engine's SQL",
-    "sync/stage.py": "the engine's SQL",
     "testing/result_cache.py": "the cache and the engine's code",
 }
 """The modules that open files without :class:`engine.files.WorkspaceFiles`, and which."""

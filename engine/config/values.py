@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from engine.characters import clean, trim
 from engine.model.fields import ACTIVE_WORDS
 from engine.model.settings import Limit
 
@@ -154,7 +155,8 @@ def check_path(text: str | None) -> str | None:
 def active_words(table: dict[str, list[str]]) -> dict[str, Flag]:
     """Each word of the active flag with its meaning: the project's own words over the default ones.
 
-    Words come out in lower case and without outer blanks: ``{"Delete": [" No "]}`` adds ``{"no": "Delete"}``.
+    Words come out clean, trimmed and in lower case, as they are compared: ``{"Delete": [" No "]}`` adds
+    ``{"no": "Delete"}``.
     """
     problems: list[tuple[str, str]] = []
     own: dict[str, Flag] = {}
@@ -164,7 +166,7 @@ def active_words(table: dict[str, list[str]]) -> dict[str, Flag]:
             problems.append((f"{name!r} is not Active, Delete or Ignore.", did_you_mean(name, FLAGS).strip()))
             continue
         for word in words:
-            other = own.setdefault(word.strip().lower(), flag)
+            other = own.setdefault(trim(clean(word)).lower(), flag)
             if other != flag:
                 problems.append((f"The word {word!r} means both {other} and {flag}.", "Remove one of them."))
     if problems:

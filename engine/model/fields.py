@@ -102,8 +102,8 @@ class Entity:
     """One entity's contract: its fields, and which of them play a part in every entity.
 
     ``key`` identifies a row; ``group`` names the column that gathers rows into one product, where there is one.
-    ``plural_name`` is what Stock2Shop calls the rows. ``unique`` names the rule that a value breaks which several
-    rows have.
+    ``plural_name`` is what Stock2Shop calls the rows. ``unique`` names the rules that a value breaks which several
+    rows have: exactly, and but for case, blanks or what cannot be seen.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Entity:
     group: str | None
     flag: str
     fields: tuple[Field, ...]
-    unique: tuple[tuple[str, str], ...] = ()
+    unique: tuple[tuple[str, str, str], ...] = ()
 
     def resolve(self, column: str) -> Field | None:
         """The field that a view's column name means, or None. Names compare by case."""
@@ -161,7 +161,10 @@ def _options() -> Iterable[Field]:
 PRODUCTS = Entity(
     name="products",
     plural_name="variants",
-    unique=(("variants.sku", "repeated_sku"), ("variants.barcode", "repeated_barcode")),
+    unique=(
+        ("variants.sku", "repeated_sku", "similar_value"),
+        ("variants.barcode", "repeated_barcode", "similar_value"),
+    ),
     key="source_variant_code",
     group="source_product_code",
     flag="product_active",
@@ -266,7 +269,7 @@ def _address(part: str, type_: Type, meaning: str, *, personal: bool = True) -> 
 CUSTOMERS = Entity(
     name="customers",
     plural_name="customers",
-    unique=(("email", "repeated_email"),),
+    unique=(("email", "repeated_email", "repeated_email"),),
     key="source_customer_code",
     group=None,
     flag="customer_active",

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.characters import SQL_CLASSES, WIDE_LETTERS
 from engine.mapping.engine_sql import render_sql
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ MAX_WINDOW_ROWS = 10_000
 
 MAX_WINDOW_BYTES = 16_000_000
 """About how large they may be together. With 40 MB, rows of 3 KB did not fit into the memory that a run begins with."""
+
+
+@cache
+def canonical_macros() -> str:
+    """The SQL of the macros that make values canonical."""
+    return render_sql("canonical.sql", classes=SQL_CLASSES, wide_letters=WIDE_LETTERS)
 
 
 def table_names(entity: str) -> dict[str, str]:
@@ -171,7 +179,7 @@ def build_layout(
     definition = _digest(version, scripts, [(f.name, f.type) for f in fields])
     mapping = _digest(
         definition,
-        (SQL / "canonical.sql").read_text("utf-8"),
+        canonical_macros(),
         [field.name for field in resolved],
         sorted(settings.active.items()),
         settings.option_names,

@@ -96,8 +96,13 @@ RULES: dict[str, Rule] = {
     ),
     "similar_key": Rule(
         severity="warning",
-        reason="another code differs from this one only by case",
+        reason="another code differs from this one only by case, blanks or the way its letters are written",
         remedy="The source may take both for one item: rename one of them.",
+    ),
+    "similar_value": Rule(
+        severity="warning",
+        reason="two values that must differ do so only by case, blanks or the way their letters are written",
+        remedy="A shop may take both for one: give them one spelling, or values that differ.",
     ),
     "repeated_barcode": Rule(
         severity="warning",
@@ -106,7 +111,7 @@ RULES: dict[str, Rule] = {
     ),
     "repeated_email": Rule(
         severity="warning",
-        reason="more than one customer has this e-mail address",
+        reason="more than one customer has this e-mail address, in whatever case",
         remedy="Stock2Shop may take them for one user of the trade store: give each its own.",
     ),
     "negative_quantity": Rule(
@@ -121,7 +126,7 @@ RULES: dict[str, Rule] = {
     ),
     "control_characters": Rule(
         severity="warning",
-        reason="the text has control characters, which are not sent",
+        reason="the value has control characters or others that cannot be seen, which are not sent",
         remedy="Remove them in the source, or in the view.",
     ),
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fingerprints import FingerprintIndex, UnknownRows
-from engine.sync.layout import SQL, STAGING_TYPES, Staged, Window
+from engine.sync.layout import STAGING_TYPES, Staged, Window, canonical_macros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ def prepare(state: State, layout: StagingLayout) -> StagingLayout:
 
     Gives the layout with the columns that are carried on.
     """
-    state.run_once((SQL / "canonical.sql").read_text("utf-8"))
+    state.run_once(canonical_macros())
     state.run_once(render_sql("tables.sql", **layout.tables))
     present = state.columns(layout.published)
     for table in (layout.published, layout.acknowledged):
@@ -107,9 +107,12 @@ def land(
             delivery_key=context.delivery_key,
         )
     )
+    html = [field.name for field in layout.fields if field.type == "html"]
     sql = render_sql(
         "land.sql",
         columns=layout.columns,
+        html_columns=html,
+        plain_columns=[column for column in layout.columns if column not in html and column != layout.entity.key],
         packed=layout.packed,
         fields=layout.fields,
         fingerprint=layout.fingerprint,

@@ -12,6 +12,7 @@ from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
 from engine.model.plan import Problem
 from engine.sync.clearing import find_unclearable
+from engine.sync.email_addresses import find_malformed_emails
 from engine.sync.layout import STAGING_TYPES
 from engine.sync.rules import ERRORS, RULES
 
@@ -24,22 +25,28 @@ if TYPE_CHECKING:
 def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     """Fill ``run.violation`` and ``run.warning`` from what landed."""
     layout = staged.layout
-    unique = [(column, rule) for column, rule in layout.entity.unique if layout.has(column)]
-    wanted = {*layout.options, *(column for column, _ in unique)}
+    entity = layout.entity
+    own = [(column, repeated, similar) for column, repeated, similar in entity.unique if layout.has(column)]
+    codes = [("_key", "", "similar_key"), *([("_group", "", "similar_value")] if entity.group else [])]
+    wanted = {*layout.options, *(column for column, _, _ in own)}
+    emails = [field.name for field in layout.fields if field.type == "email"]
+    if emails:
+        find_malformed_emails(state, emails)
     state.run_with_retry(
         render_sql(
             "validate.sql",
             **layout.tables,
-            entity=layout.entity.name,
+            entity=entity.name,
             in_doubt=staged.in_doubt,
             unclearable=find_unclearable(layout, settings),
             types=STAGING_TYPES,
             incremental=staged.incremental,
-            key=layout.entity.key,
-            group=layout.entity.group,
+            key=entity.key,
+            group=entity.group,
             compared=[field for field in layout.fields if field.name in wanted],
-            unique_columns=[column for column, _ in unique],
-            unique_rules=unique,
+            unique=[*codes, *own],
+            names={"_key": entity.key, "_group": entity.group},
+            email_columns=emails,
             options=layout.options,
             guarded_options=not settings.linked or bool(layout.options),
             shared=layout.shared,

@@ -20,7 +20,7 @@ from engine.database.odbc_values import Column, correct_values, has_corrections
 from engine.database.open import open_source
 from engine.errors import QueryError
 from engine.model.settings import SourceSettings
-from engine.sync.layout import SQL
+from engine.sync.layout import canonical_macros
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def from_postgresql_packed(postgres: Postgres) -> Rows:
     postgres.execute(database, *statements("postgresql"))
     settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
     with duckdb.connect() as staging, open_source(settings) as connection:
-        staging.execute((SQL / "canonical.sql").read_text("utf-8"))
+        staging.execute(canonical_macros())
         # Rows with bytes are not packed, because each value must be looked at.
         assert not connection.read("select * from hard order by n", pack=True).packed
         columns = [

@@ -207,10 +207,10 @@ def test_unusual_addresses_are_sent(customers: Customers, email: str) -> None:
 
 
 def test_two_customers_with_one_code_are_both_held(customers: Customers) -> None:
-    """And two with one address are sent, with a warning."""
+    """And two with one address are sent, with a warning, whatever its case."""
     customers.add("C1", email="other@example.com")
     customers.add("C2", email="same@example.com")
-    customers.add("C3", email="same@example.com")
+    customers.add("C3", email="Same@Example.com")
     plan = customers.run().plan
     assert plan.quarantine_rules == {"repeated_key": 2}
     assert plan.warning_rules == {"repeated_email": 2}

@@ -35,6 +35,7 @@ WARNINGS: dict[str, list[dict[str, Any]]] = {
         {**SHIRT, "code": "S-2", "size": "L", "title": "Other"},
     ],
     "similar_key": [{"code": "Ab"}, {"code": "AB"}],
+    "similar_value": [{"code": "A", "sku": "x"}, {"code": "B", "sku": "X"}],
     "repeated_barcode": [{"code": "A", "barcode": "600"}, {"code": "B", "barcode": "600"}],
     "negative_quantity": [{"code": "A", "qty": "-3"}],
     "fractional_quantity": [{"code": "A", "qty": "2.5"}],

@@ -1,6 +1,7 @@
 -- The canonical form of every type of the contract, as macros. Two values that mean the same are the same after
--- these, whatever database, driver or reader they came through. `read_…` reads the raw text `x`, `canonical_…` makes
--- the canonical form of what was read, and `fault_…` names the rule that the value breaks, or null. DuckDB writes a
+-- these, whatever database, driver or reader they came through. `clean` takes from the raw text what cannot be seen,
+-- `read_…` reads the clean text, `canonical_…` makes the canonical form of what was read, and `fault_…` names the rule
+-- that the value breaks, or null. DuckDB writes a
 -- macro's argument out wherever it stands, and binds it and computes it there: so each is given columns, not calls.
 
 -- A row that arrives packed is written as PostgreSQL writes a composite value: in brackets, with commas between the
@@ -26,29 +27,62 @@ create or replace temp macro number_text(n) as regexp_replace(n::varchar, '\.?0+
 
 create or replace temp macro is_blank(x) as trim(coalesce(x, '')) = '';
 
--- Line breaks and tabs part words, so they become a blank; other control characters just go.
-create or replace temp macro without_controls(x) as case
-    when regexp_matches(x, '[\x00-\x1f\x7f\x{80}-\x{9f}]')
-    then regexp_replace(regexp_replace(x, '[\t\r\n]+', ' ', 'g'), '[\x00-\x1f\x7f\x{80}-\x{9f}]', '', 'g')
+-- What a value loses of what cannot be seen, whatever its type; engine/characters.py says what that is. Nothing but the
+-- first test is computed where there is nothing to lose.
+create or replace temp macro is_unclean(x) as regexp_matches(x, {{ classes.unclean }});
+
+create or replace temp macro without_invisible(x) as regexp_replace(
+    regexp_replace(regexp_replace(x, {{ classes.invisible }}, '', 'g'), {{ classes.stray_shaping }}, '\1', 'g'),
+    {{ classes.stray_joiners }},
+    '\1',
+    'g'
+);
+
+create or replace temp macro clean(x) as case
+    when is_unclean(x) then without_invisible(regexp_replace(x, {{ classes.line_breaks }}, ' ', 'g'))
     else x
 end;
-
-create or replace temp macro read_text(x) as without_controls(x);
-
-create or replace temp macro read_code(x) as without_controls(x);
-
-create or replace temp macro read_url(x) as without_controls(x);
-
-create or replace temp macro read_email(x) as without_controls(x);
-
-create or replace temp macro read_tags(x) as without_controls(x);
 
 -- HTML may have lines.
-create or replace temp macro read_html(x) as case
-    when regexp_matches(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]')
-    then regexp_replace(x, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}]', '', 'g')
+create or replace temp macro clean_html(x) as case
+    when regexp_matches(x, {{ classes.unclean_html }})
+        then without_invisible(regexp_replace(x, {{ classes.line_breaks_in_html }}, ' ', 'g'))
     else x
 end;
+
+-- The form in which texts are compared that must be unique, of a text that is clean and trimmed.
+create or replace temp macro fold(x) as case
+    when strlen(x) = length(x) and not contains(x, '  ') then lower(x)
+    else trim(
+        regexp_replace(
+            lower(
+                upper(
+                    translate(
+                        nfc_normalize(regexp_replace(x, {{ classes.shaping }}, '', 'g')),
+                        {{ wide_letters[0] }},
+                        {{ wide_letters[1] }}
+                    )
+                )
+            ),
+            {{ classes.blanks }},
+            ' ',
+            'g'
+        )
+    )
+end;
+
+-- From here on `x` is clean.
+create or replace temp macro read_text(x) as x;
+
+create or replace temp macro read_code(x) as x;
+
+create or replace temp macro read_url(x) as x;
+
+create or replace temp macro read_email(x) as x;
+
+create or replace temp macro read_tags(x) as x;
+
+create or replace temp macro read_html(x) as x;
 
 create or replace temp macro read_number(x) as as_number(x);
 
@@ -56,9 +90,11 @@ create or replace temp macro read_integer(x) as as_number(x);
 
 create or replace temp macro canonical_text(clean) as nullif(rtrim(clean), '');
 
-create or replace temp macro canonical_html(clean) as nullif(rtrim(clean), '');
+create or replace temp macro canonical_html(clean) as case
+    when trim(regexp_replace(clean, '[\t\r\n]+', ' ', 'g')) <> '' then rtrim(clean)
+end;
 
-create or replace temp macro canonical_code(clean) as nullif(trim(clean, ' ' || chr(160)), '');
+create or replace temp macro canonical_code(clean) as nullif(trim(clean), '');
 
 create or replace temp macro canonical_url(clean) as canonical_code(clean);
 
@@ -93,7 +129,7 @@ create or replace temp macro canonical_tags(clean) as list_aggregate(
 -- Prices: a bare number is the default price; otherwise CSV of tier:price, a tier in quotes where it has a comma.
 create or replace temp macro read_prices(x) as list_filter(
     list_transform(
-        regexp_extract_all(without_controls(x), '(?:"(?:[^"]|"")*"|[^,"])+'),
+        regexp_extract_all(x, '(?:"(?:[^"]|"")*"|[^,"])+'),
         lambda item: {
             'tier': replace(
                 regexp_replace(trim(regexp_extract(item, '^(.*):[^:]*$', 1)), '^"(.*)"$', '\1'), '""', '"'
@@ -125,25 +161,25 @@ create or replace temp macro canonical_prices(items) as list_aggregate(
     ','
 );
 
-create or replace temp macro fault_text(x, clean, canonical) as case when x <> clean then 'control_characters' end;
+-- The rules that a value of a type breaks by itself; null where it breaks none, or none is looked for.
+create or replace temp macro fault_text(x, clean, canonical) as null::varchar;
 
-create or replace temp macro fault_html(x, clean, canonical) as fault_text(x, clean, canonical);
+create or replace temp macro fault_html(x, clean, canonical) as null::varchar;
 
-create or replace temp macro fault_code(x, clean, canonical) as fault_text(x, clean, canonical);
+create or replace temp macro fault_code(x, clean, canonical) as null::varchar;
 
-create or replace temp macro fault_tags(x, clean, canonical) as fault_text(x, clean, canonical);
+create or replace temp macro fault_url(x, clean, canonical) as null::varchar;
 
-create or replace temp macro fault_url(x, clean, canonical) as fault_text(x, clean, canonical);
+-- Whether it is one address is looked up once for all distinct ones.
+create or replace temp macro fault_email(x, clean, canonical) as null::varchar;
 
--- One address, not a list of them, nor a name with the address in brackets. RFC 5321 allows 254 characters.
-create or replace temp macro fault_email(x, clean, canonical) as case
-    when is_blank(x) then null
-    when not regexp_full_match(
-        canonical,
-        '[^\s@,;:<>()"\[\]]+@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)*\.[^\s@,;:<>()"\[\].]{2,}'
-    )
-    or len(canonical) > 254 then 'malformed_email'
-    else fault_text(x, clean, canonical)
+create or replace temp macro fault_tags(x, clean, canonical) as case
+    when
+        contains(canonical, ',')
+        and fold(canonical) <> canonical
+        and len(list_distinct(list_transform(string_split(canonical, ','), lambda tag: fold(tag))))
+        < len(string_split(canonical, ','))
+        then 'similar_value'
 end;
 
 create or replace temp macro fault_number(x, n, canonical) as case
@@ -170,4 +206,6 @@ create or replace temp macro fault_prices(x, items, canonical) as case
     when list_bool_or(list_transform(items[2:], lambda item: not item.named)) then 'malformed_prices'
     when len(list_distinct(list_transform(items, lambda item: item.tier))) < len(items) then 'malformed_prices'
     when list_bool_or(list_transform(items, lambda item: item.price < 0)) then 'negative_price'
+    when contains(x, ',') and fold(x) <> x and len(list_distinct(list_transform(items, lambda item: fold(item.tier)))) < len(items)
+        then 'similar_value'
 end;

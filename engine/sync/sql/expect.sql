@@ -9,7 +9,7 @@ select
     {%- for column, type, values in accepted_values %},
     {%- set refused %}
     {{ column | ident }} not in (
-        {%- for value in values %}canonical_{{ type | sql }}(read_{{ type | sql }}({{ value }})){% if not loop.last %}, {% endif %}{% endfor -%}
+        {%- for value in values %}canonical_{{ type | sql }}(read_{{ type | sql }}(clean({{ value }}))){% if not loop.last %}, {% endif %}{% endfor -%}
     )
     {%- endset %}
     count(*) filter ({{ refused }}) as {{ ("accepted_values." ~ column) | ident }},

@@ -19,6 +19,29 @@ differing as (
 ),
 {% endif %}
 
+{# One test a row for what cannot be seen, not one a value: hardly any row has it. HTML is tested by itself. #}
+examined as (
+    select
+        *,
+        is_unclean(concat({{ key | ident }}{% for column in plain_columns %}, {{ column | ident }}{% endfor %})) as _unclean
+    from {% if packed %}differing{% else %}incoming{% endif +%}
+),
+
+cleaned as (
+    select
+        _raw,
+        _unclean
+        {%- for column in columns %},
+        {{ column | ident }} as {{ ("_raw_" ~ column) | ident }},
+        {% if column in html_columns %}
+        clean_html({{ column | ident }}) as {{ column | ident }}
+        {%- else %}
+        case when _unclean then clean({{ column | ident }}) else {{ column | ident }} end as {{ column | ident }}
+        {%- endif %}
+        {%- endfor +%}
+    from examined
+),
+
 {# Once for what is canonical and what is at fault. #}
 understood as (
     select
@@ -33,7 +56,7 @@ understood as (
         {%- for field in fields if field.name in columns %},
         read_{{ field.type | sql }}({{ field.name | ident }}) as {{ ("_read_" ~ field.name) | ident }}
         {%- endfor +%}
-    from {% if packed %}differing{% else %}incoming{% endif +%}
+    from cleaned
 ),
 
 canonical as (
@@ -46,16 +69,24 @@ canonical as (
             when {{ word }} then {{ meaning }}
             {% endfor %}
         end as _flag,
-        {{ flag | ident }} as _flag_text,
+        {{ ("_raw_" ~ flag) | ident }} as _flag_text,
         {% else %}
         'Active' as _flag,
         null as _flag_text,
         {% endif %}
         _raw,
+        {% for column in columns %}
+        {{ ("_raw_" ~ column) | ident }},
+        {% if column in html_columns %}
+        {{ ("_raw_" ~ column) | ident }} <> {{ column | ident }} as {{ ("_cleaned_" ~ column) | ident }},
+        {% else %}
+        _unclean and is_unclean({{ ("_raw_" ~ column) | ident }}) as {{ ("_cleaned_" ~ column) | ident }},
+        {% endif %}
+        {% endfor %}
         {% for field in fields %}
         {% if field.name in columns %}
         canonical_{{ field.type | sql }}({{ ("_read_" ~ field.name) | ident }}) as {{ field.name | ident }},
-        {{ field.name | ident }} as {{ ("_raw_" ~ field.name) | ident }},
+        {{ field.name | ident }} as {{ ("_clean_" ~ field.name) | ident }},
         {{ ("_read_" ~ field.name) | ident }},
         {% else %}
         null::{{ types[field.type] | sql }} as {{ field.name | ident }},
@@ -83,10 +114,13 @@ named as (
         {%- for field in fields if field.name in columns %},
         case
             when _flag = 'Active'
-                then fault_{{ field.type | sql }}(
-                    {{ ("_raw_" ~ field.name) | ident }},
-                    {{ ("_read_" ~ field.name) | ident }},
-                    {{ field.name | ident }}
+                then coalesce(
+                    fault_{{ field.type | sql }}(
+                        {{ ("_clean_" ~ field.name) | ident }},
+                        {{ ("_read_" ~ field.name) | ident }},
+                        {{ field.name | ident }}
+                    ),
+                    case when {{ ("_cleaned_" ~ field.name) | ident }} then 'control_characters' end
                 )
         end as {{ ("_fault_" ~ field.name) | ident }}
         {%- endfor +%}
@@ -116,6 +150,16 @@ select
                         when _flag is null
                             then {'column_name': {{ flag }}, 'rule': 'unknown_flag', 'value': _flag_text::varchar}
                     end
+                    {%- for column in columns if column in (key, group, flag) %},
+                    case
+                        when _flag = 'Active' and {{ ("_cleaned_" ~ column) | ident }}
+                            then {
+                                'column_name': {{ column }},
+                                'rule': 'control_characters',
+                                'value': left({{ ("_raw_" ~ column) | ident }}, 200)
+                            }
+                    end
+                    {%- endfor %}
                     {%- for field in required %},
                     case
                         when _flag = 'Active' and {{ field.name | ident }} is null

@@ -35,6 +35,23 @@ from (
     where len(_faults) > 0
 );
 
+{% if email_columns %}
+{% for column in email_columns %}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    {{ column }},
+    'malformed_email',
+    left({{ column | ident }}, 200)
+from run.landed
+where
+    _flag = 'Active'
+    and {{ column | ident }} in (select value from run.malformed_email);
+{% endfor %}
+
+{% endif %}
 insert into run.fault
 select
     _key,
@@ -95,8 +112,8 @@ where {{ caller() }};
 create or replace table run.peer (_key varchar);
 
 {# One column at a time, so that the values of one column are in memory, not of all. #}
-{% for column in ["lower(_key)", "_group"] + (unique_columns | map("ident") | list) %}
-{% call add_peers() %}{{ column | sql }} in (select {{ column | sql }} from run.landed){% endcall %}
+{% for column, _, _ in unique %}
+{% call add_peers() %}fold({{ column | ident }}) in (select fold({{ column | ident }}) from run.landed){% endcall %}
 
 {% endfor %}
 {% if group %}
@@ -148,40 +165,71 @@ select
 from run.own_peer;
 {% endif %}
 
-{% for column, rule in unique_rules %}
+{# What must be unique: equal values, and values that differ in nothing but what `fold` takes away. By numbers first, since
+   there are hardly ever two; of three spellings the first and the last are named. #}
+{% macro find_twins(column, within, repeated) %}
+create or replace table run.twin as
+select
+    {{ within | sql }} as within,
+    fold({{ column | ident }}) as folded,
+    case
+        when min({{ column | ident }}) <> max({{ column | ident }})
+            then concat(min({{ column | ident }}), ' | ', max({{ column | ident }}))
+    end as spellings
+from run.compared
+where
+    {{ column | ident }} is not null
+    and hash({{ within | sql }}, fold({{ column | ident }})) in (
+        select hash({{ within | sql }}, fold({{ column | ident }})) as folded
+        from run.compared
+        where {{ column | ident }} is not null
+        group by folded
+        having {% if repeated %}count(*) > 1{% else %}min(hash({{ column | ident }})) <> max(hash({{ column | ident }})){% endif +%}
+    )
+group by
+    within,
+    folded;
+{% endmacro %}
+
+{% for column, repeated, similar in unique %}
+{{ find_twins(column, "''", repeated) }}
+{% if repeated and repeated != similar %}
 insert into run.fault
 select
     _key,
     _group,
     _raw,
-    {{ column }},
-    {{ rule }},
+    {{ names.get(column, column) }},
+    {{ repeated }},
     {{ column | ident }}
 from run.compared
 where {{ column | ident }} in (
     select {{ column | ident }}
     from run.compared
-    where {{ column | ident }} is not null
+    where fold({{ column | ident }}) in (select folded from run.twin)
     group by {{ column | ident }}
     having count(*) > 1
 );
-{% endfor %}
+{% endif %}
 
+{# A value that repeats the key is named with the key. #}
 insert into run.fault
 select
-    _key,
-    _group,
-    _raw,
-    {{ key }},
-    'similar_key',
-    _key
-from run.compared
-where lower(_key) in (
-    select lower(_key)
-    from run.compared
-    group by lower(_key)
-    having count(distinct _key) > 1
-);
+    compared._key,
+    compared._group,
+    compared._raw,
+    {{ names.get(column, column) }},
+    {{ similar }},
+    coalesce(twin.spellings, compared.{{ column | ident }})
+from run.compared as compared
+inner join run.twin as twin
+    on twin.folded = fold(compared.{{ column | ident }})
+where
+    {{ ("true" if repeated == similar else "twin.spellings is not null") | sql }}
+    {% if column != "_key" %}
+    and compared.{{ column | ident }} <> compared._key
+    {% endif %};
+{% endfor %}
 
 {% if group %}
 {% for option in options %}
@@ -202,6 +250,24 @@ where _group in (
         count({{ option | ident }}) > 0
         and count({{ option | ident }}) < count(*)
 );
+{% endfor %}
+
+{% for option in options %}
+{{ find_twins(option, "_group", "") }}
+insert into run.fault
+select
+    compared._key,
+    compared._group,
+    compared._raw,
+    {{ option }},
+    'similar_value',
+    twin.spellings
+from run.compared as compared
+inner join run.twin as twin
+    on
+        twin.within = compared._group
+        and twin.folded = fold(compared.{{ option | ident }})
+where twin.spellings is not null;
 {% endfor %}
 
 {% if guarded_options %}
