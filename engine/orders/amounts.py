@@ -245,16 +245,25 @@ def _reconcile(
     known = all(line.tax is not None for line in found.lines)
     complete = all(line.sub_total is not None or line.total is not None for line in found.lines)
     whole = sum((_either(line) for line in found.lines), ZERO)
+    # The tax that no line says may be what the lines leave of the order's own; it is none where they leave nothing.
+    left = [] if known else [tax for tax in _taxes_left(found, stated) if tax >= -allowed]
     if total is None or not complete:
         problem = "" if total is None else "a line says neither price nor total"
-        return replace(_without_unknown_tax(found), problem=problem)
-    # The tax that no line says: the order's own, or none.
-    untold = [] if known else [tax for tax in _stated_line_taxes(stated) if abs(tax) > allowed]
-    missing = untold if any(line.total is None for line in found.lines) else []
-    if not any(abs(whole + tax + ship - total) <= allowed for tax in missing or [ZERO] for ship in shipping):
+        return replace(_settle_taxes(found, left, allowed=allowed), problem=problem)
+    missing = left if any(line.total is None for line in found.lines) else []
+    for tax in missing or [ZERO]:
+        if any(abs(whole + tax + ship - total) <= allowed for ship in shipping):
+            left = [tax] if missing else left
+            break
+    else:
         return replace(found, problem=_difference(whole + shipping[0], total, stated))
-    problem = _other_problems(found, stated, known=known, allowed=allowed)
-    return replace(found if untold else _without_unknown_tax(found), problem=problem)
+    settled = _settle_taxes(found, left, allowed=allowed)
+    return replace(settled, problem=_other_problems(settled, stated, allowed=allowed))
+
+
+def _settle_taxes(found: Amounts, left: Sequence[Decimal], *, allowed: Decimal) -> Amounts:
+    """Return the lines with no tax where they say none, unless the likeliest of what is ``left`` for them is a tax."""
+    return found if left and abs(left[0]) > allowed else _without_unknown_tax(found)
 
 
 def _without_unknown_tax(found: Amounts) -> Amounts:
@@ -296,15 +305,20 @@ def _stated_shipping(stated: Mapping[str, Decimal | None]) -> Iterator[Decimal]:
         yield tax
 
 
-def _stated_line_taxes(stated: Mapping[str, Decimal | None]) -> Iterator[Decimal]:
-    """Yield what the tax of all lines may be, by the order's own totals."""
-    for name in ("line_item_tax", "tax"):
-        if tax := stated.get(name):
-            yield tax
-            yield tax - (stated.get("shipping_tax") or ZERO)
+def _taxes_left(found: Amounts, stated: Mapping[str, Decimal | None]) -> Iterator[Decimal]:
+    """Yield what the lines that say no tax may have of it, by the order's own totals, the likeliest first.
+
+    Stock2Shop's ``tax`` has shipping's in it.
+    """
+    told = sum((line.tax or ZERO for line in found.lines), ZERO)
+    if tax := stated.get("line_item_tax"):
+        yield tax - told
+    elif tax := stated.get("tax"):
+        of_shipping = sum((line.tax or ZERO for line in found.shipping_lines), ZERO)
+        yield from (tax - told - each for each in (of_shipping, stated.get("shipping_tax") or ZERO, ZERO))
 
 
-def _other_problems(found: Amounts, stated: Mapping[str, Decimal | None], *, known: bool, allowed: Decimal) -> str:
+def _other_problems(found: Amounts, stated: Mapping[str, Decimal | None], *, allowed: Decimal) -> str:
     """Return where the order's sub-total or tax fits no reading of the lines; zeros are unsaid."""
     sub_totals = sum((line.sub_total or ZERO for line in found.lines), ZERO)
     taxes = sum((line.tax or ZERO for line in found.lines), ZERO)
@@ -314,12 +328,12 @@ def _other_problems(found: Amounts, stated: Mapping[str, Decimal | None], *, kno
     discounts = sum((line.discount or ZERO for line in found.lines), ZERO)
     shippings = {ZERO, shipping, shipping - shipping_tax, *_stated_shipping(stated)}
     tax = stated.get("tax")
-    if tax and known:
+    if tax and all(line.tax is not None for line in found.lines):
         of_shipping = {ZERO, shipping_tax, stated.get("shipping_tax") or ZERO}
         if all(abs(taxes + each - tax) > allowed for each in of_shipping):
             return f"a tax of {_show(taxes)} on the lines, {_show(tax)} in all"
     sub_total = stated.get("sub_total")
-    if sub_total:
+    if sub_total and all(line.sub_total is not None for line in found.lines):
         lines = {sub_totals, whole, sub_totals + discounts, whole + discounts}
         if all(abs(each + ship - sub_total) > allowed for each in lines for ship in shippings):
             return f"{_show(sub_totals)} on the lines without tax, a sub-total of {_show(sub_total)}"

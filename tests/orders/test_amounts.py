@@ -103,6 +103,40 @@ def test_a_lines_amounts_are_worked_out_from_what_is_said(name: str) -> None:
     assert amounts(found.lines[0]) == tuple(wanted.split())
 
 
+UNSAID_TAXES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "the others have all of it": (
+        [{"sub_total": 100, "tax": 15, "total": 115}, {"price": 50}],
+        {"tax": 15, "total": 165},
+        "50 50 50 0 50",
+    ),
+    "the others and shipping have all of it": (
+        [{"sub_total": 100, "tax": 15, "total": 115}, {"price": 50}],
+        {"shipping_lines": [{"sub_total": 20, "tax": 3, "total": 23}], "tax": 18, "total": 188},
+        "50 50 50 0 50",
+    ),
+    "prices have tax in them, and the order a sub-total": (
+        [{"price": 115, "tax_lines": [{"rate": 15}]}, {"price": 50}],
+        {"sub_total": 150, "tax": 15, "total": 165},
+        "50 50 50 0 50",
+    ),
+    "the others leave some of it": (
+        [{"sub_total": 100, "tax": 15, "total": 115}, {"price": 50}],
+        {"tax": 22.5, "total": 172.5},
+        "50 None 50 None None",
+    ),
+    "it is the order's alone, and there is no total": ([{"price": 100}], {"tax": 15}, "100 None 100 None None"),
+}
+
+
+@pytest.mark.parametrize("name", UNSAID_TAXES)
+def test_a_line_that_says_no_tax_has_what_the_order_leaves_for_it(name: str) -> None:
+    """None where the other lines and shipping have all of it; it is unknown where something is left."""
+    lines, order, wanted = UNSAID_TAXES[name]
+    found = read({"line_items": [{"sku": "A", **line} for line in lines], **order})
+    assert (found.reason, found.contradiction) == ("", "")
+    assert " ".join(map(str, amounts(found.lines[-1]))) == wanted
+
+
 CONTRADICTIONS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], tuple[str, ...]]] = {
     "the lines and the total": ([{"price": 76.15, "total": 76.15}], {"total": 80}, ("76.15", "80")),
     "a line in itself": ([{"sub_total": 21, "tax": 3.15, "total": 30}], {}, ("3.15", "30")),
