@@ -239,12 +239,11 @@ def _after(sql: str, closer: str, position: int) -> int | None:
 
 
 def _after_comment(sql: str, position: int, *, nested: bool) -> int | None:
+    if not nested:  # a /* in there takes no star away from the end
+        return _after(sql, "*/", position)
     depth = 1
     for found in re.compile(r"/\*|\*/").finditer(sql, position):
-        if found[0] == "*/":
-            depth -= 1
-        elif nested:
-            depth += 1
+        depth += -1 if found[0] == "*/" else 1
         if depth == 0:
             return found.end()
     return None

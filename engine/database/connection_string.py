@@ -43,7 +43,11 @@ def connection_string(
     An option that the project wrote itself keeps its value; those that the profile supersedes are left out.
     """
     names = {name.lower() for name, _ in written if name.lower() not in profile.superseded_options}
-    kept = [(name, value) for name, value in written if name.lower() in names]
+    kept = [
+        (name, _without_flags(value, profile.refused_flags.get(name.lower(), 0)) if read_only else value)
+        for name, value in written
+        if name.lower() in names
+    ]
     seconds = {
         "connect_timeout": settings.connect_timeout,
         "query_timeout": settings.query_timeout,
@@ -56,3 +60,9 @@ def connection_string(
         if name.lower() not in names and (read_only or name != "ApplicationIntent")
     ]
     return ";".join(f"{name}={value}" for name, value in (*kept, *added))
+
+
+def _without_flags(value: str, flags: int) -> str:
+    """An option's number without the bits ``flags``; whatever is no number stays as it is."""
+    number = unquote(value).strip()
+    return str(int(number) & ~flags) if flags and number.isdigit() else value

@@ -28,6 +28,9 @@ class DriverProfile:
     read_only_session: tuple[str, ...] = ()
     """Statements that run first on a connection that only reads."""
 
+    read_only_again: str = ""
+    """A statement that runs before each view, where what another view calls could let later statements write."""
+
     read_only_query: str = ""
     """A query whose last value is ``on`` or ``1`` where the connection can only read."""
 
@@ -67,6 +70,12 @@ class DriverProfile:
 
     server_cursor: bool = False
     """Whether the rows are fetched through a cursor of the server's, which is declared in SQL."""
+
+    counts_statements: bool = False
+    """Whether that cursor can be opened over a text, of which the server itself says whether it is one statement."""
+
+    refused_flags: Mapping[str, int] = field(default_factory=dict)
+    """Bits that are taken out of an option's number on a connection that only reads, by the option in lower case."""
 
     converters: Mapping[int, Callable[[bytes | None], object]] = field(default_factory=dict)
     """What makes a value of the bytes of an ODBC type that pyodbc reads wrong, by the type's number."""

@@ -39,6 +39,32 @@ HINT_MARKS = {"mysql": ("/*+", "/*!"), "oracle": ("/*+", "--+")}
 """What begins a comment that the database reads, by dialect; in every other dialect it is ``/*+`` alone."""
 
 
+SERVER_CURSOR = "s2s_view"
+"""The name of the server's cursor through which a view is fetched."""
+
+
+def declare_cursor(sql: str, *, counted: bool, name: str = SERVER_CURSOR) -> str:
+    """SQL of PostgreSQL that opens the cursor ``name`` over a view, in a transaction that only reads.
+
+    Where the view is ``counted``, it travels as a text, and the server reads it by its own rules: OPEN … FOR EXECUTE
+    takes one statement that gives rows, and refuses several before any of them runs (42P11). With its quotes and
+    backslashes doubled no reading of a text, the driver's included, ends it too early.
+    """
+    if not counted:
+        return f"declare {name} no scroll cursor for\n{sql}"
+    block = (
+        f"declare view refcursor := '{name}'; begin set transaction read only;"
+        f" open view no scroll for execute {_escaped(sql)}; end"
+    )
+    return f"do {_escaped(block)}"
+
+
+def _escaped(text: str) -> str:
+    """``text`` as a literal of PostgreSQL that means the same whatever ``standard_conforming_strings`` is."""
+    doubled = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{doubled}'"
+
+
 def text_literal(text: str, profile: DriverProfile) -> str:
     """``text`` as a literal that arrives whole with this driver, quoted."""
     return profile.text_literal.format(text.replace("'", "''"), text.encode().hex())

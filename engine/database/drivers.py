@@ -54,7 +54,8 @@ _MYSQL_WRITE_RIGHTS = (
     "select case when exists (select 1 from (select privilege_type from information_schema.user_privileges"
     " union all select privilege_type from information_schema.schema_privileges"
     " union all select privilege_type from information_schema.table_privileges) as p"
-    " where privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'DROP', 'ALTER', 'CREATE')) then 1 else 0 end"
+    " where privilege_type in ('INSERT', 'UPDATE', 'DELETE', 'DROP', 'ALTER', 'CREATE', 'FILE', 'SUPER',"
+    " 'DELETE HISTORY', 'TRIGGER', 'EVENT', 'CREATE USER')) then 1 else 0 end"
 )
 
 
@@ -73,6 +74,13 @@ _TEXT_IN_BYTES = {SQL_VARBINARY: decode_if_text, SQL_LONGVARBINARY: decode_if_te
 
 _WHOLE_GROUP_CONCAT = "set session group_concat_max_len = 4294967295"
 """GROUP_CONCAT cuts its result at 1,024 bytes (MySQL) or 1 MB (MariaDB) unless the session says otherwise."""
+
+
+_READ_ONLY_SESSION = "set session transaction read only"
+
+
+_SEVERAL_STATEMENTS = {"option": 1 << 26}
+"""FLAG_MULTI_STATEMENTS: without it the server itself refuses a text of several statements, which is the default."""
 
 
 SNAPSHOT_SAVEPOINT = "s2s_snapshot"
@@ -129,15 +137,18 @@ PROFILES = (
             " then cast(cast(cast({0} as text) as numeric) as text) else cast({0} as text) end",
         },
         server_cursor=True,
+        counts_statements=True,
         snapshot_transaction=("set transaction isolation level repeatable read",),
         notes=("A timestamptz reads with the offset of the session's time zone: fix that with `session`.",),
     ),
     DriverProfile(
         name="mariadb",
         name_pattern=r"maodbc|mariadb",
+        refused_flags=_SEVERAL_STATEMENTS,
         # It knows nothing of ODBC's login timeout, and waits for ever on a connection that went dead.
         options=(("CONN_TIMEOUT", "{connect_timeout}"), ("READ_TIMEOUT", "{network_timeout}")),
-        read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
+        read_only_session=(_READ_ONLY_SESSION, _WHOLE_GROUP_CONCAT),
+        read_only_again=_READ_ONLY_SESSION,
         read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
         write_rights_query=_MYSQL_WRITE_RIGHTS,
         probes_encoding=True,
@@ -168,7 +179,9 @@ PROFILES = (
     DriverProfile(
         name="mysql",
         name_pattern=r"myodbc|mysql",
-        read_only_session=("set session transaction read only", _WHOLE_GROUP_CONCAT),
+        refused_flags=_SEVERAL_STATEMENTS,
+        read_only_session=(_READ_ONLY_SESSION, _WHOLE_GROUP_CONCAT),
+        read_only_again=_READ_ONLY_SESSION,
         read_only_query="show session variables where variable_name in ('tx_read_only', 'transaction_read_only')",
         write_rights_query=_MYSQL_WRITE_RIGHTS,
         probes_encoding=True,
@@ -222,6 +235,7 @@ PROFILES = (
     DriverProfile(
         name="freetds",
         name_pattern=r"freetds|tdsodbc",
+        autocommit=False,  # a transaction that is always rolled back: there is no session that only reads
         options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
         columns_pattern="%",
@@ -231,6 +245,7 @@ PROFILES = (
     DriverProfile(
         name="sqlserver",
         name_pattern=r"odbc driver \d+ for sql server|msodbcsql|sql server",
+        autocommit=False,  # a transaction that is always rolled back: there is no session that only reads
         options=(("ApplicationIntent", "ReadOnly"),),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
         columns_pattern="%",

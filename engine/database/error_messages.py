@@ -123,6 +123,12 @@ _READ_RULES = (
         "A view and a data test read their own database alone; load the file into a table of it first.",
     ),
     ErrorRule(
+        r"42P11",
+        r"cannot open .* as cursor",
+        "A view is one SELECT, and this is something else or more than one statement.",
+        "Write one SELECT; CTEs may help. `s2s render` shows the SQL as it was sent.",
+    ),
+    ErrorRule(
         r"HYT0[01]|57014|70100|HY008|HY018",
         r"max_statement_time|statement timeout|query timeout|time-?out expired|interrupt",
         "The view took too long.",

@@ -28,8 +28,10 @@ from engine.database.binary import BinaryValueError
 from engine.database.connection import ServerFacts
 from engine.database.connection_string import connection_string, parse_options, secret_values, unquote
 from engine.database.driver_sql import (
+    SERVER_CURSOR,
     cast_columns,
     column_names,
+    declare_cursor,
     described_columns,
     needs_cast,
     pack_columns,
@@ -70,6 +72,7 @@ class OdbcConnection:
     def __init__(self, settings: SourceSettings, *, read_only: bool, deadline: Deadline | None = None) -> None:
         self._settings = settings
         self._in_snapshot = False
+        self._counts_statements = False
         self.watchdog = Watchdog(deadline)
         self._driver = load_pyodbc()
         written = parse_options(settings.connection or "")
@@ -151,6 +154,11 @@ class OdbcConnection:
         self._decode(driver.SQL_WCHAR, settings.wide_decoding or profile.wide_decoding)
         if encoding := settings.encoding or profile.encoding:
             connection.setencoding(encoding=encoding, ctype=self._ctype(encoding))
+        if read_only and profile.counts_statements:
+            with suppress(driver.Error):  # others that speak PostgreSQL's protocol have no such blocks
+                cursor.execute("do 'begin end'")
+                self._counts_statements = True
+            self._roll_back()
         for statement in profile.read_only_session if read_only else ():
             cursor.execute(statement)
         run_session_statements(
@@ -255,7 +263,8 @@ class OdbcConnection:
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
         # What comes after a last semicolon is nothing; inside brackets or behind DECLARE it would be an error.
         sql = self.to_driver_sql(sql.rstrip().rstrip(";"))
-        refuse_question_marks(sql, self._settings.dialect)
+        if not self._counts_statements:
+            refuse_question_marks(sql, self._settings.dialect)
         cursor = self._cursor()
         described = self._describe(cursor, sql)
         names = tuple(column.name for column in described)
@@ -298,9 +307,11 @@ class OdbcConnection:
 
         def executed() -> str:
             fetch = ""
+            if self._profile.read_only_again:
+                cursor.execute(self._profile.read_only_again)
             if self._profile.server_cursor:
-                cursor.execute(f"declare s2s_view no scroll cursor for\n{sql}")
-                fetch = "fetch forward {} from s2s_view"
+                cursor.execute(declare_cursor(sql, counted=self._counts_statements))
+                fetch = f"fetch forward {{}} from {SERVER_CURSOR}"
             cursor.execute(fetch.format(self._first_batch_rows) or sql)
             return fetch
 
@@ -319,9 +330,13 @@ class OdbcConnection:
         """
         if not self._profile.casts:
             return ()
-        limited = f"select * from (\n{sql}\n) as v limit 0"  # noqa: S608 - the view is trusted SQL
+        limited = f"select * from (\n{sql}\n) as v limit 0"  # noqa: S608 - one SELECT, as the checks or the server say
+        statements = [limited]
+        if self._counts_statements:
+            statements = [declare_cursor(limited, counted=True, name="s2s_columns"), "fetch forward 0 from s2s_columns"]
         try:
-            self._call(cursor, lambda: cursor.execute(limited))
+            for statement in statements:
+                self._call(cursor, partial(cursor.execute, statement))
             description = cursor.description or ()
         except self._driver.Error:
             description = ()

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
+from engine.database.driver_sql import refuse_question_marks
 from engine.database.drivers import PROFILES
 from engine.database.odbc_values import Column, correct_values, has_corrections
 from engine.database.open import open_source
@@ -314,19 +315,30 @@ def test_a_list_of_any_length_is_whole(mariadb: MariaDb) -> None:
     assert read(settings, query) == [("3000000",)]
 
 
-def test_an_operator_that_odbc_takes_for_a_parameter_is_named(postgres: Postgres) -> None:
-    """With the function that does the same, which works."""
-    settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"))
-    document = '\'{"a": 1, "?": 2}\'::jsonb'
-    for operator, function, value in (
+@pytest.mark.parametrize(
+    ("operator", "function", "value"),
+    [
         ("?", "jsonb_exists", "'a'"),
         ("?|", "jsonb_exists_any", "array['a']"),
         ("?&", "jsonb_exists_all", "array['a', '?']"),
-    ):
-        with pytest.raises(QueryError, match="takes for a parameter") as raised:
-            read(settings, f"select 'why?' as a where {document} {operator} {value}")
-        assert f"{function}(a, b)" in raised.value.hint
-        assert read(settings, f"select 'why?' as a where {function}({document}, {value}) -- ?") == [("why?",)]
+    ],
+)
+def test_an_operator_of_jsonb_is_no_parameter(postgres: Postgres, operator: str, function: str, value: str) -> None:
+    """Though ODBC takes a question mark for one; the function that does the same works, too."""
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection("postgres"))
+    document = '\'{"a": 1, "?": 2}\'::jsonb'
+    assert read(settings, f"select 'why?' as a where {document} {operator} {value}") == [("why?",)]
+    assert read(settings, f"select 'why?' as a where {function}({document}, {value}) -- ?") == [("why?",)]
+
+
+@pytest.mark.parametrize(
+    ("operator", "function"), [("?", "jsonb_exists"), ("?|", "jsonb_exists_any"), ("?&", "jsonb_exists_all")]
+)
+def test_an_operator_that_odbc_takes_for_a_parameter_is_named(operator: str, function: str) -> None:
+    """With the function that does the same, where the driver reads the view itself."""
+    with pytest.raises(QueryError, match="takes for a parameter") as raised:
+        refuse_question_marks(f"select 'why?' as a where b {operator} 'c'", "postgres")
+    assert f"{function}(a, b)" in raised.value.hint
 
 
 def test_a_float_of_four_bytes_has_no_more_digits_than_it_needs() -> None:
