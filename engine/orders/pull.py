@@ -16,6 +16,8 @@ from engine.orders.identity import is_derived, order_id_of
 from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.stock2shop.client import open_api
+from engine.stock2shop.exchange import Contents
+from engine.stock2shop.personal_data import own_words
 
 if TYPE_CHECKING:
     import threading
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from engine.model.settings import Project, PullSettings
     from engine.orders.ledger import Entry
     from engine.stock2shop.client import Stock2Shop
+
+
+OF_ORDERS = Contents(redact=own_words)
+"""An answer about an order may repeat what it holds of a customer, which is not looked up for that."""
 
 
 def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
@@ -64,7 +70,7 @@ def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
                 break
             pipeline.crash_point("before the answer")
             try:
-                api.queue(queue.answer_path, encode_answer(project, entry), items=1, counted=False)
+                api.queue(queue.answer_path, encode_answer(project, entry), items=1, counted=False, contents=OF_ORDERS)
             except RefusedError as error:
                 problems.append(error.message)
                 continue

@@ -337,7 +337,11 @@ class Stock2Shop:
             params["status"] = status
         if instructions is not None:
             params["instructions"] = instructions
-        answer = self._request(ApiRequest(method="GET", path="/queue/items", params=params, exact=True))
+        # An item may be an order, which is full of what is personal.
+        contents = Contents(redact=own_words)
+        answer = self._request(
+            ApiRequest(method="GET", path="/queue/items", params=params, exact=True, contents=contents)
+        )
         found = find_list(answer.data, "system_queue_items", "system_queue", "queue_items", "items")
         if found is None:
             raise self._unexpected(answer, "the answer holds no list of queue items")

@@ -17,7 +17,7 @@ from engine.errors import AnswerError, RefusedError, ServerError
 from engine.stock2shop.blame import find_named
 from engine.stock2shop.exchange import Contents
 from engine.stock2shop.isolation import Evidence, Search, runs
-from engine.stock2shop.personal_data import hide_personal
+from engine.stock2shop.personal_data import hide_personal, own_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -91,8 +91,9 @@ class Sender:
     """Sends one run's batches to ``path``, one after the other; in each, the removals come first.
 
     ``document`` makes the body of a request from rows. What a refusal repeats of the columns ``personal`` is masked
-    before anybody reads it. ``blamable`` are the digests of bodies of one row that were alone with a 500 in enough
-    earlier runs: such a row is refused now even if nothing else could be sent.
+    before anybody reads it, and so is what ``known_values`` gives: what Stock2Shop holds of people for some rows.
+    ``blamable`` are the digests of bodies of one row that were alone with a 500 in enough earlier runs: such a row
+    is refused now even if nothing else could be sent.
 
     A row that Stock2Shop refuses is refused here once anything was accepted, and so it is not the account that is
     refused. A row alone with a 500 is refused once anything was accepted after it.
@@ -105,6 +106,7 @@ class Sender:
         *,
         document: Callable[[Sequence[Mapping[str, Any]]], bytes],
         personal: Sequence[str] = (),
+        known_values: Callable[[Sequence[Mapping[str, Any]]], Iterable[object]] = lambda _: (),
         blamable: Collection[str] = (),
     ) -> None:
         self.rows_left = 0
@@ -113,6 +115,7 @@ class Sender:
         self._path = path
         self._document = document
         self._personal = personal
+        self._known_values = known_values
         self._blamable = blamable
         self._evidence = Evidence()
         self._refused: list[Delivery] = []
@@ -238,8 +241,15 @@ class Sender:
             raise self._server_error from None
 
     def _redact(self, part: Sequence[Mapping[str, Any]], text: str) -> str:
-        """``text`` without what ``part`` holds of people."""
-        return hide_personal(text, (row.get(column) for row in part for column in self._personal))
+        """``text`` without what ``part`` holds of people, and without what Stock2Shop may hold of them.
+
+        What it may hold of a row that is in doubt is not known.
+        """
+        if not self._personal:
+            return text
+        sent = (row.get(column) for row in part for column in self._personal)
+        hidden = hide_personal(text, [*sent, *self._known_values(part)])
+        return own_words(hidden) if any(row.get("is_doubted") for row in part) else hidden
 
     def _require_refusal_of_rows(self, error: RefusedError) -> None:
         if error.status in ACCOUNT_STATUSES:

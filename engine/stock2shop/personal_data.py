@@ -7,16 +7,19 @@ the values that were sent, and where that cannot be told, only the words that ar
 
 from __future__ import annotations
 
+import base64
 import html
 import re
+import sys
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from engine.model.fields import ENTITIES, MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_TEXT_CHARACTERS = 5_000
 """Characters of an answer that are looked at; far fewer are printed."""
@@ -27,7 +30,7 @@ _SENTENCES = """
     create created customer customers data database date delete deleted denied did disabled do does due
     duplicate e-mail each either else email empty enabled error errors exist exists expected failed field fields
     first for forbidden format found from given group had has have id if ignored in internal into invalid is it
-    item items its json key last least length limit list login long longer mail malformed many maximum may meta
+    item items its json key last least length limit list login long longer mail malformed many maximum may message meta
     method minimum missing more most must name need needs no none not null number of on one only or order orders
     other our out over param parameter payload permission phone please price product products queue queued
     refused reject rejected request required rights row rows rules same server short should so source sources
@@ -50,11 +53,17 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": 
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
-_CODED = re.compile(r"[A-Za-z0-9+/_-]{4,}={1,2}|\b(?:\w{1,2}\b\W+){3,}\w{1,2}\b")
-"""Base64 with its padding, and letters that are set apart."""
+_PADDED = re.compile(r"[A-Za-z0-9+/_-]{4,}={1,2}")
+"""Base64 with its padding."""
+
+_SET_APART = re.compile(r"\b(?:\w{1,2}\b\W+){3,}\w{1,2}\b")
+"""Letters that are set apart."""
 
 _MIN_PART_CHARACTERS = 2
 """A shorter word is a part of nearly every value."""
+
+_FIRST_IDEOGRAPH = "\u2e80"
+"""From here on a single character is a part of a name."""
 
 _MIN_WHOLE_CHARACTERS = 4
 """A shorter value is found in nearly every text whose blanks are left out."""
@@ -64,6 +73,19 @@ _MIN_CODED_CHARACTERS = 6
 
 _MIN_SHARED_DIGITS = 5
 """Numbers that share so many digits in a row may be the same telephone number, with another prefix."""
+
+
+_MOJIBAKE = "\u0080-\u00ff" + bytes({*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode("cp1252")
+"""Characters that UTF-8 becomes where it is read as Latin-1 or as Windows-1252."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{2,}=*(?:\r?\n[A-Za-z0-9+/_-]+=*)*")
+
+_HEXADECIMAL = re.compile(r"\b(?:0x)?[0-9A-Fa-f]{2}(?:[\s:,.-]*[0-9A-Fa-f]{2})+\b")
+
+_DECIMAL = re.compile(r"\b\d{2,3}(?:[\s:,.-]+\d{2,3}\b)+")
+
+_MAX_PIECES = 6
+"""A value that is spread over more words is found whole, with the blanks left out."""
 
 
 def hide_personal(text: str, values: Iterable[object]) -> str:
@@ -77,14 +99,30 @@ def hide_personal(text: str, values: Iterable[object]) -> str:
         return text
     whole = {form for value in texts for form in _forms(value)}
     parts = {form for value in texts for word in _WORD.findall(value) for form in _forms(word)}
+    parts |= {form[::-1] for form in whole | parts if len(form) > _MIN_PART_CHARACTERS}
     numbers = {"".join(filter(str.isdigit, value)) for value in texts} - {""}
 
-    def hide(match: re.Match[str]) -> str:
-        word = match.group()
-        return MASK if any(_may_be(form, whole, parts, numbers) for form in _forms(word)) or _is_code(word) else word
+    def is_personal(word: str) -> bool:
+        return any(_may_be(form, whole, parts, numbers) for form in _forms(word))
 
-    hidden = _WORD.sub(hide, _CODED.sub(MASK, _decode(text[:MAX_TEXT_CHARACTERS])))
-    hidden = re.sub(rf"{re.escape(MASK)}(?:[\s'\u2019-]+{re.escape(MASK)})+", MASK, hidden)
+    def hide(match: re.Match[str]) -> str:
+        return MASK if is_personal(match.group()) or _is_code(match.group()) else match.group()
+
+    def hide_code(match: re.Match[str]) -> str:
+        decoded = [word for each in _decodings(match.group()) for word in _WORD.findall(each)]
+        told = any(is_personal(word) for word in decoded if len(word) >= _MIN_PART_CHARACTERS or not word.isascii())
+        return MASK if told else match.group()
+
+    hidden = _decode(text[:MAX_TEXT_CHARACTERS])
+    for codes in (_BASE64, _HEXADECIMAL, _DECIMAL):
+        hidden = codes.sub(hide_code, hidden)
+    hidden = _hide_pieces(_SET_APART.sub(_hide_letters, _PADDED.sub(MASK, hidden)), whole | parts)
+    hidden = _WORD.sub(hide, hidden)
+    # A letter or the end of a line beside what is hidden is a part of it.
+    hidden = re.sub(
+        rf"(?<!\w)[^\W_][\W_]{{0,2}}(?={re.escape(MASK)})|(?<={re.escape(MASK)})[\W_]{{0,2}}[^\W_]\b", MASK, hidden
+    )
+    hidden = re.sub(rf"{re.escape(MASK)}(?:[\s'\u2019-]*{re.escape(MASK)})+", MASK, hidden)
     left = {"".join(forms) for forms in zip(*(_forms(word) for word in _WORD.findall(hidden)), strict=True)}
     if any(len(value) >= _MIN_WHOLE_CHARACTERS and value in rest for value in whole for rest in left):
         return own_words(hidden)
@@ -104,9 +142,11 @@ def _may_be(form: str, whole: set[str], parts: set[str], numbers: set[str]) -> b
     """Whether a word of the form ``form`` may be one of the values, a part of one, or hold one."""
     if form in whole or form in parts:
         return True
+    if form.isdigit():
+        form = form.lstrip("0") or form
     if form.isdigit() and any(_share_digits(form, number) for number in numbers):
         return True
-    if form in _OWN_WORDS or len(form) < _MIN_PART_CHARACTERS:
+    if form in _OWN_WORDS or (len(form) < _MIN_PART_CHARACTERS and form < _FIRST_IDEOGRAPH):
         return False
     return any(form in value for value in whole) or any(
         len(value) >= _MIN_WHOLE_CHARACTERS and value in form for value in whole | parts
@@ -137,25 +177,74 @@ def _plain(text: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKD", text) if letter.isalnum())
 
 
+def _hide_letters(match: re.Match[str]) -> str:
+    """Hide letters that are set apart, without the short words of a sentence before and after them."""
+    words = [word for word in _WORD.finditer(match.group()) if word.group().lower() not in _OWN_WORDS]
+    if len(words) < _MIN_WHOLE_CHARACTERS:
+        return match.group()
+    return match.group()[: words[0].start()] + MASK + match.group()[words[-1].end() :]
+
+
+def _hide_pieces(text: str, forms: set[str]) -> str:
+    """``text`` with what is one of ``forms`` once a few words that follow one another are joined."""
+    words = list(_WORD.finditer(text))
+    plain = [_forms(word.group())[0] for word in words]
+    hidden: set[int] = set()
+    for first in range(len(words)):
+        for last in range(first + 1, min(first + _MAX_PIECES, len(words))):
+            joined = "".join(plain[first : last + 1])
+            if len(joined) >= _MIN_PART_CHARACTERS and joined in forms and joined not in _OWN_WORDS:
+                hidden.update(range(first, last + 1))
+    for number in sorted(hidden, reverse=True):
+        text = text[: words[number].start()] + MASK + text[words[number].end() :]
+    return text
+
+
+def _decodings(text: str) -> Iterator[str]:
+    """What ``text`` says where it is a code of bytes: Base64, on one line or from one of its lines on, or numbers."""
+    lines = text.split()
+    bodies = {"".join(lines[first:]) for first in range(len(lines))} | set(lines)
+    for body in bodies:
+        letters = body.rstrip("=").translate(str.maketrans("-_", "+/"))
+        with suppress(ValueError):
+            yield base64.b64decode(letters + "=" * (-len(letters) % 4)).decode()
+    with suppress(ValueError):
+        yield bytes.fromhex(re.sub(r"0x|[^0-9A-Fa-f]", "", text)).decode()
+    with suppress(ValueError):
+        yield bytes(map(int, re.findall(r"\d+", text))).decode()
+
+
 def _decode(text: str) -> str:
-    """``text`` without escapes of JSON, addresses and HTML, and without UTF-8 that was read as Latin-1."""
+    """``text`` without escapes of any language that is common, and without UTF-8 that was read as Latin-1."""
     for _ in range(4):
         before = text
-        text = re.sub(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})", _unescape, text)
+        text = re.sub(
+            r"(?:\\+|%)[uU]\{?([0-9a-fA-F]{4,8})\}?|\\+u\{([0-9a-fA-F]{1,6})\}|\\+x([0-9a-fA-F]{2})", _unescape, text
+        )
+        text = re.sub(r"U\+([0-9A-Fa-f]{4,6})(?:\s(?=U\+))?", _unescape, text)
+        text = re.sub(r"(?:\\[0-3][0-7]{2})+", lambda match: _bytes_text(match, 8), text)
+        text = re.sub(r"(?:=[0-9A-F]{2}){2,}", lambda match: _bytes_text(match, 16), text).replace("=20", " ")
         text = re.sub(r"\\([/\"'\\])", r"\1", text)
         text = html.unescape(unquote(text, errors="replace"))
-        text = re.sub(r"[\u0080-\u00ff]{2,}", _repair, text)
+        text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+        text = re.sub(rf"[{_MOJIBAKE}]{{2,}}", _repair, text)
         if text == before:
             break
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _unescape(match: re.Match[str]) -> str:
-    return chr(int(match.group(1) or match.group(2), 16))
+    number = int(next(filter(None, match.groups())), 16)
+    return chr(number) if number <= sys.maxunicode else "\ufffd"
+
+
+def _bytes_text(match: re.Match[str], base: int) -> str:
+    numbers = re.findall(r"[0-9A-F]+", match.group())
+    return bytes(int(number, base) for number in numbers).decode(errors="replace")
 
 
 def _repair(match: re.Match[str]) -> str:
-    try:
-        return match.group().encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return match.group()
+    for encoding in ("latin-1", "cp1252"):
+        with suppress(UnicodeError):
+            return match.group().encode(encoding).decode()
+    return match.group()

@@ -21,7 +21,7 @@ from engine.sync.layout import Window
 from engine.sync.stage import load_window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from engine.state.store import State
@@ -66,11 +66,20 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
             default_price_tier=comparison.settings.default_price_tier,
         )
 
+    personal = [field.name for field in layout.fields if field.personal]
+
+    def published_values(rows: Sequence[Mapping[str, Any]]) -> Iterable[object]:
+        resolved = {column: layout.entity.resolve(column) for column in state.columns(layout.published)}
+        columns = [column for column, field in resolved.items() if field is not None and field.personal]
+        sql = render_sql("personal_values.sql", published=layout.published, columns=columns)
+        return (value for values in state.rows(sql, [[row["_key"] for row in rows]]) for value in values)
+
     sender = Sender(
         api,
         comparison.settings.path,
         document=document,
-        personal=[field.name for field in layout.fields if field.personal],
+        personal=personal,
+        known_values=published_values,
         blamable=[digest for digest, runs in _runs_alone(state, entity).items() if runs >= MAX_RUNS_ALONE - 1],
     )
     try:

@@ -46,6 +46,28 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "with dashes": lambda text: re.sub(r"\W+", "-", text),
     "cut": lambda text: text[: len(text) * 2 // 3],
     "its end": lambda text: text[len(text) // 3 :],
+    "JavaScript": lambda text: "".join(f"%u{ord(letter):04x}" for letter in text),
+    "code points": lambda text: "".join(f"\\u{{{ord(letter):x}}}" for letter in text),
+    "named code points": lambda text: " ".join(f"U+{ord(letter):04X}" for letter in text),
+    "octal": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "quoted-printable blanks": lambda text: text.replace(" ", "=20"),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal bytes": lambda text: text.encode().hex(" "),
+    "decimal bytes": lambda text: " ".join(map(str, text.encode())),
+    "Windows-1252": lambda text: text.encode().decode("cp1252", "replace"),
+    "full width": lambda text: "".join(
+        chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in text
+    ),
+    "backwards": lambda text: text[::-1],
+    "over lines": lambda text: text.replace(" ", "\n"),
+    "over lines in a word": lambda text: f"{text[: len(text) // 2]}\n{text[len(text) // 2 :]}",
+    "divided at the end of a line": lambda text: f"{text[: len(text) // 2]}-\r\n{text[len(text) // 2 :]}",
+    "in pieces": lambda text: '" "'.join(text[start : start + 3] for start in range(0, len(text), 3)),
+    "letter by letter": ".".join,
+    "invisible characters": "\u200b".join,
+    "Base64 without padding": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "Base64 over lines": lambda text: re.sub("(.{6})", r"\1\n", base64.b64encode(text.encode()).decode()),
     "Base64": lambda text: base64.b64encode(text.encode()).decode(),
 }
 
@@ -80,6 +102,21 @@ def test_what_stock2shop_says_itself_is_kept(text: str) -> None:
 def test_a_telephone_number_is_hidden_with_another_prefix() -> None:
     """As it may be stored."""
     assert hide_personal("0825551234 and 27825551234 exist", PERSON) == "*** and *** exist"
+
+
+@pytest.mark.parametrize(
+    "number", ["082-555-1234", "(082) 555 12 34", "0 8 2 5 5 5 1 2 3 4", "0825\n551234", "00278255 51234"]
+)
+def test_a_telephone_number_is_hidden_with_other_blanks(number: str) -> None:
+    """However it is set."""
+    assert re.search(r"[0-9]{2}", hide_personal(f"Call {number} first", PERSON)) is None
+
+
+@pytest.mark.parametrize("spelling", ["JSON", "HTML in hexadecimal", "hexadecimal", "Base64", "Base64 without padding"])
+@pytest.mark.parametrize("name", ["Jo", "Li", "\u738b\u5c0f\u660e", "\u0418\u0432\u0430\u043d"])
+def test_a_short_name_is_hidden_too(name: str, spelling: str) -> None:
+    """Two letters, or three that are a whole name."""
+    assert hide_personal(f"Not so: {SPELLINGS[spelling](name)}!", [name]) == "Not so: ***!"
 
 
 def test_letters_that_are_set_apart_are_hidden() -> None:

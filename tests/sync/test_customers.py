@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.command import run_command
 
-from engine.errors import GuardError, UsageError
+from engine.errors import GuardError, UnavailableError, UsageError
+from engine.sandbox.checks import RefusalError
 from engine.state.store import open_state
 from engine.sync import adopt, history
 from engine.sync import pipeline as sync
@@ -244,6 +245,54 @@ def test_a_refused_customer_is_quarantined_without_what_the_refusal_repeats(cust
     )
     (delivery,) = [*sender.send([row]), *sender.finish()]
     assert (delivery.reason, deliveries) == ("***@***.*** is no customer, says ***", [1])
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """Have the sandbox refuse every customer with ``words``."""
+
+    def check(*_: object) -> None:
+        raise RefusalError(422, words)
+
+    monkeypatch.setattr("engine.sandbox.endpoints.check_customer", check)
+
+
+def reasons(customers: Customers) -> list[str]:
+    """Why rows are in quarantine."""
+    with open_state(customers.client.project.state) as state:
+        return [row["reason"] for row in history.quarantine(state)]
+
+
+def test_a_refusal_that_repeats_what_a_customer_was_before_does_not_show_it(
+    customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new address is in the request; the old one only Stock2Shop and the state know, mapped or not."""
+    customers.run()
+    customers.client.sql("update customer set email = 'new@example.com', street = '9 Other Road'")
+    view = customers.client.root / "views" / "customers.sql"
+    view.write_text(VIEW.replace('    billing as "address2.address1",\n', ""), "utf-8")
+    refuse(monkeypatch, "Not allowed: THANDI%40example.com of 1 Sample Street, Box 12, wants a code")
+    customers.run()
+    (reason,) = reasons(customers)
+    assert [word for word in ("thandi", "Sample", "Box") if word.lower() in reason.lower()] == []
+    assert "Not allowed: " in reason
+    assert "wants a code" in reason
+
+
+def test_a_refusal_of_a_customer_in_doubt_shows_stock2shops_own_words_alone(
+    customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an unanswered run sent is kept as a fingerprint, so what may be repeated of it is not known."""
+    customers.run()
+    customers.client.sql("update customer set email = 'once@example.com'")
+    customers.client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        customers.run()
+    customers.client.sandbox.faults.clear()
+    customers.client.sql("update customer set email = 'new@example.com'")
+    refuse(monkeypatch, "The email once@example.com is not valid")
+    customers.run()
+    (reason,) = reasons(customers)
+    assert "The email *** is not valid" in reason
 
 
 def test_nothing_that_is_kept_for_people_shows_a_person(customers: Customers) -> None:
