@@ -266,6 +266,8 @@ class OdbcConnection:
         if not self._counts_statements:
             refuse_question_marks(sql, self._settings.dialect)
         cursor = self._cursor()
+        if self._profile.read_only_again:
+            self._run(cursor, partial(cursor.execute, self._profile.read_only_again))
         described = self._describe(cursor, sql)
         names = tuple(column.name for column in described)
         # Bytes must be looked at one by one: they may be text or not.
@@ -307,8 +309,6 @@ class OdbcConnection:
 
         def executed() -> str:
             fetch = ""
-            if self._profile.read_only_again:
-                cursor.execute(self._profile.read_only_again)
             if self._profile.server_cursor:
                 cursor.execute(declare_cursor(sql, counted=self._counts_statements))
                 fetch = f"fetch forward {{}} from {SERVER_CURSOR}"
