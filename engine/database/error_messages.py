@@ -262,23 +262,45 @@ def plain_message(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip(" ;")
 
 
-_TRANSIENT_SQLSTATES = re.compile(r"40001|40P01|40003|55P03|57014|57P0.|08...|HYT0[01]|S1T00|25006|25P0[23]|1205|1213")
+# Of PostgreSQL 53...: no space, no memory, no connections: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TRANSIENT_SQLSTATES = re.compile(
+    r"40001|40P01|40003|53...|55P03|57014|57P0.|08...|HYT0[01]|S1T00|25006|25P0[23]|1205|1213"
+)
 _TRANSIENT_WORDS = re.compile(
     r"deadlock|lock wait timeout|lock request time|could not (obtain|set) lock|database (table )?is (locked|busy)"
     r"|(resource|server is) busy|lost connection|gone away|unexpected eof from the server"
-    r"|(read from|write to) the server failed|--(super-)?read-only option"
+    r"|(read from|write to) the server failed|--(super-)?read-only|internal (savepoint|release|rollback)\b.* failed"
     r"|connection (has been|was) (lost|reset|closed)|closed the connection|broken pipe|communication link"
     r"|lock conflict|(transaction|write-write) conflict|conflict on (tuple|update)|conflicts with concurrent"
-    r"|terminating connection",
+    r"|terminating connection"
+    # Oracle: starting, stopping, out of sessions or of space for its log, open for reading alone.
+    r"|ora-(00018|00020|00054|00257|01033|01034|01089|01090|03113|03114|12514|12516|12519|12520|12528|12541|16000)\b",
     re.IGNORECASE,
 )
+
+_MARIADB_SPEAKER = re.compile(r"\[(mysqld|[^\]]*MariaDB|ma-|MySQL)[^\]]*\]", re.IGNORECASE)
+_MARIADB_NUMBER = re.compile(r"\((\d{4})\)(?=\s*(?:\(SQL\w+\)\s*)?(?:;|$))")
+
+_MARIADB_TRANSIENT_NUMBERS = frozenset(
+    {
+        *("1021", "1040", "1041", "1053", "1077", "1079", "1158", "1159", "1160", "1161", "1184", "1203", "1205"),
+        *("1213", "1226", "1317", "1836", "1927", "1969", "2002", "2003", "2006", "2013", "2055", "3024"),
+    }
+)
+"""Errors of MariaDB and MySQL after which the same may succeed: no space, no connections, a server that shuts down or
+only reads, a lost connection, a statement that was interrupted. https://mariadb.com/kb/en/mariadb-error-code-reference/
+
+1290 is not among them: it is any option of the server's that prevents a statement."""
 
 
 def is_transient(state: str, text: str) -> bool:
     """Whether the same may succeed when it is run again: after a deadlock, a timeout, a restart, a lost connection.
 
-    ``text`` is the driver's own. SQL Server's errors are judged by their numbers, whose words may be a procedure's.
+    ``text`` is the driver's own. Errors of SQL Server, MariaDB and MySQL are known by their numbers, since servers
+    speak other languages; the words of an error of SQL Server's may be a procedure's.
     """
+    if _MARIADB_SPEAKER.search(text) and not _MARIADB_TRANSIENT_NUMBERS.isdisjoint(_MARIADB_NUMBER.findall(text)):
+        return True
     numbers = sql_server_numbers(text)
     if not TRANSIENT_NUMBERS.isdisjoint(numbers) or _TRANSIENT_SQLSTATES.fullmatch(state):
         return True

@@ -27,14 +27,28 @@ TRANSIENT_NUMBERS = frozenset(
             617,
             669,
             701,
+            922,
+            924,
+            927,
+            942,
+            952,
+            976,
+            978,
+            982,
+            983,
+            1101,
+            1105,
             1204,
             1205,
             1222,
+            3906,
             3960,
             4221,
             6005,
             8645,
             8651,
+            9001,
+            9002,
             10053,
             10054,
             10060,
@@ -43,7 +57,7 @@ TRANSIENT_NUMBERS = frozenset(
     }
 )
 """Errors after which the same may succeed: deadlocks, lock timeouts, lost connections, a server that starts or is short
-of something, and Azure's own throttling."""
+of something, a database that is restored or only reads, and Azure's own throttling."""
 
 
 @dataclass(frozen=True, slots=True)

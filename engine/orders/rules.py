@@ -78,7 +78,11 @@ RULES: dict[str, Rule] = {
         reason="no statement returned a source_order_code, so nothing was kept",
         remedy="Have the last statement in orders/ return a column source_order_code, then retry the order.",
     ),
-    "refused": Rule(reason="the database refused it", remedy="Fix what it says, then retry the order."),
+    "refused": Rule(
+        reason="the database refused it",
+        remedy="Fix what it says, then retry the order. If it passes by itself, as a month's end does, name a part of"
+        " the message in transient_errors under [orders]: such orders are retried automatically.",
+    ),
     "nothing_written": Rule(
         reason="a statement wrote no row, so nothing was kept",
         remedy="Look why it finds nothing to write. If that may be, write the comment `-- s2s: may write no row` into"

@@ -10,6 +10,7 @@ import pytest
 from engine.database.error_messages import is_transient, redact_values, translate_error
 from engine.errors import ConnectError, DriverError, QueryError
 
+MARIADB = "[ma-3.1.15][10.11.19-MariaDB]"
 MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 WRONG_DATABASE = (
     f"[28000] {MICROSOFT}Cannot open database 'Ev0'. (4060) (SQLDriverConnect);"
@@ -100,6 +101,25 @@ def test_a_number_of_another_database_means_nothing_of_the_sort() -> None:
         ("HY000", "The account of Busy Bee conflicts with the rules", False),
         ("25006", "cannot execute INSERT in a read-only transaction", True),
         ("HY000", "The MariaDB server is running with the --read-only option so it cannot execute this", True),
+        ("HY000", "Le serveur MariaDB est démarré avec l'option --read-only (1290) (SQLExecDirectW)", True),
+        ("HY000", f"{MARIADB}Server is running in read-only mode (1836) (SQLExecDirectW)", True),
+        (
+            "70100",
+            f"{MARIADB}Query execution was interrupted (max_statement_time exceeded) (1969) (SQLExecDirectW)",
+            True,
+        ),
+        ("HY000", f"{MARIADB}Zu viele Verbindungen (1040) (SQLDriverConnect)", True),
+        ("08004", "[MySQL][ODBC 8.0(w) Driver]Too many connections (1040)", True),
+        ("HY000", "[MySQL][ODBC 8.0(w) Driver][mysqld-8.0.36]Query execution was interrupted (3024)", True),
+        ("HY000", f"{MARIADB}The account of (1040) is on hold (1644) (SQLExecDirectW)", False),
+        ("HY000", f"{MARIADB}The server is running with --secure-file-priv (1290) (SQLExecDirectW)", False),
+        ("53100", "could not extend file: No space left on device", True),
+        ("53300", "too many connections for role", True),
+        ("HY000", "internal SAVEPOINT failed;\nError while executing the query (1) (SQLExecDirectW)", True),
+        ("42000", f"{MICROSOFT}Failed to update database 'Evo' because the database is read-only. (3906)", True),
+        ("42000", f"{MICROSOFT}The transaction log for database 'Evo' is full. (9002) (SQLExecDirectW)", True),
+        ("HY000", "[Oracle][ODBC][Ora]ORA-16000: database open for read-only access", True),
+        ("HY000", "[Oracle][ODBC][Ora]ORA-20001: customer on hold", False),
         ("", "TransactionContext Error: Conflict on tuple deletion!", True),
         ("", "database is locked", True),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class Server:
 
     driver = ""
     account = ""
+    shutdown_signal = signal.SIGTERM
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="s2s-server-"))
@@ -87,6 +89,18 @@ class Server:
             self._process.wait()
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._process is not None
+
+    def shut_down(self) -> None:
+        """Shut the server down as its administrator does: it ends its connections, and keeps what was committed."""
+        assert self._process is not None
+        self._process.send_signal(self.shutdown_signal)
+        self._process.wait(timeout=60)
+        self._process = None
+
     def start(self) -> None:
         """Start the server."""
         raise NotImplementedError
@@ -129,6 +143,7 @@ class Postgres(Server):
 
     driver = "PostgreSQL Unicode"
     account = "postgres"
+    shutdown_signal = signal.SIGINT  # which does not wait for its clients to leave
 
     def __init__(self) -> None:
         super().__init__()
