@@ -17,7 +17,8 @@ from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.files import exists, is_open_to_others, may_write
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
-from engine.orders.statement_checks import check_statements, try_statements
+from engine.orders.statement_checks import check_statements
+from engine.orders.statement_trial import try_statements
 from engine.orders.statements import list_statements
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api

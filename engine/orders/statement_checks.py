@@ -1,41 +1,34 @@
-"""Check the statements of ``orders/`` before there is an order: by rendering them, and by trying them in the database.
+"""Check the statements of ``orders/`` before there is an order, by rendering them.
 
 Two invented orders stand in for real ones: one in which every field has a value, and one that says no more than an
-order must. Nothing is written: what only reads is run, what writes is explained by the database, and all is rolled
-back.
+order must. :mod:`engine.orders.statement_trial` tries the statements in the database.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Diagnostic, RenderError, WriteError
+from engine.errors import Diagnostic, RenderError
 from engine.orders.document import ADDRESS_FIELDS, read_order
 from engine.orders.statements import (
     MAY_WRITE_NO_ROW,
     NAMED_STATEMENTS,
     PER_LINE_STATEMENTS,
     StatementRenderer,
-    UnknownValue,
     iterate_executions,
     list_directives,
     list_statements,
     placeholder_results,
-    read_statement,
     statement_exists,
     template_values,
-    writes_rows,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from engine.database.connection import Writer
-    from engine.model.query import Query
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
 
@@ -72,17 +65,6 @@ MINIMAL_ORDER: Mapping[str, Any] = {
 }
 """An order that says no more than the rules ask for."""
 
-INVALID_VALUE_STATES = re.compile(r"\[22\w{3}\]$|onversion")
-"""What databases say of an invented value that does not fit a column; of a real order it may fit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What came of trying the statements in the database: ``problems``, and the files that could not be tried."""
-
-    problems: tuple[Diagnostic, ...]
-    untried: tuple[Path, ...]
-
 
 def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnostic, ...]:
     """Return what is wrong with the files of ``orders/``, and what is doubtful, found by rendering them.
@@ -90,7 +72,7 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnos
     Raises :class:`ViewError` as :func:`~engine.orders.statements.list_statements` does.
     """
     problems: list[Diagnostic] = []
-    for path in _statement_files(project):
+    for path in statement_files(project):
         problems += [
             Diagnostic(
                 path=path,
@@ -100,9 +82,9 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnos
             for directive in list_directives(project, path)
             if directive != MAY_WRITE_NO_ROW
         ]
-    problems += _render_problems(project, settings, _sample(project, settings, FULL_ORDER))
+    problems += _render_problems(project, settings, sample_order(project, settings, FULL_ORDER))
     if not problems:
-        for problem in _render_problems(project, settings, _sample(project, settings, MINIMAL_ORDER)):
+        for problem in _render_problems(project, settings, sample_order(project, settings, MINIMAL_ORDER)):
             hint = "Such an order would wait. Write what it should be then, as {{ (order.notes or '')[:30] }}."
             message = f"For an order that does not say every value: {problem.message}"
             problems.append(replace(problem, message=message, hint=hint, severity="warning"))
@@ -110,58 +92,25 @@ def check_statements(project: Project, settings: OrderSettings) -> tuple[Diagnos
     return tuple(dict.fromkeys(problems))
 
 
-def try_statements(project: Project, settings: OrderSettings, writer: Writer) -> Trial:
-    """Try the statements in the database without writing anything; all is rolled back.
-
-    Raises :class:`RenderError` where one of them cannot be rendered, and :class:`WriteError` where the connection
-    breaks.
-    """
-    renderer = StatementRenderer(project, settings)
-    problems: list[Diagnostic] = []
-    untried: list[Path] = []
-    for document in (FULL_ORDER, MINIMAL_ORDER):
-        for path, parts in _runs(project, order := _sample(project, settings, document)):
-            try:
-                query = renderer.render(path, {**template_values(order), **parts})
-            except RenderError:
-                continue  # check_statements says so
-            trial = query.sql
-            if writes_rows(trial):
-                if not _can_explain(query, settings.source.dialect):
-                    untried.append(path)
-                    continue
-                trial = f"explain {trial}"
-            binds = [None if isinstance(value, UnknownValue) else value for value in query.binds]
-            try:
-                writer.execute(trial, binds)
-            except WriteError as error:
-                if error.retriable:
-                    raise
-                if not INVALID_VALUE_STATES.search(error.message):
-                    problems.append(Diagnostic(path=path, message=error.message, hint="Fix the statement."))
-            finally:
-                writer.rollback()
-    problems += _table_problems(project, settings, writer)
-    return Trial(problems=tuple(dict.fromkeys(problems)), untried=tuple(dict.fromkeys(untried)))
-
-
-def _sample(project: Project, settings: OrderSettings, document: Mapping[str, Any]) -> Order:
+def sample_order(project: Project, settings: OrderSettings, document: Mapping[str, Any]) -> Order:
+    """Return an invented order, with a shipping line, for each statement to be rendered for."""
     order = read_order(document, settings, source_id=project.stock2shop.source_id)
     return replace(order, shipping_lines=order.lines)  # checked even where the project leaves shipping out
 
 
-def _statement_files(project: Project) -> list[Path]:
+def statement_files(project: Project) -> list[Path]:
+    """Return the files of all statements, those that are asked for by name first."""
     named = (project.root / "orders" / f"{name}.sql" for name in NAMED_STATEMENTS)
     return [*filter(statement_exists, named), *(statement.path for statement in list_statements(project))]
 
 
-def _runs(project: Project, order: Order) -> Iterator[tuple[Path, dict[str, Any]]]:
+def iterate_runs(project: Project, order: Order) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield each statement's file with what it sees besides the order."""
     values = template_values(order)
     (line,) = values["lines"]
     statements = list_statements(project)
     results = placeholder_results(statements, values)
-    for path in _statement_files(project):
+    for path in statement_files(project):
         if path.stem in NAMED_STATEMENTS:
             yield path, {"line": line} if path.stem in PER_LINE_STATEMENTS else {}
     for statement in statements:
@@ -172,7 +121,7 @@ def _runs(project: Project, order: Order) -> Iterator[tuple[Path, dict[str, Any]
 def _render_problems(project: Project, settings: OrderSettings, order: Order) -> Iterator[Diagnostic]:
     renderer = StatementRenderer(project, settings)
     values = template_values(order)
-    for path, parts in _runs(project, order):
+    for path, parts in iterate_runs(project, order):
         try:
             renderer.render(path, {**values, **parts})
         except RenderError as error:
@@ -198,7 +147,7 @@ def _lookup_problems(project: Project, settings: OrderSettings) -> Iterator[Diag
             severity="warning",
         )
         return
-    order = _sample(project, settings, FULL_ORDER)
+    order = sample_order(project, settings, FULL_ORDER)
     binds = [str(value) for value in StatementRenderer(project, settings).render(path, template_values(order)).binds]
     if not any(str(SAMPLE_ID) in value or SAMPLE_CHANNEL in value for value in binds):
         yield Diagnostic(
@@ -207,43 +156,3 @@ def _lookup_problems(project: Project, settings: OrderSettings) -> Iterator[Diag
             hint="Let a statement store {{ order.id }}, and look for that.",
             severity="warning",
         )
-
-
-def _can_explain(query: Query, dialect: str) -> bool:
-    """Return whether the database can check a statement that writes without running it."""
-    first = query.sql.split(None, 1)[0].lower()
-    single = ";" not in query.sql
-    return (
-        single
-        and dialect in {"postgres", "mysql", "sqlite", "duckdb"}
-        and first
-        in {
-            "insert",
-            "update",
-            "delete",
-            "replace",
-            "with",
-        }
-    )
-
-
-def _table_problems(project: Project, settings: OrderSettings, writer: Writer) -> Iterator[Diagnostic]:
-    """Yield the tables of MySQL and MariaDB that statements name and whose engine cannot undo anything."""
-    if settings.source.dialect != "mysql":
-        return
-    sql = (
-        "select t.table_name as name, t.engine as engine from information_schema.tables as t"
-        " join information_schema.engines as e on e.engine = t.engine"
-        " where e.transactions <> 'YES' and t.table_schema = database()"
-    )
-    rows = [{column.lower(): value for column, value in row.items()} for row in writer.execute(sql, ()).rows]
-    writer.rollback()
-    for path in _statement_files(project):
-        text = read_statement(project, path)
-        for row in rows:
-            if re.search(rf"(?<!\w){re.escape(str(row['name']))}(?!\w)", text, re.IGNORECASE):
-                yield Diagnostic(
-                    path=path,
-                    message=f"The table {row['name']} is {row['engine']}, which undoes nothing: half an order stays.",
-                    hint=f"alter table {row['name']} engine = InnoDB",
-                )

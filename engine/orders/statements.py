@@ -56,7 +56,12 @@ _NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
 @lru_cache(maxsize=1_000)
 def writes_rows(sql: str) -> bool:
     """Return whether SQL may write rows, rather than only read some."""
-    return bool(_WRITING.search(_NOT_CODE.sub(" ", sql)))
+    return bool(_WRITING.search(without_comments(sql)))
+
+
+def without_comments(sql: str) -> str:
+    """Return SQL without its comments and without what its quotes hold."""
+    return _NOT_CODE.sub(" ", sql)
 
 
 def may_write_no_row(project: Project, path: Path) -> bool:

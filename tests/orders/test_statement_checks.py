@@ -115,6 +115,52 @@ def test_doctor_names_tables_that_undo_nothing(any_erp: Erp, engine: str) -> Non
     assert not any("of_old" in todo for _, todo in bad)
 
 
+WRITING = {
+    "sqlite": ("create table made (x int)", "pragma user_version = 7"),
+    "postgres": (
+        "create table made (x int)",
+        "truncate erp_item",
+        "select bump()",
+        "select nextval('erp_order_id_seq')",
+    ),
+    "mysql": ("create table made (x int)", "truncate erp_item", "select bump()"),
+}
+BUMP = {
+    "sqlite": (),
+    "postgres": (
+        "create function bump() returns int language sql as $$ insert into erp_item values ('bumped', 1); select 1 $$",
+    ),
+    "mysql": (
+        "set global log_bin_trust_function_creators = 1",
+        "create function bump() returns int begin insert into erp_item values ('bumped', 1); return 1; end",
+    ),
+}
+
+
+def test_doctor_writes_nothing_whatever_a_statement_does(any_erp: Erp) -> None:
+    """What cannot be tried without running it is named, and not run: DDL, a function that writes, a sequence."""
+    for statement in BUMP[any_erp.dialect]:
+        with suppress(Exception):  # no rows
+            any_erp.rows(statement)
+    writing = {f"{number}_x.sql": sql for number, sql in enumerate(WRITING[any_erp.dialect], 50)}
+    any_erp.write(statements=dict(writing))
+    before = any_erp.rows("select code from erp_item order by code")
+    (found,) = [each for each in findings(any_erp) if each["name"] == "orders"]
+    assert (found["state"], [name for name in writing if name not in found["todo"]]) == ("ok", []), found
+    assert any_erp.rows("select code from erp_item order by code") == before
+    if any_erp.dialect == "postgres":
+        assert any_erp.rows("select is_called from erp_order_id_seq") == [("0",)]
+    with pytest.raises(Exception, match="made"):
+        any_erp.rows("select x from made")
+
+
+def test_a_statement_with_a_comment_before_it_is_tried(any_erp: Erp) -> None:
+    """As the one that says that it may write nothing."""
+    sql = "-- s2s: may write no row\ninsert into nowhere (x) values ({{ order.id }})"
+    any_erp.write(statements={"40_more.sql": sql})
+    assert [each["detail"] for each in findings(any_erp) if each["state"] == "bad"]
+
+
 def test_a_statement_that_nobody_can_render_is_tried_again_once_it_is_fixed(erp: Erp) -> None:
     """The mistake is the project's, not the order's: no order waits for a person."""
     erp.write(statements={"10_header.sql": HEADER.replace("order.notes", "order.nots")})
