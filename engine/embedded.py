@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import shutil
 import sqlite3
 import sys
@@ -49,6 +50,11 @@ _HARMLESS_SETTINGS = (
     "current_transaction_invalidation_policy",
 )
 """Settings of DuckDB that a project's ``session`` may change although the configuration is locked."""
+
+_COMPUTING_FUNCTIONS = frozenset(
+    {"unnest", "range", "generate_series", "repeat", "json_each", "json_tree", "regexp_split_to_table"}
+)
+"""Functions of DuckDB that give a table and read none."""
 
 MAX_TEMP_SIZE = "8GB"
 """How much of the disk DuckDB may use for what does not fit into its memory."""
@@ -130,6 +136,40 @@ def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[
 def is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     """Whether ``sql`` is one statement that only reads, as :func:`parse_duckdb` says."""
     return [kind for kind, _ in parse_duckdb(connection, sql)] == ["SELECT"]
+
+
+def find_foreign_relations(connection: duckdb.DuckDBPyConnection, sql: str, *, own: str) -> list[str]:
+    """What a SELECT reads besides the table ``own`` and what it defines itself, by DuckDB's own reading of it.
+
+    A name of its WITH counts as foreign, too, where the database has a table or a view of that name: which of the two
+    is meant depends on where it stands. Functions that give tables count, but for :data:`_COMPUTING_FUNCTIONS`: many
+    read the catalogue, or a table that is named by a text. Raises ``duckdb.Error`` where DuckDB cannot read the SELECT.
+    """
+    (text,) = connection.execute("select json_serialize_sql($1)", [sql]).fetchall()[0]
+    there = "select lower(table_name) from duckdb_tables() union all select lower(view_name) from duckdb_views()"
+    known = {name for (name,) in connection.execute(there).fetchall()}
+    tables: dict[str, str] = {}
+    others: dict[str, None] = {}
+    defined: set[str] = set()
+    remaining = [json.loads(text)]
+    while remaining:
+        node = remaining.pop()
+        if isinstance(node, list):
+            remaining += node
+        elif isinstance(node, dict):
+            remaining += node.values()
+            kind = node.get("type")
+            if kind == "BASE_TABLE":
+                name = ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))
+                tables[name.lower()] = name
+            elif kind == "TABLE_FUNCTION":
+                function = str(node["function"].get("function_name"))
+                others |= {} if function in _COMPUTING_FUNCTIONS else {f"{function}()": None}
+            elif kind == "SHOW_REF":
+                others["SHOW, DESCRIBE or SUMMARIZE"] = None
+            defined |= {entry["key"].lower() for entry in (node.get("cte_map") or {}).get("map", [])}
+    allowed = {own.lower()} | (defined - known)
+    return [*(name for key, name in tables.items() if key not in allowed), *others]
 
 
 def connect_sqlite(path: Path, *, mode: Literal["ro", "rw"], timeout: float) -> sqlite3.Connection:

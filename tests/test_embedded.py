@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from engine.database.open import open_source, open_writer
-from engine.embedded import connect_duckdb, is_one_select, parse_duckdb
+from engine.embedded import connect_duckdb, find_foreign_relations, is_one_select, parse_duckdb
 from engine.errors import ConnectError, QueryError, WriteError
 from engine.model.settings import SourceSettings
 
@@ -203,6 +203,38 @@ def test_statements_are_counted_as_duckdb_reads_them() -> None:
             "CREATE",
             "INSERT",
         ]
+
+
+FOREIGN = {
+    "from published, products": ["published"],
+    "select * from products where exists (from main.PUBLISHED)": ["main.PUBLISHED"],
+    "select (select max(a) from published) from products": ["published"],
+    "with published as (from published) from products, published": ["published"],
+    "select * from (with published as (select 1) from products), published": ["published"],
+    "from products, query_table('published')": ["query_table()"],
+    "from products, query('from published')": ["query()"],
+    "from products, pragma_storage_info('published')": ["pragma_storage_info()"],
+    "from products, duckdb_settings()": ["duckdb_settings()"],
+    "from products, sqlite_master": ["sqlite_master"],
+    "from products, all_of_it()": ["all_of_it()"],
+    "from products, (summarize published)": ["published", "SHOW, DESCRIBE or SUMMARIZE"],
+    "from products, (show tables)": ["SHOW, DESCRIBE or SUMMARIZE"],
+    "from products order by (select max(a) from published) limit (select 1 from published)": ["published"],
+    "from memory.main.products": ["memory.main.products"],
+    "with cheap as (select * from PRODUCTS as p), twice as (from cheap union from cheap) from twice": [],
+    "with recursive n as (select 1 as i union all select i + 1 from n where i < 3) from products, n": [],
+    "select * from products, range(3), unnest([1, 2]) as u, (values (1)) as v": [],
+    "select * from products as p semi join products as q using (a) where a = $1": [],
+}
+
+
+@pytest.mark.parametrize("sql", FOREIGN)
+def test_what_a_select_reads_is_told_as_duckdb_reads_it(sql: str) -> None:
+    """Whatever it is written as, and also where its own WITH has the name of a table."""
+    with connect_duckdb(":memory:") as connection:
+        connection.execute("create table published (a int); create view products as select 1 as a")
+        connection.execute("create macro all_of_it() as table (from published)")
+        assert find_foreign_relations(connection, sql, own="products") == FOREIGN[sql]
 
 
 def test_nobody_else_opens_an_embedded_database() -> None:

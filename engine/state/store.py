@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.embedded import connect_duckdb, is_one_select
+from engine.embedded import connect_duckdb, find_foreign_relations, is_one_select
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
 from engine.state.spill_file import SpillFile
@@ -199,6 +199,11 @@ class State:
         """Whether ``sql`` is one statement that only reads, as DuckDB itself counts them."""
         with translate_errors(self.path):
             return is_one_select(self._connection, sql)
+
+    def find_foreign_relations(self, sql: str, *, own: str) -> list[str]:
+        """What a SELECT reads besides the table ``own``, as :func:`engine.embedded.find_foreign_relations` says."""
+        with translate_errors(self.path):
+            return find_foreign_relations(self._connection, sql, own=own)
 
     def read_only_dicts(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()

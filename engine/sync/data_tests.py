@@ -306,6 +306,17 @@ def run_test(state: State, test: DataTest) -> Iterable[FailedTest]:
                     )
                 ]
             )
+        foreign = state.find_foreign_relations(test.query.sql, own=test.entity)
+        if foreign:
+            raise ViewError(
+                [
+                    Diagnostic(
+                        path=test.query.path,
+                        message=f"The test reads {', '.join(foreign)}: it sees the rows of {test.entity} alone.",
+                        hint=f"Select from {test.entity}; a name in WITH must be none of the state's.",
+                    )
+                ]
+            )
         rows = state.read_only_dicts(sql, test.query.binds)
     except StateError as error:
         if type(error.__cause__).__name__ not in _SQL_ERRORS:

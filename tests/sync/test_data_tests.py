@@ -157,7 +157,7 @@ def test_a_test_is_a_template_with_bound_values(client: Client) -> None:
         ("delete from products", None, "not one SELECT"),
         ("select 1 from products --\r; drop table meta", None, "more than one statement"),
         ("select 1 from products) select 1; drop table meta; select (1", None, "more than one statement"),
-        ("select 1 as x from products union select content from read_text('/etc/passwd')", None, "DuckDB refuses"),
+        ("select 1 as x from products union select content from read_text('/etc/passwd')", None, "reads read_text()"),
         ("copy products to '/tmp/x.csv'", None, "not one SELECT"),
         ("select * from products where {{ vars.nothing }}", 1, "nothing"),
     ],
@@ -173,6 +173,24 @@ def test_a_wrong_test_is_named_with_its_line(client: Client, sql: str, line: int
     assert fault.path == client.root / "tests" / "wrong.sql"
     assert line in {None, fault.line}
     assert client.posted() == 0
+
+
+def test_a_test_sees_no_other_table_of_the_state(client: Client) -> None:
+    """What was published, earlier runs and settings are none of a branch's business."""
+    client.item("A")
+    client.run()
+    for sql, foreign in (
+        ("select (select max(value) from meta) as source_variant_code from products", "meta"),
+        ("from run.valid_rows, products", "run.valid_rows"),
+        ("with meta as (from meta) from products, meta", "meta"),
+    ):
+        add(client, "curious", sql)
+        with pytest.raises(ViewError) as caught:
+            client.plan()
+        (fault,) = caught.value.diagnostics
+        assert fault.message == f"The test reads {foreign}: it sees the rows of products alone."
+    add(client, "curious", "with a as (from PRODUCTS), b as (from a union from a) from b, range(2) where false")
+    assert client.plan().violations == ()
 
 
 def test_a_severity_for_a_test_that_is_not_there_is_a_fault(client: Client) -> None:
