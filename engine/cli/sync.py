@@ -184,6 +184,7 @@ def _run_entity(session: Session, project: Project, entity: str, options: RunOpt
         quarantined=counts.quarantined,
         refused=outcome.refused,
         seconds=round(outcome.seconds, 1),
+        **outcome.extra,
     )
     return outcome
 

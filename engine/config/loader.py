@@ -104,6 +104,7 @@ class _ProjectReader:
         self._secrets: set[str] = set()
         self._unfilled: set[tuple[str, ...]] = set()
         self._placeholders: set[tuple[str, ...]] = set()
+        self._source_unknown = False
         self._variables: dict[str, str] = {}
 
     def read(self) -> Project:
@@ -137,6 +138,8 @@ class _ProjectReader:
         project = build_project(
             document, root=self._root, workspace=self._workspace, environ=self._environ, views=views
         )
+        if self._source_unknown:
+            project = replace(project, stock2shop=replace(project.stock2shop, source_id=0))
         return replace(project, secrets=tuple(sorted(self._secrets)), warnings=tuple(diagnostics))
 
     def _is_offline(self, at: tuple[str, ...]) -> bool:
@@ -302,6 +305,7 @@ class _ProjectReader:
             table = table[name]
         if at == ("stock2shop", "source_id"):
             table[at[-1]] = 1
+            self._source_unknown = not self._is_offline(at)
         elif isinstance(table, dict):
             table.pop(at[-1], None)
         return True

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from engine.errors import Diagnostic
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 TOLERANCE = Decimal("0.05")
 """By how much the totals of an order may differ."""
@@ -44,7 +47,10 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock2ShopSettings:
-    """How to reach Stock2Shop. ``pace`` is requests a second; times are seconds."""
+    """How to reach Stock2Shop. ``pace`` is requests a second; times are seconds.
+
+    ``source_id`` is 0 where its variable has no value, in commands that do without.
+    """
 
     source_id: int
     username: str = field(repr=False)
@@ -56,6 +62,16 @@ class Stock2ShopSettings:
     read_timeout: float = 120.0
     retries: int = 6
     deadline: float | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose rows these are: ``https://app.stock2shop.com/v1, source 57``, however the address is written."""
+        try:
+            url = urlsplit(self.url)
+            port = "" if url.port in {None, DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
+        except ValueError:  # no address at all, which is said where it is used
+            return f"{self.url}, source {self.source_id}"
+        return f"{url.scheme}://{(url.hostname or '').lower()}{port}{url.path.rstrip('/')}, source {self.source_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

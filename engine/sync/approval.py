@@ -3,7 +3,7 @@
 A plan that exceeds a limit is let pass when somebody approves it, or when it is a first load. Its changes are
 remembered before the first of them is sent: each by its kind, key, product and fingerprint. A run that goes on after
 it was interrupted may send these and no others beyond the limits. The approval ends with the run that sends all of it,
-and with any later run that stays within the limits.
+and with any later run that stays within the limits; that of a change ends with the first read that it is no part of.
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ def remember_approval(state: State, entity: str, *, run_id: int) -> None:
     """Remember every insert, update and removal of the delta as approved, in place of what was approved before."""
     sql = render_sql("remember_approval.sql", entity=entity, run_id=run_id)
     state.transaction_with_retry(lambda: state.run(sql))
+
+
+def drop_stale_approvals(state: State, entity: str) -> None:
+    """Forget the approval of each change that is no part of the delta any more, though others were stopped."""
+    if _has_approvals(state, entity):
+        state.run(
+            "delete from approved where entity = $1"
+            " and change not in (select hash(kind, _key, _group, _fingerprint) from run.outgoing)",
+            [entity],
+        )
 
 
 def clear_approval(state: State, entity: str) -> None:

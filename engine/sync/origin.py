@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from engine.database.connection_string import parse_options, unquote
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
 
 if TYPE_CHECKING:
-    from engine.model.settings import Project, SourceSettings, Stock2ShopSettings
+    from engine.model.settings import Project, SourceSettings
     from engine.state.store import State
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
 WHERE = {
-    "server": ("server", "servername", "server name", "host", "address", "addr", "network address", "data source"),
+    "server": (
+        *("server", "servername", "server name", "host", "hostname", "host name", "address", "addr", "network address"),
+        *("data source", "servernode", "system", "enginename", "eng", "links", "commlinks"),
+    ),
     "port": ("port", "portnumber", "port number"),
     "database": ("database", "databasename", "dbname", "db", "dbq", "initial catalog", "servicename", "service", "sid"),
+    "schema": ("currentschema", "current schema", "schema", "defaultlibraries"),
     "dsn": ("dsn", "filedsn"),
 }
 """What drivers call the options that say which database it is; all others say how to reach it."""
@@ -43,7 +44,7 @@ class Origin:
 
 def origin_of(project: Project) -> Origin:
     """The account and the database that ``project.toml`` names now."""
-    return Origin(account=_account(project.stock2shop), database=_database(project.source, project))
+    return Origin(account=project.stock2shop.account, database=_database(project.source, project))
 
 
 def recorded_origin(state: State) -> Origin | None:
@@ -101,12 +102,6 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
     return None if before == origin_of(project) else before
 
 
-def _account(settings: Stock2ShopSettings) -> str:
-    url = urlsplit(settings.url)
-    port = "" if url.port in {None, DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
-    return f"{url.scheme}://{(url.hostname or '').lower()}{port}{url.path.rstrip('/')}, source {settings.source_id}"
-
-
 def _database(source: SourceSettings, project: Project) -> str:
     if source.database is not None:
         inside = source.database.is_relative_to(project.workspace)
@@ -117,7 +112,7 @@ def _database(source: SourceSettings, project: Project) -> str:
     for part, names in WHERE.items():
         value = next((options[name] for name in names if options.get(name)), "")
         if value:
-            parts.append(f"{part} {value if part == 'database' else value.lower()}")
+            parts.append(f"{part} {value if part in {'database', 'schema'} else value.lower()}")
     return ", ".join(parts) or "a connection that names no server"
 
 

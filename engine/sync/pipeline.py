@@ -20,7 +20,7 @@ from engine.model.plan import Outcome, counts_json
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.sync import data_tests
-from engine.sync.approval import clear_approval, count_approved, remember_approval
+from engine.sync.approval import clear_approval, count_approved, drop_stale_approvals, remember_approval
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.departed import describe_departed
@@ -125,7 +125,12 @@ def run(
                 comparison = compare(context)
                 recent = recent_removals(state, entity, comparison.counts)
                 planned = _make_plan(context, comparison, recent, notes)
-                require_approval(planned, options)
+                try:
+                    require_approval(planned, options)
+                except GuardError:
+                    if comparison.counts.source >= comparison.settings.min_rows:
+                        drop_stale_approvals(state, entity)
+                    raise
                 record_origin(state, project)
                 if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
                     remember_approval(state, entity, run_id=run_id)
@@ -155,6 +160,7 @@ def run(
             requests=requests,
             seconds=time.monotonic() - started,
             message=dispatched.message,
+            extra={"returned": recent.returned} if recent.returned else {},
         )
         if outcome.needs_attention and not outcome.message:
             outcome = replace(outcome, outcome="attention")
@@ -170,7 +176,7 @@ def run(
                 "requests": requests,
                 "seconds": outcome.seconds,
             },
-            message=outcome.message,
+            message=" ".join(filter(None, (outcome.message, recent.note))),
         )
         prune_history(state, keep_days=project.keep_days)
         return outcome

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WINDOW_HOURS = 24
 """How far back removals are counted."""
 
+WINDOW_RUNS = 5
+"""Keys that come back within so many runs are named, however seldom runs are."""
+
 MAX_NAMED_KEYS = 5
 """How many of the keys that came back a note names."""
 
@@ -40,8 +43,8 @@ class RecentRemovals:
         named = ", ".join(self.returned[:MAX_NAMED_KEYS]) + (", …" if count > MAX_NAMED_KEYS else "")
         return (
             f"{count:,} {'key that was' if count == 1 else 'keys that were'} removed within the last {WINDOW_HOURS}"
-            f" hours came back: {named}. A source that shows other rows with each read does this: a replica that is"
-            " being loaded, a table that is filled again every night, a read without locks (NOLOCK)."
+            f" hours or {WINDOW_RUNS} runs came back: {named}. A source that shows other rows with each read does this:"
+            " a replica that is being loaded, a table that is filled again every night, a read without locks (NOLOCK)."
         )
 
 
@@ -52,5 +55,6 @@ def recent_removals(state: State, entity: str, counts: Counts) -> RecentRemovals
     if counts.removals:
         removed = int(state.value(render_sql("recent_removals.sql", entity=entity, since=since)))
     if counts.inserts and counts.published:
-        returned = tuple(key for (key,) in state.rows(render_sql("returned.sql", entity=entity, since=since)))
+        sql = render_sql("returned.sql", entity=entity, since=since, runs=WINDOW_RUNS)
+        returned = tuple(key for (key,) in state.rows(sql))
     return RecentRemovals(removed=removed, returned=returned)

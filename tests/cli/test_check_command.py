@@ -150,6 +150,35 @@ def test_linked_sources_may_share_one_if_all_of_them_are(
     assert ("also sends" in check(client, "acme").stdout) is named
 
 
+def test_linked_sources_that_remove_what_is_missing_may_not_share_one(client: Client) -> None:
+    """Each would remove what only the other shows."""
+    other = client.workspace / "projects" / "beta"
+    client.write(settings='linked = true\nmissing = "delete"')
+    shutil.copytree(client.root, other)
+    assert "also sends" in check(client, "acme").stdout
+
+
+def test_one_account_may_be_written_in_two_ways(client: Client) -> None:
+    """The usual port and the case of a host say nothing."""
+    other = client.workspace / "projects" / "beta"
+    shutil.copytree(client.root, other)
+    for root, url in ((client.root, "https://APP.stock2shop.com:443/v1/"), (other, "https://app.stock2shop.com/v1")):
+        toml = root / "project.toml"
+        toml.write_text(toml.read_text("utf-8").replace("${TEST_URL}", url), "utf-8")
+    assert "beta also sends products" in check(client, "acme").stdout
+
+
+def test_sources_that_are_not_known_are_not_taken_for_one(client: Client) -> None:
+    """In CI, where each project's number is a variable without a value."""
+    other = client.workspace / "projects" / "beta"
+    shutil.copytree(client.root, other)
+    for root, name in ((client.root, "ACME_SOURCE"), (other, "BETA_SOURCE")):
+        toml = root / "project.toml"
+        toml.write_text(toml.read_text("utf-8").replace("source_id = 57", f'source_id = "${{{name}}}"'), "utf-8")
+    ran = check(client, "acme")
+    assert ("ACME_SOURCE is not set" in ran.stdout, "also sends" in ran.stdout) == (True, False)
+
+
 @pytest.mark.parametrize(
     "change", [("source_id = 57", "source_id = 58"), ("${TEST_URL}", "https://app.stock2shop.com/v1")]
 )

@@ -174,6 +174,22 @@ def test_a_login_or_a_drivers_option_is_not_part_of_what_a_database_is(
     assert database(first, reverse=False) == database(second, reverse=True) == "server erp01, database Evo"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Driver=HDBODBC;SERVERNODE=erp:30015", "Driver=HDBODBC;SERVERNODE=test:30015"),
+        ("Driver=HDBODBC;SERVERNODE=e:1;CURRENTSCHEMA=SBO_A", "Driver=HDBODBC;SERVERNODE=e:1;CURRENTSCHEMA=SBO_B"),
+        ("Driver=DB2;Hostname=erp;Database=X", "Driver=DB2;Hostname=test;Database=X"),
+        ("Driver=IBM i Access;System=erp", "Driver=IBM i Access;System=test"),
+        ("Driver=Pervasive;ServerName=erp;DBQ=A", "Driver=Pervasive;ServerName=erp;DBQ=B"),
+        ("Driver=Firebird;Dbname=erp:/data/a.fdb", "Driver=Firebird;Dbname=erp:/data/b.fdb"),
+    ],
+)
+def test_another_server_company_or_file_is_another_database(one: str, other: str) -> None:
+    """Whatever the driver calls it."""
+    assert origin_of(project(one)).database != origin_of(project(other)).database
+
+
 def project(connection: str) -> Any:
     """A project that has nothing but what an origin is made of."""
     from pathlib import Path
@@ -193,6 +209,7 @@ def project(connection: str) -> Any:
     [
         ("https://APP.stock2shop.com/v1", "https://app.stock2shop.com/v1/"),
         ("https://app.stock2shop.com:443/v1", "https://app.stock2shop.com/v1"),
+        ("https://app.stock2shop.com:x/v1", "https://app.stock2shop.com:x/v1"),
     ],
 )
 def test_an_address_that_is_only_written_otherwise_is_the_same(one: str, other: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import run_command
 
 from engine.errors import GuardError
 from engine.state.store import open_state
+from engine.sync import history
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -120,11 +123,26 @@ def test_keys_that_come_back_after_they_were_removed_are_named(client: Client) -
     client.item("I008")
     client.item("NEW")
     (note,) = [note for note in client.plan().notes if "came back" in note]
-    assert note.startswith("2 keys that were removed within the last 24 hours came back: I007, I008.")
+    assert note.startswith("2 keys that were removed within the last 24 hours or 5 runs came back: I007, I008.")
+    words = ("--log-format", "json", "run", "acme", "--output", "json")
+    ran = run_command(*words, folder=client.workspace, variables=client.environment)
+    assert json.loads(ran.stderr.splitlines()[-1])["returned"] == ["I007", "I008"]
+    assert json.loads(ran.stdout)[0]["extra"] == {"returned": ["I007", "I008"]}
+    with open_state(client.project.state) as state:
+        assert note in history.runs(state, limit=1)[0]["message"]
+
+
+def test_keys_that_come_back_are_named_where_runs_are_seldom_too(client: Client) -> None:
+    """Once a night: the night after is more than a day later. What was away for longer is news."""
+    client.items(100)
+    client.run()
+    remove(client, 1)
     client.run()
     a_day_passes(client)
-    client.sql("delete from item where code = 'NEW'")
-    client.run()
-    a_day_passes(client)
-    client.item("NEW")
+    client.item("I000")
+    assert len([note for note in client.plan().notes if "came back" in note]) == 1
+    client.sql("delete from item where code = 'I000'")
+    for _ in range(5):
+        client.run()
+    client.item("I000")
     assert [note for note in client.plan().notes if "came back" in note] == []

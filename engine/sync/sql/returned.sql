@@ -1,4 +1,5 @@
-{# The keys that this plan creates again after they were removed as gone or flagged, since a moment. #}
+{# The keys that this plan creates again after they were removed as gone or flagged, since a moment or in the
+   last few runs. #}
 select _key
 from run.outgoing
 where
@@ -9,7 +10,19 @@ where
         from changes
         where
             entity = {{ entity }}
-            and acknowledged_at > {{ since }}::timestamp
+            and (
+                acknowledged_at > {{ since }}::timestamp
+                or run_id in (
+                    select run_id
+                    from runs
+                    where
+                        entity = {{ entity }}
+                        and command = 'run'
+                        and outcome <> 'running'
+                    order by run_id desc
+                    limit {{ runs }}
+                )
+            )
         group by key
         having arg_max(kind, (acknowledged_at, kind <> 'delete')) = 'delete'
     )
