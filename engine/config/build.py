@@ -17,6 +17,7 @@ from engine.model.settings import (
     Expect,
     Fresh,
     OrderSettings,
+    PriceSettings,
     Project,
     PullSettings,
     ReceiverSettings,
@@ -93,7 +94,11 @@ def _entity(name: str, table: Any, root: Path) -> EntitySettings:
         own = {
             "linked": table.linked,
             "option_names": (names[0], names[1], names[2]),
-            "default_price_tier": table.default_price_tier,
+            "prices": PriceSettings(
+                default_tier=table.default_price_tier,
+                blank=_amount(table.blank_price),
+                blank_tier=_amount(table.blank_tier_price),
+            ),
         }
         if table.linked and "missing" not in table.model_fields_set:
             # A linked source only enriches: what another source owns is not removed when it is missing here.
@@ -112,6 +117,10 @@ def _entity(name: str, table: Any, root: Path) -> EntitySettings:
     )
 
 
+def _amount(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
 def _expect(table: Any) -> Expect:
     if table is None:
         return Expect()
@@ -119,6 +128,6 @@ def _expect(table: Any) -> Expect:
         min_rows=table.min_rows,
         not_null=tuple(table.not_null),
         accepted_values={name: tuple(values) for name, values in table.accepted_values.items()},
-        fresh=Fresh(column=table.fresh.column, hours=table.fresh.hours) if table.fresh else None,
+        fresh=Fresh(**table.fresh.model_dump()) if table.fresh else None,
         severity=table.severity,
     )

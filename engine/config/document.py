@@ -55,7 +55,10 @@ def entity_tables() -> dict[str, Any]:
 
         model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
         column: str = Field(min_length=1, description="A column of the view that holds a time.")
-        hours: Annotated[float, number] = Field(gt=0, description="Hours; a time without a zone is UTC.")
+        hours: Annotated[float, number] = Field(gt=0, description="Hours. A time in the future does not count.")
+        timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
+            "UTC", description='The zone of times that name none, such as "Africa/Johannesburg".'
+        )
 
     class ExpectTable(BaseModel):
         """What must hold for the entity's valid, Active rows."""
@@ -66,7 +69,9 @@ def entity_tables() -> dict[str, Any]:
         accepted_values: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
             default_factory=dict, description="The values that a column may have; blank is left to not_null."
         )
-        fresh: FreshTable | None = Field(None, description='{ column = "…", hours = 24 }, checked on live rows only.')
+        fresh: FreshTable | None = Field(
+            None, description="{ column, hours, timezone }: how old the newest may be, on live rows only."
+        )
         severity: Literal["error", "warning"] = Field("error", description="error stops the entity, warning is a note.")
 
     class EntityTable(BaseModel):
@@ -118,6 +123,18 @@ def entity_tables() -> dict[str, Any]:
             default_factory=list, max_length=3, description="Names of options that the view does not name."
         )
         default_price_tier: str | None = Field(None, description="The tier that gives the default price.")
+        blank_price: Annotated[float | None, number] = Field(
+            None,
+            ge=0,
+            description="The default price that is sent for a row without one, such as 0. Without it none is sent, and"
+            " a price that turns blank is held.",
+        )
+        blank_tier_price: Annotated[float | None, number] = Field(
+            None,
+            ge=0,
+            description="The price that is sent for a blank price_NAME, such as 0: some channels want every price list"
+            " of every item. Without it the tier is left out.",
+        )
 
     class CustomersTable(EntityTable):
         """Customers: their view, their flag's vocabulary and their guards."""

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.column_hazards import find_column_hazards
 from engine.mapping.hazards import find_hazards
 from engine.mapping.locate import diagnostic_at, find_word
 from engine.mapping.parse import (
@@ -136,7 +137,10 @@ def _check_parsed_columns(
     for position, message, hint in _find_column_faults(columns, entity=entity, linked=linked):
         at = None if position is None else start_offset(parts[position])
         problems.append(diagnostic_at(query, at, message, hint))
-    if linked and not problems:
+    if not problems:
+        fields = [resolve_column(name, entity) for name in columns]
+        problems += find_column_hazards(query, parts, fields, entity=entity, linked=linked)
+    if linked and not any(problem.severity == "error" for problem in problems):
         problems += _missing_for_api(query, columns, entity=entity)
     for part, name in zip(parts, columns, strict=True):
         field = resolve_column(name, entity)

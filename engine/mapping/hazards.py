@@ -34,12 +34,20 @@ TIME_ARITHMETIC = frozenset(
 )
 
 
+RANDOM_NAMES = frozenset({"rand", "random", "newid", "uuid", "gen_random_uuid", "newsequentialid", "sys_guid"})
+"""Functions that give another value each time."""
+
+SQLITE_TIMES = frozenset({"date", "time", "datetime", "julianday", "strftime", "unixepoch"})
+"""SQLite's functions for which the text 'now' is the present time."""
+
+
 def find_hazards(query: Query, statement: Any, *, dialect: str) -> Iterator[Diagnostic]:
-    """Yield warnings about a parsed view: a limit of rows, a moving time window, a text that looks like a column."""
+    """Yield warnings about a parsed view: rows that leave it, values that change by themselves, texts like columns."""
     yield from _row_limits(query, statement, dialect)
     yield from _moving_windows(query, statement)
     yield from _column_like_texts(query, statement)
     yield from _quantities(query, statement)
+    yield from _changing_values(query, statement)
 
 
 def _warning(query: Query, offset: int | None, message: str, hint: str) -> Diagnostic:
@@ -116,6 +124,37 @@ def _is_moving(node: Any) -> bool:
         type(part).__name__ in TIME_ARITHMETIC
         or (type(part).__name__ == "Literal" and part.is_string and re.match(r"[-+]\s*\d", part.name))  # SQLite's
         for part in parts
+    )
+
+
+def _changing_values(query: Query, statement: Any) -> Iterator[Diagnostic]:
+    for part in statement.selects:
+        if any(_gives_another_value(node) for node in part.walk()):
+            yield _warning(
+                query,
+                start_offset(part),
+                f"The column {part.output_name} has the present time or a random value: if it is another in each run,"
+                " every row is sent in every run.",
+                "Leave it out, or map a column that changes with the row.",
+            )
+
+
+def _gives_another_value(node: Any) -> bool:
+    """Return whether a part of an expression is the present time or a random value, and not part of a condition."""
+    from sqlglot import exp
+
+    if node.find_ancestor(exp.Predicate, exp.If, exp.Where) is not None:
+        return False
+    if isinstance(node, exp.Literal):  # SQLite's date('now')
+        around = "" if node.parent is None else node.parent.name.lower()
+        is_time = around in SQLITE_TIMES or type(node.parent).__name__.startswith("TsOrDs")
+        return node.name.lower() == "now" and is_time
+    name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
+    return (
+        type(node).__name__ in CURRENT_TIME
+        or isinstance(node, (exp.Rand, exp.Uuid))
+        or name in CURRENT_TIME_NAMES
+        or name in RANDOM_NAMES
     )
 
 

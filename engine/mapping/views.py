@@ -59,7 +59,7 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
 
 def _check_default_tier(project: Project, entity: str, fields: tuple[str, ...] | None) -> Iterator[Diagnostic]:
     """Report a ``default_price_tier`` that no column maps: no default price would be sent, without a word."""
-    tier = project.entities[entity].default_price_tier
+    tier = project.entities[entity].prices.default_tier
     if tier is None or fields is None or "csv_price_tiers" in fields:
         return
     found = [resolve_column(name, ENTITIES[entity]) for name in fields]

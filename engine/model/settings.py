@@ -102,10 +102,11 @@ DEFAULT_MAX_CHANGES = Limit(share=0.5, floor=100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
-    """How old the newest value of ``column`` may be, in hours; a time without a zone is UTC."""
+    """How old the newest value of ``column`` may be, in hours; a time without a zone is one of ``timezone``."""
 
     column: str
     hours: float
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,19 @@ class Expect:
     accepted_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fresh: Fresh | None = None
     severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """What is sent where the source gives no price.
+
+    ``default_tier`` is the price tier that stands in for a blank default price. ``blank`` is the default price and
+    ``blank_tier`` the price of a tier's column that are sent for a blank; None sends none.
+    """
+
+    default_tier: str | None = None
+    blank: Decimal | None = None
+    blank_tier: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +153,7 @@ class EntitySettings:
     active: Mapping[str, Flag] = field(default_factory=dict)
     linked: bool = False
     option_names: tuple[str, str, str] = ("Option 1", "Option 2", "Option 3")
-    default_price_tier: str | None = None
+    prices: PriceSettings = PriceSettings()
     path: str = "/products/queue"
     search_path: str | None = "/products/elastic_search"
     expect: Expect = Expect()
@@ -151,7 +165,10 @@ class EntitySettings:
 
     def delivery_key(self, sync_token: str) -> str:
         """What a document depends on besides its row: a row that was acknowledged under another key is sent again."""
-        return sync_token if self.default_price_tier is None else f"{sync_token} {self.default_price_tier}"
+        prices = self.prices
+        blanks = (("price", prices.blank), ("tier", prices.blank_tier))
+        blank = "".join(f";{name}={value}" for name, value in blanks if value is not None)
+        return f"{sync_token}{blank}" + ("" if prices.default_tier is None else f" {prices.default_tier}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

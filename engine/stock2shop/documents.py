@@ -13,6 +13,8 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from engine.model.settings import PriceSettings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
     Row = Mapping[str, Any]
+
+NO_PRICES = PriceSettings()
+"""Nothing is sent where the source gives no price."""
 
 ADDRESS_CONTENT = frozenset({"address_code", "address1", "address2", "city", "zip", "company", "phone"})
 """The parts of an address of which at least one must have a value: a type, a country or a name alone is no address."""
@@ -54,7 +59,7 @@ def document(
     fields: Sequence[Field],
     source_id: int,
     sync_token: str,
-    default_price_tier: str | None = None,
+    price_settings: PriceSettings = NO_PRICES,
 ) -> bytes:
     """The JSON body that queues ``rows`` of ``entity``, in their order.
 
@@ -71,15 +76,16 @@ def document(
             items.append({"source": {**source, "sync_token": sync_token}, "customer": content})
         else:
             source = {"source_id": source_id, "product_active": active, "source_product_code": row["_group"]}
-            content = product(row, places, default_price_tier) if active == "true" else _product_removal(row)
+            content = product(row, places, price_settings) if active == "true" else _product_removal(row)
             items.append({"source": {**source, "sync_token": sync_token, "fetch_token": "0"}, "product": content})
     return _json({f"system_{entity}": items})
 
 
-def product(row: Row, places: Places, default_price_tier: str | None) -> Json:
+def product(row: Row, places: Places, settings: PriceSettings) -> Json:
     """A product with one variant, ``row``.
 
-    A variant's blank boolean and a blank default price are left out: Stock2Shop has no word for them.
+    A variant's blank boolean is left out, and so is a blank default price unless ``settings`` have a price for it:
+    Stock2Shop has no word for them.
     """
     content: Json = {name: row[column] or "" for column, name, _ in places.of("product")}
     variant: Json = {"source_variant_code": row["_key"]}
@@ -99,7 +105,7 @@ def product(row: Row, places: Places, default_price_tier: str | None) -> Json:
             {"description": field.placeholder_value, "qty": row[column] or 0}
             for column, _, field in places.of("warehouse")
         ]
-    default, tiers = row_prices(row, places, default_price_tier)
+    default, tiers = row_prices(row, places, settings)
     if default is not None:
         variant["price"] = default
     if places.of("prices") or places.of("tier"):
@@ -124,8 +130,8 @@ def address(row: Row, parts: Sequence[tuple[str, str, Field]]) -> Json | None:
     return values if any(value for name, value in values.items() if name in ADDRESS_CONTENT) else None
 
 
-def row_prices(row: Row, places: Places, default_price_tier: str | None) -> tuple[Decimal | None, dict[str, Decimal]]:
-    """The default price, or None, and the price tiers of a row, from all columns that say some."""
+def row_prices(row: Row, places: Places, settings: PriceSettings) -> tuple[Decimal | None, dict[str, Decimal]]:
+    """The default price, or None, and the price tiers of a row, from all columns that say some, and for blank ones."""
     default: Decimal | None = None
     tiers: dict[str, Decimal] = {}
     for column, _, _ in places.of("prices"):
@@ -133,9 +139,12 @@ def row_prices(row: Row, places: Places, default_price_tier: str | None) -> tupl
     tiers |= {field.placeholder_value: row[column] for column, _, field in places.of("tier") if row[column] is not None}
     for column, _, _ in places.of("price"):
         default = default if row[column] is None else row[column]
-    if default is None and default_price_tier is not None:
-        default = tiers.get(default_price_tier)
-    return default, tiers
+    if default is None and settings.default_tier is not None:
+        default = tiers.get(settings.default_tier)
+    if settings.blank_tier is not None:
+        for _, _, field in places.of("tier"):
+            tiers.setdefault(field.placeholder_value, settings.blank_tier)
+    return settings.blank if default is None else default, tiers
 
 
 def prices(canonical: str | None) -> tuple[Decimal | None, dict[str, Decimal]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from engine.model.fields import Entity, Field
+    from engine.model.settings import PriceSettings
 
     Json = Mapping[str, Any]
     Row = Mapping[str, Any]
@@ -66,17 +67,17 @@ def held_rows(entity: Entity, document: Json) -> Iterator[Held | None]:
 class Reader:
     """Writes what is held in the columns of a view.
 
-    ``columns`` are the view's fields in its order, ``fields`` all that are sent. ``default_price_tier`` is the tier
-    that stands in for a blank default price.
+    ``columns`` are the view's fields in its order, ``fields`` all that are sent. ``price_settings`` says what
+    is sent for blank prices.
     """
 
     def __init__(
-        self, entity: Entity, columns: Sequence[Field], *, fields: Sequence[Field], default_price_tier: str | None
+        self, entity: Entity, columns: Sequence[Field], *, fields: Sequence[Field], price_settings: PriceSettings
     ) -> None:
         self._entity = entity
         self._columns = columns
         self._places = Places(fields)
-        self._default_price_tier = default_price_tier
+        self._price_settings = price_settings
         self._own_tiers = {field.placeholder_value for _, _, field in self._places.of("tier")}
 
     def texts(self, held: Held, row: Row | None) -> Texts:
@@ -128,9 +129,7 @@ class Reader:
             for item in _objects(held.variant.get("price_tiers"))
             if (tier := _text(item.get("tier"))) is not None and (price := _number(item.get("price"))) is not None
         }
-        sent_default, sent_tiers = (
-            (None, {}) if row is None else row_prices(row, self._places, self._default_price_tier)
-        )
+        sent_default, sent_tiers = (None, {}) if row is None else row_prices(row, self._places, self._price_settings)
         default_agrees = row is not None and sent_default in {None, default}
         values: dict[str, str | None] = {}
         for column, _, field in self._places.of("tier"):

@@ -247,8 +247,7 @@ def _write_rows(
 
     schema = pa.schema([(column, pa.string()) for column in layout.columns])
     columns = [field for column in layout.columns if (field := layout.entity.resolve(column)) is not None]
-    tier = context.settings.default_price_tier
-    reader = Reader(layout.entity, columns, fields=layout.fields, default_price_tier=tier)
+    reader = Reader(layout.entity, columns, fields=layout.fields, price_settings=context.settings.prices)
     done = 0
     with path.open("wb") as file, pa.ipc.new_stream(file, schema) as stream:
         for batch in _gather(row for document in documents for row in held_rows(layout.entity, document)):

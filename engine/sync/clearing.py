@@ -21,6 +21,10 @@ PUBLISHED_TIER = (
 """The tier that stood in for the default price when a row was published: the delivery key names it."""
 
 
+PUBLISHED_BLANK = "contains(sent._sync_token, ';price=')"
+"""Whether a price was sent for a blank one when a row was published."""
+
+
 class Unclearable(NamedTuple):
     """A column, and the conditions that a row of each table has a value for it, as SQL.
 
@@ -43,7 +47,7 @@ def find_unclearable(layout: StagingLayout, settings: EntitySettings) -> tuple[U
         if field.role == "variant" and field.type == "boolean"
     ]
     by_role = {role: [field for field in layout.fields if field.role == role] for role in ("prices", "price", "tier")}
-    tier = settings.default_price_tier
+    tier = settings.prices.default_tier
     own = [field for field in by_role["tier"] if field.placeholder_value == tier]
     if columns := [*by_role["price"], *by_role["prices"], *own]:
         now = "null" if tier is None else str(literal(tier, "duckdb"))
@@ -52,6 +56,7 @@ def find_unclearable(layout: StagingLayout, settings: EntitySettings) -> tuple[U
                 "has_default_price.sql",
                 table=table,
                 tier=PUBLISHED_TIER if table == "sent" else now,
+                blank=PUBLISHED_BLANK if table == "sent" else str(settings.prices.blank is not None).lower(),
                 prices=by_role["prices"],
                 price=by_role["price"],
                 tiers=by_role["tier"],

@@ -224,6 +224,7 @@ def _check_declared(
             not_null=not_null,
             accepted_values=[(each.name, each.type, values) for each, values in accepted],
             fresh=fresh,
+            timezone=expect.fresh.timezone if expect.fresh else None,
             now=now(),
         )
     )
@@ -253,9 +254,21 @@ def _check_declared(
         if found:
             yield failed(name, found, keys, f"{_rows(found)} of {entity.name} with {what}: {_listed(keys)}.")
     if fresh is not None and expect.fresh is not None:
-        newest, age = measured["newest"], measured["age"]
+        newest, age, future = measured["newest"], measured["age"], measured["future"]
+        if future:
+            yield replace(
+                failed(
+                    "fresh_future",
+                    future,
+                    (),
+                    f"{_rows(future)} of {entity.name} with a {fresh} in the future, up to {measured['last']}: they do"
+                    " not count as fresh. If the database writes local time, say its zone: timezone under"
+                    f" [{entity.name}.expect.fresh].",
+                ),
+                severity="warning",
+            )
         if newest is None or age > expect.fresh.hours:
-            message = f"is {age:,.1f} hours old ({newest})" if newest else "is no time at all"
+            message = f"is {age:,.1f} hours old ({newest})" if newest else "is no time until now"
             yield failed(
                 "fresh",
                 1,

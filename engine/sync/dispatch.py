@@ -63,7 +63,7 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
             fields=layout.fields,
             source_id=context.project.stock2shop.source_id,
             sync_token=context.sync_token,
-            default_price_tier=comparison.settings.default_price_tier,
+            price_settings=comparison.settings.prices,
         )
 
     personal = [field.name for field in layout.fields if field.personal]

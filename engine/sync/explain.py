@@ -86,7 +86,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
                     fields=layout.fields,
                     source_id=project.stock2shop.source_id,
                     sync_token=token,
-                    default_price_tier=work.settings.default_price_tier,
+                    price_settings=work.settings.prices,
                 )
             )
         for change in changes:

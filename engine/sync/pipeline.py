@@ -28,6 +28,7 @@ from engine.sync.diff import diff_columns
 from engine.sync.dispatch import send_delta
 from engine.sync.guard import exceeds_limits, find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
+from engine.sync.observations import describe_ignored, describe_self_changing, remember_changing
 from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.plan import build_plan
 from engine.sync.removals import recent_removals
@@ -136,6 +137,7 @@ def run(
                     remember_approval(state, entity, run_id=run_id)
                 else:
                     clear_approval(state, entity)
+                remember_changing(state, comparison.staged)
                 record_local_outcomes(state, comparison.staged)
                 dispatched = send_delta(context, comparison, api, run_id=run_id)
                 compact_journal(state, entity)
@@ -231,12 +233,14 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
         )
     if counts.resends > resent and not any("sync token" in note for note in notes):
         notes.append(
-            "Rows that did not change are sent again: default_price_tier changed, or they were never sent under it."
+            "Rows that did not change are sent again: default_price_tier, blank_price or"
+            " blank_tier_price changed, or they were never sent under it."
         )
     notes += [
         f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in comparison.unsent
     ]
     notes += describe_departed(state, comparison.staged)
+    notes += describe_ignored(state, comparison.staged)
     if counts.withheld:
         notes.append(
             f"{counts.withheld:,} {plural(counts.withheld, 'key')} of those that are missing from the source may be the"
@@ -246,4 +250,5 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
     if recent.note:
         notes.append(recent.note)
     diff_columns(state, comparison.staged)
+    notes += describe_self_changing(state, comparison.staged)
     return build_plan(context, comparison, violations=violations, notes=notes)

@@ -104,6 +104,16 @@ RULES: dict[str, Rule] = {
         reason="two values that must differ do so only by case, blanks or the way their letters are written",
         remedy="A shop may take both for one: give them one spelling, or values that differ.",
     ),
+    "repeated_price": Rule(
+        severity="warning",
+        reason="csv_price_tiers has a price that a column of its own gives too; the column's is sent",
+        remedy="Give each price in one of the two.",
+    ),
+    "repeated_title": Rule(
+        severity="warning",
+        reason="another product has this title",
+        remedy="Magento 2 makes a page's address of it, and blocks the second: give each product its own title.",
+    ),
     "repeated_barcode": Rule(
         severity="warning",
         reason="more than one item has this barcode",
@@ -118,6 +128,11 @@ RULES: dict[str, Rule] = {
         severity="warning",
         reason="the quantity is negative and is sent as 0",
         remedy="Nothing, where more is sold than there is; else fix the stock.",
+    ),
+    "blank_quantity": Rule(
+        severity="warning",
+        reason="the quantity is blank and is sent as 0",
+        remedy="Nothing, where a blank means none; else give the item a quantity, or leave it out in the view's WHERE.",
     ),
     "fractional_quantity": Rule(
         severity="warning",

@@ -112,6 +112,12 @@ def land(
         "land.sql",
         columns=layout.columns,
         html_columns=html,
+        own_prices=[
+            (field.name, field.placeholder_value or None)
+            for field in layout.fields
+            if field.role in {"price", "tier"} and field.name in layout.columns
+        ],
+        quantities=[field.name for field in layout.fields if field.role == "warehouse" or field.name == "variants.qty"],
         plain_columns=[column for column in layout.columns if column not in html and column != layout.entity.key],
         packed=layout.packed,
         fields=layout.fields,

@@ -28,7 +28,8 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     entity = layout.entity
     own = [(column, repeated, similar) for column, repeated, similar in entity.unique if layout.has(column)]
     codes = [("_key", "", "similar_key"), *([("_group", "", "similar_value")] if entity.group else [])]
-    wanted = {*layout.options, *(column for column, _, _ in own)}
+    titled = entity.group is not None and layout.has("title")
+    wanted = {*layout.options, *(column for column, _, _ in own), *(["title"] if titled else [])}
     emails = [field.name for field in layout.fields if field.type == "email"]
     if emails:
         find_malformed_emails(state, emails)
@@ -45,6 +46,7 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
             group=entity.group,
             compared=[field for field in layout.fields if field.name in wanted],
             unique=[*codes, *own],
+            titled=titled,
             names={"_key": entity.key, "_group": entity.group},
             email_columns=emails,
             options=layout.options,

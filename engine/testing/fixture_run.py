@@ -197,7 +197,7 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
         fields=layout.fields,
         source_id=project.stock2shop.source_id,
         sync_token=SYNC_TOKEN,
-        default_price_tier=comparison.settings.default_price_tier,
+        price_settings=comparison.settings.prices,
     )
     (items,) = json.loads(body, parse_float=Decimal).values()
     documents = sorted(zip([str(row["_key"]) for row in rows], items, strict=True), key=lambda pair: pair[0])

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from support.client import VIEW
 from support.command import run_command
 
 if TYPE_CHECKING:
@@ -192,3 +193,43 @@ def test_another_source_or_account_is_nobody_elses(client: Client, change: tuple
     (client.workspace / "projects" / "broken").mkdir()
     (client.workspace / "projects" / "broken" / "project.toml").write_text("[", "utf-8")
     assert check(client, "acme").stdout == "acme: ready\n"
+
+
+WARNED = {
+    "present time": ("    vendor,", "    cast(now() as varchar) as vendor,", "The column vendor has the present time"),
+    "random": (
+        "    vendor,",
+        "    random()::varchar as meta_seed,",
+        "The column meta_seed has the present time or a random",
+    ),
+    "price tiers": ("    vendor,", '    trade as "price_TRADE",', "The price tiers 'Trade' and 'TRADE' differ only by"),
+    "warehouses": (
+        "    vendor,",
+        '    5 as "qty_JHB", 4 as "qty_jhb",',
+        "The warehouses 'JHB' and 'jhb' differ only by",
+    ),
+    "attributes": ("    vendor,", '    5 as "meta_a b", 4 as "meta_A\u00a0b",', "The attributes 'a b' and"),
+}
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_columns_that_are_likely_a_mistake_are_warned_of(client: Client, name: str) -> None:
+    """They run, so they are no errors."""
+    old, new, message = WARNED[name]
+    client.write(view=VIEW.replace(old, new))
+    ran = check(client)
+    assert (ran.returncode, message in ran.stdout) == (0, True), ran.stdout + ran.stderr
+
+
+def test_the_present_time_in_a_condition_is_no_value(client: Client) -> None:
+    """What is compared with it changes once."""
+    client.write(view=VIEW.replace("    vendor,", "    case when '2020-01-01' < now() then 'old' end as vendor,"))
+    assert "present time" not in check(client).stdout
+
+
+@pytest.mark.parametrize(("linked", "same"), [(True, True), (True, False), (False, True)])
+def test_a_linked_view_of_products_is_warned_of_ghost_variants(client: Client, *, linked: bool, same: bool) -> None:
+    """A product's own code is no variant's, where the primary source has variants."""
+    view = VIEW.replace("product as source_product_code", "code as source_product_code") if same else VIEW
+    client.write(view=view, settings="linked = true" if linked else "")
+    assert ("make a variant that nobody sells" in check(client).stdout) == (linked and same)

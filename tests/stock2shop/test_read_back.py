@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model.fields import CUSTOMERS, PRODUCTS
+from engine.model.settings import PriceSettings
 from engine.stock2shop.documents import document
 from engine.stock2shop.read_back import Reader, held_rows
 
@@ -27,7 +28,9 @@ def resolve(entity: Entity, *columns: str) -> list[Field]:
 
 def held(entity: Entity, fields: list[Field], row: Row, tier: str | None = None) -> dict[str, Any]:
     """What Stock2Shop holds after ``row`` was sent to an empty account."""
-    body = document(entity.name, [row], fields=fields, source_id=57, sync_token="0", default_price_tier=tier)
+    body = document(
+        entity.name, [row], fields=fields, source_id=57, sync_token="0", price_settings=PriceSettings(default_tier=tier)
+    )
     (item,) = json.loads(body, parse_float=Decimal)[f"system_{entity.name}"]
     if entity.group is None:
         found: dict[str, Any] = item["customer"]
@@ -44,7 +47,7 @@ def differing(
     entity: Entity, fields: list[Field], row: Row, remote: dict[str, Any], tier: str | None = None
 ) -> dict[str, str | None]:
     """The columns in which ``remote`` is not what is sent of ``row``, with what is held."""
-    reader = Reader(entity, fields, fields=fields, default_price_tier=tier)
+    reader = Reader(entity, fields, fields=fields, price_settings=PriceSettings(default_tier=tier))
     (one,) = held_rows(entity, remote)
     assert one is not None
     texts = reader.texts(one, row)
@@ -229,7 +232,7 @@ def test_a_document_of_any_shape_costs_no_more_than_its_own_row(
     variants = product.get("variants", [{**variant, "source_variant_code": "K"}])
     document = {**product, "source_product_code": "G", "variants": variants}
     fields = resolve(PRODUCTS, *(name for name in PRODUCT_COLUMNS if "option2" not in name), "option1_name")
-    reader = Reader(PRODUCTS, fields, fields=fields, default_price_tier=None)
+    reader = Reader(PRODUCTS, fields, fields=fields, price_settings=PriceSettings())
     row = {"_key": "K", "_group": "G", **{field.name: None for field in fields}} if known else None
     for one in held_rows(PRODUCTS, document):
         if one is not None:

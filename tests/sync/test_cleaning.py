@@ -88,7 +88,7 @@ def test_every_type_loses_what_cannot_be_seen(client: Client) -> None:
         columns = {
             "code": f"A{number}",
             "product": f"P{number}",
-            "title": "Chair",
+            "title": f"Chair {number}",
             "active": "Yes",
             "price": "10,Trade:8",
             "qty": "5",
@@ -112,7 +112,12 @@ def test_every_type_loses_what_cannot_be_seen(client: Client) -> None:
     assert sorted(held) == sorted(f"A{number}" for number in range(count))
     for number in range(count):
         one = held[f"A{number}"]
-        assert (one["title"], one["qty"], one["inventory_management"], one["price"]) == ("Chair", 5, "true", 10)
+        assert (one["title"], one["qty"], one["inventory_management"], one["price"]) == (
+            f"Chair {number}",
+            5,
+            "true",
+            10,
+        )
         assert (one["source_product_code"], one["sku"], one["option1"]) == (f"P{number}", f"S{number}", "M")
         assert (one["barcode"], one["body_html"].strip(), one["tags"]) == (f"{600 + number}", "<p>x</p>", "a,b")
 
@@ -176,8 +181,9 @@ def test_twins_are_named_together(client: Client, column: str, rule: str, name: 
     """All are sent, with a warning that has both of a pair: also when one of them was sent long before."""
     for late in (0, 1):
         for number, pair in enumerate(TWINS.values()):
-            columns: dict[str, object] = {"title": "T", "colour": f"{number}{late}", "size": f"{number}"}
+            columns: dict[str, object] = {"title": f"T{number}{late}", "colour": f"{number}{late}", "size": f"{number}"}
             columns |= {"product": f"P{number}" if column == "size" else f"P{number}{late}", "sku": f"S{number}{late}"}
+            columns["title"] = f"T{number}" if column == "size" else columns["title"]
             columns[column] = f"{pair[late]} {number}"
             client.item(str(columns.pop("code", f"C{number}{late}")), **columns)
         plan = client.run(everything=True).plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.client import VIEW
 from support.mapping import offline, rehearsed, write, write_project
 
 from engine.errors import ConfigError, GuardError, ProjectError, ViewError
@@ -243,7 +244,10 @@ def test_what_is_declared_can_be_a_warning(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("newest", "stopped"),
-    [("now()", False), ("now() - interval 30 hour", True), ("null", True), ("'not a time'", True)],
+    [
+        *(("now()", False), ("now() - interval 30 hour", True), ("null", True), ("'not a time'", True)),
+        ("now() + interval 2 hour", True),
+    ],
 )
 def test_a_source_that_stands_still_is_told_by_its_newest_time(client: Client, newest: str, stopped: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """The newest value of a column may be so many hours old."""
@@ -253,6 +257,39 @@ def test_a_source_that_stands_still_is_told_by_its_newest_time(client: Client, n
     client.item("A")
     client.sql(f"update item set vendor = cast({newest} as varchar)")
     assert len(messages(client.plan())) == stopped
+
+
+@pytest.mark.parametrize("ahead", ["10 minute", "2 hour", "73 year"])
+def test_times_in_the_future_do_not_count_and_are_told(client: Client, ahead: str) -> None:
+    """One row dated 2099, or a clock of another zone, would have the source look fresh for ever."""
+    client.write(
+        view=VIEW.replace("    vendor,", "    vendor as meta_changed,"),
+        settings='expect = { fresh = { column = "meta_changed", hours = 24 } }',
+    )
+    client.item("A", vendor="2020-01-01 00:00:00")
+    client.item("B")
+    client.sql(f"update item set vendor = cast(now() + interval {ahead} as varchar) where code = 'B'")
+    plan = client.plan()
+    assert ["hours old (2020-01-01" in message for message in messages(plan)] == [True]
+    assert ["1 row of products with a meta_changed in the future" in note for note in plan.notes] == [True]
+
+
+def test_local_times_are_read_in_the_zone_that_the_project_says(client: Client) -> None:
+    """South Africa is two hours ahead of UTC; a time that names its zone is read with that one."""
+    zone = "Africa/Johannesburg"
+    client.write(
+        view=VIEW.replace("    vendor,", "    vendor as meta_changed,"),
+        settings=f'expect = {{ fresh = {{ column = "meta_changed", hours = 1, timezone = "{zone}" }} }}',
+    )
+    client.item("A")
+    for hours, zoned, stopped in ((0, "", 0), (-2, "", 1), (-2, "+00", 0), (-4, "+00", 1)):
+        client.sql(
+            "set timezone = 'UTC'",
+            "update item set vendor = strftime(now()::timestamp + interval 2 hour + interval"
+            f" ({hours}) hour, '%Y-%m-%d %H:%M:%S') || '{zoned}'",
+        )
+        plan = client.plan()
+        assert (len(messages(plan)), plan.notes) == (stopped, ())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-{# Whether a row of `table` is sent with a default price, as an expression; `tier` is the price tier that stands in. #}
+{# Whether a row of `table` is sent with a default price, as an expression; `tier` is the price tier that stands in,
+   and `blank` whether a price is sent for a blank one. #}
 (
-    false
+    {{ blank | sql }}
     {%- for field in prices %}
 
     or coalesce(regexp_matches({{ table | sql }}.{{ field.name | ident }}, '^[^,:"]+(,|$)'), false)
@@ -8,7 +9,7 @@
         list_bool_or(
             list_transform(read_prices({{ table | sql }}.{{ field.name | ident }}), lambda item: item.tier = {{ tier | sql }})
         ),
-        false
+        {{ blank | sql }}
     )
     {%- endfor %}
     {%- for field in price %}

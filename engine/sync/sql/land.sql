@@ -121,6 +121,27 @@ named as (
                         {{ field.name | ident }}
                     ),
                     case when {{ ("_cleaned_" ~ field.name) | ident }} then 'control_characters' end
+                    {%- if field.type == "prices" and own_prices %},
+                    case
+                        when list_bool_or(
+                            list_transform(
+                                {{ ("_read_" ~ field.name) | ident }},
+                                lambda item: false
+                                {%- for column, tier in own_prices %}
+
+                                or (
+                                    {{ column | ident }} is not null
+                                    and {% if tier is none %}not item.named{% else %}item.tier = {{ tier }}{% endif +%}
+                                )
+                                {%- endfor %}
+
+                            )
+                        ) then 'repeated_price'
+                    end
+                    {%- endif %}
+                    {%- if field.name in quantities %},
+                    case when {{ field.name | ident }} is null then 'blank_quantity' end
+                    {%- endif +%}
                 )
         end as {{ ("_fault_" ~ field.name) | ident }}
         {%- endfor +%}

@@ -116,6 +116,10 @@ create or replace table run.peer (_key varchar);
 {% call add_peers() %}fold({{ column | ident }}) in (select fold({{ column | ident }}) from run.landed){% endcall %}
 
 {% endfor %}
+{% if titled %}
+{% call add_peers() %}fold(title) in (select fold(title) from run.landed){% endcall %}
+
+{% endif %}
 {% if group %}
 {# Siblings of a row that left or changed, where any of them was published with the product fields of another variant. #}
 {% call add_peers() %}published._group in (
@@ -230,6 +234,26 @@ where
     and compared.{{ column | ident }} <> compared._key
     {% endif %};
 {% endfor %}
+
+{% if titled %}
+{# One title of two products; a title whose variants differ is that of the lowest code, which is sent for all. #}
+insert into run.fault
+select
+    _key,
+    _group,
+    _raw,
+    'title',
+    'repeated_title',
+    title
+from run.compared
+where hash(fold(title)) in (
+    select hash(fold(title)) as folded
+    from run.compared
+    where title is not null
+    group by folded
+    having min(_group) <> max(_group)
+);
+{% endif %}
 
 {% if group %}
 {% for option in options %}
