@@ -83,7 +83,13 @@ bench *ARGS: setup
     @sh tests/system-packages.sh
     uv run --no-sync python benchmarks/sync.py "$@"
 
-# Build the wheel and the source archive.
+# Build the wheel and the source archive, with the hashes of what they need beside them.
 [group('release')]
 release: test
     uv build
+    cp requirements.txt dist/
+
+# Write the locked dependencies with their hashes; needed after each change of uv.lock.
+[group('release')]
+requirements:
+    uv export --quiet --locked --no-dev --no-emit-project --no-header --no-annotate --output-file requirements.txt

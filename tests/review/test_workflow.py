@@ -23,7 +23,8 @@ def test_the_job_that_runs_the_branch_may_not_write() -> None:
     assert "secrets." not in review
     assert review.count("persist-credentials: false") == review.count("actions/checkout@") == 2
     assert "ref: ${{ github.event.pull_request.base.sha }}\n          path: base" in review
-    assert "pip install base/wheels/*.whl" in review
+    installs = ["--require-hashes -r base/wheels/requirements.txt", "--no-deps base/wheels/*.whl"]
+    assert re.findall(r"pip install (.*)", review) == installs
 
 
 def test_the_job_that_may_comment_runs_nothing_of_the_branch() -> None:
