@@ -20,6 +20,7 @@ from typer.main import get_command
 
 from engine.cli.app import app
 from engine.config.schema import schema
+from engine.orders import access, connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,6 +203,34 @@ def test_the_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
     assert [name for name in commands if f"`s2s {name}" not in readme] == []
+
+
+@pytest.mark.parametrize("page", ["orders.md", "security.md"])
+def test_the_limits_of_the_receiver_are_those_of_the_code(page: str) -> None:
+    """An operator sizes a proxy by them."""
+    text = " ".join((ROOT / "docs" / page).read_text("utf-8").split())
+    assert f"{connections.MAX_CONNECTIONS} " in text
+    assert f"{connections.MAX_CONNECTIONS_PER_ADDRESS} from one address" in text
+    seconds = connections.HEADER_TIMEOUT_SECONDS, connections.REQUEST_TIMEOUT_SECONDS
+    assert re.search(rf"[Hh]eaders have {seconds[0]} seconds, a request has {seconds[1]}", text)
+    assert access.FAILED_LOGIN_DELAY_SECONDS == 1
+    assert "answered after a second" in text
+
+
+def test_the_page_on_security_names_everybody_and_how_to_report() -> None:
+    """Who is trusted with what, a chapter each, and that Windows' rights are not checked."""
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    chapters = re.findall(r"(?m)^## (.*)$", text)
+    assert chapters == [
+        "The client's database",
+        "Stock2Shop",
+        "Orders",
+        "A branch that nobody has read",
+        "Other users of the machine",
+        "The wheel",
+        "Report a fault",
+    ]
+    assert "**Windows**: nothing sets or checks rights there" in text
 
 
 def test_every_page_is_to_be_found() -> None:

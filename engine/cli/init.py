@@ -43,7 +43,8 @@ def init(
         ),
     ] = None,
     connection: Annotated[
-        str | None, typer.Option(help="The ODBC connection string; ${NAMES} come from the environment.")
+        str | None,
+        typer.Option(help="The ODBC connection string, without a password: ${NAMES} come from the environment."),
     ] = None,
     database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
     source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
@@ -66,6 +67,7 @@ def init(
         source_id=source_id,
         introspect=introspect,
     )
+    _refuse_password(name, connection)
     there = is_file(base / "projects" / name / "project.toml")
     if there and introspect:
         if given != Answers(introspect=True):
@@ -78,6 +80,21 @@ def init(
     if given == Answers() and not there and sys.stdin.isatty() and sys.stdout.isatty():
         given = _ask(terminal, base, name)
     _create(terminal, base, name, given)
+
+
+def _refuse_password(name: str, connection: str | None) -> None:
+    """Raise :class:`UsageError` where ``--connection`` has a password, which others see in the list of processes."""
+    from engine.config.masking import written_secrets
+    from engine.scaffold.scaffold import variable_prefix
+
+    if connection is not None and written_secrets(connection, ("source", "connection")):
+        variable = f"{variable_prefix(name)}_PASSWORD"
+        raise UsageError(
+            "--connection holds a password: other users of this machine see it in the list of processes, and the shell"
+            " keeps it.",
+            hint=f"Change it where it is in use. Write PWD=${{{variable}}} here, and {variable} in the environment or,"
+            f" once it is there, in projects/{name}/.env; or run `s2s init {name}` alone, which asks.",
+        )
 
 
 def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:

@@ -64,6 +64,11 @@ class ClientPage:
     faults: tuple[str, ...] = ()
     guards: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
+    @property
+    def page(self) -> str:
+        """The file of the client's page: that of a client called index is not the site's own."""
+        return f"{'_' if self.name.lower() == 'index' else ''}{self.name}.html"
+
 
 def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     """Write the site of ``workspace`` into the folder ``to``: a page a client, and an index that searches them.
@@ -75,7 +80,7 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
     if not names:
         raise UsageError("There are no projects here.", hint="Begin one with `s2s init NAME`.")
     clients = tuple(_client_page(name, workspace) for name in names)
-    pages = {f"{client.name}.html": render_page("client.html", client=client) for client in clients}
+    pages = {client.page: render_page("client.html", client=client) for client in clients}
     pages["index.html"] = render_page("index.html", clients=clients, searchable=True)
     if Path.cwd().joinpath(to).is_relative_to(workspace):
         WorkspaceFiles((workspace,)).resolve(to)

@@ -320,6 +320,17 @@ def test_a_client_that_is_faulty_has_a_page_that_says_why(tmp_path: Path) -> Non
     assert (tmp_path / "site" / "acme.html").is_file()
 
 
+def test_a_client_called_index_has_a_page_of_its_own(tmp_path: Path) -> None:
+    """And the site its index, which leads to both."""
+    for name in ("acme", "index"):
+        write_project(tmp_path, name=name)
+    build_site(tmp_path, tmp_path / "site")
+    index = (tmp_path / "site" / "index.html").read_text("utf-8")
+    assert "<h1>index</h1>" in (tmp_path / "site" / "_index.html").read_text("utf-8")
+    assert 'href="_index.html"' in index
+    assert 'href="acme.html"' in index
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     """A site written over somebody's work would be a loss."""
     write_project(tmp_path)

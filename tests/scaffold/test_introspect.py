@@ -17,6 +17,7 @@ import duckdb
 import pytest
 import tomli
 from support.command import run_command
+from support.servers import PASSWORDS, READER, braced
 
 from engine.config.schema import schema
 from engine.errors import QueryError, UsageError
@@ -111,12 +112,22 @@ def test_a_sqlite_file_is_looked_into_over_odbc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
-def test_a_server_is_looked_into(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
-    """With a login that only reads; the dialect is told by the driver's name, the login goes to .env."""
+def test_a_server_is_looked_into(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a login that only reads; the dialect is told by the driver's name, and no password is an argument."""
     server: Server = request.getfixturevalue(kind)
     database = server.fresh_database()
     server.execute(database, *SHOP)
-    looked = s2s(tmp_path, "init", "acme", "--connection", server.connection(database), "--introspect")
+    connection = server.connection(database)
+    refused = s2s(tmp_path, "init", "acme", "--connection", connection, "--introspect")
+    assert (refused.returncode, "list of processes" in refused.stderr) == (2, True)
+    assert "PWD=${ACME_PASSWORD}" in refused.stderr
+    assert "read;only" not in refused.stdout + refused.stderr
+    assert not (tmp_path / "projects").exists()
+    monkeypatch.setenv("ACME_PASSWORD", PASSWORDS[READER])
+    connection = connection.replace(braced(PASSWORDS[READER]), "${ACME_PASSWORD}")
+    looked = s2s(tmp_path, "init", "acme", "--connection", connection, "--introspect")
     assert_proposed(tmp_path, looked)
     written = (tmp_path / "projects" / "acme" / "project.toml").read_text("utf-8")
     assert "PWD=${ACME_PASSWORD}" in written
