@@ -302,7 +302,17 @@ def _print_entries(session: Session, project: Project, entries: list[Entry], out
     if output is Output.json:
         session.terminal.print_json([entry.as_json() for entry in entries])
     elif entries:
-        rows = [(str(e.order_id), e.status, e.source_order_code, e.via, e.received_at[:19], e.reason) for e in entries]
+        rows = [
+            (
+                str(e.order_id),
+                e.status,
+                e.source_order_code,
+                e.via,
+                e.received_at[:19],
+                f"{e.reason} {e.note}".strip(),
+            )
+            for e in entries
+        ]
         session.terminal.print_table(rows, ("order", "status", "code", "via", "received_at", "reason"))
     else:
         session.terminal.print_text(f"{project.name} has no such orders.")

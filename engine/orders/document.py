@@ -65,6 +65,8 @@ TOTALS = (
 CANCELLED_WORDS = frozenset({"cancelled", "canceled", "refunded", "voided"})
 """States and statuses of an order that is not to be raised, in lower case."""
 
+_STANDING = ("state", "status", "instruction")
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -143,7 +145,7 @@ def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_i
         reason="; ".join(reading.problems[:5]),
         contradiction=problem,
         source_order_code=place.text(source, "source_order_code"),
-        cancelled=_is_cancelled(order, reading.text(document, "instruction")),
+        cancelled=says_cancelled(document),
     )
 
 
@@ -200,9 +202,10 @@ def _find_source(
     return {}, reading
 
 
-def _is_cancelled(order: Mapping[str, Any], instruction: str | None) -> bool:
-    words = {str(order[name]).casefold() for name in ("state", "status")}
-    return bool(words & CANCELLED_WORDS) or str(instruction or "").casefold().startswith("cancel")
+def says_cancelled(document: Mapping[str, Any]) -> bool:
+    """Return whether a document says that its order was cancelled: by its state, its status or its instruction."""
+    state, status, instruction = (str(document.get(name) or "").strip().casefold() for name in _STANDING)
+    return state in CANCELLED_WORDS or status in CANCELLED_WORDS or instruction.startswith("cancel")
 
 
 def _read_lines(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
-from engine.orders.document import parse_document
+from engine.orders.document import parse_document, says_cancelled
 from engine.orders.identity import DERIVED_IDS, channel_key_of
 from engine.orders.ledger_file import connect_ledger, translate_errors
 
@@ -94,6 +94,9 @@ class Entry:
         return {**asdict(self), **former}
 
 
+NO_DOUBT: Mapping[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None, "rolled_back": 0}
+"""The columns about earlier attempts, of an order of which nothing is in doubt."""
+
 ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
 
 
@@ -139,7 +142,8 @@ class Ledger:
         if all(modified) and modified[1] < modified[0]:
             self._update(order_id, note="An older version of it arrived later, and was not used.")
         elif status in FINISHED_STATUSES or status == "raising" or uncertain:
-            note = "It arrived with other content after it was raised: s2s orders show shows what changed."
+            what = "was cancelled" if says_cancelled(received) else "arrived with other content"
+            note = f"It {what} after it was raised: s2s orders show shows what changed."
             self._update(order_id, latest=raw, note=note)
         else:
             self._update(order_id, document=raw, note="Its content changed before it was raised.", approved_by="")
@@ -188,14 +192,15 @@ class Ledger:
     def reopen(self, order_id: int, *, by: str) -> None:
         """Set an order to ``received`` from any status but ``raising``, because ``by`` wants it to be raised.
 
-        Raises :class:`UsageError` where a process is raising it.
+        What is known of attempts that nobody confirmed stays: a commit may still be on its way. Raises
+        :class:`UsageError` where a process is raising it.
         """
         entry = self.get_entry(order_id)
         with self._change():
             changed = self._connection.execute(
-                "update orders set status = 'received', rule = '', reason = '', next_attempt_at = null, uncertain = 0,"
-                " expected_code = null, commit_sent_at = null, rolled_back = 0, finished_at = null, raised_at = null,"
-                " answered_at = null, source_order_code = null, gone_at = null, approved_by = ?"
+                "update orders set status = 'received', rule = '', reason = '', next_attempt_at = null,"
+                " finished_at = null, raised_at = null, answered_at = null, source_order_code = null, gone_at = null,"
+                " approved_by = ?"
                 " where order_id = ? and status <> 'raising'",
                 [by, order_id],
             )
@@ -227,17 +232,14 @@ class Ledger:
                 status = self.get_entry(order_id).status
                 self._note(order_id, status, "gone from the database" if gone else "in the database again")
 
-    def find_order_with_code(self, code: str, *, besides: int) -> int | None:
+    def find_order_with_code(self, code: str, *, besides: int) -> Entry | None:
         """Return another order than ``besides`` that was raised as ``code``, or may have been; None for none.
 
         Orders that are gone from the database do not count: after a restore it gives their codes to others.
         """
-        sql = (
-            "select order_id from orders where order_id <> ? and gone_at is null"
-            " and (source_order_code = ? or expected_code = ?) order by order_id limit 1"
-        )
-        found = self._read(sql, [besides, code, code])
-        return found[0][0] if found else None
+        condition = "order_id <> ? and gone_at is null and (source_order_code = ? or expected_code = ?)"
+        found = self.list_entries(condition, besides, code, code)
+        return next((entry for entry in found if entry.source_order_code == code), found[0] if found else None)
 
     def find_twin(self, order_id: int) -> Entry | None:
         """Return the same order under another id: one of the two has an id that was derived from its channel.
@@ -320,6 +322,19 @@ class Ledger:
         """Return the document's JSON; None where it was deleted after ``keep_days``."""
         found = self._read("select document from orders where order_id = ?", [order_id])
         return None if not found or found[0][0] is None else bytes(found[0][0])
+
+    def has_newer_content(self, order_id: int) -> bool:
+        """Return whether other content than the document arrived while the order was raised, or may have been."""
+        return bool(self._read("select 1 from orders where order_id = ? and latest is not null", [order_id]))
+
+    def take_newest_content(self, order_id: int, **columns: object) -> None:
+        """Let the newest content of an order count, which is not in the database; ``columns`` change with it."""
+        if self.has_newer_content(order_id):
+            with self._change():
+                sql = "select latest from orders where order_id = ?"
+                (latest,) = self._connection.execute(sql, [order_id]).fetchone()
+                note = "Its content changed before it was raised."
+                self._update(order_id, document=latest, latest=None, note=note, **columns)
 
     def corrections(self, order_id: int) -> list[tuple[str, Any, Any]]:
         """Return what the newest content of an order has changed after it was raised: path, before and after."""

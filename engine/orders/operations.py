@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import OrderError, UsageError
 from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
-from engine.orders.ledger import open_ledger, utc_now
+from engine.orders.ledger import NO_DOUBT, open_ledger, utc_now
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.rules import ONLY_BY_ID_RULES
 from engine.orders.verify import verify_orders
@@ -74,7 +74,12 @@ def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threadin
             if not order_ids and (entry.uncertain or entry.rule in ONLY_BY_ID_RULES):
                 done.append(entry)
                 continue
-            # A pending order is raised anyway, as soon as nobody else holds the lock.
+            # A pending order is raised anyway, as soon as nobody else holds the lock. Without ids, one that another
+            # process has raised meanwhile is left as it is.
+            current = ledger.get_entry(entry.order_id)
+            if not order_ids and current.status != entry.status:
+                done.append(current)
+                continue
             if entry.status not in {"received", "raising"}:
                 # Whoever retries an uncertain order has looked for it in the database.
                 looked = entry.rule == "uncertain"
@@ -118,9 +123,9 @@ def skip_order(project: Project, order_id: int, *, code: str | None = None) -> E
         raise UsageError("An order cannot have a blank code.", hint="Give the code that it has in the database.")
     with open_ledger(project) as ledger:
         if code is None:
-            ledger.move(order_id, "skipped", reason="skipped by hand")
+            # Its code may be given to another order by now; that it may be there itself stays known.
+            ledger.move(order_id, "skipped", reason="skipped by hand", expected_code=None)
         else:
-            ledger.move(
-                order_id, "raised", reason="raised by hand", source_order_code=code.strip(), raised_at=utc_now()
-            )
+            facts = {"source_order_code": code.strip(), "raised_at": utc_now()}
+            ledger.move(order_id, "raised", reason="raised by hand", **{**NO_DOUBT, **facts})
         return ledger.get_entry(order_id)

@@ -18,20 +18,21 @@ LOCK_WAIT_SECONDS = 20
 """How long the database waits for another process that raises the same order."""
 
 
-def acquire_order_lock(writer: Writer, dialect: str, *, source_id: int, order_id: int) -> None:
+def acquire_order_lock(writer: Writer, dialect: str, *, source_id: int, order_id: int) -> str:
     """Wait for the lock of an order, where ``dialect`` has such locks.
 
-    Raises :class:`WriteError`, retriable, where another process keeps it.
+    Returns the statement that releases it, blank where it ends with the transaction. Raises :class:`WriteError`,
+    retriable, where another process keeps it.
     """
     name = _lock_name(source_id, order_id)
     if dialect == "postgres":
-        # Until the end of the transaction: https://www.postgresql.org/docs/current/functions-admin.html
-        writer.execute(f"select pg_advisory_xact_lock({_lock_number(name)})", ())
-    elif dialect == "mysql":
+        return _acquire_postgres_lock(writer, _lock_number(name))
+    if dialect == "mysql":
         # Of the session; 1 where it was given: https://mariadb.com/kb/en/get_lock/
         result = writer.execute(f"select get_lock('{name}', {LOCK_WAIT_SECONDS}) as granted", ())
         _require_granted(result.rows, {1})
-    elif dialect == "tsql":
+        return f"select release_lock('{name}')"
+    if dialect == "tsql":
         # Of the session; 0 and 1 where it was given: https://learn.microsoft.com/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql
         result = writer.execute(
             "set nocount on; declare @granted int; exec @granted = sp_getapplock"
@@ -40,15 +41,24 @@ def acquire_order_lock(writer: Writer, dialect: str, *, source_id: int, order_id
             (),
         )
         _require_granted(result.rows, {0, 1})
+        return f"exec sp_releaseapplock @Resource = '{name}', @LockOwner = 'Session'"
+    return ""
 
 
-def release_order_lock(writer: Writer, dialect: str, *, source_id: int, order_id: int) -> None:
-    """Release the lock where it belongs to the session and would outlive the transaction."""
-    name = _lock_name(source_id, order_id)
-    if dialect == "mysql":
-        writer.execute(f"select release_lock('{name}')", ())
-    elif dialect == "tsql":
-        writer.execute(f"exec sp_releaseapplock @Resource = '{name}', @LockOwner = 'Session'", ())
+def _acquire_postgres_lock(writer: Writer, number: int) -> str:
+    """Wait for PostgreSQL's advisory lock: https://www.postgresql.org/docs/current/functions-admin.html.
+
+    It is the transaction's, unless its isolation level is stricter than the usual one: then the transaction sees the
+    database as it was before it waited, without what the other process left. So the session holds the lock, and a new
+    transaction begins.
+    """
+    sql = f"select pg_advisory_xact_lock({number}), current_setting('transaction_isolation') as isolation"
+    (row,) = writer.execute(sql, ()).rows
+    if str(row["isolation"]) in {"read committed", "read uncommitted"}:
+        return ""
+    writer.execute(f"select pg_advisory_lock({number})", ())
+    writer.rollback()
+    return f"select pg_advisory_unlock({number})"
 
 
 def _lock_name(source_id: int, order_id: int) -> str:

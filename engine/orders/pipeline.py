@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
 from engine.orders.identity import order_id_of
-from engine.orders.ledger import PENDING_STATUSES, add_seconds, utc_now
+from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds, utc_now
 from engine.orders.ledger_file import raising_lock
 from engine.orders.prepare import prepare_order
-from engine.orders.raise_order import Attempt, EarlierAttempt, raise_order
+from engine.orders.raise_order import Attempt, EarlierAttempt, SupersededError, raise_order
 from engine.orders.rules import RuleError, check_order
 from engine.orders.session import make_strict
 from engine.orders.statement_checks import check_statements
@@ -117,6 +117,8 @@ class OrderProcessor:
         with raising_lock(self.project):
             entry = ledger.get_entry(order_id)
             if entry.status in PENDING_STATUSES:
+                if not (entry.uncertain or entry.status == "raising"):
+                    ledger.take_newest_content(order_id)
                 if prepared is None or not prepared.is_current(ledger):
                     prepared = self.prepare(ledger, order_id)
                 assert prepared is not None  # the order is pending, and the lock is held
@@ -150,6 +152,7 @@ class OrderProcessor:
             settings=self.settings,
             order=order,
             rendered=prepared.rendered,
+            superseded=ledger.has_newer_content(order_id),
             earlier=earlier,
             find_holder=lambda code: ledger.find_order_with_code(code, besides=order_id),
             before_commit=lambda code: ledger.mark_commit_sent(order_id, code),
@@ -157,6 +160,11 @@ class OrderProcessor:
         )
         try:
             raised = self._raise_with_retry(attempt)
+        except SupersededError:
+            ledger.take_newest_content(order_id, **{**NO_DOUBT, "rolled_back": 1})
+            newest = self.prepare(ledger, order_id)
+            assert newest is not None  # it is being raised
+            self._raise(ledger, ledger.get_entry(order_id), newest)
         except RuleError as broken:
             self._wait(ledger, order_id, broken, attempt.earlier)
         except WriteError as error:
@@ -183,7 +191,7 @@ class OrderProcessor:
                 source_customer_code=raised.source_customer_code,
                 raised_at=utc_now(),
                 note=" ".join(attempt.notes) or entry.note,
-                **_NO_DOUBT,
+                **NO_DOUBT,
             )
 
     @staticmethod
@@ -202,7 +210,7 @@ class OrderProcessor:
         """
         holder = ledger.find_order_with_code(code, besides=order_id)
         if holder is not None:
-            raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder}")
+            raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder.order_id}")
         ledger.move(
             order_id,
             "raised",
@@ -210,7 +218,7 @@ class OrderProcessor:
             source_order_code=code,
             source_customer_code=customer,
             raised_at=utc_now(),
-            **_NO_DOUBT,
+            **NO_DOUBT,
         )
 
     def _raise_with_retry(self, attempt: Attempt) -> RaisedOrder:
@@ -284,10 +292,6 @@ class OrderProcessor:
         return self._writer
 
 
-_NO_DOUBT: dict[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None, "rolled_back": 0}
-"""The ledger's columns about earlier attempts, of an order of which nothing is in doubt."""
-
-
 def _earlier_attempt(entry: Entry) -> EarlierAttempt:
     """Return what the ledger knows of earlier attempts.
 
@@ -306,5 +310,5 @@ def _earlier_attempt(entry: Entry) -> EarlierAttempt:
 def _doubt(earlier: EarlierAttempt) -> dict[str, Any]:
     """Return the ledger's columns for an order of which nothing was committed in this attempt."""
     if not earlier.commit_sent:
-        return {**_NO_DOUBT, "rolled_back": int(earlier.rolled_back)}
+        return {**NO_DOUBT, "rolled_back": int(earlier.rolled_back)}
     return {"rolled_back": int(earlier.rolled_back)}

@@ -24,7 +24,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, ViewError, WriteError
-from engine.orders.order_lock import acquire_order_lock, release_order_lock
+from engine.orders.order_lock import acquire_order_lock
 from engine.orders.render_ahead import fill_in
 from engine.orders.rules import RuleError
 from engine.orders.statements import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from engine.database.connection import Writer, WriteResult
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
+    from engine.orders.ledger import Entry
     from engine.orders.render_ahead import Rendered
 
 
@@ -75,14 +76,19 @@ class EarlierAttempt:
     interrupted: bool = False
 
 
+class SupersededError(Exception):
+    """An order is not in the database after all, and newer content of it is to be raised instead."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Attempt:
     """One attempt to raise one order over one connection.
 
-    ``rendered`` are the statements that were rendered ahead. ``find_holder`` returns the id of another order that has
-    a code, if the ledger knows one. ``before_commit`` is called with the order's code directly before the commit is
-    sent. ``crash_point`` is called with the name of each point where a process may die. ``wrote`` becomes True with the
-    first statement that may write. ``notes`` collects what an operator should know.
+    ``rendered`` are the statements that were rendered ahead. ``superseded`` means that newer content of the order
+    arrived while it was unknown whether this one is in the database. ``find_holder`` returns another order that has a
+    code, or may have it, if the ledger knows one. ``before_commit`` is called with the order's code directly before the
+    commit is sent. ``crash_point`` is called with the name of each point where a process may die. ``wrote`` becomes
+    True with the first statement that may write. ``notes`` collects what an operator should know.
     """
 
     project: Project
@@ -90,8 +96,9 @@ class Attempt:
     order: Order
     writer: Writer = field(init=False)
     rendered: Rendered = field(default_factory=dict)
+    superseded: bool = False
     earlier: EarlierAttempt = EarlierAttempt()
-    find_holder: Callable[[str], int | None] = lambda _code: None
+    find_holder: Callable[[str], Entry | None] = lambda _code: None
     before_commit: Callable[[str], None] = lambda _code: None
     crash_point: Callable[[str], None] = lambda _name: None
     wrote: bool = False
@@ -153,22 +160,27 @@ class Attempt:
 def raise_order(attempt: Attempt) -> RaisedOrder:
     """Run the project's statements for an order and commit them, unless the order is in the database already.
 
-    Raises :class:`RuleError` where the order must wait, :class:`WriteError` as the writer does, and
+    Raises :class:`RuleError` where the order must wait, :class:`SupersededError` where newer content of it arrived
+    while it was in doubt and is not there, :class:`WriteError` as the writer does, and
     :class:`ConfigError` where a statement cannot be rendered. Nothing is committed then; the caller rolls back.
     """
     names = {"source_id": attempt.project.stock2shop.source_id, "order_id": attempt.order.id}
     dialect = attempt.settings.source.dialect
-    acquire_order_lock(attempt.writer, dialect, **names)
+    release = acquire_order_lock(attempt.writer, dialect, **names)
     try:
         found = look_up_order(attempt)
         if found is None:
+            doubtful = attempt.earlier.commit_sent or attempt.earlier.interrupted
             attempt.settle_doubt()
+            if doubtful and attempt.superseded:
+                raise SupersededError
             return _raise_new_order(attempt)
         _check_found(attempt, found.source_order_code)
         return found
     finally:
-        with suppress(WriteError):  # the lock is freed with the connection, too
-            release_order_lock(attempt.writer, dialect, **names)
+        if release:
+            with suppress(WriteError):  # the lock is freed with the connection, too
+                attempt.writer.execute(release, ())
 
 
 def _raise_new_order(attempt: Attempt) -> RaisedOrder:
@@ -182,9 +194,7 @@ def _raise_new_order(attempt: Attempt) -> RaisedOrder:
     raised = read_code(result, "source_order_code")
     if raised is None:
         raise RuleError("no_code")
-    holder = attempt.find_holder(raised)
-    if holder is not None:
-        raise RuleError("code_taken", f"{raised} is the code of order {holder}")
+    _check_holder(attempt, raised, said_by="")
     _check_raised(attempt, raised)
     attempt.before_commit(raised)
     attempt.crash_point("before the commit")
@@ -240,13 +250,30 @@ def look_up_order(attempt: Attempt) -> RaisedOrder | None:
 def _check_found(attempt: Attempt, code: str) -> None:
     """Check that what the lookup found agrees with the ledger. Raises :class:`RuleError` where it does not."""
     earlier = attempt.earlier
-    holder = attempt.find_holder(code)
-    if holder is not None:
-        raise RuleError("code_taken", f"orders/lookup.sql found {code}, which is the code of order {holder}")
+    _check_holder(attempt, code, said_by="orders/lookup.sql found ")
     if earlier.expected_code is not None and code != earlier.expected_code:
         raise RuleError("uncertain", f"it was being raised as {earlier.expected_code}, and lookup.sql found {code}")
     if earlier.rolled_back and not earlier.commit_sent:
         raise RuleError("half_raised", f"orders/lookup.sql found {code}")
+
+
+def _check_holder(attempt: Attempt, code: str, *, said_by: str) -> None:
+    """Check that a code is not another order's.
+
+    Raises :class:`RuleError` where it is, and :class:`WriteError`, retriable, where the other order was being raised
+    under it and may be there: that is found out by itself.
+    """
+    holder = attempt.find_holder(code)
+    if holder is None:
+        return
+    if holder.source_order_code != code:
+        raise WriteError(
+            f"{said_by}{code} may be the code of order {holder.order_id}, whose commit was not confirmed.",
+            hint="It is retried automatically, once that order is raised.",
+            retriable=True,
+        )
+    which = f"{said_by}{code}, which is" if said_by else f"{code} is"
+    raise RuleError("code_taken", f"{which} the code of order {holder.order_id}")
 
 
 def _check_raised(attempt: Attempt, code: str) -> None:
@@ -292,6 +319,9 @@ def _check_items(attempt: Attempt, values: dict[str, Any]) -> bool:
         if not has_stock:
             continue
         rows = attempt.run(stock, {**values, "line": line}, number=number).rows
+        if len(rows) > 1:
+            message, hint = f"It returned {len(rows)} rows for one line.", "Have it return one, such as their sum."
+            raise ViewError([Diagnostic(path=stock, message=message, hint=hint)])
         available = _read_quantity(next(iter(rows[0].values()), None) if rows else None, path=stock)
         short = available < wanted[line["sku"]]
         if short and attempt.settings.stock == "refuse":
@@ -310,8 +340,11 @@ def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
     known = attempt.order.customer["code"]
     if statement_exists(find):
         rows = attempt.run(find, values).rows
+        codes = list(dict.fromkeys(read_code(row, "source_customer_code") for row in rows))
+        if len(codes) > 1:
+            raise RuleError("ambiguous_customer", ", ".join(map(str, codes[:3])))
         if rows:
-            return read_code(rows[0], "source_customer_code") or known
+            return codes[0] or known
         if not attempt.settings.create_customer:
             if known is None:
                 raise RuleError("no_customer", "and orders/find_customer.sql found none")
@@ -323,7 +356,7 @@ def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
     if not statement_exists(create):
         raise RuleError("unknown_customer", "there is no orders/customer.sql to create one")
     attempt.wrote = True
-    rows = attempt.run(create, values).rows
+    rows = attempt.run(create, values, must_write=not may_write_no_row(attempt.project, create)).rows
     code = (read_code(rows[-1], "source_customer_code") if rows else None) or known
     if code is None:
         raise RuleError("no_customer", "orders/customer.sql returned no source_customer_code")

@@ -61,6 +61,10 @@ RULES: dict[str, Rule] = {
         reason="the customer is not in the database",
         remedy="Create the customer, or set create_customer = true under [orders], then retry the order.",
     ),
+    "ambiguous_customer": Rule(
+        reason="orders/find_customer.sql returned more than one customer",
+        remedy="Link the customer in Stock2Shop, or let find_customer.sql return one row; then retry the order.",
+    ),
     "totals_differ": Rule(
         reason="the order's amounts contradict each other",
         remedy="Look at the order in Stock2Shop: a discount or a fee may be missing from its lines.",

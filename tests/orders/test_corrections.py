@@ -86,6 +86,34 @@ def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
     assert listed["corrections"] == ["line_items[0].qty", "notes"]
 
 
+@pytest.mark.parametrize("lookup", [True, False])
+@pytest.mark.parametrize("boundary", ["in the transaction", "before the commit"])
+def test_a_correction_of_an_order_that_turns_out_not_to_be_there_is_raised(
+    erp: Erp, boundary: str, *, lookup: bool
+) -> None:
+    """Its process died, and whether it was raised was unknown when the correction came."""
+    erp.write('default_customer = "CASH"', statements={} if lookup else {"lookup.sql": None})
+    erp.die_at(boundary, order_document())
+    (entry,) = erp.receive(order_document(line_items=[order_line(qty=9)], total=None))
+    if not lookup:
+        assert (entry.status, entry.rule) == ("waiting", "uncertain")
+        (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    assert (entry.status, erp.lines()) == ("raised", [("A", 9.0, 10.0)])
+    with open_ledger(erp.project) as ledger:
+        assert ledger.corrections(1001) == []
+
+
+def test_an_order_that_was_cancelled_while_it_was_in_doubt_is_not_raised(erp: Erp) -> None:
+    """Unless it is there already: then that is said."""
+    erp.die_at("after the commit", order_document(2))
+    erp.die_at("before the commit", order_document(1))
+    first, second = erp.receive(order_document(1, status="cancelled"), order_document(2, status="cancelled"))
+    assert (first.status, first.rule, second.status) == ("waiting", "cancelled", "raised")
+    assert second.note.startswith("It was cancelled after it was raised")
+    assert erp.orders() == [("#2", "C1")]
+    assert "It was cancelled after it was raised" in erp.s2s("orders", "list", "acme").stdout
+
+
 def test_what_stock2shop_keeps_for_itself_is_no_correction() -> None:
     """Nor are other ways to write the same."""
     before = parsed(order_document(sources=[], modified="1", extra=None))

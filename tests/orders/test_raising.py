@@ -90,6 +90,7 @@ def test_every_rule_has_a_test() -> None:
     """A rule that nobody broke is a rule that nobody knows."""
     elsewhere = {"no_code", "refused", "uncertain", "held", "nothing_written", "template", "lookup_differs"}
     elsewhere |= {"ambiguous_lookup", "code_taken", "half_raised", "cancelled", "no_price", "arrived_twice"}
+    elsewhere |= {"ambiguous_customer"}
     assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
 
 
@@ -179,6 +180,34 @@ def test_a_customer_without_a_code_is_found_by_what_is_known(erp: Erp) -> None:
     erp.write('default_customer = "CASH"', statements=BY_NAME)
     (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
     assert entry.source_customer_code == "CASH"
+
+
+def test_a_customer_who_may_be_one_of_two_is_not_guessed(erp: Erp) -> None:
+    """As where two have one e-mail address; two rows that name one customer are one."""
+    find = "select code as source_customer_code from erp_customer"
+    erp.write(statements={"find_customer.sql": find})
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, entry.rule, erp.orders()) == ("waiting", "ambiguous_customer", [])
+    assert "C1, CASH" in entry.reason
+    erp.write(statements={"find_customer.sql": f"{find} where code = 'C1' union all {find} where code = 'C1'"})
+    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    assert (entry.status, erp.orders()) == ("raised", [("#1001", "C1")])
+
+
+def test_a_customer_who_is_not_made_makes_the_order_wait(erp: Erp) -> None:
+    """A statement that writes must write something, this one too."""
+    make = "insert into erp_customer select {{ customer.code }}, 'x' where 1 = 0"
+    erp.write("create_customer = true", statements={"customer.sql": make})
+    document = order_document(sources=[{"source_id": 57, "source_customer_code": "NEW"}])
+    (entry,) = erp.receive(document)
+    assert (entry.status, entry.rule, "customer.sql" in entry.reason) == ("waiting", "nothing_written", True)
+
+
+def test_stock_in_several_rows_is_not_guessed(erp: Erp) -> None:
+    """The first of them may be any warehouse's."""
+    erp.write('stock = "refuse"', statements={"stock.sql": "select on_hand from erp_item"})
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, "returned 3 rows" in entry.reason, erp.orders()) == ("failed", True, [])
 
 
 def test_two_lines_of_one_item_need_stock_for_both(erp: Erp) -> None:

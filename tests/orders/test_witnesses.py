@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.erp import STATEMENTS, order_document, order_line, wait_until
@@ -129,6 +129,15 @@ def test_what_is_found_after_an_attempt_that_was_undone_waits_for_a_person(any_e
     assert [(each.status, len(any_erp.lines())) for each in retry(any_erp, 1001)] == [("raised", 2)]
 
 
+def test_half_an_order_is_not_taken_for_a_whole_one_on_purpose_either(erp: Erp) -> None:
+    """Whoever wants it raised has not seen that half of it is there."""
+    erp.die_at("in the transaction", order_document())
+    run(erp, "insert into erp_order (s2s_id, reference, customer) values (1001, 'half', 'C1')")
+    assert erp.receive(order_document())[0].rule == "half_raised"
+    entry = operations.raise_on_purpose(erp.project, 1001, by="Thandi", stop=threading.Event())
+    assert (entry.status, entry.rule, len(erp.orders())) == ("waiting", "half_raised", 1)
+
+
 @pytest.mark.parametrize("any_erp", ["mysql"], indirect=True)
 @pytest.mark.parametrize("engine", ["MyISAM", "Aria"])
 def test_a_table_that_undoes_nothing_leaves_no_order_that_counts_as_raised(any_erp: Erp, engine: str) -> None:
@@ -209,6 +218,43 @@ def test_a_retry_without_ids_leaves_orders_in_doubt_alone(erp: Erp) -> None:
     assert [reference for reference, _ in erp.orders()] == ["#1", "#2"]
 
 
+def test_a_retry_without_ids_leaves_orders_alone_that_changed_meanwhile(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may raise them, or somebody skip them; the rest is retried all the same."""
+    documents = [order_document(number, line_items=[order_line(sku="NEW")], total=None) for number in (1, 2, 3)]
+    erp.receive(*documents)
+    run(erp, "insert into erp_item values ('NEW', 1)")
+    raise_one = pipeline.OrderProcessor.raise_one
+
+    def raise_after_somebody_skipped(processor: Any, ledger: Any, order_id: int) -> Entry:
+        if order_id == 1:
+            operations.skip_order(erp.project, 2)
+        return raise_one(processor, ledger, order_id)
+
+    monkeypatch.setattr(pipeline.OrderProcessor, "raise_one", raise_after_somebody_skipped)
+    assert {each.order_id: each.status for each in retry(erp)} == {1: "raised", 2: "skipped", 3: "raised"}
+
+
+def test_a_skipped_order_keeps_its_code_from_no_other(erp: Erp) -> None:
+    """It was being raised under it and is not there: the database gives the code to the next one."""
+    erp.write(statements={"lookup.sql": None})
+    erp.die_at("before the commit", order_document(1))
+    assert erp.receive(order_document(1))[0].rule == "uncertain"
+    operations.skip_order(erp.project, 1)
+    (entry,) = erp.receive(order_document(2))
+    assert (entry.status, entry.source_order_code) == ("raised", "SO1")
+
+
+def test_a_code_that_an_order_in_doubt_may_have_is_no_matter_for_a_person(erp: Erp) -> None:
+    """A database that counts by what it holds gives the code again; it passes when the doubt is settled."""
+    erp.die_at("before the commit", order_document(1))
+    (entry,) = erp.receive(order_document(2))
+    assert (entry.status, "may be the code of order 1" in entry.reason, erp.orders()) == ("failed", True, [])
+    assert {each.order_id: each.status for each in retry(erp)} == {1: "raised", 2: "raised"}
+    assert [entry.source_order_code for entry in (erp.entry(1), erp.entry(2))] == ["SO1", "SO2"]
+
+
 def test_a_process_that_died_before_its_commit_leaves_no_doubt(erp: Erp) -> None:
     """The ledger knows that no commit was sent: what is found then, it did not raise."""
     erp.die_at("in the transaction", order_document())
@@ -263,11 +309,23 @@ def two_machines(erp: Erp, folder: Path) -> Erp:
     return other
 
 
+ISOLATION = {
+    "the usual isolation": "",
+    "a snapshot": "repeatable read",
+    "the strictest isolation": "serializable",
+}
+
+
+@pytest.mark.parametrize("isolation", ISOLATION)
 @pytest.mark.parametrize("any_erp", ["postgres", "mysql"], indirect=True)
-def test_two_machines_never_raise_one_order_at_once(any_erp: Erp, tmp_path: Path) -> None:
-    """The second waits for the first in the database, and then finds what it raised."""
+def test_two_machines_never_raise_one_order_at_once(any_erp: Erp, tmp_path: Path, isolation: str) -> None:
+    """The second waits for the first in the database, and then finds what it raised; also where it would not see it."""
     drop_unique(any_erp)
     machines = [any_erp, two_machines(any_erp, tmp_path / "other")]
+    if level := ISOLATION[isolation]:
+        characteristics = "characteristics as " if any_erp.dialect == "postgres" else ""
+        for machine in machines:
+            machine.write(f'session = ["set session {characteristics}transaction isolation level {level}"]')
     inside = threading.Barrier(2)
     entries: list[Entry] = []
 
@@ -305,6 +363,8 @@ def test_an_order_in_doubt_is_looked_up_only_after_a_while(any_erp: Erp, monkeyp
     with open_ledger(any_erp.project) as ledger:
         assert ledger.list_due() == []
     assert [each.status for each in retry(any_erp, 1001)] == ["failed"], "not by hand either"
+    on_purpose = operations.raise_on_purpose(any_erp.project, 1001, by="Thandi", stop=threading.Event())
+    assert (on_purpose.status, on_purpose.uncertain) == ("failed", True), "not on purpose either"
     with open_ledger(any_erp.project) as ledger:
         ledger._connection.execute("update orders set commit_sent_at = '2026-01-01 00:00:00.000'")
     assert [(each.status, len(any_erp.orders())) for each in retry(any_erp, 1001)] == [("raised", 1)]
