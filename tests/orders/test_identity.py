@@ -75,6 +75,83 @@ def test_a_document_of_a_channel_is_raised_once(any_erp: Erp) -> None:
     assert any_erp.rows("select s2s_id from erp_order") == [(first.order_id,)]
 
 
+def test_stock2shops_own_sample_of_an_order_is_raised_as_it_is(any_erp: Erp) -> None:
+    """Its totals say shipping in three ways: github.com/stock2shop/share, tests/mocks/SystemOrder.json."""
+    any_erp.write('default_customer = "CASH"\nshipping_item = "SHIP"')
+    vat = {"rate": 15, "title": "VAT", "code": "taxed"}
+    line = {
+        "qty": 1,
+        "grams": 10,
+        "total_discount": 0,
+        "source_id": 57,
+        "fulfillments": [],
+        "price_display": "35 000.00",
+    }
+    document = {
+        "id": 1,
+        "created": "1970-01-01 00:00:00",
+        "modified": "1970-01-01 00:00:00",
+        "channel_id": 1,
+        "channel_order_code": "channel_order_code-1",
+        "client_id": 21,
+        "state": "saved",
+        "status": "processing",
+        "total_discount": 0,
+        "line_item_sub_total": 0,
+        "line_item_tax": 0,
+        "shipping_sub_total": 0,
+        "shipping_tax": 15,
+        "shipping_total": 100,
+        "sub_total": 45000,
+        "tax": 6765,
+        "total": 51865,
+        "customer": {"email": "email-1", "id": 1, "meta": [{"key": "k", "value": "v"}], "user": {"segments": []}},
+        "sources": [{"source_id": 57, "source_order_code": None, "source_customer_code": "C1"}],
+        "line_items": [
+            {**line, "sku": "A", "price": 35000, "tax_lines": [{**vat, "price": 5250}]}
+            | {"sub_total": 35000, "tax": 5250, "tax_per_unit": 5250, "total": 40250},
+            {**line, "sku": "B", "price": 10000, "tax_lines": [{**vat, "price": 1500}]}
+            | {"sub_total": 10000, "tax": 1500, "tax_per_unit": 1500, "total": 11500},
+        ],
+        "shipping_lines": [
+            {"price": 100, "title": "Next Day", "total_discount": 0, "tax_lines": [{**vat, "price": 15}]}
+            | {"sub_total": 100, "tax": 15, "tax_per_unit": 15, "total": 115}
+        ],
+        "history": [{"instruction": "sync_order"}, {"instruction": "unpaid_order"}],
+        "fulfillments": [{"id": 1, "line_items": [{"sku": "sku-1", "qty": 1, "fulfilled_qty": 0}]}],
+        "total_display": "51 865.00",
+    }
+    (entry,) = any_erp.receive({"system_order": document})
+    assert (entry.status, entry.reason) == ("raised", "")
+    assert any_erp.lines() == [("A", 1.0, 35000.0), ("B", 1.0, 10000.0), ("SHIP", 1.0, 100.0)]
+
+
+def test_a_connectors_document_is_raised_once_it_names_its_channel(erp: Erp) -> None:
+    """It writes the price with tax where the tax belongs: github.com/stock2shop/connector, orderDTO1.json."""
+    line = {"barcode": None, "grams": 1, "title": "111_111111"}
+    tax = {"code": None, "title": "111_111111", "rate": 15}
+    document: dict[str, Any] = {
+        "channel_order_code": "111111111",
+        "notes": "",
+        "total_discount": None,
+        "state": None,
+        "instruction": "",
+        "meta": [],
+        "params": [],
+        "customer": {"accepts_marketing": False, "email": "someone@example.com", "channel_customer_code": None},
+        "line_items": [
+            {**line, "sku": "A", "price": 200, "qty": 1, "total_discount": 0, "tax_lines": [{**tax, "price": 230}]},
+            {**line, "sku": "B", "price": 270, "qty": 2, "total_discount": 30, "tax_lines": [{**tax, "price": 345}]},
+        ],
+        "shipping_lines": [{"price": None, "title": None, "tax_lines": []}],
+    }
+    with pytest.raises(OrderError, match="channel_id with a channel_order_code"):
+        erp.receive({**document, "channel_id": None})
+    (entry,) = erp.receive({**document, "channel_id": 12})
+    assert (entry.status, entry.reason) == ("raised", "")
+    assert erp.lines() == [("A", 1.0, 200.0), ("B", 2.0, 255.0)]
+
+
 def test_one_number_of_two_channels_is_two_orders(erp: Erp) -> None:
     """And a number that is written as a number or as a text is one."""
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as connection:

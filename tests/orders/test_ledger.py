@@ -7,14 +7,17 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.erp import order_document
 
+from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, UsageError
+from engine.orders import ledger_file
 from engine.orders.ledger import TRANSITIONS, open_ledger
 from engine.orders.ledger_file import SQL_FOLDER
+from engine.orders.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +146,31 @@ def test_a_ledger_whose_disk_is_full_is_said_at_once(erp: Erp, monkeypatch: pyte
     with pytest.raises(StateError, match="disk is full"), open_ledger(erp.project):
         pass
     assert time.monotonic() - before < 5
+
+
+def test_an_order_that_the_ledger_has_no_space_for_is_refused_at_once_and_lost_nowhere(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself finds that it cannot grow; whoever sent the order sends it again, and it is raised once."""
+    large = json.dumps(order_document(2, notes="x" * 100_000)).encode()
+    with closing(Receiver(erp.project)) as receiver:
+        receiver.receive(json.dumps(order_document(1)).encode())
+        connect = connect_own_sqlite
+
+        def connect_full(path: Path, **options: Any) -> sqlite3.Connection:
+            connection = connect(path, **options)
+            pages = connection.execute("pragma page_count").fetchone()[0]
+            connection.execute(f"pragma max_page_count = {max(pages, 1)}")
+            return connection
+
+        monkeypatch.setattr(ledger_file, "connect_own_sqlite", connect_full)
+        before = time.monotonic()
+        reply = receiver.receive(large)
+        assert (reply.status, "disk is full" in reply.body["error"]["reason"], reply.retry_after) == (503, True, 60)
+        assert (time.monotonic() - before < 5, erp.orders()) == (True, [("#1", "C1")])
+        monkeypatch.undo()
+        assert receiver.receive(large).status == 200
+    assert erp.orders() == [("#1", "C1"), ("#2", "C1")]
 
 
 def test_the_newest_orders_are_listed_and_no_others_read(erp: Erp) -> None:
