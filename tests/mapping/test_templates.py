@@ -642,3 +642,41 @@ def test_an_example_keeps_its_secrets_outside(name: str) -> None:
     named = set(re.findall(r"\$\{(\w+)\}", text))
     given = set(re.findall(r"^(\w+)=.+$", (root / ".env.example").read_text("utf-8"), re.MULTILINE))
     assert given == named
+
+
+STORE: dict[str, Any] = {
+    "customer_columns": {"address1.address1": "Street", "address1.city": "Town", "address1.zip": "Postcode"},
+    "customer_price_list": "List",
+    "customer_warehouse": "Store",
+}
+"""What a project may say of its customers beside their names."""
+
+
+@pytest.mark.parametrize("names", ["table", "list", "none"])
+@pytest.mark.parametrize("template", ["sage_evolution", "sap_business_one", "syspro", "sage_300", "iq_retail"])
+def test_addresses_price_tiers_and_warehouses_of_customers_are_mapped(
+    tmp_path: Path, template: str, names: str
+) -> None:
+    """By the site's own columns, which nobody documents; a code that project.toml has no name for is a blank."""
+    warehouses: dict[str, Any] = {"table": {"01": "Main"}, "list": ["01"], "none": []}
+    values = {"price_lists": {"2": "Trade"}, "warehouses": warehouses[names], **STORE}
+    project = written(tmp_path, template, FACTS[template]["dialect"], values)
+    tables = {"sap_business_one": "OCRD", "syspro": "ArCustomer", "sage_300": "ARCUS", "iq_retail": "DEBTORS"}
+    path = project.root / "fixtures" / f"{tables.get(template, 'Client')}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    more = [["1 Road", "Karoo", "0001", "2", "01"], ["", "", "", "9", "77"]]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*header, "Street", "Town", "Postcode:text", "List", "Store:text"])
+        writer.writerows([*row, *more[min(number, 1)]] for number, row in enumerate(rows))
+    found = rehearsed(project, "customers")
+    assert found.quarantine == ()
+    people = [
+        found_one["customer"] for _, found_one in found.documents if found_one["source"]["customer_active"] == "true"
+    ]
+    first, second = people[:2]
+    assert first["addresses"] == [{"address1": "1 Road", "city": "Karoo", "zip": "0001"}]
+    assert first["user"] == {"price_tier": "Trade", "qty_availability": "Main" if names == "table" else "01"}
+    assert second["addresses"] == []
+    assert second["user"] == {"price_tier": "", "qty_availability": "77" if names == "none" else ""}

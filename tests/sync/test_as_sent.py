@@ -8,6 +8,8 @@ import pytest
 from support.client import VIEW
 
 from engine.errors import UnavailableError
+from engine.state.store import open_state
+from engine.sync import history
 from engine.sync.adopt import verify
 
 if TYPE_CHECKING:
@@ -276,3 +278,20 @@ def test_a_price_tier_that_left_the_mapping_is_sent_anew_when_it_is_mapped_again
     client.write()
     assert client.run().sent == 1
     assert {tier["tier"] for tier in client.held()["A"]["price_tiers"]} == {"Retail", "Trade"}
+
+
+def test_history_keeps_of_a_long_text_what_tells_it_from_another(client: Client) -> None:
+    """Its beginning, its length and a number of its content: a description of 100 KB would fill the disk in 90 days."""
+    client.item("A", html="<p>" + "x" * 100_000)
+    client.run()
+    client.sql("update item set html = html || 'y'")
+    plan = client.run().plan
+    ((name, old, new),) = plan.changes[0].columns
+    assert old is not None
+    assert new is not None
+    with open_state(client.project.state) as state:
+        (changed,) = [each for each in history.changes(state, limit=10) if each["kind"] == "update"]
+    assert len(str(changed["columns"])) < 3_000
+    assert (name, old[:1000], old == new) == ("body_html", new[:1000], False)
+    assert [f"({count} characters" in text for count, text in ((100_003, old), (100_004, new))] == [True, True]
+    assert client.held()["A"]["body_html"].endswith("xy")

@@ -71,6 +71,12 @@ create or replace temp macro fold(x) as case
     )
 end;
 
+-- A long text as a plan and history keep it: its beginning, how long it is, and what tells it from another.
+create or replace temp macro cut(x) as case
+    when length(x) > 1000 then concat(left(x, 1000), '… (', length(x), ' characters, ', left(md5(x), 8), ')')
+    else x
+end;
+
 -- From here on `x` is clean.
 create or replace temp macro read_text(x) as x;
 

@@ -20,6 +20,8 @@ from (
                                 {% for side in ("old", "new") %}
                                 {% if field.type == "number" %}
                                 '{{ side | sql }}': rtrim(rtrim({{ side | sql }}.{{ field.name | ident }}::varchar, '0'), '.')
+                                {%- elif field.type in ("text", "html") %}
+                                '{{ side | sql }}': cut({{ side | sql }}.{{ field.name | ident }})
                                 {%- else %}
                                 '{{ side | sql }}': {{ side | sql }}.{{ field.name | ident }}::varchar
                                 {%- endif %}{% if not loop.last %},{% endif +%}

@@ -3,6 +3,7 @@
   what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
+{% import "macros/customers.sql" as customers %}
 {% set customer_flag = var("customer_flag", "STATUS", "text") -%}
 
 select
@@ -17,6 +18,8 @@ select
     {{ sql.first_word(col("DEBTORS.NAME")) }} as first_name,
     {{ sql.other_words(col("DEBTORS.NAME")) }} as last_name,
     {% endblock %}
+    {% block addresses %}
+{{ customers.columns("DEBTORS") }}{% endblock %}
     {% block more %}
     {% endblock %}
     {% block email %}

@@ -3,6 +3,7 @@
   what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
+{% import "macros/customers.sql" as customers %}
 {% set customer_flag = var("customer_flag", "CUSTACTIVE", "text") -%}
 
 select
@@ -21,6 +22,8 @@ select
     {{ sql.first_word(col("ARCUS.NAMECTAC")) }} as first_name,
     {{ sql.other_words(col("ARCUS.NAMECTAC")) }} as last_name,
     {% endblock %}
+    {% block addresses %}
+{{ customers.columns("ARCUS") }}{% endblock %}
     {% block more %}
     {% endblock %}
     {% block email %}

@@ -3,6 +3,7 @@
   site, and what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
+{% import "macros/customers.sql" as customers %}
 {% set customer_flag = var("customer_flag", "", "text") %}
 {% set on_hold %}Client.On_Hold = 1{% endset -%}
 
@@ -22,6 +23,8 @@ select
     {{ sql.first_word(col("Client.Contact_Person")) }} as first_name,
     {{ sql.other_words(col("Client.Contact_Person")) }} as last_name,
     {% endblock %}
+    {% block addresses %}
+{{ customers.columns("Client") }}{% endblock %}
     {% block more %}
     {% endblock %}
     {% block email %}

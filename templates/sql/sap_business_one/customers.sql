@@ -4,6 +4,7 @@
   the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
+{% import "macros/customers.sql" as customers %}
 {% set customer_flag = var("customer_flag", "U_S2SActive", "text") -%}
 
 select
@@ -18,6 +19,8 @@ select
     {{ sql.first_word(col("OCRD.CardName")) }} as first_name,
     {{ sql.other_words(col("OCRD.CardName")) }} as last_name,
     {% endblock %}
+    {% block addresses %}
+{{ customers.columns("OCRD") }}{% endblock %}
     {% block more %}
     {% endblock %}
     {% block email %}

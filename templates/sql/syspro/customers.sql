@@ -3,6 +3,7 @@
   what the vars mean.
 #}
 {% import "macros/dialect.sql" as sql %}
+{% import "macros/customers.sql" as customers %}
 {% set customer_flag = var("customer_flag", "", "text") -%}
 
 select
@@ -21,6 +22,8 @@ select
     {{ sql.first_word(col("ArCustomer.Name")) }} as first_name,
     {{ sql.other_words(col("ArCustomer.Name")) }} as last_name,
     {% endblock %}
+    {% block addresses %}
+{{ customers.columns("ArCustomer") }}{% endblock %}
     {% block more %}
     {% endblock %}
     {% block email %}
