@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine.stock2shop.documents import Places, address, plain, prices, row_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from engine.model.fields import Entity, Field
     from engine.model.settings import PriceSettings
@@ -74,8 +74,17 @@ class Reader:
     def __init__(
         self, entity: Entity, columns: Sequence[Field], *, fields: Sequence[Field], price_settings: PriceSettings
     ) -> None:
-        self._entity = entity
-        self._columns = columns
+        own: dict[str | None, Callable[[Held], str]] = {
+            entity.key: lambda held: held.key,
+            entity.group: lambda held: held.group,
+            entity.flag: lambda _: "Active",
+        }
+        self._columns = [
+            (field.name, own.get(field.name), _finder(field) if field.sent else None, _comparison(field))
+            for field in columns
+        ]
+        """Of each column of the view, in which nothing is looked up for each row anew: its name, what is no field of a
+        document, where in a document it stands, and when it is what a row sends."""
         self._places = Places(fields)
         self._price_settings = price_settings
         self._own_tiers = {field.placeholder_value for _, _, field in self._places.of("tier")}
@@ -84,39 +93,18 @@ class Reader:
         """``held`` as text; where it agrees with what is sent of ``row``, a canonical row, as ``row`` has it."""
         values = self._prices(held, row) | self._addresses(held, row)
         texts: Texts = []
-        for field in self._columns:
-            if field.name == self._entity.key:
-                texts.append(held.key)
-            elif field.name == self._entity.group:
-                texts.append(held.group)
-            elif field.name == self._entity.flag:
-                texts.append("Active")
-            elif not field.sent:
-                texts.append(None if row is None else _own(row.get(field.name)))
-            elif field.name in values:
-                texts.append(values[field.name])
+        for name, own, find, agrees in self._columns:
+            if own is not None:
+                texts.append(own(held))
+            elif find is None:
+                texts.append(None if row is None else _own(row.get(name)))
+            elif name in values:
+                texts.append(values[name])
             else:
-                value = self._find(field, held)
-                is_own = row is not None and _agrees(field, row[field.name], value)
-                texts.append(_own(row[field.name]) if is_own and row is not None else _text(value))
+                value = find(held)
+                is_own = row is not None and agrees(row[name], value)
+                texts.append(_own(row[name]) if is_own and row is not None else _text(value))
         return texts
-
-    def _find(self, field: Field, held: Held) -> Any:
-        """What is held of a field that is one value."""
-        match field.role:
-            case "warehouse":
-                return _named(held.variant.get("qty_availability"), "description", field.placeholder_value, "qty")
-            case "meta":
-                return _named(held.shared.get("meta"), "key", field.placeholder_value, "value")
-            case "option_name":
-                return _named(held.shared.get("options"), "position", str(field.position), "name")
-            case "user":
-                user = held.shared.get("user")
-                return user.get(field.json_name) if isinstance(user, Mapping) else None
-            case "product" | "customer":
-                return held.shared.get(field.json_name)
-            case _:
-                return held.variant.get(field.json_name)
 
     def _prices(self, held: Held, row: Row | None) -> dict[str, str | None]:
         """The columns of prices, which share one default price and one list of tiers."""
@@ -177,26 +165,43 @@ class Reader:
             for column, name, field in parts:
                 value = None if counterpart is None else counterpart.get(name)
                 is_none = sent[number] is None and counterpart is None
-                is_own = row is not None and (is_none or _agrees(field, row[column], value))
+                is_own = row is not None and (is_none or _comparison(field)(row[column], value))
                 values[column] = _own(row[column]) if is_own and row is not None else _text(value)
         return values
 
 
-def _agrees(field: Field, own: Any, held: Any) -> bool:
-    """Whether ``held`` is what is sent for the canonical value ``own``."""
+def _finder(field: Field) -> Callable[[Held], Any]:
+    """What gives what is held of a field that is one value."""
+    name, placeholder = field.json_name, field.placeholder_value
+    match field.role:
+        case "warehouse":
+            return lambda held: _named(held.variant.get("qty_availability"), "description", placeholder, "qty")
+        case "meta":
+            return lambda held: _named(held.shared.get("meta"), "key", placeholder, "value")
+        case "option_name":
+            position = str(field.position)
+            return lambda held: _named(held.shared.get("options"), "position", position, "name")
+        case "user":
+            return lambda held: user.get(name) if isinstance(user := held.shared.get("user"), Mapping) else None
+        case "product" | "customer":
+            return lambda held: held.shared.get(name)
+        case _:
+            return lambda held: held.variant.get(name)
+
+
+def _comparison(field: Field) -> Callable[[Any, Any], bool]:
+    """What tells whether a held value is what is sent for a canonical one."""
     match field.type:
         case "boolean":
-            if own is None and field.role == "variant":
-                return True  # left out of the document, so whatever is held is not the row's matter
-            return (own or False) == (_boolean(held) or False)
-        case "integer":
-            return (own or 0) == (_number(held) or 0)
-        case "number":
-            return (own or 0) == (_number(held) or 0)
+            # Of a variant, a blank is left out of the document, so whatever is held is not the row's matter.
+            left_out = field.role == "variant"
+            return lambda own, held: (own is None and left_out) or (own or False) == (_boolean(held) or False)
+        case "integer" | "number":
+            return lambda own, held: (own or 0) == (_number(held) or 0)
         case "tags":
-            return _tags(own) == _tags(_text(held))
+            return lambda own, held: own == held or _tags(own) == _tags(_text(held))
         case _:
-            return (own or "") == (_text(held) or "").rstrip()
+            return lambda own, held: own == held or (own or "") == (_text(held) or "").rstrip()
 
 
 def _same_code(sent: Json, held: Json) -> bool:

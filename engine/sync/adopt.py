@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.stock2shop.read_back import Held
     from engine.sync.layout import StagingLayout
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 5_000
 """How many rows that were read back are compared with their source at a time."""
 
 BATCH_BYTES = 32_000_000
