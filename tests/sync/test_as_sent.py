@@ -44,11 +44,12 @@ def shirts(client: Client) -> Client:
         "delete from item where code = 'S-A'",
         "update item set active = 'Delete' where code = 'S-A'",
         "update item set product = 'T' where code = 'S-A'",
+        "update item set sku = null where code = 'S-A'",
     ],
 )
 @pytest.mark.parametrize("full", ["no", "yes"])
 def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: str, full: str) -> None:
-    """Removed, flagged or moved: nothing of the others changed, and still their titles are sent."""
+    """Removed, flagged, moved or in quarantine: nothing of the others changed, and still their titles are sent."""
     shirts.sql(leaves)
     shirts.run(full=full == "yes")
     assert {code: title for code, title in titles(shirts).items() if code != "S-A"} == {
@@ -56,6 +57,14 @@ def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: s
         "S-C": "Second",
         "Z": "Item Z",
     }
+    assert in_step(shirts)
+
+
+def test_what_the_first_variant_says_anew_is_said_of_all(shirts: Client) -> None:
+    """The others did not change, and are sent with what is now sent of the product."""
+    shirts.sql("update item set title = 'New' where code = 'S-A'")
+    shirts.run()
+    assert titles(shirts) == {"S-A": "New", "S-B": "New", "S-C": "New", "Z": "Item Z"}
     assert in_step(shirts)
 
 
