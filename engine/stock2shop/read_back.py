@@ -83,7 +83,7 @@ class Reader:
             (field.name, own.get(field.name), _finder(field) if field.sent else None, _comparison(field))
             for field in columns
         ]
-        """Of each column of the view, in which nothing is looked up for each row anew: its name, what is no field of a
+        """Of each column of the view, which is looked up once and not for each row: its name, what is no field of a
         document, where in a document it stands, and when it is what a row sends."""
         self._places = Places(fields)
         self._price_settings = price_settings
