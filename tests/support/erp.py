@@ -228,7 +228,8 @@ print(Receiver(project).receive(Path(sys.argv[3]).read_bytes()))
 """
 
 
-def _sqlite(workspace: Path, sandbox: Sandbox) -> Erp:
+def in_sqlite(workspace: Path, sandbox: Sandbox) -> Erp:
+    """An ERP in a SQLite file of ``workspace``."""
     path = workspace / "erp.sqlite"
 
     def rows(sql: str) -> list[tuple[Any, ...]]:
@@ -260,7 +261,7 @@ def on_server(server: Postgres | MariaDb, dialect: str, workspace: Path, sandbox
 @pytest.fixture
 def erp(tmp_path: Path, sandbox: Sandbox) -> Erp:
     """An ERP in a SQLite file."""
-    made = _sqlite(tmp_path, sandbox)
+    made = in_sqlite(tmp_path, sandbox)
     made.write('default_customer = "CASH"')
     return made
 
@@ -271,7 +272,7 @@ def any_erp(
 ) -> Erp:
     """An ERP on each kind of database in turn."""
     if request.param == "sqlite":
-        made = _sqlite(tmp_path, sandbox)
+        made = in_sqlite(tmp_path, sandbox)
     else:
         servers: dict[str, Postgres | MariaDb] = {"postgres": postgres, "mysql": mariadb}
         made = on_server(servers[request.param], request.param, tmp_path, sandbox)
