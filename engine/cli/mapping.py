@@ -14,6 +14,7 @@ from engine.cli.session import Output, OutputFormat, ProjectName, session_of
 from engine.cli.signals import run_controls
 from engine.errors import ConfigError, SyncError, UsageError
 from engine.files import replace_file
+from engine.text import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def review(
         session.terminal.print_text(text)
     else:
         try:
-            replace_file(to, (session.terminal.mask(text) + "\n").encode())
+            replace_file(to, (escape_controls(session.terminal.mask(text)) + "\n").encode())
         except OSError as error:
             raise UsageError(f"{to} cannot be written: {error.strerror}.", hint="Name another file.") from None
         names = ", ".join(each.project for each in displayed)
@@ -181,7 +182,7 @@ def docs(
 
     session = session_of(context)
     session.hide_written_secrets(session.workspace())
-    clients = build_site(session.workspace(), to)
+    clients = build_site(session.workspace(), to, mask=session.terminal.mask)
     for client in clients:
         for fault in client.faults:
             session.terminal.print_error(fault)

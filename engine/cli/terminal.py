@@ -25,6 +25,10 @@ OWN_COLUMNS = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """The engine's own columns that are worth showing; the others are left out of a row."""
 
 
+_HTML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
+"""As the pages' template engine escapes text."""
+
+
 class Terminal:
     """Prints for one command.
 
@@ -36,8 +40,10 @@ class Terminal:
         self._secrets: set[str] = set()
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """From now on print ``***`` in place of each of ``secrets``."""
-        self._secrets.update(secrets)
+        """From now on print ``***`` in place of each of ``secrets``, also as it stands in HTML and in JSON."""
+        for secret in secrets:
+            page = secret.translate(_HTML_ESCAPES)
+            self._secrets |= {secret, page, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
 
     def mask(self, text: str) -> str:
         """``text`` with ``***`` in place of every secret."""

@@ -25,7 +25,7 @@ from engine.testing.snapshots import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from engine.mapping.lineage import MappingRow
     from engine.model.settings import EntitySettings, Project
@@ -70,8 +70,10 @@ class ClientPage:
         return f"{'_' if self.name.lower() == 'index' else ''}{self.name}.html"
 
 
-def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
+def build_site(workspace: Path, to: Path, *, mask: Callable[[str], str] = str) -> tuple[ClientPage, ...]:
     """Write the site of ``workspace`` into the folder ``to``: a page a client, and an index that searches them.
+
+    ``mask`` takes out of a page what must not be displayed: the secrets that are written out in a project.toml.
 
     Needs neither a database nor secrets: variables are shown by their names. Raises :class:`UsageError` where there are
     no projects, and where the folder has other files or cannot be written to.
@@ -92,7 +94,7 @@ def build_site(workspace: Path, to: Path) -> tuple[ClientPage, ...]:
             if old.name not in pages:
                 old.unlink()
         for name, text in {**pages, MARKER_FILE: "Written by s2s docs; what is here is overwritten.\n"}.items():
-            replace_file(to / name, text.encode())
+            replace_file(to / name, mask(text).encode())
     except OSError as error:
         raise UsageError(
             f"The site cannot be written to {to}: {error.strerror}.", hint="Name another folder."
