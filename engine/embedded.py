@@ -114,7 +114,7 @@ def connect_duckdb(
             if scratch:
                 connection.execute(f"set allowed_directories = [{_text(str(scratch))}]")
             connection.execute("set enable_external_access = false")
-            known = {name.lower() for (name,) in connection.execute("select name from duckdb_settings()").fetchall()}
+            known = _known_settings()
             names = [_text(name) for name in (*_HARMLESS_SETTINGS, *changeable) if name.lower() in known]
             connection.execute(f"set allowed_configs = [{', '.join(names)}]")
             connection.execute("set lock_configuration = true")
@@ -122,6 +122,16 @@ def connect_duckdb(
         connection.close()
         raise
     return connection
+
+
+@cache
+def _known_settings() -> frozenset[str]:
+    """The names of all settings of this DuckDB, in lower case."""
+    import duckdb
+
+    with duckdb.connect(":memory:", config=dict(_CLOSED_CONFIG)) as connection:
+        found = connection.execute("select name from duckdb_settings()").fetchall()
+    return frozenset(name.lower() for (name,) in found)
 
 
 def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:

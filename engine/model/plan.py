@@ -54,23 +54,23 @@ class Counts:
     """
 
     source: int
-    unchanged: int
-    inserts: int
-    updates: int
-    resends: int
-    flagged_delete: int
-    ignored: int
-    quarantined: int
-    refused: int
-    missing: int
-    deleted: int
-    retained: int
-    withheld: int
-    missing_refused: int
-    removals: int
-    replaced: int
-    strays: int
-    published: int
+    unchanged: int = 0
+    inserts: int = 0
+    updates: int = 0
+    resends: int = 0
+    flagged_delete: int = 0
+    ignored: int = 0
+    quarantined: int = 0
+    refused: int = 0
+    missing: int = 0
+    deleted: int = 0
+    retained: int = 0
+    withheld: int = 0
+    missing_refused: int = 0
+    removals: int = 0
+    replaced: int = 0
+    strays: int = 0
+    published: int = 0
 
     @property
     def deletes(self) -> int:
@@ -126,12 +126,12 @@ class Plan:
     project: str
     entity: str
     counts: Counts
-    changes: tuple[Change, ...]
-    columns: Mapping[str, int]
-    quarantine: tuple[Problem, ...]
-    quarantine_rules: Mapping[str, int]
-    warnings: tuple[Problem, ...]
-    warning_rules: Mapping[str, int]
+    changes: tuple[Change, ...] = ()
+    columns: Mapping[str, int] = field(default_factory=dict)
+    quarantine: tuple[Problem, ...] = ()
+    quarantine_rules: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+    warning_rules: Mapping[str, int] = field(default_factory=dict)
     violations: tuple[GuardViolation, ...]
     notes: tuple[str, ...]
     digest: str

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 from contextlib import closing, contextmanager, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,6 +72,7 @@ class State:
         self._cached_scripts = cached_scripts
         self._memory_limits = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
+        self._meta: dict[str, str] | None = None
         self._in_transaction = False
         self._open()
 
@@ -222,6 +223,11 @@ class State:
 
         return self.with_retry(read)
 
+    @cached_property
+    def version(self) -> str:
+        """DuckDB's own version, such as v2.0.0."""
+        return str(self.value("select version()"))
+
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""
         return tuple(name for (name,) in self.rows("select name from pragma_table_info($1) order by cid", [table]))
@@ -234,6 +240,7 @@ class State:
         try:
             yield
         except BaseException:
+            self._meta = None
             with translate_errors(self.path):
                 self._connection.execute("rollback")
             raise
@@ -286,13 +293,20 @@ class State:
 
     def meta(self, name: str) -> str | None:
         """The value that :meth:`set_meta` stored under ``name``, or None."""
-        found = self.rows("select value from meta where name = $1", [name])
-        return str(found[0][0]) if found else None
+        if self._meta is None:  # read at once: a statement costs more than all rows of it
+            self._meta = dict(self.rows("select name, value from meta"))
+        return self._meta.get(name)
 
     def set_meta(self, name: str, value: str) -> None:
         """Store ``value`` under ``name``, in place of any value before."""
         self.run("delete from meta where name = $1", [name])
         self.run("insert into meta values ($1, $2)", [name, value])
+        self._meta = None
+
+    def forget_meta(self, name: str) -> None:
+        """Remove what is stored under ``name``."""
+        self.run("delete from meta where name = $1", [name])
+        self._meta = None
 
 
 def _named(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -387,12 +401,22 @@ def _scratch(path: Path, scratch: Path) -> Iterator[None]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _has_tables(state: State) -> bool:
+    """Whether the file is a state already. Looking for the table in the catalogue would cost 20 times as much."""
+    import duckdb
+
+    try:
+        state.meta("version")
+    except StateError as error:
+        if isinstance(error.__cause__, duckdb.CatalogException):
+            return False
+        raise
+    return True
+
+
 def _migrate(state: State) -> None:
     """Create the tables, or bring those of an older version up to :data:`VERSION`, one version a transaction."""
-    exists = state.value(
-        "select count(*) from duckdb_tables() where database_name = current_database() and table_name = 'meta'"
-    )
-    version = int(state.meta("version") or 0) if exists else 0
+    version = int(state.meta("version") or 0) if _has_tables(state) else 0
     if version > VERSION:
         raise StateError(
             f"The state file {state.path} was written by a newer s2s (version {version}, this one knows {VERSION}).",

@@ -16,7 +16,7 @@ from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.stock2shop.delivery import batches
-from engine.sync.diff import compute_delta
+from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
@@ -62,6 +62,7 @@ def compare(
     query: Query | None = None,
     source: Connection | None = None,
     on_batch: BatchObserver | None = None,
+    may_skip: bool = False,
 ) -> Comparison:
     """Stage, validate and diff one entity; nothing is kept but what makes the next comparison faster.
 
@@ -73,6 +74,8 @@ def compare(
        there twice: every row is compared, from step 3, so that validation names the repeated key. The runs after it
        begin so as well, until the key is no longer repeated.
 
+    With ``may_skip``, where every row is known, none is missing and nothing waits to be closed, there is nothing to
+    validate or to compare: the rows are counted, and the working set has no tables (``staged.unchanged``).
     ``on_batch`` sees the columns and every batch as they arrive. Raises :class:`UsageError` when the project has no
     such entity and :class:`AccountingError` when the rows do not add up.
     """
@@ -83,11 +86,14 @@ def compare(
     repeated_key = f"repeats:{entity}"
     full = context.options.full or state.meta(repeated_key) is not None
     while True:
-        staged, columns = _read(context, query, full=full, source=source, on_batch=on_batch)
-        context.progress("comparing", 0, None)
-        validate(state, staged, settings=settings)
-        apply_sent_values(state, staged)
-        counts = compute_delta(state, staged, settings=settings, delivery_key=context.delivery_key)
+        staged, columns = _read(context, query, full=full, source=source, on_batch=on_batch, may_skip=may_skip)
+        if staged.unchanged:
+            counts = count_unchanged(state, staged)
+        else:
+            context.progress("comparing", 0, None)
+            validate(state, staged, settings=settings)
+            apply_sent_values(state, staged)
+            counts = compute_delta(state, staged, settings=settings, delivery_key=context.delivery_key)
         if counts.balanced:
             break
         if not staged.incremental:
@@ -98,14 +104,14 @@ def compare(
         state.set_meta(repeated_key, "yes")
         full = True
     if full and not context.options.full and not _has_repeated_keys(state):
-        state.run("delete from meta where name = $1", [repeated_key])
+        state.forget_meta(repeated_key)
     resolved = (staged.layout.entity.resolve(column) for column in columns)
     return Comparison(
         entity=entity,
         settings=settings,
         staged=staged,
         counts=counts,
-        batch_ends=_find_batch_ends(state, limit=context.project.stock2shop.batch_variants),
+        batch_ends=() if staged.unchanged else _find_batch_ends(state, limit=context.project.stock2shop.batch_variants),
         unsent=tuple(field.name for field in resolved if field is not None and not field.sent),
     )
 
@@ -122,11 +128,16 @@ def render_once_checked(context: RunContext) -> Query:
 
 
 def _read(
-    context: RunContext, query: Query, *, full: bool, source: Connection | None, on_batch: BatchObserver | None
+    context: RunContext,
+    query: Query,
+    *,
+    full: bool,
+    source: Connection | None,
+    on_batch: BatchObserver | None,
+    may_skip: bool,
 ) -> tuple[Staged, tuple[str, ...]]:
     """Read the source into the working set; again from its first row where that needs more memory."""
     state, entity = context.state, context.entity
-    version = str(state.value("select version()"))
 
     def read() -> tuple[Staged, tuple[str, ...]]:
         context.progress("reading", 0, None)  # a database may take minutes before its first row
@@ -138,13 +149,16 @@ def _read(
             pack=on_batch is None,
             source=nullcontext(source) if source else open_source(context.project.source, deadline=context.deadline),
         ) as (columns, packed, arriving):
-            layout = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version, packed=packed)
+            layout = build_layout(
+                ENTITIES[entity], columns, settings=context.settings, version=state.version, packed=packed
+            )
             layout = prepare(state, layout)
             staged = land(
                 context,
                 on_batch(columns, arriving) if on_batch else arriving,
                 layout=layout,
                 full=full,
+                may_skip=may_skip,
                 progress=lambda rows: context.progress("reading", rows, None),
             )
         return staged, columns

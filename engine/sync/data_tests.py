@@ -90,6 +90,14 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
     return tuple(tests)
 
 
+def has_data_tests(project: Project, entity: str) -> bool:
+    """Whether the project says anything of the rows of ``entity``; raises what :func:`data_tests` raises."""
+    expect = project.entities[entity].expect
+    if expect.min_rows is not None or expect.not_null or expect.accepted_values or expect.fresh:
+        return True
+    return any(test.entity == entity for test in data_tests(project))
+
+
 def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
     """Run the data tests and check what is declared, for the entity that stands compared in the working set.
 
@@ -97,10 +105,10 @@ def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool
     nothing of the entity. Raises :class:`ConfigError` where a test itself is wrong.
     """
     layout = staged.layout
+    if not has_data_tests(project, layout.entity.name):
+        return ()
     expect = project.entities[layout.entity.name].expect
     tests = [test for test in data_tests(project) if test.entity == layout.entity.name]
-    if not (tests or expect.min_rows is not None or expect.not_null or expect.accepted_values or expect.fresh):
-        return ()
     state.run(
         render_sql(
             "valid_rows.sql",

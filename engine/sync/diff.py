@@ -49,6 +49,15 @@ def compute_delta(state: State, staged: Staged, *, settings: EntitySettings, del
     return Counts(source=staged.rows, **counted)
 
 
+def count_unchanged(state: State, staged: Staged) -> Counts:
+    """Count what became of every row where every one is known and none is missing.
+
+    A row that came twice makes the counts unbalanced, as it does in :func:`compute_delta`.
+    """
+    unchanged, ignored, published = state.row(render_sql("unchanged.sql"))
+    return Counts(source=staged.rows, unchanged=unchanged, ignored=ignored, published=published)
+
+
 def diff_columns(state: State, staged: Staged, parts: Iterable[Window] | None = None) -> None:
     """Fill ``run.difference``, which :func:`compute_delta` left empty, for the whole delta or for ``parts`` of it."""
     layout = staged.layout

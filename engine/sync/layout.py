@@ -142,7 +142,8 @@ class Staged:
 
     ``rows`` is how many rows the source gave. ``incremental`` tells that known rows were dropped by their raw
     fingerprint as they arrived. ``width`` is about how many bytes a staged row takes. ``in_doubt`` tells that an
-    earlier run sent something that was not answered.
+    earlier run sent something that was not answered. ``unchanged`` tells that every row is known, that none is missing
+    and that nothing waits to be closed: then nothing was staged, and the working set has no tables.
     """
 
     layout: StagingLayout
@@ -150,6 +151,7 @@ class Staged:
     incremental: bool
     width: int
     in_doubt: bool
+    unchanged: bool = False
 
     @property
     def window_rows(self) -> int:

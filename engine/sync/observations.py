@@ -25,7 +25,7 @@ MIN_ROWS = 2
 def describe_ignored(state: State, staged: Staged) -> list[str]:
     """A note of how many rows are flagged Ignore that Stock2Shop holds: they stay there as they were sent."""
     layout = staged.layout
-    count = int(state.value(render_sql("ignored.sql", published=layout.published)))
+    count = int(state.value(render_sql("ignored.sql", published=layout.published, unchanged=staged.unchanged)))
     if not count:
         return []
     are, them = ("is", "it") if count == 1 else ("are", "them")
@@ -52,7 +52,9 @@ def describe_self_changing(state: State, staged: Staged) -> list[str]:
 
 def remember_changing(state: State, staged: Staged) -> None:
     """Keep for the next run which columns change in nearly every row of this one."""
-    state.set_meta(_meta_name(staged), json.dumps(sorted(_changing(state, staged))))
+    changing = [] if staged.unchanged else sorted(_changing(state, staged))
+    if changing != _remembered(state, staged):
+        state.set_meta(_meta_name(staged), json.dumps(changing))
 
 
 def _changing(state: State, staged: Staged) -> dict[str, int]:

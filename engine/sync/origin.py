@@ -96,6 +96,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
     def rebound() -> None:
         if forget:
             state.run(render_sql("forget.sql", tables=[*_tables(state), "approved", "quarantine"]))
+            state.forget_meta("sync_token")
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)

@@ -76,7 +76,7 @@ def plan(
             cancel=cancel,
             progress=progress,
         )
-        comparison = compare(context)
+        comparison = compare(context, may_skip=not data_tests.has_data_tests(project, entity))
         return _make_plan(context, comparison, recent_removals(state, entity, comparison.counts), notes)
 
 
@@ -123,27 +123,17 @@ def run(
                     progress=steps.report,
                     deadline=deadline,
                 )
-                comparison = compare(context)
+                comparison = compare(context, may_skip=not data_tests.has_data_tests(project, entity))
                 recent = recent_removals(state, entity, comparison.counts)
                 planned = _make_plan(context, comparison, recent, notes)
-                try:
-                    require_approval(planned, options)
-                except GuardError:
-                    if comparison.counts.source >= comparison.settings.min_rows:
-                        drop_stale_approvals(state, entity)
-                    raise
-                record_origin(state, project)
-                if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
-                    remember_approval(state, entity, run_id=run_id)
-                else:
-                    clear_approval(state, entity)
-                remember_changing(state, comparison.staged)
-                record_local_outcomes(state, comparison.staged)
+                _admit(context, comparison, planned, recent, run_id=run_id)
                 dispatched = send_delta(context, comparison, api, run_id=run_id)
-                compact_journal(state, entity)
+                if comparison.batch_ends:
+                    compact_journal(state, entity)
                 if not dispatched.message:
                     clear_approval(state, entity)
-                state.set_meta("sync_token", sync_token)
+                if state.meta("sync_token") != sync_token:
+                    state.set_meta("sync_token", sync_token)
                 requests = api.requests_made
         except DeadlineError as error:
             late = steps.deadline_error(error, deadline)
@@ -211,21 +201,19 @@ def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
 def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemovals, notes: list[str]) -> Plan:
     """Run the data tests and the guards over what was compared, and put the plan together."""
     state, counts = context.state, comparison.counts
+    unchanged = comparison.staged.unchanged
     violations = find_violations(
         counts,
         comparison.settings,
         project=context.project.name,
-        remaining=count_approved(state, comparison.entity),
+        remaining=(0, 0) if unchanged else count_approved(state, comparison.entity),
         removed_today=recent.removed,
         options=context.options,
     )
     failed = data_tests.run_data_tests(state, context.project, comparison.staged)
     violations += data_tests.violations(failed)
     notes += data_tests.notes(failed)
-    doubted, resent = state.row(
-        "select count(*) filter (cause = 'in doubt'), count(*) filter (cause = 'in doubt' and kind = 'resend')"
-        " from run.outgoing"
-    )
+    doubted, resent = (0, 0) if unchanged else _count_in_doubt(state)
     if doubted:
         notes.append(
             f"{doubted:,} {plural(doubted, 'change')} of keys that an earlier run sent without an answer:"
@@ -249,6 +237,35 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
         )
     if recent.note:
         notes.append(recent.note)
-    diff_columns(state, comparison.staged)
-    notes += describe_self_changing(state, comparison.staged)
+    if not unchanged:
+        diff_columns(state, comparison.staged)
+        notes += describe_self_changing(state, comparison.staged)
     return build_plan(context, comparison, violations=violations, notes=notes)
+
+
+def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: RecentRemovals, *, run_id: int) -> None:
+    """Let the plan pass, or raise :class:`GuardError`; record that it passed, and what needs no reply."""
+    state, entity, staged = context.state, context.entity, comparison.staged
+    try:
+        require_approval(planned, context.options)
+    except GuardError:
+        if comparison.counts.source >= comparison.settings.min_rows and not staged.unchanged:
+            drop_stale_approvals(state, entity)
+        raise
+    record_origin(state, context.project)
+    if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
+        remember_approval(state, entity, run_id=run_id)
+    else:
+        clear_approval(state, entity)
+    remember_changing(state, staged)
+    if not staged.unchanged:
+        record_local_outcomes(state, staged)
+
+
+def _count_in_doubt(state: State) -> tuple[int, int]:
+    """How many changes of the delta are made since their key is in doubt, and how many of those change nothing."""
+    changes, resends = state.row(
+        "select count(*) filter (cause = 'in doubt'), count(*) filter (cause = 'in doubt' and kind = 'resend')"
+        " from run.outgoing"
+    )
+    return int(changes), int(resends)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
@@ -36,7 +37,25 @@ def build_plan(
 
     Personal data is masked, unless the options ask to reveal it.
     """
-    state, options, entity = context.state, context.options, comparison.entity
+    requests = LOGIN_REQUESTS + len(comparison.batch_ends)
+    pace = context.project.stock2shop.pace
+    plan = Plan(
+        project=context.project.name,
+        entity=comparison.entity,
+        counts=comparison.counts,
+        violations=tuple(violations),
+        notes=tuple(notes),
+        digest=_digest_of(0, 0),
+        batches=len(comparison.batch_ends),
+        requests=requests,
+        seconds=math.ceil((requests - 1) / pace) if pace else 0,
+    )
+    return plan if comparison.staged.unchanged else _add_rows(plan, context)
+
+
+def _add_rows(plan: Plan, context: RunContext) -> Plan:
+    """The plan with what is in the working set: the changes and problems that it lists, and its digest."""
+    state, options, entity = context.state, context.options, plan.entity
     limit, each = (None, None) if options.everything else (MAX_SAMPLE_CHANGES, MAX_SAMPLE_PROBLEMS)
     shown = unmasked if options.reveal else masked
     changes = tuple(
@@ -52,12 +71,8 @@ def build_plan(
         )
         for key, group, kind, cause, columns in state.rows(render_sql("changes.sql", limit=limit))
     )
-    pace = context.project.stock2shop.pace
-    requests = LOGIN_REQUESTS + len(comparison.batch_ends)
-    return Plan(
-        project=context.project.name,
-        entity=entity,
-        counts=comparison.counts,
+    return replace(
+        plan,
         changes=changes,
         columns=dict(
             state.rows("select column_name, count(*) from run.difference group by column_name order by 2 desc, 1")
@@ -66,12 +81,7 @@ def build_plan(
         quarantine_rules=count_by_rule(state, "violation"),
         warnings=problems(state, entity, "warning", limit=each, reveal=options.reveal),
         warning_rules=count_by_rule(state, "warning"),
-        violations=tuple(violations),
-        notes=tuple(notes),
         digest=compute_digest(state),
-        batches=len(comparison.batch_ends),
-        requests=requests,
-        seconds=math.ceil((requests - 1) / pace) if pace else 0,
     )
 
 
@@ -80,4 +90,9 @@ def compute_digest(state: State) -> str:
     count, mixed = state.row(
         "select count(*), coalesce(bit_xor(hash(_key, _group, kind, _fingerprint)), 0) from run.outgoing"
     )
+    return _digest_of(count, mixed)
+
+
+def _digest_of(count: int, mixed: int) -> str:
+    """The digest of ``count`` changes whose hashes come to ``mixed`` by exclusive or."""
     return f"{mixed ^ (count * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF):016x}"[:12]

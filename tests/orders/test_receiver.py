@@ -108,14 +108,14 @@ def test_the_same_order_ten_times_at_once_is_raised_once(erp: Erp, receiver_url:
     assert len(erp.orders()) == 1
 
 
-def test_a_thousand_orders_from_eight_senders_are_all_raised_once(erp: Erp, receiver_url: str) -> None:
+def test_hundreds_of_orders_from_eight_senders_are_all_raised_once(erp: Erp, receiver_url: str) -> None:
     """None lost, none doubled, none stuck."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda number: send(receiver_url, order_document(number)).status_code, range(1, 1001)))
+        answers = list(pool.map(lambda number: send(receiver_url, order_document(number)).status_code, range(1, 301)))
     assert set(answers) == {200}
-    assert [reference for reference, _ in sorted(erp.orders())] == sorted(f"#{number}" for number in range(1, 1001))
+    assert [reference for reference, _ in sorted(erp.orders())] == sorted(f"#{number}" for number in range(1, 301))
     with open_ledger(erp.project) as ledger:
-        assert len(ledger.list_entries("status = 'answered'")) == 1000
+        assert len(ledger.list_entries("status = 'answered'")) == 300
 
 
 def test_serve_takes_orders_until_it_is_stopped(erp: Erp) -> None:

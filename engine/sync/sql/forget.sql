@@ -3,5 +3,3 @@
 delete from {{ table | ident }};
 
 {% endfor %}
-delete from meta
-where name = 'sync_token';

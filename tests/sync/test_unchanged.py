@@ -1,0 +1,86 @@
+"""A run that finds nothing new leaves steps out; what it says and records is what it would say with all of them."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.errors import SyncError
+from engine.state.store import open_state
+from engine.sync import data_tests
+
+if TYPE_CHECKING:
+    from support.client import Client
+
+SETTINGS = "max_deletes = 1000\nmax_changes = 1000\nmax_deletes_per_day = 1000"
+
+CHANGES = (
+    "update item set title = 'Other {number}' where code = '{code}'",
+    "update item set active = '{flag}' where code = '{code}'",
+    "update item set qty = '{quantity}' where code = '{code}'",
+    "update item set code = null where code = '{code}'",
+    "delete from item where code = '{code}'",
+    "insert into item from start where code = '{code}' limit 1",
+    "create or replace table item as select distinct * from item",
+)
+
+
+def plan_whole(client: Client, patch: pytest.MonkeyPatch) -> Any:
+    """The plan with no step left out."""
+    with patch.context() as patched:
+        patched.setattr(data_tests, "has_data_tests", lambda *_: True)
+        patched.setattr(data_tests, "run_data_tests", lambda *_: ())
+        return client.plan()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_is_the_same_whether_steps_were_left_out_or_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """After changes drawn by lot, of which many change nothing, and runs of which some are not answered."""
+    draw = random.Random(seed)
+    client.write(settings=SETTINGS)
+    client.items(4)
+    client.shirt("P", "S", "M")
+    client.sql("create table start as from item")
+    for _ in range(6):
+        for _ in range(draw.randint(0, 2)):
+            client.sql(
+                draw.choice(CHANGES).format(
+                    code=draw.choice(("I000", "I001", "I002", "P-S", "P-M")),
+                    number=draw.randint(1, 2),
+                    flag=draw.choice(("Yes", "Ignore", "Delete")),
+                    quantity=draw.choice(("7", "8", "many")),
+                )
+            )
+        client.sandbox.faults.drops_after = draw.choice((0, 0, 2))
+        with suppress(SyncError):
+            client.run()
+        client.sandbox.faults.clear()
+        assert client.plan() == plan_whole(client, monkeypatch)
+
+
+def test_what_left_quarantine_is_closed_by_a_run_that_finds_nothing_else(client: Client) -> None:
+    """The row that broke a rule is gone, and was never published: no row differs, and still something ended."""
+    client.item("A")
+    client.item("B", qty="many")
+    client.run()
+    client.sql("delete from item where code = 'B'")
+    client.run()
+    with open_state(client.project.state) as state:
+        assert state.value("select count(*) from quarantine where resolved_at is null") == 0
+
+
+def test_a_run_that_finds_nothing_new_compares_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what most runs are, and should cost little more than reading the rows."""
+    client.items(3)
+    client.run()
+
+    def compared(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("engine.sync.compare.validate", compared)
+    assert client.run().plan.counts.unchanged == 3
