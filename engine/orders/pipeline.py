@@ -170,8 +170,10 @@ class OrderProcessor:
         except WriteError as error:
             self.close()
             if error.uncertain:
-                sent_at = ledger.get_entry(order_id).commit_sent_at or ""
-                ledger.mark_failed(order_id, reason=error.message, not_before=self._end_of_grace(sent_at))
+                # It may have been sent until now: the network tries for a quarter of an hour.
+                ended = utc_now()
+                until = self._end_of_grace(ended)
+                ledger.mark_failed(order_id, reason=error.message, not_before=until, commit_sent_at=ended)
             elif error.retriable or self._is_transient(error.message):
                 self._fail(ledger, order_id, error, attempt.earlier)
             else:
@@ -253,7 +255,7 @@ class OrderProcessor:
         return self._end_of_grace(entry.commit_sent_at)
 
     def _end_of_grace(self, sent_at: str) -> str:
-        return add_seconds(sent_at, self.settings.commit_grace) if sent_at else ""
+        return add_seconds(sent_at, self.settings.commit_grace)
 
     def _postpone(self, ledger: Ledger, entry: Entry, until: str) -> None:
         """Let an order wait until its commit cannot be on its way any more."""

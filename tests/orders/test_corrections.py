@@ -86,6 +86,15 @@ def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
     assert listed["corrections"] == ["line_items[0].qty", "notes"]
 
 
+def test_an_order_that_was_raised_elsewhere_while_it_waited_is_not_raised_again(erp: Erp) -> None:
+    """Somebody entered it by hand, and Stock2Shop sends it again with its code; nothing else of it has changed."""
+    document = order_document(line_items=[order_line(sku="NEW")], total=None)
+    assert erp.receive(document)[0].rule == "unknown_sku"
+    sources = [{"source_id": 57, "source_order_code": "HAND-1", "source_customer_code": "C1"}]
+    (entry,) = erp.receive({**document, "sources": sources})
+    assert (entry.status, entry.source_order_code, erp.orders()) == ("raised", "HAND-1", [])
+
+
 @pytest.mark.parametrize("lookup", [True, False])
 @pytest.mark.parametrize("boundary", ["in the transaction", "before the commit"])
 def test_a_correction_of_an_order_that_turns_out_not_to_be_there_is_raised(

@@ -7,11 +7,14 @@ import socket
 import threading
 import time
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.erp import STATEMENTS, order_document, order_line, wait_until
 
+from engine.database.writer import DbApiWriter
+from engine.errors import WriteError
 from engine.orders import operations, pipeline, raise_order
 from engine.orders.ledger import open_ledger
 
@@ -370,12 +373,31 @@ def test_an_order_in_doubt_is_looked_up_only_after_a_while(any_erp: Erp, monkeyp
     assert [(each.status, len(any_erp.orders())) for each in retry(any_erp, 1001)] == [("raised", 1)]
 
 
+@pytest.mark.parametrize("any_erp", ["postgres"], indirect=True)
+def test_the_grace_period_begins_when_the_commit_was_given_up(any_erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network may have tried to deliver it until then, a quarter of an hour after it was sent."""
+    any_erp.write("commit_grace = 3600")
+
+    def give_up(_writer: Any) -> None:
+        with open_ledger(any_erp.project) as ledger:
+            ledger._connection.execute("update orders set commit_sent_at = '2026-01-01 00:00:00.000'")
+        raise WriteError("The connection was lost.", retriable=True, uncertain=True)
+
+    monkeypatch.setattr(DbApiWriter, "commit", give_up)
+    (entry,) = any_erp.receive(order_document())
+    monkeypatch.undo()
+    assert (entry.status, entry.uncertain) == ("failed", True)
+    assert [each.status for each in retry(any_erp, 1001)] == ["failed"]
+    assert "looked up in the database after" in any_erp.entry().reason
+
+
 class DelayingProxy:
     """A TCP proxy that can cut its clients off and deliver to the server, seconds later, what they sent last."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._delay = 0.0
+        self._loses = False
         self.delivered = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -384,6 +406,11 @@ class DelayingProxy:
     def cut_next(self, *, seconds: float) -> None:
         """Cut off whoever sends next, and deliver what it sent after ``seconds``."""
         self._delay = seconds
+
+    def lose_next(self) -> None:
+        """Cut off whoever sends next, and never deliver what it sent."""
+        self._loses = True
+        self.cut_next(seconds=0.01)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -400,6 +427,9 @@ class DelayingProxy:
                     seconds, self._delay = self._delay, 0.0
                     client.shutdown(socket.SHUT_RDWR)
                     time.sleep(seconds)
+                    if self._loses:
+                        server.shutdown(socket.SHUT_RDWR)
+                        break
                     server.sendall(data)
                     time.sleep(0.5)  # or the server would see the end before it has done what it was sent
                     self.delivered.set()
@@ -416,6 +446,35 @@ class DelayingProxy:
     def close(self) -> None:
         """Stop listening."""
         self._listener.close()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("any_erp", ["postgres", "mysql"], indirect=True)
+def test_a_connection_that_is_cut_at_the_commit_leaves_the_order_there_once(
+    any_erp: Erp, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
+) -> None:
+    """Before the commit arrives, or after: the two look the same to whoever sent it."""
+    drop_unique(any_erp)
+    found = re.search(r"Port=(\d+)", any_erp.target)
+    assert found
+    with closing(DelayingProxy(int(found[1]))) as proxy:
+        any_erp.target = any_erp.target.replace(found[0], f"Port={proxy.port}")
+        any_erp.write()
+        cut = partial(proxy.cut_next, seconds=0.01) if arrives else proxy.lose_next
+
+        def cut_at_commit(name: str) -> None:
+            if name == "before the commit":
+                cut()
+
+        monkeypatch.setattr(pipeline, "crash_point", cut_at_commit)
+        (entry,) = any_erp.receive(order_document())
+        monkeypatch.undo()
+        assert (entry.status, entry.uncertain) == ("failed", True)
+        if arrives:
+            assert proxy.delivered.wait(30)
+        (entry,) = any_erp.receive(order_document())
+    assert (entry.status, entry.reason) == ("raised", "found in the database" if arrives else "")
+    assert (len(any_erp.orders()), len(any_erp.lines())) == (1, 2)
 
 
 @pytest.mark.parametrize("how", ["the lock in the database", "the grace period"])
