@@ -19,7 +19,7 @@ from engine.sync.rules import ERRORS, RULES
 if TYPE_CHECKING:
     from engine.model.settings import EntitySettings
     from engine.state.store import State
-    from engine.sync.layout import Staged
+    from engine.sync.layout import Staged, StagingLayout
 
 
 def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
@@ -33,29 +33,43 @@ def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
     emails = [field.name for field in layout.fields if field.type == "email"]
     if emails:
         find_malformed_emails(state, emails)
-    state.run_with_retry(
-        render_sql(
-            "validate.sql",
-            **layout.tables,
-            entity=entity.name,
-            in_doubt=staged.in_doubt,
-            unclearable=find_unclearable(layout, settings),
-            types=STAGING_TYPES,
-            incremental=staged.incremental,
-            key=entity.key,
-            group=entity.group,
-            compared=[field for field in layout.fields if field.name in wanted],
-            unique=[*codes, *own],
-            titled=titled,
-            names={"_key": entity.key, "_group": entity.group},
-            email_columns=emails,
-            options=layout.options,
-            guarded_options=not settings.linked or bool(layout.options),
-            shared=layout.shared,
-            shared_fingerprint=layout.shared_fingerprint,
-            errors=ERRORS,
-        )
+    rows = render_sql(
+        "validate.sql",
+        **layout.tables,
+        types=STAGING_TYPES,
+        incremental=staged.incremental,
+        key=entity.key,
+        group=entity.group,
+        compared=[field for field in layout.fields if field.name in wanted],
+        unique=[*codes, *own],
+        titled=titled,
+        names={"_key": entity.key, "_group": entity.group},
+        email_columns=emails,
+        options=layout.options,
+        guarded_options=not settings.linked or bool(layout.options),
+        shared=layout.shared,
+        shared_fingerprint=layout.shared_fingerprint,
     )
+    violations = render_sql(
+        "violations.sql",
+        **layout.tables,
+        entity=entity.name,
+        in_doubt=staged.in_doubt,
+        unclearable=find_unclearable(layout, settings),
+        errors=ERRORS,
+    )
+
+    def find_faults() -> None:
+        state.run(rows)
+        if _has_differing_variants(state, layout):
+            state.run(render_sql("differing.sql", shared=layout.shared))
+        state.run(violations)
+
+    state.with_retry(find_faults)
+
+
+def _has_differing_variants(state: State, layout: StagingLayout) -> bool:
+    return bool(layout.shared and state.value("select count(*) from run.differing_variant"))
 
 
 def apply_sent_values(state: State, staged: Staged) -> None:
@@ -65,7 +79,7 @@ def apply_sent_values(state: State, staged: Staged) -> None:
     :func:`validate`; a data test, the delta and the documents all see the rows as they are sent.
     """
     layout = staged.layout
-    if not layout.shared or not state.value("select count(*) from run.differing_variant"):
+    if not _has_differing_variants(state, layout):
         return
     sql = render_sql(
         "as_sent.sql",
