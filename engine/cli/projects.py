@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED
-from engine.cli.session import CONNECTING_TABLES, Output, OutputFormat, ProjectName, selected_entities, session_of
+from engine.cli.session import (
+    CONNECTING_TABLES,
+    Output,
+    OutputFormat,
+    ProjectName,
+    check_reveal,
+    selected_entities,
+    session_of,
+)
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,11 +35,13 @@ def list_projects(context: typer.Context, output: OutputFormat = Output.text) ->
 
     session = session_of(context)
     workspace = session.loadable_projects()
+    session.hide_variables(*workspace)
     headers = ("project", "entities", "dialect", "description", "state")
     rows: list[dict[str, object]] = []
     for name in discover(session.workspace()):
         try:
             project = session.load(name)
+            session.hide_variables(project)
             shared = shared_sources(project, workspace)
             state = f"ok, but {shared[0].message}" if shared else "ok"
             values = (name, ", ".join(project.entities), project.source.dialect, project.description, state)
@@ -55,6 +65,7 @@ def check(
     wrong = False
     names = projects or session.project_names()
     workspace = session.loadable_projects()
+    session.hide_variables(*workspace)
     for name in names:
         diagnostics = _checked(session, name, workspace)
         bad = any(each.severity == "error" for each in diagnostics)
@@ -91,6 +102,7 @@ def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[
     diagnostics: list[Diagnostic] = []
     try:
         project = session.load(name, lenient=CONNECTING_TABLES)
+        session.hide_variables(project)
         diagnostics += project.warnings
         diagnostics += shared_sources(project, workspace)
         fields = {}
@@ -115,12 +127,15 @@ def render(
     context: typer.Context,
     project: ProjectName,
     entity: Annotated[str, typer.Argument(help="products or customers.")] = "products",
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show what variables hold; on a terminal only.")] = False,
 ) -> None:
-    """Print the SQL that an entity's view renders to."""
+    """Print the SQL that an entity's view renders to; what comes from a variable is masked without --reveal."""
     from engine.mapping.render import render_view
 
     session = session_of(context)
     loaded = session.load(project)
+    if not check_reveal(reveal=reveal):
+        session.hide_variables(loaded)
     selected_entities(loaded, entity)
     session.terminal.print_text(render_view(loaded, entity).sql.rstrip())
 

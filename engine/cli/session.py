@@ -103,6 +103,11 @@ class Session:
         self.terminal.hide(project.secrets)
         return project
 
+    def hide_variables(self, *projects: Project) -> None:
+        """From now on print nothing that a variable of these projects holds: a branch may name any variable."""
+        for project in projects:
+            self.terminal.hide(project.variable_values)
+
     def hide_written_secrets(self, workspace: Path) -> None:
         """Hide the secrets that are written out in any project.toml of a workspace, such as that of another commit."""
         from engine.config.loader import load

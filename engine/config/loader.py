@@ -24,6 +24,7 @@ from engine.config.workspace import discover
 from engine.errors import Diagnostic, ProjectError
 from engine.files import WorkspaceFiles, is_file, list_paths, unreadable
 from engine.model.fields import ENTITIES
+from engine.text import mask_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -102,6 +103,7 @@ class _ProjectReader:
         self._lenient_tables = lenient
         self._diagnostics: list[Diagnostic] = []
         self._secrets: set[str] = set()
+        self._values: set[str] = set()
         self._unfilled: set[tuple[str, ...]] = set()
         self._placeholders: set[tuple[str, ...]] = set()
         self._source_unknown = False
@@ -134,13 +136,28 @@ class _ProjectReader:
             self._report(at, message, hint)
         diagnostics = sorted(self._diagnostics, key=lambda each: each.line or 0)
         if document is None or any(each.severity == "error" for each in diagnostics):
-            raise ProjectError(diagnostics)
+            raise ProjectError([self._without_values(each) for each in diagnostics])
         project = build_project(
             document, root=self._root, workspace=self._workspace, environ=self._environ, views=views
         )
         if self._source_unknown:
             project = replace(project, stock2shop=replace(project.stock2shop, source_id=0))
-        return replace(project, secrets=tuple(sorted(self._secrets)), warnings=tuple(diagnostics))
+        return replace(
+            project,
+            secrets=tuple(sorted(self._secrets)),
+            variable_values=tuple(sorted(self._values)),
+            warnings=tuple(self._without_values(each) for each in diagnostics),
+        )
+
+    def _without_values(self, diagnostic: Diagnostic) -> Diagnostic:
+        """A diagnostic without what variables hold: a branch may name any of them."""
+        path = diagnostic.path
+        return replace(
+            diagnostic,
+            message=mask_secrets(diagnostic.message, self._values),
+            hint=mask_secrets(diagnostic.hint, self._values),
+            path=path if path in {None, self._path} else Path(mask_secrets(str(path), self._values)),
+        )
 
     def _is_offline(self, at: tuple[str, ...]) -> bool:
         """Whether the variables at a place are replaced by their own names."""
@@ -254,6 +271,7 @@ class _ProjectReader:
             self._unfilled.add(at)
             return ""
         value = self._variables[name]
+        self._values.add(value)
         if value and LOGIN_KEY.search(at[-1]):
             self._secrets.add(value)
         if at[-1] == "connection":

@@ -248,3 +248,4 @@ class Project:
     orders: OrderSettings | None = None
     warnings: tuple[Diagnostic, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    variable_values: tuple[str, ...] = field(default=(), repr=False)

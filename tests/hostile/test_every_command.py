@@ -38,7 +38,7 @@ LOUD = f"{ESCAPE} @octocat <script> '); drop table item; --"
 BRANCH = {
     "list": (("list",), ("list", "--output", "json")),
     "check": (("check",),),
-    "render": (("render", "loud"), ("render", "view-0"), ("render", "view-3")),
+    "render": (("render", "loud"), ("render", "named"), ("render", "view-3")),
     "test": (("test", "--update"), ("test", "loud")),
     "review": (
         ("review", "--all"),
@@ -152,6 +152,10 @@ session = ["PRAGMA key = '{CANARY}'"]
 [vars]
 "api_key" = \"\"\"{CANARY}<&'é"x\"\"\"
 loud = {json.dumps(LOUD)}
+named = "${{S2S_CANARY}}"
+
+[products]
+active = {{ Active = ["Yes", "${{S2S_CANARY}}"] }}
 """
 
 
@@ -171,9 +175,17 @@ def write_branch(world: World) -> None:
     loud = write_project(world.work, name="loud", settings=SECRETS, fixtures={"item": ITEM, "price": "code,amount\n"})
     item = ITEM.replace("Hammer", f'"{LOUD}"').replace("\x1b", "").replace("B2", f'"{LOUD}"')
     write(loud / "fixtures" / "item.csv", item)
-    write(loud / "views" / "products.sql", f"-- {LOUD}\n{VIEW.replace('item.brand', '{{ vars.loud }}')}")
+    write(
+        loud / "views" / "products.sql",
+        f"-- {LOUD}\n{VIEW.replace('item.brand', 'coalesce({{ vars.loud }}, {{ vars.named }})')}",
+    )
+    named = write_project(world.work, name="named", settings='\n[vars]\nnamed = "${S2S_CANARY}"\n')
+    write(named / "views" / "products.sql", VIEW.replace("item.brand", "{{ vars.named }}"))
+    write_project(world.work, name="faulty", settings='\n[products]\nmax_deletes = "${S2S_CANARY}"\n')
     for folder in (world.work, loud):
-        write(folder / ".env", f"TEST_PASSWORD={CANARY}\nTEST_USER={CANARY}\n")
+        write(
+            folder / ".env", f"TEST_PASSWORD={CANARY}\nTEST_USER={CANARY}\nTEST_HOST=h\nTEST_URL=http://localhost/v1\n"
+        )
     write(world.work / ".gitignore", ".env\n")
     for step in (("init", "-q"), ("add", "."), ("commit", "-qm", "First")):
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@e.com", *step], cwd=world.work, check=True)
@@ -199,7 +211,8 @@ def test_nothing_that_a_branch_contains_gets_out(tmp_path: Path) -> None:
     assert not {"\x1b", "\x07", "\x9b"} & {*written["review.md"]}
     assert "octocat" in written["review.md"]
     assert "@octocat" not in "".join(written["review.md"].split("`")[::2])
-    assert world.codes["test", "loud"] == 0, world.said
+    assert (world.codes["test", "loud"], world.codes["render", "named"]) == (0, 0), world.said
+    assert "'***' as vendor" in world.said
     assert len({*re.findall(r"(?:view|schema|data)-\d", world.said)}) == 2 * len(READERS)
 
 
