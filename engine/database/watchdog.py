@@ -7,6 +7,7 @@ whoever waits for its result can stop waiting.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -57,6 +58,10 @@ class Watchdog:
         cancelled is cancelled at the deadline too, and not begun after it, unless ``after_deadline`` says that it ends
         something: it raises :class:`DeadlineError` then.
         """
+        if sys.is_finalizing():
+            # Python has ended its threads and begins no others: a call would wait for ever. The system closes what is
+            # still open.
+            self.abandoned = True
         if self.abandoned:
             raise UnresponsiveError
         if self._ended:

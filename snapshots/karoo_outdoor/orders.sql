@@ -28,10 +28,13 @@ where item_code = ? and warehouse = ?
 --   2: COAST
 
 -- orders/find_customer.sql
--- Trade customers order under their own e-mail address; who is not found takes the default.
+-- The customer that Stock2Shop names; else trade customers order under their own e-mail address, and who is not found
+-- takes the default.
 select code as source_customer_code
 from customer
-where lower(email) = lower(?) and status = 'active'
+where
+    status = 'active'
+    and lower(email) = lower(?)
 --   1: theo@trailclub.example.com
 
 -- orders/10_header.sql

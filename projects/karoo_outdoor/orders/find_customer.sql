@@ -1,4 +1,11 @@
--- Trade customers order under their own e-mail address; who is not found takes the default.
+-- The customer that Stock2Shop names; else trade customers order under their own e-mail address, and who is not found
+-- takes the default.
 select code as source_customer_code
 from customer
-where lower(email) = lower({{ customer.email }}) and status = 'active'
+where
+    status = 'active'
+{% if customer.default %}
+    and lower(email) = lower({{ customer.email }})
+{% else %}
+    and code = {{ customer.code }}
+{% endif %}
