@@ -129,6 +129,11 @@ RULES: dict[str, Rule] = {
         reason="the quantity is negative and is sent as 0",
         remedy="Nothing, where more is sold than there is; else fix the stock.",
     ),
+    "large_quantity": Rule(
+        severity="warning",
+        reason="the number is larger than 4,294,967,295, the largest that 32 bits hold",
+        remedy="Stock2Shop may not keep it as it is: send what is realistic, such as 9999 for a service.",
+    ),
     "blank_quantity": Rule(
         severity="warning",
         reason="the quantity is blank and is sent as 0",

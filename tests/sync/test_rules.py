@@ -35,6 +35,7 @@ WARNINGS: dict[str, list[dict[str, Any]]] = {
         {**SHIRT, "code": "S-2", "size": "L", "title": "Other"},
     ],
     "similar_key": [{"code": "Ab", "title": "One"}, {"code": "AB", "title": "Two"}],
+    "large_quantity": [{"code": "A", "qty": "99999999999"}],
     "blank_quantity": [{"code": "A", "qty": None}],
     "repeated_price": [{"code": "A", "price": "10,Trade:9", "trade": "8"}],
     "repeated_title": [{"code": "A", "title": "Hammer"}, {"code": "B", "title": "hammer"}],

@@ -196,6 +196,7 @@ end;
 create or replace temp macro fault_integer(x, n, canonical) as case
     when canonical is null and not is_blank(x) then 'not_a_number'
     when n < 0 then 'negative_quantity'
+    when n > 4294967295 then 'large_quantity'
     when n <> canonical then 'fractional_quantity'
 end;
 
