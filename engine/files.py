@@ -33,7 +33,7 @@ class WorkspaceFiles:
     """The files below some folders. A path that leads out of all of them raises :class:`OutsideWorkspaceError`.
 
     Symbolic links are followed first, so ``fixtures/item.csv`` may be a link to another file of the workspace, but not
-    to one in a home folder.
+    to one in a home folder, nor to ``.env``, ``.git`` or another hidden one: a branch is not to show or replace those.
 
     >>> WorkspaceFiles.of(Path("/clients"), Path("/clients/projects/acme")).folders == (Path("/clients"),)
     True
@@ -49,13 +49,19 @@ class WorkspaceFiles:
     def resolve(self, path: Path) -> Path:
         """Give ``path`` with its links followed. What it leads to need not exist."""
         resolved = Path(os.path.realpath(path))
-        if any(resolved.is_relative_to(os.path.realpath(folder)) for folder in self.folders):
-            return resolved
+        message = "This path leads out of the workspace."
+        for folder in self.folders:
+            real = Path(os.path.realpath(folder))
+            if resolved.is_relative_to(real):
+                hidden = next((part for part in resolved.relative_to(real).parts if part.startswith(".")), "")
+                if not hidden or resolved == real / os.path.relpath(path, folder):  # named, and no link led there
+                    return resolved
+                message = f"This link leads to {hidden}, which no link of the workspace may."
         raise OutsideWorkspaceError(
             [
                 Diagnostic(
                     path=path,
-                    message="This path leads out of the workspace.",
+                    message=message,
                     hint="Put the file itself here, in place of the link, or a link to a file of the workspace.",
                 )
             ]

@@ -124,6 +124,46 @@ def test_a_link_out_of_the_workspace_is_refused_with_what_to_do(home: Home, what
     assert "in place of the link" in ran.stderr
 
 
+HIDDEN = {
+    "a view to the project's .env": ("projects/acme/views/products.sql", "../.env"),
+    "a view to git's settings": ("projects/acme/views/products.sql", "../../../.git/config"),
+    "an included template": ("projects/acme/views/part.sql", "../.env"),
+    "a fixture": ("projects/acme/fixtures/item.csv", "../.env"),
+    "a schema": ("projects/acme/fixtures/schema.sql", "../../../.env"),
+    "a data test": ("projects/acme/tests/a.sql", "../.env"),
+    "a snapshot": ("snapshots/acme/products.sql", "../../.env"),
+    "all snapshots": ("snapshots/acme", "../.git"),
+    "a view by a path of the same name": ("projects/acme/.git/../views/products.sql", "../../../.git/config"),
+    "a view in a folder of the same name": ("projects/acme/.git/products.sql", "../../../.git/config"),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_a_link_to_a_hidden_file_of_the_workspace_is_neither_read_nor_written(home: Home, what: str) -> None:
+    """Such as the passwords of whoever looks at the branch, or git's settings with CI's token."""
+    at, to = HIDDEN[what]
+    for secret in (home.root / ".env", home.workspace / ".env", home.workspace / ".git" / "config"):
+        write(secret, f"TEST_HOST={CANARY}\n")
+    before = {path: path.read_bytes() for path in files_of(home.workspace) if CANARY.encode() in path.read_bytes()}
+    path = Path(os.path.normpath(home.workspace / at))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+    if "acme/.git" in at:
+        settings = home.root / "project.toml"
+        (home.root / ".git").mkdir(exist_ok=True)
+        write(settings, settings.read_text("utf-8") + f'[products]\nview = "{at.removeprefix("projects/acme/")}"\n')
+    if path.name == "part.sql":
+        write(home.root / "views" / "products.sql", VIEW + "{% include 'views/part.sql' %}")
+    for words in (("render", "acme"), ("test", "--update")):
+        ran = home.s2s(*words)
+        assert CANARY not in ran.stdout + ran.stderr, words
+    assert "which no link of the workspace may" in ran.stderr
+    assert {
+        path: path.read_bytes() for path in files_of(home.workspace) if CANARY.encode() in path.read_bytes()
+    } == before
+
+
 def test_a_link_to_another_file_of_the_workspace_is_followed(home: Home) -> None:
     """Clients may share a view."""
     shared = home.root / "views" / "shared.sql"
