@@ -87,6 +87,9 @@ HELD: dict[str, tuple[str, ...]] = {
         "sync/test_as_sent.py a_price_that_is_in_doubt_and_turns_blank_is_held",
         "sync/test_as_sent.py a_boolean_that_turns_blank_is_held",
     ),
+    "a default price or a product's boolean turns blank that was sent, or may have been: With `blank_price`": (
+        "sync/test_blank_values.py a_price_that_turns_blank_is_said_as_the_project_says",
+    ),
     "a row is refused: Its content and its product code are": (
         "sync/test_as_sent.py a_row_that_was_refused_for_its_product_is_sent_when_that_is_another",
         "sync/test_properties.py a_refused_row_does_not_hold_the_others",
@@ -186,6 +189,9 @@ HELD: dict[str, tuple[str, ...]] = {
     ),
     "A row is marked Ignore: Neither": (
         "sync/test_properties.py a_row_that_is_marked_ignore_is_neither_sent_nor_removed",
+    ),
+    "A row is marked Ignore: Every plan says": (
+        "sync/test_blank_values.py rows_that_stay_although_they_are_ignored_are_told_in_every_plan",
     ),
     "A row is marked Delete: Its removal": ("sync/test_properties.py a_row_marked_delete_is_sent_once",),
     "A key is gone: Removed": (
