@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from engine.model.fields import Entity, Field
     from engine.model.query import Query
 
-_SELECT = re.compile(r"(?i)\bselect(\s+(distinct|all))?(\s+top\s*(\(\s*\d+\s*\)|\d+)(\s+percent)?)?\s*\Z")
+_SELECT = re.compile(r"(?i)\bselect(\s+(distinct|all))?(\s+top\s*(\(\s*\d+\s*\)|\d+)(\s+percent)?)?\s*")
+"""What stands before the first output column of a SELECT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ def trace_columns(
     found: list[Trace] = []
     sql = query.sql.lstrip("\ufeff")
     plain_sql = blanked(sql, dialect)
+    starts = frozenset(match.end() for match in _SELECT.finditer(plain_sql))
     for position, part in enumerate(statement.selects):
         sources: dict[tuple[str, str], None] = {}
         for arm in union_arms(statement):
@@ -77,7 +79,7 @@ def trace_columns(
             kind = "constant"
         elif _is_column(plain):
             kind = "column"
-        text = _source_text(part, sql, plain_sql, dialect) if kind != "column" else ""
+        text = _source_text(part, sql, dialect, plain_sql=plain_sql, starts=starts) if kind != "column" else ""
         found.append(
             Trace(
                 field=field,
@@ -203,23 +205,24 @@ def mapping_markdown(rows: Sequence[MappingRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _source_text(part: Any, sql: str, plain_sql: str, dialect: str) -> str:
+def _source_text(part: Any, sql: str, dialect: str, *, plain_sql: str, starts: frozenset[int]) -> str:
     """An output column's expression as the view has it, on one line; blank where that cannot be told.
 
     No writer's next release changes it, and none has a function's name in Pervasive or Firebird. ``plain_sql`` is the
-    SQL with its texts and comments blanked out.
+    SQL with its texts and comments blanked out, and ``starts`` are the places where a first output column begins.
     """
     from sqlglot import exp
 
     end = start_offset(part) if isinstance(part, exp.Alias) else None
     if end is None:
         return ""
-    end = len(re.sub(r"(?i)(\bas)?\s*\Z", "", plain_sql[:end]))
+    head = plain_sql[:end].rstrip()
+    end = len(head) - (2 if re.search(r"(?i)\bas\Z", head[-3:]) else 0)
     begin, depth = end, 0
     while begin > 0 and depth >= 0:
         letter = plain_sql[begin - 1]
         depth += (letter == ")") - (letter == "(")
-        if depth < 0 or (depth == 0 and (letter == "," or _SELECT.search(plain_sql, 0, begin))):
+        if depth < 0 or (depth == 0 and (letter == "," or begin in starts)):
             break
         begin -= 1
     text = _on_one_line(sql[begin:end], dialect)

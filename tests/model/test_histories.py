@@ -40,7 +40,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
         yield running
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_stock2shop_holds_what_the_source_says_whatever_went_wrong(seed: int, commands: Commands) -> None:
     """On files of SQLite and DuckDB."""
     played = play(draw(seed, length=MOMENTS), commands)
