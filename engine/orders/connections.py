@@ -134,6 +134,7 @@ class LimitedProtocol(H11Protocol):
         """Wait for the next request."""
         self.accepted = False
         super().on_response_complete()
+        self._limit_goodbye()
         self._restart_timer()
 
     def hang_up(self) -> None:
@@ -165,11 +166,22 @@ class LimitedProtocol(H11Protocol):
         if self.cycle.more_body or self.cycle.response_complete:
             self._close()
 
+    def shutdown(self) -> None:
+        """End the connection, after the request that is under way."""
+        super().shutdown()
+        self._limit_goodbye()
+
     def _close(self) -> None:
         if not self._ready:
             self.hang_up()  # a handshake has nothing to say goodbye to
         else:
             self.transport.close()
+            self._limit_goodbye()
+
+    def _limit_goodbye(self) -> None:
+        """Have a TLS connection that is closing end in any case; Python 3.10 would wait for the other side."""
+        if self._tls is not None and self._socket is not None and self.transport.is_closing():
+            self.loop.call_later(TLS_GOODBYE_SECONDS, self._socket.abort)
 
 
 def limited_protocol(open_connections: OpenConnections, tls: ssl.SSLContext | None) -> type[asyncio.Protocol]:
