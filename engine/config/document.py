@@ -25,7 +25,7 @@ from engine.config.values import (
     limit,
     reject_boolean,
 )
-from engine.model.settings import DEFAULT_MAX_CHANGES, DEFAULT_MAX_DELETES
+from engine.model.settings import CLOSED_BOOKS, DEFAULT_MAX_CHANGES, DEFAULT_MAX_DELETES
 
 
 @cache
@@ -328,7 +328,9 @@ def document_model() -> Any:
             "refuse", description="When a line belongs to another source: let the order wait, or leave the line out."
         )
         transient_errors: tuple[str, ...] = Field(
-            (), description='Parts of error messages after which an order is retried, such as ["period is closed"].'
+            CLOSED_BOOKS,
+            description="Parts of error messages, in any case, after which an order is retried: the database's, a"
+            " trigger's or a procedure's.",
         )
         timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
             "UTC", description="The zone of the dates that are raised."

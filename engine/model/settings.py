@@ -18,6 +18,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 TOLERANCE = Decimal("0.05")
 """By how much the totals of an order may differ."""
 
+CLOSED_BOOKS = (
+    *("period is closed", "period closed", "closed period", "period is locked", "books are closed"),
+    *("month end", "month-end", "year end", "year-end"),
+)
+"""Parts of error messages that say that a time is closed to postings, which passes by itself."""
+
 Flag = Literal["Active", "Delete", "Ignore"]
 
 Severity = Literal["error", "warning"]
@@ -218,7 +224,7 @@ class OrderSettings:
     stock: Literal["allow", "refuse", "backorder"] = "allow"
     repeated_skus: Literal["allow", "merge", "refuse"] = "allow"
     foreign_lines: Literal["refuse", "skip"] = "refuse"
-    transient_errors: tuple[str, ...] = ()
+    transient_errors: tuple[str, ...] = CLOSED_BOOKS
     timezone: str = "UTC"
     tolerance: Decimal = TOLERANCE
     commit_grace: int = 60

@@ -84,8 +84,8 @@ RULES: dict[str, Rule] = {
     ),
     "refused": Rule(
         reason="the database refused it",
-        remedy="Fix what it says, then retry the order. If it passes by itself, as a month's end does, name a part of"
-        " the message in transient_errors under [orders]: such orders are retried automatically.",
+        remedy="Fix what it says, then retry the order. If it passes by itself, name a part of the message in"
+        " transient_errors under [orders]: such orders are retried automatically.",
     ),
     "nothing_written": Rule(
         reason="a statement wrote no row, so nothing was kept",

@@ -498,14 +498,14 @@ def test_a_database_that_only_reads_for_the_night_is_tried_again(any_erp: Erp) -
 
 
 def test_an_error_that_the_project_knows_to_pass_is_tried_again(erp: Erp) -> None:
-    """As a trigger's, which closes the books for a month's end."""
+    """As a trigger's, while the stock is counted."""
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite", isolation_level=None)) as connection:
         connection.execute(
-            "create trigger closed before insert on erp_order begin select raise(abort, 'The period is closed'); end"
+            "create trigger closed before insert on erp_order begin select raise(abort, 'We are counting'); end"
         )
         (entry,) = erp.receive(order_document())
         assert (entry.status, entry.rule) == ("waiting", "refused")
-        erp.write('transient_errors = ["period is CLOSED"]')
+        erp.write('transient_errors = ["are COUNTING"]')
         (entry,) = erp.receive(order_document(1002))
         assert (entry.status, entry.attempts) == ("failed", 1)
         connection.execute("drop trigger closed")
