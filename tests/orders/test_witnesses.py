@@ -399,6 +399,7 @@ class DelayingProxy:
         self._delay = 0.0
         self._loses = False
         self.delivered = threading.Event()
+        self._answered = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -425,13 +426,18 @@ class DelayingProxy:
             while data := client.recv(16_384):
                 if self._delay:
                     seconds, self._delay = self._delay, 0.0
+                    client.settimeout(0.2)
+                    with suppress(TimeoutError, socket.timeout):  # a driver may send a message in parts
+                        while more := client.recv(16_384):
+                            data += more
                     client.shutdown(socket.SHUT_RDWR)
                     time.sleep(seconds)
                     if self._loses:
                         server.shutdown(socket.SHUT_RDWR)
                         break
+                    self._answered.clear()
                     server.sendall(data)
-                    time.sleep(0.5)  # or the server would see the end before it has done what it was sent
+                    self._answered.wait(30)  # or the server would see the end before it has done what it was sent
                     self.delivered.set()
                     break
                 server.sendall(data)
@@ -440,6 +446,7 @@ class DelayingProxy:
     def _to_client(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(16_384):
+                self._answered.set()
                 client.sendall(data)
         client.close()
 
