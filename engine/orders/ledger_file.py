@@ -108,7 +108,7 @@ def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> 
     try:
         with translate_errors(path):
             make_private_folder(path.parent)
-            create_private_file(path)  # whoever may open it may hold the lock
+            create_private_file(path)  # an account that may open it may hold the lock
             # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
             connection = connect_own_sqlite(path, timeout=seconds)
         try:

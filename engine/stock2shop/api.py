@@ -65,8 +65,8 @@ class Api(Protocol):
     ) -> Receipt:
         """Queue ``document``, which holds ``items`` items.
 
-        ``retries`` replaces the project's own number. ``contents`` is what is known of the document, for whoever
-        reads the answer.
+        ``retries`` replaces the project's own number. ``contents`` is what is known of the document, to read
+        the answer.
         """
 
     def read_back(self, path: str, name: str) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Which rows of a batch an answer speaks of: by a code, by the state of an item, by another value, or by a position.
 
 The shape of a refusal is not public (U), so the whole answer is looked through, whatever it calls its parts. What is
-found is a guess of a kind: whoever searches for the refused rows tries those rows first, and learns from that which
-kinds of guesses to believe. Only numbers of rows come out, never a value of theirs.
+found is a guess of a kind: the search for the refused rows tries those first, and learns from that which kinds of
+guesses to believe. Only numbers of rows come out, never a value of theirs.
 """
 
 from __future__ import annotations

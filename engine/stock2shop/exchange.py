@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Contents:
-    """What is known of what a request holds, for whoever reads the answer to it.
+    """What is known of what a request holds, to read the answer to it.
 
     ``redact`` hides what the request holds of people in a text. ``find_named`` takes the answer's JSON value and its
     text, and gives the items of the request that it speaks of: by the kind of the guess, numbered from 0.

@@ -92,10 +92,7 @@ def data_tests(project: Project) -> tuple[DataTest, ...]:
 
 def has_data_tests(project: Project, entity: str) -> bool:
     """Whether the project says anything of the rows of ``entity``; raises what :func:`data_tests` raises."""
-    expect = project.entities[entity].expect
-    if expect.min_rows is not None or expect.not_null or expect.accepted_values or expect.fresh:
-        return True
-    return any(test.entity == entity for test in data_tests(project))
+    return _declares_something(project.entities[entity].expect) or bool(_data_tests_of(project, entity))
 
 
 def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
@@ -105,10 +102,10 @@ def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool
     nothing of the entity. Raises :class:`ConfigError` where a test itself is wrong.
     """
     layout = staged.layout
-    if not has_data_tests(project, layout.entity.name):
-        return ()
     expect = project.entities[layout.entity.name].expect
-    tests = [test for test in data_tests(project) if test.entity == layout.entity.name]
+    tests = _data_tests_of(project, layout.entity.name)
+    if not (tests or _declares_something(expect)):
+        return ()
     state.run(
         render_sql(
             "valid_rows.sql",
@@ -124,6 +121,14 @@ def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool
     for test in tests:
         failed += run_test(state, test)
     return tuple(failed)
+
+
+def _data_tests_of(project: Project, entity: str) -> list[DataTest]:
+    return [test for test in data_tests(project) if test.entity == entity]
+
+
+def _declares_something(expect: Expect) -> bool:
+    return bool(expect.min_rows is not None or expect.not_null or expect.accepted_values or expect.fresh)
 
 
 def violations(failed: Iterable[FailedTest]) -> tuple[GuardViolation, ...]:

@@ -42,6 +42,8 @@ def describe_self_changing(state: State, staged: Staged) -> list[str]:
     It reads the differences in the working set, and what :func:`remember_changing` kept.
     """
     before = _remembered(state, staged)
+    if not before:
+        return []
     return [
         f"{name} changes in {count:,} rows, nearly all, as it did in the run before. If it changes by itself, as a time"
         " or a random number does, everything is sent in every run: leave it out of the view."

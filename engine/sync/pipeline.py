@@ -210,7 +210,7 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
         removed_today=recent.removed,
         options=context.options,
     )
-    failed = data_tests.run_data_tests(state, context.project, comparison.staged)
+    failed = () if unchanged else data_tests.run_data_tests(state, context.project, comparison.staged)
     violations += data_tests.violations(failed)
     notes += data_tests.notes(failed)
     doubted, resent = (0, 0) if unchanged else _count_in_doubt(state)

@@ -1,5 +1,5 @@
 {# A value that was sent and that a blank does not clear: Stock2Shop would keep the old one. #}
-{% for column, staged, sent, _ in unclearable %}
+{% macro find_unclearable(column, staged) %}
 insert into run.fault
 select
     staged._key,
@@ -9,15 +9,10 @@ select
     'cannot_be_cleared',
     null
 from run.landed as staged
-inner join {{ published | ident }} as sent
-    on
-        sent._key = staged._key
-        and sent._group = staged._group
-        and sent._variable = staged._variable
 where
     staged._flag = 'Active'
     and not {{ staged | sql }}
-    and {{ sent | sql }}
+    and {{ caller() }}
     and (staged._key, staged._raw) not in (
         select (key, raw)
         from run.fault
@@ -25,36 +20,28 @@ where
             key is not null
             and column_name = {{ column }}
     );
+{% endmacro %}
+{% for column, staged, sent, _ in unclearable %}
+{% call find_unclearable(column, staged) %}exists (
+        select 1
+        from {{ published | ident }} as sent
+        where
+            sent._key = staged._key
+            and sent._group = staged._group
+            and sent._variable = staged._variable
+            and {{ sent | sql }}
+    )
+{%- endcall %}
 {% if in_doubt %}
-
-insert into run.fault
-select
-    staged._key,
-    staged._group,
-    staged._raw,
-    {{ column }},
-    'cannot_be_cleared',
-    null
-from run.landed as staged
-where
-    staged._flag = 'Active'
-    and not {{ staged | sql }}
-    and (staged._key, staged._group) in (
+{% call find_unclearable(column, staged) %}(staged._key, staged._group) in (
         select (key, product)
         from in_doubt
         where
             entity = {{ entity }}
             and list_contains(unclearable, {{ column }})
     )
-    and (staged._key, staged._raw) not in (
-        select (key, raw)
-        from run.fault
-        where
-            key is not null
-            and column_name = {{ column }}
-    );
+{%- endcall %}
 {% endif %}
-
 {% endfor %}
 create or replace table run.violation as
 select
