@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ class Answers(SourceAnswers):
 
     template: str | None = None
     introspect: bool = False
+    statement: Path | None = None
 
 
 def init(
@@ -48,6 +50,10 @@ def init(
     ] = None,
     database: Annotated[str | None, typer.Option(help="A DuckDB or SQLite file instead.")] = None,
     source_id: Annotated[int, typer.Option(help="The source's number in Stock2Shop.")] = 0,
+    statement: Annotated[
+        Path | None,
+        typer.Option("--from", help="A file with the SQL statement that an agent runs today: take it over."),
+    ] = None,
     introspect: Annotated[
         bool,
         typer.Option(
@@ -66,6 +72,7 @@ def init(
         database=database,
         source_id=source_id,
         introspect=introspect,
+        statement=statement,
     )
     _refuse_password(name, connection)
     there = is_file(base / "projects" / name / "project.toml")
@@ -102,6 +109,9 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
     from engine.scaffold.scaffold import create_from_template, create_project
 
     template = given.template
+    if given.statement is not None:
+        _take_over(terminal, base, name, given)
+        return
     if template is not None:
         if given.database is not None or given.introspect:
             raise UsageError(
@@ -129,6 +139,62 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
         f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
         f"  s2s plan {name}            what a run would send"
     )
+
+
+def _take_over(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
+    """Create a project from the statement of the agent that runs today, and say what differs in meaning."""
+    from engine.scaffold.introspect import dialect_of
+    from engine.scaffold.scaffold import create_from_statement
+    from engine.scaffold.take_over import take_over
+
+    assert given.statement is not None
+    if given.template is not None or given.introspect:
+        raise UsageError(
+            "The statement of an agent is the view.", hint="Leave --template and --introspect out, or leave --from out."
+        )
+    root = base / "projects" / name
+    dialect = given.dialect or dialect_of(given.connection, given.database)
+    if is_file(root / "project.toml"):
+        if replace(given, statement=None) != Answers(dialect=given.dialect):
+            raise UsageError(
+                f"{name} exists already: its project.toml says how to reach its database.",
+                hint=f"Add a view to it with `s2s init {name} --from {given.statement}` alone.",
+            )
+        found = re.search(r'(?m)^dialect\s*=\s*"(\w+)"', WorkspaceFiles((base,)).read(root / "project.toml").decode())
+        dialect = dialect or (found[1] if found else None)
+    file = given.statement.name
+    taken = take_over(_read_script(given.statement), file=file, dialect=dialect or "tsql")
+    answers = replace(given, dialect=dialect, database=_from_project(root, given.database))
+    for path in create_from_statement(base, name, taken, file, answers):
+        terminal.print_text(f"wrote {path}")
+    terminal.print_text("\nWhat differs in meaning:")
+    for each in taken.differences:
+        terminal.print_text(f"  - {each}")
+    todos = taken.sql.count("-- TODO")
+    look = f"decide the {todos} {'TODO' if todos == 1 else 'TODOs'} in its view, " if todos else ""
+    terminal.print_text(
+        f"\nNext: {look}fill in projects/{name}/.env, then\n"
+        f"  s2s check {name}           the mapping, without a database\n"
+        f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
+        f"  s2s adopt {name}           take what Stock2Shop holds as published; nothing is sent\n"
+        f"  s2s plan {name}            what a run would send"
+    )
+
+
+def _read_script(path: Path) -> str:
+    """The text of a script. Management Studio saves UTF-8, UTF-16 or Windows' own code page."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.", hint="Name the file that holds the statement."
+        ) from None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 def _ask(terminal: Terminal, base: Path, name: str) -> Answers:

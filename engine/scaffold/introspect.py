@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
 from engine.model.fields import ENTITIES
-from engine.quoting import alias, ident
+from engine.quoting import alias
+from engine.scaffold.sql_text import on_one_line, spell_name, without_jinja
 from engine.scaffold.vocabulary import (
-    CASE_FOLDING,
     COLUMN_PATTERNS,
     DEFAULT_SCHEMAS,
     DRIVER_DIALECTS,
     REFERENCE_PREFIXES,
     RELATED_FIELDS,
-    RESERVED_WORDS,
     SYSTEM_SCHEMAS,
     SYSTEM_TABLES,
     TABLE_PATTERNS,
@@ -107,7 +106,7 @@ def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
         introspection = _Introspection(connection, settings.dialect, tables)
         proposals = tuple(filter(None, (introspection.proposal(entity) for entity in COLUMN_PATTERNS)))
     if not any(each.entity == "products" for each in proposals):
-        names = ", ".join(sorted(_on_one_line(table.name) for table in tables)[:20])
+        names = ", ".join(sorted(on_one_line(table.name) for table in tables)[:20])
         raise UsageError(
             f"None of the {len(tables)} tables that the login sees looks like products.",
             hint=f"Write views/products.sql by hand. Tables: {names or 'none; check the rights of the login'}.",
@@ -294,26 +293,16 @@ class _Introspection:
     def _view(self, entity: str, table: Table, candidates: Sequence[Candidate], others: Sequence[str]) -> str:
         lines = ["-- Proposed from the names of tables and columns. Each TODO is a guess: check it, then remove it."]
         if others:
-            lines.append(f"-- TODO: {_on_one_line(', '.join(others))} may be the table as well.")
+            lines.append(f"-- TODO: {on_one_line(', '.join(others))} may be the table as well.")
         lines.append("select")
         for number, each in enumerate(candidates):
             if each.doubt:
-                lines.append(f"    -- TODO: {_on_one_line(each.doubt)}")
+                lines.append(f"    -- TODO: {on_one_line(each.doubt)}")
             comma = "," if number < len(candidates) - 1 else ""
             lines.append(f"    {each.expression} as {alias(each.field, self._dialect)}{comma}")
         had = {each.field for each in candidates}
         lines += [f"    -- TODO: no column looks like {name}" for name, *_ in RELATED_FIELDS[entity] if name not in had]
-        return _without_jinja("\n".join([*lines, f"from {self._table(table)}", ""]))
-
-
-def _on_one_line(text: str) -> str:
-    """A text for a comment: a name with a line break in it would go on as SQL behind it."""
-    return " ".join(text.split())
-
-
-def _without_jinja(sql: str) -> str:
-    """SQL as a template that renders to it, whatever braces are in its names."""
-    return re.sub(r"\{(?=[{%#])", "{% raw %}{{% endraw %}", sql)
+        return without_jinja("\n".join([*lines, f"from {self._table(table)}", ""]))
 
 
 def _join_columns(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:
@@ -342,10 +331,3 @@ def _select_some(rest: str, rows: int, dialect: str) -> str:
     """``select <rest>``, limited to ``rows`` rows."""
     before, after = ROW_LIMITS.get(dialect, ("", f" limit {rows}"))
     return f"select {before.format(rows)}{rest}{after.format(rows)}"
-
-
-def spell_name(name: str, dialect: str) -> str:
-    """Quote a name for SQL where the database would not find it unquoted."""
-    folded = CASE_FOLDING.get(dialect, str)(name)
-    bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and folded == name and name.lower() not in RESERVED_WORDS
-    return name if bare else ident(name, dialect)

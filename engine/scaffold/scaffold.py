@@ -15,6 +15,7 @@ from engine.files import WorkspaceFiles, exists, is_dir, is_file, list_paths
 from engine.mapping.render import ENGINE_FOLDER
 from engine.model.fields import PRODUCTS
 from engine.quoting import alias
+from engine.scaffold.take_over import taken_over_readme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.scaffold.answers import SourceAnswers
+    from engine.scaffold.take_over import TakenOver
 
 SCHEMA_FILE = "project.schema.json"
 """The JSON Schema of project.toml in a workspace; editors that know Taplo's ``#:schema`` complete and check with it."""
@@ -117,6 +119,46 @@ def create_from_template(workspace: Path, name: str, template: str, answers: Sou
     readme = root / "README.md"
     files.write(readme, _confirm_readme(name, template, about).encode())
     return tuple(dict.fromkeys((*made, *views, root / "fixtures", readme)))
+
+
+def create_from_statement(
+    workspace: Path, name: str, statement: TakenOver, file: str, answers: SourceAnswers
+) -> tuple[Path, ...]:
+    """Write ``projects/<name>`` with a view that was taken over from an agent; gives the files.
+
+    In a project that exists the view is added, if there is none of its entity, and nothing else is changed. Raises
+    :class:`UsageError` where there is one.
+    """
+    root = workspace / "projects" / name
+    project, view, readme = root / "project.toml", root / "views" / f"{statement.entity}.sql", root / "README.md"
+    files = WorkspaceFiles((workspace,))
+    if is_file(project):
+        if exists(view):
+            raise UsageError(
+                f"{view} exists already.", hint="Move it away, or take the statement over into another project."
+            )
+        files.write(view, statement.sql.encode())
+        toml = files.read(project).decode()
+        if statement.delete_words and f"[{statement.entity}]" not in toml:
+            table = f"\n[{statement.entity}]\nactive = {_delete_table(statement.delete_words)}\n"
+            files.write(project, (toml.rstrip() + "\n" + table).encode())
+        return (view,)
+    made = create_project(workspace, name, answers)
+    toml = files.read(project).decode().partition("[vars]")[0].rstrip() + "\n"
+    if statement.delete_words:
+        words = f"active = {_delete_table(statement.delete_words)}"
+        toml = re.sub(r"(?m)^# active = .*$", lambda _: f"{words}   # as the agent has it", toml)
+    if statement.entity != "products":
+        toml = toml.replace("[products]", f"[{statement.entity}]")
+        files.remove(root / "views" / "products.sql")
+    files.write(project, toml.encode())
+    files.write(view, statement.sql.encode())
+    files.write(readme, taken_over_readme(name, file, statement.differences).encode())
+    return tuple(dict.fromkeys((*(each for each in made if exists(each)), view, readme)))
+
+
+def _delete_table(words: Sequence[str]) -> str:
+    return f"{{ Delete = [{', '.join(_toml(each) for each in words)}] }}"
 
 
 def template_dialects(workspace: Path, template: str) -> list[str]:

@@ -23,7 +23,8 @@ from engine.config.schema import schema
 from engine.errors import QueryError, UsageError
 from engine.model.settings import SourceSettings
 from engine.quoting import blanked
-from engine.scaffold.introspect import dialect_of, introspect, spell_name
+from engine.scaffold.introspect import dialect_of, introspect
+from engine.scaffold.sql_text import spell_name
 from engine.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
