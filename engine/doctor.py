@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
 from engine.errors import ConfigError, StateLockedError, SyncError
-from engine.files import exists, is_open_to_others, may_write
+from engine.files import exists, is_dir, is_open_to_others, may_write
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
 from engine.orders.statement_checks import check_statements
@@ -22,6 +23,7 @@ from engine.orders.statement_trial import try_statements
 from engine.orders.statements import list_statements
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
+from engine.stock2shop.local_user import local_user, user_path
 from engine.sync import history
 from engine.sync.origin import require_same_origin
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from engine.errors import Diagnostic
     from engine.model.settings import Project
+    from engine.stock2shop.user import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,7 @@ def _statement_findings(problems: Iterable[Diagnostic]) -> Iterator[Finding]:
 def _check_stock2shop(project: Project) -> Iterator[Finding]:
     settings = project.stock2shop
     try:
-        with open_api(settings) as api:
+        with open_api(settings, user=_find_user(project)) as api:
             source = api.source()
             yield Finding(
                 name="Stock2Shop",
@@ -184,6 +187,15 @@ def _check_stock2shop(project: Project) -> Iterator[Finding]:
             yield from _check_clock(api.clock_offset)
     except SyncError as error:
         yield _failed("Stock2Shop", error)
+
+
+def _find_user(project: Project) -> User | None:
+    """The token and the pace of the project's runs, which would end by a login; None where there is no state yet."""
+    folder = project.state.parent
+    with suppress(OSError):  # what is wrong with the folder is another check's
+        if is_dir(folder):
+            return local_user(project.stock2shop, folder)
+    return None
 
 
 def _check_clock(offset: float | None) -> Iterator[Finding]:
@@ -247,8 +259,9 @@ def _check_rights(project: Project) -> Iterator[Finding]:
             detail=f"{' and '.join(writers)} may write to {folder}, hold its locks and replace what is there",
             todo=f"chmod 700 {folder}, unless the group is meant to.",
         )
-    names = (project.state.name, f"{project.name}.orders.sqlite", f"{project.name}.raising.sqlite")
-    wide = [name for name in (*names, f"{project.state.name}.wal") if is_open_to_others(folder / name)]
+    own = (".duckdb.wal", ".orders.sqlite", ".raising.sqlite")
+    names = (project.state.name, *(project.name + end for end in own), user_path(project.stock2shop, folder).name)
+    wide = [name for name in names if is_open_to_others(folder / name)]
     if wide:
         yield Finding(
             name="state folder",

@@ -70,14 +70,19 @@ class Stock2ShopSettings:
     deadline: float | None = None
 
     @property
-    def account(self) -> str:
-        """Whose rows these are: ``https://app.stock2shop.com/v1, source 57``, however the address is written."""
+    def address(self) -> str:
+        """Where Stock2Shop is: ``https://app.stock2shop.com/v1``, however ``url`` is written."""
         try:
             url = urlsplit(self.url)
             port = "" if url.port in {None, DEFAULT_PORTS.get(url.scheme)} else f":{url.port}"
         except ValueError:  # no address at all, which is said where it is used
-            return f"{self.url}, source {self.source_id}"
-        return f"{url.scheme}://{(url.hostname or '').lower()}{port}{url.path.rstrip('/')}, source {self.source_id}"
+            return self.url
+        return f"{url.scheme}://{(url.hostname or '').lower()}{port}{url.path.rstrip('/')}"
+
+    @property
+    def account(self) -> str:
+        """Whose rows these are: ``https://app.stock2shop.com/v1, source 57``."""
+        return f"{self.address}, source {self.source_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, StateLockedError
+from engine.file_lock import file_lock, is_locked_error
 from engine.files import create_private_file, make_private_folder
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ OPEN_TIMEOUT_SECONDS = 60
 
 LOCK_TIMEOUT_SECONDS = 120
 """How long a process waits for another one that raises an order."""
-
-_process_locks: dict[Path, threading.RLock] = {}
-_process_locks_guard = threading.Lock()
 
 
 def connect_ledger(path: Path) -> sqlite3.Connection:
@@ -68,7 +65,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             break
         except sqlite3.OperationalError as error:
             # A full disk, for one, does not get better by waiting.
-            if not attempts_left or not _is_locked(error):
+            if not attempts_left or not is_locked_error(error):
                 raise
             time.sleep(0.1)
     connection.execute("pragma synchronous = full")
@@ -101,38 +98,15 @@ def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> 
     Raises :class:`StateLockedError` when another one holds it for ``seconds``.
     """
     path = project.state.with_name(f"{project.name}.raising.sqlite")
-    with _process_locks_guard:
-        thread_lock = _process_locks.setdefault(path, threading.RLock())
-    if not thread_lock.acquire(timeout=seconds):
-        raise _lock_error(path, seconds)
-    try:
+    with ExitStack() as stack:
         with translate_errors(path):
-            make_private_folder(path.parent)
-            create_private_file(path)  # an account that may open it may hold the lock
-            # SQLite locks files with the operating system's locks, on every system. This file holds nothing else.
-            connection = connect_own_sqlite(path, timeout=seconds)
-        try:
-            try:
-                with translate_errors(path):
-                    connection.execute("begin exclusive")
-            except StateLockedError:
-                raise _lock_error(path, seconds) from None
-            yield
-        finally:
-            connection.close()
-    finally:
-        thread_lock.release()
-
-
-def _lock_error(path: Path, seconds: float) -> StateLockedError:
-    return StateLockedError(
-        f"Another process has been raising orders for {seconds:.0f} s and holds the lock {path}.",
-        hint="Wait until it ends. The lock is freed with the process; nothing needs to be deleted.",
-    )
-
-
-def _is_locked(error: Exception) -> bool:
-    return "locked" in str(error) or "busy" in str(error)
+            held = stack.enter_context(file_lock(path, seconds=seconds))
+        if not held:
+            raise StateLockedError(
+                f"Another process has been raising orders for {seconds:.0f} s and holds the lock {path}.",
+                hint="Wait until it ends. The lock is freed with the process; nothing needs to be deleted.",
+            )
+        yield
 
 
 @contextmanager
@@ -142,7 +116,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         message = str(error)
-        if _is_locked(error):
+        if is_locked_error(error):
             raise StateLockedError(f"The ledger {path} is locked by another process.", hint="Try again.") from error
         raise StateError(
             f"The ledger {path} cannot be used: {message}.",

@@ -17,6 +17,7 @@ from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.stock2shop.client import open_api
 from engine.stock2shop.exchange import Contents
+from engine.stock2shop.local_user import local_user
 from engine.stock2shop.personal_data import own_words
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
     settings = order_settings(project)
     done: dict[int, Entry] = {}
     problems: list[str] = []
+    user = local_user(project.stock2shop, project.state.parent)
     with (
-        open_api(project.stock2shop, stop=stop) as api,
+        open_api(project.stock2shop, stop=stop, user=user) as api,
         open_ledger(project) as ledger,
         closing(OrderProcessor(project)) as processor,
     ):

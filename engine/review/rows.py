@@ -127,7 +127,7 @@ class LiveRows(RowSource):
             state=state,
             project=project,
             entity=self.entity,
-            sync_token=SYNC_TOKEN,
+            ask_sync_token=lambda: SYNC_TOKEN,
             options=RunOptions(full=True),  # rows that both mappings quarantine must be counted for both
             cancel=self._source.stop,
             progress=self._source.progress,

@@ -48,6 +48,9 @@ class Api(Protocol):
     def requests_made(self) -> int:
         """How many requests went out so far, failed attempts and authentications included."""
 
+    def plan_turn(self) -> None:
+        """Reserve the turn of the next request now, so that it comes while the caller does something else."""
+
     def sources(self) -> tuple[RemoteSource, ...]:
         """Every source of the user."""
 

@@ -28,6 +28,7 @@ from engine.stock2shop.api import Receipt, RemoteSource
 from engine.stock2shop.blame import failed_entries
 from engine.stock2shop.diagnosis import PROXY_HINT, URL_HINT
 from engine.stock2shop.exchange import ApiRequest, Contents, host_of, printable, status_phrase
+from engine.stock2shop.paging import page_query
 from engine.stock2shop.personal_data import own_words
 from engine.stock2shop.redaction import Secrets
 from engine.stock2shop.responses import (
@@ -45,22 +46,22 @@ from engine.stock2shop.responses import (
     top_message,
     whole_number,
 )
-from engine.stock2shop.tokens import SessionTokens
-from engine.stock2shop.transport import SteadyPace, Timing, Transport
+from engine.stock2shop.transport import Timing, Transport
+from engine.stock2shop.user import SessionTokens, SteadyPace, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.model.settings import Stock2ShopSettings
     from engine.stock2shop.exchange import Answer
-    from engine.stock2shop.tokens import Tokens
-    from engine.stock2shop.transport import Pace
+    from engine.stock2shop.user import Tokens
 
-LOGIN_REQUESTS = 2
-"""How many requests a run makes before its first batch: it authenticates, and asks for its source's sync token."""
+OPENING_REQUESTS = 1
+"""How many requests a run makes before its first batch: it asks for its source's sync token. One that finds no token
+that is still good authenticates besides, which takes no turn of the pace."""
 
-PAGE_PRODUCTS = 250
-"""How many products a page of the read-back holds: a few MB with long descriptions."""
+MAX_RENEWALS = 2
+"""How often the token of one request is renewed: by that of another run, and then by one of this run's own."""
 
 MAX_READ_BACK_PAGES = 40_000
 """More pages are not a catalogue but a search that never ends: 10,000,000 products, eleven hours at the usual pace."""
@@ -88,15 +89,14 @@ def open_api(
     until: float | None = None,
     stop: threading.Event | None = None,
     timing: Timing | None = None,
-    tokens: Tokens | None = None,
-    pace: Pace | None = None,
+    user: User | None = None,
 ) -> Iterator[Stock2Shop]:
     """Give a session with Stock2Shop that lasts as long as the block. Nothing is sent before the first call.
 
     ``until`` is a :func:`time.monotonic` time: no wait lasts beyond it, and no request begins after it. One that
     is on its way by then is waited for, since what it did could not be known otherwise. Once ``stop`` is set,
-    waits end and no further request begins. ``timing`` replaces the clock; ``tokens`` and ``pace`` replace the
-    session's own token and pace where several sessions share a user.
+    waits end and no further request begins. ``timing`` replaces the clock; ``user`` has the token and the pace of the
+    user where several sessions share it, otherwise the session has its own.
 
     Proxies and REQUESTS_CA_BUNDLE are taken from the environment; ``.netrc`` is not read. Raises
     :class:`ProjectError` when the settings' ``url`` is not an HTTP address.
@@ -111,6 +111,7 @@ def open_api(
         raise ProjectError([fault], hint=URL_HINT)
     settings = replace(settings, url=url)
     timing = timing or Timing()
+    user = user or User(tokens=SessionTokens(), pace=SteadyPace(settings.pace, now=timing.now))
     secrets = Secrets([settings.password, settings.username])
     pool = logging.getLogger("urllib3.connectionpool")
     pool.addFilter(secrets.filter)
@@ -119,12 +120,12 @@ def open_api(
             transport = Transport(
                 settings,
                 session=session,
-                pace=pace or SteadyPace(settings.pace, now=timing.now),
+                pace=user.pace,
                 timing=timing,
                 until=until,
                 stop=stop or threading.Event(),
             )
-            yield Stock2Shop(settings, transport=transport, tokens=tokens or SessionTokens(), secrets=secrets)
+            yield Stock2Shop(settings, transport=transport, tokens=user.tokens, secrets=secrets)
     finally:
         pool.removeFilter(secrets.filter)
 
@@ -142,6 +143,7 @@ class Stock2Shop:
         self._transport = transport
         self._tokens = tokens
         self._secrets = secrets
+        self._logins = 0
 
     @property
     def requests_made(self) -> int:
@@ -152,6 +154,10 @@ class Stock2Shop:
     def clock_offset(self) -> float | None:
         """Seconds by which Stock2Shop's clock was ahead of this machine's at its last answer; None where unknown."""
         return self._transport.clock_offset
+
+    def plan_turn(self) -> None:
+        """Reserve the turn of the next request now, so that it comes while the caller does something else."""
+        self._transport.plan_turn()
 
     def sources(self) -> tuple[RemoteSource, ...]:
         """Every source of the user: ``GET /sources`` (P; the answer's names are I)."""
@@ -254,20 +260,7 @@ class Stock2Shop:
         contents = Contents(redact=own_words) if name == "system_customers" else Contents()
         last = foreign_pages = 0
         for _ in range(MAX_READ_BACK_PAGES):
-            query = {
-                "query": {
-                    "bool": {
-                        "filter": [
-                            {"term": {"source_id": self._settings.source_id}},
-                            {"range": {"id": {"gt": last}}},
-                        ]
-                    }
-                },
-                "size": PAGE_PRODUCTS,
-                "from": 0,
-                "sort": {"id": {"order": "asc", "unmapped_type": "long"}},
-            }
-            document = json.dumps(query).encode()
+            document = page_query(source_id=self._settings.source_id, after=last)
             answer = self._request(
                 ApiRequest(method="POST", path=path, params={}, document=document, exact=True, contents=contents)
             )
@@ -356,10 +349,12 @@ class Stock2Shop:
                 path="/users/authenticate",
                 params={"format": "json"},
                 document=json.dumps({"system_user_auth": user}).encode(),
+                takes_turn=False,
             )
         )
         token = find_token(answer.data) if answer.succeeded else ""
         if token:
+            self._logins += 1
             return token
         if answer.status in _WRONG_USER or (answer.succeeded and error_messages(answer.data)):
             raise AuthenticationError(
@@ -378,22 +373,29 @@ class Stock2Shop:
 
     def _token(self) -> str:
         """The token in use, which no message may hold."""
-        token = self._tokens.get(self._authenticate)
+        token = self._tokens.get(self._authenticate, wait=self._transport.wait_for_login)
         self._secrets.add(token)
         return token
 
     def _request(self, request: ApiRequest, *, retries: int | None = None) -> Answer:
-        """Send ``request`` with the token, renewed at most once, and give its 2xx answer."""
+        """Send ``request`` with the token, renewed where Stock2Shop refuses it, and give its 2xx answer.
+
+        A token that another run got may be refused, too; one that this very call got is not renewed once more.
+        """
         token = self._token()
         answer = self._transport.send(request.with_token(token), retries=retries)
-        if answer.status in DENIED_STATUSES:
+        logins = self._logins
+        for _ in range(MAX_RENEWALS):
+            if answer.status not in DENIED_STATUSES or self._logins > logins:
+                break
             self._tokens.discard(token)
-            answer = self._transport.send(request.with_token(self._token()), retries=retries)
+            token = self._token()
+            answer = self._transport.send(request.with_token(token), retries=retries)
         if answer.status in DENIED_STATUSES:
             raise AuthenticationError(
                 f"Stock2Shop at {self._transport.host} refuses {answer.what} even with a fresh token."
                 f" It says: {self._reason(answer)}",
-                hint="Give this project a user of its own, since each login ends the user's other tokens;"
+                hint="Give this workspace a user of its own, since a login elsewhere ends the user's other tokens;"
                 " check too that the user may use this source.",
             )
         self._accept(answer)

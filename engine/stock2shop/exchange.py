@@ -37,7 +37,8 @@ class ApiRequest:
     """One request.
 
     ``path`` follows the settings' ``url``; ``shown`` is the path that messages show, where the real one holds a
-    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals.
+    secret. With ``exact``, the answer's numbers with a fraction are read as Decimals. Without ``takes_turn`` it
+    does not wait for the pace.
     """
 
     method: str
@@ -46,6 +47,7 @@ class ApiRequest:
     params: Mapping[str, str]
     document: bytes | None = None
     exact: bool = False
+    takes_turn: bool = True
     contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:

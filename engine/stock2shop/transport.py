@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine.errors import AnswerError, ApiError, CancelledError, DeadlineError, ServerError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Stock2ShopSettings
     from engine.stock2shop.exchange import ApiRequest
+    from engine.stock2shop.user import Pace
 
 BACKOFF_SECONDS = 1.0
 """The ceiling of the first backoff; it doubles with every further one."""
@@ -81,34 +82,6 @@ class Timing:
     draw: Callable[[float, float], float] = random.SystemRandom().uniform
 
 
-class Pace(Protocol):
-    """Who says when the next request may begin: one run for itself, or several that share a Stock2Shop user."""
-
-    def reserve(self) -> float:
-        """Reserve the next turn; gives the seconds until it comes."""
-
-
-class SteadyPace:
-    """The pace of one run: turns at even intervals, and a pause earns no burst.
-
-    >>> pace = SteadyPace(2.0, now=lambda: 100.0)
-    >>> [pace.reserve() for _ in range(3)]
-    [0.0, 0.5, 1.0]
-    """
-
-    def __init__(self, requests_per_second: float, *, now: Callable[[], float]) -> None:
-        self._interval = 1 / requests_per_second if requests_per_second > 0 else 0.0
-        self._now = now
-        self._next_turn = now()
-
-    def reserve(self) -> float:
-        """Reserve the next turn; gives the seconds until it comes."""
-        now = self._now()
-        turn = max(now, self._next_turn)
-        self._next_turn = turn + self._interval
-        return turn - now
-
-
 class Transport:
     """Sends requests over one kept-alive session; belongs to one thread.
 
@@ -137,6 +110,7 @@ class Transport:
         self._pace = pace
         self._until = until
         self._stop = stop
+        self._planned_turn: float | None = None
 
     def send(self, request: ApiRequest, *, retries: int | None = None) -> Answer:
         """Send ``request`` until it has an answer worth reading: 2xx with JSON, or a 3xx or 4xx that is final.
@@ -171,18 +145,32 @@ class Transport:
                 retries + 1,
                 seconds,
             )
-            self._pause(seconds, request=request, why=failure.what)
+            self._pause(seconds, what=request.line, why=failure.what)
+
+    def plan_turn(self) -> None:
+        """Reserve the turn of the next request now, so that it comes while the caller does something else."""
+        if self._planned_turn is None:
+            self._planned_turn = self.timing.now() + self._pace.reserve()
+
+    def wait_for_login(self, seconds: float) -> None:
+        """Wait while another run of the same user logs in."""
+        self._pause(seconds, what="a login", why="is being logged in to by another run of this user")
 
     def _throttle(self, request: ApiRequest) -> None:
-        """Wait for this request's turn."""
-        self._pause(self._pace.reserve(), request=request, why="takes requests at a limited pace")
+        """Wait for this request's turn, where it takes one."""
+        seconds = 0.0
+        if request.takes_turn:
+            self.plan_turn()
+            assert self._planned_turn is not None
+            seconds = max(0.0, self._planned_turn - self.timing.now())
+            self._planned_turn = None
+        self._pause(seconds, what=request.line, why="takes requests at a limited pace")
 
-    def _pause(self, seconds: float, *, request: ApiRequest, why: str) -> None:
+    def _pause(self, seconds: float, *, what: str, why: str) -> None:
         if not self._stop.is_set():
             if self._until is not None and self.timing.now() + seconds > self._until:
                 raise DeadlineError(
-                    f"The run's deadline comes before the next attempt at {request.line}:"
-                    f" Stock2Shop at {self.host} {why}",
+                    f"The run's deadline comes before the next attempt at {what}: Stock2Shop at {self.host} {why}",
                     hint=RETRY_HINT,
                 )
             if seconds > 0:

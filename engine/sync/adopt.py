@@ -18,6 +18,7 @@ from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
+from engine.stock2shop.local_user import local_user
 from engine.stock2shop.read_back import Reader, held_rows
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
@@ -192,13 +193,14 @@ def _read_back(
             f"Stock2Shop has no public way to read {entity} back.",
             hint=f"If your account has one, give its address as search_path under [{entity}] in project.toml.",
         )
-    with open_api(project.stock2shop, stop=cancel) as api:
+    user = local_user(project.stock2shop, project.state.parent)
+    with open_api(project.stock2shop, stop=cancel, user=user) as api:
         token = api.source().sync_token
         context = RunContext(
             state=state,
             project=project,
             entity=entity,
-            sync_token=token,
+            ask_sync_token=lambda: token,
             options=RunOptions(full=True),
             cancel=cancel,
             progress=progress,

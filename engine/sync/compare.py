@@ -6,7 +6,7 @@ In: a context, and another query or an open connection where the project's own a
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,7 +147,7 @@ def _read(
             entity=entity,
             cancel=context.cancel,
             pack=on_batch is None,
-            source=nullcontext(source) if source else open_source(context.project.source, deadline=context.deadline),
+            source=nullcontext(source) if source else _open_source(context),
         ) as (columns, packed, arriving):
             layout = build_layout(
                 ENTITIES[entity], columns, settings=context.settings, version=state.version, packed=packed
@@ -167,6 +167,18 @@ def _read(
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns
+
+
+@contextmanager
+def _open_source(context: RunContext) -> Iterator[Connection]:
+    """Open the project's source, and have Stock2Shop's sync token by then.
+
+    Connecting takes as long as waiting for Stock2Shop's turn, so the one is done during the other. The query comes
+    after both: nobody's rows are locked while Stock2Shop does not answer.
+    """
+    with open_source(context.project.source, deadline=context.deadline) as connection:
+        context.ask_sync_token()
+        yield connection
 
 
 def _has_repeated_keys(state: State) -> bool:

@@ -48,14 +48,15 @@ def no_progress(_step: str, _done: int, _total: int | None) -> None:
 class RunContext:
     """One plan or run of one entity.
 
-    ``cancel`` is set by whoever wants it to end early. ``progress`` is called with the name of a step, how much of it
-    is done, and of how much where that is known. Reading is broken off, and no batch begins, after ``deadline``.
+    ``ask_sync_token`` gives the source's sync token, each time the same. ``cancel`` is set by whoever wants the run to
+    end early. ``progress`` is called with the name of a step, how much of it is done, and of how much where that is
+    known. Reading is broken off, and no batch begins, after ``deadline``.
     """
 
     state: State
     project: Project
     entity: str
-    sync_token: str
+    ask_sync_token: Callable[[], str]
     options: RunOptions = field(default_factory=RunOptions)
     cancel: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[str, int, int | None], None] = no_progress
@@ -71,6 +72,11 @@ class RunContext:
                 hint=f"Write views/{self.entity}.sql and a [{self.entity}] table in its project.toml.",
             )
         return found
+
+    @property
+    def sync_token(self) -> str:
+        """The source's sync token; a run asks Stock2Shop for it when it is first needed."""
+        return self.ask_sync_token()
 
     @property
     def delivery_key(self) -> str:

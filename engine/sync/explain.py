@@ -55,7 +55,7 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
     with open_state(project.state) as state:
         token = state.meta("sync_token") or "0"
         context = RunContext(
-            state=state, project=project, entity=entity, sync_token=token, options=RunOptions(full=True)
+            state=state, project=project, entity=entity, ask_sync_token=lambda: token, options=RunOptions(full=True)
         )
         work = compare(context, on_batch=_watch(key, source_rows, ENTITIES[entity].key))
         layout = work.staged.layout

@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from engine.clock import Deadline
@@ -19,6 +20,7 @@ from engine.errors import DeadlineError, GuardError, SyncError, UnavailableError
 from engine.model.plan import Outcome, counts_json
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
+from engine.stock2shop.local_user import local_user
 from engine.sync import data_tests
 from engine.sync.approval import clear_approval, count_approved, drop_stale_approvals, remember_approval
 from engine.sync.compare import compare
@@ -57,21 +59,23 @@ def plan(
 ) -> Plan:
     """Work out what :func:`run` would do for ``entity``; send and record nothing.
 
-    1. Open the state, and ask Stock2Shop for the source's sync token. Where Stock2Shop cannot be reached, the last
-       known token is used, and a note says so.
-    2. Compare the view's rows with what Stock2Shop acknowledged, see :func:`engine.sync.compare.compare`.
+    1. Open the state.
+    2. Compare the view's rows with what Stock2Shop acknowledged, see :func:`engine.sync.compare.compare`. Stock2Shop is
+       asked for the source's sync token when the source is open. Where it cannot be reached, the last known token is
+       used, and a note says so.
     3. Run the data tests and the guards, and put the plan together.
     """
     options, cancel = options or RunOptions(), cancel or threading.Event()
-    contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=cancel)
+    user = local_user(project.stock2shop, project.state.parent)
+    contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=cancel, user=user)
     with open_state(project.state) as state, contact as api:
         require_same_origin(state, project)
-        sync_token, notes = _last_known_sync_token(state, api)
+        notes: list[str] = []
         context = RunContext(
             state=state,
             project=project,
             entity=entity,
-            sync_token=sync_token,
+            ask_sync_token=cache(partial(_last_known_sync_token, state, api, notes)),
             options=options,
             cancel=cancel,
             progress=progress,
@@ -93,7 +97,7 @@ def run(
     Raises :class:`GuardError`, with nothing sent, when the plan is too large, and :class:`DeadlineError` when the
     deadline comes before anything is sent.
 
-    1. Open the state, open a run in history, and ask Stock2Shop for the source's sync token.
+    1. Open the state, open a run in history, and reserve the turn in which Stock2Shop is asked for the sync token.
     2. Compare, test, guard and plan, as :func:`plan` does.
     3. Stop here unless the guards let the plan pass, or this plan was approved. What exceeds the limits is remembered
        by its changes, so that a run that is interrupted needs no second approval.
@@ -111,13 +115,21 @@ def run(
         run_id = begin_run(state, entity=entity, command="run")
         try:
             require_same_origin(state, project)
-            with open_api(project.stock2shop, until=deadline.at, stop=cancel) as api:
-                sync_token, notes = _sync_token(state, api)
+            user = local_user(project.stock2shop, project.state.parent)
+            with open_api(project.stock2shop, until=deadline.at, stop=cancel, user=user) as api:
+                api.plan_turn()
+                notes: list[str] = []
+
+                @cache
+                def ask_sync_token() -> str:
+                    with steps.asking():
+                        return _sync_token(state, api, notes)
+
                 context = RunContext(
                     state=state,
                     project=project,
                     entity=entity,
-                    sync_token=sync_token,
+                    ask_sync_token=ask_sync_token,
                     options=options,
                     cancel=cancel,
                     progress=steps.report,
@@ -132,8 +144,8 @@ def run(
                     compact_journal(state, entity)
                 if not dispatched.message:
                     clear_approval(state, entity)
-                if state.meta("sync_token") != sync_token:
-                    state.set_meta("sync_token", sync_token)
+                if state.meta("sync_token") != context.sync_token:
+                    state.set_meta("sync_token", context.sync_token)
                 requests = api.requests_made
         except DeadlineError as error:
             late = steps.deadline_error(error, deadline)
@@ -174,28 +186,28 @@ def run(
         return outcome
 
 
-def _last_known_sync_token(state: State, api: Api | None) -> tuple[str, list[str]]:
+def _last_known_sync_token(state: State, api: Api | None, notes: list[str]) -> str:
     """The sync token for a plan: the last known one, with a note, when Stock2Shop cannot be asked."""
-    if api is None:
-        return state.meta("sync_token") or "0", []
-    try:
-        return _sync_token(state, api)
-    except UnavailableError as error:
-        note = f"Stock2Shop could not be reached, so this plan uses the last known sync token. {error.message}"
-        return state.meta("sync_token") or "0", [note]
+    if api is not None:
+        try:
+            return _sync_token(state, api, notes)
+        except UnavailableError as error:
+            notes.append(
+                f"Stock2Shop could not be reached, so this plan uses the last known sync token. {error.message}"
+            )
+    return state.meta("sync_token") or "0"
 
 
-def _sync_token(state: State, api: Api) -> tuple[str, list[str]]:
+def _sync_token(state: State, api: Api, notes: list[str]) -> str:
     """The source's sync token, and a note when it changed."""
     known = state.meta("sync_token")
     token = api.source().sync_token
-    notes = []
     if known is not None and token != known:
         notes.append(
             f"The source's sync token changed from {known} to {token}: Stock2Shop wants everything again, so every"
             " row is sent."
         )
-    return token, notes
+    return token
 
 
 def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemovals, notes: list[str]) -> Plan:

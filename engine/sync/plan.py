@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
 from engine.model.plan import Change, GuardViolation, Plan
-from engine.stock2shop.client import LOGIN_REQUESTS
+from engine.stock2shop.client import OPENING_REQUESTS
 from engine.sync.validate import count_by_rule, problems
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def build_plan(
 
     Personal data is masked, unless the options ask to reveal it.
     """
-    requests = LOGIN_REQUESTS + len(comparison.batch_ends)
+    requests = OPENING_REQUESTS + len(comparison.batch_ends)
     pace = context.project.stock2shop.pace
     plan = Plan(
         project=context.project.name,

@@ -22,9 +22,7 @@ def plan_text(plan: Plan) -> str:
     lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_count_lines(plan.counts)]
     if plan.batches:
         batches = f"{plan.batches:,} {'batch' if plan.batches == 1 else 'batches'}"
-        lines.append(
-            f"  sending      {batches}: {plan.requests:,} requests with the login, about {_duration(plan.seconds)}"
-        )
+        lines.append(f"  sending      {batches}: {plan.requests:,} requests, about {_duration(plan.seconds)}")
     else:
         lines.append("  sending      nothing: Stock2Shop has it all")
     lines += _changes(plan)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.errors import DeadlineError
 from engine.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from engine.clock import Deadline
 
-FIRST_STEP = "asking Stock2Shop for the sync token"
+FIRST_STEP = "opening the state"
+
+ASKING_STEP = "asking Stock2Shop for the sync token"
 
 STEP_NAMES = {"reading": "reading the view", "comparing": "comparing the rows", "sending": "sending"}
 
@@ -33,6 +36,14 @@ class Steps:
             self._rows = done
         self._begin(STEP_NAMES.get(step, step))
         self._progress(step, done, total)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The time inside the block goes to asking for the sync token, unless an error ends it there."""
+        before = self._step
+        self._begin(ASKING_STEP)
+        yield
+        self._begin(before)
 
     def _begin(self, step: str) -> None:
         now = time.monotonic()

@@ -310,7 +310,7 @@ def _compare_rows(project: Project, entity: str, query: Query, state: State) -> 
         state=state,
         project=replace(project, state=state.path),
         entity=entity,
-        sync_token=SYNC_TOKEN,
+        ask_sync_token=lambda: SYNC_TOKEN,
         # The state may hold fingerprints of another project.
         options=RunOptions(full=True),
         cancel=limit.cancel,

@@ -72,6 +72,7 @@ def test_a_lock_is_its_owners_before_sqlite_opens_it(erp: Erp, monkeypatch: pyte
         return sqlite3.connect(path, isolation_level=None, timeout=timeout)
 
     monkeypatch.setattr(ledger_file, "connect_own_sqlite", connect)
+    monkeypatch.setattr("engine.file_lock.connect_own_sqlite", connect)
     erp.receive(order_document())
     assert set(seen) == {0o600}
 

@@ -37,12 +37,12 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.model.settings import Stock2ShopSettings
-from engine.stock2shop import client, transport
+from engine.stock2shop import client, paging, transport
 from engine.stock2shop.api import Receipt, RemoteSource
 from engine.stock2shop.client import open_api
 from engine.stock2shop.delivery import Sender
-from engine.stock2shop.tokens import SessionTokens
-from engine.stock2shop.transport import RETRY_HINT, SteadyPace, Timing
+from engine.stock2shop.transport import RETRY_HINT, Timing
+from engine.stock2shop.user import SessionTokens, SteadyPace, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -779,7 +779,7 @@ def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
     server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A product removed and one added between two pages shift nothing; one only in the index is passed over."""
-    monkeypatch.setattr(client, "PAGE_PRODUCTS", 2)
+    monkeypatch.setattr(paging, "PAGE_PRODUCTS", 2)
     products = {number: product(number) for number in (3, 5, 8, 13, 21)}
 
     def between(page: int) -> None:
@@ -793,7 +793,7 @@ def test_the_read_back_gives_every_product_once_while_the_catalogue_changes(
 
 def test_the_read_back_is_lazy(server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page is asked for when the one before is used up."""
-    monkeypatch.setattr(client, "PAGE_PRODUCTS", 2)
+    monkeypatch.setattr(paging, "PAGE_PRODUCTS", 2)
     server.answer = Index({number: product(number) for number in range(1, 10)})
     with open_api(settings(server.url), timing=clock.timing) as api:
         products = api.read_back()
@@ -915,9 +915,10 @@ def test_a_queue_of_an_unknown_shape_is_an_answer_error(server: Server, clock: C
 
 
 def test_the_pace_spaces_all_requests_evenly(server: Server, clock: Clock) -> None:
-    """At two a second, login and batches alike begin half a second apart; time that went by anyway counts."""
-    server.script(*[Reply(QUEUED)] * 3)
+    """At two a second, half a second apart; time that went by anyway counts, and a login takes no turn."""
+    server.script(*[Reply(QUEUED)] * 4)
     with open_api(settings(server.url, pace=2), timing=clock.timing) as api:
+        api.queue("/products/queue", b"{}", items=1)
         api.queue("/products/queue", b"{}", items=1)
         clock.time += 0.3
         api.queue("/products/queue", b"{}", items=1)
@@ -934,7 +935,7 @@ def test_a_long_pause_earns_no_burst(server: Server, clock: Clock) -> None:
         clock.time += 60
         api.queue("/products/queue", b"{}", items=1)
         api.queue("/products/queue", b"{}", items=1)
-    assert clock.waits == [1.0, 1.0]
+    assert clock.waits == [1.0]
 
 
 def test_a_pace_of_zero_never_waits(server: Server, clock: Clock) -> None:
@@ -949,9 +950,9 @@ def test_a_pace_of_zero_never_waits(server: Server, clock: Clock) -> None:
 def test_sessions_that_share_their_tokens_log_in_once(server: Server, clock: Clock) -> None:
     """Each login ends the user's other tokens, so programs that share a user may share its token."""
     server.script(Reply(QUEUED), Reply(QUEUED), Reply({}, 401), Reply(QUEUED), Reply(QUEUED))
-    tokens = SessionTokens()
+    user = User(tokens=SessionTokens(), pace=SteadyPace(0, now=lambda: clock.time))
     for _ in range(4):
-        with open_api(settings(server.url), timing=clock.timing, tokens=tokens) as api:
+        with open_api(settings(server.url), timing=clock.timing, user=user) as api:
             api.queue("/products/queue", b"{}", items=1)
     assert server.tokens == ["-1", "-1", "-1", "-2", "-2"]
 
@@ -959,21 +960,33 @@ def test_sessions_that_share_their_tokens_log_in_once(server: Server, clock: Clo
 def test_a_token_that_was_renewed_meanwhile_is_not_discarded() -> None:
     """Of two sessions whose shared token expired, the second takes the token that the first just got."""
     tokens = SessionTokens()
-    tokens.get(lambda: "old")
+    tokens.get(lambda: "old", wait=time.sleep)
     tokens.discard("old")
-    tokens.get(lambda: "new")
+    tokens.get(lambda: "new", wait=time.sleep)
     tokens.discard("old")
-    assert tokens.get(lambda: "newest") == "new"
+    assert tokens.get(lambda: "newest", wait=time.sleep) == "new"
 
 
 def test_sessions_that_share_their_pace_take_turns(server: Server, clock: Clock) -> None:
     """Stock2Shop's limit is the user's, however many sessions it has."""
-    server.script(*[Reply(QUEUED)] * 2)
+    server.script(*[Reply(QUEUED)] * 4)
     pace = SteadyPace(1.0, now=lambda: clock.time)
-    for _ in range(2):
-        with open_api(settings(server.url, pace=1_000), timing=clock.timing, pace=pace) as api:
+    for _ in range(4):
+        user = User(tokens=SessionTokens(), pace=pace)
+        with open_api(settings(server.url, pace=1_000), timing=clock.timing, user=user) as api:
             api.queue("/products/queue", b"{}", items=1)
     assert clock.waits == [1.0, 1.0, 1.0]
+
+
+def test_a_turn_comes_while_the_caller_does_something_else(server: Server, clock: Clock) -> None:
+    """A run plans its turn, connects to the source, and then waits only for what is left of the time."""
+    server.script(*[Reply(QUEUED)] * 2)
+    with open_api(settings(server.url, pace=1), timing=clock.timing) as api:
+        api.queue("/products/queue", b"{}", items=1)
+        api.plan_turn()
+        clock.time += 0.75
+        api.queue("/products/queue", b"{}", items=1)
+    assert clock.waits == [0.25]
 
 
 def test_a_stop_interrupts_a_wait(server: Server, clock: Clock) -> None:
@@ -1052,13 +1065,13 @@ def test_no_backoff_sleeps_past_the_deadline(server: Server, clock: Clock) -> No
 
 def test_no_pace_wait_sleeps_past_the_deadline(server: Server, clock: Clock) -> None:
     """The deadline also holds where nothing failed."""
-    with (
-        open_api(settings(server.url, pace=0.1), until=clock.time + 5, timing=clock.timing) as api,
-        pytest.raises(DeadlineError) as caught,
-    ):
+    server.script(Reply(QUEUED))
+    with open_api(settings(server.url, pace=0.1), until=clock.time + 5, timing=clock.timing) as api:
         api.queue("/products/queue", b"{}", items=1)
+        with pytest.raises(DeadlineError) as caught:
+            api.queue("/products/queue", b"{}", items=1)
     assert "deadline" in caught.value.message
-    assert server.asked == ["POST /users/authenticate"]
+    assert server.asked == ["POST /users/authenticate", "POST /products/queue"]
     assert clock.waits == []
 
 

@@ -236,6 +236,11 @@ HELD: dict[str, tuple[str, ...]] = {
         "cli/test_commands.py two_runs_of_one_project_do_not_meet",
         "cli/test_commands.py a_run_that_is_killed_loses_and_doubles_nothing",
     ),
+    "Projects share a Stock2Shop user: Their runs": (
+        "cli/test_many_projects.py projects_that_share_a_user_run_at_the_same_time",
+        "stock2shop/test_local_user.py all_runs_of_a_user_share_one_pace",
+        "stock2shop/test_local_user.py a_run_takes_the_token_that_another_one_got_meanwhile",
+    ),
     "Stock2Shop's address, the source id or the client's database changes: Nothing is planned": (
         "sync/test_origin.py another_account_is_sent_nothing_before_somebody_says_what_is_meant",
         "sync/test_origin.py another_source_id_is_another_account",
@@ -296,9 +301,13 @@ HELD: dict[str, tuple[str, ...]] = {
         "sync/test_properties.py a_changed_sync_token_sends_everything_again",
         "sync/test_belief.py a_plan_tells_requests_and_minutes_of_a_resend",
     ),
-    "Every run makes two requests more": (
+    "Every run makes one request more": (
         "sync/test_properties.py a_plan_counts_the_requests_that_the_run_makes",
         "sync/test_belief.py a_plan_tells_requests_and_minutes_of_a_resend",
+    ),
+    "A run that finds no token": (
+        "stock2shop/test_local_user.py a_token_is_kept_between_runs_until_stock2shop_refuses_it",
+        "stock2shop/test_client.py the_pace_spaces_all_requests_evenly",
     ),
     "A run that is interrupted in it": ("sync/test_belief.py a_resend_that_breaks_off_goes_on_where_it_was",),
     "When the source's sync token changes": ("sync/test_properties.py a_changed_sync_token_sends_everything_again",),

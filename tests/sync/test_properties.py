@@ -142,7 +142,7 @@ def test_a_receipt_is_recorded_whole_or_not_at_all(client: Client) -> None:
     """Property 1: published and history never differ over a batch, wherever its recording breaks off."""
     client.item("A")
     with open_state(client.project.state) as state:
-        context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+        context = RunContext(state=state, project=client.project, entity="products", ask_sync_token=lambda: "0")
         work = compare(context)
         layout = work.staged.layout
         window, receipt = Window(0, 1), Receipt(run_id=1, delivery_key="0", status=10**10)
@@ -932,7 +932,7 @@ def test_a_run_in_which_every_row_changed_needs_no_more_memory_than_others(
     )
     for changed in (60_000, 60_000, 0):
         with open_state(client.project.state) as state:
-            context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+            context = RunContext(state=state, project=client.project, entity="products", ask_sync_token=lambda: "0")
             work = compare(context)
             assert work.counts.inserts + work.counts.updates == changed
             diff_columns(state, work.staged)
@@ -953,7 +953,7 @@ def test_rows_that_were_compared_anew_are_known_again(
     assert client.run(full=True).sent == 0
     with open_state(client.project.state) as state:
         assert state.value("select count(*) from published_products where _raw is null") == 0
-        compare(RunContext(state=state, project=client.project, entity="products", sync_token="0"))
+        compare(RunContext(state=state, project=client.project, entity="products", ask_sync_token=lambda: "0"))
         assert state.value("select count(*) from run.landed") == 0
 
 
@@ -961,7 +961,7 @@ def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
     """DuckDB keeps handles of the parts of each join for a while: after thousands of batches that is tens of MB."""
     client.items(20)
     with open_state(client.project.state) as state:
-        context = RunContext(state=state, project=client.project, entity="products", sync_token="0")
+        context = RunContext(state=state, project=client.project, entity="products", ask_sync_token=lambda: "0")
         work = compare(context)
         layout = work.staged.layout
         load_window(state, layout, Window(0, 20))
