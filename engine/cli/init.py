@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.introspection import Decided, look
 from engine.cli.session import session_of
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles, is_file
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.cli.terminal import Terminal
-    from engine.scaffold.introspect import Proposal
 
 
 @dataclass(kw_only=True)
@@ -60,6 +60,17 @@ def init(
             "--introspect", help="Inspect the database and propose the views; also for a project that exists."
         ),
     ] = False,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="With --introspect: the table of the products, or customers=NAME for that of the customers."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="With --introspect: FIELD=COLUMN, or TABLE.COLUMN, or SQL, such as title=descr."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --introspect: take what is likeliest, and ask nothing.")
+    ] = False,
 ) -> None:
     """Create a project: its folder, project.toml, first views and a .env to fill in. Without options it asks."""
     session = session_of(context)
@@ -71,22 +82,24 @@ def init(
         connection=connection,
         database=database,
         source_id=source_id,
-        introspect=introspect,
+        introspect=introspect or bool(table or column),
         statement=statement,
     )
+    decided = Decided(tables=tuple(table or ()), columns=tuple(column or ()), yes=yes)
+    decided.choices()  # what is written wrongly is said before anything is created
     _refuse_password(name, connection)
     there = is_file(base / "projects" / name / "project.toml")
-    if there and introspect:
+    if there and given.introspect:
         if given != Answers(introspect=True):
             raise UsageError(
                 f"{name} exists already: its project.toml says how to reach its database.",
                 hint=f"Inspect it with `s2s init {name} --introspect` alone.",
             )
-        _look(terminal, base, name)
+        look(terminal, base, name, decided)
         return
     if given == Answers() and not there and sys.stdin.isatty() and sys.stdout.isatty():
         given = _ask(terminal, base, name)
-    _create(terminal, base, name, given)
+    _create(terminal, base, name, given, decided)
 
 
 def _refuse_password(name: str, connection: str | None) -> None:
@@ -104,7 +117,7 @@ def _refuse_password(name: str, connection: str | None) -> None:
         )
 
 
-def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
+def _create(terminal: Terminal, base: Path, name: str, given: Answers, decided: Decided) -> None:
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import create_from_template, create_project
 
@@ -128,7 +141,7 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
     if template is not None:
         _write_first_snapshots(terminal, base, name)
     if given.introspect:
-        _look(terminal, base, name)
+        look(terminal, base, name, decided)
     test = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
     todo = "answer the questions in its README.md, " if template else ""
     todo += "look at the TODOs in its views, " if given.introspect else ""
@@ -267,58 +280,6 @@ def _from_project(root: Path, database: str | None) -> str | None:
         return Path(os.path.relpath(database, root)).as_posix()
     except ValueError:  # it is on another drive of Windows
         return Path(database).absolute().as_posix()
-
-
-def _look(terminal: Terminal, base: Path, name: str) -> None:
-    """Inspect a project's database, show what was found, and write the views that do not exist yet."""
-    from engine.config.loader import load
-    from engine.config.variables import read_variables
-    from engine.scaffold.introspect import introspect
-    from engine.scaffold.scaffold import write_views
-
-    root = base / "projects" / name
-    text = WorkspaceFiles((base,)).read(root / "project.toml").decode()
-    values, _ = read_variables(root, workspace=base, environ=os.environ)
-    # A database without a password is one thing, a server without a name another.
-    empty = [
-        each
-        for each, value in values.items()
-        if not value and f"${{{each}}}" in text and "_S2S_" not in each and not each.endswith("PASSWORD")
-    ]
-    if empty:
-        raise UsageError(
-            f"To inspect the database, these variables need a value: {', '.join(empty)}.",
-            hint=f"Write them in {root / '.env'}, then: s2s init {name} --introspect",
-        )
-    # Neither Stock2Shop's login nor a login that writes is needed to look.
-    project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
-    terminal.hide(project.secrets)
-    proposals = introspect(project.source)
-    for proposal in proposals:
-        _print_proposal(terminal, proposal)
-    written = write_views(project, {each.entity: each.sql for each in proposals})
-    terminal.print_text("")
-    for proposal in proposals:
-        path = project.root / "views" / f"{proposal.entity}.sql"
-        if path in written:
-            todos = proposal.sql.count("-- TODO")
-            terminal.print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
-        else:
-            terminal.print_text(
-                f"{path} was edited by somebody, so it is kept. This would have been proposed:\n\n{proposal.sql}"
-            )
-
-
-def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:
-    from engine.text import plural, table
-
-    counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
-    terminal.print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
-    rows = [
-        ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
-        for each in proposal.candidates
-    ]
-    terminal.print_text(table(rows, ("", "field", "from", "for example")))
 
 
 def _write_first_snapshots(terminal: Terminal, workspace: Path, name: str) -> None:

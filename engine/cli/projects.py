@@ -95,6 +95,7 @@ def check(
 def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[Diagnostic]:
     """Everything that is wrong with a project, as far as it can be known without its database."""
     from engine.config.shared_sources import shared_sources
+    from engine.mapping.todos import standing_todos
     from engine.mapping.views import render_checked_view
     from engine.orders.statement_checks import check_statements
     from engine.sync.check_tests import check_tests
@@ -113,6 +114,7 @@ def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[
                 diagnostics += error.diagnostics
                 continue
             diagnostics += view.warnings
+            diagnostics += standing_todos(view.query, dialect=project.source.dialect)
             if view.fields is not None:
                 fields[entity] = view.fields
         diagnostics += check_tests(project, fields)

@@ -1,40 +1,36 @@
-"""Propose a first view of each entity from the names of tables and columns in a client's database, and a few rows.
+"""Propose a first view of each entity from what a client's database says of its tables, and a few rows.
 
-A proposal is a starting point: every guess is marked with a TODO. Only names go from the database into the view, never
-values.
+A proposal is a starting point: every guess is marked with a TODO. Names go from the database into the view, and short
+codes such as those of languages and price lists, but no other values.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
 from engine.model.fields import ENTITIES
-from engine.quoting import alias
-from engine.scaffold.sql_text import on_one_line, spell_name, without_jinja
-from engine.scaffold.vocabulary import (
-    COLUMN_PATTERNS,
-    DEFAULT_SCHEMAS,
-    DRIVER_DIALECTS,
-    REFERENCE_PREFIXES,
-    RELATED_FIELDS,
-    SYSTEM_SCHEMAS,
-    SYSTEM_TABLES,
-    TABLE_PATTERNS,
-    TRANSACTION_TABLES,
-)
+from engine.quoting import alias, literal
+from engine.scaffold.candidates import CLEAR_WEIGHT, SAFE_CODE, Finder, first_of
+from engine.scaffold.catalogue import read_catalogue
+from engine.scaffold.ranking import Ranked, kind_column, rank, weigh, with_rows
+from engine.scaffold.sql_text import on_one_line, without_jinja
+from engine.scaffold.vocabulary import COLUMN_PATTERNS, DRIVER_DIALECTS, ITEM_WORDS, RELATED_FIELDS
 from engine.testing.anonymise import is_personal_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from engine.database.connection import Connection
     from engine.model.settings import SourceSettings
-    from engine.scaffold.vocabulary import WeightedPatterns
+    from engine.scaffold.candidates import Origin
+    from engine.scaffold.catalogue import Catalogue, Table
+
+    Choose = Callable[[str, Sequence["Option"]], int]
 
 MAX_SAMPLES = 4
 """How many example values of a column are displayed."""
@@ -42,8 +38,14 @@ MAX_SAMPLES = 4
 MAX_VALUE_LETTERS = 28
 """How many letters of an example value are displayed."""
 
-CLEAR_WEIGHT = 3
-"""The weight from which the name of a column is not a guess."""
+MAX_COUNTED_TABLES = 8
+"""Of how many likely tables the rows are counted."""
+
+MAX_OPTIONS = 6
+"""Among how many tables or expressions somebody may choose."""
+
+CHOSEN_FIELDS = ("title", "csv_price_tiers", "variants.qty", "email", "first_name")
+"""Fields about which somebody at a terminal is asked where several expressions may feed them."""
 
 ROW_LIMITS = {
     **dict.fromkeys(("tsql", "access", "pervasive"), ("top {} ", "")),
@@ -54,12 +56,19 @@ ROW_LIMITS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table or view of the database; ``columns`` are its columns' types in lower case, by name."""
+class Option:
+    """Something to choose: what it is, and what speaks for it or what stands in it."""
 
-    schema: str
-    name: str
-    columns: Mapping[str, str]
+    label: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What somebody decided before: the table of an entity, and the column or SQL of a field."""
+
+    tables: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +83,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A first view of an entity: its main table, its number of rows (None: unknown), its candidates, and the SQL."""
+    """A first view of an entity: its main table, its number of rows (None: unknown), its candidates, and the SQL.
+
+    ``reasons`` say why that table, and ``others`` which it may be instead, with their reasons.
+    """
 
     entity: str
     table: str
     rows: int | None
     candidates: tuple[Candidate, ...]
     sql: str
+    reasons: tuple[str, ...] = ()
+    others: tuple[Option, ...] = ()
 
 
 def dialect_of(connection: str | None, database: str | None) -> str | None:
@@ -91,173 +105,243 @@ def dialect_of(connection: str | None, database: str | None) -> str | None:
     return next((dialect for pattern, dialect in DRIVER_DIALECTS if re.search(pattern, text)), None)
 
 
-def introspect(settings: SourceSettings) -> tuple[Proposal, ...]:
+def introspect(
+    settings: SourceSettings, choices: Choices | None = None, choose: Choose | None = None
+) -> tuple[Proposal, ...]:
     """Propose a view for each entity that the source has a likely table for.
 
-    1. Read the names of all tables and columns.
-    2. Score the tables of each entity and take the best one.
-    3. Count its rows, choose its key and the columns that feed fields, and read a few example values.
+    1. Read the names of all tables and columns, and which keys refer to which.
+    2. Rank the tables of each entity, count the rows of the likeliest, and take the best.
+    3. Find its key and what may feed the fields, in it and in the tables that belong to it.
+    4. Read a few example values.
 
-    Raises :class:`SourceError` where the source cannot be read, and :class:`UsageError` where no table looks like
-    products.
+    ``choices`` decide for themselves. ``choose`` is asked about what is left to decide, with a question and options; it
+    gives the number of one, from 0. Raises :class:`SourceError` where the source cannot be read, and
+    :class:`UsageError` where no table looks like products or customers, and where a chosen table is unknown.
     """
     with open_source(settings) as connection:
-        tables = _tables(connection)
-        introspection = _Introspection(connection, settings.dialect, tables)
+        catalogue = read_catalogue(connection, settings.dialect)
+        introspection = _Introspection(connection, settings.dialect, catalogue, choices or Choices(), choose)
         proposals = tuple(filter(None, (introspection.proposal(entity) for entity in COLUMN_PATTERNS)))
-    if not any(each.entity == "products" for each in proposals):
+    if not proposals:
+        tables = catalogue.tables
         names = ", ".join(sorted(on_one_line(table.name) for table in tables)[:20])
         raise UsageError(
             f"None of the {len(tables)} tables that the login sees looks like products.",
-            hint=f"Write views/products.sql by hand. Tables: {names or 'none; check the rights of the login'}.",
+            hint="Name the table with --table, or write views/products.sql by hand."
+            f" Tables: {names or 'none; check the rights of the login'}.",
         )
     return proposals
-
-
-def _tables(connection: Connection) -> list[Table]:
-    tables: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in connection.list_columns():
-        if not (SYSTEM_SCHEMAS.fullmatch(schema) or SYSTEM_TABLES.fullmatch(table)):
-            tables.setdefault((schema, table), {})[column] = kind
-    return [Table(schema=schema, name=name, columns=columns) for (schema, name), columns in sorted(tables.items())]
-
-
-def _letters_and_digits(name: str) -> str:
-    """A name in lower case, reduced to letters and digits."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _best_match(words: WeightedPatterns, columns: Iterable[str]) -> tuple[int, str]:
-    """The highest weight of any column and that column, the first of equals; 0 and blank where none matches."""
-    weighed = (
-        (max((w for pattern, w in words if re.search(pattern, _letters_and_digits(each))), default=0), each)
-        for each in columns
-    )
-    return max(weighed, key=lambda each: each[0], default=(0, ""))
-
-
-def _score(entity: str, table: Table) -> float:
-    """How likely a table is that of an entity; 0 where it cannot be."""
-    likely, never = TABLE_PATTERNS[entity]
-    name = _letters_and_digits(table.name)
-    weights = {field: _best_match(words, table.columns)[0] for field, words in COLUMN_PATTERNS[entity].items()}
-    possible: object
-    if entity == "products":
-        possible = (
-            weights["code"]
-            and weights["title"]
-            and not _best_match(COLUMN_PATTERNS["customers"]["email"], table.columns)[0]
-        )
-    else:
-        possible = weights["code"] and (weights["email"] or (weights["first_name"] and re.search(likely, name)))
-    if not possible or re.search(never, name):
-        return 0
-    score = sum(weights.values()) + (6 if re.search(likely, name) else 0)
-    return score * (0.3 if TRANSACTION_TABLES.search(name) else 1)
 
 
 class _Introspection:
     """Proposes views from one open connection and the tables that it has."""
 
-    def __init__(self, connection: Connection, dialect: str, tables: Sequence[Table]) -> None:
+    def __init__(
+        self, connection: Connection, dialect: str, catalogue: Catalogue, choices: Choices, choose: Choose | None
+    ) -> None:
         self._connection = connection
         self._dialect = dialect
-        self._all = tables
+        self._catalogue = catalogue
+        self._choices = choices
+        self._choose = choose
+        self._rows_of: dict[str, int | None] = {}
+        self._kinds: dict[str, tuple[str, list[str]]] = {}
 
     def proposal(self, entity: str) -> Proposal | None:
         """Propose a view of ``entity``, None where no table is likely."""
-        scored = sorted(((_score(entity, table), table) for table in self._all), key=lambda each: -each[0])
-        if not scored or not scored[0][0]:
+        ranked = self._ranked(entity)
+        if not ranked:
             return None
-        table = scored[0][1]
-        key, rows, repeated = self._key(entity, table)
-        candidates = [*self._own(entity, table, key, repeated)]
-        candidates += self._elsewhere(entity, table, key, {each.field for each in candidates})
-        order = [field.name for field in ENTITIES[entity].fields]
+        best = ranked[0]
+        table = best.table
+        finder = Finder(entity, self._catalogue, table, dialect=self._dialect, ask=self._ask)
+        rows, doubt = self._decide_key(entity, finder, table)
+        candidates = self._candidates(entity, finder, table, doubt)
+        order = [each.name for each in ENTITIES[entity].fields]
         candidates.sort(key=lambda each: order.index(each.field) if each.field in order else len(order))
-        others = [other.name for score, other in scored[1:4] if score > scored[0][0] / 2]
+        others = [each for each in ranked[1:MAX_OPTIONS] if each.score > best.score / 3]
         return Proposal(
             entity=entity,
             table=table.name,
-            rows=rows,
-            candidates=tuple(self._sampled(table, candidates, people=entity == "customers")),
-            sql=self._view(entity, table, candidates, others),
+            rows=rows if rows is not None else self._rows_of.get(table.name),
+            candidates=tuple(self._sampled(finder, table, candidates, people=entity == "customers")),
+            sql=self._view(entity, finder, table, candidates, [each.table.name for each in others]),
+            reasons=tuple(each for each in best.reasons if not re.match(r"[\d,]+ rows?$", each)),
+            others=tuple(Option(label=each.table.name, detail="; ".join(each.reasons)) for each in others),
         )
 
-    def _key(self, entity: str, table: Table) -> tuple[str, int | None, int]:
-        """The column that identifies a row, the number of rows (None: unknown), and how many of them repeat a code."""
-        words = COLUMN_PATTERNS[entity]["code"]
-        likely = sorted(
-            (column for column in table.columns if _best_match(words, [column])[0]),
-            key=lambda column: -_best_match(words, [column])[0],
-        )[:3]
-        counts = ", ".join(f"count(distinct {self._column(table, column)})" for column in likely)
-        sql = f"select count(*), {counts} from {self._table(table)}"  # noqa: S608 - names
-        try:
-            rows, *distinct = (int(float(value or 0)) for value in self._rows(sql, 1)[0])
-        except QueryError:  # Access and some drivers know no count(distinct)
-            return likely[0], None, 0
-        whole = [column for column, count in zip(likely, distinct, strict=True) if count == rows]
-        return (whole[0], rows, 0) if whole else (likely[0], rows, rows - distinct[0])
-
-    def _own(self, entity: str, table: Table, key: str, repeated: int) -> Iterable[Candidate]:
-        """Candidates from the entity's own table."""
-        contract = ENTITIES[entity]
-        code = self._column(table, key)
-        doubt = f"{repeated:,} rows repeat another's code: what tells them apart?" if repeated else ""
-        yield Candidate(field=contract.key, expression=code, doubt=doubt)
-        if entity == "products":
-            yield Candidate(
-                field="source_product_code",
-                expression=code,
-                doubt="each item is a product of its own; if sizes and colours have a code in common, it belongs here",
-            )
-            yield Candidate(field="variants.sku", expression=code)
-            yield Candidate(field="variants.inventory_management", expression="1")
-        for field, words in COLUMN_PATTERNS[entity].items():
-            weight, column = _best_match(words, (each for each in table.columns if each != key))
-            if field == "code":
-                continue
-            if field == contract.flag and weight < CLEAR_WEIGHT:
-                doubt = f"does {column} say which should go?" if weight else "which should go?"
-                yield Candidate(field=field, expression="'Yes'", doubt=f"this sends every row: {doubt}")
-            elif field == contract.flag:
-                doubt = "are its values words that stand for Active, Delete and Ignore? See `active` in project.toml"
-                yield Candidate(field=field, expression=self._column(table, column), doubt=doubt)
-            elif weight:
-                doubt = "" if weight >= CLEAR_WEIGHT else "a guess by the column's name alone"
-                yield Candidate(field=field, expression=self._column(table, column), doubt=doubt)
-            elif field == "last_name":
-                yield Candidate(field=field, expression="''", doubt="no column is called so")
-
-    def _elsewhere(self, entity: str, item: Table, key: str, had: set[str]) -> Iterable[Candidate]:
-        """Candidates from other tables, such as one with a row for each price list or warehouse."""
-        for field, hint, one, question in RELATED_FIELDS[entity]:
-            if field in had:
-                continue
-            found = []
-            for table in self._all:
-                weight, column = _best_match(COLUMN_PATTERNS[entity][field], table.columns)
-                joined = _join_columns(entity, item, key, table)
-                if weight and joined and table is not item:
-                    named = bool(re.search(hint, _letters_and_digits(table.name)))
-                    passing = bool(TRANSACTION_TABLES.search(_letters_and_digits(table.name))) and not named
-                    found.append((weight + 3 * named - 4 * passing, table, column, joined))
-            if found:
-                _, table, column, (theirs, ours) = max(found, key=lambda each: each[0])
-                yield Candidate(
-                    field=field,
-                    expression=f"(select {one}({self._column(table, column)}) from {self._table(table)}"  # noqa: S608 - names
-                    f" where {self._column(table, theirs)} = {self._column(item, ours)})",
-                    doubt=f"{question} And do {table.name}.{theirs} and {item.name}.{ours} belong together?",
+    def _ranked(self, entity: str) -> list[Ranked]:
+        """The tables that may be the entity's, with the chosen one first."""
+        if entity == "products" and not self._kinds:
+            self._kinds = dict(self._read_kinds())
+        ranked = rank(entity, self._catalogue, {name: kinds[0] for name, (_, kinds) in self._kinds.items()})
+        named = self._choices.tables.get(entity)
+        if named is not None:
+            table = self._catalogue.find(named)
+            if table is None:
+                close = ", ".join(each.table.name for each in ranked[:3])
+                raise UsageError(
+                    f"There is no table {named!r} among those that the login sees.",
+                    hint=f"Likely ones: {close}." if close else "Check the name, and the rights of the login.",
                 )
+            chosen = [each for each in ranked if each.table is table]
+            return chosen[:1] or [_named_by_hand(table)]
+        for each in ranked[:MAX_COUNTED_TABLES]:
+            self._rows_of[each.table.name] = self._count(each.table)
+        ranked = with_rows(ranked[:MAX_COUNTED_TABLES], self._rows_of)
+        if self._choose is not None and len(ranked) > 1:
+            options = [
+                Option(label=each.table.name, detail="; ".join(each.reasons))
+                for each in ranked[:MAX_OPTIONS]
+                if each.score > ranked[0].score / 10
+            ]
+            at = self._choose(f"Which table holds the {entity}?", options) if len(options) > 1 else 0
+            ranked.insert(0, ranked.pop(at))
+        return ranked
 
-    def _sampled(self, table: Table, candidates: Sequence[Candidate], *, people: bool) -> Iterable[Candidate]:
+    def _read_kinds(self) -> Iterable[tuple[str, tuple[str, list[str]]]]:
+        """The tables that hold many kinds of rows, some of them products: the column of the kind, and those kinds."""
+        for table in self._catalogue.tables:
+            column = kind_column(table)
+            if column is None or not any(weigh(COLUMN_PATTERNS["products"]["title"], each) for each in table.columns):
+                continue
+            finder = Finder("products", self._catalogue, table, dialect=self._dialect, ask=self._ask)
+            name = finder.column(table, column)
+            rows = self._ask(f"select distinct {name} from {finder.table(table)}", 100)  # noqa: S608 - names
+            kinds = [str(kind) for (kind,) in rows if kind and re.fullmatch(rf"{ITEM_WORDS}(_\w+)?", str(kind).lower())]
+            kinds = sorted(kind for kind in kinds if SAFE_CODE.fullmatch(kind) or re.fullmatch(r"\w{1,20}", kind))
+            if kinds:
+                yield table.name, (column, kinds)
+
+    def _count(self, table: Table) -> int | None:
+        finder = Finder("products", self._catalogue, table, dialect=self._dialect, ask=self._ask)
+        rows = self._ask(f"select count(*) from {finder.table(table)}", 1)  # noqa: S608 - names
+        return int(float(rows[0][0] or 0)) if rows else None
+
+    def _decide_key(self, entity: str, finder: Finder, table: Table) -> tuple[int | None, Candidate]:
+        """Set the finder's key, and give the number of rows (None: unknown) and the candidate of the key's field."""
+        contract = ENTITIES[entity]
+        named = self._choices.columns.get(contract.key)
+        codes = finder.codes()
+        counted = [each.column for each in codes if each.column][:4]
+        highest = [
+            column
+            for column in table.columns
+            if any(weigh(words, column) for name, words in COLUMN_PATTERNS[entity].items() if name not in _NO_HIGHEST)
+        ]
+        rows, distinct = self._read_facts(finder, table, counted, highest)
+        for origin in [each for each in codes if not each.column]:
+            rest = f"{finder.table(table)}{self._where(finder, table)}"
+            found = self._ask(f"select count(distinct {origin.expression}) from {rest}", 1)  # noqa: S608 - names
+            distinct[origin.expression] = int(float(found[0][0] or 0)) if found else 0
+        told = {each.expression: distinct.get(each.column or each.expression, 0) for each in codes}
+        if named is not None:
+            finder.key = named
+            return rows, Candidate(field=contract.key, expression=finder.named(named, contract.key))
+        if not codes:
+            return rows, Candidate(field=contract.key, expression="''", doubt="no column looks like a code")
+        if rows is None:
+            best = codes[0]
+        else:
+            full = [each for each in codes if told[each.expression] == rows and each.weight >= 1]
+            filled = [each for each in codes if told[each.expression] > 1 or rows <= 1]
+            best = (full or filled or codes)[0]
+        finder.key = best.column or best.expression
+        repeated = 0 if rows is None else rows - told[best.expression]
+        doubt = f"{repeated:,} rows repeat another's code, or have none: what tells them apart?" if repeated else ""
+        return rows, Candidate(field=contract.key, expression=best.expression, doubt=doubt or best.doubt)
+
+    def _read_facts(
+        self, finder: Finder, table: Table, counted: Sequence[str], highest: Sequence[str]
+    ) -> tuple[int | None, dict[str, int]]:
+        """The number of rows, how many different values columns have, and the highest value of others."""
+        name = finder.table(table) + self._where(finder, table)
+        parts = ["count(*)", *(f"count(distinct {finder.column(table, each)})" for each in counted)]
+        most = [f"max({finder.column(table, each)})" for each in highest]
+        for asked in ([*parts, *most], parts):  # some types have no highest value
+            found = self._ask(f"select {', '.join(asked)} from {name}", 1)  # noqa: S608 - names
+            if found:
+                numbers = [int(float(value or 0)) for value in found[0][: len(parts)]]
+                if len(asked) > len(parts):
+                    finder.highest = dict(zip(highest, found[0][len(parts) :], strict=True))
+                if not numbers[0]:
+                    finder.highest = {}
+                return numbers[0], dict(zip(counted, numbers[1:], strict=True))
+        return None, {}  # Access and some drivers know no count(distinct)
+
+    def _candidates(self, entity: str, finder: Finder, table: Table, key: Candidate) -> list[Candidate]:
+        """What feeds each field."""
+        contract = ENTITIES[entity]
+        found = [key]
+        if entity == "products":
+            code = key.expression
+            found += [
+                Candidate(
+                    field="source_product_code",
+                    expression=code,
+                    doubt="each item is a product of its own; if sizes and colours have a code in common, it belongs"
+                    " here",
+                ),
+                Candidate(field="variants.sku", expression=code),
+                Candidate(field="variants.inventory_management", expression="1"),
+            ]
+        for name in COLUMN_PATTERNS[entity]:
+            if name == "code" or name in self._choices.columns:
+                continue
+            if name == contract.flag:
+                found.append(self._flag(name, finder))
+                continue
+            origin = self._chosen(name, finder, table)
+            if origin is not None:
+                found.append(Candidate(field=name, expression=origin.expression, doubt=origin.doubt))
+            elif name == "last_name":
+                found.append(Candidate(field=name, expression="''", doubt="no column is called so"))
+        chosen = {
+            name: Candidate(field=name, expression=finder.named(text, name))
+            for name, text in self._choices.columns.items()
+            if contract.resolve(name) is not None
+        }
+        return [each for each in found if each.field not in chosen] + [*chosen.values()]
+
+    def _flag(self, name: str, finder: Finder) -> Candidate:
+        """The flag: a column that is clearly meant for Stock2Shop, or every row with a question."""
+        origins = finder.origins(name)
+        clear = next((each for each in origins if each.column and each.weight - 2 >= CLEAR_WEIGHT), None)
+        if clear is not None:
+            doubt = "are its values words that stand for Active, Delete and Ignore? See `active` in project.toml"
+            return Candidate(field=name, expression=clear.expression, doubt=doubt)
+        column = next((each.column for each in origins if each.column), "")
+        doubt = f"does {column} say which should go?" if column else "which should go?"
+        return Candidate(field=name, expression="'Yes'", doubt=f"this sends every row: {doubt}")
+
+    def _chosen(self, name: str, finder: Finder, table: Table) -> Origin | None:
+        """What feeds a field: the likeliest, or what somebody chooses."""
+        origins = [each for each in finder.origins(name) if each.weight > 0][:MAX_OPTIONS]
+        best = first_of(origins)
+        if self._choose is None or name not in CHOSEN_FIELDS or len(origins) < 2 or best is None:  # noqa: PLR2004 - one is no choice
+            return best
+        people = name in {"email", "first_name"}
+        values = self._values(finder, table, [each.expression for each in origins])
+        options = [
+            Option(
+                label=each.expression,
+                detail=" · ".join("***" if people else _display_value(one) for one in values.get(each.expression, [])),
+            )
+            for each in origins
+        ]
+        return origins[self._choose(f"What is {name}?", options)]
+
+    def _sampled(
+        self, finder: Finder, table: Table, candidates: Sequence[Candidate], *, people: bool
+    ) -> Iterable[Candidate]:
         """The candidates with example values; those that may be personal are masked."""
         wanted = list(dict.fromkeys(each.expression for each in candidates if "." in each.expression))
-        values = self._values(table, wanted)
+        values = self._values(finder, table, wanted)
         if not values:  # the database refused one of them, so each is read on its own
-            values = {expression: each for one in wanted for expression, each in self._values(table, [one]).items()}
+            values = {
+                expression: each for one in wanted for expression, each in self._values(finder, table, [one]).items()
+            }
         for each in candidates:
             hidden = (people and each.field != ENTITIES["customers"].flag) or is_personal_column(each.expression)
             yield replace(
@@ -267,33 +351,44 @@ class _Introspection:
                 ),
             )
 
-    def _values(self, table: Table, expressions: Sequence[str]) -> dict[str, list[str | None]]:
-        sql = _select_some(f"{', '.join(expressions)} from {self._table(table)}", MAX_SAMPLES, self._dialect)
-        try:
-            rows = self._rows(sql, MAX_SAMPLES)
-        except QueryError:
-            return {}
-        return {expression: [row[place] for row in rows] for place, expression in enumerate(expressions)}
-
-    def _rows(self, sql: str, limit: int) -> list[list[str | None]]:
-        rows = (
-            [None if value is None else str(value) for value in row]
-            for batch in self._connection.read(sql)
-            for row in zip(*(part.to_pylist() for part in batch.columns), strict=True)
+    def _values(self, finder: Finder, table: Table, expressions: Sequence[str]) -> dict[str, list[str | None]]:
+        where = self._where(finder, table)
+        rest = f"{', '.join(expressions)} from {finder.table(table)}{where}"
+        rows = self._ask(_select_some(rest, MAX_SAMPLES, self._dialect), MAX_SAMPLES) if expressions else []
+        return (
+            {expression: [row[place] for row in rows] for place, expression in enumerate(expressions)} if rows else {}
         )
-        return list(islice(rows, limit))
 
-    def _table(self, table: Table) -> str:
-        parts = [table.name] if table.schema.lower() in DEFAULT_SCHEMAS else [table.schema, table.name]
-        return ".".join(spell_name(part, self._dialect) for part in parts)
+    def _where(self, finder: Finder, table: Table) -> str:
+        """The condition that leaves the products of a table of many kinds."""
+        if table.name not in self._kinds:
+            return ""
+        column, kinds = self._kinds[table.name]
+        values = ", ".join(literal(kind, self._dialect) for kind in kinds)
+        return f" where {finder.column(table, column)} in ({values})"
 
-    def _column(self, table: Table, column: str) -> str:
-        return f"{spell_name(table.name, self._dialect)}.{spell_name(column, self._dialect)}"
+    def _ask(self, sql: str, limit: int) -> list[list[str | None]]:
+        """At most ``limit`` rows of a SELECT, as texts; none where the database refuses it."""
+        try:
+            rows = (
+                [None if value is None else str(value) for value in row]
+                for batch in self._connection.read(sql)
+                for row in zip(*(part.to_pylist() for part in batch.columns), strict=True)
+            )
+            return list(islice(rows, limit))
+        except QueryError:
+            return []
 
-    def _view(self, entity: str, table: Table, candidates: Sequence[Candidate], others: Sequence[str]) -> str:
-        lines = ["-- Proposed from the names of tables and columns. Each TODO is a guess: check it, then remove it."]
+    def _view(
+        self, entity: str, finder: Finder, table: Table, candidates: Sequence[Candidate], others: Sequence[str]
+    ) -> str:
+        lines = [
+            "-- Proposed from what the database says of its tables. Each TODO is a guess: check it, then remove it."
+        ]
         if others:
             lines.append(f"-- TODO: {on_one_line(', '.join(others))} may be the table as well.")
+        if entity == "products":
+            lines += [f"-- TODO: {on_one_line(each)}." for each in finder.seen()]
         lines.append("select")
         for number, each in enumerate(candidates):
             if each.doubt:
@@ -302,24 +397,17 @@ class _Introspection:
             lines.append(f"    {each.expression} as {alias(each.field, self._dialect)}{comma}")
         had = {each.field for each in candidates}
         lines += [f"    -- TODO: no column looks like {name}" for name, *_ in RELATED_FIELDS[entity] if name not in had]
-        return without_jinja("\n".join([*lines, f"from {self._table(table)}", ""]))
+        end = f"from {finder.table(table)}\n{self._where(finder, table).strip()}"
+        return without_jinja("\n".join([*lines, end.rstrip(), ""]))
 
 
-def _join_columns(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:
-    """The columns that join another table to an item's: the other table's and the item's; None where there are none."""
-    whose = REFERENCE_PREFIXES[entity]
-    for column in table.columns:
-        if _letters_and_digits(column) == _letters_and_digits(key):
-            return column, key
-    number = next(
-        (each for each in item.columns if re.search(rf"^{whose}?(id|link)$", _letters_and_digits(each))), None
-    )
-    for column in table.columns:
-        if number is not None and re.search(rf"^(i|wh)?{whose}(id|link)$", _letters_and_digits(column)):
-            return column, number
-        if re.search(rf"^{whose}(code|no|num|number)?$", _letters_and_digits(column)):
-            return column, key
-    return None
+_NO_HIGHEST = frozenset({"product_active", "customer_active", "vendor", "product_type"})
+"""Fields of which no highest value is read: flags have none in some databases."""
+
+
+def _named_by_hand(table: Table) -> Ranked:
+    """A table that somebody chose although nothing speaks for it."""
+    return Ranked(table=table, score=1, reasons=("it was named",))
 
 
 def _display_value(value: str | None) -> str:

@@ -206,6 +206,19 @@ def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(written)
 
 
+def leave_out_products(project: Project) -> bool:
+    """Make a project one of customers alone, unless somebody wrote its view of products; gives whether it is now."""
+    files = WorkspaceFiles.of(project.workspace, project.root)
+    view, toml = project.root / "views" / "products.sql", project.root / "project.toml"
+    if not exists(view) or files.read(view).decode() != _first_view(project.source.dialect):
+        return False
+    files.remove(view)
+    text = files.read(toml).decode()
+    if "[customers]" not in text:
+        files.write(toml, text.replace("[products]", "[customers]", 1).encode())
+    return True
+
+
 def variable_prefix(name: str) -> str:
     """The prefix of the names of a project's variables, such as ``ACME``."""
     return re.sub(r"\W", "_", name).upper()

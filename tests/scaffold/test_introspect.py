@@ -349,12 +349,19 @@ def on_a_terminal(workspace: Path, *words: str, answers: Iterable[str]) -> tuple
 
 
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
-    """System, database, login and source; a password is not echoed, and stands in .env alone."""
-    shop(tmp_path / "shop.db")
+    """System, database, login, source and table; a password is not echoed, and stands in .env alone."""
+    with closing(sqlite3.connect(shop(tmp_path / "shop.db"))) as connection, connection:
+        connection.execute("create table web_item (item_code text, title text)")
+        connection.execute("insert into web_item values ('A1', 'Hammer')")
     code, printed = on_a_terminal(
-        tmp_path, "init", "acme", answers=["", "shop.db", "me@example.com", "hunter2hunter2", "57", "y"]
+        tmp_path,
+        "init",
+        "acme",
+        answers=["", "shop.db", "me@example.com", "hunter2hunter2", "57", "y", "9", "1", *("",) * 4],
     )
     assert code == 0, printed
+    assert "Which table holds the products?" in printed
+    assert "9 is not one of them." in printed
     assert "Which system does the client have?" in printed
     assert "hunter2" not in printed
     root = tmp_path / "projects" / "acme"

@@ -1,0 +1,140 @@
+"""Inspect a project's database for ``s2s init``: ask what is unsure, show what was found, write the views."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from engine.errors import UsageError
+from engine.files import WorkspaceFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.cli.terminal import Terminal
+    from engine.scaffold.introspect import Choices, Option, Proposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What the command line decides of a proposal: ``--table``, ``--column`` and ``--yes`` as they were written."""
+
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    yes: bool = False
+
+    def choices(self) -> Choices:
+        """Tables by entity and columns by field. Raises :class:`UsageError` for an entity or a field that is none."""
+        from engine.model.fields import ENTITIES
+        from engine.scaffold.introspect import Choices
+
+        tables: dict[str, str] = {}
+        for text in self.tables:
+            entity, equals, table = text.partition("=")
+            if not equals:
+                entity, table = "products", text
+            if entity not in ENTITIES or not table:
+                raise UsageError(
+                    f"--table {text} names no table.", hint="Write --table NAME, or --table customers=NAME."
+                )
+            tables[entity] = table
+        columns: dict[str, str] = {}
+        for text in self.columns:
+            name, _, column = text.partition("=")
+            found = next((field for each in ENTITIES.values() if (field := each.resolve(name)) is not None), None)
+            if found is None or not column.strip():
+                close = [each for entity in ENTITIES.values() for each in entity.suggest(name)]
+                raise UsageError(
+                    f"--column {text} names no field and column.",
+                    hint=f"Write --column title=NAME.{f' Fields: {chr(44).join(close)}.' if close else ''}",
+                )
+            columns[found.name] = column
+        return Choices(tables=tables, columns=columns)
+
+
+def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
+    """Inspect a project's database, show what was found, and write the views that do not exist yet."""
+    from engine.config.loader import load
+    from engine.config.variables import read_variables
+    from engine.scaffold.introspect import introspect
+    from engine.scaffold.scaffold import leave_out_products, write_views
+
+    choices = decided.choices()
+    root = base / "projects" / name
+    text = WorkspaceFiles((base,)).read(root / "project.toml").decode()
+    values, _ = read_variables(root, workspace=base, environ=os.environ)
+    # A database without a password is one thing, a server without a name another.
+    empty = [
+        each
+        for each, value in values.items()
+        if not value and f"${{{each}}}" in text and "_S2S_" not in each and not each.endswith("PASSWORD")
+    ]
+    if empty:
+        raise UsageError(
+            f"To inspect the database, these variables need a value: {', '.join(empty)}.",
+            hint=f"Write them in {root / '.env'}, then: s2s init {name} --introspect",
+        )
+    # Neither Stock2Shop's login nor a login that writes is needed to look.
+    project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
+    terminal.hide(project.secrets)
+    asking = not decided.yes and sys.stdin.isatty() and sys.stdout.isatty()
+
+    def choose(question: str, options: Sequence[Option]) -> int:
+        return _choose(terminal, question, options)
+
+    proposals = introspect(project.source, choices, choose if asking else None)
+    for proposal in proposals:
+        _print_proposal(terminal, proposal)
+    written = write_views(project, {each.entity: each.sql for each in proposals})
+    terminal.print_text("")
+    for proposal in proposals:
+        path = project.root / "views" / f"{proposal.entity}.sql"
+        if path in written:
+            todos = proposal.sql.count("-- TODO")
+            terminal.print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
+        else:
+            terminal.print_text(
+                f"{path} was edited by somebody, so it is kept. This would have been proposed:\n\n{proposal.sql}"
+            )
+    if all(each.entity != "products" for each in proposals):
+        removed = " The example in views/products.sql is removed." if leave_out_products(project) else ""
+        terminal.print_text(
+            f"No table looks like products.{removed} Name it where you know it:"
+            f" s2s init {name} --introspect --table NAME"
+        )
+
+
+def _choose(terminal: Terminal, question: str, options: Sequence[Option]) -> int:
+    """Let somebody choose an option by its number."""
+    from engine.text import table
+
+    terminal.print_text(f"\n{question}")
+    rows = [(str(number), each.label, each.detail) for number, each in enumerate(options, 1)]
+    terminal.print_text(table(rows, ("", "", "")).split("\n", 2)[2])
+    while True:
+        number = int(typer.prompt("Number", default=1, type=int))
+        if 1 <= number <= len(options):
+            return number - 1
+        terminal.print_text(f"{number} is not one of them.")
+
+
+def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:
+    from engine.text import plural, table
+
+    counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
+    terminal.print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
+    if proposal.reasons:
+        terminal.print_text(f"  because {'; '.join(proposal.reasons)}")
+    for each in proposal.others:
+        which = each.label if proposal.entity == "products" else f"{proposal.entity}={each.label}"
+        terminal.print_text(f"  or {each.label} ({each.detail}): --table {which}")
+    rows = [
+        ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
+        for each in proposal.candidates
+    ]
+    terminal.print_text(table(rows, ("", "field", "from", "for example")))
