@@ -27,7 +27,6 @@ DOORS = {
     "pyarrow": {"database", "state", "sync", "testing"},
     "requests": {"stock2shop"},
     "urllib3": {"stock2shop"},
-    "orjson": {"stock2shop"},
     "starlette": {"sandbox", "orders"},
     "uvicorn": {"http_server", "sandbox", "orders"},
     "typing_extensions": {"sandbox"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from engine.stock2shop.api import Api, Receipt
+
+    Rows = Sequence[Mapping[str, Any]]
 
 ACCOUNT_STATUSES = frozenset({402, 404, 405, 406, 410, 411, 414, 415, 417, 421, 423, 426, 428, 431, 451})
 """Answers that speak of the account, the address or the form of a request, never of what is in it."""
@@ -132,18 +134,24 @@ class Sender:
         """The digests of the bodies of one row that were answered 500, for which no row is blamed so far."""
         return [digest for _, digest in self._broken]
 
-    def send(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Delivery]:
+    def send(
+        self, rows: Sequence[Mapping[str, Any]], *, read_values: Callable[[], Rows] | None = None
+    ) -> Iterator[Delivery]:
         """Send one batch; yield what became of its rows, part by part, as soon as it is known.
+
+        ``read_values`` gives the same rows with all their values, where ``rows`` do not hold them: they are needed only
+        to understand a refusal.
 
         Raises :class:`ServerError` when Stock2Shop answers 500 to row after row; :class:`RefusedError` when it refuses
         rows of so many products, accepting none, that the rows are not the cause; :class:`AnswerError` when it refuses
         the request's address or form.
         """
+        whole = cache(read_values or (lambda: rows))
         search = Search(
             [_product(row) for row in rows],
             self._evidence,
             first_rows=sum(row["kind"] == "delete" for row in rows),
-            traits=lambda number: _traits(rows[number]),
+            traits=lambda number: _traits(whole()[number]),
         )
         searching = broken = recovered = False
         while numbers := search.next_part():
@@ -163,7 +171,9 @@ class Sender:
                     body,
                     items=len(part),
                     retries=_retries(part) if broken else None,
-                    contents=Contents(redact=partial(self._redact, part), find_named=partial(find_named, part)),
+                    contents=Contents(
+                        redact=partial(self._redact, whole, numbers), find_named=partial(_find_named, whole, numbers)
+                    ),
                 )
             except ServerError as error:
                 searching = broken = True
@@ -240,13 +250,14 @@ class Sender:
         if self._server_errors >= MAX_CONSECUTIVE_SERVER_ERRORS:
             raise self._server_error from None
 
-    def _redact(self, part: Sequence[Mapping[str, Any]], text: str) -> str:
-        """``text`` without what ``part`` holds of people, and without what Stock2Shop may hold of them.
+    def _redact(self, whole: Callable[[], Rows], numbers: Sequence[int], text: str) -> str:
+        """``text`` without what the rows ``numbers`` hold of people, and without what Stock2Shop may hold of them.
 
         What it may hold of a row that is in doubt is not known.
         """
         if not self._personal:
             return text
+        part = [whole()[number] for number in numbers]
         sent = (row.get(column) for row in part for column in self._personal)
         hidden = hide_personal(text, [*sent, *self._known_values(part)])
         return own_words(hidden) if any(row.get("is_doubted") for row in part) else hidden
@@ -263,6 +274,10 @@ class Sender:
 def _product(row: Mapping[str, Any]) -> Hashable:
     product: str = row["_group"] or row["_key"]
     return product
+
+
+def _find_named(whole: Callable[[], Rows], numbers: Sequence[int], data: Any, text: str) -> dict[str, list[int]]:
+    return find_named([whole()[number] for number in numbers], data, text)
 
 
 def _retries(part: Sequence[object]) -> int:

@@ -1,4 +1,4 @@
-"""Read products and customers as Stock2Shop holds them; the inverse of :mod:`engine.stock2shop.documents`.
+"""Read products and customers as Stock2Shop holds them; the inverse of :mod:`engine.sync.documents`.
 
 What Stock2Shop holds of a row comes out as text, in the order of a view's columns. One document may be what several
 rows come to: a blank and a zero quantity, prices in one column or in many, a second address that is the only one. So
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from engine.stock2shop.documents import Places, address, plain, prices, row_prices
+from engine.stock2shop.sent_values import Places, address, plain, prices, row_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.errors import DeadlineError, ServerError
 from engine.mapping.engine_sql import render_sql
-from engine.stock2shop import documents
 from engine.stock2shop.delivery import Sender
 from engine.sync.clearing import find_unclearable
+from engine.sync.documents import Documents
 from engine.sync.extract import cancelled
 from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal
 from engine.sync.layout import Window
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.stock2shop.delivery import Delivery
     from engine.sync.compare import Comparison
     from engine.sync.context import RunContext
+    from engine.sync.layout import StagingLayout
 
 MAX_RUNS_ALONE = 5
 """In so many runs one after the other Stock2Shop answered 500 for a row alone, with nothing else to send: the row is
@@ -47,7 +49,8 @@ class Dispatched:
 def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id: int) -> Dispatched:
     """Send the delta, removals first.
 
-    1. Load the whole rows of the next window, where the batch is not in the one that is loaded.
+    1. Load the whole rows of the next window, where the batch is not in the one that is loaded, and make the documents
+       of the next batches, where its own are not made yet.
     2. Remember the rows of the batch, durably, as in doubt before they are sent.
     3. Send the batch, and record every receipt and refusal as it arrives.
 
@@ -56,16 +59,12 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
     """
     state, layout, entity = context.state, comparison.staged.layout, comparison.entity
 
-    def document(rows: Iterable[Mapping[str, Any]]) -> bytes:
-        return documents.document(
-            comparison.entity,
-            rows,
-            fields=layout.fields,
-            source_id=context.project.stock2shop.source_id,
-            sync_token=context.sync_token,
-            price_settings=comparison.settings.prices,
-        )
-
+    documents = Documents(
+        layout=layout,
+        source_id=context.project.stock2shop.source_id,
+        sync_token=context.sync_token,
+        prices=comparison.settings.prices,
+    )
     personal = [field.name for field in layout.fields if field.personal]
 
     def published_values(rows: Sequence[Mapping[str, Any]]) -> Iterable[object]:
@@ -77,13 +76,13 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
     sender = Sender(
         api,
         comparison.settings.path,
-        document=document,
+        document=lambda rows: documents.body(row["item"] for row in rows),
         personal=personal,
         known_values=published_values,
         blamable=[digest for digest, runs in _runs_alone(state, entity).items() if runs >= MAX_RUNS_ALONE - 1],
     )
     try:
-        dispatched = _send_batches(context, comparison, sender, run_id=run_id)
+        dispatched = _send_batches(context, comparison, sender, documents, run_id=run_id)
     except ServerError:
         _count_runs_alone(state, entity, sender.alone_with_500)
         raise
@@ -91,10 +90,13 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
     return dispatched
 
 
-def _send_batches(context: RunContext, comparison: Comparison, sender: Sender, *, run_id: int) -> Dispatched:
+def _send_batches(
+    context: RunContext, comparison: Comparison, sender: Sender, documents: Documents, *, run_id: int
+) -> Dispatched:
     state, staged = context.state, comparison.staged
     layout, ends = staged.layout, comparison.batch_ends
-    sent = refused = position = loaded = 0
+    sent = refused = position = loaded = made = 0
+    prepared: list[dict[str, Any]] = []
     total = ends[-1] if ends else 0
     unclearable = find_unclearable(layout, comparison.settings)
     for end in ends:
@@ -105,11 +107,14 @@ def _send_batches(context: RunContext, comparison: Comparison, sender: Sender, *
         if end > loaded:
             loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
             load_window(state, layout, Window(position, loaded))
+        if end > made:
+            made = max(each for each in ends if each <= min(loaded, max(end, position + staged.document_rows)))
+            prepared = documents.rows(state, Window(position, made))
         batch = Window(position, end)
-        rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **batch.bounds))
+        rows, prepared = prepared[: end - position], prepared[end - position :]
         mark_in_flight(state, entity=comparison.entity, window=batch, unclearable=unclearable)
         try:
-            for delivery in sender.send(rows):
+            for delivery in sender.send(rows, read_values=partial(_whole_rows, state, layout, batch)):
                 if _record(context, comparison, delivery, run_id=run_id):
                     sent += len(delivery.rows)
                     context.progress("sending", sent, total)
@@ -128,6 +133,10 @@ def _send_batches(context: RunContext, comparison: Comparison, sender: Sender, *
             f" and {sender.rows_left:,} rows of refused batches wait for the next run."
         )
     return Dispatched(sent=sent, refused=refused, message=message)
+
+
+def _whole_rows(state: State, layout: StagingLayout, batch: Window) -> list[dict[str, Any]]:
+    return state.dicts(render_sql("batch.sql", fields=layout.fields, **batch.bounds))
 
 
 def _runs_alone(state: State, entity: str) -> dict[str, int]:

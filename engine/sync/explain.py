@@ -10,11 +10,11 @@ from engine.errors import UsageError
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
-from engine.stock2shop import documents as payload
 from engine.sync import history
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions
 from engine.sync.diff import diff_columns
+from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.rules import RULES
 from engine.sync.stage import load_window
@@ -78,17 +78,17 @@ def explain(project: Project, entity: str, key: str, *, reveal: bool = False) ->
         diff_columns(state, work.staged, positions)
         if positions:
             load_window(state, layout, positions[-1])
-            rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **positions[-1].bounds))
-            document = json.loads(
-                payload.document(
-                    entity,
-                    [_shown(row, entity, shown) for row in rows],
-                    fields=layout.fields,
-                    source_id=project.stock2shop.source_id,
-                    sync_token=token,
-                    price_settings=work.settings.prices,
-                )
+            personal = [field.name for field in layout.fields if field.personal]
+            if personal and not reveal:
+                state.run(render_sql("mask.sql", columns=personal))
+            documents = Documents(
+                layout=layout,
+                source_id=project.stock2shop.source_id,
+                sync_token=token,
+                prices=work.settings.prices,
             )
+            items = [row["item"] for row in documents.rows(state, positions[-1])]
+            document = json.loads(documents.body(items))
         for change in changes:
             change["columns"] = [
                 {"column": name, "old": shown(entity, name, old), "new": shown(entity, name, new)}

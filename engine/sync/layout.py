@@ -45,6 +45,13 @@ MAX_WINDOW_BYTES = 16_000_000
 """About how large they may be together. With 40 MB, rows of 3 KB did not fit into the memory that a run begins with."""
 
 
+MAX_DOCUMENT_ROWS = 5_000
+"""Of how many changes the documents are made at a time, unless the rows are wide."""
+
+MAX_DOCUMENT_BYTES = 8_000_000
+"""About how large those rows may be together: the documents are held until they are sent."""
+
+
 @cache
 def canonical_macros() -> str:
     """The SQL of the macros that make values canonical."""
@@ -157,6 +164,11 @@ class Staged:
     def window_rows(self) -> int:
         """How many changes are loaded as whole rows at a time."""
         return min(MAX_WINDOW_ROWS, max(MAX_WINDOW_BYTES // max(self.width, 1), 1))
+
+    @property
+    def document_rows(self) -> int:
+        """Of how many changes the documents are made at a time."""
+        return min(MAX_DOCUMENT_ROWS, max(MAX_DOCUMENT_BYTES // max(self.width, 1), 1))
 
 
 def build_layout(

@@ -2,7 +2,7 @@
 
 The source is replaced by a DuckDB file that the fixtures were loaded into, and the state by a temporary one. Staging,
 validation, comparison and documents are those of :func:`engine.sync.compare.compare` and
-:mod:`engine.stock2shop.documents`, so that the results cannot differ from a live run's.
+:mod:`engine.sync.documents`, so that the results cannot differ from a live run's.
 
 How a view in another dialect is run on DuckDB:
 
@@ -29,17 +29,16 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
 from engine.files import WorkspaceFiles
-from engine.mapping.engine_sql import render_sql
 from engine.mapping.locate import diagnostic_at, find_word, locate_error
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
 from engine.state.store import open_state
-from engine.stock2shop import documents as payload
 from engine.sync import data_tests as expectations
 from engine.sync.compare import Comparison, compare
 from engine.sync.context import RunContext, RunOptions
+from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
@@ -190,23 +189,19 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
     state, layout = loaded.state, comparison.staged.layout
     everything = Window(0, comparison.batch_ends[-1] if comparison.batch_ends else 0)
     load_window(state, layout, everything)
-    rows = state.dicts(render_sql("batch.sql", fields=layout.fields, **everything.bounds))
-    body = payload.document(
-        entity,
-        rows,
-        fields=layout.fields,
+    made = Documents(
+        layout=layout,
         source_id=project.stock2shop.source_id,
         sync_token=SYNC_TOKEN,
-        price_settings=comparison.settings.prices,
-    )
-    (items,) = json.loads(body, parse_float=Decimal).values()
-    documents = sorted(zip([str(row["_key"]) for row in rows], items, strict=True), key=lambda pair: pair[0])
+        prices=comparison.settings.prices,
+    ).rows(state, everything)
+    documents = [(str(row["_key"]), json.loads(row["item"], parse_float=Decimal)) for row in made]
     with limited(project.root / "tests", "A data test", interrupt=state.interrupt):
         failed = expectations.run_data_tests(state, project, comparison.staged, live=False)
     return FixtureResult(
         entity=entity,
         query=query,
-        documents=tuple(documents),
+        documents=tuple(sorted(documents, key=lambda pair: pair[0])),
         quarantine=problems(state, entity, "violation", limit=None, reveal=True),
         warnings=problems(state, entity, "warning", limit=None, reveal=True),
         failed=failed,

@@ -132,6 +132,6 @@ def _engine_digest() -> str:
     digest = hashlib.sha256(sys.version.encode())
     for path in sorted((*_ENGINE_FOLDER.rglob("*.py"), *_ENGINE_FOLDER.rglob("*.sql"))):
         digest.update(path.read_bytes())
-    for name in ("duckdb", "jinja2", "orjson", "pyarrow", "sqlglot"):
+    for name in ("duckdb", "jinja2", "pyarrow", "sqlglot"):
         digest.update(f"{name} {metadata.version(name)}".encode())
     return digest.hexdigest()

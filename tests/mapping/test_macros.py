@@ -18,7 +18,7 @@ from engine.mapping.parse import SQLGLOT_DIALECTS
 from engine.mapping.render import render_view
 from engine.model.fields import ACTIVE_WORDS
 from engine.model.settings import EntitySettings, Project, SourceSettings, Stock2ShopSettings
-from engine.stock2shop.documents import prices
+from engine.stock2shop.sent_values import prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,7 +23,6 @@ from pathlib import Path
 
 MODULES = (
     "duckdb",
-    "orjson",
     "pyarrow",
     "pyodbc",
     "requests",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import documents
 
 from engine.errors import RefusedError, ServerError
 from engine.model.fields import PRODUCTS
 from engine.model.settings import Stock2ShopSettings
 from engine.sandbox.checks import RefusalError
-from engine.stock2shop import documents
 from engine.stock2shop.client import open_api
 from engine.stock2shop.delivery import MAX_SEARCH_REQUESTS, Delivery, Sender
 

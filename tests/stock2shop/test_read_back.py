@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.documents import document
 
 from engine.model.fields import CUSTOMERS, PRODUCTS
 from engine.model.settings import PriceSettings
-from engine.stock2shop.documents import document
 from engine.stock2shop.read_back import Reader, held_rows
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.client import VIEW
 
 from engine.characters import clean, fold, trim
-from engine.stock2shop.documents import prices
+from engine.stock2shop.sent_values import prices
 from engine.sync.email_addresses import is_email_address
 from engine.sync.layout import canonical_macros
 from engine.text import escape_controls

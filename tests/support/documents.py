@@ -1,13 +1,11 @@
-"""Make Stock2Shop documents of rows; pure.
+"""Stock2Shop documents of rows in plain Python: what the engine's own, made in SQL, are compared with.
 
-One item a row, exactly the fields that the mapping gives: a field that a linked source does not map must not
-overwrite what another source owns. A product's shape, one variant an item as an object, is that of Stock2Shop's
-public developer pages for ``POST /products/queue``. A customer's is not public: it is put together from Stock2Shop's
-public data objects, and the same in form as a product's. The inverse is :mod:`engine.stock2shop.read_back`.
+Nothing of the engine makes them, so that a fault there cannot be here too.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from decimal import Decimal
@@ -28,6 +26,9 @@ NO_PRICES = PriceSettings()
 
 ADDRESS_CONTENT = frozenset({"address_code", "address1", "address2", "city", "zip", "company", "phone"})
 """The parts of an address of which at least one must have a value: a type, a country or a name alone is no address."""
+
+NUMBER = "\ue000"
+"""Stands for a price until it is written: no value has it."""
 
 _PRICE = re.compile(r'(?:(?P<tier>"(?:[^"]|"")*"|[^,:"]*):)?(?P<price>[^,:"]+)(?:,|$)')
 
@@ -194,14 +195,13 @@ def _meta(row: Row, places: Places) -> Json:
 
 
 def _json(value: object) -> bytes:
-    import orjson
+    """``value`` as JSON; a price as all its digits."""
+    numbers: list[str] = []
 
-    return orjson.dumps(value, default=_number)
+    def number(value: object) -> str:
+        assert isinstance(value, Decimal)
+        numbers.append(plain(value))
+        return f"{NUMBER}{len(numbers) - 1}"
 
-
-def _number(value: Any) -> Any:
-    import orjson
-
-    if isinstance(value, Decimal):
-        return orjson.Fragment(plain(value).encode())
-    raise TypeError(type(value).__name__)
+    text = json.dumps(value, ensure_ascii=False, default=number, separators=(",", ":"))
+    return re.sub(rf'"{NUMBER}(\d+)"', lambda found: numbers[int(found[1])], text).encode()
