@@ -55,6 +55,7 @@ LIVE = {
     "list": (("list",),),
     "docs": (("docs", "--to", "site"),),
     "review": (("review", "acme", "--live"),),
+    "preview": (("preview", "acme"), ("preview", "acme", "--output", "json"), ("preview", "acme", "--where", "A")),
     "plan": (("plan", "acme", "--full"), ("plan", "acme", "--output", "json")),
     "run": (("run", "acme"), ("--log-format", "json", "run", "acme", "--full"), ("--debug", "run", "acme")),
     "explain": (("explain", "acme", "A"), ("explain", "acme", LOUD.replace("\0", ""))),
