@@ -1,4 +1,4 @@
-"""Write the reference pages that the code itself knows best: fields, commands, settings, rules.
+"""Write the reference pages that the code itself knows best: fields, commands, settings, rules, SQL.
 
 ``python docs/generate.py`` writes them; a test fails when one is stale.
 """
@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+import tomli
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -107,6 +109,51 @@ def settings() -> str:
     return "".join(parts)
 
 
+CONSTRUCTS = HERE.parent / "tests" / "mapping" / "constructs"
+DATABASES = {"postgres": "PostgreSQL", "mysql": "MySQL and MariaDB", "sqlite": "SQLite"}
+OTHER_DATABASES = {
+    "tsql": "SQL Server",
+    "oracle": "Oracle",
+    "hana": "SAP HANA",
+    "firebird": "Firebird",
+    "pervasive": "Pervasive",
+}
+
+
+def accepted_sql() -> str:
+    """Every expression that was compared between a database and the fixtures."""
+    parts = [
+        "# SQL that runs on fixtures\n\n",
+        MADE.replace("the code", "tests/mapping/constructs"),
+        (
+            "Each expression under *equal* gave on fixtures what the database gave, for rows with NULL, blanks, ties,"
+            " negatives, many digits, ends of months and leap days. Each under *refused* is refused, with its place in"
+            " the template. The columns are those of the tests; your own columns and values take their place. Whether a"
+            " number is whole, and how many decimals it has, is known of columns whose type is declared: see"
+            " [Make fixtures](../mapping-reviews.md#make-fixtures).\n"
+        ),
+    ]
+    for dialect, name in DATABASES.items():
+        parts.append(f"\n## {name}\n")
+        for topic, found in tomli.loads((CONSTRUCTS / f"{dialect}.toml").read_text("utf-8")).items():
+            parts.append(f"\n### {topic.capitalize()} ({name})\n\nEqual:\n\n```sql\n")
+            parts += [f"{expression}\n" for expression in found["equal"]]
+            parts.append("```\n")
+            refused = found.get("refused")
+            if refused:
+                parts.append("\nRefused:\n\n```sql\n")
+                parts += [f"{expression}\n" for expression in refused]
+                parts.append("```\n")
+    parts.append(
+        "\n## Databases that the tests have none of\n\nWhat their manuals say is compared with what comes of it on"
+        " fixtures.\n\n| database | SQL | manual |\n|---|---|---|\n"
+    )
+    for case in tomli.loads((CONSTRUCTS / "documented.toml").read_text("utf-8"))["documented"]:
+        sql = case["select"].replace("|", "\\|")
+        parts.append(f"| {OTHER_DATABASES[case['dialect']]} | `{sql}` | [page]({case['page']}) |\n")
+    return "".join(parts)
+
+
 def _resolved(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     options = [part, *part.get("anyOf", ()), *part.get("allOf", ()), part.get("additionalProperties") or {}]
     reference = next((option["$ref"] for option in options if isinstance(option, dict) and "$ref" in option), None)
@@ -171,6 +218,7 @@ def pages() -> dict[Path, str]:
     return {
         reference / "fields.md": fields(),
         reference / "rules.md": rules(),
+        reference / "accepted-sql.md": accepted_sql(),
         reference / "project.md": settings(),
         reference / "commands.md": commands(),
         reference / "project.schema.json": json.dumps(schema(), indent=2) + "\n",

@@ -46,6 +46,7 @@ _HARMLESS_SETTINGS = (
     "default_collation",
     "memory_limit",
     "threads",
+    "disabled_optimizers",
     # DuckDB 1.5 sets it itself while it adds a column that may not be NULL.
     "current_transaction_invalidation_policy",
 )

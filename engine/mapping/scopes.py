@@ -87,6 +87,22 @@ class Scopes:
             if isinstance(source, str):
                 yield source, name
 
+    def definitions(self, column: Any) -> Iterator[Any]:
+        """What a column stands for: a table's name and its column, or the expression that a query calls so."""
+        for source, name in self._sources(column):
+            yield from self._definitions(source, name, frozenset())
+
+    def _definitions(self, source: Any, name: str, seen: frozenset[int]) -> Iterator[Any]:
+        if isinstance(source, str):
+            yield source, name
+            return
+        for arm in union_arms(source):
+            for part in self._outputs(source, arm, name):
+                if not is_star(part):
+                    yield part.unalias()
+                elif id(part) not in seen:
+                    yield from self._definitions(self._of_star(arm, part, name), name, seen | {id(part)})
+
     @staticmethod
     def _feeds(column: Any, node: Any) -> bool:
         """Whether a column inside ``node`` is part of its value, not of a filter or an order in a subquery of it."""

@@ -42,12 +42,14 @@ from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixtures import create_fixture_database, fixture_file_name, freeze_time, has_fixtures, load_fixtures
+from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures
+from engine.testing.fixtures import fixture_file_name, has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from engine.mapping.transpile.kinds import Columns
     from engine.model.plan import Counts, Problem
     from engine.model.query import Query
     from engine.model.settings import Project
@@ -95,14 +97,14 @@ class FixtureResult:
 class FixtureDatabase:
     """The fixtures of several projects in one DuckDB file, and a temporary state.
 
-    ``schemas`` and ``tables`` have the schema and the table names of each project, by the project's folder; ``faults``
-    the errors of projects whose fixtures could not be loaded.
+    ``schemas`` and ``tables`` have the schema of each project and the kinds of its tables' columns, by the project's
+    folder; ``faults`` the errors of projects whose fixtures could not be loaded.
     """
 
     state: State
     database: Path
     schemas: Mapping[Path, str]
-    tables: Mapping[Path, tuple[str, ...]]
+    tables: Mapping[Path, Columns]
     faults: Mapping[Path, ConfigError]
 
 
@@ -132,7 +134,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
     database = folder / "fixtures.duckdb"
     schemas: dict[Path, str] = {}
-    tables: dict[Path, tuple[str, ...]] = {}
+    tables: dict[Path, Columns] = {}
     faults: dict[Path, ConfigError] = {}
     with create_fixture_database(database) as connection:
         for project in projects:
@@ -239,7 +241,7 @@ def compare_on_fixtures(
     placeless = replace(query, source_map=None)
     first: ViewError | QueryError
     try:
-        return run(replace(query, sql=_transpile(placeless, dialect))), ()
+        return run(replace(query, sql=_transpile(placeless, dialect, loaded, fixtures or project.root))), ()
     except (ViewError, QueryError) as error:
         first = error
     try:
@@ -264,16 +266,16 @@ def _translation_error(
         return _explain_refusal(first, loaded, project, query)
     if query.source_map is not None:
         try:
-            _transpile(query, project.source.dialect)
+            _transpile(query, project.source.dialect, loaded, project.root)
         except ViewError as error:
             return error
     return first
 
 
-def _transpile(query: Query, dialect: str) -> str:
+def _transpile(query: Query, dialect: str, loaded: FixtureDatabase, fixtures: Path) -> str:
     from engine.mapping.transpile.to_duckdb import to_duckdb
 
-    return to_duckdb(query, dialect=dialect)
+    return to_duckdb(query, dialect=dialect, columns=loaded.tables.get(fixtures))
 
 
 def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str) -> Query:
@@ -291,6 +293,8 @@ def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[s
         database=loaded.database,
         session=(
             "set threads = 1",
+            # To DuckDB 2.0 an interval of 30 days equals one of a month, and so may be put in its place.
+            "set disabled_optimizers = 'common_subexpressions'",
             f"set memory_limit = '{MEMORY_LIMIT}'",
             f"set schema = '{loaded.schemas[fixtures]}'",
             *session,

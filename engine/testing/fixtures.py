@@ -12,31 +12,24 @@ The inference is the engine's own, so that no release of DuckDB reads the same f
 conservative: a value with a leading zero, a padded one or a stray word makes the column text, so that codes stay as
 they are.
 
-:mod:`engine.testing.capture` makes such files from a live source.
+:mod:`engine.testing.fixture_database` loads them; :mod:`engine.testing.capture` makes them from a live source.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from engine.embedded import connect_duckdb, parse_duckdb
-from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
+from engine.errors import Diagnostic, FixtureError
 from engine.files import WorkspaceFiles, is_file, list_paths
-from engine.mapping.engine_sql import render_sql
-from engine.quoting import blanked, ident
-from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    import duckdb
 
 TEXT = "varchar"
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -52,14 +45,10 @@ _INTEGER = re.compile(r"(?!-0)-?(0|[1-9]\d{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"(?!-[0.]+\Z)-?(?P<whole>0|[1-9]\d*)(?:\.(?P<places>\d+))?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIMESTAMP = re.compile(_DATE.pattern + r" ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII)
-_CREATE_STATEMENT = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
 _BOOLEAN = re.compile("true|false")
 _WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 _DECIMAL_DIGITS = 18
 """The precision of an inferred decimal. DuckDB's widest, 38, overflows as soon as two are multiplied."""
-
-DEFAULT_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
-"""The current time for fixtures that have neither dates nor times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +81,7 @@ def read_fixture(path: Path, *, files: WorkspaceFiles | None = None) -> Fixture:
 
     Raises :class:`FixtureError` with file and line where it is not well formed.
     """
-    text = _read_text(path, files or WorkspaceFiles((path.parent,)))
+    text = read_fixture_text(path, files or WorkspaceFiles((path.parent,)))
     delimiter, begin = _find_delimiter(text)
     records = list(_parse_records(path, text, delimiter, begin))
     if not records or records[0][1] == ((None, False),):
@@ -149,60 +138,6 @@ def csv_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() == ".csv"]
 
 
-@contextmanager
-def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a new DuckDB file, to load fixtures into; others can read the file once this ends."""
-    with closing(connect_duckdb(database, settings={"threads": "1", "memory_limit": MEMORY_LIMIT})) as connection:
-        yield connection
-
-
-def load_fixtures(
-    connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str, files: WorkspaceFiles | None = None
-) -> tuple[str, ...]:
-    """Load the fixtures of the project in the folder ``root`` into a new ``schema``, whose name is a plain word.
-
-    Gives the names of the tables. A table of ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError`
-    with all faults of all files, and :class:`OutsideWorkspaceError` for links that lead out of ``files``, which are
-    those of ``root`` where none are given.
-    """
-    folder = root / "fixtures"
-    files = files or WorkspaceFiles((root,))
-    connection.execute(f"create schema {schema}; set schema = '{schema}'")
-    faults: list[Diagnostic] = []
-    declared = _create_tables(connection, folder / "schema.sql", faults, files=files)
-    found: dict[str, Path] = {}
-    for path in csv_files(files.list_paths(folder, "*")):
-        try:
-            fixture = read_fixture(path, files=files)
-        except (FixtureError, OutsideWorkspaceError) as error:
-            faults += error.diagnostics
-            continue
-        if fixture.table in found:
-            other = found[fixture.table].name
-            faults.append(
-                Diagnostic(path=path, message=f"{other} is the table {fixture.table}, too.", hint="Keep one of them.")
-            )
-            continue
-        found[fixture.table] = path
-        faults += _insert_rows(connection, fixture, declared.get(fixture.table), schema=schema)
-    if faults:
-        raise FixtureError(faults)
-    return tuple(sorted({*declared, *found}))
-
-
-def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
-    """Fix the current time of each schema to the newest time in its fixtures, so that every run gives the same."""
-    columns = connection.execute(
-        "select schema_name, table_name, column_name from duckdb_columns()"
-        " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
-    ).fetchall()
-    newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
-    connection.execute("begin transaction")
-    for schema in schemas:
-        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, DEFAULT_TIME)))
-    connection.execute("commit")
-
-
 def infer_type(values: Iterable[str]) -> str:
     """The narrowest DuckDB type that holds all ``values`` exactly as they are written; text where there is none.
 
@@ -233,7 +168,8 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _read_text(path: Path, files: WorkspaceFiles) -> str:
+def read_fixture_text(path: Path, files: WorkspaceFiles) -> str:
+    """Read a file of the fixtures, which is UTF-8. Raises :class:`FixtureError` where it is not, or cannot be read."""
     try:
         content = files.read(path)
         return content.decode("utf-8-sig")
@@ -316,127 +252,6 @@ def _split_heading(cell: str) -> tuple[str, str | None]:
     if separator and _TYPE.fullmatch(kind):
         return name.strip(), TEXT if kind.lower() == "text" else kind
     return cell.strip(), None
-
-
-def _create_tables(
-    connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic], *, files: WorkspaceFiles
-) -> Mapping[str, Mapping[str, str]]:
-    """Run ``schema.sql``; gives the columns of the tables that it creates, with their types."""
-    import duckdb
-
-    if not is_file(path):
-        return {}
-    text, position = _read_text(path, files), 0
-    try:
-        for kind, statement in parse_duckdb(connection, text):
-            position = max(position, text.find(statement, position))
-            written = blanked(statement, "duckdb")
-            code = written.lstrip()
-            if kind != "CREATE" or not _CREATE_STATEMENT.match(code):
-                faults.append(
-                    Diagnostic(
-                        path=path,
-                        line=text.count("\n", 0, position + len(written) - len(code)) + 1,
-                        message="schema.sql only creates tables.",
-                        hint="The rows stand in <table>.csv beside it.",
-                    )
-                )
-                return {}
-        timer = threading.Timer(MAX_SECONDS, connection.interrupt)
-        timer.daemon = True
-        timer.start()
-        try:
-            connection.execute(text)
-        finally:
-            timer.cancel()
-        columns = connection.execute(
-            "select table_name, column_name, data_type from information_schema.columns"
-            " where table_schema = current_schema() order by ordinal_position"
-        ).fetchall()
-    except duckdb.Error as error:
-        place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
-        faults.append(
-            Diagnostic(
-                path=path,
-                line=int(place[1]) if place else None,
-                message=f"DuckDB refuses it: {_database_message(error)}",
-                hint="Write CREATE TABLE statements in DuckDB's types.",
-            )
-        )
-        return {}
-    tables: dict[str, dict[str, str]] = {}
-    for table, column, kind in columns:
-        tables.setdefault(str(table).lower(), {})[str(column)] = str(kind)
-    return tables
-
-
-def _insert_rows(
-    connection: duckdb.DuckDBPyConnection, fixture: Fixture, declared: Mapping[str, str] | None, *, schema: str
-) -> list[Diagnostic]:
-    """Insert a fixture's rows into its table, which is created unless it is ``declared``; gives the faults."""
-    import duckdb
-
-    if declared is None:
-        types = dict(zip(fixture.columns, fixture.inferred, strict=True))
-    else:
-        known = {column.lower(): kind for column, kind in declared.items()}
-        unknown = [column for column in fixture.columns if column.lower() not in known]
-        if unknown:
-            return [
-                Diagnostic(
-                    path=fixture.path,
-                    line=1,
-                    message=f"schema.sql has no column {unknown[0]} in {fixture.table}.",
-                    hint=f"It has: {', '.join(declared)}.",
-                )
-            ]
-        types = {column: known[column.lower()] for column in fixture.columns}
-    target = f"{schema}.{ident(fixture.table, 'duckdb')}"
-    names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
-    connection.execute("begin transaction")  # one write to the disk for each table
-    try:
-        if declared is None:
-            columns = ", ".join(f"{ident(column, 'duckdb')} {kind}" for column, kind in types.items())
-            connection.execute(f"create table {target} ({columns})")
-        if fixture.rows:
-            # One list for each column takes a quarter of the time that one parameter for each value takes.
-            columns = ", ".join(["unnest(?::varchar[])"] * len(fixture.columns))
-            values = [list(column) for column in zip(*fixture.rows, strict=True)]
-            connection.execute(f"insert into {target} ({names}) select {columns}", values)
-        connection.execute("commit")
-    except duckdb.Error as error:
-        connection.execute("rollback")
-        return [_find_bad_value(connection, fixture, types, error)]
-    return []
-
-
-def _find_bad_value(
-    connection: duckdb.DuckDBPyConnection, fixture: Fixture, types: Mapping[str, str], error: Exception
-) -> Diagnostic:
-    """Find the value that does not fit its column. The message does not show it: it may be personal."""
-    import duckdb
-
-    for line, row in zip(fixture.lines, fixture.rows, strict=True):
-        for (column, kind), value in zip(types.items(), row, strict=True):
-            try:
-                connection.execute(f"select cast(? as {kind})", [value])
-            except duckdb.Error:
-                return Diagnostic(
-                    path=fixture.path,
-                    line=line,
-                    message=f"The value of {column} is no {kind}.",
-                    hint="Fix the value, or the type in the header or in schema.sql.",
-                )
-    return Diagnostic(
-        path=fixture.path,
-        line=1,
-        message=f"DuckDB refuses the table: {_database_message(error)}",
-        hint="Types in the header are DuckDB's: text, bigint, decimal(18,4), date, timestamp, boolean, double.",
-    )
-
-
-def _database_message(error: Exception) -> str:
-    return re.sub(r"^[\w ]+ Error: ", "", str(error).strip().splitlines()[0])
 
 
 def _fixture_error(path: Path, line: int, message: str, hint: str) -> FixtureError:

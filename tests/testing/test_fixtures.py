@@ -19,7 +19,8 @@ from support.mapping import ITEM, PRICE, VIEW, offline, rehearsed, write, write_
 from engine.config.loader import load
 from engine.errors import FixtureError, UsageError, ViewError
 from engine.testing.capture import capture_fixtures
-from engine.testing.fixtures import create_fixture_database, infer_type, load_fixtures, read_fixture
+from engine.testing.fixture_database import create_fixture_database, load_fixtures
+from engine.testing.fixtures import infer_type, read_fixture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -568,7 +569,7 @@ def test_the_time_in_fixtures_is_the_newest_that_they_have(tmp_path: Path, diale
 @pytest.mark.parametrize(
     ("dialect", "title"),
     [
-        ("postgres", "format('%s-%s', item.code, item.descr)"),
+        ("postgres", "format('%10s', item.code)"),
         ("hana", "concat(item.code, item.descr)"),
         ("hana", "item.descr || cast(item.qty as decimal(9, 1))"),
         ("firebird", "left(item.descr, 2)"),

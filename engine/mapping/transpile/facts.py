@@ -22,7 +22,8 @@ KNOWN_DIALECTS = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
 PORTABLE_NODES = frozenset(
     {"Alias", "And", "Between", "Boolean", "CTE", "Case", "Coalesce", "Collate", "Count", "DPipe", "DataType"}
     | {"DataTypeParam", "Distinct", "EQ", "Except", "Exists", "Filter", "From", "GT", "GTE", "Having", "Hint"}
-    | {"Identifier", "If", "In", "IndexTableHint", "Intersect", "JoinHint", "LT", "LTE", "LimitOptions", "Max", "Min"}
+    | {"Identifier", "If", "In", "IndexTableHint", "Intersect", "JSONPath", "JSONPathKey", "JSONPathRoot", "JoinHint"}
+    | {"JSONPathSubscript", "LT", "LTE", "LimitOptions", "Max", "Min"}
     | {"Mul", "NEQ", "National", "Neg", "Not", "Null", "NullSafeEQ", "NullSafeNEQ", "Nullif", "Offset", "Or", "Order"}
     | {
         "Pivot",
@@ -130,6 +131,9 @@ SQL_NAMES = {
     "BitwiseOr": "|",
     "BitwiseXor": "^",
     "BitwiseNot": "~",
+    "BitwiseLeftShift": "<<",
+    "BitwiseRightShift": ">>",
+    "JSONValue": "JSON_VALUE()",
     "NullSafeEQ": "IS NOT DISTINCT FROM",
     "NullSafeNEQ": "IS DISTINCT FROM",
     "Neg": "-",
@@ -224,6 +228,9 @@ def is_numeric(node: Any) -> bool:
 def is_fractional(node: Any, dialect: str) -> bool:
     """Return whether it is known not to be an integer."""
     name = type(node).__name__
+    kind = str(node.meta.get("kind") or "")  # of a declared type; SQLite keeps 5.00 as a whole number
+    if kind == "double" or (kind.startswith("decimal") and dialect != "sqlite"):
+        return True
     if name == "Literal":
         return not node.is_string and "." in node.name
     if name == "Cast":

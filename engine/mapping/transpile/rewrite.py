@@ -23,6 +23,7 @@ from engine.mapping.transpile.facts import (
     literal_integer,
     operands,
 )
+from engine.mapping.transpile.functions import apply_rule
 from engine.mapping.transpile.rewrite_numbers import NO_DATE, NUMBER_ONLY, NUMBER_REWRITES
 from engine.mapping.transpile.rewrite_text import (
     BLANK_RESULTS,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 NUMERIC_CONDITION_DIALECTS = frozenset({"mysql", "sqlite"})
 """Dialects in which a condition is the number 1 or 0, and a number a condition."""
 
-CONDITIONS = COMPARISONS | {"And", "Or", "Not", "Is", "Like", "ILike", "Escape", "Exists", "RegexpLike"}
+CONDITIONS = COMPARISONS | {"And", "Or", "Not", "Is", "Like", "ILike", "Escape", "Exists", "RegexpLike", "Glob", "Xor"}
 
 DATE_OR_TEXT = """
     cast_to_type(
@@ -95,7 +96,9 @@ def rewrite_node(node: Any, dialect: str, *, text_order: bool = True) -> Any:
     Without ``text_order`` the part is not guarded against an uncertain order of texts.
     """
     name = type(node).__name__
-    made = REWRITES[name](node, dialect) if name in REWRITES else None
+    made = apply_rule(node, dialect)
+    if made is None and name in REWRITES:
+        made = REWRITES[name](node, dialect)
     if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
         made = compare_trimmed(node, _compare_as_dates(node, made))
     if dialect == "tsql" and name in TRAILING_BLANK_REWRITES:

@@ -164,7 +164,9 @@ def _is_floating(value: Any) -> Any:
     for node in value.copy().walk(prune=lambda node: isinstance(node, exp.Query)):
         if isinstance(node, exp.Column):
             grouped = node.find_ancestor(exp.AggFunc, exp.Query, exp.Window)
-            kinds.append(exp.func("any_value", node.copy()) if isinstance(grouped, exp.AggFunc) else node)
+            over = grouped is not None and isinstance(grouped.parent, (exp.Window, exp.Filter))
+            any_value = isinstance(grouped, exp.AggFunc) and not over
+            kinds.append(exp.func("any_value", node.copy()) if any_value else node)
         elif isinstance(node, exp.Cast) and not isinstance(node.this, exp.Query):
             kinds.append(exp.Cast(this=exp.null(), to=node.to.copy()))
     asked = {kind.sql("duckdb"): snippet("typeof(VALUE) in ('DOUBLE', 'FLOAT')", value=kind) for kind in kinds}

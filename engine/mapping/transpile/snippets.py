@@ -63,7 +63,8 @@ def known_type(node: Any, dialect: str) -> str:
         return "text"
     inner = node.unnest()
     cast = type(inner).__name__ == "Cast" and inner.to.this.name == "DECIMAL" and inner.to.expressions
-    return "digits" if cast and dialect in FIXED_SCALE_DIALECTS else ""
+    declared = type(inner).__name__ == "Column" and str(inner.meta.get("kind") or "").startswith("decimal:")
+    return "digits" if (cast or declared) and dialect in FIXED_SCALE_DIALECTS else ""
 
 
 @lru_cache(maxsize=256)
@@ -111,7 +112,7 @@ def remember_types(nodes: list[Any], dialect: str) -> None:
 
 def keep_types(node: Any, made: Any) -> None:
     """Note in what stands for a part what was known of the part's type."""
-    for key in ("known", "number"):
+    for key in ("known", "number", "kind"):
         made.meta[key] = node.meta.get(key)
 
 

@@ -19,6 +19,7 @@ from engine.errors import ViewError
 from engine.mapping.locate import diagnostic_at
 from engine.mapping.parse import ParseFailure, parse, start_offset
 from engine.mapping.transpile.facts import FOR_XML
+from engine.mapping.transpile.kinds import infer_kinds
 from engine.mapping.transpile.rewrite import rewrite
 from engine.mapping.transpile.rewrite_text import rewrite_xml_lists
 from engine.mapping.transpile.unsupported import (
@@ -35,16 +36,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.errors import Diagnostic
+    from engine.mapping.transpile.kinds import Columns
     from engine.model.query import Query
 
 
-def to_duckdb(query: Query, *, dialect: str) -> str:
+def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> str:
     """Return the view in DuckDB's SQL; tables are called by the last part of their names, in lower case.
 
+    ``columns`` has the kinds of the fixtures' columns, as :mod:`engine.mapping.transpile.kinds` has them.
+
     1. Parse it.
-    2. Refuse every construct that is not known to mean the same in DuckDB.
-    3. Rename the tables to their fixtures.
-    4. Rewrite what means something else in DuckDB.
+    2. Infer the kinds of its parts.
+    3. Refuse every construct that is not known to mean the same in DuckDB.
+    4. Rename the tables to their fixtures.
+    5. Rewrite what means something else in DuckDB.
 
     Raises :class:`ViewError` with everything that was refused.
     """
@@ -54,6 +59,7 @@ def to_duckdb(query: Query, *, dialect: str) -> str:
     if dialect == "duckdb":
         return query.sql
     statement = _parse_view(query, dialect)
+    infer_kinds(statement, dialect, columns or {})
     problems = [*_unsupported_parts(query, statement, dialect), *_rename_tables(query, statement)]
     if problems:
         raise ViewError(problems)

@@ -24,6 +24,7 @@ from engine.mapping.transpile.facts import (
     is_text_literal,
     is_top_100_percent,
 )
+from engine.mapping.transpile.functions import apply_rule
 from engine.mapping.transpile.unsupported_numbers import NUMBER_CHECKS
 from engine.mapping.transpile.unsupported_text import TEXT_CHECKS
 from engine.mapping.transpile.unsupported_types import TYPE_CHECKS
@@ -97,6 +98,8 @@ def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead:
 def find_unsupported(node: Any, dialect: str) -> Unsupported:
     """Return why a part of a parsed statement is refused: its name, and what to write instead; None if it is not."""
     name = type(node).__name__
+    if apply_rule(node, dialect) is not None:
+        return None
     check = CHECKS.get(name)
     if check is not None:
         return check(node, dialect)

@@ -131,9 +131,18 @@ def _addition(node: Any, dialect: str) -> Unsupported:
     return "+ between texts", "sql.concat([…])."
 
 
+def _difference(node: Any, _: str) -> Unsupported:
+    """Refuse the difference of two dates or times, unless a rule of the dialect knows it."""
+    moments = {"date", "timestamp"}
+    if all(side.meta.get("kind") in moments for side in (node.left, node.right)):
+        return "a difference of dates or times", "a condition on the dates themselves."
+    return None
+
+
 TYPE_CHECKS: dict[str, Callable[[Any, str], Unsupported]] = {
     "Coalesce": _coalesce,
     "Add": _addition,
+    "Sub": _difference,
     "Cast": _cast,
     "TryCast": _try_cast,
     "Convert": _convert,

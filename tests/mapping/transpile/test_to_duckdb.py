@@ -6,7 +6,7 @@ import re
 import sqlite3
 from contextlib import closing
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.constructs import canonical
 from support.mapping import itself
 
 from engine.database.open import open_source
@@ -102,25 +103,6 @@ class Both:
 def transpiled(sql: str, dialect: str) -> str:
     """The view in DuckDB's SQL."""
     return to_duckdb(Query(sql=sql, path=Path("views/products.sql")), dialect=dialect)
-
-
-def canonical(rows: Rows, *, exact: bool = True) -> list[tuple[str | None, ...]]:
-    """Rows as staging sees them, whatever their order: as texts, in which 2.7500 is 2.75 and true is 1."""
-
-    def text(value: Any) -> str | None:
-        if value is None:
-            return None
-        said = {"True": "1", "False": "0", "t": "1", "f": "0", "true": "1", "false": "0"}.get(str(value), str(value))
-        try:
-            number = Decimal(said)
-        except InvalidOperation:
-            return said
-        if abs(number) < Decimal("1e-9"):
-            return "0"
-        # An odd place for the cut: halfway is where the last bit of a binary fraction would show.
-        return f"{number.normalize():.12e}" if exact else f"{number * Decimal('1.000000000271'):.8e}"
-
-    return sorted((tuple(map(text, row)) for row in rows), key=repr)
 
 
 @pytest.fixture(scope="module")

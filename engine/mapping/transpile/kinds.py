@@ -1,0 +1,331 @@
+"""Infer of each part of a parsed view what kind of value it gives, from the types of the fixtures' columns.
+
+A kind is ``integer``, ``decimal:2`` with its decimals, ``double``, ``text``, ``date``, ``timestamp``, ``boolean``,
+``json``, ``interval`` or ``list``; blank where it is not known. It is noted in ``meta["kind"]`` of the part. The kind
+of a number is only taken from a column whose type the database or a person has declared: that all values of a fixture
+are whole numbers does not say that the column's type is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from engine.mapping.scopes import Scopes
+from engine.mapping.transpile.facts import INTEGER_TYPES, MONEY_TYPES, PADDED_TYPES, TEXT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    Columns = Mapping[str, Mapping[str, str]]
+    """The kinds of the fixtures' columns, by table and column in lower case."""
+
+NUMBERS = frozenset({"integer", "double"})
+
+MOMENTS = frozenset({"date", "timestamp"})
+
+TEXT_PARTS = frozenset(
+    {"Concat", "ConcatWs", "DPipe", "GroupConcat", "Initcap", "Left", "Lower", "MD5", "National", "Pad", "Replace"}
+    | {"Right", "SplitPart", "Repeat", "Reverse", "Space", "Stuff", "Substring", "SubstringIndex", "ToChar", "Trim"}
+    | {"Upper", "TimeToStr", "ArrayToString", "RegexpReplace", "Overlay", "Translate", "Hex", "LowerHex", "Elt"}
+    | {"NumberToStr", "Format", "Dayname", "SHA"}
+)
+
+INTEGER_PARTS = frozenset(
+    {"Length", "StrPosition", "RowNumber", "Rank", "DenseRank", "Count", "Year", "Month", "Day", "DateDiff"}
+    | {"TimestampDiff", "DayOfWeek", "DayOfMonth", "DayOfYear", "Quarter", "Hour", "Minute", "Second", "Ascii"}
+    | {"Sign", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "IntDiv", "Unicode", "Ntile"}
+)
+
+CONDITION_PARTS = frozenset(
+    {"And", "Or", "Not", "EQ", "NEQ", "LT", "LTE", "GT", "GTE", "Between", "In", "Is", "Like", "ILike", "Exists"}
+    | {"RegexpLike", "RegexpILike", "LogicalAnd", "LogicalOr", "NullSafeEQ", "NullSafeNEQ", "StartsWith", "Boolean"}
+    | {"Glob", "Xor", "Any"}
+)
+
+BRANCHING_PARTS = frozenset({"Coalesce", "Case", "If", "Nullif", "Greatest", "Least"})
+
+
+def kind_of_type(declared: str) -> str:
+    """Return the kind of a type of DuckDB's.
+
+    >>> kind_of_type("DECIMAL(12,4)"), kind_of_type("BIGINT"), kind_of_type("VARCHAR")
+    ('decimal:4', 'integer', 'text')
+    """
+    name = re.sub(r"^(VARCHAR|TEXT)\(\d+\)$", "VARCHAR", declared.upper())
+    decimal = re.fullmatch(r"(?:DECIMAL|NUMERIC)\(\s*\d+\s*,\s*(\d+)\s*\)", name)
+    if decimal:
+        return f"decimal:{decimal[1]}"
+    if name.endswith("[]"):
+        return "list"
+    if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", name):
+        return "integer"
+    simple = {"DOUBLE": "double", "FLOAT": "double", "REAL": "double", "DATE": "date", "BOOLEAN": "boolean"}
+    simple |= {"VARCHAR": "text", "TEXT": "text", "JSON": "json", "TIMESTAMP": "timestamp"}
+    return simple.get(name, "")
+
+
+def infer_kinds(statement: Any, dialect: str, columns: Columns) -> None:
+    """Note the kind of each part of a statement, before anything is renamed or rewritten."""
+    inference = _Inference(statement, dialect, columns)
+    for node in statement.walk():
+        node.meta["kind"] = inference.kind(node)
+
+
+def kind(node: Any) -> str:
+    """Return the kind that was noted of a part; blank where none was."""
+    return str(node.meta.get("kind") or "") if node is not None else ""
+
+
+def is_kind(node: Any, *kinds: str) -> bool:
+    """Return whether a part is of one of these kinds; ``decimal`` and ``number`` stand for several."""
+    found = kind(node)
+    return any(
+        found == each
+        or (each in {"decimal", "number"} and found.startswith("decimal"))
+        or (each == "interval" and found.startswith("interval"))
+        or (each == "number" and found in NUMBERS)
+        for each in kinds
+    )
+
+
+def scale_of(node: Any) -> int | None:
+    """Return the decimals of a whole or decimal number; None for what is neither."""
+    found = kind(node)
+    if found == "integer":
+        return 0
+    return int(found.partition(":")[2]) if found.startswith("decimal:") else None
+
+
+class _Inference:
+    def __init__(self, statement: Any, dialect: str, columns: Columns) -> None:
+        self._scopes = Scopes(statement, {table: list(names) for table, names in columns.items()})
+        self._columns = columns
+        self.dialect = dialect
+        self._known: dict[int, str] = {}
+
+    def kind(self, node: Any) -> str:
+        """The kind of a part, inferred once; a recursive WITH has none of its own."""
+        if node is None:
+            return ""
+        if id(node) not in self._known:
+            self._known[id(node)] = ""
+            self._known[id(node)] = self._infer(node)
+        return self._known[id(node)]
+
+    def _infer(self, node: Any) -> str:
+        name = type(node).__name__
+        if name in KIND_RULES:
+            return KIND_RULES[name](self, node)
+        if name in TEXT_PARTS:
+            return "text"
+        if name in INTEGER_PARTS:
+            return "integer"
+        if name in CONDITION_PARTS:
+            return "integer" if self.dialect in {"mysql", "sqlite"} else "boolean"
+        if name in BRANCHING_PARTS:
+            return self.common(_branches(node))
+        return ""
+
+    def common(self, parts: Iterable[Any]) -> str:
+        """The kind that all parts have in common, NULL aside; blank where there is none."""
+        kinds = {self.kind(part) for part in parts if type(part).__name__ != "Null"}
+        if len(kinds) == 1:
+            return kinds.pop()
+        scales = [
+            0 if each == "integer" else int(each[8:]) for each in kinds if each == "integer" or each[:8] == "decimal:"
+        ]
+        return f"decimal:{max(scales)}" if kinds and len(scales) == len(kinds) else ""
+
+    def column(self, node: Any) -> str:
+        """The kind of a column: of the fixture's, or of what a query calls so."""
+        found = []
+        for each in self._scopes.definitions(node):
+            if isinstance(each, tuple):
+                table, column = each
+                found.append(self._columns.get(table.lower().rpartition(".")[2], {}).get(column.lower(), ""))
+            else:
+                found.append(self.kind(each))
+        return found[0] if len(set(found)) == 1 else ""
+
+    def arithmetic(self, node: Any) -> str:
+        """The kind of a sum, a difference or a product."""
+        left, right = self.kind(node.left), self.kind(node.right)
+        name = type(node).__name__
+        if left in MOMENTS:
+            return self._moved(name, left, node.right)
+        if right in MOMENTS:
+            return self._moved(name, right, node.left) if name == "Add" else ""
+        spans = [each for each in (left, right) if each.startswith("interval")]
+        if spans:
+            return spans[0] if len(spans) == 1 and name == "Mul" else ""
+        if "text" in {left, right} and self.dialect == "tsql" and name == "Add":
+            return "text"
+        scales = [
+            0 if each == "integer" else int(each[8:])
+            for each in (left, right)
+            if each == "integer" or each[:8] == "decimal:"
+        ]
+        if len(scales) == 2:  # noqa: PLR2004 - both sides
+            if left == right == "integer":
+                return "integer"
+            return f"decimal:{sum(scales) if name == 'Mul' else max(scales)}"
+        return "double" if "double" in {left, right} and {left, right} <= {"double", "integer", ""} else ""
+
+    def _moved(self, name: str, moment: str, by: Any) -> str:
+        """The kind of a date or time from which something is subtracted, or to which it is added."""
+        if self.kind(by) == "integer":
+            return moment if moment == "date" and self.dialect == "postgres" else ""
+        if self.kind(by).startswith("interval"):
+            daily = self.dialect == "mysql" and not (_units(by) & {"HOUR", "MINUTE", "SECOND", ""})
+            return moment if moment == "timestamp" or daily else "timestamp"
+        if name == "Sub" and moment == "date" and self.kind(by) == "date" and self.dialect == "postgres":
+            return "integer"
+        return ""
+
+
+def _units(node: Any) -> set[str]:
+    """Return the units of the intervals in a part, without a plural's S."""
+    from sqlglot import exp
+
+    return {
+        str(each.args["unit"] or "").upper().rstrip("S") if each.args.get("unit") else ""
+        for each in node.find_all(exp.Interval)
+    }
+
+
+def _branches(node: Any) -> list[Any]:
+    """Return the parts of which one is the value of a CASE, a COALESCE or the like."""
+    name = type(node).__name__
+    if name == "Case":
+        default = node.args.get("default")
+        return [*(each.args["true"] for each in node.args["ifs"]), *([default] if default is not None else [])]
+    if name == "If":
+        return [node.args["true"], *([node.args["false"]] if node.args.get("false") is not None else [])]
+    return [node.this] if name == "Nullif" else [node.this, *node.expressions]
+
+
+def _literal(_: _Inference, node: Any) -> str:
+    if node.is_string:
+        return "text"
+    whole, _point, places = node.name.partition(".")
+    if not (whole + places).isdigit():
+        return "double"
+    return f"decimal:{len(places)}" if places else "integer"
+
+
+def _cast(_: _Inference, node: Any) -> str:
+    to = node.to if type(node).__name__ in {"Cast", "TryCast"} else node.this
+    name = to.this.name if hasattr(to.this, "name") else ""
+    if name in INTEGER_TYPES:
+        return "integer"
+    if name in TEXT_TYPES | PADDED_TYPES:
+        return "text"
+    if name == "DECIMAL":
+        sizes = [each.name for each in to.expressions]
+        return f"decimal:{sizes[1] if len(sizes) > 1 else 0}" if sizes else ""
+    if name in MONEY_TYPES:
+        return "decimal:4"
+    simple = {"DOUBLE": "double", "FLOAT": "double", "DATE": "date", "BOOLEAN": "boolean"}
+    simple |= {
+        "TIMESTAMP": "timestamp",
+        "TIMESTAMPNTZ": "timestamp",
+        "DATETIME": "timestamp",
+        "INTERVAL": _span(node.this.sql()),
+    }
+    return simple.get(name, "")
+
+
+def _span(sql: str) -> str:
+    """Return the kind of an interval by the unit that its SQL names."""
+    return "interval:months" if re.search(r"(?i)year|quarter|month", sql) else "interval:time"
+
+
+def _same(inference: _Inference, node: Any) -> str:
+    return inference.kind(node.this)
+
+
+def _rounded(inference: _Inference, node: Any) -> str:
+    inner = inference.kind(node.this)
+    decimals = node.args.get("decimals")
+    count = decimals.name if decimals is not None and type(decimals).__name__ == "Literal" else "0"
+    if inference.dialect == "sqlite":
+        return "double" if type(node).__name__ == "Round" else inner
+    return f"decimal:{count}" if inner.startswith("decimal") and count.isdigit() else inner
+
+
+def _sum(inference: _Inference, node: Any) -> str:
+    inner = inference.kind(node.this.expressions[0] if type(node.this).__name__ == "Distinct" else node.this)
+    if inner == "integer" and inference.dialect == "postgres":
+        return ""  # of bigint it is a numeric, whose quotient is no whole number
+    return inner
+
+
+def _quotient(inference: _Inference, node: Any) -> str:
+    pair = {inference.kind(node.left), inference.kind(node.right)}
+    if pair == {"integer"} and inference.dialect in {"postgres", "sqlite", "tsql"}:
+        return "integer"
+    return "double" if "double" in pair and "" not in pair and "text" not in pair else ""
+
+
+def _select(inference: _Inference, node: Any) -> str:
+    inner = node.this if type(node).__name__ == "Subquery" else node
+    selects: list[Any] = getattr(inner, "selects", [])
+    return inference.kind(selects[0].unalias()) if len(selects) == 1 else ""
+
+
+def _moment_shift(inference: _Inference, node: Any) -> str:
+    moment = inference.kind(node.this)
+    unit = str(node.args["unit"].name).upper().rstrip("S") if node.args.get("unit") else ""
+    return "timestamp" if moment == "date" and unit in {"HOUR", "MINUTE", "SECOND"} else moment
+
+
+KIND_RULES: dict[str, Callable[[_Inference, Any], str]] = {
+    "Column": lambda inference, node: inference.column(node),
+    "Literal": _literal,
+    "Cast": _cast,
+    "TryCast": _cast,
+    "Convert": _cast,
+    "Paren": _same,
+    "Neg": _same,
+    "Abs": _same,
+    "Alias": _same,
+    "Max": _same,
+    "Min": _same,
+    "Filter": _same,
+    "Window": _same,
+    "Lag": _same,
+    "Lead": _same,
+    "FirstValue": _same,
+    "LastValue": _same,
+    "JSONExtract": lambda inference, _: "json" if inference.dialect == "postgres" else "",
+    "JSONExtractScalar": lambda inference, _: "text" if inference.dialect == "postgres" else "",
+    "JSONBExtractScalar": lambda *_: "text",
+    "LastDay": lambda *_: "date",
+    "TimestampTrunc": lambda *_: "timestamp",
+    "TsOrDsToTimestamp": lambda *_: "timestamp",
+    "Div": _quotient,
+    "Add": lambda inference, node: inference.arithmetic(node),
+    "Sub": lambda inference, node: inference.arithmetic(node),
+    "Mul": lambda inference, node: inference.arithmetic(node),
+    "Mod": lambda inference, node: inference.common([node.left, node.right]),
+    "Round": _rounded,
+    "Trunc": _rounded,
+    "Sum": _sum,
+    "Interval": lambda _, node: _span(node.sql()),
+    "DateAdd": _moment_shift,
+    "DateSub": _moment_shift,
+    "TimestampAdd": _moment_shift,
+    "TsOrDsToDate": lambda *_: "date",
+    "CurrentDate": lambda *_: "date",
+    "CurrentTimestamp": lambda *_: "timestamp",
+    "Date": lambda *_: "date",
+    "StrToDate": lambda *_: "date",
+    "Subquery": _select,
+    "Select": _select,
+    "Pow": lambda *_: "double",
+    "Sqrt": lambda *_: "double",
+    "Exp": lambda *_: "double",
+    "Ln": lambda *_: "double",
+}
+"""How the kind of a part follows from those of its own parts."""

@@ -1,0 +1,222 @@
+"""Load fixtures into a DuckDB file, each table with the types that are known of its columns."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from engine.embedded import connect_duckdb, parse_duckdb
+from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
+from engine.files import WorkspaceFiles, is_file
+from engine.mapping.engine_sql import render_sql
+from engine.mapping.transpile.kinds import kind_of_type
+from engine.quoting import blanked, ident
+from engine.testing.fixtures import csv_files, read_fixture, read_fixture_text
+from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from engine.testing.fixtures import Fixture
+
+DEFAULT_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
+"""The current time for fixtures that have neither dates nor times."""
+
+_CREATE_STATEMENT = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
+
+
+@contextmanager
+def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a new DuckDB file, to load fixtures into; others can read the file once this ends."""
+    with closing(connect_duckdb(database, settings={"threads": "1", "memory_limit": MEMORY_LIMIT})) as connection:
+        yield connection
+
+
+def load_fixtures(
+    connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str, files: WorkspaceFiles | None = None
+) -> dict[str, dict[str, str]]:
+    """Load the fixtures of the project in the folder ``root`` into a new ``schema``, whose name is a plain word.
+
+    Gives for each table the kinds of its columns, by their names in lower case, as
+    :mod:`engine.mapping.transpile.kinds` has them.
+    A table of ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError`
+    with all faults of all files, and :class:`OutsideWorkspaceError` for links that lead out of ``files``, which are
+    those of ``root`` where none are given.
+    """
+    folder = root / "fixtures"
+    files = files or WorkspaceFiles((root,))
+    connection.execute(f"create schema {schema}; set schema = '{schema}'")
+    faults: list[Diagnostic] = []
+    declared = _create_tables(connection, folder / "schema.sql", faults, files=files)
+    found: dict[str, Path] = {}
+    kinds = {table: _declared_kinds(columns) for table, columns in declared.items()}
+    for path in csv_files(files.list_paths(folder, "*")):
+        try:
+            fixture = read_fixture(path, files=files)
+        except (FixtureError, OutsideWorkspaceError) as error:
+            faults += error.diagnostics
+            continue
+        if fixture.table in found:
+            other = found[fixture.table].name
+            faults.append(
+                Diagnostic(path=path, message=f"{other} is the table {fixture.table}, too.", hint="Keep one of them.")
+            )
+            continue
+        found[fixture.table] = path
+        kinds.setdefault(fixture.table, _kinds(fixture))
+        faults += _insert_rows(connection, fixture, declared.get(fixture.table), schema=schema)
+    if faults:
+        raise FixtureError(faults)
+    return dict(sorted(kinds.items()))
+
+
+def _declared_kinds(columns: Mapping[str, str]) -> dict[str, str]:
+    return {column.lower(): kind_of_type(kind) for column, kind in columns.items()}
+
+
+def _kinds(fixture: Fixture) -> dict[str, str]:
+    """The kinds of a fixture's columns: that of a number is unknown, unless the header says its type."""
+    types = zip(fixture.columns, fixture.types, fixture.inferred, strict=True)
+    kinds = ((column, given, kind_of_type(given or inferred)) for column, given, inferred in types)
+    certain = {"text", "date", "timestamp"}
+    return {column.lower(): kind if given or kind in certain else "" for column, given, kind in kinds}
+
+
+def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
+    """Fix the current time of each schema to the newest time in its fixtures, so that every run gives the same."""
+    columns = connection.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+        " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
+    ).fetchall()
+    newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
+    connection.execute("begin transaction")
+    for schema in schemas:
+        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, DEFAULT_TIME)))
+    connection.execute("commit")
+
+
+def _create_tables(
+    connection: duckdb.DuckDBPyConnection, path: Path, faults: list[Diagnostic], *, files: WorkspaceFiles
+) -> Mapping[str, Mapping[str, str]]:
+    """Run ``schema.sql``; gives the columns of the tables that it creates, with their types."""
+    import duckdb
+
+    if not is_file(path):
+        return {}
+    text, position = read_fixture_text(path, files), 0
+    try:
+        for kind, statement in parse_duckdb(connection, text):
+            position = max(position, text.find(statement, position))
+            written = blanked(statement, "duckdb")
+            code = written.lstrip()
+            if kind != "CREATE" or not _CREATE_STATEMENT.match(code):
+                faults.append(
+                    Diagnostic(
+                        path=path,
+                        line=text.count("\n", 0, position + len(written) - len(code)) + 1,
+                        message="schema.sql only creates tables.",
+                        hint="The rows stand in <table>.csv beside it.",
+                    )
+                )
+                return {}
+        timer = threading.Timer(MAX_SECONDS, connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.execute(text)
+        finally:
+            timer.cancel()
+        columns = connection.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+            " where table_schema = current_schema() order by ordinal_position"
+        ).fetchall()
+    except duckdb.Error as error:
+        place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        faults.append(
+            Diagnostic(
+                path=path,
+                line=int(place[1]) if place else None,
+                message=f"DuckDB refuses it: {_database_message(error)}",
+                hint="Write CREATE TABLE statements in DuckDB's types.",
+            )
+        )
+        return {}
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in columns:
+        tables.setdefault(str(table).lower(), {})[str(column)] = str(kind)
+    return tables
+
+
+def _insert_rows(
+    connection: duckdb.DuckDBPyConnection, fixture: Fixture, declared: Mapping[str, str] | None, *, schema: str
+) -> list[Diagnostic]:
+    """Insert a fixture's rows into its table, which is created unless it is ``declared``; gives the faults."""
+    import duckdb
+
+    if declared is None:
+        types = dict(zip(fixture.columns, fixture.inferred, strict=True))
+    else:
+        known = {column.lower(): kind for column, kind in declared.items()}
+        unknown = [column for column in fixture.columns if column.lower() not in known]
+        if unknown:
+            return [
+                Diagnostic(
+                    path=fixture.path,
+                    line=1,
+                    message=f"schema.sql has no column {unknown[0]} in {fixture.table}.",
+                    hint=f"It has: {', '.join(declared)}.",
+                )
+            ]
+        types = {column: known[column.lower()] for column in fixture.columns}
+    target = f"{schema}.{ident(fixture.table, 'duckdb')}"
+    names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
+    connection.execute("begin transaction")  # one write to the disk for each table
+    try:
+        if declared is None:
+            columns = ", ".join(f"{ident(column, 'duckdb')} {kind}" for column, kind in types.items())
+            connection.execute(f"create table {target} ({columns})")
+        if fixture.rows:
+            # One list for each column takes a quarter of the time that one parameter for each value takes.
+            columns = ", ".join(["unnest(?::varchar[])"] * len(fixture.columns))
+            values = [list(column) for column in zip(*fixture.rows, strict=True)]
+            connection.execute(f"insert into {target} ({names}) select {columns}", values)
+        connection.execute("commit")
+    except duckdb.Error as error:
+        connection.execute("rollback")
+        return [_find_bad_value(connection, fixture, types, error)]
+    return []
+
+
+def _find_bad_value(
+    connection: duckdb.DuckDBPyConnection, fixture: Fixture, types: Mapping[str, str], error: Exception
+) -> Diagnostic:
+    """Find the value that does not fit its column. The message does not show it: it may be personal."""
+    import duckdb
+
+    for line, row in zip(fixture.lines, fixture.rows, strict=True):
+        for (column, kind), value in zip(types.items(), row, strict=True):
+            try:
+                connection.execute(f"select cast(? as {kind})", [value])
+            except duckdb.Error:
+                return Diagnostic(
+                    path=fixture.path,
+                    line=line,
+                    message=f"The value of {column} is no {kind}.",
+                    hint="Fix the value, or the type in the header or in schema.sql.",
+                )
+    return Diagnostic(
+        path=fixture.path,
+        line=1,
+        message=f"DuckDB refuses the table: {_database_message(error)}",
+        hint="Types in the header are DuckDB's: text, bigint, decimal(18,4), date, timestamp, boolean, double.",
+    )
+
+
+def _database_message(error: Exception) -> str:
+    return re.sub(r"^[\w ]+ Error: ", "", str(error).strip().splitlines()[0])
