@@ -7,10 +7,26 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+MAX_ZONE_LETTERS = 5
+"""How many letters a zone's name may have, such as SAST, to be printed instead of its offset."""
+
 
 def now() -> datetime:
     """Return the time in UTC, without a zone, as the state keeps all times."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def local_text(moment: datetime) -> str:
+    """A time in UTC, without a zone, as people read it: in this machine's zone, which is named.
+
+    Where the zone has no short name, as on Windows, its offset stands there: ``2026-03-01 09:14:02 UTC+02:00``.
+    """
+    local = moment.replace(tzinfo=timezone.utc).astimezone()
+    name = local.strftime("%Z")
+    offset = local.strftime("%z")
+    if not (name.isascii() and name.isalpha() and len(name) <= MAX_ZONE_LETTERS):
+        name = f"UTC{offset[:3]}:{offset[3:5]}"
+    return f"{local:%Y-%m-%d %H:%M:%S} {name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,10 @@ class UsageError(SyncError):
     exit_code = 2
 
 
+class UnknownKeyError(UsageError):
+    """Neither the source nor the state of a project knows a code."""
+
+
 class SourceError(SyncError):
     """The client's database could not be read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,17 +141,24 @@ def show_order(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show one order's history; its document only with --reveal, because it is about a person."""
-    from engine.orders.ledger import open_ledger
     from engine.orders.pipeline import order_settings
-    from engine.orders.rules import RULES
 
     session = session_of(context)
     loaded = session.load(project)
     order_settings(loaded)
-    with open_ledger(loaded) as ledger:
+    print_order(session, loaded, order_id, reveal=check_reveal(reveal=reveal), output=output)
+
+
+def print_order(session: Session, project: Project, order_id: int, *, reveal: bool, output: Output) -> None:
+    """Print what the ledger knows of an order. Raises :class:`UsageError` for an id that is not known."""
+    from engine.clock import local_text
+    from engine.orders.ledger import open_ledger
+    from engine.orders.rules import RULES
+
+    with open_ledger(project) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
         corrections = ledger.corrections(order_id)
-        document = ledger.load_document(order_id) if check_reveal(reveal=reveal) else None
+        document = ledger.load_document(order_id) if reveal else None
     if output is Output.json:
         session.terminal.print_json(
             {
@@ -162,21 +170,26 @@ def show_order(
             }
         )
         return
+
+    def at_local(at: str) -> str:
+        return local_text(datetime.fromisoformat(at))
+
+    print_text = session.terminal.print_text
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-    session.terminal.print_text(f"{loaded.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
+    print_text(f"{project.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
     for at, status, reason in history:
-        session.terminal.print_text(f"  {at} UTC  {status}{': ' + reason if reason else ''}")
+        print_text(f"  {at_local(at)}  {status}{': ' + reason if reason else ''}")
     if entry.note:
-        session.terminal.print_text(f"  {entry.note}")
+        print_text(f"  {entry.note}")
     if entry.rule in RULES:
-        session.terminal.print_text(f"  → {RULES[entry.rule].remedy}")
+        print_text(f"  → {RULES[entry.rule].remedy}")
     if entry.next_attempt_at:
-        session.terminal.print_text(f"  It is retried automatically after {entry.next_attempt_at} UTC.")
+        print_text(f"  It is retried automatically after {at_local(entry.next_attempt_at)}.")
     for path, before, after in corrections:
         changed = f": {before} is now {after}" if reveal else ""
-        session.terminal.print_text(f"  changed after it was raised: {path}{changed}")
+        print_text(f"  changed after it was raised: {path}{changed}")
     if document is not None:
-        session.terminal.print_text(session.terminal.json_text(document))
+        print_text(session.terminal.json_text(document))
 
 
 @orders_app.command()

@@ -1,4 +1,4 @@
-"""The commands of a sync: plan, run, explain, history, quarantine, adopt, rebind, verify."""
+"""The commands of a sync: plan, run, history, quarantine, adopt, rebind, verify."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from engine.model.plan import Outcome
     from engine.model.settings import Project
     from engine.sync.context import RunOptions
-    from engine.sync.explain import Story
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 
@@ -187,54 +186,6 @@ def _run_entity(session: Session, project: Project, entity: str, options: RunOpt
         **outcome.extra,
     )
     return outcome
-
-
-def explain(
-    context: typer.Context,
-    project: ProjectName,
-    key: Annotated[str, typer.Argument(help="The row's key, such as a source_variant_code.")],
-    entity: Annotated[str | None, typer.Option(help="The entity that the key is of; otherwise the first.")] = None,
-    reveal: Reveal = False,
-    output: OutputFormat = Output.text,
-) -> None:
-    """Show everything known about one key: source row, staged row, faults, what is published, what would be sent."""
-    from engine.sync.explain import explain as explain_key
-
-    session = session_of(context)
-    loaded = session.load(project)
-    (entity, *_) = selected_entities(loaded, entity)
-    story = explain_key(loaded, entity, key, reveal=check_reveal(reveal=reveal))
-    if output is Output.json:
-        session.terminal.print_json(asdict(story))
-    else:
-        _print_story(session, f"{loaded.name} · {entity} · {key}", story)
-
-
-def _print_story(session: Session, name: str, story: Story) -> None:
-    terminal = session.terminal
-    terminal.print_text(f"{name}: {story.verdict}")
-    for title, rows in (("source row", story.source), ("staged", story.staged)):
-        for row in rows:
-            terminal.print_row(title, row)
-        if not rows:
-            terminal.print_text(f"\n{title}: none")
-    for fault in story.faults:
-        terminal.print_text(
-            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
-        )
-    if story.published:
-        terminal.print_row("published", story.published)
-    else:
-        terminal.print_text("\npublished: nothing: Stock2Shop has not acknowledged this key")
-    for change in story.changes:
-        terminal.print_text(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
-        for column in change["columns"]:
-            terminal.print_text(f"  {column['column']}: {column['old']} → {column['new']}")
-    if story.document:
-        terminal.print_text("\nas this document:\n" + terminal.json_text(story.document))
-    for entry in story.history:
-        at = f"{entry['acknowledged_at']:%Y-%m-%d %H:%M:%S} UTC"
-        terminal.print_text(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
 
 
 def history(

@@ -300,6 +300,14 @@ class Ledger:
         sql = f"select {ENTRY_COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - conditions are written in this package
         return [_read_entry(row) for row in self._read(sql, values)]
 
+    def find_entries(self, number: str) -> list[Entry]:
+        """Return the orders with a number: Stock2Shop's id, the channel's, or the order's code in the database."""
+        return self.list_entries(
+            "cast(order_id as text) = ? or source_order_code = ? or expected_code = ?"
+            " or substr(channel_key, instr(channel_key, '/') + 1) = ?",
+            *(number,) * 4,
+        )
+
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
         if status is None:
@@ -391,6 +399,11 @@ def _read_entry(row: Sequence[Any]) -> Entry:
     return Entry(**{**columns, "uncertain": bool(columns["uncertain"]), "rolled_back": bool(columns["rolled_back"])})
 
 
+def ledger_path(project: Project) -> Path:
+    """Return where the project's ledger is, or would be."""
+    return project.state.with_name(f"{project.name}.orders.sqlite")
+
+
 @contextmanager
 def open_ledger(project: Project) -> Iterator[Ledger]:
     """Open the project's ledger, creating it where there is none, readable by its owner only.
@@ -398,7 +411,7 @@ def open_ledger(project: Project) -> Iterator[Ledger]:
     Raises :class:`StateError` where it cannot be used or is from a newer version, and :class:`StateLockedError` where
     another process keeps it locked.
     """
-    path = project.state.with_name(f"{project.name}.orders.sqlite")
+    path = ledger_path(project)
     with closing(connect_ledger(path)) as connection:
         yield Ledger(connection, path)
 

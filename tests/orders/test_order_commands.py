@@ -74,6 +74,9 @@ def test_the_commands_tell_an_orders_story(erp: Erp) -> None:
     planned = erp.s2s("orders", "plan", "acme", "2")
     assert "insert into erp_order" in planned.stdout
     assert "<header.id>" in planned.stdout
+    for number in ("2", order_document(2)["channel_order_code"]):
+        assert RULES["unknown_sku"].remedy in erp.s2s("explain", "acme", number, "--entity", "orders").stdout
+    assert "order 1: raised as SO1" in erp.s2s("explain", "acme", "SO1", "--entity", "orders").stdout
     said = ran.stdout + shown.stdout + planned.stdout
     assert [word for word in ("someone@example.com", "Leave at the gate") if word in said] == []
     assert erp.s2s("orders", "retry", "acme", "2").returncode == 4

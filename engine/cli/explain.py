@@ -1,0 +1,164 @@
+"""The command that tells everything known of one code: a row's key, its SKU, its barcode, or an order's number."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.failures import exit_code, gravest, report_error
+from engine.cli.session import Output, OutputFormat, Reveal, check_reveal, selected_entities, session_of
+from engine.clock import local_text
+from engine.errors import SyncError, UnknownKeyError, UsageError
+from engine.files import exists
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from engine.cli.session import Session
+    from engine.model.settings import Project
+    from engine.sync.explain import Story
+
+
+def explain(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            help="The project, and a row's key, its SKU, its barcode, or an order's number; with --all the code alone.",
+            metavar="[PROJECT] CODE",
+        ),
+    ],
+    all_projects: Annotated[bool, typer.Option("--all", help="Look in every project of the workspace.")] = False,
+    entity: Annotated[str | None, typer.Option(help="Look only among these: products, customers or orders.")] = None,
+    reveal: Reveal = False,
+    output: OutputFormat = Output.text,
+) -> None:
+    """Show everything known of one code: its row, what holds it back since when, what is published and sent."""
+    session = session_of(context)
+    if len(words) != (1 if all_projects else 2):
+        raise UsageError(
+            "Name a project and a code, or a code alone with --all.",
+            hint="For example `s2s explain acme HAM-500`, or `s2s explain HAM-500 --all`.",
+        )
+    search = _Search(session, words[-1].strip(), entity, reveal=check_reveal(reveal=reveal), output=output)
+    if not all_projects:
+        if not search.look_in(session.load(words[0])):
+            assert search.unknown is not None
+            raise search.unknown
+        search.finish()
+        return
+    code, known = 0, False
+    for name in session.project_names():
+        try:
+            known = search.look_in(session.load(name)) or known
+        except (SyncError, OSError) as error:
+            code = gravest(code, exit_code(error))
+            report_error(session, error, project=name, lead=True)
+    search.finish()
+    if not known:
+        session.terminal.print_error(f"No project knows {search.code!r}.")
+        code = gravest(code, 2)
+    raise typer.Exit(code)
+
+
+class _Search:
+    """Looks for one code in projects, and prints what it finds."""
+
+    def __init__(self, session: Session, code: str, entity: str | None, *, reveal: bool, output: Output) -> None:
+        self.code = code
+        self.unknown: UnknownKeyError | None = None
+        self._session = session
+        self._entity = entity
+        self._reveal = reveal
+        self._output = output
+        self._found: list[dict[str, Any]] = []
+
+    def look_in(self, project: Project) -> bool:
+        """Print each story of the code that a project knows; gives whether it knows one."""
+        from engine.sync.explain import explain as explain_key
+
+        known = False
+        for order_id in self._orders(project):
+            from engine.cli.orders import print_order
+
+            print_order(self._session, project, order_id, reveal=self._reveal, output=self._output)
+            known = True
+        if self._entity == "orders":
+            if not known:
+                self.unknown = UnknownKeyError(f"{project.name} knows no order {self.code!r}.")
+            return known
+        unknown = []
+        for name in selected_entities(project, self._entity):
+            try:
+                story = explain_key(project, name, self.code, reveal=self._reveal)
+            except UnknownKeyError as error:
+                unknown.append(error)
+                continue
+            known = True
+            if self._output is Output.json:
+                self._found.append(asdict(story))
+            else:
+                _print_story(self._session, project, story, self.code)
+        if not known:
+            self.unknown = unknown[0]
+        return known
+
+    def finish(self) -> None:
+        """Print what was found as JSON, where that is wanted: one story as it is, several as a list."""
+        if self._output is Output.json and self._found:
+            self._session.terminal.print_json(self._found[0] if len(self._found) == 1 else self._found)
+
+    def _orders(self, project: Project) -> list[int]:
+        """The orders with this number that a project's ledger knows."""
+        from engine.orders.ledger import ledger_path, open_ledger
+
+        if self._entity not in {None, "orders"} or project.orders is None or not exists(ledger_path(project)):
+            return []
+        with open_ledger(project) as ledger:
+            return [entry.order_id for entry in ledger.find_entries(self.code)]
+
+
+def _print_story(session: Session, project: Project, story: Story, code: str) -> None:
+    terminal = session.terminal
+    found = "" if story.key == code else f", whose {story.found_by} is {code}"
+    terminal.print_text(f"{project.name} · {story.entity} · {story.key}{found}: {_headline(story)}")
+    if story.also:
+        terminal.print_text(f"  {story.found_by} {code} is also that of {', '.join(story.also)}")
+    for each in story.held:
+        value = "" if each["value"] in {None, ""} else f" = {each['value']}"
+        terminal.print_text(
+            f"\nheld back since {local_text(each['since'])}: {each['column_name']}{value}: {each['reason']}\n"
+            f"  {each['remedy']}"
+        )
+    for title, rows in (("source row", story.source), ("staged", story.staged)):
+        for row in rows:
+            terminal.print_row(title, row)
+        if not rows:
+            terminal.print_text(f"\n{title}: none")
+    for fault in story.faults:
+        terminal.print_text(
+            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
+        )
+    if story.published:
+        terminal.print_row("published", story.published)
+    else:
+        terminal.print_text("\npublished: nothing: Stock2Shop has not acknowledged this key")
+    for change in story.changes:
+        terminal.print_text(f"\nwould send: {change['kind']} {change['cause']}".rstrip())
+        for column in change["columns"]:
+            terminal.print_text(f"  {column['column']}: {column['old']} → {column['new']}")
+    if story.document:
+        terminal.print_text("\nas this document:\n" + terminal.json_text(story.document))
+    for entry in story.history:
+        at = local_text(entry["acknowledged_at"])
+        terminal.print_text(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
+
+
+def _headline(story: Story) -> str:
+    """The verdict, with the first reason and since when where the row is held back."""
+    if not story.held:
+        return story.verdict
+    first = story.held[0]
+    return f"{story.verdict}, held back since {local_text(first['since'])}: {first['reason']}"
