@@ -14,6 +14,7 @@
     │   ├── DriverError                the driver or the driver manager is not there
     │   ├── ConnectError               the database cannot be reached or refuses the login
     │   ├── QueryError                 the database refused or aborted the query
+    │   │   ├── UnpackableError            a row cannot be read as one text: its columns are read one by one
     │   │   └── UnresponsiveError          it stopped responding, and could not be cancelled
     │   └── WriteError                 it refused to raise an order; ``retriable`` where the same may succeed later
     ├── OrderError                  1  an order that cannot even be kept: its sender is wrong
@@ -168,6 +169,10 @@ class QueryError(SourceError):
     def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
         self.bare_message = message
+
+
+class UnpackableError(QueryError):
+    """A row does not arrive as one text: it is to be read column by column."""
 
 
 class UnresponsiveError(QueryError):

@@ -39,12 +39,20 @@ class ServerFacts:
     notes: tuple[str, ...] = ()
 
 
+SEPARATOR = "\x1f"
+"""What stands between the values of a packed row. Cleaning would take it out of any value."""
+
+NULL_MARK = "\x1e"
+"""What stands for NULL in a packed row. A value that is nothing else counts as blank anyhow."""
+
+
 class Batches(Protocol):
     """A result: its columns as the driver names them, and its rows as record batches, which can be read once.
 
-    Where it is ``packed`` a batch has one column: each row as PostgreSQL writes a composite value, such as
-    ``(A,"1,5",,"")``, in which nothing between commas is NULL. Iterating raises :class:`QueryError` when the database
-    breaks off: a result never just ends early.
+    Where it is ``packed`` a batch has one column: the values of each row as one text, with :data:`SEPARATOR` between
+    them and :data:`NULL_MARK` for NULL. A row that cannot be packed, since a value holds the separator, or since the
+    text is longer than the server sends, is NULL or has another number of values. Iterating raises :class:`QueryError`
+    when the database breaks off: a result never just ends early.
     """
 
     columns: tuple[str, ...]

@@ -62,11 +62,15 @@ class DriverProfile:
     quote: str = '"'
     """What encloses a column's name."""
 
-    row_packing_sql: str = ""
-    """SQL that makes one text of all values of a row; ``{0}`` is their list."""
+    packed_text: str = ""
+    """SQL that makes a text of a value, to send all values of a row as one text; blank where rows are not packed."""
+
+    packed_marks: tuple[str, str] = ("", "")
+    """SQL of :data:`~engine.database.connection.SEPARATOR` and :data:`~engine.database.connection.NULL_MARK`."""
 
     packed_casts: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
-    """Like ``casts``, for the types whose text in a packed row is not the one that is promised."""
+    """Like ``casts``, for the types whose text in a packed row is not the one that is promised. A value that cannot be
+    packed becomes the separator, so that the row has more values than columns."""
 
     server_cursor: bool = False
     """Whether the rows are fetched through a cursor of the server's, which is declared in SQL."""

@@ -43,6 +43,10 @@ SERVER_CURSOR = "s2s_view"
 """The name of the server's cursor through which a view is fetched."""
 
 
+MAX_ARGUMENTS = 90
+"""How many values are put together at a time: a function of PostgreSQL takes 100 arguments."""
+
+
 def declare_cursor(sql: str, *, counted: bool, name: str = SERVER_CURSOR) -> str:
     """SQL of PostgreSQL that opens the cursor ``name`` over a view, in a transaction that only reads.
 
@@ -142,9 +146,17 @@ def cast_columns(sql: str, columns: Sequence[Column], profile: DriverProfile) ->
 
 
 def pack_columns(sql: str, columns: Sequence[Column], profile: DriverProfile) -> str:
-    """The view with the columns of each row in one text."""
-    packed = profile.row_packing_sql.format(", ".join(_expressions(columns, profile.packed_casts, profile.quote)))
-    return f"select {packed} as packed from (\n{sql}\n) as v"  # noqa: S608 - the view is trusted SQL
+    """The view with the columns of each row in one text, as :class:`~engine.database.connection.Batches` says."""
+    separator, null = profile.packed_marks
+    names = _expressions(columns, {}, profile.quote)
+    values = [profile.packed_text.format(each) for each in _expressions(columns, profile.packed_casts, profile.quote)]
+    parts = [
+        f"case when {name} is null then {null} else {value} end" for name, value in zip(names, values, strict=True)
+    ]
+    while len(parts) > 1 or parts[0].startswith("case"):
+        groups = [parts[start : start + MAX_ARGUMENTS] for start in range(0, len(parts), MAX_ARGUMENTS)]
+        parts = [f"concat_ws({separator}, {', '.join(group)})" for group in groups]
+    return f"select {parts[0]} as packed from (\n{sql}\n) as v"  # noqa: S608 - the view is trusted SQL
 
 
 def _expressions(columns: Sequence[Column], casts: Mapping[tuple[str, int | None], str], quote: str) -> list[str]:

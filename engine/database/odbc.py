@@ -272,7 +272,7 @@ class OdbcConnection:
         names = tuple(column.name for column in described)
         # Bytes must be looked at one by one: they may be text or not.
         packs = bool(described) and all(column.type_name != "bytearray" for column in described)
-        if pack and packs and self._profile.row_packing_sql:
+        if pack and packs and self._profile.packed_text:
             try:
                 fetch = self._execute(cursor, pack_columns(sql, described, self._profile))
             except QueryError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
-from engine.errors import AccountingError
+from engine.errors import AccountingError, UnpackableError
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -136,8 +136,13 @@ def _read(
     on_batch: BatchObserver | None,
     may_skip: bool,
 ) -> tuple[Staged, tuple[str, ...]]:
-    """Read the source into the working set; again from its first row where that needs more memory."""
+    """Read the source into the working set; again from its first row where that needs more memory.
+
+    A view with a row that does not arrive as one text is read again, column by column, and so it is by every later run
+    until its SQL changes.
+    """
     state, entity = context.state, context.entity
+    unpackable = f"unpackable:{entity}"
 
     def read() -> tuple[Staged, tuple[str, ...]]:
         context.progress("reading", 0, None)  # a database may take minutes before its first row
@@ -146,7 +151,7 @@ def _read(
             query,
             entity=entity,
             cancel=context.cancel,
-            pack=on_batch is None,
+            pack=on_batch is None and state.meta(unpackable) != query.digest,
             source=nullcontext(source) if source else _open_source(context),
         ) as (columns, packed, arriving):
             layout = build_layout(
@@ -163,7 +168,11 @@ def _read(
             )
         return staged, columns
 
-    staged, columns = state.with_retry(read)
+    try:
+        staged, columns = state.with_retry(read)
+    except UnpackableError:
+        state.set_meta(unpackable, query.digest)
+        staged, columns = state.with_retry(read)
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns

@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.database.arrow import MAX_BATCH_BYTES, MIN_BATCH_ROWS
+from engine.database.connection import SEPARATOR
+from engine.errors import UnpackableError
 from engine.mapping.engine_sql import render_sql
 from engine.state.hashing import hash_function
 
@@ -87,8 +89,9 @@ class FingerprintIndex:
 class UnknownRows:
     """Gives DuckDB the rows that are not known, as text: one form for every driver, cast in one place.
 
-    ``rows`` is how many rows arrived, ``landed`` and ``bytes`` how many of them are not known and their size, and
-    ``raised`` what the reader raised, if it did.
+    ``values`` is how many values a packed row has, 0 where rows are not packed. ``rows`` is how many rows arrived,
+    ``landed`` and ``bytes`` how many of them are not known and their size, and ``raised`` what the reader raised, if it
+    did. Raises :class:`UnpackableError` for a row that did not arrive as one text.
     """
 
     def __init__(
@@ -97,8 +100,11 @@ class UnknownRows:
         columns: Sequence[str],
         known: FingerprintIndex,
         progress: Callable[[int], None],
+        *,
+        values: int = 0,
     ) -> None:
         self._batches = batches
+        self._values = values
         self._columns = columns
         self._known = known
         self._progress = progress
@@ -144,6 +150,8 @@ class UnknownRows:
                 rows = slice(start, start := start + batch.num_rows)
                 whole = pa.RecordBatch.from_arrays([*batch.columns, pa.array(raws[rows])], schema=schema)
                 landing = whole if unknown.all() else whole.filter(pa.array(unknown[rows]))
+                if self._values and not _is_packed(landing.column(0), self._values):
+                    raise UnpackableError("A row of the view did not arrive as one text.")
                 self.landed += landing.num_rows
                 self.bytes += landing.nbytes
                 yield landing
@@ -160,6 +168,17 @@ class UnknownRows:
             step = max(MIN_BATCH_ROWS, MAX_BATCH_BYTES * whole.num_rows // max(whole.nbytes, 1))
             for start in range(0, whole.num_rows, step):
                 yield whole.slice(start, step)
+
+
+def _is_packed(rows: pa.Array, values: int) -> bool:
+    """Whether each of ``rows`` has so many values: none has fewer, so it is enough to count all separators."""
+    import numpy as np
+
+    _, offsets, data = rows.buffers()
+    ends = np.frombuffer(offsets, np.int32)[[rows.offset, rows.offset + len(rows)]]
+    texts = np.frombuffer(data, np.uint8)[ends[0] : ends[1]] if data else np.empty(0, np.uint8)
+    separators = np.count_nonzero(texts == ord(SEPARATOR))
+    return rows.null_count == 0 and int(separators) == len(rows) * (values - 1)
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.characters import SQL_CLASSES, WIDE_LETTERS
+from engine.database.connection import NULL_MARK, SEPARATOR
 from engine.mapping.engine_sql import render_sql
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ MAX_DOCUMENT_BYTES = 8_000_000
 @cache
 def canonical_macros() -> str:
     """The SQL of the macros that make values canonical."""
-    return render_sql("canonical.sql", classes=SQL_CLASSES, wide_letters=WIDE_LETTERS)
+    return render_sql(
+        "canonical.sql", classes=SQL_CLASSES, wide_letters=WIDE_LETTERS, separator=SEPARATOR, null_mark=NULL_MARK
+    )
 
 
 def table_names(entity: str) -> dict[str, str]:

@@ -112,7 +112,8 @@ def land(
     with state.spill_file() as blocks:
         known = FingerprintIndex(state, blocks)
         state.release_buffers()
-        reader = UnknownRows(batches, ("_packed",) if layout.packed else layout.columns, known, progress)
+        columns = ("_packed",) if layout.packed else layout.columns
+        reader = UnknownRows(batches, columns, known, progress, values=len(layout.columns) if layout.packed else 0)
         for portion in reader.portions():
             sql = sql or _make_landing(state, layout, settings)
             with state.registered("incoming", portion):

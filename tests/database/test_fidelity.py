@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from support.hard_values import HardValue, statements, values
 
+from engine.database.connection import SEPARATOR
 from engine.database.driver_sql import refuse_question_marks
 from engine.database.drivers import PROFILES
 from engine.database.odbc_values import Column, correct_values, has_corrections
@@ -71,29 +72,57 @@ def from_postgresql(postgres: Postgres) -> Rows:
     return read(settings, "select * from hard order by n")
 
 
+def read_packed(settings: SourceSettings, query: str) -> Rows:
+    """Every row as the staging query sees it, where each arrives as one text."""
+    with duckdb.connect() as staging, open_source(settings) as connection:
+        staging.execute(canonical_macros())
+        read = connection.read(query, pack=True)
+        assert read.packed
+        width = len(read.columns)
+        unpacked = ", ".join(f"packed_value(v[{n}])" for n in range(1, width + 1))
+        rows: Rows = []
+        for batch in read:
+            assert batch.num_columns == 1
+            for row in batch.column(0).to_pylist():
+                assert row.count(SEPARATOR) == width - 1, row.split(SEPARATOR)
+                rows += staging.execute(f"select {unpacked} from (select packed_values($1) as v)", [row]).fetchall()
+        return rows
+
+
 @pytest.fixture(scope="session")
 def from_postgresql_packed(postgres: Postgres) -> Rows:
     """The hard values through psqlODBC, each row as one text, taken apart as staging does it."""
     database = postgres.fresh_database()
     postgres.execute(database, *statements("postgresql"))
     settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
-    with duckdb.connect() as staging, open_source(settings) as connection:
-        staging.execute(canonical_macros())
+    with open_source(settings) as connection:
         # Rows with bytes are not packed, because each value must be looked at.
         assert not connection.read("select * from hard order by n", pack=True).packed
-        columns = [
-            f"convert_from(c{number}, 'UTF8') as c{number}" if value.put["postgresql"][0] == "bytea" else f"c{number}"
-            for number, value in enumerate(values("postgresql"))
-        ]
-        read = connection.read(f"select n, {', '.join(columns)} from hard order by n", pack=True)
-        assert read.packed
-        unpacked = ", ".join(f"packed_value(v[{n}])" for n in range(1, len(read.columns) + 1))
-        rows: Rows = []
-        for batch in read:
-            assert batch.num_columns == 1
-            for (row,) in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                rows += staging.execute(f"select {unpacked} from (select packed_values($1) as v)", [row]).fetchall()
-        return rows
+    columns = [
+        f"convert_from(c{number}, 'UTF8') as c{number}" if value.put["postgresql"][0] == "bytea" else f"c{number}"
+        for number, value in enumerate(values("postgresql"))
+    ]
+    return read_packed(settings, f"select n, {', '.join(columns)} from hard order by n")
+
+
+@pytest.fixture(scope="session")
+def from_mariadb_packed(mariadb: MariaDb) -> Rows:
+    """The hard values through MariaDB Connector/ODBC, each row as one text, taken apart as staging does it."""
+    database = mariadb.fresh_database()
+    mariadb.execute(database, *statements("mariadb"))
+    settings = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    with open_source(settings) as connection:
+        assert not connection.read("select * from hard order by n", pack=True).packed
+    columns = []
+    for number, value in enumerate(values("mariadb")):
+        kind = value.put["mariadb"][0]
+        if kind.startswith("bit"):
+            columns.append(f"if(c{number}, 'true', if(c{number} is null, null, 'false')) as c{number}")
+        elif "blob" in kind or "binary" in kind:
+            columns.append(f"convert(c{number} using utf8mb4) as c{number}")
+        else:
+            columns.append(f"c{number}")
+    return read_packed(settings, f"select n, {', '.join(columns)} from hard order by n")
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +157,7 @@ READERS = {
     "from_postgresql": "postgresql",
     "from_postgresql_packed": "postgresql",
     "from_mariadb": "mariadb",
+    "from_mariadb_packed": "mariadb",
     "from_sqlite_by_odbc": "sqlite",
     "from_sqlite": "sqlite",
     "from_duckdb": "duckdb",

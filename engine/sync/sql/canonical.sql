@@ -4,18 +4,10 @@
 -- that the value breaks, or null. DuckDB writes a
 -- macro's argument out wherever it stands, and binds it and computes it there: so each is given columns, not calls.
 
--- A row that arrives packed is written as PostgreSQL writes a composite value: in brackets, with commas between the
--- values and nothing for NULL; what stands in double quotes has quotes and backslashes doubled ("Composite Type Input
--- and Output Syntax" of its manual).
-create or replace temp macro packed_values(row_text) as regexp_extract_all(
-    row_text[2:-2], '("(?:[^"\\]|""|\\\\)*"|[^",]*)(?:,|$)', 1
-);
+-- The values of a row that arrives packed.
+create or replace temp macro packed_values(row_text) as string_split(row_text, {{ separator }});
 
-create or replace temp macro packed_value(item) as case
-    when item = '' then null
-    when starts_with(item, '"') then replace(replace(item[2:-2], '""', '"'), '\\', '\')
-    else item
-end;
+create or replace temp macro packed_value(item) as nullif(item, {{ null_mark }});
 
 -- Numbers keep ten decimals: more than any price list has, and few enough to swallow the noise of a float. DuckDB
 -- itself would take 1_000 for a number.
