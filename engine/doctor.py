@@ -6,12 +6,14 @@ written to a client's database or to Stock2Shop.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.config.plain_secrets import plain_secrets
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
 from engine.errors import ConfigError, StateLockedError, SyncError
@@ -74,6 +76,7 @@ def check_project(project: Project) -> Iterator[Finding]:
     Connects to the client's database and to Stock2Shop. What cannot be checked is a finding, not an exception.
     """
     yield from _check_views(project)
+    yield from _check_secrets(project)
     yield from _check_source(project)
     yield from _check_stock2shop(project)
     yield from _check_state(project)
@@ -102,6 +105,23 @@ def _check_views(project: Project) -> Iterator[Finding]:
             )
         if not view.warnings:
             yield Finding(name=f"view {entity}", state="ok", detail=str(view.query.path))
+
+
+def _check_secrets(project: Project) -> Iterator[Finding]:
+    """Name the secrets that stand in plain files, and who may read those; Windows' rights are not read."""
+    plain = [*plain_secrets(project.root, workspace=project.workspace, environ=os.environ)]
+    if not plain:
+        yield Finding(name="secrets", state="ok", detail="none stands in a plain file")
+    for path, names in plain:
+        wide = is_open_to_others(path)
+        who = "others than its owner" if wide else "its owner alone"
+        readers = "see who may read it with: icacls" if sys.platform == "win32" else f"{who} may read it"
+        yield Finding(
+            name="secrets",
+            state="warn" if wide else "ok",
+            detail=f"{path} holds {', '.join(names)} in plain text; {readers}",
+            todo=f"chmod 600 {path}" if wide else "",
+        )
 
 
 def _check_source(project: Project) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ DOORS = {
     "typer": {"cli"},
     "tomli": {"config"},
     "dotenv": {"config"},
+    "keyring": {"config"},
     "email_validator": {"sync"},
     "pydantic": {"config"},
     "jinja2": {"mapping", "pages"},

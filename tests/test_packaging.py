@@ -66,7 +66,9 @@ def locked() -> dict[tuple[str, str], set[str]]:
         names = set(wanted)
         for package in packages:
             if package["name"] in names:
-                wanted |= {each["name"] for each in package.get("dependencies", ())}
+                # Of Linux alone is only what keyring needs there, which production installs elsewhere.
+                needed = [each for each in package.get("dependencies", ()) if "'linux'" not in each.get("marker", "")]
+                wanted |= {each["name"] for each in needed}
     for package in packages:
         if package["name"] in names - {"stock2shop-sync"}:
             files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else [])]

@@ -15,13 +15,14 @@ from engine.config.consistency import check_consistency
 from engine.config.document import document_model
 from engine.config.masking import has_variable, secret_texts, written_secrets
 from engine.config.secret_names import is_secret_name
+from engine.config.secret_store import REFERENCE, read_secret
 from engine.config.toml_hints import toml_hint
 from engine.config.toml_lines import TomlLines
 from engine.config.validation_messages import describe_problem, is_synthetic
 from engine.config.values import STOCK2SHOP_URL, InvalidValueError
 from engine.config.variables import LOGIN_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
-from engine.errors import Diagnostic, ProjectError
+from engine.errors import Diagnostic, ProjectError, UsageError
 from engine.files import WorkspaceFiles, is_file, list_paths, unreadable
 from engine.model.fields import ENTITIES
 from engine.text import mask_secrets
@@ -249,6 +250,9 @@ class _ProjectReader:
         """What a match of :data:`VARIABLE` in ``text`` becomes."""
         if found["name"] is None:
             return "${"
+        stored = REFERENCE.fullmatch(found["name"]) if found["end"] else None
+        if stored is not None:
+            return self._stored(stored, found, text, at)
         name = self._known_name(found["name"])
         if not found["end"] or not re.fullmatch(r"[A-Za-z_]\w*", name):
             self._unfilled.add(at)
@@ -271,12 +275,39 @@ class _ProjectReader:
             self._unfilled.add(at)
             return ""
         value = self._variables[name]
-        self._values.add(value)
         if value and LOGIN_KEY.search(at[-1]):
             self._secrets.add(value)
+        return self._filled_in(value, found, text, at)
+
+    def _filled_in(self, value: str, found: re.Match[str], text: str, at: tuple[str, ...]) -> str:
+        """A variable's value as it stands in ``text``."""
+        self._values.add(value)
         if at[-1] == "connection":
             return brace_login(value, before=text[: found.start()], after=text[found.end() :])
         return value
+
+    def _stored(self, stored: re.Match[str], found: re.Match[str], text: str, at: tuple[str, ...]) -> str:
+        """The secret of the system's store that ``found`` in ``text`` names; only commands that connect read it."""
+        if self._is_offline(at) or at[0] in self._lenient_tables:
+            return self._placeholder(f"{stored['project']}_{stored['name']}", at)
+        try:
+            value = read_secret(stored["project"], stored["name"])
+        except UsageError as error:
+            self._report(at, error.message, error.hint)
+            value = ""
+        else:
+            if not value:
+                self._report(
+                    at,
+                    f"The system's store holds no {stored['project']}/{stored['name']} for this account.",
+                    f"Write it with `s2s secret set {stored['project']} {stored['name'].upper()}`, as the account that"
+                    " runs s2s.",
+                )
+        if not value:
+            self._unfilled.add(at)
+            return ""
+        self._secrets.add(value)
+        return self._filled_in(value, found, text, at)
 
     def _placeholder(self, name: str, at: tuple[str, ...]) -> str:
         """What stands for a variable without a value; long enough for any rule."""

@@ -1,6 +1,6 @@
 """Split the text of a SELECT into its clauses, each as a stretch of the text itself.
 
-The parser's tree would write a client's SQL anew, in its own words and without its comments. Here nothing is written:
+The parser's tree would write a client's SQL again, in its own words and without its comments. Here nothing is written:
 what comes out are offsets, so that whoever takes a clause away or keeps it does that to the client's own text.
 """
 

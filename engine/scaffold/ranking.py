@@ -78,7 +78,7 @@ def rank(entity: str, catalogue: Catalogue, kinds: Mapping[str, str]) -> list[Ra
 
 
 def with_rows(ranked: Iterable[Ranked], rows: Mapping[str, int | None]) -> list[Ranked]:
-    """The tables ranked anew by their numbers of rows: one without any is hardly it. None is unknown."""
+    """The tables ranked again by their numbers of rows: one without any is hardly it. None is unknown."""
     counted = []
     for each in ranked:
         count = rows.get(each.table.name)

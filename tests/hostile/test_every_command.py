@@ -79,6 +79,8 @@ ELSEWHERE = {
     "init": "tests/scaffold/test_introspect.py",
     "orders serve": "tests/orders/test_receiver.py",
     "sandbox": "tests/sandbox/test_server.py",
+    "secret set": "tests/config/test_secret_store.py",
+    "secret remove": "tests/config/test_secret_store.py",
     "demo": "tests/cli/test_commands.py",
 }
 """Commands that read neither a branch nor a client's account, and where they are tested."""

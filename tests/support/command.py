@@ -32,9 +32,12 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_command(
-    *words: str, folder: Path, variables: Mapping[str, str], encoding: str = "utf-8"
+    *words: str, folder: Path, variables: Mapping[str, str], encoding: str = "utf-8", piped: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``s2s words`` in ``folder`` to its end, in this process; its output is what a pipe would get."""
+    """Run ``s2s words`` in ``folder`` to its end, in this process; its output is what a pipe would get.
+
+    ``piped`` stands on its standard input.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("The working folder is the whole process's: use run_process in a thread.")
     output, errors = _pipe(encoding), _pipe(encoding)
@@ -42,7 +45,7 @@ def run_command(
         stack.enter_context(_Folder(folder))
         stack.enter_context(mock.patch.dict(os.environ, environment(variables), clear=True))
         stack.enter_context(mock.patch.object(sys, "argv", ["s2s", *words]))
-        stack.enter_context(mock.patch.object(sys, "stdin", stack.enter_context(Path(os.devnull).open("rb"))))
+        stack.enter_context(mock.patch.object(sys, "stdin", io.StringIO(piped)))
         stack.enter_context(mock.patch.object(logging.getLogger("engine"), "handlers", []))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(errors))
