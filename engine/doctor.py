@@ -150,7 +150,9 @@ def _check_source(project: Project) -> Iterator[Finding]:
             known = f"{known}, and the login has no right to" if facts.read_only else "the login has no right to write"
         yield Finding(name="read-only", state="ok", detail=known)
     for note in facts.notes:
-        yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")
+        yield Finding(
+            name="driver", state="warn", detail=note, todo="The driver's page says more: `s2s help` lists them."
+        )
 
 
 def _check_orders(project: Project) -> Iterator[Finding]:

@@ -69,6 +69,7 @@ def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
 
 FILE_READERS = {
     "cli/app.py": "the null device",
+    "cli/help_pages.py": "the documentation's pages",
     "cli/init.py": "the statement of an agent that the command line names",
     "config/variables.py": "a .env file, which is never committed and may be a link to where secrets are kept",
     "database/open.py": "the client's database",

@@ -112,7 +112,7 @@ def run_demo(folder: Path | None, *, say: Callable[[str], object]) -> None:
         f"Look at the view and change it: {project / 'views' / 'products.sql'}\n"
         "Keep a Stock2Shop running to try against:   s2s sandbox\n"
         "Begin with your own client:                 s2s init acme --dialect tsql\n"
-        "Read on:                                    docs/tutorial.md",
+        "Read on:                                    s2s help tutorial",
     )
 
 

@@ -316,7 +316,7 @@ def _first_view(dialect: str) -> str:
 
 
 FIRST_VIEW = """\
--- One row a variant; the aliases are Stock2Shop's field names (docs/reference/fields.md lists them all).
+-- One row a variant; the aliases are Stock2Shop's field names (`s2s help fields` lists them all).
 -- Put the client's own table and columns in place of these.
 select
 COLUMNS

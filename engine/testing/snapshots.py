@@ -328,7 +328,7 @@ def render_order_statements(project: Project) -> str | None:
         content = WorkspaceFiles.of(project.workspace, project.root).read(path)
         order = inbox.read_order(inbox.parse_document(content), settings, source_id=project.stock2shop.source_id)
     except OrderError as error:
-        hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
+        hint = error.hint or "Write an order as Stock2Shop has it: `s2s help orders`."
         raise FixtureError([Diagnostic(path=path, message=error.message, hint=hint)]) from None
     parts = []
     try:
