@@ -1,7 +1,7 @@
 """Have the source archive hold the files that git tracks, and the wheel the documentation.
 
-The archive holds nothing else that lies in the checkout: hatchling leaves out only what ``.gitignore`` names, so a note, a
-dump of a client's database or a ``.env.bak`` that nobody committed would be packed and handed on.
+The archive holds nothing else that lies in the checkout: hatchling leaves out only what ``.gitignore`` names, so a
+note, a dump of a client's database or a ``.env.bak`` that nobody committed would be packed and handed on.
 """
 
 from __future__ import annotations

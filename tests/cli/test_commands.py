@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import stat
@@ -28,6 +29,8 @@ from support.servers import free_port
 from engine.cli.session import Session
 from engine.cli.signals import run_controls
 from engine.errors import StateError, StateLockedError
+from engine.sandbox.server import Sandbox
+from engine.sandbox.settings import SandboxSettings
 from engine.state.store import open_state
 
 if TYPE_CHECKING:
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from support.client import Client
     from support.servers import Postgres
 
-    from engine.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -832,6 +834,16 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     assert ran.stdout.count('"source_order_code":"SO5001"') == 2
     assert "4 acknowledged (1 new, 2 changed, 1 removed)" in ran.stdout
     assert "nothing to send" in ran.stdout
+    # What it ends with works as it is typed there: its Stock2Shop is there again, with all that it held.
+    sandbox, *after = re.findall(r"(?m)^  s2s (.*)$", ran.stdout.partition("━━ What next")[2])
+    options = shlex.split(sandbox)
+    folder = tmp_path / "demo"
+    settings = SandboxSettings(port=int(options[2]), path=folder / options[4])
+    with Sandbox(settings):
+        for words in after:
+            told = run_command(*words.split(), folder=folder, variables={})
+            assert told.returncode == 0, told.stderr
+            assert words != "plan karoo" or "nothing: Stock2Shop has it all" in told.stdout
 
 
 def test_verify_finds_and_fixes_drift(s2s: S2s, client: Client) -> None:
