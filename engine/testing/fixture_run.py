@@ -42,7 +42,7 @@ from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures
+from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures, uncollated_texts
 from engine.testing.fixtures import fixture_file_name, has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
 
@@ -65,6 +65,9 @@ DIALECT_DIFFERENCE = re.compile("databases (differ in [^:]+)(?:: (.+))?")
 DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snowflake"})
 """Dialects that sort NULL after all values; the others sort it before them."""
 
+DIALECTS_IGNORING_CASE = frozenset({"tsql", "mysql"})
+"""Dialects whose usual collations ignore case."""
+
 SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
 SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
 
@@ -75,7 +78,8 @@ class FixtureResult:
 
     ``query`` is the view in the project's own dialect. ``documents`` are pairs of a key and the item as it would be
     sent, sorted by key, with numbers as :class:`~decimal.Decimal` or int. ``quarantine`` and ``warnings`` are complete,
-    sorted by rule and key. ``failed`` are the data tests that failed. ``notes`` say what differs from a live run.
+    sorted by rule and key. ``failed`` are the data tests that failed. ``notes`` say what differs from a live run, and
+    ``assumptions`` what the fixtures do not say and the run took for granted.
     """
 
     entity: str
@@ -86,6 +90,7 @@ class FixtureResult:
     failed: tuple[FailedTest, ...]
     counts: Counts
     notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -98,7 +103,8 @@ class FixtureDatabase:
     """The fixtures of several projects in one DuckDB file, and a temporary state.
 
     ``schemas`` and ``tables`` have the schema of each project and the kinds of its tables' columns, by the project's
-    folder; ``faults`` the errors of projects whose fixtures could not be loaded.
+    folder; ``faults`` the errors of projects whose fixtures could not be loaded; ``uncollated`` the texts that the
+    database may compare without regard to case, and of whose columns no collation is known.
     """
 
     state: State
@@ -106,6 +112,7 @@ class FixtureDatabase:
     schemas: Mapping[Path, str]
     tables: Mapping[Path, Columns]
     faults: Mapping[Path, ConfigError]
+    uncollated: Mapping[Path, frozenset[str]]
 
 
 class FixtureSession:
@@ -136,6 +143,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     schemas: dict[Path, str] = {}
     tables: dict[Path, Columns] = {}
     faults: dict[Path, ConfigError] = {}
+    uncollated: dict[Path, frozenset[str]] = {}
     with create_fixture_database(database) as connection:
         for project in projects:
             if not has_fixtures(project.root) or project.root in schemas:
@@ -146,15 +154,20 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
                     connection,
                     project.root,
                     schema=schemas[project.root],
+                    dialect=project.source.dialect,
                     files=WorkspaceFiles.of(project.workspace, project.root),
                 )
+                if project.source.dialect in DIALECTS_IGNORING_CASE:
+                    uncollated[project.root] = uncollated_texts(connection, tables[project.root])
             except ConfigError as error:
                 faults[project.root] = error
         freeze_time(connection, list(schemas.values()))
     # Held open, so that each run's own connection finds the database already loaded.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
-    return FixtureDatabase(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
+    return FixtureDatabase(
+        state=state, database=database, schemas=schemas, tables=tables, faults=faults, uncollated=uncollated
+    )
 
 
 @contextmanager
@@ -209,7 +222,29 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
         failed=failed,
         counts=comparison.counts,
         notes=notes,
+        assumptions=_assumptions(loaded, project, query),
     )
+
+
+def _assumptions(loaded: FixtureDatabase, project: Project, query: Query) -> tuple[str, ...]:
+    """What the rows depend on and the fixtures do not say: whether texts that differ only in case are equal."""
+    unknown = loaded.uncollated.get(project.root, frozenset())
+    literals = {found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", query.sql)}
+    folded: dict[str, str] = {}
+    certain = all(folded.setdefault(_without_case(text), text) == text for text in unknown) and all(
+        folded.get(_without_case(text), text) == text for text in literals
+    )
+    if certain:
+        return ()
+    said = (
+        "texts that differ only in case or in blanks at their end are taken for different, as fixtures/types.toml says"
+        f" no collation of theirs; {project.source.dialect} may take them for equal"
+    )
+    return (said,)
+
+
+def _without_case(text: str) -> str:
+    return text.rstrip(" ").lower()
 
 
 def compare_on_fixtures(

@@ -154,6 +154,7 @@ def _run_all(
     files = {f"{entity}.sql": normalize_sql(query.sql, project.source.dialect) for entity, query in queries.items()}
     files |= {f"{each.entity}.json": format_json([document for _, document in each.documents]) for each in results}
     notes = [note for each in results for note in each.notes]
+    notes += dict.fromkeys(assumption for each in results for assumption in each.assumptions)
     if results:
         files["quarantine.json"] = format_json(
             {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from support.client import COLUMNS
@@ -527,9 +528,15 @@ def test_capture_asks_the_database_what_its_digits_are(tmp_path: Path, postgres:
     database = postgres.fresh_database()
     postgres.execute(database, *TYPED)
     _typed(tmp_path, f"connection = {json.dumps(postgres.connection(database))}", dialect="postgres")
-    fixture = read_fixture(tmp_path / "projects" / "acme" / "fixtures" / "item.csv")
-    types = dict(zip(fixture.columns, fixture.inferred, strict=True))
-    assert types == {"code": "varchar", "qty": "decimal(18,4)", "price": "decimal(18,2)", "flag": "bigint"}
+    text = (tmp_path / "projects" / "acme" / "fixtures" / "types.toml").read_text("utf-8")
+    assert tomli.loads(text) == {
+        "item": {
+            "code": "character varying(10)",
+            "qty": "numeric(18,4)",
+            "price": "numeric(10,2)",
+            "flag": "integer",
+        }
+    }
 
 
 def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
@@ -540,9 +547,10 @@ def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
             connection.execute(statement)
         connection.commit()
     _typed(tmp_path, 'database = "erp.sqlite"', dialect="sqlite")
-    fixture = read_fixture(tmp_path / "projects" / "acme" / "fixtures" / "item.csv")
-    types = dict(zip(fixture.columns, fixture.inferred, strict=True))
-    assert types == {"code": "varchar", "qty": "decimal(18,4)", "price": "decimal(18,2)", "flag": "bigint"}
+    text = (tmp_path / "projects" / "acme" / "fixtures" / "types.toml").read_text("utf-8")
+    assert tomli.loads(text) == {
+        "item": {"code": "varchar(10)", "qty": "numeric(18, 4)", "price": "numeric(10, 2)", "flag": "integer"}
+    }
 
 
 @pytest.mark.parametrize(
