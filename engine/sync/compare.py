@@ -136,7 +136,7 @@ def _read(
     on_batch: BatchObserver | None,
     may_skip: bool,
 ) -> tuple[Staged, tuple[str, ...]]:
-    """Read the source into the working set; again from its first row where that needs more memory.
+    """Read the source into the working set, once, whatever memory that needs.
 
     A view with a row that does not arrive as one text is read again, column by column, and so it is by every later run
     until its SQL changes.
@@ -169,10 +169,10 @@ def _read(
         return staged, columns
 
     try:
-        staged, columns = state.with_retry(read)
+        staged, columns = read()
     except UnpackableError:
         state.set_meta(unpackable, query.digest)
-        staged, columns = state.with_retry(read)
+        staged, columns = read()
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns

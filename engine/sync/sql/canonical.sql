@@ -159,18 +159,8 @@ create or replace temp macro canonical_prices(items) as list_aggregate(
     ','
 );
 
--- The rules that a value of a type breaks by itself; null where it breaks none, or none is looked for.
-create or replace temp macro fault_text(x, clean, canonical) as null::varchar;
-
-create or replace temp macro fault_html(x, clean, canonical) as null::varchar;
-
-create or replace temp macro fault_code(x, clean, canonical) as null::varchar;
-
-create or replace temp macro fault_url(x, clean, canonical) as null::varchar;
-
--- Whether it is one address is looked up once for all distinct ones.
-create or replace temp macro fault_email(x, clean, canonical) as null::varchar;
-
+-- The rules that a value of a type breaks by itself; null where it breaks none. Of a text, a code, HTML and an address
+-- none is looked for here: whether an e-mail address is one is looked up once for all distinct ones.
 create or replace temp macro fault_tags(x, clean, canonical) as case
     when
         contains(canonical, ',')
