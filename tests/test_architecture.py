@@ -30,7 +30,7 @@ DOORS = {
     "urllib3": {"stock2shop"},
     "starlette": {"sandbox", "orders"},
     "uvicorn": {"http_server", "sandbox", "orders"},
-    "typing_extensions": {"sandbox"},
+    "typing_extensions": {"agent", "sandbox"},
     "pytest": {"testing"},
     "syrupy": {"testing"},
 }
@@ -68,6 +68,7 @@ def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
 
 
 FILE_READERS = {
+    "agent/worker.py": "its standard input",
     "cli/app.py": "the null device",
     "cli/help_pages.py": "the documentation's pages",
     "cli/init.py": "the statement of an agent that the command line names",

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED
-from engine.cli.session import (
-    CONNECTING_TABLES,
-    Output,
-    OutputFormat,
-    ProjectName,
-    check_reveal,
-    selected_entities,
-    session_of,
-)
+from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import CONNECTING_TABLES, Output, check_reveal, selected_entities, session_of
 from engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:

@@ -185,8 +185,12 @@ def test_json_logs_hold_nothing_but_json(s2s: S2s) -> None:
     s2s.client.item("A")
     s2s.client.sandbox.faults.server_errors(1000)
     events = [json.loads(line) for line in s2s("--log-format", "json", "run", "acme").stderr.splitlines()]
-    assert [(event["event"], event["project"]) for event in events] == [("warning", "acme"), ("error", "acme")]
-    assert "attempt 1 of 2" in events[0]["message"]
+    assert [(event["event"], event["project"]) for event in events] == [
+        ("reading", "acme"),
+        ("warning", "acme"),
+        ("error", "acme"),
+    ]
+    assert "attempt 1 of 2" in events[1]["message"]
     ran = s2s("--log-format", "json", "run", "--nope")
     assert json.loads(ran.stderr)["exit_code"] == ran.returncode == 2
 
@@ -197,7 +201,7 @@ def test_one_project_that_fails_does_not_stop_the_others(s2s: S2s) -> None:
     broken = s2s.client.workspace / "projects" / "aaa"
     broken.mkdir()
     (broken / "project.toml").write_text("[source]\n")
-    ran = s2s("run", "--all")
+    ran = s2s("run", "--all", "--jobs", "1")
     failed(ran, 2, "aaa", "1 acknowledged")
     assert sorted(s2s.client.held()) == ["A"]
 
@@ -312,7 +316,7 @@ def test_a_project_that_the_account_may_not_look_into_fails_alone(s2s: S2s, hidd
     client.item("A")
     folder = client.workspace / hidden
     folder.chmod(0o000)
-    ran = s2s.without_rights("run", "--all")
+    ran = s2s.without_rights("run", "--all", "--jobs", "1")
     listed, checked = s2s.without_rights("list"), s2s.without_rights("check")
     folder.chmod(0o700)
     assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["acme", "zebra"]

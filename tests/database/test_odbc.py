@@ -285,7 +285,7 @@ def test_a_run_whose_database_fell_silent_ends_and_the_next_project_is_run(clien
     columns = ", ".join(f"'I' || n as {name}" for name in COLUMNS)
     postgres.execute(database, f"create table item as select {columns} from generate_series(1, 20000) as t(n)")
     settings = (client.root / "project.toml").read_text("utf-8").replace('"duckdb"', '"postgres"')
-    for words in (["run", "aaa"], ["run", "--all"]):
+    for words in (["run", "aaa"], ["run", "--all", "--jobs", "1"]):
         with falling_silent(postgres.port, after=300_000) as proxy:
             silent = "query_timeout = 1\nconnection = " + json.dumps(postgres.connection(database, port=proxy.port))
             (other / "project.toml").write_text(settings.replace('database = "erp.duckdb"', silent), "utf-8")
