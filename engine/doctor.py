@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from engine.config.plain_secrets import plain_secrets
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
+from engine.database.sql_server_network import look_at_network
 from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.files import WorkspaceFiles, exists, is_dir, is_file, is_open_to_others, may_write
 from engine.mapping.todos import standing_todos
@@ -215,6 +216,9 @@ def _check_secrets(project: Project) -> Iterator[Finding]:
 
 
 def _check_source(project: Project) -> Iterator[Finding]:
+    if project.source.dialect == "tsql" and project.source.connection:
+        for step in look_at_network(project.source.connection):
+            yield Finding(name="network", state=step.state, detail=step.detail, todo=step.todo)
     try:
         with open_source(project.source) as connection:
             facts = connection.describe()

@@ -479,6 +479,24 @@ def test_a_part_of_the_quantity_is_no_warehouse(check: Check, name: str) -> None
     assert "sql.available" in problem.hint
 
 
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        ("with (nolock)", "rows can be skipped or appear twice"),
+        ("WITH (READUNCOMMITTED)", "rows can be skipped or appear twice"),
+        ("with (tablockx, holdlock)", "the ERP waits"),
+        ("with (index (1))", ""),
+        ("-- with (nolock)", ""),
+    ],
+)
+def test_a_hint_that_reads_dirty_or_locks_is_a_warning(check: Check, hint: str, message: str) -> None:
+    """On SQL Server, where agents' statements are full of them."""
+    columns, found = check(select(dialect="tsql", after=f" {hint}"), dialect="tsql")
+    assert columns is not None
+    assert [each.severity for each in found] == ["warning"] * bool(message)
+    assert all(message in each.message for each in found)
+
+
 MDBTOOLS = """
 [source]
 dialect = "access"
