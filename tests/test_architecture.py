@@ -22,6 +22,7 @@ DOORS = {
     "markupsafe": {"mapping"},
     "sqlglot": {"mapping"},
     "pyodbc": {"database"},
+    "mssql_python": {"database"},
     "sqlite3": {"embedded", "file_lock", "database", "orders", "stock2shop", "run_log"},
     "duckdb": {"embedded", "database", "state", "testing", "doctor"},
     "numpy": {"state", "sync"},

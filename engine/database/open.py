@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from engine.database.columnar import ColumnarConnection
 from engine.database.duckdb_file import DuckDbSource
 from engine.database.error_messages import plain_message
 from engine.database.odbc import OdbcConnection
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from engine.database.connection import Connection, Writer
     from engine.model.settings import SourceSettings
 
+PYODBC = "pyodbc"
+"""The reader of every database over ODBC, unless ``reader`` names another."""
+
 
 @contextmanager
 def open_source(
@@ -42,8 +46,10 @@ def open_source(
     connection: Connection
     if settings.database is not None:
         connection = _reader_of(settings.database)(settings.database, settings, deadline)
-    else:
+    elif settings.reader == PYODBC or not read_only:
         connection = OdbcConnection(settings, read_only=read_only, deadline=deadline)
+    else:
+        connection = ColumnarConnection(settings, read_only=read_only, deadline=deadline)
     try:
         yield connection
     finally:

@@ -20,6 +20,7 @@ from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
+from engine.sync.reader_check import check_reader
 from engine.sync.stage import land, prepare
 from engine.sync.validate import apply_sent_values, validate
 
@@ -66,7 +67,8 @@ def compare(
 ) -> Comparison:
     """Stage, validate and diff one entity; nothing is kept but what makes the next comparison faster.
 
-    1. Render and check the view, unless ``query`` is given: that one is run as it is.
+    1. Render and check the view, unless ``query`` is given: that one is run as it is. Where the project's reader is not
+       pyodbc, compare both on a sample of a view that is new to it.
     2. Fold the journal of the last run into published.
     3. Extract the rows, from ``source`` where that is open already, and stage those that are new or differ.
     4. Validate them, give each the product fields that it is sent with, and work out the delta.
@@ -82,6 +84,8 @@ def compare(
     state, entity = context.state, context.entity
     settings = context.settings
     query = query or render_once_checked(context)
+    if source is None:
+        check_reader(context, query)
     compact_journal(state, entity)
     repeated_key = f"repeats:{entity}"
     full = context.options.full or state.meta(repeated_key) is not None
