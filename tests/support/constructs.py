@@ -153,9 +153,9 @@ def make_source(dialect: str, folder: Path, *, postgres: Postgres, mariadb: Mari
         mariadb.execute(database, *statements(dialect))
         exactly = ("set collation_connection = utf8mb4_nopad_bin",)
         return SourceSettings(dialect=dialect, connection=mariadb.connection(database), session=exactly)
-    postgres.execute("postgres", "create database probe encoding 'UTF8' template template0 locale 'C.UTF-8'")
-    postgres.execute("probe", *statements(dialect), "grant select on probe to public")
-    return SourceSettings(dialect=dialect, connection=postgres.connection("probe"))
+    database = postgres.fresh_database()
+    postgres.execute(database, *statements(dialect), "grant select on probe to public")
+    return SourceSettings(dialect=dialect, connection=postgres.connection(database))
 
 
 def read_rows(source: SourceSettings, sql: str) -> Rows:
