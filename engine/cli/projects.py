@@ -51,6 +51,7 @@ def check(
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml, the views and the statements of orders, without a database."""
+    from engine.files import read_sql_line
     from engine.text import diagnostics_text
 
     session = session_of(context)
@@ -65,7 +66,7 @@ def check(
         wrong = wrong or bad
         if output is Output.text:
             if diagnostics:
-                session.terminal.print_text(diagnostics_text(diagnostics))
+                session.terminal.print_text(diagnostics_text(diagnostics, read_line=read_sql_line))
             session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}")
         found += [
             {

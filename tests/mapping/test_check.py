@@ -349,6 +349,8 @@ def test_importing_the_module_does_not_import_the_parser() -> None:
         ('"b as vendor', (7, 1), 'A quoted name begins here with " and does not end.'),
         ("b as vendor, /* c", (7, 14), "A comment begins here with /* and does not end."),
         ('as "vendor"', (6, 20), "A column is missing: there is a comma, and then AS."),
+        ("case when b = then 1 end as vendor", (7, 13), "Something is missing after =."),
+        ("case when b = 1 and then 1 end as vendor", (7, 17), "Something is missing after AND."),
         ("b as vendor,", (7, 12), "A column is missing: there is a comma, and then FROM."),
         ("b as vendor,, c as tags", (7, 12), "A column is missing: there is a comma, and then ,."),
         ("coalesce(b, '' as vendor", (7, 9), "A bracket ( is not closed."),

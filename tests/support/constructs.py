@@ -153,7 +153,8 @@ def make_source(dialect: str, folder: Path, *, postgres: Postgres, mariadb: Mari
         mariadb.execute(database, *statements(dialect))
         exactly = ("set collation_connection = utf8mb4_nopad_bin",)
         return SourceSettings(dialect=dialect, connection=mariadb.connection(database), session=exactly)
-    database = postgres.fresh_database()
+    database = f"probe_{postgres.fresh_database()}"  # with letters beyond ASCII that have a case
+    postgres.execute("postgres", f"create database {database} encoding 'UTF8' template template0 locale 'C.UTF-8'")
     postgres.execute(database, *statements(dialect), "grant select on probe to public")
     return SourceSettings(dialect=dialect, connection=postgres.connection(database))
 

@@ -69,8 +69,9 @@ def test_a_view_at_random_is_rehearsed_as_it_runs_or_is_refused(
                 refused += 1
             elif live is not None:
                 ran += 1
-                if constructs.canonical(given, exact=exact) != constructs.canonical(live, exact=exact):
-                    wrong.append((sql, given, live))
+                pair = constructs.canonical(given, exact=exact), constructs.canonical(live, exact=exact)
+                if pair[0] != pair[1]:
+                    wrong.append((sql, sorted({*pair[0]} ^ {*pair[1]}, key=repr)[:4]))
 
         for _ in range(VIEWS // AT_ONCE):
             columns = draw_columns(random, dialect, AT_ONCE - 5)
@@ -79,5 +80,5 @@ def test_a_view_at_random_is_rehearsed_as_it_runs_or_is_refused(
             for _ in range(5):
                 view = draw_view(random, dialect)
                 compare(view, live_view(source, view))
-    assert not wrong, wrong[:3]
+    assert wrong == []
     assert ran > refused / 2, (ran, refused)
