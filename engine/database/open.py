@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from engine.database.columnar import ColumnarConnection
+from engine.database.connection_string import password_hint
 from engine.database.duckdb_file import DuckDbSource
 from engine.database.error_messages import plain_message
 from engine.database.odbc import OdbcConnection
@@ -46,10 +47,16 @@ def open_source(
     connection: Connection
     if settings.database is not None:
         connection = _reader_of(settings.database)(settings.database, settings, deadline)
-    elif settings.reader == PYODBC or not read_only:
-        connection = OdbcConnection(settings, read_only=read_only, deadline=deadline)
     else:
-        connection = ColumnarConnection(settings, read_only=read_only, deadline=deadline)
+        columnar = settings.reader != PYODBC and read_only
+        try:
+            connection = (ColumnarConnection if columnar else OdbcConnection)(
+                settings, read_only=read_only, deadline=deadline
+            )
+        except ConnectError as error:
+            if hint := password_hint(settings.connection or ""):
+                raise ConnectError(error.message, hint=f"{hint} {error.hint}") from None
+            raise
     try:
         yield connection
     finally:

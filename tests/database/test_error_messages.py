@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.database.connection_string import password_hint
 from engine.database.error_messages import is_transient, redact_values, translate_error
 from engine.errors import ConnectError, DriverError, QueryError
 
@@ -76,6 +77,20 @@ def test_a_view_that_sql_server_refuses_is_told_by_the_number(
     assert expected in error.message
     assert text.rstrip(".") in error.message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        ("Driver={FreeTDS};Server=x;UID=u;PWD={a}}b}", True),
+        ("Driver=/usr/lib/libtdsodbc.so;Server=x;UID=u;PWD={a;}}}", True),
+        ("Driver={FreeTDS};Server=x;UID=u;PWD={a;b}", False),
+        ("Driver={ODBC Driver 18 for SQL Server};Server=x;UID=u;PWD={a}}b}", False),
+    ],
+)
+def test_a_password_that_freetds_does_not_read_is_said(connection: str, *, said: bool) -> None:
+    """It would only say that the login failed."""
+    assert ("FreeTDS 1.3" in password_hint(connection)) == said
 
 
 @pytest.mark.parametrize(
