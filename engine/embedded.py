@@ -144,6 +144,26 @@ def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[
     return [(statement.type.name, statement.query) for statement in connection.extract_statements(sql)]
 
 
+def parse_script(connection: duckdb.DuckDBPyConnection, script: str) -> Sequence[duckdb.Statement]:
+    """The statements of a script of the engine's own, to be run by any connection of this process.
+
+    They are kept, since parsing costs as much as running them over a few rows: by ``execute``, DuckDB 2 parses twice.
+    Raises ``duckdb.Error`` where DuckDB cannot read the script.
+    """
+    parsed = _parsed_scripts.get(script)
+    if parsed is None:
+        if len(_parsed_scripts) >= MAX_PARSED_SCRIPTS:
+            _parsed_scripts.clear()
+        parsed = _parsed_scripts[script] = connection.extract_statements(script)
+    return parsed
+
+
+MAX_PARSED_SCRIPTS = 1_000
+"""How many scripts stay parsed: those of some dozen projects, whose views have different columns."""
+
+_parsed_scripts: dict[str, Sequence[duckdb.Statement]] = {}
+
+
 def is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     """Whether ``sql`` is one statement that only reads, as :func:`parse_duckdb` says."""
     return [kind for kind, _ in parse_duckdb(connection, sql)] == ["SELECT"]

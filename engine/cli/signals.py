@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -23,17 +23,13 @@ FRAME_INTERVAL_SECONDS = 0.1
 
 @contextmanager
 def run_controls(
-    session: Session, project: str, entity: str = "", *, on_stop: Callable[[], None] = lambda: None
+    session: Session, project: str, entity: str = ""
 ) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
-    """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total.
-
-    ``on_stop`` is called besides, in a thread of its own. Where the session has an event of its own, signals are
-    somebody else's.
-    """
+    """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total."""
     name = f"{project} {entity}".rstrip()
-    stop = session.stop or threading.Event()
+    stop = threading.Event()
     terminal = session.terminal
-    animated = session.shows_progress
+    animated = sys.stderr.isatty() and not session.logs_json
     last_time = 0.0
     last_step = ""
 
@@ -51,13 +47,12 @@ def run_controls(
         last_time, last_step = now, step
 
     def announce() -> None:
-        on_stop()
         if session.logs_json:
             write_event(session, "stopping", project, entity)
         else:
             terminal.print_error("\nStopping after the current batch …")
 
-    with nullcontext() if session.stop else _handle_signals(stop, announce):
+    with _handle_signals(stop, announce):
         try:
             yield stop, report
         finally:

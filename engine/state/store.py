@@ -15,18 +15,20 @@ import re
 import secrets
 import shutil
 import sys
-from contextlib import closing, contextmanager, suppress
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.embedded import connect_duckdb, find_foreign_relations, is_one_select
+from engine.embedded import connect_duckdb, find_foreign_relations, is_one_select, parse_script
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
-from engine.state.spill_file import BatchLog, SpillFile
+from engine.state.spill_file import SpillFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
     import numpy as np
@@ -57,7 +59,7 @@ DUCKDB_SETTINGS = {
 }
 """DuckDB's settings for a state."""
 
-_CHANGEABLE_SETTINGS = ("enable_optimizer",)
+_CHANGEABLE_SETTINGS = ("enable_optimizer", "checkpoint_on_detach")
 """Settings that are changed while a state is open, besides the harmless ones."""
 
 SQL = Path(__file__).parent / "sql"
@@ -66,10 +68,9 @@ SQL = Path(__file__).parent / "sql"
 class State:
     """An open state file: SQL goes in, tuples come out. Raises :class:`StateError` for whatever fails."""
 
-    def __init__(self, path: Path, *, scratch: Path, cached_scripts: int = 0) -> None:
+    def __init__(self, path: Path, *, scratch: Path) -> None:
         self.path = path
         self.scratch = scratch
-        self._cached_scripts = cached_scripts
         self._memory_limits = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
         self._meta: dict[str, str] | None = None
@@ -81,8 +82,6 @@ class State:
             self._connection = connect_duckdb(
                 self.path, scratch=self.scratch, settings=DUCKDB_SETTINGS, changeable=_CHANGEABLE_SETTINGS
             )
-        # Parsed once, which `execute` does twice with DuckDB 2: a quarter of what a statement costs that has few rows.
-        self._statements = lru_cache(maxsize=self._cached_scripts)(self._connection.extract_statements)
 
     def close(self) -> None:
         """Close the file, after its journal was written into it; may be called any number of times."""
@@ -98,7 +97,7 @@ class State:
         self._apply_memory_limit()
         # DuckDB's metadata of row groups stays in memory: for two million rows 15 MB less than with groups of 8,192.
         # With 32,768, rows of 60 KB would need half as much memory again while they are loaded.
-        self.run(f"attach '{quoted}/run.duckdb' as run (row_group_size 16384)")
+        self.run(f"attach '{quoted}/run.duckdb' as run (recovery_mode 'no_wal_writes', row_group_size 16384)")
 
     def _reopen(self) -> None:
         """Close the file and open it again, with the same working set."""
@@ -116,11 +115,6 @@ class State:
         self._memory_limits.pop(0)
         self._apply_memory_limit()
         return True
-
-    def ensure_memory_limit(self, megabytes: float) -> None:
-        """Raise DuckDB's memory limit to at least so much, where it has less."""
-        while self._memory_limits and int(self._memory_limits[0].removesuffix("MB")) < megabytes:
-            self.increase_memory_limit()
 
     def _apply_memory_limit(self) -> None:
         self.run(f"set memory_limit = '{self._memory_limits[0]}'" if self._memory_limits else "reset memory_limit")
@@ -159,17 +153,20 @@ class State:
         """Run one statement and give all its rows: for results that are small by nature."""
         return self.with_retry(lambda: self._fetch(sql, parameters, _all))
 
+    def _translated_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self.path, memory_limit=self._memory_limits[0] if self._memory_limits else "")
+
     def _fetch(
         self,
         sql: str,
         parameters: Sequence[object] | Mapping[str, object],
         fetch: Callable[[duckdb.DuckDBPyConnection], T],
     ) -> T:
-        with translate_errors(self.path, memory_limit=self._memory_limits[0] if self._memory_limits else ""):
-            *before, last = self._statements(sql)
+        with self._translated_errors():
+            *before, last = parse_script(self._connection, sql)
             for statement in before:
-                self._connection.execute(statement)
-            return fetch(self._connection.execute(last, parameters))
+                self._connection.execute(statement, _named_in(statement, parameters))
+            return fetch(self._connection.execute(last, _named_in(last, parameters)))
 
     def row(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> tuple[Any, ...]:
         """Run ``sql`` and give its only row."""
@@ -181,15 +178,19 @@ class State:
         return self.row(sql, parameters)[0]
 
     def run(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> None:
-        """Run one statement, or several where there are no parameters; several are not repeated with more memory."""
-        if parameters:
-            self.rows(sql, parameters)
-        else:
-            self._fetch(sql, (), _all)
+        """Run any number of statements, which are not repeated with more memory.
 
-    def run_with_retry(self, sql: str) -> None:
+        ``parameters`` by name are for whichever statement names them; a sequence is for one statement, which is
+        repeated.
+        """
+        if parameters and not isinstance(parameters, Mapping):
+            self.rows(sql, parameters)
+        elif sql and not sql.isspace():
+            self._fetch(sql, parameters, _all)
+
+    def run_with_retry(self, sql: str, parameters: Mapping[str, object] = MappingProxyType({})) -> None:
         """Run statements that may be repeated from the first one, with more memory where they need it."""
-        self.with_retry(lambda: self.run(sql))
+        self.with_retry(lambda: self.run(sql, parameters))
 
     def run_once(self, script: str) -> None:
         """Run ``script`` unless this connection ran it before: for macros and temporary tables, which live as long."""
@@ -222,7 +223,8 @@ class State:
         def read() -> list[dict[str, Any]]:
             self.run("begin transaction read only")
             try:
-                return self._fetch(sql, parameters, _named)
+                with self._translated_errors():
+                    return _named(self._connection.execute(sql, parameters))
             finally:
                 self.run("rollback")
 
@@ -261,15 +263,6 @@ class State:
             return only
 
         return self.with_retry(lambda: self._fetch(sql, parameters, column))
-
-    @contextmanager
-    def batch_log(self, schema: pa.Schema) -> Iterator[BatchLog]:
-        """Inside the block, record batches can be kept to be read again, on disk in the working folder."""
-        log = BatchLog(self.scratch / "rows", schema)
-        try:
-            yield log
-        finally:
-            log.clear()
 
     @contextmanager
     def spill_file(self) -> Iterator[SpillFile]:
@@ -323,6 +316,15 @@ class State:
         self._meta = None
 
 
+def _named_in(
+    statement: duckdb.Statement, parameters: Sequence[object] | Mapping[str, object]
+) -> Sequence[object] | Mapping[str, object]:
+    """Those of the ``parameters`` that ``statement`` has."""
+    if not isinstance(parameters, Mapping):
+        return parameters
+    return {name: value for name, value in parameters.items() if name in statement.named_parameters}
+
+
 def _named(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -333,12 +335,11 @@ def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
+def open_state(path: Path) -> Iterator[State]:
     """Open the state file at ``path``, creating or migrating it, with an empty working set attached as ``run``.
 
-    The file and its folder are readable by their owner only. ``cached_scripts`` is how many scripts stay parsed, for a
-    caller that runs the same ones again and again. Raises :class:`StateLockedError` when another process holds the file
-    and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
+    The file and its folder are readable by their owner only. Raises :class:`StateLockedError` when another process
+    holds the file and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
     from engine.files import create_private_file, exists, make_private_folder
 
@@ -356,7 +357,7 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
     try:
         # Named before the file is opened: the journal of a killed run may need more than the memory.
         scratch = path.with_name(f".{path.stem}-{secrets.token_hex(4)}")
-        state = State(path, scratch=scratch, cached_scripts=cached_scripts)
+        state = State(path, scratch=scratch)
         try:
             # Closed before its folder is deleted: closing writes the journal into the file, and may need the folder for
             # that. Where it fails, no error is raised, and the next run reads the journal again.
@@ -370,9 +371,9 @@ def open_state(path: Path, *, cached_scripts: int = 0) -> Iterator[State]:
                     with suppress(StateError):  # the error that ended the run says more
                         if isinstance(error, StateMemoryError) and state.increase_memory_limit():
                             state.save_memory_limit()
-                        state.run("detach run")
+                        state.run("set checkpoint_on_detach='DISABLED'; detach run")
                     raise
-                state.run("detach run")
+                state.run("set checkpoint_on_detach='DISABLED'; detach run")
         finally:
             state.close()
     finally:

@@ -26,8 +26,8 @@ def count_approved(state: State, entity: str) -> tuple[int, int]:
 
 def remember_approval(state: State, entity: str, *, run_id: int) -> None:
     """Remember every insert, update and removal of the delta as approved, in place of what was approved before."""
-    sql = render_sql("remember_approval.sql", entity=entity, run_id=run_id)
-    state.transaction_with_retry(lambda: state.run(sql))
+    sql = render_sql("remember_approval.sql", entity=entity)
+    state.transaction_with_retry(lambda: state.run(sql, {"run_id": run_id}))
 
 
 def drop_stale_approvals(state: State, entity: str) -> None:

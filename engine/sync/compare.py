@@ -20,9 +20,8 @@ from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
-from engine.sync.reader_check import check_reader
 from engine.sync.stage import land, prepare
-from engine.sync.validate import apply_sent_values, validate
+from engine.sync.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,8 +66,7 @@ def compare(
 ) -> Comparison:
     """Stage, validate and diff one entity; nothing is kept but what makes the next comparison faster.
 
-    1. Render and check the view, unless ``query`` is given: that one is run as it is. Where the project's reader is not
-       pyodbc, compare both on a sample of a view that is new to it.
+    1. Render and check the view, unless ``query`` is given: that one is run as it is.
     2. Fold the journal of the last run into published.
     3. Extract the rows, from ``source`` where that is open already, and stage those that are new or differ.
     4. Validate them, give each the product fields that it is sent with, and work out the delta.
@@ -84,8 +82,6 @@ def compare(
     state, entity = context.state, context.entity
     settings = context.settings
     query = query or render_once_checked(context)
-    if source is None:
-        check_reader(context, query)
     compact_journal(state, entity)
     repeated_key = f"repeats:{entity}"
     full = context.options.full or state.meta(repeated_key) is not None
@@ -96,7 +92,6 @@ def compare(
         else:
             context.progress("comparing", 0, None)
             validate(state, staged, settings=settings)
-            apply_sent_values(state, staged)
             counts = compute_delta(state, staged, settings=settings, delivery_key=context.delivery_key)
         if counts.balanced:
             break
@@ -140,7 +135,7 @@ def _read(
     on_batch: BatchObserver | None,
     may_skip: bool,
 ) -> tuple[Staged, tuple[str, ...]]:
-    """Read the source into the working set, once, whatever memory that needs.
+    """Read the source into the working set; again from its first row where that needs more memory.
 
     A view with a row that does not arrive as one text is read again, column by column, and so it is by every later run
     until its SQL changes.
@@ -173,10 +168,10 @@ def _read(
         return staged, columns
 
     try:
-        staged, columns = read()
+        staged, columns = state.with_retry(read)
     except UnpackableError:
         state.set_meta(unpackable, query.digest)
-        staged, columns = read()
+        staged, columns = state.with_retry(read)
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns

@@ -136,7 +136,7 @@ def _send_batches(
 
 
 def _whole_rows(state: State, layout: StagingLayout, batch: Window) -> list[dict[str, Any]]:
-    return state.dicts(render_sql("batch.sql", fields=layout.fields, **batch.bounds))
+    return state.dicts(render_sql("batch.sql", fields=layout.fields), batch.bounds)
 
 
 def _runs_alone(state: State, entity: str) -> dict[str, int]:

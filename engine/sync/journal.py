@@ -39,14 +39,17 @@ class Receipt:
 def compact_journal(state: State, entity: str) -> int:
     """Fold the journal of ``entity`` into published; gives how many rows it held."""
     tables = table_names(entity)
-    state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables, fields=[], types={})))
-    count = int(state.value(render_sql("count.sql", table=tables["acknowledged"])))
-    if count:
-        sql = render_sql("compact_journal.sql", **tables, entity=entity, shared=_product_columns(state, entity))
+    state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables)))
+    (facts,) = state.dicts(render_sql("journal_facts.sql", **tables, entity=entity))
+    if facts["entries"]:
+        sql = render_sql(
+            "compact_journal.sql", **tables, **facts, entity=entity, shared=_product_columns(state, entity)
+        )
         state.transaction_with_retry(lambda: state.run(sql))
-    # What was not answered stays in doubt, whatever run it was of.
-    state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])
-    return count
+    if facts["has_doubts"]:
+        # What was not answered stays in doubt, whatever run it was of.
+        state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])
+    return int(facts["entries"])
 
 
 def _product_columns(state: State, entity: str) -> list[str]:
@@ -65,8 +68,8 @@ def mark_in_flight(state: State, *, entity: str, window: Window, unclearable: Se
     key is then, removes it where it is gone, and counts it as published. ``unclearable`` are the fields that a blank
     does not clear.
     """
-    sql = render_sql("mark_in_flight.sql", entity=entity, unclearable=unclearable, **window.bounds)
-    state.transaction_with_retry(lambda: state.run(sql))
+    sql = render_sql("mark_in_flight.sql", entity=entity, unclearable=unclearable)
+    state.transaction_with_retry(lambda: state.run(sql, window.bounds))
 
 
 def record_local_outcomes(state: State, staged: Staged) -> None:
@@ -76,16 +79,19 @@ def record_local_outcomes(state: State, staged: Staged) -> None:
     sql = render_sql(
         "local_outcomes.sql",
         **layout.tables,
+        facts={
+            fact
+            for (fact,) in state.rows(render_sql("local_facts.sql", settled=layout.tables["settled"], entity=entity))
+        },
         entity=entity,
         incremental=staged.incremental,
         current=state.meta(f"definition:{entity}") == layout.definition,
         fingerprint=layout.fingerprint,
-        parts=1 + int(state.value("select count(*) from run.verdict")) // REFRESH_ROWS,
-        now=now(),
+        parts=1 + staged.landed // REFRESH_ROWS,
     )
 
     def record() -> None:
-        state.run(sql)
+        state.run(sql, {"now": now()})
         for name, value in (("definition", layout.definition), ("mapping", layout.mapping)):
             if state.meta(f"{name}:{entity}") != value:
                 state.set_meta(f"{name}:{entity}", value)
@@ -109,13 +115,10 @@ def record_receipt(
         carried=layout.carried,
         kinds=kinds,
         ends_doubt=ends_doubt,
-        run_id=receipt.run_id,
         delivery_key=receipt.delivery_key,
-        status=receipt.status,
-        now=now(),
-        **window.bounds,
     )
-    state.transaction_with_retry(lambda: state.run(sql))
+    values = {"run_id": receipt.run_id, "status": receipt.status, "now": now(), **window.bounds}
+    state.transaction_with_retry(lambda: state.run(sql, values))
 
 
 def acknowledge_all(state: State, staged: Staged, *, delivery_key: str) -> None:

@@ -142,7 +142,7 @@ class Window:
 
     @property
     def bounds(self) -> dict[str, int]:
-        """Both, by what the engine's SQL calls them."""
+        """Both, by the names of the parameters in the engine's SQL."""
         return {"after": self.after, "upto": self.upto}
 
 
@@ -150,14 +150,16 @@ class Window:
 class Staged:
     """What arrived.
 
-    ``rows`` is how many rows the source gave. ``incremental`` tells that known rows were dropped by their raw
-    fingerprint as they arrived. ``width`` is about how many bytes a staged row takes. ``in_doubt`` tells that an
-    earlier run sent something that was not answered. ``unchanged`` tells that every row is known, that none is missing
-    and that nothing waits to be closed: then nothing was staged, and the working set has no tables.
+    ``rows`` is how many rows the source gave, ``landed`` how many of them are new or differ. ``incremental`` tells that
+    known rows were dropped by their raw fingerprint as they arrived. ``width`` is about how many bytes a staged row
+    takes. ``in_doubt`` tells that an earlier run sent something that was not answered. ``unchanged`` tells that every
+    row is known, that none is missing and that nothing waits to be closed: then nothing was staged, and the working set
+    has no tables.
     """
 
     layout: StagingLayout
     rows: int
+    landed: int
     incremental: bool
     width: int
     in_doubt: bool

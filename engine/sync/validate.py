@@ -6,7 +6,7 @@ breaks. What the rules are is in :mod:`engine.sync.rules`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import masked, unmasked
@@ -15,72 +15,119 @@ from engine.sync.clearing import find_unclearable
 from engine.sync.email_addresses import find_malformed_emails
 from engine.sync.layout import STAGING_TYPES
 from engine.sync.rules import ERRORS, RULES
+from engine.sync.suspects import MAX_ROWS, RowRules, narrow_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.model.settings import EntitySettings
     from engine.state.store import State
-    from engine.sync.layout import Staged, StagingLayout
+    from engine.sync.layout import Staged
 
 
 def validate(state: State, staged: Staged, *, settings: EntitySettings) -> None:
-    """Fill ``run.violation`` and ``run.warning`` from what landed."""
+    """Fill ``run.violation`` and ``run.warning`` from what landed, and make the staged rows what would be sent.
+
+    1. Find what a row breaks by itself, and the rows to compare it with.
+    2. Find which of the rules over several rows may be broken, and by which rows.
+    3. Have the variants of a product agree: they are sent with the product fields of one of them, and unchanged rows
+       whose product is now sent with other values are staged as well. A data test, the delta and the documents all see
+       the rows as they are sent.
+    """
     layout = staged.layout
-    entity = layout.entity
-    own = [(column, repeated, similar) for column, repeated, similar in entity.unique if layout.has(column)]
-    codes = [("_key", "", "similar_key"), *([("_group", "", "similar_value")] if entity.group else [])]
-    titled = entity.group is not None and layout.has("title")
-    wanted = {*layout.options, *(column for column, _, _ in own), *(["title"] if titled else [])}
     emails = [field.name for field in layout.fields if field.type == "email"]
     if emails:
         find_malformed_emails(state, emails)
-    rows = render_sql(
-        "validate.sql",
-        **layout.tables,
-        types=STAGING_TYPES,
-        incremental=staged.incremental,
-        key=entity.key,
-        group=entity.group,
-        compared=[field for field in layout.fields if field.name in wanted],
-        unique=[*codes, *own],
-        titled=titled,
-        names={"_key": entity.key, "_group": entity.group},
-        email_columns=emails,
-        options=layout.options,
-        guarded_options=not settings.linked or bool(layout.options),
-        shared=layout.shared,
-        shared_fingerprint=layout.shared_fingerprint,
-    )
-    violations = render_sql(
-        "violations.sql",
-        **layout.tables,
-        entity=entity.name,
-        in_doubt=staged.in_doubt,
-        unclearable=find_unclearable(layout, settings),
-        errors=ERRORS,
-    )
+    unclearable = find_unclearable(layout, settings)
 
-    def find_faults() -> None:
-        state.run(rows)
-        if _has_differing_variants(state, layout):
-            state.run(render_sql("differing.sql", shared=layout.shared))
-        state.run(violations)
+    def find_faults() -> bool:
+        differing = _find_faults_of_several_rows(state, staged, settings=settings, emails=emails)
+        state.run(
+            render_sql(
+                "violations.sql",
+                **layout.tables,
+                entity=layout.entity.name,
+                in_doubt=staged.in_doubt,
+                unclearable=unclearable,
+                errors=ERRORS,
+            )
+        )
+        return differing
 
-    state.with_retry(find_faults)
+    if state.with_retry(find_faults):
+        _apply_sent_values(state, staged)
 
 
-def _has_differing_variants(state: State, layout: StagingLayout) -> bool:
-    return bool(layout.shared and state.value("select count(*) from run.differing_variant"))
-
-
-def apply_sent_values(state: State, staged: Staged) -> None:
-    """Make the staged rows what would be sent: with the product fields of the variant that speaks for its product.
-
-    Unchanged rows whose product is now sent with other values are staged as well. Call it once, after
-    :func:`validate`; a data test, the delta and the documents all see the rows as they are sent.
-    """
+def _find_faults_of_several_rows(
+    state: State, staged: Staged, *, settings: EntitySettings, emails: Sequence[str]
+) -> bool:
+    """Fill ``run.fault`` with what rows break by themselves and together; whether variants of a product differ."""
     layout = staged.layout
-    if not _has_differing_variants(state, layout):
-        return
+    entity = layout.entity
+    few = staged.landed <= MAX_ROWS
+    unique = [
+        ("_key", "", "similar_key"),
+        *([("_group", "", "similar_value")] if entity.group else []),
+        *((column, repeated, similar) for column, repeated, similar in entity.unique if layout.has(column)),
+    ]
+    titled = entity.group is not None and layout.has("title")
+    alike = [*(column for column, _, _ in unique), *(["title"] if titled else [])]
+    options = layout.options if entity.group else ()
+    overridden = bool(
+        layout.shared
+        and staged.incremental
+        and state.value(render_sql("has_overridden.sql", published=layout.published))
+    )
+    values: dict[str, Any] = {
+        "published": layout.published,
+        "incremental": staged.incremental,
+        "overridden": overridden,
+        "shared": layout.shared,
+        "shared_fingerprint": layout.shared_fingerprint,
+    }
+    wanted = {*alike, *options}
+    state.run(
+        render_sql(
+            "validate.sql",
+            **values,
+            few=few,
+            key=entity.key,
+            alike=alike,
+            compared=[field for field in layout.fields if field.name in wanted],
+            email_columns=emails,
+            types=STAGING_TYPES,
+        )
+    )
+    rules = RowRules(
+        unique=tuple(unique),
+        titled=titled,
+        missing=options,
+        similar=options,
+        repeated_options=bool(entity.group) and (not settings.linked or bool(options)),
+        differing=bool(layout.shared),
+    )
+    if few:
+        rules = narrow_rules(state, rules)
+    differing = overridden or rules.differing
+    state.run(
+        render_sql(
+            "several_rows.sql",
+            **values,
+            rules=rules,
+            names={"_key": entity.key, "_group": entity.group},
+            options=options,
+            group=entity.group,
+            differing=differing,
+        )
+    )
+    if differing and state.value("select count(*) from run.differing_variant"):
+        state.run(render_sql("differing.sql", shared=layout.shared))
+        return True
+    return False
+
+
+def _apply_sent_values(state: State, staged: Staged) -> None:
+    layout = staged.layout
     sql = render_sql(
         "as_sent.sql",
         published=layout.published,

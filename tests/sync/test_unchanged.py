@@ -1,4 +1,4 @@
-"""A run that finds nothing new leaves steps out; what it says and records is what it would say with all of them."""
+"""A run that finds little new leaves steps out; what it says and records is what it would say with all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import SyncError
 from engine.state.store import open_state
-from engine.sync import data_tests
+from engine.sync import data_tests, validate
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -28,12 +28,13 @@ CHANGES = (
 )
 
 
-def plan_whole(client: Client, patch: pytest.MonkeyPatch) -> Any:
+def plan_whole(client: Client, patch: pytest.MonkeyPatch, **options: Any) -> Any:
     """The plan with no step left out."""
     with patch.context() as patched:
         patched.setattr(data_tests, "has_data_tests", lambda *_: True)
         patched.setattr(data_tests, "run_data_tests", lambda *_: ())
-        return client.plan()
+        patched.setattr(validate, "MAX_ROWS", -1)
+        return client.plan(**options)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -61,6 +62,34 @@ def test_a_plan_is_the_same_whether_steps_were_left_out_or_not(
             client.run()
         client.sandbox.faults.clear()
         assert client.plan() == plan_whole(client, monkeypatch)
+
+
+def test_rows_that_resemble_each_other_are_found_whether_rules_were_left_out_or_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few rows it is looked first which rules they may break together."""
+    client.items(2)
+    client.shirt("P", "S", "M")
+    client.run()
+    draw = random.Random(1)
+    found: set[str] = set()
+    for _ in range(12):
+        client.sql("delete from item where code like 'X%'")
+        for number in range(draw.randint(1, 3)):
+            client.item(
+                f"X{number}",
+                product=draw.choice(("P", "P", f"X{number}")),
+                sku=draw.choice(("I000", "i000", f"X{number}")),
+                barcode=draw.choice(("600", None, None)),
+                title=draw.choice(("Item I000", "ITEM I000", "Shirt P", f"Item {number}")),
+                size=draw.choice(("S", "s", "L", "XL", None)),
+                colour=draw.choice(("Red", None, None)),
+            )
+        plan = client.plan(everything=True)
+        assert plan == plan_whole(client, monkeypatch, everything=True)
+        found |= {problem.rule for problem in (*plan.quarantine, *plan.warnings)}
+    together = {"repeated_sku", "similar_value", "repeated_title", "repeated_barcode", "options_missing"}
+    assert found >= {*together, "repeated_options", "differs_within_product"}
 
 
 def test_what_left_quarantine_is_closed_by_a_run_that_finds_nothing_else(client: Client) -> None:

@@ -10,6 +10,6 @@ select
     {%- endfor +%}
 from run.window_rows
 where
-    position > {{ after }}
-    and position <= {{ upto }}
+    position > $after
+    and position <= $upto
 order by position;

@@ -46,8 +46,10 @@ select * exclude (_kind)
 from {{ acknowledged | ident }}
 where _kind = 'upsert';
 
+{% if has_settled %}
 delete from {{ settled | ident }}
 where _key in (select _key from {{ acknowledged | ident }});
+{% endif %}
 
 insert into {{ settled | ident }}
 select
@@ -60,10 +62,12 @@ where
     _kind = 'marked'
     and _raw is not null;
 
+{% if has_doubts %}
 {# A journal that an older version wrote leaves in doubt what it acknowledges. #}
 delete from in_doubt
 where
     entity = {{ entity }}
     and (key, product) in (select (_key, _group) from {{ acknowledged | ident }} where _kind = 'upsert');
+{% endif %}
 
 delete from {{ acknowledged | ident }};

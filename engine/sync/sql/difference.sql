@@ -40,6 +40,6 @@ from (
         on new._raw = outgoing._raw
     where
         outgoing.kind = 'update'
-        and outgoing.position > {{ after }}
-        and outgoing.position <= {{ upto }}
+        and outgoing.position > $after
+        and outgoing.position <= $upto
 );

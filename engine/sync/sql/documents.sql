@@ -281,6 +281,6 @@ from {% if csv_prices %}(
 )
 {%- else %}run.window_rows{% endif +%}
 where
-    position > {{ after }}
-    and position <= {{ upto }}
+    position > $after
+    and position <= $upto
 order by position;

@@ -12,11 +12,14 @@ update {{ published | ident }}
 set _fingerprint = {{ fingerprint | sql }};
 {% endif %}
 
+{% if "has_settled" in facts %}
 delete from {{ settled | ident }}
 where
     (_key, _flag) in (select (key, standing) from run.unmatched)
     or _key in (select _key from run.landed);
+{% endif %}
 
+{% if "has_ignored" in facts %}
 insert into {{ settled | ident }}
 select
     _key,
@@ -29,7 +32,9 @@ group by _key
 having
     count(*) = 1
     and any_value(_flag) = 'Ignore';
+{% endif %}
 
+{% if "has_unchanged" in facts %}
 insert into {{ settled | ident }}
 select
     _key,
@@ -54,10 +59,12 @@ where
     and verdict._raw % {{ parts }} = {{ part }}
     and verdict._key = {{ published | ident }}._key;
 {% endfor %}
+{% endif %}
 
+{% if "has_violations" in facts and "has_quarantine" in facts %}
 update quarantine
 set
-    last_seen_at = {{ now }}::timestamp,
+    last_seen_at = $now::timestamp,
     raw = fault.raw,
     product = fault.product
 from run.violation_summary as fault
@@ -68,15 +75,19 @@ where
     and quarantine.column_name = fault.column_name
     and quarantine.key is not distinct from fault.key
     and quarantine.value is not distinct from fault.value;
+{% endif %}
 
+{% if "has_quarantine" in facts %}
 update quarantine
-set resolved_at = {{ now }}::timestamp
+set resolved_at = $now::timestamp
 where
     entity = {{ entity }}
     and resolved_at is null
     and rule <> 'refused'
-    and last_seen_at < {{ now }}::timestamp;
+    and last_seen_at < $now::timestamp;
+{% endif %}
 
+{% if "has_violations" in facts %}
 insert into quarantine
 select
     {{ entity }} as entity,
@@ -88,8 +99,8 @@ select
     fault.rule,
     fault.value,
     '' as reason,
-    {{ now }}::timestamp as first_seen_at,
-    {{ now }}::timestamp as last_seen_at,
+    $now::timestamp as first_seen_at,
+    $now::timestamp as last_seen_at,
     null as resolved_at
 from run.violation_summary as fault
 where not exists (
@@ -103,9 +114,11 @@ where not exists (
         and quarantine.key is not distinct from fault.key
         and quarantine.value is not distinct from fault.value
 );
+{% endif %}
 
+{% if "has_quarantine" in facts %}
 update quarantine
-set resolved_at = {{ now }}::timestamp
+set resolved_at = $now::timestamp
 where
     entity = {{ entity }}
     and resolved_at is null
@@ -123,16 +136,20 @@ where
         fingerprint <> 0
         or (key, product) not in (select (key, product) from in_doubt where entity = {{ entity }})
     );
+{% endif %}
 
+{% if "has_held" in facts %}
 delete from held
 where entity = {{ entity }};
+{% endif %}
 
+{% if "has_blank_rows" in facts %}
 insert into held
 select
     {{ entity }} as entity,
     missing._key as key,
     blank_row.raw,
-    {{ now }}::timestamp as since
+    $now::timestamp as since
 from run.missing as missing
 cross join run.blank_row as blank_row
 where missing.fate = 'withheld';
@@ -143,5 +160,6 @@ select
     {{ entity }} as entity,
     '' as key,
     raw,
-    {{ now }}::timestamp as since
+    $now::timestamp as since
 from run.blank_row;
+{% endif %}

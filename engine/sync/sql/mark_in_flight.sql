@@ -25,5 +25,5 @@ select
     position
 from run.window_rows as window_rows
 where
-    position > {{ after }}
-    and position <= {{ upto }};
+    position > $after
+    and position <= $upto;

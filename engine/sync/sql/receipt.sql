@@ -7,8 +7,8 @@ select
     _fingerprint,
     _raw,
     {{ delivery_key }} as _sync_token,
-    {{ run_id }} as _run_id,
-    {{ now }}::timestamp as _acknowledged_at,
+    $run_id as _run_id,
+    $now::timestamp as _acknowledged_at,
     case
         when kind <> 'delete' then 'upsert'
         when cause = 'marked Delete' then 'marked'
@@ -23,14 +23,14 @@ select
     {%- endfor +%}
 from run.window_rows
 where
-    position > {{ after }}
-    and position <= {{ upto }};
+    position > $after
+    and position <= $upto;
 
 delete from in_doubt
 where
     entity = {{ entity }}
-    and position > {{ after }}
-    and position <= {{ upto }};
+    and position > $after
+    and position <= $upto;
 {% if ends_doubt %}
 
 {# What an earlier run left in doubt about these keys. #}
@@ -41,8 +41,8 @@ where
         select (_key, _group)
         from run.window_rows
         where
-            position > {{ after }}
-            and position <= {{ upto }}
+            position > $after
+            and position <= $upto
     );
 
 {# What stays in doubt about other variants of these products: the product fields are answered for. #}
@@ -54,8 +54,8 @@ from (
         any_value(_shared) as _shared
     from run.window_rows
     where
-        position > {{ after }}
-        and position <= {{ upto }}
+        position > $after
+        and position <= $upto
         and kind <> 'delete'
     group by _group
 ) as sent
@@ -102,8 +102,8 @@ with acknowledged_row as (
         from run.difference
     )
     where
-        position > {{ after }}
-        and position <= {{ upto }}
+        position > $after
+        and position <= $upto
     group by position
     {% else %}
     select
@@ -113,15 +113,15 @@ with acknowledged_row as (
         null as columns
     from run.window_rows
     where
-        position > {{ after }}
-        and position <= {{ upto }}
+        position > $after
+        and position <= $upto
     {% endif %}
 )
 
 select
-    {{ run_id }} as run_id,
+    $run_id as run_id,
     {{ entity }} as entity,
     acknowledged_row.*,
-    {{ status }} as status,
-    {{ now }}::timestamp as acknowledged_at
+    $status as status,
+    $now::timestamp as acknowledged_at
 from acknowledged_row;

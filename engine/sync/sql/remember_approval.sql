@@ -5,7 +5,7 @@ where entity = {{ entity }};
 insert into approved
 select
     {{ entity }} as entity,
-    {{ run_id }} as run_id,
+    $run_id as run_id,
     hash(kind, _key, _group, _fingerprint) as change
 from run.outgoing
 where kind <> 'resend';

@@ -1,5 +1,6 @@
-{# Every rule that looks at more than one row, over the rows that differ and the unchanged rows that share a product, a
-   SKU, a barcode or a key's spelling with them: no other row can break a rule that it did not break before. #}
+{# What a row breaks by itself and by its key, and the rows that the other rules compare: those that differ and the
+   unchanged rows that share a product, a SKU, a barcode or a key's spelling with them. No other row can break a rule that
+   it did not break before. #}
 create or replace table run.fault (
     key varchar,
     product varchar,
@@ -109,18 +110,22 @@ anti join run.unmatched as unmatched
         and unmatched.standing = 'published'
 where {{ caller() }};
 {% endmacro %}
+{% macro is_alike(column) %}
+fold({{ column | ident }}) in (select fold({{ column | ident }}) from run.landed)
+{%- endmacro %}
 create or replace table run.peer (_key varchar);
 
-{# One column at a time, so that the values of one column are in memory, not of all. #}
-{% for column, _, _ in unique %}
-{% call add_peers() %}fold({{ column | ident }}) in (select fold({{ column | ident }}) from run.landed){% endcall %}
+{# Of many rows one column at a time, so that the values of one column are in memory, not of all. #}
+{% if few %}
+{% call add_peers() %}{% for column in alike %}{{ is_alike(column) }}{% if not loop.last %} or {% endif %}{% endfor %}{% endcall %}
+
+{% else %}
+{% for column in alike %}
+{% call add_peers() %}{{ is_alike(column) }}{% endcall %}
 
 {% endfor %}
-{% if titled %}
-{% call add_peers() %}fold(title) in (select fold(title) from run.landed){% endcall %}
-
 {% endif %}
-{% if group %}
+{% if overridden %}
 {# Siblings of a row that left or changed, where any of them was published with the product fields of another variant. #}
 {% call add_peers() %}published._group in (
     select _group
@@ -168,200 +173,3 @@ select
     {%- endfor +%}
 from run.own_peer;
 {% endif %}
-
-{# What must be unique: equal values, and values that differ in nothing but what `fold` takes away. By numbers first, since
-   there are hardly ever two; of three spellings the first and the last are named. #}
-{% macro find_twins(column, within, repeated) %}
-create or replace table run.twin as
-select
-    {{ within | sql }} as within,
-    fold({{ column | ident }}) as folded,
-    case
-        when min({{ column | ident }}) <> max({{ column | ident }})
-            then concat(min({{ column | ident }}), ' | ', max({{ column | ident }}))
-    end as spellings
-from run.compared
-where
-    {{ column | ident }} is not null
-    and hash({{ within | sql }}, fold({{ column | ident }})) in (
-        select hash({{ within | sql }}, fold({{ column | ident }})) as folded
-        from run.compared
-        where {{ column | ident }} is not null
-        group by folded
-        having {% if repeated %}count(*) > 1{% else %}min(hash({{ column | ident }})) <> max(hash({{ column | ident }})){% endif +%}
-    )
-group by
-    within,
-    folded;
-{% endmacro %}
-
-{% for column, repeated, similar in unique %}
-{{ find_twins(column, "''", repeated) }}
-{% if repeated and repeated != similar %}
-insert into run.fault
-select
-    _key,
-    _group,
-    _raw,
-    {{ names.get(column, column) }},
-    {{ repeated }},
-    {{ column | ident }}
-from run.compared
-where {{ column | ident }} in (
-    select {{ column | ident }}
-    from run.compared
-    where fold({{ column | ident }}) in (select folded from run.twin)
-    group by {{ column | ident }}
-    having count(*) > 1
-);
-{% endif %}
-
-{# A value that repeats the key is named with the key. #}
-insert into run.fault
-select
-    compared._key,
-    compared._group,
-    compared._raw,
-    {{ names.get(column, column) }},
-    {{ similar }},
-    coalesce(twin.spellings, compared.{{ column | ident }})
-from run.compared as compared
-inner join run.twin as twin
-    on twin.folded = fold(compared.{{ column | ident }})
-where
-    {{ ("true" if repeated == similar else "twin.spellings is not null") | sql }}
-    {% if column != "_key" %}
-    and compared.{{ column | ident }} <> compared._key
-    {% endif %};
-{% endfor %}
-
-{% if titled %}
-{# One title of two products; a title whose variants differ is that of the lowest code, which is sent for all. #}
-insert into run.fault
-select
-    _key,
-    _group,
-    _raw,
-    'title',
-    'repeated_title',
-    title
-from run.compared
-where hash(fold(title)) in (
-    select hash(fold(title)) as folded
-    from run.compared
-    where title is not null
-    group by folded
-    having min(_group) <> max(_group)
-);
-{% endif %}
-
-{% if group %}
-{% for option in options %}
-insert into run.fault
-select
-    _key,
-    _group,
-    _raw,
-    {{ option }},
-    'options_missing',
-    null
-from run.compared
-where _group in (
-    select _group
-    from run.compared
-    group by _group
-    having
-        count({{ option | ident }}) > 0
-        and count({{ option | ident }}) < count(*)
-);
-{% endfor %}
-
-{% for option in options %}
-{{ find_twins(option, "_group", "") }}
-insert into run.fault
-select
-    compared._key,
-    compared._group,
-    compared._raw,
-    {{ option }},
-    'similar_value',
-    twin.spellings
-from run.compared as compared
-inner join run.twin as twin
-    on
-        twin.within = compared._group
-        and twin.folded = fold(compared.{{ option | ident }})
-where twin.spellings is not null;
-{% endfor %}
-
-{% if guarded_options %}
-insert into run.fault
-select
-    _key,
-    _group,
-    _raw,
-    {{ options[0] if options else group }},
-    'repeated_options',
-    concat_ws(' / '{% for option in options %}, {{ option | ident }}{% endfor %}, '')
-from run.compared
-where _group in (
-    select _group
-    from (
-        select _group
-        from run.compared
-        group by
-            _group
-            {%- for option in options %},
-            {{ option | ident }}
-            {%- endfor %}
-        having count(*) > 1
-    )
-);
-{% endif %}
-{% endif %}
-
-{# The products whose variants differ in a product field, or were published with those of one variant. #}
-create or replace table run.differing_variant as
-with differing as (
-    select _group
-    from run.compared
-    group by _group
-    having count(distinct _shared) > 1
-    {% if incremental %}
-    union
-    select _group
-    from run.own_peer
-    where _own is not null
-    {% endif %}
-)
-
-select
-    false as peer,
-    landed._key,
-    landed._group,
-    landed._raw,
-    landed._shared
-    {%- for field in shared %},
-    landed.{{ field.name | ident }}
-    {%- endfor +%}
-from run.landed as landed
-inner join run.compared as compared
-    on
-        compared._key = landed._key
-        and compared._raw = landed._raw
-        and not compared.peer
-where landed._group in (select _group from differing)
-{% if incremental %}
-union all
-select
-    true as peer,
-    _key,
-    _group,
-    _raw,
-    {{ shared_fingerprint | sql }} as _shared
-    {%- for field in shared %},
-    {{ field.name | ident }}
-    {%- endfor +%}
-from run.own_peer
-where _group in (select _group from differing)
-{% endif %};

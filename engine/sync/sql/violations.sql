@@ -1,48 +1,58 @@
+{% if unclearable %}
 {# A value that was sent and that a blank does not clear: Stock2Shop would keep the old one. #}
-{% macro find_unclearable(column, staged) %}
 insert into run.fault
 select
-    staged._key,
-    staged._group,
-    staged._raw,
-    {{ column }},
+    _key,
+    _group,
+    _raw,
+    column_name,
     'cannot_be_cleared',
     null
-from run.landed as staged
-where
-    staged._flag = 'Active'
-    and not {{ staged | sql }}
-    and {{ caller() }}
-    and (staged._key, staged._raw) not in (
-        select (key, raw)
-        from run.fault
-        where
-            key is not null
-            and column_name = {{ column }}
-    );
-{% endmacro %}
-{% for column, staged, sent, _ in unclearable %}
-{% call find_unclearable(column, staged) %}exists (
-        select 1
-        from {{ published | ident }} as sent
-        where
+from (
+    select
+        staged._key,
+        staged._group,
+        staged._raw,
+        unnest(
+            list_filter(
+                [
+                    {%- for column, now, before, _ in unclearable %}
+                    case
+                        when
+                            not {{ now | sql }}
+                            and (
+                                coalesce({{ before | sql }}, false)
+                                {%- if in_doubt %}
+
+                                or (staged._key, staged._group) in (
+                                    select (key, product)
+                                    from in_doubt
+                                    where
+                                        entity = {{ entity }}
+                                        and list_contains(unclearable, {{ column }})
+                                )
+                                {%- endif %}
+
+                            )
+                            then {{ column }}
+                    end{% if not loop.last %},{% endif %}
+                    {%- endfor %}
+
+                ],
+                lambda name: name is not null
+            )
+        ) as column_name
+    from run.landed as staged
+    left join {{ published | ident }} as sent
+        on
             sent._key = staged._key
             and sent._group = staged._group
             and sent._variable = staged._variable
-            and {{ sent | sql }}
-    )
-{%- endcall %}
-{% if in_doubt %}
-{% call find_unclearable(column, staged) %}(staged._key, staged._group) in (
-        select (key, product)
-        from in_doubt
-        where
-            entity = {{ entity }}
-            and list_contains(unclearable, {{ column }})
-    )
-{%- endcall %}
+    where staged._flag = 'Active'
+)
+where (_key, _raw, column_name) not in (select (key, raw, column_name) from run.fault where key is not null);
+
 {% endif %}
-{% endfor %}
 create or replace table run.violation as
 select
     fault.*,

@@ -31,5 +31,5 @@ left join {{ published | ident }} as published
         published._key = outgoing._key
         and outgoing.kind in ('delete'{% if carried %}, 'update', 'resend'{% endif %})
 where
-    outgoing.position > {{ after }}
-    and outgoing.position <= {{ upto }};
+    outgoing.position > $after
+    and outgoing.position <= $upto;
