@@ -135,6 +135,11 @@ def _known_settings() -> frozenset[str]:
     return frozenset(name.lower() for (name,) in found)
 
 
+def is_known_setting(name: str) -> bool:
+    """Whether this DuckDB has a setting of that name, which is in lower case."""
+    return name in _known_settings()
+
+
 def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
     """The statements in ``sql`` as DuckDB itself reads them: the kind of each, such as ``SELECT``, and its text.
 
