@@ -60,6 +60,7 @@ class Decided:
 def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
     """Inspect a project's database, show what was found, and write the views that do not exist yet."""
     from engine.config.loader import load
+    from engine.config.plain_secrets import named_secrets
     from engine.config.variables import read_variables
     from engine.scaffold.introspect import introspect
     from engine.scaffold.scaffold import leave_out_products, write_views
@@ -81,7 +82,7 @@ def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
         )
     # Neither Stock2Shop's login nor a login that writes is needed to look.
     project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
-    terminal.hide(project.secrets)
+    terminal.hide((*project.secrets, *named_secrets(root, workspace=base, environ=os.environ)))
     asking = not decided.yes and sys.stdin.isatty() and sys.stdout.isatty()
 
     def choose(question: str, options: Sequence[Option]) -> int:

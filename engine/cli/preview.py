@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -66,7 +67,7 @@ def preview(
     if watch and output is Output.json:
         raise UsageError("--watch shows text.", hint="Leave --output json out.")
     show = _Show(session, entity, limit, where, reveal=check_reveal(reveal=reveal), output=output)
-    loaded = session.load(project, offline={"stock2shop", "orders"})
+    loaded = _load(session, project)
     if not watch:
         show(loaded)
         return
@@ -74,9 +75,18 @@ def preview(
     for _ in saved(root, workspace):
         session.terminal.print_text(f"\n{time.strftime('%H:%M:%S')}  {project}")
         try:
-            show(session.load(project, offline={"stock2shop", "orders"}))
+            show(_load(session, project))
         except SyncError as error:
             report_error(session, error, project=project)
+
+
+def _load(session: Session, name: str) -> Project:
+    """The project without its login to Stock2Shop, whose password is hidden all the same: the data may repeat it."""
+    from engine.config.plain_secrets import named_secrets
+
+    project = session.load(name, offline={"stock2shop", "orders"})
+    session.terminal.hide(named_secrets(project.root, workspace=project.workspace, environ=os.environ))
+    return project
 
 
 class _Show:
