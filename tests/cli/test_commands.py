@@ -212,30 +212,14 @@ def test_an_unknown_project_is_guessed(s2s: S2s) -> None:
 
 def test_no_workspace_says_how_to_begin(tmp_path: Path) -> None:
     """In an empty folder."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "engine", "run", "acme"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    failed(ran, 2, "s2s init")
+    failed(run_command("run", "acme", folder=tmp_path, variables={}), 2, "s2s init")
 
 
 def test_a_schedule_over_no_projects_is_no_success(tmp_path: Path) -> None:
     """A mistyped --workspace, or a folder that was emptied: nothing is in step, and the exit code says so."""
 
     def s2s(*words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            [sys.executable, "-m", "engine", "--workspace", str(tmp_path), *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return run_command("--workspace", str(tmp_path), *words, folder=tmp_path, variables={})
 
     for words in (("run", "--all"), ("check",), ("list",), ("run", "acme")):
         failed(s2s(*words), 2, f"--workspace is {tmp_path}", "s2s init")
@@ -625,17 +609,9 @@ def test_explain_tells_a_keys_story(s2s: S2s) -> None:
 
 def test_init_writes_a_project_that_checks_clean(tmp_path: Path) -> None:
     """Once its .env is filled in."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return run_command(*words, folder=tmp_path, variables={})
 
     assert command("init", "acme", "--dialect", "tsql", "--source-id", "57").returncode == 0
     unfilled = command("check", "acme")
@@ -693,21 +669,19 @@ def test_init_from_a_template_is_green_at_once(tmp_path: Path, template: str) ->
     """Its views run on the template's fixtures, and what must be asked on site is in its README."""
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        return run_command(*words, folder=tmp_path, variables={})
 
     made = command("init", "acme", "--template", template)
     assert made.returncode == 0, made.stderr
     tested = command("test", "acme")
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "To ask on site" in (tmp_path / "projects" / "acme" / "README.md").read_text("utf-8")
-    failed(command("init", "other", "--template", f"{template}s"), 2, f"Did you mean {template}?")
+
+
+def test_a_mistyped_template_is_guessed(tmp_path: Path) -> None:
+    """Did you mean."""
+    ran = run_command("init", "other", "--template", "sage_30", folder=tmp_path, variables={})
+    failed(ran, 2, "Did you mean sage_300?")
 
 
 def test_help_imports_nothing_heavy() -> None:
