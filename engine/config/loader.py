@@ -107,6 +107,7 @@ class _ProjectReader:
         self._values: set[str] = set()
         self._unfilled: set[tuple[str, ...]] = set()
         self._placeholders: set[tuple[str, ...]] = set()
+        self._stand_ins: set[str] = set()
         self._source_unknown = False
         self._variables: dict[str, str] = {}
 
@@ -234,7 +235,7 @@ class _ProjectReader:
             return STOCK2SHOP_URL
         if self._is_offline(at):
             return filled
-        self._secrets.update(text for text in secret_texts(filled, at) if text)
+        self._secrets.update(text for text in secret_texts(filled, at) if text and text not in self._stand_ins)
         if at[-1] == "connection":
             last = unreadable_after(filled)
             if last is not None and at not in self._unfilled:
@@ -312,7 +313,9 @@ class _ProjectReader:
     def _placeholder(self, name: str, at: tuple[str, ...]) -> str:
         """What stands for a variable without a value; long enough for any rule."""
         self._placeholders.add(at)
-        return name.ljust(PLACEHOLDER_LENGTH, "_") if is_secret_name(at[-1]) else name
+        text = name.ljust(PLACEHOLDER_LENGTH, "_") if is_secret_name(at[-1]) else name
+        self._stand_ins.add(text)
+        return text
 
     def _dotenv_hint(self) -> str:
         hidden = self._root / ".env.txt"

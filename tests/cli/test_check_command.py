@@ -12,6 +12,7 @@ from support.command import run_command
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from support.client import Client
 
@@ -233,3 +234,18 @@ def test_a_linked_view_of_products_is_warned_of_ghost_variants(client: Client, *
     view = VIEW.replace("product as source_product_code", "code as source_product_code") if same else VIEW
     client.write(view=view, settings="linked = true" if linked else "")
     assert ("make a variant that nobody sells" in check(client).stdout) == (linked and same)
+
+
+def test_a_password_without_a_value_is_named(tmp_path: Path) -> None:
+    """Its name stands in for it, and is no secret: `***=…` would say nothing."""
+    root = tmp_path / "projects" / "acme"
+    (root / "views").mkdir(parents=True)
+    (root / "views" / "products.sql").write_text(VIEW, "utf-8")
+    (root / "project.toml").write_text(
+        '[source]\ndialect = "postgres"\nconnection = "DSN=x;PWD=${ERP_PASSWORD}"\n[stock2shop]\nsource_id = 57\n'
+        'username = "me"\npassword = "${ACME_S2S_PASSWORD}"\n',
+        "utf-8",
+    )
+    checked = run_command("check", "acme", folder=tmp_path, variables={})
+    assert "The variable ERP_PASSWORD is not set." in checked.stdout
+    assert "write ACME_S2S_PASSWORD=… in" in checked.stdout
