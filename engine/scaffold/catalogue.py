@@ -62,8 +62,30 @@ select schema_name, table_name, unnest(constraint_column_names), constraint_type
 from duckdb_constraints() where constraint_type in ('PRIMARY KEY', 'FOREIGN KEY')
 """
 
-KEYS_SQL = {"sqlite": _SQLITE_KEYS, "duckdb": _DUCKDB_KEYS, "mysql": _MYSQL_KEYS}
-KEYS_SQL |= dict.fromkeys(("tsql", "postgres"), _INFORMATION_SCHEMA_KEYS)
+_POSTGRES_KEYS = """
+select n.nspname::text, c.relname::text, a.attname::text,
+    case k.contype when 'p' then 'PRIMARY KEY' else 'FOREIGN KEY' end, k.conname::text, target.relname::text,
+    target_column.attname::text
+from pg_catalog.pg_constraint k
+join pg_catalog.pg_class c on c.oid = k.conrelid
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+cross join lateral unnest(k.conkey) with ordinality as part (number, place)
+join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = part.number
+left join pg_catalog.pg_class target on target.oid = k.confrelid
+left join pg_catalog.pg_attribute target_column
+    on target_column.attrelid = k.confrelid and target_column.attnum = k.confkey[part.place]
+where k.contype in ('p', 'f')
+order by 1, 2, part.place
+"""
+"""PostgreSQL's information schema shows constraints to those alone who may write."""
+
+KEYS_SQL = {
+    "sqlite": _SQLITE_KEYS,
+    "duckdb": _DUCKDB_KEYS,
+    "mysql": _MYSQL_KEYS,
+    "postgres": _POSTGRES_KEYS,
+    "tsql": _INFORMATION_SCHEMA_KEYS,
+}
 """By dialect: a SELECT of each column of a key, with schema, table, column, kind, and what it refers to."""
 
 VIEWS_SQL = {

@@ -135,6 +135,28 @@ def test_a_server_is_looked_into(
     assert "read;only" not in written + looked.stdout
 
 
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_keys_count_more_than_names_for_a_login_that_only_reads(kind: str, request: pytest.FixtureRequest) -> None:
+    """A column whose name says nothing refers to a table by its declared key."""
+    server: Server = request.getfixturevalue(kind)
+    database = server.fresh_database()
+    server.execute(
+        database,
+        "create table category (nr int primary key, name varchar(40))",
+        "create table item (item_code varchar(20) primary key, description varchar(40), price decimal(9,2), grp int,"
+        " constraint one foreign key (grp) references category (nr))",
+        "insert into category values (7, 'Tools')",
+        "insert into item values ('A', 'Hammer', 10, 7), ('B', 'Saw', 4, 7)",
+        *(f"grant select on {name} to public" for name in ("category", "item") if kind == "postgres"),
+    )
+    dialect = "mysql" if kind == "mariadb" else kind
+    (found,) = introspect(SourceSettings(dialect=dialect, connection=server.connection(database)))
+    by_field = {each.field: each for each in found.candidates}
+    kinds = by_field["product_type"]
+    assert "from category where category.nr = item.grp" in kinds.expression
+    assert kinds.samples == ("Tools", "Tools")
+
+
 def test_tables_of_another_database_of_the_server_are_not_looked_at(mariadb: MariaDb) -> None:
     """What the login may see besides is not this client's."""
     other, database = mariadb.fresh_database(), mariadb.fresh_database()
