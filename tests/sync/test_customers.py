@@ -172,39 +172,30 @@ def test_the_guard_holds_for_customers_too(customers: Customers) -> None:
     assert len(customers.held()) == 31
 
 
-@pytest.mark.parametrize(
-    ("email", "rule"),
-    [
-        ("", "blank_field"),
-        ("  ", "blank_field"),
-        (None, "blank_field"),
-        ("thandi", "malformed_email"),
-        ("thandi@", "malformed_email"),
-        ("thandi@example", "malformed_email"),
-        ("a@example.com; b@example.com", "malformed_email"),
-        ("a@example.com,b@example.com", "malformed_email"),
-        ("Thandi <a@example.com>", "malformed_email"),
-        ("a b@example.com", "malformed_email"),
-        ("a@@example.com", "malformed_email"),
-        ("a@example..com", "malformed_email"),
-        (f"{'a' * 250}@example.com", "malformed_email"),
-    ],
-)
-def test_an_email_that_is_none_quarantines_the_customer(customers: Customers, email: str | None, rule: str) -> None:
+def test_an_email_that_is_none_quarantines_the_customer(customers: Customers) -> None:
     """The others are sent; the address is not shown."""
-    customers.add("C2", email=email)
-    outcome = customers.run()
+    malformed = (
+        *("thandi", "thandi@", "thandi@example", "a@example.com; b@example.com", "a@example.com,b@example.com"),
+        *("Thandi <a@example.com>", "a b@example.com", "a@@example.com", "a@example..com", f"{'a' * 250}@example.com"),
+    )
+    rules = dict.fromkeys(("", "  ", None), "blank_field") | dict.fromkeys(malformed, "malformed_email")
+    for number, email in enumerate(rules):
+        customers.add(f"D{number}", email=email)
+    outcome = customers.run(everything=True)
     assert sorted(customers.held()) == ["C1"]
-    assert (outcome.outcome, outcome.plan.quarantine_rules) == ("attention", {rule: 1})
-    (problem,) = outcome.plan.quarantine
-    assert (problem.key, problem.column, problem.value in {None, "***"}) == ("C2", "email", True)
+    assert outcome.outcome == "attention"
+    problems = {problem.key: problem for problem in outcome.plan.quarantine}
+    assert {key: problem.rule for key, problem in problems.items()} == {
+        f"D{number}": rule for number, rule in enumerate(rules.values())
+    }
+    assert {(problem.column, problem.value in {None, "***"}) for problem in problems.values()} == {("email", True)}
 
 
-@pytest.mark.parametrize("email", ["o'neil@example.com".replace("'", "''"), "ü@exämple.com", "a+b@mail.example.co.za"])
-def test_unusual_addresses_are_sent(customers: Customers, email: str) -> None:
+def test_unusual_addresses_are_sent(customers: Customers) -> None:
     """What a mail server would take is no fault."""
-    customers.add("C2", email=email)
-    assert customers.run().outcome == "done"
+    for number, email in enumerate(("o''neil@example.com", "ü@exämple.com", "a+b@mail.example.co.za")):
+        customers.add(f"D{number}", email=email)
+    assert (customers.run().outcome, len(customers.held())) == ("done", 4)
 
 
 def test_two_customers_with_one_code_are_both_held(customers: Customers) -> None:

@@ -71,38 +71,6 @@ def test_an_unchanged_source_sends_nothing(client: Client) -> None:
     assert client.posted() == before
 
 
-@pytest.mark.parametrize(
-    ("column", "first", "second"),
-    [
-        ("title", "Hammer", "Hammer   "),
-        ("code", "A", "  A  "),
-        ("price", "9", "9.00"),
-        ("qty", "9", "9.0000"),
-        ("qty", "-0", "0"),
-        ("vendor", None, ""),
-        ("vendor", "", "   "),
-        ("tags", "a,b", "b, a"),
-        ("trade", "1e2", "100"),
-        ("active", "Yes", "  YES "),
-        ("price", "Trade:5,Retail:6", "Retail:6.00, Trade:5"),
-        ("trade", "19.99", "19.989999999999998"),
-    ],
-)
-def test_two_spellings_of_one_value_are_no_change(
-    client: Client, column: str, first: str | None, second: str | None
-) -> None:
-    """Property 7: types are canonical before they are compared."""
-    client.item("A")
-    with duckdb.connect(str(client.root / "erp.duckdb")) as connection:
-        connection.execute(f"update item set {column} = ?", [first])
-    client.run()
-    with duckdb.connect(str(client.root / "erp.duckdb")) as connection:
-        connection.execute(f"update item set {column} = ?", [second])
-    plan = client.plan()
-    assert plan.changes == ()
-    assert plan.counts.unchanged == 1
-
-
 def test_only_the_variant_that_changed_is_sent(client: Client) -> None:
     """A new price of one of four items is one item on the wire, with old and new in the plan."""
     for code in "ABCD":
