@@ -1,7 +1,7 @@
-"""Have the source archive hold the files that git tracks, and nothing else that lies in the checkout.
+"""Have the source archive hold the files that git tracks, and the wheel the documentation.
 
-Hatchling leaves out only what ``.gitignore`` names: a note, a dump of a client's database or a ``.env.bak`` that nobody
-committed would be packed and handed on.
+The archive holds nothing else that lies in the checkout: hatchling leaves out only what ``.gitignore`` names, so a
+note, a dump of a client's database or a ``.env.bak`` that nobody committed would be packed and handed on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class TrackedFiles(BuildHookInterface):
-    """Adds each tracked file to an archive that is configured to hold nothing by itself."""
+class PackedFiles(BuildHookInterface):
+    """Adds each tracked file to a source archive, which holds nothing by itself; to a wheel the pages of ``docs``."""
 
     PLUGIN_NAME = "custom"
 
@@ -22,6 +22,11 @@ class TrackedFiles(BuildHookInterface):
         """Name the files; ``version`` is the kind of archive."""
         del version
         root = Path(self.root)
+        if self.target_name == "wheel":
+            for path in (*(root / "docs").rglob("*.md"), root / "CHANGELOG.md"):
+                name = path.relative_to(root / "docs") if path.is_relative_to(root / "docs") else path.name
+                build_data["force_include"][str(path)] = (Path("engine/docs") / name).as_posix()
+            return
         if (root / "PKG-INFO").exists():  # an archive that was unpacked holds what was tracked
             files = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
         else:

@@ -40,6 +40,12 @@ soak *ARGS: setup
     @sh tests/system-packages.sh
     uv run --no-sync python tests/model/soak.py "$@"
 
+# Compare so many views at random, of each dialect, between its database and fixtures.
+[group('check')]
+views COUNT="5000" SEED="1": setup
+    @sh tests/system-packages.sh
+    VIEWS={{ COUNT }} SEED={{ SEED }} uv run --no-sync pytest tests/mapping/transpile/test_random_views.py
+
 # Lint and format, without changing a file.
 [group('check')]
 lint: setup

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from engine.config.plain_secrets import plain_secrets
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
+from engine.database.sql_server_network import look_at_network
 from engine.errors import ConfigError, StateLockedError, SyncError
-from engine.files import exists, is_dir, is_open_to_others, may_write
+from engine.files import WorkspaceFiles, exists, is_dir, is_file, is_open_to_others, may_write
+from engine.mapping.todos import standing_todos
 from engine.mapping.views import render_checked_view
 from engine.orders.ledger import open_ledger
 from engine.orders.statement_checks import check_statements
@@ -27,7 +31,9 @@ from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.stock2shop.local_user import local_user, user_path
 from engine.sync import history
-from engine.sync.origin import require_same_origin
+from engine.sync.origin import holds_rows, require_same_origin
+from engine.testing.fixtures import has_fixtures
+from engine.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,6 +89,91 @@ def check_project(project: Project) -> Iterator[Finding]:
     yield from _check_orders(project)
 
 
+def check_live(project: Project) -> Iterator[Finding]:
+    """Check what differs between trying a mapping and running it for a client, as the page *go live* lists it.
+
+    1. The address is Stock2Shop's, over HTTPS, and no sandbox on this machine.
+    2. Nobody left a question open: TODOs in the views, and unticked boxes in the project's README.
+    3. ``min_rows`` would notice a view that suddenly gives little.
+    4. The mapping has fixtures, so that a change to it can be reviewed.
+    5. The state holds what Stock2Shop acknowledged, or adopted: the first run would not send everything again.
+    """
+    yield _live_address(project.stock2shop.url)
+    todos = []
+    for entity in project.entities:
+        with suppress(ConfigError):
+            query = render_checked_view(project, entity).query
+            todos += [*standing_todos(query, dialect=project.source.dialect)]
+    readme = project.root / "README.md"
+    text = WorkspaceFiles.of(project.workspace, project.root).read(readme).decode() if is_file(readme) else ""
+    asked = len(re.findall(r"(?m)^\s*- \[ \]", text))
+    for todo in todos:
+        yield Finding(name="live: questions", state="bad", detail=f"{todo.where}: {todo.message}", todo=todo.hint)
+    if asked:
+        yield Finding(
+            name="live: questions",
+            state="warn",
+            detail=f"{asked} {plural(asked, 'question')} in {readme} {'is' if asked == 1 else 'are'} not ticked",
+            todo="Ask on site, and tick each: - [x].",
+        )
+    if not (todos or asked):
+        yield Finding(name="live: questions", state="ok", detail="none is open")
+    for entity, settings in project.entities.items():
+        low = settings.min_rows <= 1
+        yield Finding(
+            name=f"live: {entity}",
+            state="warn" if low else "ok",
+            detail=f"a run stops below {settings.min_rows:,} {plural(settings.min_rows, 'row')} (min_rows)",
+            todo=f"Write min_rows under [{entity}], half of what the view gives: an empty warehouse or a lost right"
+            " then stops the run."
+            if low
+            else "",
+        )
+    fixtures = has_fixtures(project.root)
+    yield Finding(
+        name="live: fixtures",
+        state="ok" if fixtures else "warn",
+        detail="there are some" if fixtures else "there are none, so nobody sees what a change to the mapping does",
+        todo="" if fixtures else f"s2s fixtures capture {project.name}, then s2s test {project.name} --update",
+    )
+    yield from _live_state(project)
+
+
+def _live_address(url: str) -> Finding:
+    address = urlsplit(url)
+    local = address.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not local and address.scheme == "https":
+        return Finding(name="live: address", state="ok", detail=url)
+    return Finding(
+        name="live: address",
+        state="bad",
+        detail=f"{url} is {'a sandbox on this machine' if local else 'not encrypted'}",
+        todo="Remove `url` from [stock2shop], or the variable in it: without it, it is the real Stock2Shop.",
+    )
+
+
+def _live_state(project: Project) -> Iterator[Finding]:
+    try:
+        if exists(project.state):
+            with open_state(project.state) as state:
+                require_same_origin(state, project)
+                published = holds_rows(state)
+        else:
+            published = False
+    except (SyncError, OSError) as error:
+        yield Finding(name="live: state", state="bad", detail=str(error), todo=getattr(error, "hint", ""))
+        return
+    yield Finding(
+        name="live: state",
+        state="ok" if published else "warn",
+        detail="it holds what counts as published" if published else "nothing counts as published",
+        todo=""
+        if published
+        else f"Where Stock2Shop already holds this client's items: s2s adopt {project.name}."
+        " Otherwise the first run sends all.",
+    )
+
+
 def _failed(name: str, error: SyncError) -> Finding:
     return Finding(name=name, state="bad", detail=error.message, todo=error.hint)
 
@@ -125,6 +216,9 @@ def _check_secrets(project: Project) -> Iterator[Finding]:
 
 
 def _check_source(project: Project) -> Iterator[Finding]:
+    if project.source.dialect == "tsql" and project.source.connection:
+        for step in look_at_network(project.source.connection):
+            yield Finding(name="network", state=step.state, detail=step.detail, todo=step.todo)
     try:
         with open_source(project.source) as connection:
             facts = connection.describe()
@@ -150,7 +244,9 @@ def _check_source(project: Project) -> Iterator[Finding]:
             known = f"{known}, and the login has no right to" if facts.read_only else "the login has no right to write"
         yield Finding(name="read-only", state="ok", detail=known)
     for note in facts.notes:
-        yield Finding(name="driver", state="warn", detail=note, todo="The driver's page under docs/drivers says more.")
+        yield Finding(
+            name="driver", state="warn", detail=note, todo="The driver's page says more: `s2s help` lists them."
+        )
 
 
 def _check_orders(project: Project) -> Iterator[Finding]:

@@ -31,6 +31,7 @@
     │   └── OriginChangedError         its state belongs to another account or database: say what is meant
     ├── DeadlineError               1  raise the deadline, or make the view faster: the next run goes on
     ├── AccountingError             1  an error of this engine: nothing was sent
+    ├── WorkerError                 1  look at the machine: the process that ran a project died
     └── CancelledError            130  it was stopped by a signal: run it again
 
 Each message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a password, a
@@ -289,6 +290,10 @@ class OriginChangedError(GuardError):
 
 class AccountingError(SyncError):
     """The rows do not add up; nothing was sent."""
+
+
+class WorkerError(SyncError):
+    """The process that ran a project died, however it came."""
 
 
 class CancelledError(SyncError):

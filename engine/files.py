@@ -168,6 +168,20 @@ def exists(path: Path) -> bool:
     return _mode(path) != 0
 
 
+def read_sql_line(path: Path, line: int) -> str | None:
+    """A line of a file of SQL, counted from 1, to show it; None for other files and where there is none.
+
+    Other files may hold what is secret.
+    """
+    if path.suffix.lower() != ".sql":
+        return None
+    try:
+        lines = path.read_text("utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return None
+    return lines[line - 1] if 0 < line <= len(lines) else None
+
+
 def is_file(path: Path) -> bool:
     """Whether there is a file at ``path``. Raises :class:`OSError` where that cannot be known."""
     return stat.S_ISREG(_mode(path))

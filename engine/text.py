@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 from engine.characters import VISIBLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from engine.errors import Diagnostic
 
 WIDTH = 72
 """The widest value on one line of a report, in characters."""
+
+MAX_SOURCE_WIDTH = 100
+"""How much of a line of a source is shown around a place, in characters."""
 
 MIN_SECRET_LENGTH = 4
 """Shorter secrets are not masked: they would black out parts of ordinary words."""
@@ -64,15 +68,33 @@ def describe_lookalike(text: str) -> str | None:
     return None
 
 
-def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
-    """Diagnostics, one a line with its place, each hint under it."""
+def diagnostics_text(
+    diagnostics: Iterable[Diagnostic], *, read_line: Callable[[Path, int], str | None] | None = None
+) -> str:
+    """Diagnostics, one a line with its place, each hint under it.
+
+    With ``read_line``, which gives a line of a file, an error shows the line of its source, a caret under the place.
+    """
     lines = []
     for each in diagnostics:
         place = f"{each.where}: " if each.where else ""
         lines.append(f"{place}{each.severity}: {each.message}")
+        is_error = each.severity == "error"
+        if read_line is not None and is_error and each.path is not None and each.line and each.column:
+            lines += _source_lines(read_line(each.path, each.line), each.line, each.column)
         if each.hint:
             lines += [f"  {line}" for line in each.hint.splitlines()]
     return "\n".join(lines)
+
+
+def _source_lines(source: str | None, line: int, column: int) -> list[str]:
+    """A line of a source with its number, and a caret under one of its columns; none where there is no such column."""
+    if source is None or not 0 < column <= len(source):
+        return []
+    begin = max(0, column - MAX_SOURCE_WIDTH * 3 // 4)
+    shown = "".join(" " if letter.isspace() else letter for letter in source[begin : begin + MAX_SOURCE_WIDTH])
+    margin = f"{line:>6} | "
+    return [f"{margin}{shown.rstrip()}", f"{' ' * (len(margin) - 2)}| {' ' * (column - 1 - begin)}^"]
 
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:

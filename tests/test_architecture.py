@@ -22,7 +22,8 @@ DOORS = {
     "markupsafe": {"mapping"},
     "sqlglot": {"mapping"},
     "pyodbc": {"database"},
-    "sqlite3": {"embedded", "file_lock", "database", "orders", "stock2shop"},
+    "mssql_python": {"database"},
+    "sqlite3": {"embedded", "file_lock", "database", "orders", "stock2shop", "run_log"},
     "duckdb": {"embedded", "database", "state", "testing", "doctor"},
     "numpy": {"state", "sync"},
     "pyarrow": {"database", "state", "sync", "testing"},
@@ -30,7 +31,7 @@ DOORS = {
     "urllib3": {"stock2shop"},
     "starlette": {"sandbox", "orders"},
     "uvicorn": {"http_server", "sandbox", "orders"},
-    "typing_extensions": {"sandbox"},
+    "typing_extensions": {"agent", "sandbox"},
     "pytest": {"testing"},
     "syrupy": {"testing"},
 }
@@ -68,7 +69,9 @@ def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
 
 
 FILE_READERS = {
+    "agent/worker.py": "its standard input",
     "cli/app.py": "the null device",
+    "cli/help_pages.py": "the documentation's pages",
     "cli/init.py": "the statement of an agent that the command line names",
     "config/variables.py": "a .env file, which is never committed and may be a link to where secrets are kept",
     "database/open.py": "the client's database",
@@ -80,8 +83,10 @@ FILE_READERS = {
     "pages/render.py": "the engine's style and script",
     "pages/site.py": "pages that it has written",
     "review/git.py": "links in a temporary folder",
+    "run_log/file.py": "the engine's SQL, and a run log that is damaged",
     "sandbox/store.py": "the sandbox's own state",
     "state/store.py": "the state and the engine's SQL",
+    "state/spill_file.py": "what does not fit into memory, in the working folder of the state",
     "stock2shop/local_user.py": "the token and the pace of a user, beside the state",
     "sync/adopt.py": "what is read back, in the working folder of the state",
     "sync/layout.py": "the engine's SQL",

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import explain, init, mapping, orders, preview, projects, secret, sync, try_out
+from engine.cli import explain, help_pages, init, mapping, orders, preview, projects, secret, sync, try_out
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
 from engine.cli.log import engine_warnings
 from engine.cli.session import GlobalOptions, LogFormat, Session, session_of
@@ -73,6 +73,7 @@ app.command()(sync.rebind)
 app.command()(projects.doctor)
 app.command()(try_out.sandbox)
 app.command()(try_out.demo)
+app.command("help")(help_pages.show_help)
 app.add_typer(sync.quarantine_app, name="quarantine")
 app.add_typer(orders.orders_app, name="orders")
 app.add_typer(mapping.fixtures_app, name="fixtures")

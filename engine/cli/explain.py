@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import exit_code, gravest, report_error
-from engine.cli.session import Output, OutputFormat, Reveal, check_reveal, selected_entities, session_of
+from engine.cli.options import OutputFormat, Reveal  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.clock import local_text
 from engine.errors import SyncError, UnknownKeyError, UsageError
 from engine.files import exists

@@ -41,7 +41,7 @@ def report_error(
     """
     terminal = session.terminal
     trace = "".join(traceback.format_exception(error)) if session.options.debug else ""
-    message, hint = _described(error)
+    message, hint = _described(error, with_source=not session.logs_json)
     if session.logs_json:
         write_event(
             session,
@@ -61,12 +61,13 @@ def report_error(
         terminal.print_error(f"  → {line}")
 
 
-def _described(error: Exception) -> tuple[str, str]:
-    """What is wrong, and what to do next."""
+def _described(error: Exception, *, with_source: bool) -> tuple[str, str]:
+    """What is wrong, and what to do next; with the lines of the templates that it is about."""
+    from engine.files import read_sql_line
     from engine.text import diagnostics_text
 
     if isinstance(error, ConfigError):
-        return diagnostics_text(error.diagnostics), error.hint
+        return diagnostics_text(error.diagnostics, read_line=read_sql_line if with_source else None), error.hint
     if isinstance(error, SyncError):
         return error.message, error.hint
     if is_out_of_memory(error):

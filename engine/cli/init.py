@@ -118,6 +118,7 @@ def _refuse_password(name: str, connection: str | None) -> None:
 
 
 def _create(terminal: Terminal, base: Path, name: str, given: Answers, decided: Decided) -> None:
+    from engine.mapping.mdbtools import NOTICE, uses_mdbtools
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import create_from_template, create_project
 
@@ -138,6 +139,8 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers, decided: 
         created = create_project(base, name, replace(given, dialect=dialect, database=database))
     for path in created:
         terminal.print_text(f"wrote {path}")
+    if uses_mdbtools(given.connection):
+        terminal.print_text(f"\n{NOTICE}")
     if template is not None:
         _write_first_snapshots(terminal, base, name)
     if given.introspect:

@@ -62,8 +62,8 @@ def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
     from engine.config.loader import load
     from engine.config.plain_secrets import named_secrets
     from engine.config.variables import read_variables
-    from engine.scaffold.introspect import introspect
-    from engine.scaffold.scaffold import leave_out_products, write_views
+    from engine.scaffold.introspect import introspect, table_names
+    from engine.scaffold.scaffold import known_system, leave_out_products, write_views
 
     choices = decided.choices()
     root = base / "projects" / name
@@ -88,6 +88,12 @@ def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
     def choose(question: str, options: Sequence[Option]) -> int:
         return _choose(terminal, question, options)
 
+    system = known_system(base, table_names(project.source))
+    if system is not None:
+        terminal.print_text(
+            f"\nThese are the tables of {system[1]}, whose views a template has: s2s init ANOTHER_NAME --template"
+            f" {system[0]}"
+        )
     proposals = introspect(project.source, choices, choose if asking else None)
     for proposal in proposals:
         _print_proposal(terminal, proposal)

@@ -34,7 +34,7 @@ class _LogHandler(logging.Handler):
         if session.logs_json:
             write_event(session, record.levelname.lower(), session.project, message=message)
             return
-        if sys.stderr.isatty():
+        if session.shows_progress:
             session.terminal.clear_progress()
         session.terminal.print_error(message)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED, exit_code, gravest, report_error
-from engine.cli.session import Output, OutputFormat, ProjectName, session_of
+from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, session_of
 from engine.cli.signals import run_controls
 from engine.errors import ConfigError, SyncError, UsageError
 from engine.files import replace_file

@@ -13,7 +13,8 @@ import typer
 
 from engine.cli.failures import ATTENTION
 from engine.cli.log import order_log
-from engine.cli.session import Output, OutputFormat, ProjectName, Reveal, check_reveal, session_of
+from engine.cli.options import OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, check_reveal, session_of
 from engine.cli.signals import run_controls
 from engine.errors import UnavailableError, UsageError
 

@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import report_error
-from engine.cli.session import (
-    EntityName,
-    Output,
-    OutputFormat,
-    ProjectName,
-    Reveal,
-    check_reveal,
-    selected_entities,
-    session_of,
-)
+from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.errors import SyncError, UsageError
 from engine.files import list_paths
 

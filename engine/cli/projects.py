@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED
-from engine.cli.session import (
-    CONNECTING_TABLES,
-    Output,
-    OutputFormat,
-    ProjectName,
-    check_reveal,
-    selected_entities,
-    session_of,
-)
-from engine.errors import ConfigError
+from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import CONNECTING_TABLES, Output, check_reveal, selected_entities, session_of
+from engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +51,7 @@ def check(
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml, the views and the statements of orders, without a database."""
+    from engine.files import read_sql_line
     from engine.text import diagnostics_text
 
     session = session_of(context)
@@ -72,7 +66,7 @@ def check(
         wrong = wrong or bad
         if output is Output.text:
             if diagnostics:
-                session.terminal.print_text(diagnostics_text(diagnostics))
+                session.terminal.print_text(diagnostics_text(diagnostics, read_line=read_sql_line))
             session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}")
         found += [
             {
@@ -147,17 +141,23 @@ def doctor(
     project: Annotated[
         str | None, typer.Argument(help="The project; without one only this machine is checked.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also what must hold before it runs for a client: see `s2s help go-live`.")
+    ] = False,
     output: OutputFormat = Output.text,
 ) -> None:
     """Check everything that a run needs, and say how to fix what is wrong."""
     from engine.config.shared_sources import shared_sources
-    from engine.doctor import Finding, check_machine, check_project
+    from engine.doctor import Finding, check_live, check_machine, check_project
 
     session = session_of(context)
+    if live and project is None:
+        raise UsageError("--live is about a project.", hint="Name it: s2s doctor acme --live")
     findings = list(check_machine())
     if project is not None:
         loaded = session.load(project)
         findings += check_project(loaded)
+        findings += check_live(loaded) if live else ()
         findings += [
             Finding(name="source id", state="warn", detail=each.message, todo=each.hint)
             for each in shared_sources(loaded, session.loadable_projects())

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.session import ProjectName, session_of
+from engine.cli.options import ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import session_of
 from engine.errors import UsageError
 
 secret_app = typer.Typer(no_args_is_help=True, help="Keep a project's secrets in the operating system's own store.")

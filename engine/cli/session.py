@@ -8,16 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from engine.cli.terminal import Terminal
 from engine.errors import ConfigError, UsageError
 from engine.files import is_dir
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection
+
+    import typer
 
     from engine.model.settings import Project
 
@@ -53,17 +54,24 @@ class GlobalOptions:
 class Session:
     """What one command needs of its surroundings; typer hands it on as ``context.obj``.
 
-    ``project`` is the name of the project that was read last: a log line that names no other is about it.
+    ``project`` is the name of the project that was read last: a log line that names no other is about it. ``stop`` is
+    set by whoever ends the command early; where it is None, signals do.
     """
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
     terminal: Terminal = field(default_factory=Terminal)
     project: str = ""
+    stop: threading.Event | None = None
 
     @property
     def logs_json(self) -> bool:
         """Whether standard error is one JSON document a line."""
         return self.options.log_format is LogFormat.json
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether the last line of standard error shows how far the command is."""
+        return self.stop is None and sys.stderr.isatty() and not self.logs_json
 
     def workspace(self) -> Path:
         """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
@@ -137,14 +145,6 @@ class Session:
             self.terminal.print_json(rows)
         else:
             self.terminal.print_table([[row[name] for name in headers] for row in rows], headers)
-
-
-ProjectName = Annotated[
-    str, typer.Argument(help="The project: its name, or the path of its folder.", metavar="PROJECT")
-]
-EntityName = Annotated[str | None, typer.Option("--entity", help="Only this entity; otherwise all of the project's.")]
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal data; on a terminal only.")]
-OutputFormat = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
 def session_of(context: typer.Context) -> Session:

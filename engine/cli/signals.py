@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -23,13 +23,17 @@ FRAME_INTERVAL_SECONDS = 0.1
 
 @contextmanager
 def run_controls(
-    session: Session, project: str, entity: str = ""
+    session: Session, project: str, entity: str = "", *, on_stop: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
-    """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total."""
+    """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total.
+
+    ``on_stop`` is called besides, in a thread of its own. Where the session has an event of its own, signals are
+    somebody else's.
+    """
     name = f"{project} {entity}".rstrip()
-    stop = threading.Event()
+    stop = session.stop or threading.Event()
     terminal = session.terminal
-    animated = sys.stderr.isatty() and not session.logs_json
+    animated = session.shows_progress
     last_time = 0.0
     last_step = ""
 
@@ -47,12 +51,13 @@ def run_controls(
         last_time, last_step = now, step
 
     def announce() -> None:
+        on_stop()
         if session.logs_json:
             write_event(session, "stopping", project, entity)
         else:
             terminal.print_error("\nStopping after the current batch …")
 
-    with _handle_signals(stop, announce):
+    with nullcontext() if session.stop else _handle_signals(stop, announce):
         try:
             yield stop, report
         finally:

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.failures import ATTENTION, INTERRUPTED, exit_code, gravest, report_error
-from engine.cli.log import write_event
-from engine.cli.session import (
-    EntityName,
-    Output,
-    OutputFormat,
-    ProjectName,
-    Reveal,
-    check_reveal,
-    selected_entities,
-    session_of,
-)
+from engine.cli.failures import ATTENTION
+from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.signals import run_controls
 from engine.clock import Deadline
-from engine.errors import DeadlineError, SyncError, UsageError
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
-    from engine.model.plan import Outcome
     from engine.model.settings import Project
-    from engine.sync.context import RunOptions
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at rows that are held back, and send refused ones again.")
 
@@ -88,104 +77,42 @@ def run(
         float | None,
         typer.Option(min=0, help="End the whole command after so many seconds, between two batches; 0 for never."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Run so many projects at a time; otherwise as many as the machine has cores, at most 8."
+        ),
+    ] = None,
     output: OutputFormat = Output.text,
 ) -> None:
     """Send what changed to Stock2Shop."""
-    from engine.sync import report
-    from engine.sync.context import RunOptions
+    from engine.cli.run import RunRequest, default_jobs, run_in_workers, run_one_after_the_other
 
     session = session_of(context)
-    names = list(projects or [])
+    names = list(dict.fromkeys(projects or []))
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or pass --all.", hint="`s2s list` shows the projects.")
     names = names or list(session.project_names())
-    approved = expect is not None or approve_deletes is not None or approve_changes is not None
-    if approved and (all_projects or len(names) > 1):
+    request = RunRequest(
+        entity=entity,
+        expect=expect,
+        approve_deletes=approve_deletes,
+        approve_changes=approve_changes,
+        full=full,
+        deadline=None if deadline is None else Deadline.after(deadline),
+        several=len(names) > 1,
+        text=output is Output.text,
+    )
+    if request.approved and (all_projects or len(names) > 1):
         raise UsageError("An approval is for one project.", hint="Run the project that you looked at by itself.")
-    whole = None if deadline is None else Deadline.after(deadline)
-    options = RunOptions(full=full, expect=expect, approve_deletes=approve_deletes, approve_changes=approve_changes)
-    code = 0
-    results: list[dict[str, Any]] = []
-
-    def fail(name: str, entity: str | None, error: Exception, *, among: int = 1) -> None:
-        nonlocal code
-        code = gravest(code, exit_code(error))
-        report_error(session, error, project=name, entity=entity or "", lead=len(names) * among > 1)
-        results.append({"project": name, "entity": entity, "outcome": "failed", "error": str(error)})
-
-    for name in names:
-        if whole is not None and whole.has_come:
-            fail(name, entity, _not_begun(whole))
-            continue
-        try:
-            loaded = session.load(name)
-            selected = _approved_entities(loaded, entity) if approved else selected_entities(loaded, entity)
-        except (SyncError, OSError) as error:
-            fail(name, None, error)
-            continue
-        limit = whole or Deadline.after(loaded.stock2shop.deadline)
-        for each in selected:
-            if limit.has_come:
-                fail(name, each, _not_begun(limit), among=len(selected))
-                continue
-            try:
-                outcome = _run_entity(session, loaded, each, replace(options, deadline=limit))
-            except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
-                fail(name, each, error, among=len(selected))
-                if exit_code(error) == INTERRUPTED:
-                    break
-                continue
-            if outcome.needs_attention:
-                code = gravest(code, ATTENTION)
-            results.append(report.outcome_json(outcome))
-            if output is Output.text:
-                session.terminal.print_text(report.outcome_text(outcome))
-        if code == INTERRUPTED:
-            break
+    count = min(jobs or default_jobs(), len(names))
+    if count > 1:
+        code, results = run_in_workers(session, names, request, count=count)
+    else:
+        code, results = run_one_after_the_other(session, names, request)
     if output is Output.json:
         session.terminal.print_json(results)
     raise typer.Exit(code)
-
-
-def _approved_entities(project: Project, entity: str | None) -> tuple[str, ...]:
-    """The one entity that an approval is for. Raises :class:`UsageError` where it could be several."""
-    selected = selected_entities(project, entity)
-    if len(selected) > 1:
-        raise UsageError(
-            f"An approval is for one entity; {project.name} has {', '.join(selected)}.",
-            hint=f"Say which: `s2s run {project.name} --entity {selected[0]}` with the approval.",
-        )
-    return selected
-
-
-def _not_begun(deadline: Deadline) -> DeadlineError:
-    return DeadlineError(
-        f"Not begun: the deadline of {deadline.seconds:g} s came before.",
-        hint="Raise the deadline, or run what takes long by a schedule of its own.",
-    )
-
-
-def _run_entity(session: Session, project: Project, entity: str, options: RunOptions) -> Outcome:
-    """Run one entity, and log what became of it."""
-    from engine.sync import pipeline
-
-    with run_controls(session, project.name, entity) as (stop, progress):
-        outcome = pipeline.run(project, entity, options=options, cancel=stop, progress=progress)
-    counts = outcome.plan.counts
-    write_event(
-        session,
-        outcome.outcome,
-        project.name,
-        entity,
-        run_id=outcome.run_id,
-        source=counts.source,
-        sent=outcome.sent,
-        quarantined=counts.quarantined,
-        refused=outcome.refused,
-        seconds=round(outcome.seconds, 1),
-        **outcome.extra,
-    )
-    return outcome
 
 
 def history(

@@ -15,9 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-
-import typer
+from typing import Any, Protocol
 
 from engine.text import escape_controls, mask_secrets
 
@@ -29,14 +27,22 @@ _HTML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#3
 """As the pages' template engine escapes text."""
 
 
+class Write(Protocol):
+    """Takes a line, or lines, for standard output or standard error."""
+
+    def __call__(self, text: str, *, err: bool) -> None:
+        """Print them, or keep them."""
+
+
 class Terminal:
-    """Prints for one command.
+    """Prints for one command, by ``write``, which takes what is ready to be printed and whether it is an error.
 
     It holds the secrets of the projects that this command has read, so nothing of another command's is kept, and one
     process may run many commands one after another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, write: Write | None = None) -> None:
+        self._write = write or _write_to_streams
         self._secrets: set[str] = set()
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -51,11 +57,11 @@ class Terminal:
 
     def print_text(self, text: str = "") -> None:
         """Print a line, or lines, to standard output."""
-        typer.echo(escape_controls(self.mask(text)))
+        self._write(escape_controls(self.mask(text)), err=False)
 
     def print_error(self, text: str) -> None:
         """Print a line, or lines, to standard error."""
-        typer.echo(escape_controls(self.mask(text)), err=True)
+        self._write(escape_controls(self.mask(text)), err=True)
 
     def print_table(self, rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
         """Print rows under headers."""
@@ -77,7 +83,7 @@ class Terminal:
 
     def print_json_line(self, text: str, *, err: bool = False) -> None:
         """Print what :meth:`json_text` made; masked once more, an escape in front of a secret would be cut in two."""
-        typer.echo(escape_controls(text), err=err)
+        self._write(escape_controls(text), err=err)
 
     def json_text(self, value: object, *, indent: int | None = 2) -> str:
         """A value as JSON, with every secret in its keys and texts masked."""
@@ -103,6 +109,12 @@ class Terminal:
         if isinstance(value, (list, tuple)):
             return [self._masked(each) for each in value]
         return value
+
+
+def _write_to_streams(text: str, *, err: bool) -> None:
+    import typer
+
+    typer.echo(text, err=err)
 
 
 def plain(value: Any) -> Any:

@@ -73,6 +73,7 @@ def _orders(document: Any, root: Path) -> OrderSettings:
         connection=table.connection,
         database=None if not table.database else root / table.database,
         dialect=DIALECTS[table.dialect or document.source.dialect],
+        reader="pyodbc",
         session=tuple(table.session),
     )
     receiver = table.serve.model_dump()

@@ -39,6 +39,13 @@ def check_consistency(data: Mapping[str, Any], views: Collection[str]) -> Iterat
 
 
 def _source(source: dict[str, Any]) -> Iterator[Problem]:
+    columnar = source.get("reader") == "mssql-python"
+    if columnar and ("connection" not in source or DIALECTS.get(str(source.get("dialect"))) != "tsql"):
+        yield (
+            ("source", "reader"),
+            "mssql-python reads SQL Server alone.",
+            'Remove reader, or write dialect = "tsql" and a `connection`.',
+        )
     if ("connection" in source) == ("database" in source):
         yield (
             ("source",),

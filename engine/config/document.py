@@ -209,6 +209,9 @@ def document_model() -> Any:
             default_factory=dict, description="ODBC connection attributes by number.", json_schema_extra=by_number
         )
         session: list[str] = Field(default_factory=list, description="Statements to run once after connecting.")
+        reader: Literal["pyodbc", "mssql-python"] = Field(
+            "pyodbc", description="What reads the views: mssql-python reads SQL Server in columns, for less CPU time."
+        )
         connect_timeout: Annotated[int, number] = Field(15, ge=1, description="Seconds.")
         query_timeout: Annotated[int, number] = Field(
             600, ge=1, description="Seconds to wait for the first rows, and for the next ones each time."

@@ -35,6 +35,18 @@ def secret_values(options: Sequence[tuple[str, str]]) -> list[str]:
     return [unquote(value) for name, value in options if re.search("pwd|pass|secret|token|key", name.lower())]
 
 
+def password_hint(connection: str) -> str:
+    """What may be wrong with a password because of the driver; blank for nothing.
+
+    FreeTDS 1.3 does not read a closing brace that is written twice, so it logs in with another password.
+    """
+    options = {name.lower(): unquote(value) for name, value in parse_options(connection)}
+    password = options.get("pwd", options.get("password", ""))
+    if "}" in password and re.search(r"(?i)freetds|tdsodbc", options.get("driver", "")):
+        return "FreeTDS 1.3 does not read a } in a password: use Microsoft's driver, or another password."
+    return ""
+
+
 def connection_string(
     written: Sequence[tuple[str, str]], profile: DriverProfile, settings: SourceSettings, *, read_only: bool
 ) -> str:

@@ -107,6 +107,10 @@ class DriverProfile:
     snapshot_transaction: tuple[str, ...] = ()
     """Statements that begin a transaction in which every read sees the same moment."""
 
+    columns_query: str = ""
+    """A SELECT of schema, table, column and type of every column; where it is blank, the driver's catalogue is asked.
+    SQL Server's asks a procedure, ``sp_columns``, that gives nothing without a table's name."""
+
     columns_pattern: str | None = None
     """The pattern of tables' names with which all columns are listed, where the driver needs one."""
 

@@ -59,6 +59,11 @@ _MYSQL_WRITE_RIGHTS = (
 )
 
 
+_SQLSERVER_COLUMNS = (
+    "select table_schema, table_name, column_name, data_type from information_schema.columns"
+    " order by table_schema, table_name, ordinal_position"
+)
+
 _SQLSERVER_WRITE_RIGHTS = (
     "select case when exists (select 1 from (values ('INSERT'), ('UPDATE'), ('DELETE')) as p (name)"
     " where has_perms_by_name(db_name(), 'DATABASE', p.name) = 1 or exists (select 1 from sys.tables as t"
@@ -251,6 +256,7 @@ PROFILES = (
         autocommit=False,  # a transaction that is always rolled back: there is no session that only reads
         options=(("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
+        columns_query=_SQLSERVER_COLUMNS,
         columns_pattern="%",
         converters={DATETIMEOFFSET: read_datetimeoffset},
         float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53
@@ -261,6 +267,7 @@ PROFILES = (
         autocommit=False,  # a transaction that is always rolled back: there is no session that only reads
         options=(("ApplicationIntent", "ReadOnly"),),
         write_rights_query=_SQLSERVER_WRITE_RIGHTS,
+        columns_query=_SQLSERVER_COLUMNS,
         columns_pattern="%",
         converters={DATETIMEOFFSET: read_datetimeoffset},
         float32_sizes=frozenset({24}),  # both drivers describe real as 24 bits, float as 53

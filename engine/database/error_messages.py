@@ -59,7 +59,7 @@ _ALWAYS_RULES = (
     ),
     ErrorRule(
         "",
-        r"certificate|ssl provider|ssl error|ssl connection|\btls\b|encryption not supported",
+        r"certificate|ssl (provider|error)(?!.*unsupported protocol)|ssl connection|\btls\b|encryption not supported",
         "The encrypted connection failed.",
         "Microsoft's driver 18 encrypts unless told otherwise and refuses a self-signed certificate: install the"
         " server's certificate, or add TrustServerCertificate=yes on a network that you trust.",
@@ -121,6 +121,13 @@ _READ_RULES = (
         r"|could not be loaded|autoloading|requires the extension",
         "The SQL reaches for what is outside of its database: a file, another database, an extension or a setting.",
         "A view and a data test read their own database alone; load the file into a table of it first.",
+    ),
+    ErrorRule(
+        "",
+        r"odbc sql type -?\d+ is not yet supported",
+        "The view has a column of a type that the driver does not give.",
+        "Write it as text: cast(… as nvarchar(4000)). On SQL Server -150 is sql_variant, -151 a type of .NET such as"
+        " geography.",
     ),
     ErrorRule(
         r"42P11",

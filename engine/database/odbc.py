@@ -229,15 +229,16 @@ class OdbcConnection:
         cursor = self._cursor()
 
         def listed() -> list[tuple[str, str, str, str]]:
+            with suppress(self._driver.Error):  # the driver's own catalogue is the second choice
+                if self._profile.columns_query:
+                    return [(row[0] or "", *row[1:]) for row in cursor.execute(self._profile.columns_query).fetchall()]
             # Where a catalogue is a database, as in MySQL, the others' tables are not this client's.
             catalog = None
             with suppress(self._driver.Error):
                 catalog = self._connection.getinfo(self._driver.SQL_DATABASE_NAME).strip("\0 ") or None
             # By the places that ODBC gives them: drivers write these columns' own names in different cases.
-            rows = [
-                (row[1] or "", row[2], row[3], row[5])
-                for row in cursor.columns(table=self._profile.columns_pattern, catalog=catalog)
-            ]
+            found = cursor.columns(table=self._profile.columns_pattern, catalog=catalog)
+            rows = [(row[1] or "", row[2], row[3], row[5]) for row in found]
             cursor.close()
             return rows
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from engine.database.columnar import ColumnarConnection
+from engine.database.connection_string import password_hint
 from engine.database.duckdb_file import DuckDbSource
 from engine.database.error_messages import plain_message
 from engine.database.odbc import OdbcConnection
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from engine.database.connection import Connection, Writer
     from engine.model.settings import SourceSettings
 
+PYODBC = "pyodbc"
+"""The reader of every database over ODBC, unless ``reader`` names another."""
+
 
 @contextmanager
 def open_source(
@@ -43,7 +48,15 @@ def open_source(
     if settings.database is not None:
         connection = _reader_of(settings.database)(settings.database, settings, deadline)
     else:
-        connection = OdbcConnection(settings, read_only=read_only, deadline=deadline)
+        columnar = settings.reader != PYODBC and read_only
+        try:
+            connection = (ColumnarConnection if columnar else OdbcConnection)(
+                settings, read_only=read_only, deadline=deadline
+            )
+        except ConnectError as error:
+            if hint := password_hint(settings.connection or ""):
+                raise ConnectError(error.message, hint=f"{hint} {error.hint}") from None
+            raise
     try:
         yield connection
     finally:

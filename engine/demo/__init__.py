@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.embedded import connect_duckdb
 from engine.errors import UsageError
-from engine.files import exists
+from engine.files import exists, replace_file
 from engine.sandbox.server import Sandbox
 from engine.sandbox.settings import SandboxSettings
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parent
 NAME = "karoo"
+SANDBOX_PORT = 8057
+SANDBOX_FILE = "sandbox.json"
 TOKEN = "a-token-of-the-demo-only"  # noqa: S105 - it lets into a receiver that lives for seconds, on this machine
 
 
@@ -37,13 +41,18 @@ def run_demo(folder: Path | None, *, say: Callable[[str], object]) -> None:
     """
     workspace = (folder or Path("s2s-demo")).resolve()
     project = _prepare(workspace)
-    with Sandbox(SandboxSettings(port=0)) as sandbox:
-        environment = {
-            **os.environ,
+    with _sandbox(workspace) as sandbox:
+        dotenv = {
             "DEMO_URL": sandbox.url,
             "DEMO_USER": "sandbox",
             "DEMO_PASSWORD": "sandbox",
             "DEMO_ORDERS_TOKEN": TOKEN,
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in dotenv.items())
+        replace_file(workspace / ".env", lines.encode(), mode=0o600)
+        environment = {
+            **os.environ,
+            **dotenv,
             "PYTHONPATH": str(DEMO_FOLDER.parent.parent),
             "PYTHONIOENCODING": "utf-8",
         }
@@ -107,13 +116,27 @@ def run_demo(folder: Path | None, *, say: Callable[[str], object]) -> None:
         )
         _order(sandbox, workspace, project, environment, say=say)
         command("orders", "show", NAME, "90001")
+        port = urllib.parse.urlsplit(sandbox.url).port
     chapter(
         "What next",
-        f"Look at the view and change it: {project / 'views' / 'products.sql'}\n"
-        "Keep a Stock2Shop running to try against:   s2s sandbox\n"
-        "Begin with your own client:                 s2s init acme --dialect tsql\n"
-        "Read on:                                    docs/tutorial.md",
+        f"The workspace goes on living: {workspace}\n"
+        "The same Stock2Shop, with what it holds, in a second terminal there:\n"
+        f"  s2s sandbox --port {port} --state {SANDBOX_FILE}\n"
+        f"Then, beside it, change {Path('projects', NAME, 'views', 'products.sql')} and see what that does:\n"
+        f"  s2s preview {NAME} --entity products --limit 5\n"
+        f"  s2s plan {NAME}\n"
+        f"  s2s doctor {NAME}\n"
+        "Begin with your own client, and read on:\n"
+        "  s2s init acme --dialect tsql\n"
+        "  s2s help tutorial",
     )
+
+
+def _sandbox(workspace: Path) -> Sandbox:
+    """The demo's Stock2Shop, for the port that `s2s sandbox` takes as well, or a free one where that is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        taken = probe.connect_ex(("127.0.0.1", SANDBOX_PORT)) == 0
+    return Sandbox(SandboxSettings(port=0 if taken else SANDBOX_PORT, path=workspace / SANDBOX_FILE))
 
 
 def _order(
@@ -176,7 +199,8 @@ def _prepare(workspace: Path) -> Path:
             raise UsageError(
                 f"{workspace} exists already and is not an earlier demo.", hint="Name another folder: s2s demo FOLDER"
             )
-        for old in (project / "erp.duckdb", project / "views" / "customers.sql", *(workspace / ".state").glob("*")):
+        again = (workspace / SANDBOX_FILE, project / "erp.duckdb", project / "views" / "customers.sql")
+        for old in (*again, *(workspace / ".state").glob("*")):
             old.unlink(missing_ok=True)
     (project / "views").mkdir(parents=True, exist_ok=True)
     (project / "project.toml").write_bytes((DEMO_FOLDER / "project.toml").read_bytes())
@@ -184,7 +208,7 @@ def _prepare(workspace: Path) -> Path:
     (project / "orders").mkdir(exist_ok=True)
     for statement in (DEMO_FOLDER / "orders").glob("*.sql"):
         (project / "orders" / statement.name).write_bytes(statement.read_bytes())
-    (workspace / ".gitignore").write_bytes(b".state/\n.env\n")
+    (workspace / ".gitignore").write_bytes(f".state/\n.env\n{SANDBOX_FILE}\n".encode())
     _execute(project / "erp.duckdb", "setup.sql")
     return project
 

@@ -37,6 +37,12 @@ TIME_ARITHMETIC = frozenset(
 RANDOM_NAMES = frozenset({"rand", "random", "newid", "uuid", "gen_random_uuid", "newsequentialid", "sys_guid"})
 """Functions that give another value each time."""
 
+DIRTY_HINTS = frozenset({"nolock", "readuncommitted"})
+"""T-SQL's hints for a table that read what was not committed."""
+
+LOCKING_HINTS = frozenset({"tablock", "tablockx", "xlock", "updlock", "holdlock", "serializable", "repeatableread"})
+"""T-SQL's hints for a table that keep locks until the view is read."""
+
 SQLITE_TIMES = frozenset({"date", "time", "datetime", "julianday", "strftime", "unixepoch"})
 """SQLite's functions for which the text 'now' is the present time."""
 
@@ -48,6 +54,29 @@ def find_hazards(query: Query, statement: Any, *, dialect: str) -> Iterator[Diag
     yield from _column_like_texts(query, statement)
     yield from _quantities(query, statement)
     yield from _changing_values(query, statement)
+    if dialect == "tsql":
+        yield from _table_hints(query)
+
+
+def _table_hints(query: Query) -> Iterator[Diagnostic]:
+    """Warn of T-SQL's hints that read what is not committed, or lock what the ERP writes."""
+    for found in re.finditer(r"(?i)\bwith\s*\(([^()]*)\)", blanked(query.sql, "tsql")):
+        hints = {each.lower() for each in re.findall(r"\w+", found[1])}
+        if hints & DIRTY_HINTS:
+            yield _warning(
+                query,
+                found.start(),
+                f"The view reads {found[0].upper()}: while the ERP writes, rows can be skipped or appear twice, and a"
+                " row that is skipped is removed from Stock2Shop.",
+                "Remove it, and have read committed snapshot isolation switched on: `s2s help sql-server` says how.",
+            )
+        elif hints & LOCKING_HINTS:
+            yield _warning(
+                query,
+                found.start(),
+                f"The view reads {found[0].upper()}, which locks what it reads: the ERP waits until the view is read.",
+                "Remove it: a view only reads.",
+            )
 
 
 def _warning(query: Query, offset: int | None, message: str, hint: str) -> Diagnostic:

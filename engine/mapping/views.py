@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Diagnostic, ViewError
 from engine.mapping.check import check_view, resolve_column, resolve_columns
+from engine.mapping.mdbtools import find_unmappable, uses_mdbtools
 from engine.mapping.render import render_view
 from engine.model.fields import ENTITIES
 
@@ -42,7 +43,8 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
     """Check the rendered view of ``entity``.
 
     The parser takes a third of a second to load; the answer depends only on the SQL, the dialect, and the entity's
-    ``linked`` and ``default_price_tier``, so callers may keep it by ``query.digest`` and those.
+    ``linked`` and ``default_price_tier``, and whether mdbtools reads it, so callers may keep it by ``query.digest`` and
+    those.
     Raises :class:`ViewError` with every error that was found.
     """
     columns, diagnostics = check_view(
@@ -54,6 +56,8 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
     warnings = raise_errors(diagnostics)
     fields = None if columns is None else resolve_columns(columns, entity=ENTITIES[entity])
     warnings += raise_errors(_check_default_tier(project, entity, fields))
+    if uses_mdbtools(project.source.connection):
+        warnings += raise_errors(find_unmappable(query, dialect=project.source.dialect))
     return CheckedView(query=query, warnings=warnings, fields=fields)
 
 

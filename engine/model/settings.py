@@ -35,7 +35,7 @@ class SourceSettings:
 
     Exactly one of ``connection`` (an ODBC connection string) and ``database`` (a DuckDB or SQLite file) is set.
     Timeouts are seconds. ``attributes`` are ODBC connection attributes by number; ``session`` are statements
-    that run once after connecting.
+    that run once after connecting. ``reader`` is the library that reads views: ``pyodbc``, or ``mssql-python``.
     """
 
     dialect: str
@@ -46,6 +46,7 @@ class SourceSettings:
     wide_decoding: str | None = None
     attributes: Mapping[int, int] = field(default_factory=dict)
     session: tuple[str, ...] = ()
+    reader: str = "pyodbc"
     connect_timeout: int = 15
     query_timeout: int = 600
     batch_rows: int = 2_000

@@ -19,7 +19,8 @@ from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, says_cancelled
 from engine.orders.identity import DERIVED_IDS, channel_key_of
-from engine.orders.ledger_file import connect_ledger, translate_errors
+from engine.orders.ledger_file import LEDGER_SUFFIX, connect_ledger, translate_errors
+from engine.run_log.record import RunLog, record_order_changes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -110,6 +111,13 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self._run_log = RunLog(path.parent)
+        self._noted: list[tuple[int, str, str, str]] = []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+        self._run_log.close()
 
     def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
         """Store an order as ``received`` and return True; return False where its id is known already.
@@ -374,7 +382,9 @@ class Ledger:
             self._connection.execute("insert or replace into maintenance values ('prune', ?)", [_format_time(now)])
 
     def _note(self, order_id: int, status: str, reason: str) -> None:
-        self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, utc_now(), status, reason])
+        at = utc_now()
+        self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, at, status, reason])
+        self._noted.append((order_id, at, status, reason))
 
     def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
         with translate_errors(self.path):
@@ -382,7 +392,8 @@ class Ledger:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """Run the block in one transaction, which is on the disk when it ends, or undone."""
+        """Run the block in one transaction, which is on the disk when it ends, or undone; then the run log has it."""
+        self._noted.clear()
         with translate_errors(self.path):
             self._connection.execute("begin immediate")
             try:
@@ -392,6 +403,8 @@ class Ledger:
                 if self._connection.in_transaction:  # a full disk ends it by itself
                     self._connection.execute("rollback")
                 raise
+        if self._noted:
+            record_order_changes(self._run_log, self.path.name.removesuffix(LEDGER_SUFFIX), self._noted)
 
 
 def _read_entry(row: Sequence[Any]) -> Entry:
@@ -401,7 +414,7 @@ def _read_entry(row: Sequence[Any]) -> Entry:
 
 def ledger_path(project: Project) -> Path:
     """Return where the project's ledger is, or would be."""
-    return project.state.with_name(f"{project.name}.orders.sqlite")
+    return project.state.with_name(f"{project.name}{LEDGER_SUFFIX}")
 
 
 @contextmanager
@@ -412,8 +425,8 @@ def open_ledger(project: Project) -> Iterator[Ledger]:
     another process keeps it locked.
     """
     path = ledger_path(project)
-    with closing(connect_ledger(path)) as connection:
-        yield Ledger(connection, path)
+    with closing(Ledger(connect_ledger(path), path)) as ledger:
+        yield ledger
 
 
 def utc_now() -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
+LEDGER_SUFFIX = ".orders.sqlite"
+"""What follows the project's name in the name of a ledger's file."""
+
 LEDGER_VERSION = 5
 """The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 

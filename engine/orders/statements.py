@@ -112,7 +112,7 @@ def list_statements(project: Project) -> tuple[Statement, ...]:
         per: Any = named["per"] or "order"
         found.append((int(named["number"]), path.name, Statement(path=path, name=named["name"], per=per)))
     if not found and not faults:
-        hint = "Write orders/10_header.sql; docs/orders.md has statements for each kind of database."
+        hint = "Write orders/10_header.sql; `s2s help orders` has statements for each kind of database."
         faults.append(Diagnostic(path=folder, message="There are no statements that raise an order.", hint=hint))
     if faults:
         raise ViewError(faults)

@@ -49,7 +49,7 @@ def verify_orders(project: Project, entries: Sequence[Entry], *, stop: threading
     """
     settings = order_settings(project)
     if not statement_exists(project.root / "orders" / "lookup.sql"):
-        raise UsageError("There is no orders/lookup.sql to ask.", hint="Write it: docs/orders.md says how.")
+        raise UsageError("There is no orders/lookup.sql to ask.", hint="Write it: `s2s help orders` says how.")
     verified = []
     with open_ledger(project) as ledger, open_writer(settings.source) as writer:
         for entry in entries:

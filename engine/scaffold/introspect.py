@@ -134,6 +134,12 @@ def introspect(
     return proposals
 
 
+def table_names(settings: SourceSettings) -> tuple[str, ...]:
+    """The names of all tables that the login sees. Raises :class:`SourceError` where the source cannot be read."""
+    with open_source(settings) as connection:
+        return tuple(dict.fromkeys(table for _, table, _, _ in connection.list_columns()))
+
+
 class _Introspection:
     """Proposes views from one open connection and the tables that it has."""
 

@@ -18,7 +18,7 @@ from engine.quoting import alias
 from engine.scaffold.take_over import taken_over_readme
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from engine.model.settings import Project
@@ -35,6 +35,9 @@ LOGIN_OPTION = re.compile(
 
 _WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 """Names of devices on Windows, with any extension: a workspace may be checked out there."""
+
+MIN_KNOWN_TABLES = 3
+"""From how many tables on a database is told by their names."""
 
 CONNECTIONS = {
     "tsql": "Driver={{ODBC Driver 18 for SQL Server}};Server=${{{0}_HOST}};Database=${{{0}_DATABASE}};"
@@ -159,6 +162,28 @@ def create_from_statement(
 
 def _delete_table(words: Sequence[str]) -> str:
     return f"{{ Delete = [{', '.join(_toml(each) for each in words)}] }}"
+
+
+def known_system(workspace: Path, tables: Collection[str]) -> tuple[str, str] | None:
+    """The template whose tables a database has, and its system's title; None where it has those of none.
+
+    All tables of a template's fixtures have to be there, behind whatever prefix, and three at least.
+    """
+    names = {each.lower() for each in tables}
+    files = _template_files(workspace)
+    for template, folder in templates(workspace).items():
+        about = files.read(folder / "template.toml").decode()
+        prefix = re.search(r'(?m)^prefix = "(\w*)"', about)
+        stems = [
+            path.stem.lower().removeprefix(prefix[1] if prefix else "")
+            for path in files.list_paths(folder / "fixtures", "*.csv")
+        ]
+        if len(stems) >= MIN_KNOWN_TABLES and all(
+            any(name == stem or (prefix and name.endswith(f"_{stem}")) for name in names) for stem in stems
+        ):
+            title = re.search(r'(?m)^title = "(.*)"', about)
+            return template, title[1] if title else template
+    return None
 
 
 def template_dialects(workspace: Path, template: str) -> list[str]:
@@ -316,7 +341,7 @@ def _first_view(dialect: str) -> str:
 
 
 FIRST_VIEW = """\
--- One row a variant; the aliases are Stock2Shop's field names (docs/reference/fields.md lists them all).
+-- One row a variant; the aliases are Stock2Shop's field names (`s2s help fields` lists them all).
 -- Put the client's own table and columns in place of these.
 select
 COLUMNS

@@ -199,7 +199,7 @@ class _Taken:
         if re.search(r"(?i)\bnolock\b|read\s+uncommitted", self._statement.tail):
             yield (
                 "The statement reads with NOLOCK: while the ERP writes, rows can be skipped or appear twice. A skipped"
-                " row looks like one that is gone. Read docs/drivers/sql-server.md, and remove the hint if you can."
+                " row looks like one that is gone. Read `s2s help sql-server`, and remove the hint if you can."
             )
         yield "Rows with faults, such as a blank title or a repeated SKU, are held back and reported, and not sent."
         todos = len(self._todos())

@@ -1,4 +1,4 @@
-"""Keep arrays of numbers on disk while a run needs them, in the run's working folder."""
+"""Keep numbers and rows on disk while a run needs them, in the run's working folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
+
+MAX_BYTES_IN_MEMORY = 8_000_000
+"""Up to so many bytes of record batches are kept in memory."""
 
 
 class SpillFile:
@@ -49,3 +53,57 @@ class SpillFile:
                 if self._file.readinto(block.data) != block.nbytes:
                     raise OSError(errno.EIO, "The working set was cut short")
             yield block
+
+
+class BatchLog:
+    """Record batches that can be read again, in memory while they are few, else in the file ``path``.
+
+    Raises :class:`~engine.errors.StateError` where the disk is full or fails.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._schema = schema
+        self._batches: list[pa.RecordBatch] = []
+        self._bytes = 0
+        self._written = 0
+        self._writer: pa.RecordBatchStreamWriter | None = None
+        self._file: pa.OSFile | None = None
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Keep ``batch`` behind those that are there already."""
+        import pyarrow as pa
+
+        self._batches.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes < MAX_BYTES_IN_MEMORY:
+            return
+        with translate_errors(self._path):
+            if self._writer is None:
+                self._file = pa.OSFile(str(self._path), "wb")
+                self._writer = pa.ipc.new_stream(self._file, self._schema)
+            for each in self._batches:
+                self._writer.write_batch(each)
+        self._written += len(self._batches)
+        self._batches, self._bytes = [], 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Read the batches in the order in which they were appended."""
+        import pyarrow as pa
+
+        if self._written:
+            with translate_errors(self._path), pa.OSFile(str(self._path), "rb") as file:
+                reader = pa.ipc.open_stream(file)
+                for _ in range(self._written):
+                    yield reader.read_next_batch()
+        yield from self._batches
+
+    def clear(self) -> None:
+        """Forget all batches, and delete the file."""
+        self._batches, self._bytes, self._written = [], 0, 0
+        if self._writer is not None and self._file is not None:
+            with translate_errors(self._path):
+                self._writer.close()
+                self._file.close()
+                self._path.unlink()
+            self._writer = self._file = None

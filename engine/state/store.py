@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.embedded import connect_duckdb, find_foreign_relations, is_known_setting, is_one_select, parse_script
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
-from engine.state.spill_file import SpillFile
+from engine.state.spill_file import BatchLog, SpillFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,6 +122,11 @@ class State:
         self._memory_limits.pop(0)
         self._apply_memory_limit()
         return True
+
+    def ensure_memory_limit(self, megabytes: float) -> None:
+        """Raise DuckDB's memory limit to at least so much, where it has less."""
+        while self._memory_limits and int(self._memory_limits[0].removesuffix("MB")) < megabytes:
+            self.increase_memory_limit()
 
     def _apply_memory_limit(self) -> None:
         self.run(f"set memory_limit = '{self._memory_limits[0]}'" if self._memory_limits else "reset memory_limit")
@@ -270,6 +275,15 @@ class State:
             return only
 
         return self.with_retry(lambda: self._fetch(sql, parameters, column))
+
+    @contextmanager
+    def batch_log(self, schema: pa.Schema) -> Iterator[BatchLog]:
+        """Inside the block, record batches can be kept to be read again, on disk in the working folder."""
+        log = BatchLog(self.scratch / "rows", schema)
+        try:
+            yield log
+        finally:
+            log.clear()
 
     @contextmanager
     def spill_file(self) -> Iterator[SpillFile]:

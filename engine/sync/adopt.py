@@ -26,6 +26,7 @@ from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import build_layout
 from engine.sync.origin import record_origin, require_same_origin
+from engine.sync.recording import recorded
 from engine.sync.runs import begin_run, finish_run
 from engine.sync.stage import land, prepare
 
@@ -81,10 +82,12 @@ def adopt(
     what is sent of a row, the row itself is taken as published. What Stock2Shop holds and the source does not show is
     removed by the next run, as far as the guards allow.
     """
-    with open_state(project.state) as state:
+    with recorded(project, entity, command="adopt") as record, open_state(project.state) as state:
         require_same_origin(state, project)
         run_id = begin_run(state, entity=entity, command="adopt")
-        held = _read_back(state, project, entity, cancel or threading.Event(), progress, with_source=True)
+        record.begin(run_id)
+        report = record.progress(progress)
+        held = _read_back(state, project, entity, cancel or threading.Event(), report, with_source=True)
         layout, token, rows = held.layout, held.token, held.rows
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         readable = int(state.value("select count(*) from run.remote"))
@@ -126,9 +129,11 @@ def verify(
     for.
     """
     shown = unmasked if reveal else masked
-    with open_state(project.state) as state:
+    with recorded(project, entity, command="verify") as record, open_state(project.state) as state:
         require_same_origin(state, project)
-        held = _read_back(state, project, entity, cancel or threading.Event(), progress, with_source=False)
+        record.begin(None)
+        report = record.progress(progress)
+        held = _read_back(state, project, entity, cancel or threading.Event(), report, with_source=False)
         layout, token = held.layout, held.token
         state.run_with_retry(render_sql("verify.sql", published=layout.published, fields=layout.fields))
         drifts = tuple(

@@ -20,6 +20,7 @@ from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
 from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
+from engine.sync.reader_check import check_reader
 from engine.sync.stage import land, prepare
 from engine.sync.validate import validate
 
@@ -66,7 +67,8 @@ def compare(
 ) -> Comparison:
     """Stage, validate and diff one entity; nothing is kept but what makes the next comparison faster.
 
-    1. Render and check the view, unless ``query`` is given: that one is run as it is.
+    1. Render and check the view, unless ``query`` is given: that one is run as it is. Where the project's reader is not
+       pyodbc, compare both on a sample of a view that is new to it.
     2. Fold the journal of the last run into published.
     3. Extract the rows, from ``source`` where that is open already, and stage those that are new or differ.
     4. Validate them, give each the product fields that it is sent with, and work out the delta.
@@ -82,6 +84,8 @@ def compare(
     state, entity = context.state, context.entity
     settings = context.settings
     query = query or render_once_checked(context)
+    if source is None:
+        check_reader(context, query)
     compact_journal(state, entity)
     repeated_key = f"repeats:{entity}"
     full = context.options.full or state.meta(repeated_key) is not None
@@ -135,7 +139,7 @@ def _read(
     on_batch: BatchObserver | None,
     may_skip: bool,
 ) -> tuple[Staged, tuple[str, ...]]:
-    """Read the source into the working set; again from its first row where that needs more memory.
+    """Read the source into the working set, once, whatever memory that needs.
 
     A view with a row that does not arrive as one text is read again, column by column, and so it is by every later run
     until its SQL changes.
@@ -168,10 +172,10 @@ def _read(
         return staged, columns
 
     try:
-        staged, columns = state.with_retry(read)
+        staged, columns = read()
     except UnpackableError:
         state.set_meta(unpackable, query.digest)
-        staged, columns = state.with_retry(read)
+        staged, columns = read()
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
     return staged, columns

@@ -61,7 +61,11 @@ def count_unchanged(state: State, staged: Staged) -> Counts:
 def diff_columns(state: State, staged: Staged, parts: Iterable[Window] | None = None) -> None:
     """Fill ``run.difference``, which :func:`compute_delta` left empty, for the whole delta or for ``parts`` of it."""
     layout = staged.layout
+    first, last = state.row("select min(position), max(position) from run.outgoing where kind = 'update'")
     for part in windows(state, staged) if parts is None else parts:
-        state.run_with_retry(
-            render_sql("difference.sql", published=layout.published, fields=layout.fields), part.bounds
-        )
+        if (
+            first is not None and part.after < last and first <= part.upto
+        ):  # for hundreds of columns the SQL itself is dear
+            state.run_with_retry(
+                render_sql("difference.sql", published=layout.published, fields=layout.fields), part.bounds
+            )

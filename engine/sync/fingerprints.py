@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from engine.state.spill_file import SpillFile
+    from engine.state.spill_file import BatchLog, SpillFile
     from engine.state.store import State
 
 HASH_ROWS = 4096
@@ -111,7 +111,7 @@ class UnknownRows:
         self.rows = self.landed = self.bytes = 0
         self.raised: BaseException | None = None
 
-    def portions(self) -> Iterator[pa.RecordBatchReader]:
+    def portions(self, state: State) -> Iterator[Portion]:
         """The rows, each with its raw fingerprint in the column ``_raw``; each portion is read before the next one.
 
         There is none where all rows are known, as they are most of the time: DuckDB would take 20 MB to get ready.
@@ -121,8 +121,11 @@ class UnknownRows:
         texts = pa.schema([(column, pa.string()) for column in self._columns])
         schema = texts.append(pa.field("_raw", pa.uint64()))
         differing = self._differing(texts, schema)
-        for first in differing:
-            yield pa.RecordBatchReader.from_batches(schema, _portion(first, differing))
+        with state.batch_log(schema) as log:
+            for first in differing:
+                log.append(first)
+                yield Portion(schema, differing, log)
+                log.clear()
 
     def _differing(self, texts: pa.Schema, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -196,10 +199,27 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch
         yield together
 
 
-def _portion(first: pa.RecordBatch, more: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """``first`` and as many ``more`` as make :data:`LANDING_ROWS` rows."""
-    rows = first.num_rows
-    yield first
-    while rows < LANDING_ROWS and (batch := next(more, None)) is not None:
-        rows += batch.num_rows
-        yield batch
+class Portion:
+    """So many rows as one statement stages: they can be read again, without asking their database again."""
+
+    def __init__(self, schema: pa.Schema, more: Iterator[pa.RecordBatch], log: BatchLog) -> None:
+        self._schema = schema
+        self._more = more
+        self._log = log
+
+    def read(self) -> pa.RecordBatchReader:
+        """A reader of all rows, from the first one."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_batches(self._schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """What was read before, and then as many rows as make :data:`LANDING_ROWS`."""
+        rows = 0
+        for batch in self._log:
+            rows += batch.num_rows
+            yield batch
+        while rows < LANDING_ROWS and (batch := next(self._more, None)) is not None:
+            rows += batch.num_rows
+            self._log.append(batch)
+            yield batch

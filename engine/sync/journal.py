@@ -39,7 +39,7 @@ class Receipt:
 def compact_journal(state: State, entity: str) -> int:
     """Fold the journal of ``entity`` into published; gives how many rows it held."""
     tables = table_names(entity)
-    state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables)))
+    state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables, fields=[], types={})))
     (facts,) = state.dicts(render_sql("journal_facts.sql", **tables, entity=entity))
     if facts["entries"]:
         sql = render_sql(

@@ -58,7 +58,7 @@ def recorded_origin(state: State) -> Origin | None:
 def require_same_origin(state: State, project: Project) -> None:
     """Raise :class:`OriginChangedError` where the state's rows are another account's, or came from another database."""
     recorded, now = recorded_origin(state), origin_of(project)
-    if recorded is None or recorded == now or not _holds_rows(state):
+    if recorded is None or recorded == now or not holds_rows(state):
         return
     name = project.name
     if recorded.account != now.account:
@@ -117,7 +117,7 @@ def _database(source: SourceSettings, project: Project) -> str:
     return ", ".join(parts) or "a connection that names no server"
 
 
-def _holds_rows(state: State) -> bool:
+def holds_rows(state: State) -> bool:
     """Whether anything counts as published, or may have been taken."""
     return any(state.value(render_sql("count.sql", table=table)) for table in _tables(state))
 

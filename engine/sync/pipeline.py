@@ -33,6 +33,7 @@ from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.observations import describe_ignored, describe_self_changing, remember_changing
 from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.plan import build_plan
+from engine.sync.recording import outcome_facts, publish, recorded
 from engine.sync.removals import recent_removals
 from engine.sync.runs import begin_run, finish_run, prune_history
 from engine.sync.steps import Steps
@@ -105,14 +106,17 @@ def run(
     5. Send the delta batch by batch; each receipt is recorded in a journal before the next batch is sent.
     6. Fold the journal into published, and close the run in history.
 
+    The run log has the run, its progress and how it ended, see :mod:`engine.run_log`.
+
     Whatever ends a run early, published holds what Stock2Shop acknowledged until then, and the next run sends the rest.
     """
     options, cancel = options or RunOptions(), cancel or threading.Event()
     started = time.monotonic()
     deadline = options.deadline or Deadline.after(project.stock2shop.deadline)
-    steps = Steps(progress)
-    with open_state(project.state) as state:
+    with recorded(project, entity, command="run") as record, open_state(project.state) as state:
+        steps = Steps(record.progress(progress))
         run_id = begin_run(state, entity=entity, command="run")
+        record.begin(run_id)
         try:
             require_same_origin(state, project)
             user = local_user(project.stock2shop, project.state.parent)
@@ -183,6 +187,9 @@ def run(
             message=" ".join(filter(None, (outcome.message, recent.note))),
         )
         prune_history(state, keep_days=project.keep_days)
+        if not (comparison.staged.unchanged and record.is_published):
+            publish(record, state, entity, run_id=run_id)
+        record.facts = outcome_facts(outcome)
         return outcome
 
 

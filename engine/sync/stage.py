@@ -8,6 +8,7 @@ its cost is that of fetching, and a row that is known takes one bit of memory.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
     from engine.model.settings import EntitySettings
     from engine.state.store import State
     from engine.sync.context import RunContext
+    from engine.sync.fingerprints import Portion
     from engine.sync.layout import StagingLayout
+
+
+PLAIN_TYPES = ("text", "code", "url", "email", "html")
+"""Types of the contract whose clean text is read as it is, and breaks no rule by itself."""
+
+
+MAX_ADDED_COLUMNS = 40
+"""So many columns are added one by one to tables without rows; for more, the tables are made anew: each addition costs
+as much as the table has columns."""
+
+MEGABYTES_PER_COLUMN = 0.6
+"""About how much memory DuckDB takes to stage one column, however few rows there are."""
 
 
 def prepare(state: State, layout: StagingLayout) -> StagingLayout:
@@ -32,16 +46,29 @@ def prepare(state: State, layout: StagingLayout) -> StagingLayout:
 
     Gives the layout with the columns that are carried on.
     """
-    state.run_once(render_sql("tables.sql", **layout.tables))
+    script = render_sql("tables.sql", **layout.tables, fields=[], types=STAGING_TYPES)
+    state.with_retry(lambda: state.run_once(script))
     present = state.columns(layout.published)
+    missing = [field for field in layout.fields if field.name not in present]
+    if len(missing) > MAX_ADDED_COLUMNS and not _has_rows(state, layout):
+        drop = f"drop table if exists {layout.published}; drop table if exists {layout.acknowledged};"
+        create = render_sql("tables.sql", **layout.tables, fields=layout.fields, types=STAGING_TYPES)
+        state.run_with_retry(f"{drop}\n{create}")
+        present = state.columns(layout.published)
     for table, columns in ((layout.published, present), (layout.acknowledged, state.columns(layout.acknowledged))):
         for field in layout.fields:
             if field.name not in columns:
                 # Only these: a live run was slower by a tenth where each column was added `if not exists`.
-                state.run(render_sql("add_column.sql", table=table, column=field.name, type=STAGING_TYPES[field.type]))
+                sql = render_sql("add_column.sql", table=table, column=field.name, type=STAGING_TYPES[field.type])
+                state.run_with_retry(sql)
     if "_own" not in present:
         _convert_published(state, layout)
     return replace(layout, carried=_carried(layout, present))
+
+
+def _has_rows(state: State, layout: StagingLayout) -> bool:
+    tables = (layout.published, layout.acknowledged)
+    return any(state.value(render_sql("count.sql", table=table)) for table in tables)
 
 
 def _convert_published(state: State, layout: StagingLayout) -> None:
@@ -98,7 +125,7 @@ def land(
     state, settings = context.state, context.settings
     trusted = not full and state.meta(f"mapping:{layout.entity.name}") == layout.mapping
     in_doubt = bool(state.value("select count(*) from in_doubt where entity = $1", [layout.entity.name]))
-    state.run(
+    state.run_with_retry(
         render_sql(
             "known.sql",
             **layout.tables,
@@ -114,16 +141,9 @@ def land(
         state.release_buffers()
         columns = ("_packed",) if layout.packed else layout.columns
         reader = UnknownRows(batches, columns, known, progress, values=len(layout.columns) if layout.packed else 0)
-        for portion in reader.portions():
+        for portion in reader.portions(state):
             sql = sql or _make_landing(state, layout, settings)
-            with state.registered("incoming", portion):
-                try:
-                    state.run(sql)
-                except BaseException:
-                    # DuckDB wraps what the reader raised in an error of its own, and may lose it.
-                    if reader.raised is not None:
-                        raise reader.raised from None
-                    raise
+            state.with_retry(partial(_land_portion, state, sql, portion, reader))
         staged = Staged(
             layout=layout,
             rows=reader.rows,
@@ -139,34 +159,42 @@ def land(
             return replace(staged, unchanged=True)
         if not sql:
             _make_landing(state, layout, settings)
-        state.run("create or replace table run.missing_raw (raw ubigint)")
+        state.run_with_retry("create or replace table run.missing_raw (raw ubigint)")
         for part in () if first is None else chain((first,), missing):
             with state.registered("missing", part):
                 state.run_with_retry("insert into run.missing_raw from missing")
-    state.run("alter table run.landed add column if not exists _own varchar")
+    state.run_with_retry("alter table run.landed add column if not exists _own varchar")
     state.run_with_retry(render_sql("unmatched.sql", any=bool(known.untrusted or first is not None)))
     return staged
 
 
-PLAIN_TYPES = ("text", "html", "code", "url", "email")
-"""The types whose values are read as they are, and break no rule by themselves but that of control characters."""
+def _land_portion(state: State, sql: str, portion: Portion, reader: UnknownRows) -> None:
+    with state.registered("incoming", portion.read()):
+        try:
+            state.run(sql)
+        except BaseException:
+            # DuckDB wraps what the reader raised in an error of its own, and may lose it.
+            if reader.raised is not None:
+                raise reader.raised from None
+            raise
 
 
 def _make_landing(state: State, layout: StagingLayout, settings: EntitySettings) -> str:
     """Create the table for rows that land, empty, and the macros of the canonical forms; gives what lands a portion."""
-    state.run_once(canonical_macros())
-    state.run(render_sql("landing_table.sql", fields=layout.fields, types=STAGING_TYPES))
+    state.ensure_memory_limit(MEGABYTES_PER_COLUMN * len(layout.columns))
+    state.with_retry(lambda: state.run_once(canonical_macros()))
+    state.run_with_retry(render_sql("landing_table.sql", fields=layout.fields, types=STAGING_TYPES))
     html = [field.name for field in layout.fields if field.type == "html"]
     return render_sql(
         "land.sql",
         columns=layout.columns,
         html_columns=html,
+        plain_types=PLAIN_TYPES,
         own_prices=[
             (field.name, field.placeholder_value or None)
             for field in layout.fields
             if field.role in {"price", "tier"} and field.name in layout.columns
         ],
-        plain_types=PLAIN_TYPES,
         quantities=[field.name for field in layout.fields if field.role == "warehouse" or field.name == "variants.qty"],
         plain_columns=[column for column in layout.columns if column not in html and column != layout.entity.key],
         packed=layout.packed,

@@ -21,11 +21,13 @@ from engine.errors import QueryError, UsageError
 from engine.files import WorkspaceFiles
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
-from engine.quoting import ident, literal
+from engine.quoting import ident
 from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
+from engine.testing.catalogue_types import read_catalogue_types
+from engine.testing.column_types import FILE_NAME, parse_type, write_column_types
 from engine.testing.fixture_run import entities
-from engine.testing.fixtures import csv_files, fixture_file_name, infer_type
+from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type
 from engine.testing.sampling import SampledTable, choose_rows, join_key
 
 if TYPE_CHECKING:
@@ -109,7 +111,10 @@ def capture_fixtures(
             table.columns, anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False
         ):
             anonymiser.learn(column, kind, joined=name.lower() in table.joined)
-    return tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
+    captured = tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
+    written = {fixture_table(table.name): types[table.name] for table in tables}
+    files.write(folder / FILE_NAME, write_column_types(written).encode("utf-8"))
+    return captured
 
 
 def _tables_read(project: Project, queries: Mapping[str, Query], connection: Connection) -> list[SampledTable]:
@@ -202,54 +207,25 @@ def _spell(name: str, dialect: str) -> str:
     return name if UNQUOTED_NAME.fullmatch(name) else ident(name, dialect)
 
 
-def _column_types(connection: Connection, project: Project, table: SampledTable) -> list[str | None]:
-    """The type of each column for the file's header, None where it can be inferred from the values.
+def _column_types(connection: Connection, project: Project, table: SampledTable) -> dict[str, str]:
+    """The types of the table's columns as the catalogue has them, by column as the fixture spells it."""
+    known = read_catalogue_types(connection, table.name, project.source.dialect)
+    found = {column: known.get(column.lower(), "") for column in table.columns}
+    return {column: kind for column, kind in found.items() if parse_type(kind) is not None}
 
-    Decimals, dates and texts all arrive as text, so the types come from ``information_schema``. Where the database has
-    none, a column of digits that did not arrive as integers is text: a code.
+
+def _heading_type(table: SampledTable, place: int) -> str | None:
+    """The type for the header of a column of which the catalogue says none; None where its values tell it.
+
+    A column of digits that did not arrive as integers is a text: a code.
     """
-    declared: dict[str, tuple[str, str | None]] = {}
-    name = table.name.rpartition(".")[2]
-    dialect = project.source.dialect
-    asked = (
-        f"select name, type, null from pragma_table_info({literal(name, dialect)})"  # noqa: S608 - a literal
-        if dialect == "sqlite"
-        else "select column_name, data_type, cast(numeric_scale as char(10)) from information_schema.columns"  # noqa: S608 - as above
-        f" where lower(table_name) = {literal(name.lower(), dialect)}"
-    )
-    try:
-        for batch in connection.read(asked):
-            for column, kind, scale in zip(*(part.to_pylist() for part in batch.columns), strict=True):
-                declared[str(column).lower()] = (str(kind).lower(), None if scale is None else str(scale).strip())
-    except QueryError:
-        declared = {}
-    types: list[str | None] = []
-    for place, column in enumerate(table.columns):
-        values = [row[place] for row in table.chosen if row[place] is not None]
-        meant = infer_type(value for value in values if value is not None)
-        kind, scale = declared.get(column.lower(), ("", None))
-        types.append(
-            _column_type(kind, scale, meant, arrived=table.arrived_types[place] if table.arrived_types else None)
-        )
-    return types
-
-
-def _column_type(kind: str, scale: str | None, meant: str, *, arrived: str | None) -> str | None:
-    if re.search("char|text|clob|uuid|uniqueidentifier", kind):
-        return None if meant == "varchar" else "text"
-    if re.search("dec|numeric|money", kind) and meant.startswith(("bigint", "decimal", "varchar")):
-        places = re.search(r"\(\s*\d+\s*,\s*(\d+)\s*\)", kind)
-        digits = int(places[1]) if places else int(scale) if scale and scale.isdigit() else 4
-        return f"decimal(18,{digits})" if meant != "varchar" else None
-    if re.search("double|float|real", kind):
-        return "double" if meant != "varchar" else None
-    if kind or arrived == "bigint":
-        return None
-    return "text" if meant == "bigint" else None
+    meant = infer_type(value for row in table.chosen if (value := row[place]) is not None)
+    arrived = table.arrived_types[place] if table.arrived_types else None
+    return "text" if meant == "bigint" and arrived != "bigint" else None
 
 
 def _write(
-    folder: Path, table: SampledTable, types: Sequence[str | None], anonymiser: Anonymiser, files: WorkspaceFiles
+    folder: Path, table: SampledTable, types: Mapping[str, str], anonymiser: Anonymiser, files: WorkspaceFiles
 ) -> CapturedTable:
     kinds = anonymiser.kinds(table)
     replaced: dict[str, None] = {}
@@ -262,9 +238,10 @@ def _write(
                 replaced[column] = None
             cells.append(_csv_value(shown))
         lines.append(",".join(cells))
+    headings = [None if column in types else _heading_type(table, place) for place, column in enumerate(table.columns)]
     header = ",".join(
         _csv_heading(column if kind is None else f"{column}:{kind}")
-        for column, kind in zip(table.columns, types, strict=True)
+        for column, kind in zip(table.columns, headings, strict=True)
     )
     path = folder / fixture_file_name(table.name)
     files.write(path, "\n".join([header, *lines, ""]).encode("utf-8"))

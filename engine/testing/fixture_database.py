@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.transpile.kinds import kind_of_type
 from engine.quoting import blanked, ident
-from engine.testing.fixtures import csv_files, read_fixture, read_fixture_text
+from engine.testing.column_types import duckdb_type, kind_of_column, read_column_types, stored_value
+from engine.testing.fixtures import csv_files, infer_type, read_fixture, read_fixture_text
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from engine.testing.column_types import ColumnType
     from engine.testing.fixtures import Fixture
 
 DEFAULT_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
@@ -39,15 +42,20 @@ def create_fixture_database(database: Path) -> Iterator[duckdb.DuckDBPyConnectio
 
 
 def load_fixtures(
-    connection: duckdb.DuckDBPyConnection, root: Path, *, schema: str, files: WorkspaceFiles | None = None
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    *,
+    schema: str,
+    dialect: str = "duckdb",
+    files: WorkspaceFiles | None = None,
 ) -> dict[str, dict[str, str]]:
     """Load the fixtures of the project in the folder ``root`` into a new ``schema``, whose name is a plain word.
 
-    Gives for each table the kinds of its columns, by their names in lower case, as
-    :mod:`engine.mapping.transpile.kinds` has them.
-    A table of ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError`
-    with all faults of all files, and :class:`OutsideWorkspaceError` for links that lead out of ``files``, which are
-    those of ``root`` where none are given.
+    ``dialect`` is the one of the database that the types of ``types.toml`` are of. Gives for each table the kinds of
+    its columns, by their names in lower case, as :mod:`engine.mapping.transpile.kinds` has them. A table of
+    ``schema.sql`` without a CSV file is empty. Raises :class:`FixtureError` with all faults of all
+    files, and :class:`OutsideWorkspaceError` for links that lead out of ``files``, which are those of ``root`` where
+    none are given.
     """
     folder = root / "fixtures"
     files = files or WorkspaceFiles((root,))
@@ -56,6 +64,11 @@ def load_fixtures(
     declared = _create_tables(connection, folder / "schema.sql", faults, files=files)
     found: dict[str, Path] = {}
     kinds = {table: _declared_kinds(columns) for table, columns in declared.items()}
+    types: Mapping[str, Mapping[str, ColumnType]] = {}
+    try:
+        types = read_column_types(folder, files)
+    except (FixtureError, OutsideWorkspaceError) as error:
+        faults += error.diagnostics
     for path in csv_files(files.list_paths(folder, "*")):
         try:
             fixture = read_fixture(path, files=files)
@@ -69,7 +82,8 @@ def load_fixtures(
             )
             continue
         found[fixture.table] = path
-        kinds.setdefault(fixture.table, _kinds(fixture))
+        fixture, known = _with_types(fixture, types.get(fixture.table, {}), dialect)
+        kinds.setdefault(fixture.table, known)
         faults += _insert_rows(connection, fixture, declared.get(fixture.table), schema=schema)
     if faults:
         raise FixtureError(faults)
@@ -80,12 +94,39 @@ def _declared_kinds(columns: Mapping[str, str]) -> dict[str, str]:
     return {column.lower(): kind_of_type(kind) for column, kind in columns.items()}
 
 
-def _kinds(fixture: Fixture) -> dict[str, str]:
-    """The kinds of a fixture's columns: that of a number is unknown, unless the header says its type."""
-    types = zip(fixture.columns, fixture.types, fixture.inferred, strict=True)
-    kinds = ((column, given, kind_of_type(given or inferred)) for column, given, inferred in types)
-    certain = {"text", "date", "timestamp"}
-    return {column.lower(): kind if given or kind in certain else "" for column, given, kind in kinds}
+def _with_types(fixture: Fixture, types: Mapping[str, ColumnType], dialect: str) -> tuple[Fixture, dict[str, str]]:
+    """A fixture with the types that ``types.toml`` says where its header says none, and the kinds of its columns.
+
+    The kind of a number is unknown unless one of both says its type.
+    """
+    columns = [list(column) for column in zip(*fixture.rows, strict=True)] or [[] for _ in fixture.columns]
+    given: list[str | None] = []
+    kinds: dict[str, str] = {}
+    for place, (column, header) in enumerate(zip(fixture.columns, fixture.types, strict=True)):
+        known = types.get(column.lower())
+        if known is not None and header is None:
+            columns[place] = [stored_value(value, known, dialect) for value in columns[place]]
+            header = duckdb_type(known, columns[place], dialect)  # noqa: PLW2901 - as if the header said it
+        given.append(header)
+        kind = kind_of_type(header or infer_type(value for value in columns[place] if value is not None))
+        if known is not None and header is not None:
+            kind = kind_of_column(known, header, dialect)
+        kinds[column.lower()] = kind if header or kind in {"text", "date", "timestamp"} else ""
+    rows = tuple(zip(*columns, strict=True)) if fixture.rows else ()
+    return replace(fixture, types=tuple(given), rows=rows), kinds
+
+
+def uncollated_texts(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """The texts in those columns of the current schema of which no collation is known."""
+    columns = [(table, column) for table, found in kinds.items() for column, kind in found.items() if kind == "text"]
+    if not columns:
+        return frozenset()
+    selects = (
+        f"select distinct {ident(column, 'duckdb')} as x from {ident(table, 'duckdb')}"  # noqa: S608 - names
+        for table, column in columns
+    )
+    found = connection.execute(" union ".join(selects)).fetchall()
+    return frozenset(text for (text,) in found if text is not None)
 
 
 def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
@@ -174,6 +215,9 @@ def _insert_rows(
                 )
             ]
         types = {column: known[column.lower()] for column in fixture.columns}
+    lost = _find_lost_digits(fixture, types)
+    if lost is not None:
+        return [lost]
     target = f"{schema}.{ident(fixture.table, 'duckdb')}"
     names = ", ".join(ident(column, "duckdb") for column in fixture.columns)
     connection.execute("begin transaction")  # one write to the disk for each table
@@ -191,6 +235,22 @@ def _insert_rows(
         connection.execute("rollback")
         return [_find_bad_value(connection, fixture, types, error)]
     return []
+
+
+def _find_lost_digits(fixture: Fixture, types: Mapping[str, str]) -> Diagnostic | None:
+    """Find a value with more decimals than its column keeps: DuckDB would round it without an error."""
+    for place, (column, kind) in enumerate(types.items()):
+        found = re.fullmatch(r"(?i)(?:decimal|numeric)\(\s*\d+\s*,\s*(\d+)\s*\)", kind)
+        for line, row in zip(fixture.lines, fixture.rows, strict=True) if found else ():
+            decimals = (row[place] or "").strip().partition(".")[2].rstrip("0")
+            if found and decimals.isdigit() and len(decimals) > int(found[1]):
+                return Diagnostic(
+                    path=fixture.path,
+                    line=line,
+                    message=f"The value of {column} has more decimals than {kind} keeps.",
+                    hint="Fix the value, or the type in the header, in types.toml or in schema.sql.",
+                )
+    return None
 
 
 def _find_bad_value(

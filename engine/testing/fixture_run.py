@@ -20,7 +20,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from contextlib import ExitStack, contextmanager
+from collections import deque
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
 from engine.files import WorkspaceFiles
-from engine.mapping.locate import diagnostic_at, find_word, locate_error
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -42,9 +42,10 @@ from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures
-from engine.testing.fixtures import fixture_file_name, has_fixtures
+from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures, uncollated_texts
+from engine.testing.fixtures import has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
+from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,11 +60,11 @@ if TYPE_CHECKING:
 SYNC_TOKEN = "0"  # noqa: S105 - a version that Stock2Shop counts, no secret
 """The token of a Stock2Shop source that has never been synced, which is what an offline run begins with."""
 
-DIALECT_DIFFERENCE = re.compile("databases (differ in [^:]+)(?:: (.+))?")
-"""The error that a transpiled view raises for a value which databases treat in different ways; see to_duckdb."""
-
 DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snowflake"})
 """Dialects that sort NULL after all values; the others sort it before them."""
+
+DIALECTS_IGNORING_CASE = frozenset({"tsql", "mysql"})
+"""Dialects whose usual collations ignore case."""
 
 SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
 SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
@@ -75,7 +76,8 @@ class FixtureResult:
 
     ``query`` is the view in the project's own dialect. ``documents`` are pairs of a key and the item as it would be
     sent, sorted by key, with numbers as :class:`~decimal.Decimal` or int. ``quarantine`` and ``warnings`` are complete,
-    sorted by rule and key. ``failed`` are the data tests that failed. ``notes`` say what differs from a live run.
+    sorted by rule and key. ``failed`` are the data tests that failed. ``notes`` say what differs from a live run, and
+    ``assumptions`` what the fixtures do not say and the run took for granted.
     """
 
     entity: str
@@ -86,6 +88,7 @@ class FixtureResult:
     failed: tuple[FailedTest, ...]
     counts: Counts
     notes: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -98,7 +101,8 @@ class FixtureDatabase:
     """The fixtures of several projects in one DuckDB file, and a temporary state.
 
     ``schemas`` and ``tables`` have the schema of each project and the kinds of its tables' columns, by the project's
-    folder; ``faults`` the errors of projects whose fixtures could not be loaded.
+    folder; ``faults`` the errors of projects whose fixtures could not be loaded; ``uncollated`` the texts that the
+    database may compare without regard to case, and of whose columns no collation is known.
     """
 
     state: State
@@ -106,6 +110,7 @@ class FixtureDatabase:
     schemas: Mapping[Path, str]
     tables: Mapping[Path, Columns]
     faults: Mapping[Path, ConfigError]
+    uncollated: Mapping[Path, frozenset[str]]
 
 
 class FixtureSession:
@@ -136,6 +141,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     schemas: dict[Path, str] = {}
     tables: dict[Path, Columns] = {}
     faults: dict[Path, ConfigError] = {}
+    uncollated: dict[Path, frozenset[str]] = {}
     with create_fixture_database(database) as connection:
         for project in projects:
             if not has_fixtures(project.root) or project.root in schemas:
@@ -146,15 +152,20 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
                     connection,
                     project.root,
                     schema=schemas[project.root],
+                    dialect=project.source.dialect,
                     files=WorkspaceFiles.of(project.workspace, project.root),
                 )
+                if project.source.dialect in DIALECTS_IGNORING_CASE:
+                    uncollated[project.root] = uncollated_texts(connection, tables[project.root])
             except ConfigError as error:
                 faults[project.root] = error
         freeze_time(connection, list(schemas.values()))
     # Held open, so that each run's own connection finds the database already loaded.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
-    return FixtureDatabase(state=state, database=database, schemas=schemas, tables=tables, faults=faults)
+    return FixtureDatabase(
+        state=state, database=database, schemas=schemas, tables=tables, faults=faults, uncollated=uncollated
+    )
 
 
 @contextmanager
@@ -209,7 +220,29 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
         failed=failed,
         counts=comparison.counts,
         notes=notes,
+        assumptions=_assumptions(loaded, project, query),
     )
+
+
+def _assumptions(loaded: FixtureDatabase, project: Project, query: Query) -> tuple[str, ...]:
+    """What the rows depend on and the fixtures do not say: whether texts that differ only in case are equal."""
+    unknown = loaded.uncollated.get(project.root, frozenset())
+    literals = {found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", query.sql)}
+    folded: dict[str, str] = {}
+    certain = all(folded.setdefault(_without_case(text), text) == text for text in unknown) and all(
+        folded.get(_without_case(text), text) == text for text in literals
+    )
+    if certain:
+        return ()
+    said = (
+        "texts that differ only in case or in blanks at their end are taken for different, as fixtures/types.toml says"
+        f" no collation of theirs; {project.source.dialect} may take them for equal"
+    )
+    return (said,)
+
+
+def _without_case(text: str) -> str:
+    return text.rstrip(" ").lower()
 
 
 def compare_on_fixtures(
@@ -236,7 +269,7 @@ def compare_on_fixtures(
         try:
             return run(query), ()
         except QueryError as error:
-            raise _explain_refusal(error, loaded, project, query) from None
+            raise _explain(error, loaded, project, query) from None
     # Finding line numbers renders the templates again, so it is done only for an error that is reported.
     placeless = replace(query, source_map=None)
     first: ViewError | QueryError
@@ -251,7 +284,11 @@ def compare_on_fixtures(
             _render_duckdb_sql(project, entity, query, dialect),
             SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
         )
-    except (ConfigError, QueryError):
+    except QueryError as error:
+        if lacks_fixture(error):  # which is what is wrong, whatever was refused before
+            raise _explain(error, loaded, project, query) from None
+        raise _translation_error(first, loaded, project, query) from None
+    except ConfigError:
         raise _translation_error(first, loaded, project, query) from None
     (fault, *_) = _translation_error(first, loaded, project, placeless).diagnostics
     why = f"because the view in {dialect} cannot be transpiled: {fault.message}"
@@ -263,13 +300,31 @@ def _translation_error(
 ) -> ConfigError:
     """What was wrong with the translation, at the places that ``query`` can tell."""
     if isinstance(first, QueryError):
-        return _explain_refusal(first, loaded, project, query)
+        return _explain(first, loaded, project, query)
     if query.source_map is not None:
         try:
             _transpile(query, project.source.dialect, loaded, project.root)
         except ViewError as error:
             return error
     return first
+
+
+def _explain(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
+    """What is wrong with the fixtures or the view, and where: the first part of the view that fails, too."""
+    tables = loaded.tables.get(project.root, {})
+    dialect = project.source.dialect
+    offset = None
+    if dialect != "duckdb" and query.source_map is not None and not lacks_fixture(error):
+        from engine.mapping.transpile.to_duckdb import split_view
+
+        with suppress(ViewError), open_source(_fixture_source(loaded, project.root, ())) as connection:
+            for place, sql in split_view(query, dialect=dialect, columns=tables):
+                try:
+                    deque(connection.read(sql), maxlen=0)
+                except QueryError:
+                    offset = place
+                    break
+    return explain_error(error, project, query, tables=tuple(tables), offset=offset)
 
 
 def _transpile(query: Query, dialect: str, loaded: FixtureDatabase, fixtures: Path) -> str:
@@ -317,49 +372,6 @@ def _compare_rows(project: Project, entity: str, query: Query, state: State) -> 
     )
     with limited(query.path, "The view", interrupt=limit.cancel.set, rows=limit):
         return compare(context, query=query)
-
-
-def _explain_refusal(error: QueryError, loaded: FixtureDatabase, project: Project, query: Query) -> ConfigError:
-    """Translate DuckDB's error into what is wrong with the fixtures or with the view."""
-    said = error.bare_message
-    at = locate_error(query, said, dialect=project.source.dialect)
-    table = re.search(r"(?i)Table with name \"?(\S.*?)\"? does not exist", said)
-    column = re.search(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"", said)
-    folder = project.root / "fixtures"
-    if table:
-        known = ", ".join(loaded.tables.get(project.root, ()))
-        message = f"The view reads the table {table[1]}, of which there is no fixture."
-        hint = (
-            f"Write {folder / fixture_file_name(table[1])}, or capture it: s2s fixtures capture {project.name}."
-            f" There are: {known or 'none'}."
-        )
-        found = re.search(rf"(?i)(?:from|join|,)\s+[\w.\[\"`]*?(?<!\w){re.escape(table[1])}(?![\w.])", query.sql)
-        at = found.end() - len(table[1]) if found else find_word(query.sql, table[1])
-    elif column:
-        name = (column[1] or column[2]).rpartition(".")[2]
-        message = f"The view reads the column {name}, which the fixtures do not have: {_database_message(said)}"
-        hint = (
-            f"Add it to its table's file in {folder}, or capture again with"
-            f" `s2s fixtures capture {project.name} --replace`."
-        )
-        at = find_word(query.sql, name)
-    elif differs := DIALECT_DIFFERENCE.search(re.sub(r"\s+", " ", said)):
-        message = f"The view cannot be run on the fixtures as the database would run it: databases {differs[1]}."
-        instead = differs[2] or "write it in another way"
-        lead = "Import macros/dialect.sql as sql, and " if "sql." in instead else ""
-        hint = f"{lead}{instead if lead else instead.capitalize()}."
-    else:
-        message = f"The view does not run on the fixtures: {_database_message(said)}"
-        hint = (
-            "If a column's type is the reason, write it in the fixture's header, such as code:text or"
-            " qty:decimal(12,2). If a function is, use the macro that writes it for every dialect."
-        )
-    return FixtureError([diagnostic_at(query, at, message, hint)])
-
-
-def _database_message(said: str) -> str:
-    """DuckDB's own message, without the list of functions that would have fitted."""
-    return (said.partition("The database says: ")[2] or said).partition(" Candidate functions:")[0]
 
 
 def entities(project: Project) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ decimal commas. The type of a column is the first of:
 
 1. what ``fixtures/schema.sql`` creates the table with,
 2. what the header says (``code:text,qty:decimal(12,2)``),
-3. the narrowest type that all its values fit (:func:`infer_type`).
+3. what ``fixtures/types.toml`` says (:mod:`engine.testing.column_types`),
+4. the narrowest type that all its values fit (:func:`infer_type`).
 
 The inference is the engine's own, so that no release of DuckDB reads the same file in another way, and it is
 conservative: a value with a leading zero, a padded one or a stray word makes the column text, so that codes stay as
@@ -126,6 +127,11 @@ def fixture_file_name(table: str) -> str:
     if _WINDOWS_DEVICE.fullmatch(inner):
         inner = f"%{ord(inner[0]):02X}{inner[1:]}"
     return f"{inner}.csv"
+
+
+def fixture_table(table: str) -> str:
+    """The name under which fixtures know a table: the last part of its name, in lower case."""
+    return table.rpartition(".")[2].lower()
 
 
 def has_fixtures(root: Path) -> bool:

@@ -154,6 +154,7 @@ def _run_all(
     files = {f"{entity}.sql": normalize_sql(query.sql, project.source.dialect) for entity, query in queries.items()}
     files |= {f"{each.entity}.json": format_json([document for _, document in each.documents]) for each in results}
     notes = [note for each in results for note in each.notes]
+    notes += dict.fromkeys(assumption for each in results for assumption in each.assumptions)
     if results:
         files["quarantine.json"] = format_json(
             {
@@ -328,7 +329,7 @@ def render_order_statements(project: Project) -> str | None:
         content = WorkspaceFiles.of(project.workspace, project.root).read(path)
         order = inbox.read_order(inbox.parse_document(content), settings, source_id=project.stock2shop.source_id)
     except OrderError as error:
-        hint = error.hint or "Write an order as Stock2Shop has it: docs/orders.md."
+        hint = error.hint or "Write an order as Stock2Shop has it: `s2s help orders`."
         raise FixtureError([Diagnostic(path=path, message=error.message, hint=hint)]) from None
     parts = []
     try:

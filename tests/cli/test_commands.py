@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import stat
@@ -28,6 +29,8 @@ from support.servers import free_port
 from engine.cli.session import Session
 from engine.cli.signals import run_controls
 from engine.errors import StateError, StateLockedError
+from engine.sandbox.server import Sandbox
+from engine.sandbox.settings import SandboxSettings
 from engine.state.store import open_state
 
 if TYPE_CHECKING:
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from support.client import Client
     from support.servers import Postgres
 
-    from engine.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -183,8 +185,12 @@ def test_json_logs_hold_nothing_but_json(s2s: S2s) -> None:
     s2s.client.item("A")
     s2s.client.sandbox.faults.server_errors(1000)
     events = [json.loads(line) for line in s2s("--log-format", "json", "run", "acme").stderr.splitlines()]
-    assert [(event["event"], event["project"]) for event in events] == [("warning", "acme"), ("error", "acme")]
-    assert "attempt 1 of 2" in events[0]["message"]
+    assert [(event["event"], event["project"]) for event in events] == [
+        ("reading", "acme"),
+        ("warning", "acme"),
+        ("error", "acme"),
+    ]
+    assert "attempt 1 of 2" in events[1]["message"]
     ran = s2s("--log-format", "json", "run", "--nope")
     assert json.loads(ran.stderr)["exit_code"] == ran.returncode == 2
 
@@ -195,7 +201,7 @@ def test_one_project_that_fails_does_not_stop_the_others(s2s: S2s) -> None:
     broken = s2s.client.workspace / "projects" / "aaa"
     broken.mkdir()
     (broken / "project.toml").write_text("[source]\n")
-    ran = s2s("run", "--all")
+    ran = s2s("run", "--all", "--jobs", "1")
     failed(ran, 2, "aaa", "1 acknowledged")
     assert sorted(s2s.client.held()) == ["A"]
 
@@ -294,7 +300,7 @@ def test_a_project_that_the_account_may_not_look_into_fails_alone(s2s: S2s, hidd
     client.item("A")
     folder = client.workspace / hidden
     folder.chmod(0o000)
-    ran = s2s.without_rights("run", "--all")
+    ran = s2s.without_rights("run", "--all", "--jobs", "1")
     listed, checked = s2s.without_rights("list"), s2s.without_rights("check")
     folder.chmod(0o700)
     assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == ["acme", "zebra"]
@@ -565,8 +571,8 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(s2s: S2s, client: Client
     process.communicate()
     client.write()
     outcome = client.run()
-    left = [path.name for path in (client.workspace / ".state").iterdir() if not path.name.startswith("stock2shop-")]
-    assert left == ["acme.duckdb"]
+    names = [path.name for path in (client.workspace / ".state").iterdir()]
+    assert [name for name in names if not name.startswith(("stock2shop-", "runs.sqlite"))] == ["acme.duckdb"]
     assert outcome.sent <= 200 - (moment - 1) * 5
     assert len(client.held()) == 200
     assert client.run().sent == 0
@@ -806,6 +812,16 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     assert ran.stdout.count('"source_order_code":"SO5001"') == 2
     assert "4 acknowledged (1 new, 2 changed, 1 removed)" in ran.stdout
     assert "nothing to send" in ran.stdout
+    # What it ends with works as it is typed there: its Stock2Shop is there again, with all that it held.
+    sandbox, *after = re.findall(r"(?m)^  s2s (.*)$", ran.stdout.partition("━━ What next")[2])
+    options = shlex.split(sandbox)
+    folder = tmp_path / "demo"
+    settings = SandboxSettings(port=int(options[2]), path=folder / options[4])
+    with Sandbox(settings):
+        for words in after:
+            told = run_command(*words.split(), folder=folder, variables={})
+            assert told.returncode == 0, told.stderr
+            assert words != "plan karoo" or "nothing: Stock2Shop has it all" in told.stdout
 
 
 def test_verify_finds_and_fixes_drift(s2s: S2s, client: Client) -> None:

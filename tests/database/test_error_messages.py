@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.database.connection_string import password_hint
 from engine.database.error_messages import is_transient, redact_values, translate_error
 from engine.errors import ConnectError, DriverError, QueryError
 
@@ -76,6 +77,50 @@ def test_a_view_that_sql_server_refuses_is_told_by_the_number(
     assert expected in error.message
     assert text.rstrip(".") in error.message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        ("Driver={FreeTDS};Server=x;UID=u;PWD={a}}b}", True),
+        ("Driver=/usr/lib/libtdsodbc.so;Server=x;UID=u;PWD={a;}}}", True),
+        ("Driver={FreeTDS};Server=x;UID=u;PWD={a;b}", False),
+        ("Driver={ODBC Driver 18 for SQL Server};Server=x;UID=u;PWD={a}}b}", False),
+    ],
+)
+def test_a_password_that_freetds_does_not_read_is_said(connection: str, *, said: bool) -> None:
+    """It would only say that the login failed."""
+    assert ("FreeTDS 1.3" in password_hint(connection)) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "hint"),
+    [
+        ("TCP Provider: An existing connection was forcibly closed. (0x2746) (10054)", "did not agree", "Encrypt=no"),
+        ("SSL Provider: [error:0A000102:SSL routines::unsupported protocol] (-1)", "did not agree", "TLS 1.0"),
+        ("SSPI Provider: No Kerberos credentials available (default cache) (851968)", "did not agree", "UID and PWD"),
+        (
+            "SSL Provider: The certificate chain was issued by an authority that is not trusted. (-2146893019)",
+            "",
+            "Trust",
+        ),
+        ("Login timeout expired (0) (SQLDriverConnect)", "does not answer", "firewall"),
+    ],
+)
+def test_a_way_to_sql_server_that_fails_says_where(text: str, expected: str, hint: str) -> None:
+    """Old servers, tickets, certificates, and what Microsoft's driver says of everything else."""
+    error = translate_error("08001", f"[08001] [Microsoft][ODBC Driver 18 for SQL Server]{text}", connecting=True)
+    assert isinstance(error, ConnectError)
+    assert expected in error.message
+    assert hint in error.hint
+
+
+def test_a_type_that_the_driver_does_not_give_is_named() -> None:
+    """sql_variant, as pyodbc words it."""
+    text = "('ODBC SQL type -150 is not yet supported.  column-index=0  type=-150', 'HY106')"
+    error = translate_error("HY106", text, connecting=False)
+    assert "of a type that the driver does not give" in error.message
+    assert "sql_variant" in error.hint
 
 
 def test_a_number_of_another_database_means_nothing_of_the_sort() -> None:

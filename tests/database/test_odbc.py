@@ -21,6 +21,7 @@ from support.erp import ROOT
 from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
 
 from engine.database import odbc, watchdog
+from engine.database.drivers import PROFILES, profile_of
 from engine.database.open import open_source, open_writer
 from engine.errors import ConnectError, DriverError, QueryError, SourceError
 from engine.model.settings import SourceSettings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from support.servers import MariaDb, Postgres
 
     from engine.database.connection import Batches
+    from engine.database.driver_profile import DriverProfile
 
 
 def drain(settings: SourceSettings, query: str) -> int:
@@ -285,7 +287,7 @@ def test_a_run_whose_database_fell_silent_ends_and_the_next_project_is_run(clien
     columns = ", ".join(f"'I' || n as {name}" for name in COLUMNS)
     postgres.execute(database, f"create table item as select {columns} from generate_series(1, 20000) as t(n)")
     settings = (client.root / "project.toml").read_text("utf-8").replace('"duckdb"', '"postgres"')
-    for words in (["run", "aaa"], ["run", "--all"]):
+    for words in (["run", "aaa"], ["run", "--all", "--jobs", "1"]):
         with falling_silent(postgres.port, after=300_000) as proxy:
             silent = "query_timeout = 1\nconnection = " + json.dumps(postgres.connection(database, port=proxy.port))
             (other / "project.toml").write_text(settings.replace('database = "erp.duckdb"', silent), "utf-8")
@@ -448,3 +450,21 @@ def test_a_comment_may_say_anything(changing: tuple[SourceSettings, Callable[[st
         assert texts(batches) == ["1"]
         said = [value for batch in connection.read(query) for value in batch.column(1).to_pylist()]
     assert said == ["a; b -- ?"]
+
+
+def test_a_catalogue_is_read_by_sql_where_the_driver_gives_none(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQL Server's is, whose words PostgreSQL understands as well."""
+    database = postgres.fresh_database()
+    postgres.execute(database, "create table item (code text, price numeric)", "grant select on item to public")
+    settings = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    query = next(each for each in PROFILES if each.name == "sqlserver").columns_query
+
+    def profile(*found: Any) -> DriverProfile:
+        return replace(profile_of(*found), columns_query=query, columns_pattern="nothing")
+
+    monkeypatch.setattr(odbc, "profile_of", profile)
+    with open_source(settings) as connection:
+        columns = [(table, column) for _, table, column, _ in connection.list_columns() if table == "item"]
+    assert columns == [("item", "code"), ("item", "price")]

@@ -78,6 +78,7 @@ LIVE = {
 ELSEWHERE = {
     "init": "tests/scaffold/test_introspect.py",
     "orders serve": "tests/orders/test_receiver.py",
+    "help": "tests/cli/test_help.py",
     "sandbox": "tests/sandbox/test_server.py",
     "secret set": "tests/config/test_secret_store.py",
     "secret remove": "tests/config/test_secret_store.py",

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.mapping import itself
 
+from engine.config.loader import load
 from engine.config.values import DIALECTS
+from engine.errors import ViewError
 from engine.mapping.check import check_columns, check_view, resolve_column, resolve_columns
+from engine.mapping.views import render_checked_view
 from engine.model.fields import PRODUCTS
 from engine.model.query import Query
 from engine.quoting import blanked, ident
@@ -346,6 +349,8 @@ def test_importing_the_module_does_not_import_the_parser() -> None:
         ('"b as vendor', (7, 1), 'A quoted name begins here with " and does not end.'),
         ("b as vendor, /* c", (7, 14), "A comment begins here with /* and does not end."),
         ('as "vendor"', (6, 20), "A column is missing: there is a comma, and then AS."),
+        ("case when b = then 1 end as vendor", (7, 13), "Something is missing after =."),
+        ("case when b = 1 and then 1 end as vendor", (7, 17), "Something is missing after AND."),
         ("b as vendor,", (7, 12), "A column is missing: there is a comma, and then FROM."),
         ("b as vendor,, c as tags", (7, 12), "A column is missing: there is a comma, and then ,."),
         ("coalesce(b, '' as vendor", (7, 9), "A bracket ( is not closed."),
@@ -474,3 +479,63 @@ def test_a_part_of_the_quantity_is_no_warehouse(check: Check, name: str) -> None
     _, (problem,) = check(select(f"a as {name}"))
     assert (problem.severity, problem.line) == ("warning", 7)
     assert "sql.available" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        ("with (nolock)", "rows can be skipped or appear twice"),
+        ("WITH (READUNCOMMITTED)", "rows can be skipped or appear twice"),
+        ("with (tablockx, holdlock)", "the ERP waits"),
+        ("with (index (1))", ""),
+        ("-- with (nolock)", ""),
+    ],
+)
+def test_a_hint_that_reads_dirty_or_locks_is_a_warning(check: Check, hint: str, message: str) -> None:
+    """On SQL Server, where agents' statements are full of them."""
+    columns, found = check(select(dialect="tsql", after=f" {hint}"), dialect="tsql")
+    assert columns is not None
+    assert [each.severity for each in found] == ["warning"] * bool(message)
+    assert all(message in each.message for each in found)
+
+
+MDBTOOLS = """
+[source]
+dialect = "access"
+connection = "Driver={MDBTools};DBQ=stock.mdb"
+[stock2shop]
+source_id = 57
+username = "me"
+password = "secret"
+"""
+
+
+def test_what_mdbtools_cannot_run_is_said_by_check_at_its_place(tmp_path: Path) -> None:
+    """Joins, aliases, expressions and sorting are errors, and a WHERE is a warning; what it can run is ready."""
+    root = tmp_path / "projects" / "acme"
+    (root / "views").mkdir(parents=True)
+    (root / "project.toml").write_text(MDBTOOLS, "utf-8")
+    view = root / "views" / "products.sql"
+    view.write_text(
+        "select item.code as source_variant_code, item.source_product_code, item.title,\n"
+        "    iif(item.web, 'Yes', 'No') as product_active, item.variants__sku\n"
+        "from item inner join price on price.code = item.code\n"
+        "order by item.title\n",
+        "utf-8",
+    )
+    project = load("acme", workspace=tmp_path, environ={})
+    with pytest.raises(ViewError) as raised:
+        render_checked_view(project, "products")
+    found = {(each.line, each.message.partition(",")[0]) for each in raised.value.diagnostics}
+    assert found == {
+        (1, "The column code gets the alias source_variant_code"),
+        (2, "The column product_active is an expression"),
+        (3, "The view joins tables"),
+        (4, "The view sorts"),
+    }
+    view.write_text(
+        "select source_variant_code, source_product_code, title, product_active, variants__sku from web where n > 0",
+        "utf-8",
+    )
+    (warning,) = render_checked_view(project, "products").warnings
+    assert "ignores WHERE" in warning.message

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from engine.errors import StateError, StateLockedError, StateMemoryError, is_out_of_memory
@@ -137,3 +138,21 @@ def test_memory_that_the_machine_does_not_have_is_said_as_that(tmp_path: Path) -
     ):
         assert is_out_of_memory(error)
     assert not is_out_of_memory(ValueError("a column called memory"))
+
+
+@pytest.mark.parametrize("in_memory", [8_000_000, 500, 0])
+def test_rows_that_a_statement_could_not_take_can_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    """From memory, from disk, or from both, while more of them come; nothing is left of them."""
+    monkeypatch.setattr("engine.state.spill_file.MAX_BYTES_IN_MEMORY", in_memory)
+    schema = pa.schema([("a", pa.string())])
+    with open_state(tmp_path / "acme.duckdb") as state, state.batch_log(schema) as log:
+        for portion in range(2):
+            for number in range(5):
+                log.append(pa.record_batch([[f"{portion} {number} é"] * 20], schema=schema))
+                kept = [value for batch in log for value in batch.column(0).to_pylist()]
+                assert kept == [f"{portion} {each} é" for each in range(number + 1) for _ in range(20)]
+            log.clear()
+            assert list(log) == []
+            assert not (state.scratch / "rows").exists()

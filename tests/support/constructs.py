@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, contextmanager
 from decimal import Decimal, DecimalException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli
 
+from engine.config.loader import load
 from engine.database.open import open_source
+from engine.errors import ViewError
+from engine.mapping.transpile.to_duckdb import to_duckdb
+from engine.model.query import Query
 from engine.model.settings import SourceSettings
+from engine.testing.capture import capture_fixtures
+from engine.testing.fixture_database import create_fixture_database, load_fixtures
 from engine.testing.fixtures import read_fixture
+from support.mapping import PROJECT, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import duckdb
+
     from support.servers import MariaDb, Postgres
 
     Rows = list[tuple[Any, ...]]
@@ -140,9 +153,10 @@ def make_source(dialect: str, folder: Path, *, postgres: Postgres, mariadb: Mari
         mariadb.execute(database, *statements(dialect))
         exactly = ("set collation_connection = utf8mb4_nopad_bin",)
         return SourceSettings(dialect=dialect, connection=mariadb.connection(database), session=exactly)
-    postgres.execute("postgres", "create database probe encoding 'UTF8' template template0 locale 'C.UTF-8'")
-    postgres.execute("probe", *statements(dialect), "grant select on probe to public")
-    return SourceSettings(dialect=dialect, connection=postgres.connection("probe"))
+    database = f"probe_{postgres.fresh_database()}"  # with letters beyond ASCII that have a case
+    postgres.execute("postgres", f"create database {database} encoding 'UTF8' template template0 locale 'C.UTF-8'")
+    postgres.execute(database, *statements(dialect), "grant select on probe to public")
+    return SourceSettings(dialect=dialect, connection=postgres.connection(database))
 
 
 def read_rows(source: SourceSettings, sql: str) -> Rows:
@@ -158,3 +172,52 @@ def documented() -> list[dict[str, Any]]:
     """What manuals say: the dialect, a SELECT, what it gives, and the page."""
     found: list[dict[str, Any]] = tomli.loads((FOLDER / "documented.toml").read_text("utf-8"))["documented"]
     return found
+
+
+@contextmanager
+def captured(source: SourceSettings, tables: dict[str, Iterable[str]], workspace: Path) -> Iterator[Rehearsal]:
+    """The fixtures that are captured of these tables and columns, loaded, as a rehearsal of the source's dialect.
+
+    The columns must be some that a view may show, and the first of each table a code.
+    """
+    address = f'database = "{source.database}"' if source.database else f"connection = {json.dumps(source.connection)}"
+    session = "" if source.dialect != "mysql" else f"session = {json.dumps(list(source.session))}"
+    root = workspace / "projects" / "acme"
+    settings = re.sub("connection = .*", lambda _: f"{address}\n{session}", PROJECT.format(dialect=source.dialect))
+    quote = "`" if source.dialect == "mysql" else '"'
+    shown = [f"{table}.{column} as meta_{table}_{column}" for table, columns in tables.items() for column in columns]
+    (first, *others) = tables
+    code = f"{first}.{next(iter(tables[first]))}"
+    required = ["source_product_code", "source_variant_code", "title", "product_active", "csv_price_tiers"]
+    outputs = [f"{code} as {name}" for name in required] + [
+        f"{code} as {quote}variants.{name}{quote}" for name in ("qty", "sku")
+    ]
+    joins = "".join(f" cross join {table}" for table in others)
+    write(root / "project.toml", settings)
+    write(root / "views" / "products.sql", f"select {', '.join([*outputs, *shown])} from {first}{joins}")
+    environ = {"TEST_URL": "http://127.0.0.1:9", "TEST_USER": "u", "TEST_PASSWORD": "p", "TEST_HOST": "h"}
+    project = load("acme", workspace=workspace, environ=environ)
+    capture_fixtures(project, rows=1000, stop=threading.Event())
+    with create_fixture_database(workspace / "fixtures.duckdb") as connection:
+        kinds = load_fixtures(connection, root, schema="client0", dialect=source.dialect)
+        connection.execute("set disabled_optimizers = 'common_subexpressions'")
+        yield Rehearsal(connection, kinds, source.dialect)
+
+
+class Rehearsal:
+    """Runs SELECTs on captured fixtures."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, kinds: dict[str, dict[str, str]], dialect: str) -> None:
+        self.connection, self.kinds, self.dialect = connection, kinds, dialect
+
+    def __call__(self, sql: str) -> Rows | str:
+        """What the fixtures give for a SELECT: rows, or why it is refused."""
+        import duckdb
+
+        try:
+            query = Query(sql=sql, path=Path("views/products.sql"))
+            return self.connection.execute(to_duckdb(query, dialect=self.dialect, columns=self.kinds)).fetchall()
+        except ViewError as error:
+            return error.diagnostics[0].message
+        except duckdb.Error as error:
+            return str(error)

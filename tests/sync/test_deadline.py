@@ -143,7 +143,7 @@ def test_the_deadline_of_a_command_is_for_all_its_projects(client: Client, postg
     other_project(client, "late")
     other_project(client, "later")
     began = time.monotonic()
-    words = ("run", "--all", "--deadline", "1")
+    words = ("run", "--all", "--jobs", "1", "--deadline", "1")
     ran = run_command(*words, "--output", "json", folder=client.workspace, variables=client.environment)
     assert time.monotonic() - began < MAX_SECONDS
     assert ran.returncode == 1

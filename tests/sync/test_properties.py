@@ -18,6 +18,7 @@ import pytest
 from support.client import VIEW, Client
 
 from engine.clock import Deadline, now
+from engine.database.duckdb_file import DuckDbSource
 from engine.embedded import connect_duckdb
 from engine.errors import (
     AccountingError,
@@ -47,6 +48,8 @@ from engine.sync.stage import load_window
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from engine.database.arrow import BatchResult
 
 
 def test_a_first_run_sends_everything_that_is_sound(client: Client) -> None:
@@ -841,9 +844,20 @@ class Starved:
 def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A view may have grown since the last run: each step is done again with more memory, and goes out once."""
+    """A view may have grown since the last run: each step is done again with more memory, and goes out once.
+
+    The source is read once by each run, whatever it needs.
+    """
     tried: set[str] = set()
     connect = connect_duckdb
+    reads: list[str] = []
+    read = DuckDbSource.read
+
+    def counted(source: DuckDbSource, sql: str, *, pack: bool = False) -> BatchResult:
+        reads.append(sql)
+        return read(source, sql, pack=pack)
+
+    monkeypatch.setattr(DuckDbSource, "read", counted)
     monkeypatch.setattr("engine.state.store.connect_duckdb", lambda *args, **kw: Starved(connect(*args, **kw), tried))
     monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["64MB"] * 1000)
     client.items(20)
@@ -851,6 +865,7 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     client.sql("update item set price = '7' where code = 'I003'", "delete from item where code = 'I004'")
     outcome = client.run(approve_deletes=1)
     assert outcome.sent == 2
+    assert len(reads) == 2
     assert client.posted() == 22
     assert len(client.held()) == 19
     steps = ["run.known", "into run.landed", "run.unmatched", "run.violation", "run.outgoing", "run.window_rows"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from support.client import COLUMNS
@@ -527,9 +528,15 @@ def test_capture_asks_the_database_what_its_digits_are(tmp_path: Path, postgres:
     database = postgres.fresh_database()
     postgres.execute(database, *TYPED)
     _typed(tmp_path, f"connection = {json.dumps(postgres.connection(database))}", dialect="postgres")
-    fixture = read_fixture(tmp_path / "projects" / "acme" / "fixtures" / "item.csv")
-    types = dict(zip(fixture.columns, fixture.inferred, strict=True))
-    assert types == {"code": "varchar", "qty": "decimal(18,4)", "price": "decimal(18,2)", "flag": "bigint"}
+    text = (tmp_path / "projects" / "acme" / "fixtures" / "types.toml").read_text("utf-8")
+    assert tomli.loads(text) == {
+        "item": {
+            "code": "character varying(10)",
+            "qty": "numeric(18,4)",
+            "price": "numeric(10,2)",
+            "flag": "integer",
+        }
+    }
 
 
 def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
@@ -540,9 +547,10 @@ def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
             connection.execute(statement)
         connection.commit()
     _typed(tmp_path, 'database = "erp.sqlite"', dialect="sqlite")
-    fixture = read_fixture(tmp_path / "projects" / "acme" / "fixtures" / "item.csv")
-    types = dict(zip(fixture.columns, fixture.inferred, strict=True))
-    assert types == {"code": "varchar", "qty": "decimal(18,4)", "price": "decimal(18,2)", "flag": "bigint"}
+    text = (tmp_path / "projects" / "acme" / "fixtures" / "types.toml").read_text("utf-8")
+    assert tomli.loads(text) == {
+        "item": {"code": "varchar(10)", "qty": "numeric(18, 4)", "price": "numeric(10, 2)", "flag": "integer"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -599,3 +607,39 @@ def test_null_is_sorted_as_the_database_sorts_it_in_duckdbs_own_sql(tmp_path: Pa
     view = VIEW.replace("item.descr as", f"{{% if dialect == 'hana' %}}{one}{{% else %}}{own}{{% endif %}} as")
     write_project(tmp_path, dialect="hana", view=view)
     assert rehearsed(tmp_path).documents[0][1]["product"]["title"] == "Tent"
+
+
+@pytest.mark.parametrize(
+    ("title", "more", "line", "column", "said"),
+    [
+        ("'R ' || item.qty / 10.0", "", 4, 5, "the text of a number"),
+        ("item.descr", "where item.made > item.code", 12, 7, "Cannot compare values of type DATE and type VARCHAR"),
+        ("left(item.descr, item.none)", "", 4, 27, "the column none"),
+        ("format('%10s', item.none)", "", 4, 5, "the view has format()"),
+    ],
+)
+def test_what_fixtures_cannot_run_is_named_at_its_place(
+    tmp_path: Path, title: str, more: str, line: int, column: int, said: str
+) -> None:
+    """Also what DuckDB finds: the part of the view that fails by itself, at line and column of the template."""
+    item = "".join(
+        f"{row},{made}\n" for row, made in zip(ITEM.splitlines(), ("made", *["2024-01-31"] * 4), strict=True)
+    )
+    view = VIEW.replace("item.descr as", f"{title} as") + more
+    write_project(tmp_path, dialect="postgres", view=view, fixtures={"item": item, "price": PRICE})
+    with pytest.raises((FixtureError, ViewError)) as caught:
+        rehearsed(tmp_path)
+    (fault, *_) = caught.value.diagnostics
+    assert said.lower() in fault.message.lower()
+    assert "Binder Error" not in fault.message
+    assert (fault.line, fault.column) == (line, column)
+
+
+def test_a_missing_column_is_named_though_something_else_was_refused(tmp_path: Path) -> None:
+    """What is refused in the database's dialect runs in DuckDB's own by a macro; the column is what is wrong."""
+    macro = "{% macro old(x) %}{% if dialect == 'duckdb' %}{{ x }}{% else %}age({{ x }}){% endif %}{% endmacro %}"
+    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr as", "{{ own.old(col('item.none')) }} as")
+    write(write_project(tmp_path, dialect="postgres", view=view) / "own.sql", macro)
+    with pytest.raises(FixtureError, match="the column none, which the fixtures do not have") as caught:
+        rehearsed(tmp_path)
+    assert "s2s fixtures capture acme --replace" in caught.value.diagnostics[0].hint

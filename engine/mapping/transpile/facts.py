@@ -229,7 +229,7 @@ def is_fractional(node: Any, dialect: str) -> bool:
     """Return whether it is known not to be an integer."""
     name = type(node).__name__
     kind = str(node.meta.get("kind") or "")  # of a declared type; SQLite keeps 5.00 as a whole number
-    if kind == "double" or (kind.startswith("decimal") and dialect != "sqlite"):
+    if kind in {"double", "numeric"} or (kind.startswith("decimal") and dialect != "sqlite"):
         return True
     if name == "Literal":
         return not node.is_string and "." in node.name

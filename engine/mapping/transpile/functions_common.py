@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import COMPARISONS, is_text_literal, literal_integer
-from engine.mapping.transpile.kinds import is_kind, scale_of
+from engine.mapping.transpile.kinds import is_kind, kind, scale_of
 from engine.mapping.transpile.snippets import snippet, typed_snippet
 
 if TYPE_CHECKING:
@@ -156,14 +156,21 @@ def truncated(node: Any) -> Any:
     if scale is None or count is None or not 0 <= count <= MAX_DECIMALS:
         return None
     if count >= scale:
-        return (
-            typed_snippet("cast(VALUE as KIND)", f"decimal(38, {count})", value=node.this)
-            if count
-            else node.this.copy()
-        )
+        return node.this.copy()
     half = f"0.{'0' * count}5"
-    rounded = f"round(cast(VALUE as decimal(36, {max(scale, count + 1)})) - sign(VALUE) * {half}, {count})"
-    return snippet(f"cast({rounded} as decimal(36, {count}))", value=node.this)
+    rounded = f"round(cast(VALUE as decimal(28, {max(scale, count + 1)})) - sign(VALUE) * {half}, {count})"
+    return snippet(f"cast({rounded} as decimal(18, {count}))", value=node.this)
+
+
+def summed(node: Any) -> Any:
+    """Return a sum of decimal numbers with 28 digits.
+
+    DuckDB's has 38, and beside a number with more decimals, as in COALESCE, that would lose them without an error.
+    """
+    found = kind(node)
+    if not found.startswith("decimal") or type(node.parent).__name__ in {"Window", "Filter"}:
+        return None
+    return typed_snippet("cast(VALUE as KIND)", f"decimal(28, {found.partition(':')[2]})", value=node)
 
 
 def number_text(value: Any, *, decimals: int, grouped: bool, digits: int = 15, padded: int = 1) -> Any:

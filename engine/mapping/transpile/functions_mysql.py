@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Any
 from engine.mapping.transpile.facts import literal_integer
 from engine.mapping.transpile.functions_common import (
     MAX_DECIMALS,
-    MONTHS,
-    date_text,
-    interval,
     json_text,
-    moved,
-    moves_moment,
     number_text,
     portable_replacement,
     same_name,
+    summed,
     text_of,
     truncated,
-    unit_of,
     whole_quotient,
     written,
 )
-from engine.mapping.transpile.kinds import is_kind, kind, scale_of
+from engine.mapping.transpile.functions_mysql_dates import MYSQL_DATE_RULES, moved_moment
+from engine.mapping.transpile.kinds import fold_of, is_kind, kind, scale_of
 from engine.mapping.transpile.snippets import snippet, typed_snippet
+from engine.mapping.transpile.text_equality import counts_all, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,19 +33,6 @@ TEXT_NUMBER = r"""
 UNSIGNED = """
     case when RESULT < 0 then cast(RESULT as hugeint) + 18446744073709551616 else cast(RESULT as hugeint) end"""
 """A whole number of 64 bits without a sign, which MySQL's operators of bits give."""
-
-FULL_UNITS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
-"""Units of TIMESTAMPDIFF that are months."""
-
-DATE_PATTERNS = {
-    "%Y%m%d": r"\d{8}",
-    "%Y-%m-%d": r"\d{4}-\d\d-\d\d",
-    "%d/%m/%Y": r"\d\d/\d\d/\d{4}",
-    "%d-%m-%Y": r"\d\d-\d\d-\d{4}",
-    "%d.%m.%Y": r"\d\d[.]\d\d[.]\d{4}",
-    "%m/%d/%Y": r"\d\d/\d\d/\d{4}",
-}
-"""Formats of STR_TO_DATE, and the texts that it reads as DuckDB does."""
 
 QUOTIENT_DECIMALS = 4
 """Decimals that a quotient or an average has more than what is divided: div_precision_increment."""
@@ -65,97 +49,13 @@ def _is_shown(node: Any) -> bool:
     return at is None or type(at).__name__ == "Select"
 
 
-def _date_format(node: Any) -> Any:
-    pattern = text_of(node.args.get("format"))
-    if pattern is None:
-        return None
-    return date_text(node.this, pattern, "Y y m d H M S -d -m B b A a j p I -H -I %")
-
-
-def _as_moment(node: Any) -> Any:
-    """What sqlglot puts around a date or a time that is formatted."""
-    if not is_kind(node.this, "date", "timestamp"):
-        return None
-    kind = "date" if type(node).__name__ in {"TsOrDsToDate", "Date"} else "timestamp"
-    return snippet(f"cast(VALUE as {kind})", value=node.this) if not node.expressions else None
-
-
-def _str_to_date(node: Any) -> Any:
-    pattern = text_of(node.args.get("format"))
-    if pattern not in DATE_PATTERNS or not is_kind(node.this, "text"):
-        return None
-    text = f"""
-        case when VALUE is null then null when not regexp_full_match(VALUE, '{DATE_PATTERNS[pattern]}')
-        then error('databases differ in a text that is not written as its format: compare it as a text')
-        else cast(try_strptime(VALUE, '{pattern}') as date) end"""
-    return snippet(text, value=node.this)
-
-
-def _date_diff(node: Any) -> Any:
-    if not (is_kind(node.this, "date", "timestamp") and is_kind(node.expression, "date", "timestamp")):
-        return None
-    if "0000" in node.expression.sql():  # as TO_DAYS is read
-        return None
-    return snippet("date_diff('day', cast(B as date), cast(A as date))", a=node.this, b=node.expression)
-
-
-def _timestamp_diff(node: Any) -> Any:
-    """Complete units between two dates or times; of months, a day of the month that is reached."""
-    unit = unit_of(node)
-    later, earlier = node.this, node.expression
-    if not unit or not (is_kind(later, "date", "timestamp") and is_kind(earlier, "date", "timestamp")):
-        return None
-    first, last = "cast(EARLIER as timestamp)", "cast(LATER as timestamp)"
-    months = f"(year({last}) - year({first})) * 12 + month({last}) - month({first})"
-    begin, end = (f"strftime({moment}, '%d%H%M%S%f')" for moment in (first, last))
-    rest = f"""
-        (case when {end} < {begin} and {last} > {first} then -1
-        when {end} > {begin} and {last} < {first} then 1 else 0 end)"""
-    text = f"date_sub('{unit.lower()}', {first}, {last})"
-    if unit in FULL_UNITS:
-        text = f"({months} + {rest}) // {FULL_UNITS[unit]}"
-    return snippet(text, earlier=earlier, later=later)
-
-
-def _interval(node: Any) -> Any:
-    unit = unit_of(node)
-    return interval(node.this, unit) if unit and moves_moment(node) else None
-
-
-def _moved(moment: Any, operator: str, by: Any, *, months: bool, daily: bool) -> Any:
-    made = moved(moment, operator, by, months=months)
-    return snippet("cast(VALUE as date)", value=made) if is_kind(moment, "date") and daily else made
-
-
-def _date_shift(node: Any) -> Any:
-    unit = unit_of(node)
-    by = interval(node.expression, unit) if unit and is_kind(node.this, "date", "timestamp") else None
-    operator = "-" if type(node).__name__ == "DateSub" else "+"
-    return (
-        None
-        if by is None
-        else _moved(node.this, operator, by, months=unit in MONTHS, daily=unit not in {"HOUR", "MINUTE", "SECOND"})
-    )
-
-
-def _days_shift(operator: str) -> Callable[[Any], Any]:
-    """ADDDATE and SUBDATE with a number of days."""
-
-    def rule(node: Any) -> Any:
-        moment, days = node.expressions if len(node.expressions) == 2 else (None, None)  # noqa: PLR2004
-        by = interval(days, "DAY") if moment is not None and is_kind(moment, "date", "timestamp") else None
-        return None if by is None else _moved(moment, operator, by, months=False, daily=True)
-
-    return rule
-
-
 def _add(node: Any) -> Any:
     """A date plus or minus an interval; a text as the number that it begins with."""
     operator = {"Add": "+", "Sub": "-", "Mul": "*"}[type(node).__name__]
     left, right = node.left, node.right
     if is_kind(left, "date", "timestamp") and is_kind(right, "interval"):
         shown = node.meta.get("kind") == "date"
-        return _moved(left, operator, right, months=kind(right) == "interval:months", daily=shown)
+        return moved_moment(left, operator, right, months=kind(right) == "interval:months", daily=shown)
     texts = [is_kind(side, "text") and not is_literal_text(side) for side in (left, right)]
     if any(texts) and all(is_kind(side, "text", "number") and not is_literal_text(side) for side in (left, right)):
         sides = [
@@ -172,12 +72,35 @@ def is_literal_text(node: Any) -> bool:
 
 def _field(node: Any) -> Any:
     first, *others = node.expressions
+    fold = comparison_of(node.expressions)
+    if fold == "?":
+        return None
     if not others or not is_kind(first, "text") or not all(is_kind(each, "text") for each in others):
         return None
     cases = " ".join(f"when V = {chr(65 + place)} then {place + 1}" for place in range(len(others)) if place < 20)  # noqa: PLR2004
     if len(others) > 20:  # noqa: PLR2004 - as many letters as names for them
         return None
-    return snippet(f"case {cases} else 0 end", v=first, **{chr(97 + place): each for place, each in enumerate(others)})
+    values = {chr(97 + place): folded(each, fold) for place, each in enumerate(others)}
+    return snippet(f"case {cases} else 0 end", v=folded(first, fold), **values)
+
+
+def comparison_of(values: list[Any]) -> str:
+    """Return what does not count where texts are compared by their columns' collation; ``?`` where these differ."""
+    folds = {fold_of(value) for value in values} - {""}
+    return folds.pop() if len(folds) == 1 else "?" if folds else ""
+
+
+def _find_in_set(node: Any) -> Any:
+    """The place of a text in a list with commas; blanks at the end count."""
+    values = node.expressions
+    fold = comparison_of(values)
+    if len(values) != 2 or fold == "?" or not all(is_kind(value, "text") for value in values):  # noqa: PLR2004
+        return None
+    text = """
+        case when A is null or B is null then null when B = '' then 0
+        else coalesce(list_position(string_split(B, ','), A), 0) end"""
+    without = fold.replace("-pad", "")
+    return snippet(text, a=folded(values[0], without), b=folded(values[1], without))
 
 
 def _elt(node: Any) -> Any:
@@ -281,7 +204,13 @@ def _locate(node: Any) -> Any:
     """A search from a place onwards."""
     place = literal_integer(node.args.get("position"))
     substring = text_of(node.args.get("substr"))
-    if place is None or place < 1 or not substring or not is_kind(node.this, "text"):
+    if (
+        place is None
+        or place < 1
+        or not substring
+        or not is_kind(node.this, "text")
+        or not counts_all(fold_of(node.this))
+    ):
         return None
     found = f"strpos(substring(A, {place}), B)"
     return snippet(f"case when {found} = 0 then 0 else {found} + {place - 1} end", a=node.this, b=node.args["substr"])
@@ -358,44 +287,12 @@ def _window(node: Any) -> Any:
     return node.copy() if ordered and (count is None or (literal_integer(count) or 0) > 0) else None
 
 
-def _date_part(text: str, *kinds: str) -> Callable[[Any], Any]:
-    def rule(node: Any) -> Any:
-        value = node.expressions[0] if type(node).__name__ == "Anonymous" else node.this
-        return snippet(text, a=value) if is_kind(value, *kinds) else None
-
-    return rule
-
-
-def _extract(node: Any) -> Any:
-    part = str(node.this.name).upper()
-    fine = part in {"YEAR", "QUARTER", "MONTH", "DAY"} and is_kind(node.expression, "date", "timestamp")
-    return snippet(f"date_part('{part.lower()}', A)", a=node.expression) if fine else None
-
-
-def _month_name(node: Any) -> Any:
-    return snippet("dayname(cast(A as date))", a=node.this) if is_kind(node.this, "date", "timestamp") else None
-
-
-MOMENTS = ("date", "timestamp")
-
 MYSQL_RULES: Mapping[str, Callable[[Any], Any]] = {
-    "TimeToStr": _date_format,
-    "TsOrDsToTimestamp": _as_moment,
-    "TsOrDsToDate": _as_moment,
-    "StrToDate": _str_to_date,
-    "DateDiff": _date_diff,
-    "TimestampDiff": _timestamp_diff,
-    "Interval": _interval,
-    "DateAdd": _date_shift,
-    "DateSub": _date_shift,
-    "TimestampAdd": _date_shift,
-    "adddate()": _days_shift("+"),
-    "subdate()": _days_shift("-"),
+    **MYSQL_DATE_RULES,
     "Add": _add,
     "Sub": _add,
     "Mul": _add,
-    "find_in_set()": written("case when A is null or B is null then null when B = '' then 0"
-                             " else coalesce(list_position(string_split(B, ','), A), 0) end", "text"),
+    "find_in_set()": _find_in_set,
     "field()": _field,
     "Elt": _elt,
     "Trunc": truncated,
@@ -421,19 +318,9 @@ MYSQL_RULES: Mapping[str, Callable[[Any], Any]] = {
     "RegexpReplace": _regexp_replace,
     "Sqrt": _square_root,
     "Pow": _power,
+    "Sum": summed,
     "Xor": _xor,
     "Cast": _cast,
-    "DayOfWeek": _date_part("dayofweek(A) + 1", *MOMENTS),
-    "DayOfMonth": _date_part("day(A)", *MOMENTS),
-    "DayOfYear": _date_part("dayofyear(A)", *MOMENTS),
-    "Quarter": _date_part("quarter(A)", *MOMENTS),
-    "weekday()": _date_part("isodow(A) - 1", *MOMENTS),
-    "Hour": _date_part("hour(A)", "timestamp"),
-    "Minute": _date_part("minute(A)", "timestamp"),
-    "Second": _date_part("second(A)", "timestamp"),
-    "Dayname": _month_name,
-    "LastDay": _date_part("last_day(cast(A as date))", *MOMENTS),
-    "Extract": _extract,
     "LastValue": _window,
     "NthValue": _window,
     "Ntile": _window,

@@ -4,6 +4,9 @@ A kind is ``integer``, ``decimal:2`` with its decimals, ``double``, ``text``, ``
 ``json``, ``interval`` or ``list``; blank where it is not known. It is noted in ``meta["kind"]`` of the part. The kind
 of a number is only taken from a column whose type the database or a person has declared: that all values of a fixture
 are whole numbers does not say that the column's type is.
+
+A column's kind may say after a slash in what its texts differ and are equal all the same, such as ``text/ci-pad``: in
+case, and in blanks at the end. That is noted in ``meta["fold"]``.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     Columns = Mapping[str, Mapping[str, str]]
     """The kinds of the fixtures' columns, by table and column in lower case."""
 
-NUMBERS = frozenset({"integer", "double"})
+NUMBERS = frozenset({"integer", "double", "numeric"})
 
 MOMENTS = frozenset({"date", "timestamp"})
 
@@ -70,11 +73,17 @@ def infer_kinds(statement: Any, dialect: str, columns: Columns) -> None:
     inference = _Inference(statement, dialect, columns)
     for node in statement.walk():
         node.meta["kind"] = inference.kind(node)
+        node.meta["fold"] = inference.fold(node)
 
 
 def kind(node: Any) -> str:
     """Return the kind that was noted of a part; blank where none was."""
     return str(node.meta.get("kind") or "") if node is not None else ""
+
+
+def fold_of(node: Any) -> str:
+    """Return in what a part's texts differ and are equal all the same, as ``ci-pad``; ``?`` where columns disagree."""
+    return str(node.meta.get("fold") or "") if node is not None else ""
 
 
 def is_kind(node: Any, *kinds: str) -> bool:
@@ -103,6 +112,7 @@ class _Inference:
         self._columns = columns
         self.dialect = dialect
         self._known: dict[int, str] = {}
+        self._folds: dict[int, str] = {}
 
     def kind(self, node: Any) -> str:
         """The kind of a part, inferred once; a recursive WITH has none of its own."""
@@ -143,10 +153,42 @@ class _Inference:
         for each in self._scopes.definitions(node):
             if isinstance(each, tuple):
                 table, column = each
-                found.append(self._columns.get(table.lower().rpartition(".")[2], {}).get(column.lower(), ""))
+                found.append(self._declared(table, column).partition("/")[0])
             else:
                 found.append(self.kind(each))
         return found[0] if len(set(found)) == 1 else ""
+
+    def _declared(self, table: str, column: str) -> str:
+        return self._columns.get(table.lower().rpartition(".")[2], {}).get(column.lower(), "")
+
+    def fold(self, node: Any) -> str:
+        """In what the texts of a part differ and are equal all the same, inferred once."""
+        if id(node) not in self._folds:
+            self._folds[id(node)] = ""
+            self._folds[id(node)] = self._infer_fold(node)
+        return self._folds[id(node)]
+
+    def _infer_fold(self, node: Any) -> str:
+        name = type(node).__name__
+        if name == "Column":
+            return self._one_of(
+                self._declared(*each).partition("/")[2] if isinstance(each, tuple) else self.fold(each)
+                for each in self._scopes.definitions(node)
+            )
+        if name in {"Paren", "Alias"}:
+            return self.fold(node.this)
+        if self.dialect == "postgres" and name in BRANCHING_PARTS | {"Max", "Min"}:
+            parts = _branches(node) if name in BRANCHING_PARTS else [node.this]
+            return self._one_of(self.fold(part) for part in parts if type(part).__name__ != "Literal")
+        if self.dialect in {"mysql", "tsql"} and self.kind(node) == "text":
+            return self._one_of(self.fold(part) for part in node.iter_expressions() if self.kind(part) == "text")
+        return ""
+
+    @staticmethod
+    def _one_of(folds: Iterable[str]) -> str:
+        """The folding that columns have in common; those of no column have none."""
+        found = {fold for fold in folds if fold}
+        return found.pop() if len(found) == 1 else "?" if found else ""
 
     def arithmetic(self, node: Any) -> str:
         """The kind of a sum, a difference or a product."""

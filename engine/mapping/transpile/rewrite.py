@@ -42,8 +42,8 @@ from engine.mapping.transpile.snippets import (
     remember_types,
     snippet,
 )
+from engine.mapping.transpile.text_equality import TEXT_EQUALITY_REWRITES, compare_folded, comparison_fold
 from engine.mapping.transpile.text_order import guard_text_order
-from engine.mapping.transpile.trailing_blanks import TRAILING_BLANK_REWRITES, compare_trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,11 @@ def rewrite_node(node: Any, dialect: str, *, text_order: bool = True) -> Any:
     if made is None and name in REWRITES:
         made = REWRITES[name](node, dialect)
     if dialect == "tsql" and name in COMPARISONS | {"Nullif", "Case"}:
-        made = compare_trimmed(node, _compare_as_dates(node, made))
-    if dialect == "tsql" and name in TRAILING_BLANK_REWRITES:
-        made = TRAILING_BLANK_REWRITES[name](made or node, dialect) or made
+        made = _compare_as_dates(node, made)
+    if name in COMPARISONS | {"Nullif", "Case"}:
+        made = compare_folded(node, made, comparison_fold(node, dialect))
+    if name in TEXT_EQUALITY_REWRITES:
+        made = TEXT_EQUALITY_REWRITES[name](made or node, dialect) or made
     if text_order:
         made = guard_text_order(node, made, dialect)
     if dialect in LOOSELY_TYPED_DIALECTS and name in COMPARISONS | {"Nullif", "Case"}:

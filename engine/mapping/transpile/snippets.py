@@ -59,7 +59,7 @@ def add_all(parts: list[Any]) -> Any:
 
 def known_type(node: Any, dialect: str) -> str:
     """Return ``text`` for what is always a text, ``digits`` for a number whose type tells its text, else a blank."""
-    if is_textual(node):
+    if is_textual(node) or (type(node).__name__ == "Column" and node.meta.get("kind") == "text"):
         return "text"
     inner = node.unnest()
     cast = type(inner).__name__ == "Cast" and inner.to.this.name == "DECIMAL" and inner.to.expressions
@@ -107,12 +107,13 @@ def remember_types(nodes: list[Any], dialect: str) -> None:
     """Note in each part what is known of its type, before any is rewritten."""
     for node in nodes:
         node.meta["known"] = known_type(node, dialect)
-        node.meta["number"] = is_numeric(node)
+        kind = str(node.meta.get("kind") or "")
+        node.meta["number"] = is_numeric(node) or kind in {"integer", "double", "numeric"} or kind.startswith("decimal")
 
 
 def keep_types(node: Any, made: Any) -> None:
     """Note in what stands for a part what was known of the part's type."""
-    for key in ("known", "number", "kind"):
+    for key in ("known", "number", "kind", "fold"):
         made.meta[key] = node.meta.get(key)
 
 

@@ -13,11 +13,13 @@ that remain are listed in ``docs/mapping-reviews.md``.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import ParseFailure, parse, start_offset
+from engine.mapping.parse import ParseFailure, parse, plain_reason, start_offset
+from engine.mapping.scopes import is_star
 from engine.mapping.transpile.facts import FOR_XML
 from engine.mapping.transpile.kinds import infer_kinds
 from engine.mapping.transpile.rewrite import rewrite
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from engine.model.query import Query
 
 
+BYTE_ORDER_MARK = "\ufeff"
+
+
 def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> str:
     """Return the view in DuckDB's SQL; tables are called by the last part of their names, in lower case.
 
@@ -53,7 +58,6 @@ def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> 
 
     Raises :class:`ViewError` with everything that was refused.
     """
-    import sqlglot
     from sqlglot.errors import SqlglotError
 
     if dialect == "duckdb":
@@ -63,15 +67,57 @@ def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> 
     problems = [*_unsupported_parts(query, statement, dialect), *_rename_tables(query, statement)]
     if problems:
         raise ViewError(problems)
-    statement = rewrite(statement, dialect)
     try:
-        return str(
-            statement.sql(dialect="duckdb", copy=False, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
-        )
+        return _write_duckdb(statement, dialect)
     except SqlglotError as error:
         raise ViewError(
             [unsupported_diagnostic(query, None, str(error).splitlines()[0], "another spelling.")]
         ) from None
+
+
+def split_view(query: Query, *, dialect: str, columns: Columns | None = None) -> Iterator[tuple[int, str]]:
+    """Yield parts of a view as SELECTs of their own in DuckDB's SQL, each with its offset in the view's SQL.
+
+    Where DuckDB refuses the whole, the error is in the first part that it refuses, too: first the rows that FROM and
+    its joins give, then those that WHERE, GROUP BY and HAVING leave, then each output column. Raises
+    :class:`ViewError` as :func:`to_duckdb` does.
+    """
+    from sqlglot import exp
+
+    statement = _parse_view(query, dialect)
+    if not isinstance(statement, exp.Select) or any(map(is_star, statement.selects)):
+        return
+    infer_kinds(statement, dialect, columns or {})
+    deque(_rename_tables(query, statement), maxlen=0)
+
+    def part(expression: Any, *without: str) -> str:
+        made = statement.copy()
+        for clause in ("order", "limit", "offset", "distinct", *without):
+            made.set(clause, None)
+        made.set("expressions", [expression.copy()])
+        return _write_duckdb(made, dialect)
+
+    clauses = [statement.args.get(name) for name in ("from_", "where", "group", "having")]
+    given = [(clause, _first_offset(clause)) for clause in clauses if clause is not None]
+    for place, (clause, offset) in enumerate(given):
+        later = [type(other).__name__.lower() for other, _ in given[place + 1 :]]
+        if offset is not None and type(clause).__name__ != "Group":
+            yield offset, part(exp.Literal.number(1), *later)
+    for output in statement.selects:
+        offset = _first_offset(output)
+        if offset is not None:
+            yield offset, part(output)
+
+
+def _first_offset(node: Any) -> int | None:
+    return min((int(part.meta["start"]) for part in node.walk() if "start" in part.meta), default=None)
+
+
+def _write_duckdb(statement: Any, dialect: str) -> str:
+    import sqlglot
+
+    made = rewrite(statement, dialect)
+    return str(made.sql(dialect="duckdb", copy=False, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False))
 
 
 def _parse_view(query: Query, dialect: str) -> Any:
@@ -85,7 +131,7 @@ def _parse_view(query: Query, dialect: str) -> Any:
                 call.replace(exp.CurrentTimestamp())
         return found[0]
     failure = found if isinstance(found, ParseFailure) else ParseFailure(message="it is not one SELECT")
-    message = f"The view cannot be parsed as {dialect}: {failure.message}."
+    message = f"The view cannot be parsed as {dialect}: {plain_reason(failure, query.sql.lstrip(BYTE_ORDER_MARK))}."
     unsupported = [unsupported_diagnostic(query, *found) for found in scan_text(query.sql, dialect)]
     unparsed = diagnostic_at(query, failure.offset, message, f"{USE_MACRO} what is special with them.")
     raise ViewError([*unsupported, unparsed])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.mapping.locate import diagnostic_at
 from engine.mapping.parse import start_offset
 from engine.mapping.transpile.facts import (
+    COMPARISONS,
     FOR_XML,
     KNOWN_DIALECT_NODES,
     KNOWN_DIALECTS,
@@ -25,6 +26,8 @@ from engine.mapping.transpile.facts import (
     is_top_100_percent,
 )
 from engine.mapping.transpile.functions import apply_rule
+from engine.mapping.transpile.kinds import fold_of
+from engine.mapping.transpile.text_equality import comparison_fold, counts_all
 from engine.mapping.transpile.unsupported_numbers import NUMBER_CHECKS
 from engine.mapping.transpile.unsupported_text import TEXT_CHECKS
 from engine.mapping.transpile.unsupported_types import TYPE_CHECKS
@@ -66,6 +69,10 @@ RANKING_FUNCTIONS = frozenset({"RowNumber", "Rank", "DenseRank"})
 """Window functions that number rows."""
 
 
+PATTERN_MATCHES = frozenset({"Like", "ILike", "RegexpLike", "RegexpILike", "SimilarTo"})
+"""Comparisons with a pattern."""
+
+
 def scan_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
     """Yield what is refused by its keywords: the offset in the SQL, the name, and what to write instead."""
     text = blanked(sql, dialect)
@@ -98,6 +105,10 @@ def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead:
 def find_unsupported(node: Any, dialect: str) -> Unsupported:
     """Return why a part of a parsed statement is refused: its name, and what to write instead; None if it is not."""
     name = type(node).__name__
+    if name in COMPARISONS | {"Nullif"} and comparison_fold(node, dialect) == "?":
+        return "a comparison of columns whose collations differ", "a column of one collation."
+    if name in PATTERN_MATCHES and "padded" in fold_of(node.this).split("-"):
+        return f"{construct_name(node)} of a CHAR, whose blanks count there", "= or a cast to text before it."
     if apply_rule(node, dialect) is not None:
         return None
     check = CHECKS.get(name)
@@ -119,7 +130,7 @@ def _select(node: Any, dialect: str) -> Unsupported:
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on") is not None and not node.args.get("order"):
         return "DISTINCT ON without ORDER BY", "ORDER BY too."
-    if dialect == "tsql":
+    if dialect == "tsql" or any(not counts_all(fold_of(part)) for part in node.walk()):
         return _merged_rows(node)
     return None
 
@@ -157,8 +168,8 @@ def _tuple(node: Any, _: str) -> Unsupported:
 
 
 def _set_operation(node: Any, dialect: str) -> Unsupported:
-    """Refuse EXCEPT and INTERSECT of T-SQL, which ignore trailing blanks; UNION is rewritten."""
-    if dialect != "tsql":
+    """Refuse EXCEPT and INTERSECT where trailing blanks, case or accents do not count; UNION is rewritten."""
+    if dialect != "tsql" and all(counts_all(fold_of(part)) for part in node.walk()):
         return None
     return type(node).__name__.upper(), "EXISTS or NOT EXISTS with a condition."
 

@@ -70,7 +70,17 @@ create or replace temp macro cut(x) as case
 end;
 
 -- From here on `x` is clean.
+create or replace temp macro read_text(x) as x;
+
+create or replace temp macro read_code(x) as x;
+
+create or replace temp macro read_url(x) as x;
+
+create or replace temp macro read_email(x) as x;
+
 create or replace temp macro read_tags(x) as x;
+
+create or replace temp macro read_html(x) as x;
 
 create or replace temp macro read_number(x) as as_number(x);
 
@@ -149,7 +159,8 @@ create or replace temp macro canonical_prices(items) as list_aggregate(
     ','
 );
 
--- The rules that a value of a type breaks by itself; null where it breaks none, or none is looked for.
+-- The rules that a value of a type breaks by itself; null where it breaks none. Of a text, a code, HTML and an address
+-- none is looked for here: whether an e-mail address is one is looked up once for all distinct ones.
 create or replace temp macro fault_tags(x, clean, canonical) as case
     when
         contains(canonical, ',')

@@ -1,3 +1,9 @@
+{# Columns that are not HTML, the key first. #}
+{% set plain = [key] + plain_columns %}
+{# Whether a column has something that cannot be seen. #}
+{% macro was_unclean(column) -%}
+{% if column in html_columns %}{{ ("_cleaned_" ~ column) | ident }}{% else %}_unclean and _unclean_values[{{ plain.index(column) + 1 }}]{% endif %}
+{%- endmacro %}
 {# Rows that are new or differ, as they arrive, into run.landed: those that are known were dropped on their way here. #}
 insert into run.landed
 with
@@ -23,29 +29,53 @@ differing as (
 examined as (
     select
         *,
-        is_unclean(concat({{ key | ident }}{% for column in plain_columns %}, {{ column | ident }}{% endfor %})) as _unclean
+        is_unclean(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %})) as _unclean
     from {% if packed %}differing{% else %}incoming{% endif +%}
+),
+
+{# In lists, so that there is one set of regular expressions: for each column one would take longer than a thousand rows. #}
+listed as (
+    select
+        *,
+        {% for name, call in (("_clean_values", "clean"), ("_unclean_values", "is_unclean")) %}
+        case
+            when _unclean
+                then list_transform(
+                    [{% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}],
+                    lambda value: {{ call | sql }}(value)
+                )
+        end as {{ name | sql }}{% if not loop.last %},{% endif +%}
+        {% endfor %}
+    from examined
 ),
 
 cleaned as (
     select
         _raw,
-        _unclean
+        _unclean,
+        _unclean_values
         {%- for column in columns %},
         {{ column | ident }} as {{ ("_raw_" ~ column) | ident }},
         {% if column in html_columns %}
         clean_html({{ column | ident }}) as {{ column | ident }}
         {%- else %}
-        case when _unclean then clean({{ column | ident }}) else {{ column | ident }} end as {{ column | ident }}
+        case
+            when _unclean then _clean_values[{{ plain.index(column) + 1 }}]
+            else {{ column | ident }}
+        end as {{ column | ident }}
         {%- endif %}
         {%- endfor +%}
-    from examined
+    from listed
 ),
 
 {# Once for what is canonical and what is at fault. #}
 understood as (
     select
-        *
+        *,
+        read_code({{ key | ident }}) as _read_key
+        {%- if group %},
+        read_code({{ group | ident }}) as _read_group
+        {%- endif %}
         {%- if flag in columns %},
         flag_word({{ flag | ident }}) as _word
         {%- endif %}
@@ -57,8 +87,8 @@ understood as (
 
 canonical as (
     select
-        canonical_code({{ key | ident }}) as _key,
-        canonical_code({{ (group or key) | ident }}) as _group,
+        canonical_code(_read_key) as _key,
+        canonical_code({{ ("_read_group" if group else "_read_key") | sql }}) as _group,
         {% if flag in columns %}
         case _word
             {% for word, meaning in active.items() %}
@@ -71,12 +101,12 @@ canonical as (
         null as _flag_text,
         {% endif %}
         _raw,
+        _unclean,
+        _unclean_values,
         {% for column in columns %}
         {{ ("_raw_" ~ column) | ident }},
         {% if column in html_columns %}
         {{ ("_raw_" ~ column) | ident }} <> {{ column | ident }} as {{ ("_cleaned_" ~ column) | ident }},
-        {% else %}
-        _unclean and is_unclean({{ ("_raw_" ~ column) | ident }}) as {{ ("_cleaned_" ~ column) | ident }},
         {% endif %}
         {% endfor %}
         {% for field in fields %}
@@ -111,17 +141,16 @@ named as (
         {%- endfor %} false as _variable
         {%- for field in fields if field.name in columns %},
         case
-            {% if field.type in plain_types %}
-            when _flag = 'Active' and {{ ("_cleaned_" ~ field.name) | ident }} then 'control_characters'
-            {% else %}
             when _flag = 'Active'
                 then coalesce(
+                    {% if field.type not in plain_types %}
                     fault_{{ field.type | sql }}(
                         {{ ("_clean_" ~ field.name) | ident }},
                         {{ ("_read_" ~ field.name) | ident }},
                         {{ field.name | ident }}
                     ),
-                    case when {{ ("_cleaned_" ~ field.name) | ident }} then 'control_characters' end
+                    {% endif %}
+                    case when {{ was_unclean(field.name) }} then 'control_characters' end
                     {%- if field.type == "prices" and own_prices %},
                     case
                         when list_bool_or(
@@ -144,7 +173,6 @@ named as (
                     case when {{ field.name | ident }} is null then 'blank_quantity' end
                     {%- endif +%}
                 )
-            {% endif %}
         end as {{ ("_fault_" ~ field.name) | ident }}
         {%- endfor +%}
     from canonical
@@ -161,6 +189,20 @@ select
     case
         when _flag = 'Ignore' then []
         when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]
+        {# The list is made for the few rows that have a fault: for all it would take most of the time and the memory. #}
+        when
+            not _unclean
+            and _flag is not null
+            {%- if group %}
+            and _group is not null
+            {%- endif %}
+            {%- for field in required %}
+            and (_flag <> 'Active' or {{ field.name | ident }} is not null)
+            {%- endfor %}
+            {%- for field in fields if field.name in columns and (field.type not in plain_types or field.type == "html") %}
+            and {{ ("_fault_" ~ field.name) | ident }} is null
+            {%- endfor %}
+            then []
         else
             list_filter(
                 [
@@ -175,7 +217,7 @@ select
                     end
                     {%- for column in columns if column in (key, group, flag) %},
                     case
-                        when _flag = 'Active' and {{ ("_cleaned_" ~ column) | ident }}
+                        when _flag = 'Active' and {{ was_unclean(column) }}
                             then {
                                 'column_name': {{ column }},
                                 'rule': 'control_characters',

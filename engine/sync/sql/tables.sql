@@ -11,6 +11,9 @@ create table if not exists {{ published | ident }} (
     _run_id bigint not null,
     _acknowledged_at timestamp not null,
     _own varchar
+    {%- for field in fields %},
+    {{ field.name | ident }} {{ types[field.type] | sql }}
+    {%- endfor +%}
 );
 
 create table if not exists {{ acknowledged | ident }} (
@@ -24,6 +27,9 @@ create table if not exists {{ acknowledged | ident }} (
     _acknowledged_at timestamp not null,
     _kind varchar not null,
     _own varchar
+    {%- for field in fields %},
+    {{ field.name | ident }} {{ types[field.type] | sql }}
+    {%- endfor +%}
 );
 
 create table if not exists {{ settled | ident }} (

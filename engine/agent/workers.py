@@ -1,0 +1,221 @@
+"""Worker processes that stay warm: each runs one job at a time, and takes the next one when it is done.
+
+A job that takes long holds up no other as long as there is a second worker. A worker that dies costs the job that it
+was running; the next job gets a new one. Nothing of a job is kept in the process that starts the workers.
+
+>>> with Workers("engine.cli.run:run_job", count=2) as workers:  # doctest: +SKIP
+...     for ended in workers.run([Job("acme", {"project": "acme"})]):
+...         print(ended.job.name, ended.answer)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from engine.agent import worker
+from engine.agent.worker import END_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from typing_extensions import Self
+
+    Json = Mapping[str, Any]
+
+POLL_SECONDS = 0.5
+"""How long to wait for workers at a time: between two waits, Windows hears Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do in a worker: ``name`` is what it is called, ``request`` what its function takes, as JSON."""
+
+    name: str
+    request: Callable[[], Json] | Json
+
+    def message(self) -> bytes:
+        """The line that a worker takes; a request that is a function is made when the job begins."""
+        return json.dumps({"job": self.request() if callable(self.request) else self.request}).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What became of a job: its answer, or the exit code of the worker that died of it; negative ones are signals."""
+
+    job: Job
+    answer: Json | None = None
+    exit_code: int = 0
+
+
+class Workers:
+    """At most ``count`` processes that run jobs with the function ``run``, such as ``engine.cli.run:run_job``."""
+
+    def __init__(self, run: str, *, count: int) -> None:
+        self._run = run
+        self._count = count
+        self._stopping = False
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._threads: list[threading.Thread] = []
+        self._changing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the workers end; at once where this process was interrupted."""
+        self.stop()
+        if kind is not None and not issubclass(kind, Exception):
+            self.kill()
+        for process in self._processes:
+            with suppress(OSError):
+                if process.stdin is not None:
+                    process.stdin.close()
+        until = time.monotonic() + END_SECONDS
+        for process in self._processes:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for thread in self._threads:
+            thread.join()
+        for process in self._processes:
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def run(
+        self,
+        jobs: Iterable[Job],
+        *,
+        on_begin: Callable[[Job], None] = lambda _: None,
+        on_event: Callable[[Json], None] = lambda _: None,
+    ) -> Iterator[Ended]:
+        """Run ``jobs``, begun in their order; yields what became of each, in the order of ending.
+
+        ``on_begin`` is called before a job begins, ``on_event`` with what a running one reports; all of it by the
+        thread that iterates. After :meth:`stop` no further job begins, and those that did not are not yielded.
+        """
+        waiting: SimpleQueue[Job] = SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+        news: SimpleQueue[tuple[Callable[..., None], Any] | Ended | None] = SimpleQueue()
+
+        def serve() -> None:
+            try:
+                self._serve(
+                    waiting,
+                    on_begin=lambda job: news.put((on_begin, job)),
+                    on_event=lambda event: news.put((on_event, event)),
+                    on_end=news.put,
+                )
+            finally:
+                news.put(None)
+
+        left = min(self._count, waiting.qsize())
+        for _ in range(left):
+            thread = threading.Thread(target=serve, name="worker", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        while left:
+            try:
+                one = news.get(timeout=POLL_SECONDS)
+            except Empty:
+                continue
+            if one is None:
+                left -= 1
+            elif isinstance(one, Ended):
+                yield one
+            else:
+                call, argument = one
+                call(argument)
+
+    def stop(self) -> None:
+        """Begin no further job, and ask those that run to stop; may be called by any thread."""
+        with self._changing:
+            self._stopping = True
+            for process in self._processes:
+                _ask_to_stop(process)
+
+    def kill(self) -> None:
+        """End all workers now, whatever they do."""
+        with self._changing:
+            for process in self._processes:
+                process.kill()
+
+    def _serve(
+        self,
+        waiting: SimpleQueue[Job],
+        *,
+        on_begin: Callable[[Job], None],
+        on_event: Callable[[Json], None],
+        on_end: Callable[[Ended], None],
+    ) -> None:
+        """Have one worker, and where it dies another one, run jobs until there are none left."""
+        process: subprocess.Popen[bytes] | None = None
+        while not self._stopping:
+            try:
+                job = waiting.get_nowait()
+            except Empty:
+                return
+            on_begin(job)
+            process = process or self._start()
+            ended = _run_in(process, job, on_event)
+            on_end(ended)
+            if ended.answer is None:
+                process = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start a worker.
+
+        It finds modules where this process does, and not in the folder that it is started in: that is a workspace,
+        which may hold a file that is called like a module.
+        """
+        folders = [folder for folder in sys.path if folder]
+        isolated = "-P" if sys.version_info >= (3, 11) else "-I"
+        with self._changing:
+            process = subprocess.Popen(  # noqa: S603 - this very program
+                [sys.executable, isolated, worker.__file__, json.dumps(folders), self._run],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Ctrl-C is for this process, which asks its workers to stop.
+                start_new_session=os.name == "posix",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+            self._processes.append(process)
+            if self._stopping:
+                _ask_to_stop(process)
+            return process
+
+
+def _run_in(process: subprocess.Popen[bytes], job: Job, on_event: Callable[[Json], None]) -> Ended:
+    """Have a worker run one job to its end, or to the worker's own."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(job.message())
+        process.stdin.flush()
+        for line in process.stdout:
+            message = json.loads(line)
+            if "answer" in message:
+                return Ended(job=job, answer=message["answer"])
+            on_event(message["event"])
+    except OSError:  # it died before it read the job
+        pass
+    return Ended(job=job, exit_code=process.wait())
+
+
+def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the job that a worker runs to stop; one that has died does not listen."""
+    if process.stdin is not None and not process.stdin.closed:
+        with suppress(OSError):
+            process.stdin.write(b'{"stop": true}\n')
+            process.stdin.flush()

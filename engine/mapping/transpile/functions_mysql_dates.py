@@ -1,0 +1,160 @@
+"""Rules of dates in MySQL and MariaDB; see :mod:`engine.mapping.transpile.functions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.mapping.transpile.functions_common import MONTHS, date_text, interval, moved, moves_moment, text_of, unit_of
+from engine.mapping.transpile.kinds import is_kind
+from engine.mapping.transpile.snippets import snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DATE_PATTERNS = {
+    "%Y%m%d": r"\d{8}",
+    "%Y-%m-%d": r"\d{4}-\d\d-\d\d",
+    "%d/%m/%Y": r"\d\d/\d\d/\d{4}",
+    "%d-%m-%Y": r"\d\d-\d\d-\d{4}",
+    "%d.%m.%Y": r"\d\d[.]\d\d[.]\d{4}",
+    "%m/%d/%Y": r"\d\d/\d\d/\d{4}",
+}
+"""Formats of STR_TO_DATE, and the texts that it reads as DuckDB does."""
+
+FULL_UNITS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
+"""Units of TIMESTAMPDIFF that are months."""
+
+MOMENTS = ("date", "timestamp")
+
+
+def _date_format(node: Any) -> Any:
+    pattern = text_of(node.args.get("format"))
+    if pattern is None:
+        return None
+    return date_text(node.this, pattern, "Y y m d H M S -d -m B b A a j p I -H -I %")
+
+
+def _as_moment(node: Any) -> Any:
+    """What sqlglot puts around a date or a time that is formatted."""
+    if not is_kind(node.this, "date", "timestamp"):
+        return None
+    kind = "date" if type(node).__name__ in {"TsOrDsToDate", "Date"} else "timestamp"
+    return snippet(f"cast(VALUE as {kind})", value=node.this) if not node.expressions else None
+
+
+def _str_to_date(node: Any) -> Any:
+    pattern = text_of(node.args.get("format"))
+    if pattern not in DATE_PATTERNS or not is_kind(node.this, "text"):
+        return None
+    text = f"""
+        case when VALUE is null then null when not regexp_full_match(VALUE, '{DATE_PATTERNS[pattern]}')
+        then error('databases differ in a text that is not written as its format: compare it as a text')
+        else cast(try_strptime(VALUE, '{pattern}') as date) end"""
+    return snippet(text, value=node.this)
+
+
+def _date_diff(node: Any) -> Any:
+    if not (is_kind(node.this, "date", "timestamp") and is_kind(node.expression, "date", "timestamp")):
+        return None
+    if "0000" in node.expression.sql():  # as TO_DAYS is read
+        return None
+    return snippet("date_diff('day', cast(B as date), cast(A as date))", a=node.this, b=node.expression)
+
+
+def _timestamp_diff(node: Any) -> Any:
+    """Complete units between two dates or times; of months, a day of the month that is reached."""
+    unit = unit_of(node)
+    later, earlier = node.this, node.expression
+    if not unit or not (is_kind(later, "date", "timestamp") and is_kind(earlier, "date", "timestamp")):
+        return None
+    first, last = "cast(EARLIER as timestamp)", "cast(LATER as timestamp)"
+    months = f"(year({last}) - year({first})) * 12 + month({last}) - month({first})"
+    begin, end = (f"strftime({moment}, '%d%H%M%S%f')" for moment in (first, last))
+    rest = f"""
+        (case when {end} < {begin} and {last} > {first} then -1
+        when {end} > {begin} and {last} < {first} then 1 else 0 end)"""
+    text = f"date_sub('{unit.lower()}', {first}, {last})"
+    if unit in FULL_UNITS:
+        text = f"({months} + {rest}) // {FULL_UNITS[unit]}"
+    return snippet(text, earlier=earlier, later=later)
+
+
+def _interval(node: Any) -> Any:
+    unit = unit_of(node)
+    return interval(node.this, unit) if unit and moves_moment(node) else None
+
+
+def moved_moment(moment: Any, operator: str, by: Any, *, months: bool, daily: bool) -> Any:
+    """Return a date or a time moved by an interval: a date where it was one and ``daily`` is true."""
+    made = moved(moment, operator, by, months=months)
+    return snippet("cast(VALUE as date)", value=made) if is_kind(moment, "date") and daily else made
+
+
+def _date_shift(node: Any) -> Any:
+    unit = unit_of(node)
+    by = interval(node.expression, unit) if unit and is_kind(node.this, "date", "timestamp") else None
+    operator = "-" if type(node).__name__ == "DateSub" else "+"
+    return (
+        None
+        if by is None
+        else moved_moment(
+            node.this, operator, by, months=unit in MONTHS, daily=unit not in {"HOUR", "MINUTE", "SECOND"}
+        )
+    )
+
+
+def _days_shift(operator: str) -> Callable[[Any], Any]:
+    """ADDDATE and SUBDATE with a number of days."""
+
+    def rule(node: Any) -> Any:
+        moment, days = node.expressions if len(node.expressions) == 2 else (None, None)  # noqa: PLR2004
+        by = interval(days, "DAY") if moment is not None and is_kind(moment, "date", "timestamp") else None
+        return None if by is None else moved_moment(moment, operator, by, months=False, daily=True)
+
+    return rule
+
+
+def _date_part(text: str, *kinds: str) -> Callable[[Any], Any]:
+    def rule(node: Any) -> Any:
+        value = node.expressions[0] if type(node).__name__ == "Anonymous" else node.this
+        return snippet(text, a=value) if is_kind(value, *kinds) else None
+
+    return rule
+
+
+def _extract(node: Any) -> Any:
+    part = str(node.this.name).upper()
+    fine = part in {"YEAR", "QUARTER", "MONTH", "DAY"} and is_kind(node.expression, "date", "timestamp")
+    return snippet(f"date_part('{part.lower()}', A)", a=node.expression) if fine else None
+
+
+def _month_name(node: Any) -> Any:
+    return snippet("dayname(cast(A as date))", a=node.this) if is_kind(node.this, "date", "timestamp") else None
+
+
+MYSQL_DATE_RULES: Mapping[str, Callable[[Any], Any]] = {
+    "TimeToStr": _date_format,
+    "TsOrDsToTimestamp": _as_moment,
+    "TsOrDsToDate": _as_moment,
+    "StrToDate": _str_to_date,
+    "DateDiff": _date_diff,
+    "TimestampDiff": _timestamp_diff,
+    "Interval": _interval,
+    "DateAdd": _date_shift,
+    "DateSub": _date_shift,
+    "TimestampAdd": _date_shift,
+    "adddate()": _days_shift("+"),
+    "subdate()": _days_shift("-"),
+    "DayOfWeek": _date_part("dayofweek(A) + 1", *MOMENTS),
+    "DayOfMonth": _date_part("day(A)", *MOMENTS),
+    "DayOfYear": _date_part("dayofyear(A)", *MOMENTS),
+    "Quarter": _date_part("quarter(A)", *MOMENTS),
+    "weekday()": _date_part("isodow(A) - 1", *MOMENTS),
+    "Hour": _date_part("hour(A)", "timestamp"),
+    "Minute": _date_part("minute(A)", "timestamp"),
+    "Second": _date_part("second(A)", "timestamp"),
+    "Dayname": _month_name,
+    "LastDay": _date_part("last_day(cast(A as date))", *MOMENTS),
+    "Extract": _extract,
+}
+"""The rule of each kind of part that is about dates."""

@@ -1,0 +1,211 @@
+"""Read the run log: at any time, also while runs write to it, and without any project's configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import now
+from engine.embedded import connect_sqlite
+from engine.errors import StateError
+from engine.files import exists
+from engine.run_log.file import VERSION, run_log_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+READ_TIMEOUT_SECONDS = 10
+
+UNSEEN_AFTER = timedelta(hours=1)
+"""After so long without progress a run of another machine or of Windows counts as broken off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRun:
+    """One run of one entity; times are UTC, without a zone.
+
+    ``entity`` is empty where the project's configuration could not be read. ``run_id`` is the run's number in the
+    state. ``outcome`` is running, done, attention, stopped, guarded, failed, locked (another run held the project) or
+    broken off (its process died). ``step``, ``done`` and ``total`` are its progress.
+    """
+
+    id: int
+    project: str
+    entity: str
+    command: str
+    run_id: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    exit_code: int | None
+    step: str | None
+    done: int | None
+    total: int | None
+    source: int | None
+    sent: int | None
+    quarantined: int | None
+    refused: int | None
+    requests: int | None
+    seconds: float | None
+    digest: str | None
+    message: str
+
+
+_COLUMNS = ", ".join([*LoggedRun.__dataclass_fields__, "host", "process", "progress_at"])
+
+
+class RunLogReader:
+    """The open run log of a folder of states; an empty one where nothing has run yet."""
+
+    def __init__(self, connection: sqlite3.Connection | None, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def last_runs(self) -> list[LoggedRun]:
+        """The newest run of each entity of each project, but for those that found the project locked."""
+        return self._runs(
+            "id in (select max(id) from runs where command = 'run' and outcome <> 'locked' group by project, entity)"
+        )
+
+    def last_good_runs(self) -> list[LoggedRun]:
+        """The newest run of each entity of each project that came to its end."""
+        return self._runs(
+            "id in (select max(id) from runs where command = 'run' and outcome in ('done', 'attention')"
+            " group by project, entity)"
+        )
+
+    def running(self) -> list[LoggedRun]:
+        """What runs now, other commands included."""
+        return [run for run in self._runs("outcome = 'running'") if run.outcome == "running"]
+
+    def project_runs(self, project: str, *, limit: int) -> list[LoggedRun]:
+        """The last runs of a project, the newest first."""
+        return self._runs("project = ? order by id desc limit ?", project, limit)
+
+    def totals_since(self, since: datetime) -> dict[str, tuple[int, int, int]]:
+        """By project, how many runs began since a time in UTC, and how many rows and requests they sent."""
+        sql = (
+            "select project, count(*), coalesce(sum(sent), 0), coalesce(sum(requests), 0) from runs"
+            " where started_at >= ? and command = 'run' and outcome <> 'locked' group by project"
+        )
+        rows = self._read(sql, [since.isoformat(" ", timespec="milliseconds")])
+        return {project: (runs, sent, requests) for project, runs, sent, requests in rows}
+
+    def failures_since_good(self) -> dict[str, tuple[int, datetime]]:
+        """By project, how many runs have failed since the last good one of the same entity, and since when."""
+        sql = (
+            "select project, count(*), min(started_at) from runs as failed"
+            " where command = 'run' and outcome in ('failed', 'guarded', 'broken off') and id > coalesce("
+            "(select max(id) from runs as good where good.project = failed.project"
+            " and good.entity = case failed.entity when '' then good.entity else failed.entity end"
+            " and good.command = 'run' and good.outcome in ('done', 'attention')), 0) group by project"
+        )
+        return {project: (count, datetime.fromisoformat(since)) for project, count, since in self._read(sql, [])}
+
+    def quarantine(self, project: str, entity: str | None = None) -> list[dict[str, Any]]:
+        """Rows in quarantine as of the last run, personal data masked, as :mod:`engine.sync.history` gives them."""
+        names = "entity, key, product, column_name, rule, value, reason, first_seen_at, last_seen_at"
+        sql = f"select {names} from quarantine where project = ? and entity = coalesce(?, entity) order by rule, key"  # noqa: S608 - names
+        found = self._named(sql, [project, entity])
+        return [{**row, **_times(row, "first_seen_at", "last_seen_at"), "resolved_at": None} for row in found]
+
+    def changes(
+        self, project: str, *, limit: int, entity: str | None = None, key: str | None = None, run_id: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest changes that Stock2Shop acknowledged, as :mod:`engine.sync.history` gives them."""
+        names = "run_id, entity, key, product, kind, columns, status, acknowledged_at"
+        sql = (
+            f"select {names} from changes where project = ? and entity = coalesce(?, entity)"  # noqa: S608 - names
+            " and key = coalesce(?, key) and run_id = coalesce(?, run_id) order by id desc limit ?"
+        )
+        found = self._named(sql, [project, entity, key, run_id, limit])
+        return [{**row, "columns": json.loads(row["columns"]), **_times(row, "acknowledged_at")} for row in found]
+
+    def snapshot_at(self, project: str) -> datetime | None:
+        """When the quarantine of a project was last copied; None where it never was."""
+        ((found,),) = self._read("select min(taken_at) from snapshots where project = ?", [project]) or [(None,)]
+        return None if found is None else datetime.fromisoformat(found)
+
+    def _runs(self, condition: str, *values: object) -> list[LoggedRun]:
+        sql = f"select {_COLUMNS} from runs where {condition}"  # noqa: S608 - conditions of this module
+        return [_run(row) for row in self._named(sql, values)]
+
+    def _named(self, sql: str, values: Sequence[object]) -> list[dict[str, Any]]:
+        names = sql.removeprefix("select ").partition(" from ")[0].split(", ")
+        return [dict(zip(names, row, strict=True)) for row in self._read(sql, values)]
+
+    def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
+        if self._connection is None:
+            return []
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+
+
+def open_run_log(state_folder: Path) -> closing[RunLogReader]:
+    """Open the run log for reading. Raises :class:`StateError` where it cannot be read."""
+    path = run_log_path(state_folder)
+    try:
+        if not exists(path) or not path.stat().st_size:
+            return closing(RunLogReader(None, path))
+        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
+        try:
+            version = connection.execute("pragma user_version").fetchone()[0]
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise _unusable(path, error) from error
+    if version != VERSION:
+        connection.close()
+        if version == 0:  # it is being made
+            return closing(RunLogReader(None, path))
+        raise StateError(f"The run log {path} was written by a newer s2s.", hint="Install the newer s2s again.")
+    return closing(RunLogReader(connection, path))
+
+
+def _unusable(path: Path, error: Exception) -> StateError:
+    return StateError(
+        f"The run log {path} cannot be read: {error}.",
+        hint="Check its rights for the account that runs s2s. A damaged one is made anew by the next run; nothing else"
+        " is lost.",
+    )
+
+
+def _run(row: dict[str, Any]) -> LoggedRun:
+    host, process, progress_at = (row.pop(name) for name in ("host", "process", "progress_at"))
+    seen_at = datetime.fromisoformat(progress_at or row["started_at"])
+    run = LoggedRun(**{**row, **_times(row, "started_at", "finished_at")})
+    if run.outcome == "running" and not _is_alive(host, process, seen_at):
+        return replace(run, outcome="broken off", message="The process ended before the run did.")
+    return run
+
+
+def _times(row: dict[str, Any], *names: str) -> dict[str, datetime | None]:
+    return {name: None if row[name] is None else datetime.fromisoformat(row[name]) for name in names}
+
+
+def _is_alive(host: str, process: int, seen_at: datetime) -> bool:
+    """Whether a process that noted a run still exists, as far as this machine can know."""
+    if host != socket.gethostname() or os.name != "posix":
+        return now() - seen_at < UNSEEN_AFTER
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

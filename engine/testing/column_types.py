@@ -1,0 +1,231 @@
+"""The types of a source's columns, as its catalogue says them: ``fixtures/types.toml``.
+
+One table a fixture, one line a column, in the database's own words, so that a difference reads like one of the schema::
+
+    [item]
+    code = "character(12) not null"
+    name = "varchar(60) collate utf8mb4_general_ci"
+    price = "numeric(12,4)"
+
+``s2s fixtures capture`` writes the file, and a hand-written fixture may do without. What a type means on fixtures:
+:func:`duckdb_type` says how its values are kept, :func:`stored_value` how they are padded, and :func:`kind_of_column`
+what a translation may rely on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.config.toml_text import parse_toml
+from engine.errors import ConfigError, Diagnostic, FixtureError
+from engine.files import is_file
+from engine.mapping.transpile.kinds import kind_of_type
+from engine.testing.fixtures import read_fixture_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from engine.files import WorkspaceFiles
+
+FILE_NAME = "types.toml"
+
+_TYPE = re.compile(
+    r"(?P<name>[\w ]*?\w)\s*(?:\(\s*(?P<sizes>max|\d+\s*(?:,\s*\d+\s*)?)\s*\))?(?P<more>[\w ]*?)"
+    r"(?:\s+collate\s+(?P<collation>[\w.-]+))?(?P<required>\s+not\s+null)?",
+    re.IGNORECASE,
+)
+
+_PADDED = frozenset({"char", "character", "nchar", "national character", "bpchar"})
+_TEXTS = _PADDED | {
+    *(
+        "varchar",
+        "character varying",
+        "varchar2",
+        "nvarchar",
+        "nvarchar2",
+        "text",
+        "tinytext",
+        "mediumtext",
+        "longtext",
+    ),
+    *("clob", "nclob", "ntext", "citext", "enum", "set", "uuid", "uniqueidentifier", "name", "sysname", "shorttext"),
+}
+_INTEGERS = {
+    **dict.fromkeys(("int", "integer", "int4", "mediumint", "serial", "smallint", "int2", "tinyint"), "integer"),
+    **dict.fromkeys(("bigint", "int8", "bigserial"), "bigint"),
+}
+_DOUBLES = frozenset(
+    {"double", "double precision", "float", "float4", "float8", "real", "binary_float", "binary_double"}
+)
+_DECIMALS = frozenset({"decimal", "numeric", "number", "dec"})
+_MONEY = {"money": 4, "smallmoney": 4}
+_MOMENTS = {
+    "date": "date",
+    **dict.fromkeys(
+        ("datetime", "datetime2", "smalldatetime", "timestamp", "timestamp without time zone", "seconddate"),
+        "timestamp",
+    ),
+}
+_PADDING_REMOVED = frozenset({"postgres", "mysql", "redshift"})
+"""Dialects that give a CHAR without the blanks at its end, or ignore them everywhere but in LIKE."""
+
+_PADDING_KEPT = frozenset({"tsql", "oracle", "firebird", "hana", "pervasive", "db2"})
+"""Dialects whose CHAR(n) always has n letters."""
+
+_MAX_DIGITS = 38
+_USUAL_DIGITS = 18
+"""Digits of a decimal: DuckDB's widest, and those of which two can be multiplied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnType:
+    """A column's type: its name in lower case, its length or digits, its collation, and whether it may be NULL."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    collation: str = ""
+    nullable: bool = True
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether it is a text of a fixed length."""
+        return self.name in _PADDED
+
+
+def parse_type(text: str) -> ColumnType | None:
+    """Return a type as ``types.toml`` writes it; None where it is not written like one.
+
+    >>> parse_type("numeric(12,4) not null")
+    ColumnType(name='numeric', sizes=(12, 4), collation='', nullable=False)
+    """
+    found = _TYPE.fullmatch(text.strip())
+    if found is None:
+        return None
+    sizes = found["sizes"] or ""
+    return ColumnType(
+        name=re.sub(r"\s+", " ", found["name"] + (found["more"] or "").replace("unsigned", "").rstrip()).lower(),
+        sizes=() if sizes.lower() == "max" else tuple(int(size) for size in sizes.split(",") if size),
+        collation=found["collation"] or "",
+        nullable=found["required"] is None,
+    )
+
+
+def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str, ColumnType]]:
+    """Return the types that ``types.toml`` in a folder says, by table and column in lower case.
+
+    Raises :class:`FixtureError` with line and column where it is wrong.
+    """
+    path = folder / FILE_NAME
+    if not is_file(path):
+        return {}
+    text = read_fixture_text(path, files)
+    try:
+        document = parse_toml(text, path=path, hint=_HINT)
+    except ConfigError as error:
+        raise FixtureError(error.diagnostics) from None
+    found: dict[str, dict[str, ColumnType]] = {}
+    for table, columns in document.items():
+        for column, written in columns.items() if isinstance(columns, dict) else ():
+            kind = parse_type(written) if isinstance(written, str) else None
+            if kind is None:
+                line = next((at for at, row in enumerate(text.splitlines(), 1) if row.strip().startswith(column)), None)
+                message = f"The type of {table}.{column} is not understood."
+                raise FixtureError([Diagnostic(path=path, line=line, message=message, hint=_HINT)])
+            found.setdefault(table.lower(), {})[column.lower()] = kind
+    return found
+
+
+_HINT = 'Write a table for each fixture: [item], and a line for each column: code = "varchar(12) not null".'
+
+
+def write_column_types(tables: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the text of ``types.toml`` with the types, as written, of columns by table."""
+    parts = ["# The types of the source's columns, as its catalogue has them. Made by `s2s fixtures capture`.\n"]
+    for table, columns in sorted(tables.items()):
+        if columns:
+            parts.append(f"\n[{_key(table)}]\n")
+            parts += [f"{_key(column)} = {_quoted(kind)}\n" for column, kind in columns.items()]
+    return "".join(parts)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) -> str | None:
+    """Return the type of DuckDB's that keeps a column's values; None where that is to be inferred from them."""
+    if kind.name in _TEXTS:
+        return "varchar"
+    if kind.name in _INTEGERS:
+        return _INTEGERS[kind.name]
+    if kind.name in _DOUBLES:
+        return "double"
+    if kind.name in _MOMENTS:
+        return _MOMENTS[kind.name]
+    if kind.name in {"boolean", "bool"} and dialect in {"postgres", "duckdb"}:
+        return "boolean"
+    if kind.name in {"json", "jsonb"} and dialect in {"postgres", "duckdb"}:
+        return "json"
+    if kind.name in _MONEY:
+        return f"decimal(19, {_MONEY[kind.name]})"
+    if kind.name in _DECIMALS:
+        scale = kind.sizes[1] if len(kind.sizes) > 1 else 0 if kind.sizes else None
+        if scale is None or dialect == "sqlite":  # SQLite keeps all decimals, whatever the type says
+            written = [value.strip().lstrip("-") for value in values if value]
+            scale = max((len(value.partition(".")[2]) for value in written), default=scale or 0)
+            whole = max((len(value.partition(".")[0]) for value in written), default=1)
+        else:
+            whole = kind.sizes[0] - scale
+        digits = max(whole + scale, 1)
+        return f"decimal({_USUAL_DIGITS if digits <= _USUAL_DIGITS else _MAX_DIGITS}, {min(scale, 18)})"
+    return None
+
+
+def stored_value(value: str | None, kind: ColumnType, dialect: str) -> str | None:
+    """Return a value as the database gives it: a CHAR with its padding, or without where that counts nowhere."""
+    if value is None or not kind.is_padded:
+        return value
+    if dialect in _PADDING_REMOVED:
+        return value.rstrip(" ")
+    return value.ljust(kind.sizes[0]) if dialect in _PADDING_KEPT and kind.sizes else value
+
+
+def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
+    """Return what :mod:`engine.mapping.transpile.kinds` calls a column: for a text, how it is compared as well."""
+    found = kind_of_type(duckdb)
+    if found == "text":
+        folding = "-".join(_foldings(kind, dialect))
+        return f"text/{folding}" if folding else "text"
+    without_scale = kind.name in _DECIMALS and not kind.sizes and dialect != "sqlite"
+    return "numeric" if without_scale and found.startswith("decimal") else found
+
+
+def _foldings(kind: ColumnType, dialect: str) -> Iterable[str]:
+    """Yield in what texts may differ and be equal: ``ci`` case, ``ai`` accents, ``pad`` blanks at the end."""
+    name = kind.collation.lower()
+    if dialect == "postgres":
+        if kind.name == "citext":
+            yield "ci"
+        if kind.is_padded:
+            yield "padded"
+    elif dialect == "sqlite":
+        if name == "nocase":
+            yield "ascii"
+        if name == "rtrim":
+            yield "pad"
+    elif dialect in {"mysql", "tsql"} and name:
+        if re.search("_ci(_|$)", name):
+            yield "ci"
+            if (dialect == "mysql" and "_as_" not in name) or re.search("_ai(_|$)", name):
+                yield "ai"
+        if dialect == "tsql" or not re.search("nopad|_0900_", name):
+            yield "pad"
+    if dialect in {"mysql", "tsql"} and name:
+        yield "known"

@@ -1,0 +1,119 @@
+"""The run log: what runs write to it, what anybody reads from it, and that it never stops a run."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.clock import now
+from engine.embedded import connect_own_sqlite
+from engine.errors import GuardError, StateLockedError
+from engine.run_log import record
+from engine.run_log.file import run_log_path
+from engine.run_log.read import open_run_log
+from engine.run_log.record import RunLog, record_failure, record_order_changes, record_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_run_is_seen_while_it_runs_and_after_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its step and rows, what it sent, and how it ended; a secret in its message is masked."""
+    monkeypatch.setattr(record, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    seen: list[str] = []
+    with record_run(tmp_path, project="acme", entity="products", command="run", secrets=["hunter22"]) as run:
+        run.begin(7)
+        run.progress(lambda *step: seen.append(step[0]))("reading", 5_000, None)
+        with open_run_log(tmp_path) as log:
+            (now_running,) = log.running()
+        run.facts = {"outcome": "attention", "exit_code": 4, "sent": 3, "requests": 2, "message": "with hunter22"}
+    assert (now_running.project, now_running.run_id, now_running.step, now_running.done) == ("acme", 7, "reading", 5000)
+    assert seen == ["reading"]
+    with pytest.raises(GuardError), record_run(tmp_path, project="acme", entity="products", command="run"):
+        raise GuardError("90 published rows would be removed")
+    with pytest.raises(StateLockedError), record_run(tmp_path, project="acme", entity="products", command="run"):
+        raise StateLockedError("Another run holds it")
+    with open_run_log(tmp_path) as log:
+        assert log.running() == []
+        locked, guarded, attention = log.project_runs("acme", limit=10)
+        assert [guarded] == log.last_runs()
+        assert [attention] == log.last_good_runs()
+        assert log.totals_since(now() - timedelta(hours=1)) == {"acme": (2, 3, 2)}
+        count, _ = log.failures_since_good()["acme"]
+    assert (locked.outcome, locked.exit_code) == ("locked", 75)
+    assert (guarded.outcome, guarded.message, count) == ("guarded", "90 published rows would be removed", 1)
+    assert (attention.outcome, attention.message) == ("attention", "with ***")
+
+
+def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> None:
+    """At once where the process is gone; and the next run of the project notes it for good."""
+    program = (
+        "import os, sys; from pathlib import Path; from engine.run_log.record import record_run\n"
+        "with record_run(Path(sys.argv[1]), project='acme', entity='products', command='run') as run:\n"
+        "    run.begin(1); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    with open_run_log(tmp_path) as log:
+        if os.name == "posix":
+            assert log.running() == []
+            assert [run.outcome for run in log.last_runs()] == ["broken off"]
+    with record_run(tmp_path, project="acme", entity="customers", command="run") as run:
+        run.begin(2)
+    with open_run_log(tmp_path) as log:
+        assert {run.entity: run.outcome for run in log.last_runs()} == {"products": "broken off", "customers": "done"}
+
+
+def test_a_run_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is warned of once; a damaged one is made anew."""
+    run_log_path(tmp_path).mkdir()
+    for _ in range(2):
+        with record_run(tmp_path, project="acme", entity="products", command="run") as run:
+            run.begin(1)
+    assert [each.getMessage().count("cannot be written") for each in caplog.records] == [1]
+    run_log_path(tmp_path).rmdir()
+    run_log_path(tmp_path).write_bytes(b"this is no database" * 100)
+    with record_run(tmp_path, project="acme", entity="products", command="run") as run:
+        run.begin(1)
+    with open_run_log(tmp_path) as log:
+        assert [each.outcome for each in log.last_runs()] == ["done"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_the_run_log_is_its_owners(tmp_path: Path) -> None:
+    """It names what a client's rows break."""
+    record_failure(tmp_path / ".state", GuardError("no"), project="acme", command="run")
+    log = RunLog(tmp_path / ".state")
+    record_order_changes(log, "acme", [(7, "2026-01-31 10:20:30.000", "received", "by serve")])
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / ".state").iterdir()}
+    log.close()
+    assert modes == {0o600}
+
+
+def test_what_is_old_is_dropped_but_for_the_last_of_each(tmp_path: Path) -> None:
+    """Runs without changes after a day, others after a month; the newest run and the newest good one stay."""
+    record_failure(tmp_path, GuardError("x"), project="acme", command="run")
+    connection = connect_own_sqlite(run_log_path(tmp_path), timeout=1)
+    insert = (
+        "insert into runs (project, entity, command, host, process, started_at, outcome, sent)"
+        " values ('acme', 'products', 'run', '', 0, ?, ?, ?)"
+    )
+    for days, outcome, sent in (
+        (40, "done", 5),
+        (20, "failed", None),
+        (10, "done", 0),
+        (3, "done", 0),
+        (2, "failed", 0),
+    ):
+        connection.execute(insert, [f"{now() - timedelta(days=days):%Y-%m-%d %H:%M:%S.000}", outcome, sent])
+    connection.execute("delete from maintenance")
+    connection.close()
+    record_failure(tmp_path, GuardError("x"), project="beta", command="run")
+    with open_run_log(tmp_path) as log:
+        ages = [(now() - run.started_at).days for run in log.project_runs("acme", limit=9) if run.entity]
+    assert ages == [2, 3, 20]

@@ -1,0 +1,175 @@
+"""What the catalogue says of columns decides on fixtures, too: padding, decimals, case, accents and blanks."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import constructs
+from support.mapping import VIEW, rehearsed, write, write_project
+
+from engine.errors import FixtureError
+from engine.mapping.transpile.to_duckdb import to_duckdb
+from engine.model.query import Query
+from engine.model.settings import SourceSettings
+from engine.testing.column_types import ColumnType, parse_type
+from engine.testing.fixture_database import create_fixture_database, load_fixtures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.servers import MariaDb, Postgres
+
+COLUMNS = ("code", "id", "grp", "n", "price")
+
+ROWS = (
+    "('A1', 1, 'Red', 1.123456, 19.999), ('B2', 2, 'red', 2.5, 0.00004), ('C3', 3, 'Blue', 0, 1),"
+    " ('D4', 4, null, -0.5, null), ('E5', 5, 'RED ', 100, 2.50), ('F6', 6, 'Grün', 1, 1), ('G7', 7, 'grun', 2, 2)"
+)
+
+SELECTS = (
+    "select id from typed where grp = 'RED' order by id",
+    "select id from typed where grp in ('RED', 'blue') order by id",
+    "select id from typed where grp <> 'red' order by id",
+    "select id from typed where not (grp = 'BLUE') order by id",
+    "select a.id, b.id as other from typed as a join typed as b on a.grp = b.grp order by a.id, b.id",
+    "select id, (select count(*) from typed as j where j.grp = i.grp) as n from typed as i order by id",
+    "select id from typed where grp in (select o.grp from typed as o where o.id = 1) order by id",
+    "select id from typed as i where exists (select 1 from typed as o where o.grp = i.grp and o.id > i.id) order by id",
+    "select count(distinct grp) as n from typed",
+    "select id, case grp when 'RED' then 1 else 0 end as x from typed order by id",
+    "select id, nullif(grp, 'RED') as x from typed order by id",
+    "select id, row_number() over (partition by grp order by id) as x from typed order by id",
+    "select id from typed where grp like 'r%' order by id",
+    "select id from typed where code in ('A1', 'B2') order by id",
+    "select id, case code when 'A1' then 'web' else 'shop' end as x from typed order by id",
+    "select id, length(code) as n from typed order by id",
+    "select id, upper(code) as x, code as y from typed order by id",
+    "select x.id from (select id, grp as g from typed) as x where x.g = 'RED' order by x.id",
+    "select id, n * 100 as x, n + 1 as y, price as z from typed order by id",
+    "select id from typed where price < 0.001 order by id",
+)
+
+
+def source_of(dialect: str, folder: Path, *, postgres: Postgres, mariadb: MariaDb) -> SourceSettings:
+    """A table with a CHAR, a text whose case does not count, and numbers without a scale."""
+    if dialect == "sqlite":
+        path = folder / "typed.sqlite"
+        with closing(sqlite3.connect(path)) as connection:
+            columns = "code char(8), id integer not null, grp text collate nocase, n numeric, price numeric"
+            connection.execute(f"create table typed ({columns})")
+            connection.execute(f"insert into typed values {ROWS}")
+            connection.commit()
+        return SourceSettings(dialect=dialect, database=path)
+    server: Postgres | MariaDb = postgres if dialect == "postgres" else mariadb
+    database = server.fresh_database()
+    grp, number = ("citext", "numeric") if dialect == "postgres" else ("varchar(20)", "decimal(20, 6)")
+    rows = ROWS.replace("'Grün'", "x'4772c3bc6e'") if dialect == "mysql" else ROWS
+    before = ["create extension citext"] if dialect == "postgres" else []
+    collation = " character set utf8mb4 collate utf8mb4_general_ci" if dialect == "mysql" else ""
+    columns = f"code char(8), id integer not null, grp {grp}, n {number}, price {number}"
+    server.execute(database, *before, f"create table typed ({columns}){collation}", f"insert into typed values {rows}")
+    if dialect == "postgres":
+        server.execute(database, "grant select on typed to public")
+    return SourceSettings(dialect=dialect, connection=server.connection(database))
+
+
+def staged(rows: list[tuple[Any, ...]]) -> list[tuple[str | None, ...]]:
+    """Rows as staging keeps them: without blanks at the end of texts, as PostgreSQL gives a CHAR with."""
+    return constructs.canonical(
+        [tuple(value.rstrip(" ") if isinstance(value, str) else value for value in row) for row in rows]
+    )
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql", "sqlite"])
+def test_captured_columns_compare_and_count_as_in_their_database(
+    dialect: str, postgres: Postgres, mariadb: MariaDb, tmp_path: Path
+) -> None:
+    """A CHAR's blanks, citext, NOCASE, a collation that ignores case, numbers without a scale: the same, or refused."""
+    source = source_of(dialect, tmp_path, postgres=postgres, mariadb=mariadb)
+    wrong: list[Any] = []
+    with constructs.captured(source, {"typed": COLUMNS}, tmp_path) as rehearsal:
+        for sql in (*SELECTS, "select id, code || '-x' as x from typed order by id"):
+            if dialect == "mysql" and "||" in sql:
+                continue
+            given, live = rehearsal(sql), constructs.read_rows(source, sql)
+            if isinstance(given, str) or staged(given) != staged(live):
+                wrong.append((sql, given, live))
+        grouped = rehearsal("select grp, count(*) as n from typed group by grp order by n")
+    assert not wrong
+    assert isinstance(grouped, str)
+    assert "which of two texts" in grouped
+
+
+def test_sql_servers_collation_is_the_columns_own(tmp_path: Path) -> None:
+    """A collation with CI ignores case; CHAR(n) has n letters, and its blanks count in no comparison."""
+    root = tmp_path / "acme"
+    write(root / "fixtures" / "item.csv", "code,grp,exact\nA1,Red,Red\nB2,blue,blue\n")
+    types = (
+        '[item]\ncode = "char(5) collate Latin1_General_CI_AS not null"\n'
+        'grp = "varchar(9) collate Latin1_General_CI_AS"\n'
+        'exact = "varchar(9) collate Latin1_General_BIN2"\n'
+    )
+    write(root / "fixtures" / "types.toml", types)
+    with create_fixture_database(tmp_path / "fixtures.duckdb") as connection:
+        kinds = load_fixtures(connection, root, schema="client0", dialect="tsql")
+
+        def run(sql: str) -> list[Any]:
+            query = Query(sql=sql, path=tmp_path / "products.sql")
+            return connection.execute(to_duckdb(query, dialect="tsql", columns=kinds)).fetchall()
+
+        assert run("select code + '|', len(code) from item where grp = 'RED' and code = 'a1'") == [("A1   |", 2)]
+        assert run("select code from item where exact = 'RED'") == []
+        assert run("select charindex('E', grp), replace(grp, 'E', '-') from item where grp like 'R%'") == [(2, "R-d")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "varchar(60) collate utf8mb4_general_ci",
+            ColumnType(name="varchar", sizes=(60,), collation="utf8mb4_general_ci"),
+        ),
+        ("character varying(40) not null", ColumnType(name="character varying", sizes=(40,), nullable=False)),
+        ("int(10) unsigned", ColumnType(name="int", sizes=(10,))),
+        ("nvarchar(max)", ColumnType(name="nvarchar")),
+        ("timestamp without time zone", ColumnType(name="timestamp without time zone")),
+        ("text collate nocase not null", ColumnType(name="text", collation="nocase", nullable=False)),
+        ("enum('a','b')", None),
+    ],
+)
+def test_a_type_reads_as_databases_write_it(text: str, expected: ColumnType | None) -> None:
+    """Its name, its sizes, its collation and whether it may be NULL."""
+    assert parse_type(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("types", "line", "said"),
+    [
+        ("[item]\ncode = 5\n", 2, "item.code is not understood"),
+        ("[item]\ncode = char(5)\n", 2, "not TOML"),
+        ('[item]\nprice = "decimal(9,1)"\n', 2, "more decimals than decimal"),
+    ],
+)
+def test_a_wrong_type_is_named_with_its_line(tmp_path: Path, types: str, line: int, said: str) -> None:
+    """Also one that would round the values of the fixture."""
+    root = tmp_path / "acme"
+    write(root / "fixtures" / "item.csv", "code,price\nA1,1.25\n")
+    write(root / "fixtures" / "types.toml", types)
+    with create_fixture_database(tmp_path / "fixtures.duckdb") as connection, pytest.raises(FixtureError) as caught:
+        load_fixtures(connection, root, schema="client0", dialect="postgres")
+    assert said in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].line == line
+
+
+@pytest.mark.parametrize(
+    ("types", "said"), [("", True), ('[item]\nweb = "varchar(9) collate utf8mb4_bin"\ncode = "varchar(9)"\n', False)]
+)
+def test_what_is_assumed_of_texts_is_said(tmp_path: Path, types: str, said: bool) -> None:  # noqa: FBT001
+    """Where a text of the fixtures and one of the view differ in case alone, and nobody says whether that counts."""
+    view = VIEW.replace("item.web as", "case when item.web = 'YES' then 'Yes' else item.web end as").replace('"', "`")
+    write_project(tmp_path, dialect="mysql", view=view)
+    write(tmp_path / "projects" / "acme" / "fixtures" / "types.toml", types or "")
+    assert bool(rehearsed(tmp_path).assumptions) is said
