@@ -28,6 +28,7 @@ DOORS = {
     "numpy": {"state", "sync"},
     "pyarrow": {"database", "state", "sync", "testing"},
     "requests": {"stock2shop"},
+    "rich": {"cli"},
     "urllib3": {"stock2shop"},
     "starlette": {"sandbox", "orders"},
     "uvicorn": {"http_server", "sandbox", "orders"},

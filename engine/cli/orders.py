@@ -124,7 +124,7 @@ def list_orders(
     from engine.orders.pipeline import order_settings
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded = session.load_stored(project)
     order_settings(loaded)
     if status is not None and status not in TRANSITIONS:
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
@@ -145,7 +145,7 @@ def show_order(
     from engine.orders.pipeline import order_settings
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded = session.load_stored(project)
     order_settings(loaded)
     print_order(session, loaded, order_id, reveal=check_reveal(reveal=reveal), output=output)
 

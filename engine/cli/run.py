@@ -245,7 +245,7 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
         fail(request.entity, _not_begun(request.deadline))
         return code, results
     try:
-        loaded = session.load(name)
+        loaded = session.load_to_run(name)
         selected = (_approved_entities if request.approved else selected_entities)(loaded, request.entity)
     except (SyncError, OSError) as error:
         fail(None, error)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CONNECTING_TABLES = ("source", "stock2shop", "orders")
 """Tables whose variables are needed only by commands that connect."""
 
+STORED_TABLES = (*CONNECTING_TABLES, "vars")
+"""Tables whose variables are needed by no command that only looks at what is stored."""
+
 
 class Output(str, Enum):
     """How a command prints its result."""
@@ -110,6 +113,27 @@ class Session:
         self.project = project.name
         self.terminal.hide(project.secrets)
         return project
+
+    def load_to_run(self, name: str) -> Project:
+        """Read the project ``name``, as :meth:`load` does; where it cannot be read, the run log has that."""
+        from engine.config.workspace import discover, state_folder
+        from engine.run_log.record import record_failure
+
+        try:
+            return self.load(name)
+        except (ConfigError, OSError) as error:
+            workspace = self.workspace()
+            if name in discover(workspace):
+                diagnostics = error.diagnostics if isinstance(error, ConfigError) else ()
+                wrong = [each for each in diagnostics if each.severity == "error"]
+                places = [f"{each.relative_location(workspace)}: {each.message}".removeprefix(": ") for each in wrong]
+                folder = state_folder(workspace, os.environ)
+                record_failure(folder, error, project=name, command="run", message="\n".join(places))
+            raise
+
+    def load_stored(self, name: str) -> Project:
+        """Read the project ``name`` for a command that looks at what is stored: it needs no variable's value."""
+        return self.load(name, lenient=STORED_TABLES)
 
     def hide_variables(self, *projects: Project) -> None:
         """From now on print nothing that a variable of these projects holds: a branch may name any variable."""

@@ -12,6 +12,7 @@ from engine.cli.failures import ATTENTION
 from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.signals import run_controls
+from engine.cli.stored import read_stored
 from engine.clock import Deadline
 from engine.errors import UsageError
 
@@ -125,25 +126,34 @@ def history(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show the last runs; with --key or --run what Stock2Shop acknowledged."""
-    from engine.state.store import open_state
     from engine.sync import history as ledger
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded = session.load_stored(project)
+    reveal = check_reveal(reveal=reveal)
     headers: tuple[str, ...]
-    with open_state(loaded.state) as state:
-        if key is None and run_id is None:
-            headers = ("run_id", "entity", "command", "started_at", "seconds", "outcome", "source", "sent", "message")
-            rows = ledger.runs(state, limit=limit)
+    if key is None and run_id is None:
+        headers = ("run_id", "entity", "command", "started_at", "seconds", "outcome", "source", "sent", "message")
+        rows = read_stored(
+            session,
+            loaded,
+            lambda state: ledger.runs(state, limit=limit),
+            lambda log: [each.as_history() for each in log.project_runs(loaded.name, limit=limit)],
+        )
+        for row in rows:
+            counts = json.loads(row.pop("counts", None) or "{}")
+            row["source"], row["sent"] = counts.get("source", row.get("source")), counts.get("sent", row.get("sent"))
+    else:
+        headers = ("acknowledged_at", "run_id", "entity", "key", "kind", "columns", "status")
+        rows = read_stored(
+            session,
+            loaded,
+            lambda state: ledger.changes(state, limit=limit, key=key, run_id=run_id, reveal=reveal),
+            lambda log: log.changes(loaded.name, limit=limit, key=key, run_id=run_id),
+        )
+        if output is Output.text:
             for row in rows:
-                counts = json.loads(row.pop("counts") or "{}")
-                row["source"], row["sent"] = counts.get("source"), counts.get("sent")
-        else:
-            headers = ("acknowledged_at", "run_id", "entity", "key", "kind", "columns", "status")
-            rows = ledger.changes(state, limit=limit, key=key, run_id=run_id, reveal=check_reveal(reveal=reveal))
-            if output is Output.text:
-                for row in rows:
-                    row["columns"] = "; ".join(f"{c['column']}: {c['old']} → {c['new']}" for c in row["columns"])
+                row["columns"] = "; ".join(f"{c['column']}: {c['old']} → {c['new']}" for c in row["columns"])
     session.print_result(rows, headers, output)
 
 
@@ -157,13 +167,17 @@ def quarantine_list(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show rows that are held back, each with its column, value and reason."""
-    from engine.state.store import open_state
     from engine.sync.history import quarantine
 
     session = session_of(context)
-    loaded = session.load(project)
-    with open_state(loaded.state) as state:
-        rows = quarantine(state, entity=entity, resolved=resolved, reveal=check_reveal(reveal=reveal))
+    loaded = session.load_stored(project)
+    reveal = check_reveal(reveal=reveal)
+    rows = read_stored(
+        session,
+        loaded,
+        lambda state: quarantine(state, entity=entity, resolved=resolved, reveal=reveal),
+        lambda log: log.quarantine(loaded.name, entity),
+    )
     headers = ("key", "column_name", "value", "rule", "reason", "first_seen_at")
     if rows or output is Output.json:
         session.print_result(rows, (*headers, "resolved_at") if resolved else headers, output)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.config.document import entity_tables
 from engine.config.values import DIALECTS
+from engine.config.workspace import state_folder
 from engine.model.fields import ACTIVE_WORDS, ENTITIES
 from engine.model.settings import (
     DEFAULT_MAX_CHANGES,
@@ -27,6 +27,7 @@ from engine.model.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 
 def build_project(
@@ -36,7 +37,7 @@ def build_project(
 
     An entity is synced where it has a table, or is among ``views``.
     """
-    folder = Path(environ.get("S2S_STATE") or workspace / ".state")
+    folder = state_folder(workspace, environ)
     return Project(
         name=root.name,
         root=root,

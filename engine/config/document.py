@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
+from engine.config.schedule import DURATION, check_duration
 from engine.config.values import (
     DIALECTS,
     FLAGS,
@@ -247,6 +248,16 @@ def document_model() -> Any:
             90, ge=1, description="History and resolved quarantine older than this are dropped."
         )
 
+    class ScheduleTable(BaseModel):
+        """How often the project runs, for `s2s status`; `workspace.toml` may say it for all projects."""
+
+        model_config = strict
+        every: Annotated[str | None, AfterValidator(check_duration)] = Field(
+            None,
+            description='How often a run is to begin, such as "3m": a whole number of s, m, h or d.',
+            json_schema_extra={"pattern": DURATION},
+        )
+
     severities: Any = dict[str, Literal["error", "warning"]]
 
     class ChannelTable(BaseModel):
@@ -360,6 +371,7 @@ def document_model() -> Any:
         vars=(dict[str, Any], Field(default_factory=dict, description="Values for the views.")),
         orders=(OrdersTable | None, None),
         history=(HistoryTable, Field(default_factory=lambda: HistoryTable.model_validate({}))),
+        schedule=(ScheduleTable, Field(default_factory=lambda: ScheduleTable.model_validate({}))),
         tests=(
             severities,
             Field(default_factory=dict, description='How grave a failed data test is: no_free_items = "warning".'),

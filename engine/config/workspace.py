@@ -36,6 +36,11 @@ def find_workspace(start: Path, *, environ: Mapping[str, str]) -> Path:
     )
 
 
+def state_folder(workspace: Path, environ: Mapping[str, str]) -> Path:
+    """The folder of all projects' states and ledgers, and of the run log: ``S2S_STATE``, else ``.state``."""
+    return Path(environ.get("S2S_STATE") or workspace / ".state")
+
+
 def discover(workspace: Path) -> tuple[str, ...]:
     """The names of the workspace's projects, sorted.
 

@@ -57,6 +57,22 @@ class LoggedRun:
     digest: str | None
     message: str
 
+    def as_history(self) -> dict[str, Any]:
+        """The run as :func:`engine.sync.history.runs` gives it."""
+        names = (
+            "run_id",
+            "entity",
+            "command",
+            "started_at",
+            "seconds",
+            "outcome",
+            "digest",
+            "source",
+            "sent",
+            "message",
+        )
+        return {name: getattr(self, name) for name in names}
+
 
 _COLUMNS = ", ".join([*LoggedRun.__dataclass_fields__, "host", "process", "progress_at"])
 
@@ -74,10 +90,14 @@ class RunLogReader:
             self._connection.close()
 
     def last_runs(self) -> list[LoggedRun]:
-        """The newest run of each entity of each project, but for those that found the project locked."""
-        return self._runs(
-            "id in (select max(id) from runs where command = 'run' and outcome <> 'locked' group by project, entity)"
+        """The newest run of each entity of each project that has ended; one that found the project locked is none."""
+        ended = self._runs(
+            "id in (select max(id) from runs where command = 'run' and outcome not in ('locked', 'running')"
+            " group by project, entity)"
         )
+        died = self._runs("outcome = 'running' and command = 'run'")
+        newest = {(run.project, run.entity): run for run in ended}
+        return [*(newest | {(run.project, run.entity): run for run in died if run.outcome != "running"}).values()]
 
     def last_good_runs(self) -> list[LoggedRun]:
         """The newest run of each entity of each project that came to its end."""
@@ -180,7 +200,7 @@ def open_run_log(state_folder: Path) -> closing[RunLogReader]:
 def _unusable(path: Path, error: Exception) -> StateError:
     return StateError(
         f"The run log {path} cannot be read: {error}.",
-        hint="Check its rights for the account that runs s2s. A damaged one is made anew by the next run; nothing else"
+        hint="Check its rights for the account that runs s2s. A damaged one is replaced by the next run; nothing else"
         " is lost.",
     )
 

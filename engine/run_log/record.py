@@ -223,12 +223,13 @@ def record_run(
         run_log.close()
 
 
-def record_failure(state_folder: Path, error: Exception, *, project: str, command: str) -> None:
-    """Note a run that could not begin, because the project's configuration cannot be read."""
+def record_failure(state_folder: Path, error: Exception, *, project: str, command: str, message: str = "") -> None:
+    """Note a run that could not begin, because the project's configuration cannot be read; ``message`` says why."""
     run_log = RunLog(state_folder)
     try:
         record = RunRecord(run_log, project=project, entity="", command=command)
         record.facts = _failure(error, ())
+        record.facts["message"] = message or record.facts["message"]
         record.finish()
     finally:
         run_log.close()

@@ -1,0 +1,34 @@
+"""How many orders of a project are in each status, read from its ledger without the project's configuration."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from engine.embedded import connect_sqlite
+from engine.files import exists
+from engine.orders.ledger_file import LEDGER_SUFFIX, OPEN_TIMEOUT_SECONDS, translate_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def count_orders(state_folder: Path, project: str) -> Mapping[str, int]:
+    """The number of orders by status, but for those that are finished; empty where there is no ledger.
+
+    Raises :class:`StateError` where the ledger cannot be read.
+    """
+    path = state_folder / f"{project}{LEDGER_SUFFIX}"
+    with translate_errors(path):
+        if not exists(path) or not path.stat().st_size:
+            return {}
+        with closing(connect_sqlite(path, mode="ro", timeout=OPEN_TIMEOUT_SECONDS)) as connection:
+            sql = "select status, count(*) from orders where status in ('received', 'raising', 'waiting', 'failed')"
+            try:
+                return dict(connection.execute(f"{sql} group by status").fetchall())
+            except sqlite3.OperationalError as error:
+                if "no such" in str(error):  # it is being made, or is older than this engine, which migrates it
+                    return {}
+                raise

@@ -1,0 +1,218 @@
+"""Put together the status of projects from the run log, their ledgers and their cadence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.clock import now
+from engine.config.schedule import read_cadence
+from engine.errors import ConfigError, StateError
+from engine.orders.summary import count_orders
+from engine.run_log.read import open_run_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from engine.run_log.read import LoggedRun, RunLogReader
+
+Condition = Literal["failed", "guarded", "late", "held", "never run", "ok"]
+
+SEVERITY: Mapping[Condition, int] = {"failed": 0, "guarded": 1, "late": 2, "held": 3, "never run": 4, "ok": 5}
+"""What needs a person first: the order in which projects are listed."""
+
+LATE_CADENCES = 2
+"""A project is late where no run has begun for so many cadences, and :data:`LATE_GRACE` more."""
+
+LATE_GRACE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What a project does now: the command, the entity, the step and how far it is; ``since`` is in UTC."""
+
+    command: str
+    entity: str
+    since: datetime
+    step: str | None
+    done: int | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatus:
+    """One project. Times are UTC, without a zone.
+
+    ``condition`` is what it comes to: ``failed`` and ``guarded`` by the last run of an entity, ``late`` by its cadence,
+    ``held`` where rows are in quarantine or refused or orders wait. ``message`` says why. ``last_good_at`` is when the
+    last good run of the entity ended that has waited longest for one; ``failures`` counts failed runs since then.
+    ``sent``, ``requests`` and ``runs`` are of today, in this machine's zone; ``quarantined`` and ``refused`` are of the
+    last good run. ``every_seconds`` is the cadence, None where there is none.
+    """
+
+    project: str
+    condition: Condition
+    message: str = ""
+    last_run_at: datetime | None = None
+    last_good_at: datetime | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+    activity: Activity | None = None
+    runs: int = 0
+    sent: int = 0
+    requests: int = 0
+    quarantined: int = 0
+    refused: int = 0
+    orders_waiting: int = 0
+    orders_failed: int = 0
+    every_seconds: float | None = None
+    late_seconds: float = 0.0
+    run_seconds: float | None = None
+
+    def as_json(self, moment: datetime) -> dict[str, Any]:
+        """Its values as commands print them, times with their zone."""
+        facts = asdict(self)
+        if self.activity is not None:
+            facts["activity"]["since"] = _zoned(self.activity.since)
+        facts |= {name: _zoned(facts[name]) for name in ("last_run_at", "last_good_at", "failing_since")}
+        age = None if self.last_good_at is None else round((moment - self.last_good_at).total_seconds(), 1)
+        return {**facts, "seconds_since_good": age}
+
+
+def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Path) -> list[ProjectStatus]:
+    """The status of each of ``names``, what needs a person first, then by name.
+
+    Raises :class:`StateError` where the run log cannot be read.
+    """
+    moment = now()
+    with open_run_log(state_folder) as log:
+        statuses = _from_log(log, names, moment)
+    found = []
+    for name in names:
+        status = _with_orders(statuses[name], state_folder)
+        found.append(_with_cadence(status, workspace, moment))
+    return sorted(found, key=lambda each: (SEVERITY[each.condition], each.project))
+
+
+def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime) -> dict[str, ProjectStatus]:
+    last, good = _by_project(log.last_runs()), _by_project(log.last_good_runs())
+    activities = {run.project: run for run in log.running()}
+    totals, failures = log.totals_since(_midnight(moment)), log.failures_since_good()
+    found = {}
+    for name in names:
+        runs, sent, requests = totals.get(name, (0, 0, 0))
+        running = activities.get(name)
+        status = _last_outcome(name, last.get(name, []), good.get(name, []))
+        if status.condition in {"failed", "guarded"}:
+            count, since = failures.get(name, (1, status.last_run_at))
+            status = replace(status, failures=count, failing_since=since)
+        if running is not None:
+            status = replace(status, activity=_activity(running))
+        found[name] = replace(status, runs=runs, sent=sent, requests=requests)
+    return found
+
+
+def _last_outcome(name: str, last: Sequence[LoggedRun], good: Sequence[LoggedRun]) -> ProjectStatus:
+    """What the last runs of a project's entities come to."""
+    if not last:
+        return ProjectStatus(project=name, condition="never run", message="It has not run yet.")
+    newest = max(last, key=lambda run: run.id)
+    # Where the newest has an entity, the configuration can be read again.
+    last = [run for run in last if run.entity] if newest.entity else [newest]
+    status = ProjectStatus(
+        project=name,
+        condition="ok",
+        last_run_at=max(run.started_at for run in last),
+        last_good_at=min((run.finished_at or run.started_at for run in good), default=None),
+        quarantined=sum(run.quarantined or 0 for run in good),
+        refused=sum(run.refused or 0 for run in good),
+        run_seconds=sum(run.seconds or 0.0 for run in last),
+    )
+    wrong = {run.outcome: run for run in last}
+    for outcome in ("failed", "broken off"):
+        if outcome in wrong:
+            return replace(status, condition="failed", message=_message(wrong[outcome]))
+    if "guarded" in wrong:
+        return replace(status, condition="guarded", message=_message(wrong["guarded"]))
+    if status.quarantined or status.refused:
+        return replace(status, condition="held", message=f"s2s quarantine list {name}")
+    return status
+
+
+def _message(run: LoggedRun) -> str:
+    lines = run.message.splitlines() or [run.outcome]
+    return f"{run.entity}: {lines[0]}" if run.entity else lines[0]
+
+
+def _with_orders(status: ProjectStatus, state_folder: Path) -> ProjectStatus:
+    try:
+        counts = count_orders(state_folder, status.project)
+    except StateError as error:
+        return _worsen(status, "failed", error.message)
+    waiting, failed = counts.get("waiting", 0), counts.get("failed", 0)
+    status = replace(status, orders_waiting=waiting, orders_failed=failed)
+    return _worsen(status, "held", f"s2s orders list {status.project} --status waiting") if waiting else status
+
+
+def _with_cadence(status: ProjectStatus, workspace: Path, moment: datetime) -> ProjectStatus:
+    try:
+        every = read_cadence(workspace, status.project)
+    except ConfigError as error:
+        return _worsen(status, "failed", str(error).splitlines()[0])
+    if every is None:
+        return status
+    status = replace(status, every_seconds=every.total_seconds())
+    if status.activity is not None:
+        return status
+    if status.last_run_at is None:
+        return _worsen(status, "late", "It has a schedule, and has not run yet.")
+    age = moment - status.last_run_at
+    if age <= every * LATE_CADENCES + LATE_GRACE:
+        return status
+    status = replace(status, late_seconds=round((age - every).total_seconds(), 1))
+    return _worsen(status, "late", f"It has not run for {age_text(age)}.")
+
+
+def _worsen(status: ProjectStatus, condition: Condition, message: str) -> ProjectStatus:
+    """The status with another condition, unless it has a graver one."""
+    if SEVERITY[condition] < SEVERITY[status.condition]:
+        return replace(status, condition=condition, message=message)
+    return status
+
+
+def _activity(run: LoggedRun) -> Activity:
+    return Activity(
+        command=run.command, entity=run.entity, since=run.started_at, step=run.step, done=run.done, total=run.total
+    )
+
+
+def _by_project(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
+    found: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        found.setdefault(run.project, []).append(run)
+    return found
+
+
+def _midnight(moment: datetime) -> datetime:
+    """When today began in this machine's zone, in UTC without a zone."""
+    local = moment.replace(tzinfo=timezone.utc).astimezone()
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _zoned(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.replace(tzinfo=timezone.utc).isoformat(timespec="seconds")
+
+
+def age_text(age: timedelta) -> str:
+    """How long something took, in the largest unit of which there are at least two.
+
+    >>> age_text(timedelta(minutes=90)), age_text(timedelta(seconds=59))
+    ('90 min', '59 s')
+    """
+    seconds = max(0, int(age.total_seconds()))
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit:,} {name}"
+    return f"{seconds} s"

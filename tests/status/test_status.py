@@ -1,0 +1,130 @@
+"""`s2s status`: what each project does and how it did last, in one look, without a password, while runs hold states."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.command import run_command
+
+from engine.clock import now
+from engine.config.schedule import parse_duration
+from engine.run_log.record import RunLog, RunRecord, record_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.client import Client
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+def s2s(client: Client, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the client's workspace, with these variables alone."""
+    return run_command(*words, folder=client.workspace, variables=variables)
+
+
+@contextmanager
+def held(state: Path) -> Iterator[None]:
+    """Another process holds a state, as a run does."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate(b"")
+
+
+def add_run(folder: Path, project: str, *, ago: timedelta, **facts: Any) -> None:
+    """Note a run that began so long ago, and ended at once."""
+    log = RunLog(folder)
+    record = RunRecord(log, project=project, entity="products", command="run")
+    moment = f"{now() - ago:%Y-%m-%d %H:%M:%S.000}"
+    record.facts = {"outcome": "done", "exit_code": 0, "sent": 0, "started_at": moment, "finished_at": moment, **facts}
+    record.finish()
+    log.close()
+
+
+def test_what_needs_a_person_stands_first(client: Client) -> None:
+    """A project that fails, one that a guard stopped, one that is late, one with held rows, one that is well."""
+    folder = client.workspace / ".state"
+    for name in ("broken", "guarded", "late", "new", "well"):
+        (client.workspace / "projects" / name).mkdir()
+        (client.workspace / "projects" / name / "project.toml").write_text("[project]\n", "utf-8")
+    (client.workspace / "workspace.toml").write_text('[schedule]\nevery = "1h"\n', "utf-8")
+    (client.workspace / "projects" / "late" / "project.toml").write_text('[schedule]\nevery = "3m"\n', "utf-8")
+    (client.workspace / "projects" / "new" / "project.toml").write_text("this is no TOML", "utf-8")
+    add_run(folder, "guarded", ago=timedelta(minutes=9), outcome="guarded", message="90 rows would be removed")
+    for name in ("late", "well"):
+        add_run(folder, name, ago=timedelta(minutes=8), sent=2, requests=3)
+    client.item("A")
+    client.item("B", title="")
+    assert s2s(client, "run", "acme", **client.environment).returncode == 4
+    assert s2s(client, "run", "broken").returncode == 2
+
+    looked = s2s(client, "status", "--output", "json")
+    assert looked.returncode == 5, looked.stderr
+    found = {each["project"]: each for each in json.loads(looked.stdout)}
+    assert [(name, each["condition"]) for name, each in found.items()] == [
+        ("broken", "failed"),
+        ("new", "failed"),
+        ("guarded", "guarded"),
+        ("late", "late"),
+        ("acme", "held"),
+        ("well", "ok"),
+    ]
+    assert "source" in found["broken"]["message"]
+    assert "not TOML" in found["new"]["message"]
+    assert (found["guarded"]["message"], found["guarded"]["failures"]) == ("products: 90 rows would be removed", 1)
+    assert found["late"]["message"] == "It has not run for 8 min."
+    acme = found["acme"]
+    assert (acme["sent"], acme["quarantined"], acme["every_seconds"], acme["activity"]) == (1, 1, 3600.0, None)
+    assert acme["last_good_at"].endswith("+00:00")
+    assert s2s(client, "status", "acme").returncode == 4
+    assert s2s(client, "status", "well").returncode == 0
+    assert s2s(client, "status", "nobody").returncode == 2
+    text = s2s(client, "status").stdout
+    assert [line.split()[0] for line in text.splitlines()[2:]] == [*found]
+    metrics = s2s(client, "status", "--all", "--output", "prometheus").stdout
+    assert 's2s_failing{project="broken"} 1\n' in metrics
+    assert 's2s_rows_quarantined{project="acme"} 1\n' in metrics
+
+
+def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_passwords(client: Client) -> None:
+    """Runs, changes and quarantine come from the run log then, and the status says what runs."""
+    client.item("A")
+    client.item("B", title="")
+    s2s(client, "run", "acme", **client.environment)
+    commands = (("history", "acme"), ("history", "acme", "--run", "1"), ("quarantine", "list", "acme"))
+    free = [s2s(client, *words) for words in commands]
+    with (
+        held(client.workspace / ".state" / "acme.duckdb"),
+        record_run(client.workspace / ".state", project="acme", entity="products", command="run") as run,
+    ):
+        run.begin(2)
+        locked = [s2s(client, *words) for words in commands]
+        (status,) = json.loads(s2s(client, "status", "--output", "json").stdout)
+    for before, after in zip(free, locked, strict=True):
+        assert (before.returncode, before.stderr) == (0, "")
+        assert after.returncode == 0, after.stderr
+        assert "A run of acme is under way" in after.stderr
+    assert "running" in locked[0].stdout
+    assert [each.stdout.splitlines()[-1].split()[1:] for each in locked[1:]] == [
+        each.stdout.splitlines()[-1].split()[1:] for each in free[1:]
+    ]
+    assert (status["activity"]["command"], status["activity"]["entity"]) == ("run", "products")
+
+
+def test_a_cadence_is_a_number_and_a_unit() -> None:
+    """Anything else is an error that says how it is written."""
+    assert [parse_duration(text).total_seconds() for text in ("90s", "3m", "2 h", "1d")] == [90, 180, 7200, 86400]
+    for wrong in ("", "3", "m", "0m", "1.5h", "3 minutes"):
+        with pytest.raises(ValueError, match="3m"):
+            parse_duration(wrong)
