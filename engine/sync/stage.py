@@ -34,7 +34,7 @@ PLAIN_TYPES = ("text", "code", "url", "email", "html")
 
 
 MAX_ADDED_COLUMNS = 40
-"""So many columns are added one by one to tables without rows; for more, the tables are made anew: each addition costs
+"""So many columns are added one by one to tables without rows; for more, the tables are made again: each addition costs
 as much as the table has columns."""
 
 MEGABYTES_PER_COLUMN = 0.6
