@@ -281,7 +281,7 @@ def compare_on_fixtures(
         if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.bare_message):
             raise first  # DuckDB's own SQL would give another value without an error
         comparison = run(
-            _render_duckdb_sql(project, entity, query, dialect),
+            _render_duckdb_sql(project, entity, query, loaded.tables.get(fixtures or project.root)),
             SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
         )
     except QueryError as error:
@@ -333,12 +333,12 @@ def _transpile(query: Query, dialect: str, loaded: FixtureDatabase, fixtures: Pa
     return to_duckdb(query, dialect=dialect, columns=loaded.tables.get(fixtures))
 
 
-def _render_duckdb_sql(project: Project, entity: str, query: Query, dialect: str) -> Query:
+def _render_duckdb_sql(project: Project, entity: str, query: Query, columns: Columns | None) -> Query:
     """The view as its macros write it for DuckDB. Raises :class:`ViewError` where its meaning changes."""
     from engine.mapping.transpile.own_sql import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
-    return check_own_sql(own, query, dialect=dialect)
+    return check_own_sql(own, query, dialect=project.source.dialect, columns=columns)
 
 
 def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[str]) -> SourceSettings:

@@ -72,8 +72,9 @@ def infer_kinds(statement: Any, dialect: str, columns: Columns) -> None:
     """Note the kind of each part of a statement, before anything is renamed or rewritten."""
     inference = _Inference(statement, dialect, columns)
     for node in statement.walk():
-        node.meta["kind"] = inference.kind(node)
-        node.meta["fold"] = inference.fold(node)
+        for name, found in (("kind", inference.kind(node)), ("fold", inference.fold(node))):
+            if found or name in node.meta:
+                node.meta[name] = found
 
 
 def kind(node: Any) -> str:

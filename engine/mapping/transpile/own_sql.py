@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ViewError
 from engine.mapping.parse import ParseFailure, parse_cached
 from engine.mapping.transpile.facts import KNOWN_DIALECTS, PADDED_TYPES, TEXT_TYPES, construct_name
+from engine.mapping.transpile.kinds import infer_kinds
 from engine.mapping.transpile.rewrite import is_read_differently, rewrite_node
 from engine.mapping.transpile.snippets import remember_types
 from engine.mapping.transpile.text_order import guard_statement
@@ -21,6 +22,7 @@ from engine.mapping.transpile.unsupported import find_unsupported, nearest_offse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from engine.mapping.transpile.kinds import Columns
     from engine.model.query import Query, SourceLocation
 
 ARITHMETIC = frozenset({"Div", "IntDiv", "Mod", "Avg"})
@@ -33,10 +35,10 @@ MISREAD_IF_KNOWN = frozenset({"Like", "Pad", "RegexpLike", "StrPosition", "Subst
 """The same for known dialects; for others these are always refused, and macros write them as DuckDB does."""
 
 
-def check_own_sql(own: Query, query: Query, *, dialect: str) -> Query:
+def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | None = None) -> Query:
     """Check ``own``, the view rendered for DuckDB, for what may mean something else there than in ``dialect``.
 
-    ``query`` is the view rendered for ``dialect``. Refused is
+    ``query`` is the view rendered for ``dialect``, ``columns`` has the kinds of the fixtures' columns. Refused is
 
     1. a part of ``query`` that is refused or rewritten in it, and that ``own`` has too, so that no macro changed it;
     2. a part of ``own`` that is written by hand, and that would be rewritten in ``dialect``.
@@ -48,6 +50,8 @@ def check_own_sql(own: Query, query: Query, *, dialect: str) -> Query:
     problems = [unsupported_diagnostic(own, *found) for found in scan_text(own.sql, dialect) if found[1] in keywords]
     statements = _statements(own, "duckdb")
     others = _statements(query, dialect)
+    for statement in (*statements, *others):
+        infer_kinds(statement, dialect, columns or {})
     nodes = [node for other in others for node in other.walk()]
     misread = {_structure(node) for node in nodes if _is_misread(node, dialect)}
     kinds = {structure[0] for structure in misread} & ARITHMETIC
@@ -75,7 +79,7 @@ def check_own_sql(own: Query, query: Query, *, dialect: str) -> Query:
 def _statements(query: Query, dialect: str) -> list[Any]:
     """Return the parsed statements of a view; none where it cannot be parsed."""
     found = parse_cached(query.sql.lstrip("\ufeff"), dialect)
-    return [] if isinstance(found, ParseFailure) else found
+    return [] if isinstance(found, ParseFailure) else [statement.copy() for statement in found]
 
 
 def _rewritten_parts(statement: Any, dialect: str) -> Iterator[Any]:

@@ -114,7 +114,8 @@ def remember_types(nodes: list[Any], dialect: str) -> None:
 def keep_types(node: Any, made: Any) -> None:
     """Note in what stands for a part what was known of the part's type."""
     for key in ("known", "number", "kind", "fold"):
-        made.meta[key] = node.meta.get(key)
+        if key in node.meta:
+            made.meta[key] = node.meta[key]
 
 
 def is_known_number(node: Any) -> bool:

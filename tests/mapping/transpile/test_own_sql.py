@@ -121,3 +121,27 @@ def test_what_is_written_by_hand_is_not_taken_for_duckdbs(dialect: str, query: s
             dialect=dialect,
         )
     assert any(said.lower() in fault.message.lower() for fault in refused.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind", "part", "said"),
+    [
+        ("mysql", "text/ci-ai-pad-known", "name = 'a'", "="),
+        ("sqlite", "text/ascii", "name in ('a', 'b')", "IN"),
+        ("postgres", "text/padded", "name like 'a%'", "LIKE of a CHAR"),
+        ("postgres", "integer", "name / 2", "/"),
+        ("mysql", "date", "dayname(name)", "dayname"),
+    ],
+)
+def test_what_the_columns_types_would_have_rewritten_is_refused(dialect: str, kind: str, part: str, said: str) -> None:
+    """A collation that ignores case, a CHAR's blanks, a division of integers: DuckDB's own SQL knows none of it."""
+    path = Path("views/products.sql")
+    columns = {"item": {"name": kind}}
+    with pytest.raises(ViewError) as refused:
+        check_own_sql(
+            Query(sql=f"select {part} as x, code as y from item", path=path),
+            Query(sql=f"select {part} as x, unknown(code) as y from item", path=path),
+            dialect=dialect,
+            columns=columns,
+        )
+    assert any(said.lower() in fault.message.lower() for fault in refused.value.diagnostics)
