@@ -168,7 +168,7 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     if kind.name in _DOUBLES:
         return "double"
     if kind.name in _MOMENTS:
-        return _MOMENTS[kind.name]
+        return "varchar" if dialect == "mysql" and has_zero_dates(values) else _MOMENTS[kind.name]
     if kind.name in {"boolean", "bool"} and dialect in {"postgres", "duckdb"}:
         return "boolean"
     if kind.name in {"json", "jsonb"} and dialect in {"postgres", "duckdb"}:
@@ -188,6 +188,13 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     return None
 
 
+def has_zero_dates(values: Iterable[str | None]) -> bool:
+    """Whether values are dates or times, and some of them dates that only MySQL has, such as 0000-00-00."""
+    known = [value for value in values if value is not None]
+    dates = all(re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?", value) for value in known)
+    return dates and any(re.search("^0000|-00", value[:10]) for value in known)
+
+
 def stored_value(value: str | None, kind: ColumnType, dialect: str) -> str | None:
     """Return a value as the database gives it: a CHAR with its padding, or without where that counts nowhere."""
     if value is None or not kind.is_padded:
@@ -200,6 +207,8 @@ def stored_value(value: str | None, kind: ColumnType, dialect: str) -> str | Non
 def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
     """Return what :mod:`engine.mapping.transpile.kinds` calls a column: for a text, how it is compared as well."""
     found = kind_of_type(duckdb)
+    if kind.name in _MOMENTS and found == "text":
+        return f"{'zerodate' if kind.name == 'date' else 'zerotime'}/{'known' if kind.nullable else 'required'}"
     if found == "text":
         folding = "-".join(_foldings(kind, dialect))
         return f"text/{folding}" if folding else "text"

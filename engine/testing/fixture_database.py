@@ -15,7 +15,7 @@ from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.transpile.kinds import kind_of_type
 from engine.quoting import blanked, ident
-from engine.testing.column_types import duckdb_type, kind_of_column, read_column_types, stored_value
+from engine.testing.column_types import duckdb_type, has_zero_dates, kind_of_column, read_column_types, stored_value
 from engine.testing.fixtures import csv_files, infer_type, read_fixture, read_fixture_text
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
@@ -111,7 +111,10 @@ def _with_types(fixture: Fixture, types: Mapping[str, ColumnType], dialect: str)
         kind = kind_of_type(header or infer_type(value for value in columns[place] if value is not None))
         if known is not None and header is not None:
             kind = kind_of_column(known, header, dialect)
-        kinds[column.lower()] = kind if header or kind in {"text", "date", "timestamp"} else ""
+        elif kind == "text" and dialect == "mysql" and has_zero_dates(columns[place]):
+            kind = "zerotime" if any(":" in (value or "") for value in columns[place]) else "zerodate"
+        certain = {"text", "date", "timestamp", "zerodate", "zerotime"}
+        kinds[column.lower()] = kind if header or kind in certain else ""
     rows = tuple(zip(*columns, strict=True)) if fixture.rows else ()
     return replace(fixture, types=tuple(given), rows=rows), kinds
 

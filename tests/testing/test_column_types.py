@@ -173,3 +173,31 @@ def test_what_is_assumed_of_texts_is_said(tmp_path: Path, types: str, said: bool
     write_project(tmp_path, dialect="mysql", view=view)
     write(tmp_path / "projects" / "acme" / "fixtures" / "types.toml", types or "")
     assert bool(rehearsed(tmp_path).assumptions) is said
+
+
+def test_mysqls_zero_dates_compare_and_show_as_they_do_there(mariadb: MariaDb, tmp_path: Path) -> None:
+    """They come before all others, equal themselves, and are no NULL; what calculates with them is refused."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database,
+        "create table typed (code varchar(9), id integer, made date not null, seen datetime, ends date)",
+        "set statement sql_mode = '' for insert into typed values ('A', 1, '0000-00-00', '0000-00-00 00:00:00', null),"
+        " ('B', 2, '2024-01-31', '2024-01-31 10:00:00', '2024-02-01'), ('C', 3, '2199-12-31', null, '2024-01-31')",
+    )
+    source = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    conditions = (
+        *("made is null", "made is not null", "seen is null", "made = '0000-00-00'", "made <> '0000-00-00'"),
+        *("made = '0000-00-00' or made <= curdate()", "made > '2024-01-01'", "made in ('0000-00-00', '2024-01-31')"),
+        *("made between '0000-00-00' and '2024-01-31'", "seen < '2024-01-31'", "seen = '0000-00-00'", "seen >= made"),
+        *("ends > made", "ends = '0000-00-00'", "not (ends = '0000-00-00')", "ends <=> '0000-00-00'"),
+    )
+    wrong: list[Any] = []
+    with constructs.captured(source, {"typed": ("code", "id", "made", "seen", "ends")}, tmp_path) as rehearsal:
+        for condition in conditions:
+            sql = f"select id, made, seen from typed where {condition} order by id"
+            given, live = rehearsal(sql), constructs.read_rows(source, sql)
+            if isinstance(given, str) or constructs.canonical(given) != constructs.canonical(live):
+                wrong.append((condition, given, live))
+        assert wrong == []
+        for expression in ("year(made)", "datediff(ends, made)", "made > '2024-1-1'", "made + interval 1 day"):
+            assert isinstance(rehearsal(f"select id, {expression} as x from typed"), str), expression

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.transpile.facts import operands
 from engine.mapping.transpile.functions_common import MONTHS, date_text, interval, moved, moves_moment, text_of, unit_of
-from engine.mapping.transpile.kinds import is_kind
+from engine.mapping.transpile.kinds import fold_of, is_kind
 from engine.mapping.transpile.snippets import snippet
 
 if TYPE_CHECKING:
@@ -132,7 +134,55 @@ def _month_name(node: Any) -> Any:
     return snippet("dayname(cast(A as date))", a=node.this) if is_kind(node.this, "date", "timestamp") else None
 
 
+ZERO_DATE = re.compile(r"0000-00-00( 00:00:00)?|\d{4}-00-\d\d.*|\d{4}-\d\d-00.*")
+"""A date that only MySQL has."""
+
+WRITTEN_DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?")
+
+
+def _compared_zero_dates(node: Any) -> Any:
+    """Compare dates of which some may be zero as their texts, whose order is the same."""
+    values = operands(node)
+    zero = any(is_kind(value, "zerodate", "zerotime") for value in values)
+    if not zero and not any(ZERO_DATE.fullmatch(text_of(value) or "") for value in values):
+        return None
+    timed = any(is_kind(value, "timestamp", "zerotime") for value in values)
+    copy = node.copy()
+    texts = [_date_as_text(value, timed=timed) for value in operands(copy)]
+    if node.args.get("query") is not None or any(text is None for text in texts):
+        return None
+    for value, text in zip(operands(copy), texts, strict=True):
+        value.replace(text)
+    return copy
+
+
+def _is_null(node: Any) -> Any:
+    """A zero date of a column that may not be NULL counts as NULL in IS NULL alone, and not in IS NOT NULL."""
+    negated = type(node.parent).__name__ == "Not"
+    if type(node.expression).__name__ != "Null" or "required" not in fold_of(node.this) or negated:
+        return None
+    return snippet("(VALUE is null or VALUE like '0000-00-00%')", value=node.this)
+
+
+def _date_as_text(value: Any, *, timed: bool) -> Any:
+    """The text of a date or a time, ``timed`` with the hours; None for what is neither."""
+    written = text_of(value)
+    suffix = " 00:00:00" if timed else ""
+    if written is not None:
+        found = WRITTEN_DATE.fullmatch(written)
+        if found is None or (found[1] and not timed):
+            return None
+        return snippet(f"'{written if found[1] else written + suffix}'")
+    if is_kind(value, "date", "timestamp"):
+        return snippet(f"strftime(cast(VALUE as timestamp), '%Y-%m-%d{' %H:%M:%S' if timed else ''}')", value=value)
+    if is_kind(value, "zerodate", "zerotime"):
+        return snippet(f"VALUE || '{suffix}'", value=value) if is_kind(value, "zerodate") and suffix else value.copy()
+    return None
+
+
 MYSQL_DATE_RULES: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "Between", "In", "NullSafeEQ"), _compared_zero_dates),
+    "Is": _is_null,
     "TimeToStr": _date_format,
     "TsOrDsToTimestamp": _as_moment,
     "TsOrDsToDate": _as_moment,

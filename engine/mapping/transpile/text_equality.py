@@ -50,7 +50,7 @@ def comparison_fold(node: Any, dialect: str) -> str:
     SQLite compares as the left column says, or else the right one; PostgreSQL's citext only beside texts without a
     column; the others as all columns say.
     """
-    values = operands(node)
+    values = [value for value in operands(node) if kind(value) in {"", "text"}]
     if dialect == "sqlite":
         first = next((value for value in values if type(value.unnest()).__name__ == "Column"), None)
         return "" if first is None else fold_of(first)

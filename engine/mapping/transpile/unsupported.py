@@ -24,9 +24,10 @@ from engine.mapping.transpile.facts import (
     is_numeric,
     is_text_literal,
     is_top_100_percent,
+    operands,
 )
 from engine.mapping.transpile.functions import apply_rule
-from engine.mapping.transpile.kinds import fold_of
+from engine.mapping.transpile.kinds import fold_of, is_kind
 from engine.mapping.transpile.text_equality import comparison_fold, counts_all
 from engine.mapping.transpile.unsupported_numbers import NUMBER_CHECKS
 from engine.mapping.transpile.unsupported_text import TEXT_CHECKS
@@ -111,6 +112,10 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
         return f"{construct_name(node)} of a CHAR, whose blanks count there", "= or a cast to text before it."
     if apply_rule(node, dialect) is not None:
         return None
+    if name == "Is" and is_kind(node.this, "zerodate", "zerotime") and not fold_of(node.this):
+        return "IS NULL of a date that may be 0000-00-00", "types.toml, which says whether the column may be NULL."
+    if name in COMPARISONS and any(is_kind(value, "zerodate", "zerotime") for value in operands(node)):
+        return "a comparison of a date that may be 0000-00-00", "another date, or a text as '2024-01-31', beside it."
     check = CHECKS.get(name)
     if check is not None:
         return check(node, dialect)

@@ -114,7 +114,8 @@ def proven_parts(dialect: str) -> set[str]:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_rule_of_a_dialect_has_an_expression_that_proves_it(dialect: str) -> None:
     """A function that is accepted and never compared would be a guess."""
-    assert RULES[dialect].keys() <= proven_parts(dialect)
+    elsewhere = {"Is"} if dialect == "mysql" else set()  # of zero dates, which test_column_types.py has
+    assert RULES[dialect].keys() <= proven_parts(dialect) | elsewhere
 
 
 def test_what_all_databases_have_in_common_is_proven_on_those_that_are_here() -> None:
