@@ -117,7 +117,9 @@ def _write_duckdb(statement: Any, dialect: str) -> str:
     import sqlglot
 
     made = rewrite(statement, dialect)
-    return str(made.sql(dialect="duckdb", copy=False, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False))
+    # All names in quotes: what is a word of DuckDB alone, such as a column "at", is a name elsewhere.
+    level = sqlglot.ErrorLevel.RAISE
+    return str(made.sql(dialect="duckdb", copy=False, unsupported_level=level, comments=False, identify=True))
 
 
 def _parse_view(query: Query, dialect: str) -> Any:

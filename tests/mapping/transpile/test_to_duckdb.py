@@ -726,3 +726,10 @@ def test_a_refusal_names_what_sql_calls_it_and_its_line(tmp_path: Path, dialect:
     (first, *_) = refused.value.diagnostics
     assert f"has {name}," in first.message
     assert first.line == 3
+
+
+def test_a_column_may_be_called_as_a_word_of_duckdbs_own() -> None:
+    """In the database it is a name like any other."""
+    table = 'create table words as select 1 as "at", 2 as "Lambda"'
+    sql = "select w.at, at + lambda as sum_of from words as w where lambda = 2 group by at, lambda"
+    assert in_duckdb(sql, "postgres", table) == [(1, 3)]
