@@ -37,6 +37,9 @@ MAX_ADDED_COLUMNS = 40
 """So many columns are added one by one to tables without rows; for more, the tables are made again: each addition costs
 as much as the table has columns."""
 
+MEGABYTES_PER_ROW_BYTE = 0.005
+"""About how much memory DuckDB takes to stage rows, by how wide they are: it holds thousands before it writes them."""
+
 MEGABYTES_PER_COLUMN = 0.6
 """About how much memory DuckDB takes to stage one column, however few rows there are."""
 
@@ -143,6 +146,7 @@ def land(
         reader = UnknownRows(batches, columns, known, progress, values=len(layout.columns) if layout.packed else 0)
         for portion in reader.portions(state):
             sql = sql or _make_landing(state, layout, settings)
+            state.ensure_memory_limit(MEGABYTES_PER_ROW_BYTE * reader.bytes / reader.landed)
             state.with_retry(partial(_land_portion, state, sql, portion, reader))
         staged = Staged(
             layout=layout,

@@ -88,8 +88,10 @@ create or replace temp macro read_integer(x) as as_number(x);
 
 create or replace temp macro canonical_text(clean) as nullif(rtrim(clean), '');
 
+-- Not trimmed where it ends with a tag: DuckDB walks through a text from its beginning for that.
 create or replace temp macro canonical_html(clean) as case
-    when trim(regexp_replace(clean, '[\t\r\n]+', ' ', 'g')) <> '' then rtrim(clean)
+    when ends_with(clean, '>') then clean
+    when regexp_matches(clean, '[^\p{Zs}\t\r\n]') then rtrim(clean)
 end;
 
 create or replace temp macro canonical_code(clean) as nullif(trim(clean), '');
