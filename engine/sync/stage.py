@@ -37,7 +37,7 @@ MAX_ADDED_COLUMNS = 40
 """So many columns are added one by one to tables without rows; for more, the tables are made again: each addition costs
 as much as the table has columns."""
 
-MEGABYTES_PER_ROW_BYTE = 0.005
+MEGABYTES_PER_ROW_BYTE = 0.004
 """About how much memory DuckDB takes to stage rows, by how wide they are: it holds thousands before it writes them."""
 
 MEGABYTES_PER_COLUMN = 0.6
