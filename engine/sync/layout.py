@@ -46,10 +46,10 @@ MAX_WINDOW_BYTES = 16_000_000
 """About how large they may be together. With 40 MB, rows of 3 KB did not fit into the memory that a run begins with."""
 
 
-MAX_DOCUMENT_ROWS = 5_000
+MAX_DOCUMENT_ROWS = 2_500
 """Of how many changes the documents are made at a time, unless the rows are wide."""
 
-MAX_DOCUMENT_BYTES = 8_000_000
+MAX_DOCUMENT_BYTES = 4_000_000
 """About how large those rows may be together: the documents are held until they are sent."""
 
 
