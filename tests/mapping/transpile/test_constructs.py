@@ -111,6 +111,18 @@ def proven_parts(dialect: str) -> set[str]:
     return names
 
 
+def test_each_rule_of_sql_server_has_a_page_of_its_manual() -> None:
+    """A function that is accepted and documented nowhere would be a guess."""
+    names: set[str] = set()
+    for case in constructs.documented():
+        statements = parse(case["select"], case["dialect"])
+        assert isinstance(statements, list)
+        for node in statements[0].walk() if case["dialect"] == "tsql" else ():
+            name = type(node).__name__
+            names.add(f"{str(node.this).lower()}()" if name == "Anonymous" else name)
+    assert RULES["tsql"].keys() <= names
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_rule_of_a_dialect_has_an_expression_that_proves_it(dialect: str) -> None:
     """A function that is accepted and never compared would be a guess."""
