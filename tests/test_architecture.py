@@ -30,8 +30,8 @@ DOORS = {
     "requests": {"stock2shop"},
     "rich": {"cli"},
     "urllib3": {"stock2shop"},
-    "starlette": {"sandbox", "orders"},
-    "uvicorn": {"http_server", "sandbox", "orders"},
+    "starlette": {"agent", "sandbox", "orders"},
+    "uvicorn": {"http_server", "agent", "sandbox", "orders"},
     "typing_extensions": {"agent", "sandbox"},
     "pytest": {"testing"},
     "syrupy": {"testing"},
@@ -70,6 +70,7 @@ def test_what_cannot_be_seen_is_not_taken_for_absent(name: str) -> None:
 
 
 FILE_READERS = {
+    "agent/memory.py": "how much memory a process has, as Linux says",
     "agent/worker.py": "its standard input",
     "cli/app.py": "the null device",
     "cli/help_pages.py": "the documentation's pages",

@@ -143,7 +143,7 @@ class Workers:
         with self._changing:
             self._stopping = True
             for process in self._processes:
-                _ask_to_stop(process)
+                ask_to_stop(process)
 
     def kill(self) -> None:
         """End all workers now, whatever they do."""
@@ -168,35 +168,39 @@ class Workers:
                 return
             on_begin(job)
             process = process or self._start()
-            ended = _run_in(process, job, on_event)
+            ended = run_in_worker(process, job, on_event)
             on_end(ended)
             if ended.answer is None:
                 process = None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Start a worker.
-
-        It finds modules where this process does, and not in the folder that it is started in: that is a workspace,
-        which may hold a file that is called like a module.
-        """
-        folders = [folder for folder in sys.path if folder]
-        isolated = "-P" if sys.version_info >= (3, 11) else "-I"
         with self._changing:
-            process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, isolated, worker.__file__, json.dumps(folders), self._run],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # Ctrl-C is for this process, which asks its workers to stop.
-                start_new_session=os.name == "posix",
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            )
+            process = start_worker(self._run)
             self._processes.append(process)
             if self._stopping:
-                _ask_to_stop(process)
+                ask_to_stop(process)
             return process
 
 
-def _run_in(process: subprocess.Popen[bytes], job: Job, on_event: Callable[[Json], None]) -> Ended:
+def start_worker(run: str) -> subprocess.Popen[bytes]:
+    """Start a worker that runs jobs with the function ``run``.
+
+    It finds modules where this process does, and not in the folder that it is started in: that is a workspace, which
+    may hold a file that is called like a module.
+    """
+    folders = [folder for folder in sys.path if folder]
+    isolated = "-P" if sys.version_info >= (3, 11) else "-I"
+    return subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, isolated, worker.__file__, json.dumps(folders), run],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Ctrl-C is for this process, which asks its workers to stop.
+        start_new_session=os.name == "posix",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def run_in_worker(process: subprocess.Popen[bytes], job: Job, on_event: Callable[[Json], None]) -> Ended:
     """Have a worker run one job to its end, or to the worker's own."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -213,7 +217,7 @@ def _run_in(process: subprocess.Popen[bytes], job: Job, on_event: Callable[[Json
     return Ended(job=job, exit_code=process.wait())
 
 
-def _ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the job that a worker runs to stop; one that has died does not listen."""
     if process.stdin is not None and not process.stdin.closed:
         with suppress(OSError):

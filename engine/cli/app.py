@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import explain, help_pages, init, mapping, orders, preview, projects, secret, status, sync, try_out
+from engine.cli import (
+    agent,
+    explain,
+    help_pages,
+    init,
+    mapping,
+    orders,
+    preview,
+    projects,
+    secret,
+    status,
+    sync,
+    try_out,
+)
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
 from engine.cli.log import engine_warnings
 from engine.cli.session import GlobalOptions, LogFormat, Session, session_of
@@ -65,6 +78,7 @@ app.command()(mapping.docs)
 app.command()(preview.preview)
 app.command()(sync.plan)
 app.command()(sync.run)
+app.command()(agent.agent)
 app.command()(status.status)
 app.command()(explain.explain)
 app.command()(sync.history)

@@ -102,12 +102,12 @@ def run_in_workers(session: Session, names: Sequence[str], request: RunRequest, 
     progress = _Progress(session, len(names))
     code = 0
     results: dict[str, Results] = {}
-    jobs = [Job(name, partial(_message, session.options, workspace, name, request)) for name in names]
+    jobs = [Job(name, partial(job_message, session.options, workspace, name, request)) for name in names]
     workers = Workers("engine.cli.run:run_job", count=count)
     with workers, run_controls(session, "", on_stop=workers.stop) as (stop, _):
-        for ended in workers.run(jobs, on_begin=progress.begin, on_event=lambda event: _print_event(session, event)):
+        for ended in workers.run(jobs, on_begin=progress.begin, on_event=lambda event: print_event(session, event)):
             progress.end(ended.job)
-            ended_with, results[ended.job.name] = _print_ended(session, ended, request)
+            ended_with, results[ended.job.name] = print_ended(session, ended, request)
             code = gravest(code, ended_with)
             progress.show()
         progress.clear()
@@ -121,7 +121,7 @@ def run_in_workers(session: Session, names: Sequence[str], request: RunRequest, 
 
 
 def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) -> dict[str, Any]:
-    """Run one project in a worker: takes what :func:`_message` made, gives the lines it printed, results and exit code.
+    """Run one project in a worker: takes what :func:`job_message` made, gives its lines, results and exit code.
 
     The session is the job's own, so that nothing of one project, its secrets least of all, is known to the next.
     """
@@ -150,7 +150,7 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
     return {"lines": lines, "code": code, "results": json.loads(session.terminal.json_text(results))}
 
 
-def _message(options: GlobalOptions, workspace: Path, name: str, request: RunRequest) -> dict[str, Any]:
+def job_message(options: GlobalOptions, workspace: Path, name: str, request: RunRequest) -> dict[str, Any]:
     """The job for one project, as JSON."""
     deadline = request.deadline
     return {
@@ -163,12 +163,12 @@ def _message(options: GlobalOptions, workspace: Path, name: str, request: RunReq
     }
 
 
-def _print_event(session: Session, event: Json) -> None:
+def print_event(session: Session, event: Json) -> None:
     """Print a line of the JSON log as soon as a worker writes it."""
     session.terminal.print_json_line(event["line"], err=True)
 
 
-def _print_ended(session: Session, ended: Ended, request: RunRequest) -> tuple[int, Results]:
+def print_ended(session: Session, ended: Ended, request: RunRequest) -> tuple[int, Results]:
     """Print what a project printed, whole; gives its exit code and its results."""
     if ended.answer is None:
         error = WorkerError(

@@ -1,0 +1,157 @@
+"""Run every project of a workspace at its cadence, for as long as the machine runs.
+
+Where a project's run begins within its cadence is its own: 200 projects that run every three minutes begin one after
+the other, not all at once. No project is run twice at a time; what falls due while it runs is left out. A project whose
+last run took long runs in a lane of its own, so that the others keep their cadence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from engine.agent.lanes import Lane, LaneLimits
+from engine.agent.workers import Job
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from engine.agent.workers import Ended, Json
+
+TICK_SECONDS = 0.2
+
+RELOAD_SECONDS = 5.0
+"""How often the projects and their cadences are looked for."""
+
+LONG_RUN_SECONDS = 30.0
+"""A project whose last run took longer runs in the lane for long runs."""
+
+STALLED_SECONDS = 60.0
+"""After so long without a turn the agent counts as stalled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """``workers`` are for ordinary runs; one more is for long ones. ``stop_seconds`` is how long stopping may take."""
+
+    workers: int = 2
+    limits: LaneLimits = field(default_factory=LaneLimits)
+    stop_seconds: float = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projects:
+    """The projects that an agent runs, and whom it tells.
+
+    ``cadences`` gives each project's, and is asked again and again. ``run`` names the function that runs a job in a
+    worker, and ``request`` gives what it takes for a project. ``on_event`` gets what a running job reports, ``on_end``
+    what became of it and its seconds; threads of the agent's call both. ``seconds`` are how long the last runs took.
+    """
+
+    run: str
+    cadences: Callable[[], Mapping[str, timedelta]]
+    request: Callable[[str], Json]
+    on_event: Callable[[Json], None]
+    on_end: Callable[[Ended, float], None]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Agent:
+    """Runs projects at their cadence."""
+
+    def __init__(self, projects: Projects, settings: AgentSettings) -> None:
+        self._projects = projects
+        self._settings = settings
+        self._seconds = dict(projects.seconds)
+        self._busy: set[str] = set()
+        self._began = time.monotonic()
+        self._last_turn = self._began
+        self._slots: dict[str, tuple[float, int]] = {}
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the agent still looks for what is due."""
+        return time.monotonic() - self._last_turn < STALLED_SECONDS
+
+    def serve(self, stop: threading.Event) -> None:
+        """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
+        ordinary: SimpleQueue[Job | None] = SimpleQueue()
+        long: SimpleQueue[Job | None] = SimpleQueue()
+        queues = [*[ordinary] * self._settings.workers, long]
+        lanes = [
+            Lane(
+                queue,
+                run=self._projects.run,
+                limits=self._settings.limits,
+                on_event=self._projects.on_event,
+                on_end=self._end,
+            )
+            for queue in queues
+        ]
+        cadences: Mapping[str, timedelta] = {}
+        reload_at = 0.0
+        try:
+            while not stop.wait(TICK_SECONDS):
+                self._last_turn = moment = time.monotonic()
+                if moment >= reload_at:
+                    cadences, reload_at = self._projects.cadences(), moment + RELOAD_SECONDS
+                for name, every in cadences.items():
+                    if self._is_due(name, every.total_seconds(), moment):
+                        self._busy.add(name)
+                        queue = long if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS else ordinary
+                        queue.put(Job(name, self._projects.request(name)))
+        finally:
+            self._stop(lanes, queues)
+
+    def _is_due(self, name: str, every: float, moment: float) -> bool:
+        """Whether a project's turn has come that it has not had; one that still runs leaves it out."""
+        offset = spread(name) * every
+        slot = math.floor((moment - self._began - offset) / every)
+        before = self._slots.get(name)
+        if before is None or before[0] != every:  # a new project, or another cadence: its next turn
+            before = (every, max(slot, -1))
+            self._slots[name] = before
+        if slot <= before[1]:
+            return False
+        self._slots[name] = (every, slot)
+        return name not in self._busy
+
+    def _end(self, ended: Ended, seconds: float) -> None:
+        name = ended.job.name
+        self._seconds[name] = seconds
+        self._projects.on_end(ended, seconds)
+        self._busy.discard(name)
+
+    def _stop(self, lanes: list[Lane], queues: list[SimpleQueue[Job | None]]) -> None:
+        """Begin nothing more, ask what runs to stop, and kill what has not ended after ``stop_seconds``."""
+        for queue in {id(queue): queue for queue in queues}.values():
+            try:
+                while True:
+                    queue.get_nowait()
+            except Empty:
+                continue
+        for queue in queues:
+            queue.put(None)
+        for lane in lanes:
+            lane.stop()
+        until = time.monotonic() + self._settings.stop_seconds
+        for lane in lanes:
+            lane.thread.join(max(0.0, until - time.monotonic()))
+            if lane.thread.is_alive():
+                lane.kill()
+                lane.thread.join()
+
+
+def spread(name: str) -> float:
+    """Where in its cadence a project runs: from 0 to 1, always the same for a name.
+
+    >>> spread("acme") == spread("acme"), 0 <= spread("acme") < 1
+    (True, True)
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
