@@ -57,6 +57,8 @@ _COMPUTING_FUNCTIONS = frozenset(
 )
 """Functions of DuckDB that give a table and read none."""
 
+_settings_found: set[str] = set()
+
 MAX_TEMP_SIZE = "8GB"
 """How much of the disk DuckDB may use for what does not fit into its memory."""
 
@@ -115,7 +117,7 @@ def connect_duckdb(
             if scratch:
                 connection.execute(f"set allowed_directories = [{_text(str(scratch))}]")
             connection.execute("set enable_external_access = false")
-            known = _known_settings()
+            known = _known_settings(connection)
             names = [_text(name) for name in (*_HARMLESS_SETTINGS, *changeable) if name.lower() in known]
             connection.execute(f"set allowed_configs = [{', '.join(names)}]")
             connection.execute("set lock_configuration = true")
@@ -125,19 +127,17 @@ def connect_duckdb(
     return connection
 
 
-@cache
-def _known_settings() -> frozenset[str]:
-    """The names of all settings of this DuckDB, in lower case."""
-    import duckdb
-
-    with duckdb.connect(":memory:", config=dict(_CLOSED_CONFIG)) as connection:
+def _known_settings(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of all settings of this DuckDB, in lower case; asked for once in a process."""
+    if not _settings_found:
         found = connection.execute("select name from duckdb_settings()").fetchall()
-    return frozenset(name.lower() for (name,) in found)
+        _settings_found.update(name.lower() for (name,) in found)
+    return _settings_found
 
 
 def is_known_setting(name: str) -> bool:
-    """Whether this DuckDB has a setting of that name, which is in lower case."""
-    return name in _known_settings()
+    """Whether this DuckDB has a setting of that name, which is in lower case; known once a database was opened."""
+    return name in _settings_found
 
 
 def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:

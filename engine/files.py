@@ -146,6 +146,30 @@ def create_private_file(path: Path) -> None:
                 path.chmod(0o600)
 
 
+def user_cache_folder() -> Path:
+    """The folder of what this user's runs of the engine keep to be faster, such as ``~/.cache/s2s``.
+
+    On Windows it is below ``%LOCALAPPDATA%``, on macOS below ``~/Library/Caches``, elsewhere where the XDG base
+    directory specification says. Raises :class:`RuntimeError` where this account has no home folder.
+    """
+    if sys.platform == "win32":
+        parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Caches"
+    else:
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        parent = named if Path(named).is_absolute() else Path.home() / ".cache"
+    return Path(parent) / "s2s"
+
+
+def belongs_to_this_user(path: Path) -> bool:
+    """Whether a file or folder is this user's, and nobody else may write to it; of Windows nothing is known: True."""
+    if sys.platform == "win32":
+        return True
+    found = path.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def may_write(path: Path) -> tuple[str, ...]:
     """Who may write to a file or folder besides its owner: its group, anybody. Of Windows nothing is known.
 

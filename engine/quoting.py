@@ -35,7 +35,10 @@ BACKSLASHES = frozenset({"mysql", "snowflake", "redshift", "bigquery"})
 BACKTICKS = frozenset({"mysql", "bigquery", "sqlite", "access", "duckdb"})
 """Dialects in which backticks quote a name; DuckDB's since 2.0."""
 
-NO_NAME_BEFORE = r"(?<![\w$\x80-\U0010ffff])"
+_NO_NAME = r"\x00-/:-@\[-^`{-\x7f"
+"""The characters that are no part of a name. Python takes ten times as long to compile the set of those that are."""
+
+NO_NAME_BEFORE = rf"(?<![^{_NO_NAME}]|\$)"
 """No character before that PostgreSQL and DuckDB would take for part of a name: any that is not ASCII is."""
 
 DOTLESS = frozenset({"access"})
@@ -198,7 +201,7 @@ def _opener(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     if dialect in BRACKETS:
         choices.append(r"\[")
     if dialect in {"postgres", "duckdb", "redshift", "snowflake"}:
-        choices.insert(0, rf"{NO_NAME_BEFORE}\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$")
+        choices.insert(0, rf"{NO_NAME_BEFORE}\$(?:[^0-9{_NO_NAME}][^{_NO_NAME}]*)?\$")
     if dialect in {"postgres", "duckdb"}:
         choices.insert(0, rf"{NO_NAME_BEFORE}[eE]'")
     if dialect == "oracle":

@@ -79,6 +79,7 @@ FILE_READERS = {
     "database/open.py": "the client's database",
     "demo/__init__.py": "the demo's own workspace",
     "files.py": "the door itself",
+    "mapping/engine_sql.py": "itself",
     "orders/ledger_file.py": "the engine's SQL",
     "orders/operations.py": "an order that the command line names",
     "orders/receiver.py": "TLS files",

@@ -97,6 +97,8 @@ app.add_typer(secret.secret_app, name="secret")
 
 def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
+    # NumPy's library for linear algebra, which nothing here needs, starts a thread a core when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     configure_encoding()
     session = Session()
     try:

@@ -11,7 +11,6 @@ import typer
 from engine.cli.session import session_of
 from engine.errors import UsageError
 from engine.files import is_dir, list_paths
-from engine.mapping.render import ENGINE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +45,8 @@ def show_help(
 
 def pages() -> Mapping[str, Path]:
     """The documentation's pages by topic: the path below its folder, without ``.md``."""
+    from engine.mapping.render import ENGINE_FOLDER
+
     own = ENGINE_FOLDER / "docs"
     folder = own if is_dir(own) else ENGINE_FOLDER.parent / "docs"
     found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_paths(folder, "**/*.md")}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -23,7 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StateError
-from engine.files import WorkspaceFiles, is_file, make_private_folder, replace_file
+from engine.files import (
+    WorkspaceFiles,
+    belongs_to_this_user,
+    is_file,
+    make_private_folder,
+    replace_file,
+    user_cache_folder,
+)
 from engine.sync.data_tests import FailedTest
 
 if TYPE_CHECKING:
@@ -52,7 +58,7 @@ def load(project: Project, key: str) -> dict[str, Any] | None:
     """The arguments that :func:`store` was last called with for ``project``, or None where ``key`` was another."""
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         path = _cache_file(project)
-        if not _belongs_to_this_user(path):
+        if not (belongs_to_this_user(path) and belongs_to_this_user(path.parent)):
             return None
         cached = json.loads(path.read_text("utf-8"))
         if cached["digest"] == key:
@@ -99,31 +105,14 @@ def store(
 def cache_folder() -> Path:
     """The folder of this user's cached results, such as ``~/.cache/s2s/tested``.
 
-    On Windows it is below ``%LOCALAPPDATA%``, on macOS below ``~/Library/Caches``, elsewhere where the XDG base
-    directory specification says. Raises :class:`RuntimeError` where this account has no home folder.
+    Raises :class:`RuntimeError` where this account has no home folder.
     """
-    if sys.platform == "win32":
-        parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        parent = Path.home() / "Library" / "Caches"
-    else:
-        named = os.environ.get("XDG_CACHE_HOME", "")
-        parent = named if Path(named).is_absolute() else Path.home() / ".cache"
-    return Path(parent) / "s2s" / "tested"
+    return user_cache_folder() / "tested"
 
 
 def _cache_file(project: Project) -> Path:
     workspace = hashlib.sha256(os.path.realpath(project.workspace).encode()).hexdigest()[:16]
     return cache_folder() / workspace / f"{project.name}.json"
-
-
-def _belongs_to_this_user(path: Path) -> bool:
-    """Whether nobody but this user could have written a file of the cache; Windows keeps others out of the folder."""
-    if sys.platform == "win32":
-        return True
-    writers = stat.S_IWGRP | stat.S_IWOTH
-    found = (path.stat(), path.parent.stat())
-    return all(each.st_uid == os.getuid() and not each.st_mode & writers for each in found)
 
 
 @cache
