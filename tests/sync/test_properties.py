@@ -861,6 +861,7 @@ def test_whatever_needs_more_memory_gets_it_and_nothing_is_lost(
     monkeypatch.setattr("engine.state.store.connect_duckdb", lambda *args, **kw: Starved(connect(*args, **kw), tried))
     monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["64MB"] * 1000)
     client.items(20)
+    client.item("Q", title=None)
     client.run()
     client.sql("update item set price = '7' where code = 'I003'", "delete from item where code = 'I004'")
     outcome = client.run(approve_deletes=1)
