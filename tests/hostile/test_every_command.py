@@ -38,6 +38,7 @@ LOUD = f"{ESCAPE} @octocat <script> '); drop table item; --"
 BRANCH = {
     "list": (("list",), ("list", "--output", "json")),
     "check": (("check",),),
+    "status": (("status",), ("status", "--output", "json")),
     "render": (("render", "loud"), ("render", "named"), ("render", "view-3")),
     "test": (("test", "--update"), ("test", "loud")),
     "review": (
@@ -53,6 +54,7 @@ BRANCH = {
 LIVE = {
     **{name: ((name, "acme"),) for name in ("check", "render", "test", "doctor", "history", "adopt", "rebind")},
     "list": (("list",),),
+    "status": (("status",), ("status", "--output", "json"), ("status", "--output", "prometheus")),
     "docs": (("docs", "--to", "site"),),
     "review": (("review", "acme", "--live"),),
     "preview": (("preview", "acme"), ("preview", "acme", "--output", "json"), ("preview", "acme", "--where", "A")),
@@ -76,6 +78,7 @@ LIVE = {
 """Commands that connect, and those that show what connecting found."""
 
 ELSEWHERE = {
+    "agent": "tests/agent/test_agent.py",
     "init": "tests/scaffold/test_introspect.py",
     "orders serve": "tests/orders/test_receiver.py",
     "help": "tests/cli/test_help.py",

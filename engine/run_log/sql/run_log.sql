@@ -25,9 +25,12 @@ create table runs (
     message text not null default ''
 );
 
-create index runs_of_project on runs (project, entity, id);
+-- Both have all that the status asks for, so that it reads no rows.
+create index runs_of_project on runs (project, entity, command, outcome, id);
 
-create index runs_by_start on runs (started_at);
+create index runs_by_start on runs (started_at, command, outcome, project, sent, requests);
+
+create index runs_under_way on runs (project) where outcome = 'running';
 
 -- Each change of an order's status.
 create table order_changes (
