@@ -89,6 +89,7 @@ FILE_READERS = {
     "run_log/file.py": "the engine's SQL, and a run log that is damaged",
     "sandbox/store.py": "the sandbox's own state",
     "state/store.py": "the state and the engine's SQL",
+    "state/working_folder.py": "what lies beside the state",
     "state/spill_file.py": "what does not fit into memory, in the working folder of the state",
     "stock2shop/local_user.py": "the token and the pace of a user, beside the state",
     "sync/adopt.py": "what is read back, in the working folder of the state",

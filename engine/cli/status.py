@@ -46,7 +46,7 @@ def status(
     context: typer.Context,
     projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
     all_projects: Annotated[bool, typer.Option("--all", help="All projects, also beside names.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, on a terminal only.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it every two seconds, on a terminal only.")] = False,
     output: Annotated[StatusOutput, typer.Option("--output", help="How to print the result.")] = StatusOutput.text,
 ) -> None:
     """Show what each project does now and how it did last, what needs a person first; reads no password.

@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cached_property
@@ -26,6 +24,7 @@ from engine.embedded import connect_duckdb, find_foreign_relations, is_known_set
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
 from engine.state.spill_file import BatchLog, SpillFile
+from engine.state.working_folder import remove_empty_file, working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -371,7 +370,7 @@ def open_state(path: Path) -> Iterator[State]:
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
-        _remove_empty_file(path)
+        remove_empty_file(path)
         if exists(path):
             create_private_file(path)  # a state that was copied here may be anybody's to read
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
@@ -382,7 +381,7 @@ def open_state(path: Path) -> Iterator[State]:
         try:
             # Closed before its folder is deleted: closing writes the journal into the file, and may need the folder for
             # that. Where it fails, no error is raised, and the next run reads the journal again.
-            with _scratch(path, scratch), closing(state):
+            with working_folder(path, scratch), closing(state):
                 state.attach_working_set()
                 _migrate(state)
                 state.restore_memory_limit()
@@ -399,42 +398,6 @@ def open_state(path: Path) -> Iterator[State]:
             state.close()
     finally:
         os.umask(before)
-
-
-def _remove_empty_file(path: Path) -> None:
-    """Remove a state file without a byte, which a run left that was killed when it had just created it.
-
-    Not while another process holds it, which may be about to write. DuckDB locks its file in the same way.
-    """
-    if sys.platform == "win32":
-        with suppress(FileNotFoundError, PermissionError):  # whoever holds the file keeps it from being removed
-            if not path.stat().st_size:
-                path.unlink()
-        return
-    import fcntl
-
-    with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
-        if not os.fstat(file.fileno()).st_size:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.fstat(file.fileno()).st_size:
-                path.unlink()
-
-
-@contextmanager
-def _scratch(path: Path, scratch: Path) -> Iterator[None]:
-    """Create the folder ``scratch`` beside the state at ``path``, for its owner alone, and delete it at the end.
-
-    The state is locked, so no other run is active: folders that killed runs left behind are deleted too.
-    """
-    with translate_errors(path):
-        for folder in path.parent.iterdir():
-            if folder != scratch and re.fullmatch(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}", folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
-        scratch.mkdir(mode=0o700, exist_ok=True)
-    try:
-        yield
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _has_tables(state: State) -> bool:
