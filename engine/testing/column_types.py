@@ -25,7 +25,7 @@ from engine.mapping.transpile.kinds import kind_of_type
 from engine.testing.fixtures import read_fixture_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from engine.files import WorkspaceFiles
@@ -168,7 +168,7 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     if kind.name in _DOUBLES:
         return "double"
     if kind.name in _MOMENTS:
-        return "varchar" if dialect == "mysql" and has_zero_dates(values) else _MOMENTS[kind.name]
+        return _moment_type(_MOMENTS[kind.name], list(values), dialect)
     if kind.name in {"boolean", "bool"} and dialect in {"postgres", "duckdb"}:
         return "boolean"
     if kind.name in {"json", "jsonb"} and dialect in {"postgres", "duckdb"}:
@@ -186,6 +186,16 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
         digits = max(whole + scale, 1)
         return f"decimal({_USUAL_DIGITS if digits <= _USUAL_DIGITS else _MAX_DIGITS}, {min(scale, 18)})"
     return None
+
+
+def _moment_type(kind: str, values: Sequence[str | None], dialect: str) -> str | None:
+    """The type for dates or times: Oracle's DATE has a time of the day, and a column of SQLite holds any value."""
+    if dialect == "sqlite":
+        return None
+    if dialect == "mysql" and has_zero_dates(values):
+        return "varchar"
+    days_alone = dialect != "oracle" and all(value is None or len(value) <= len("2024-01-31") for value in values)
+    return kind if days_alone else "timestamp"
 
 
 def has_zero_dates(values: Iterable[str | None]) -> bool:

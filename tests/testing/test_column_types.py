@@ -201,3 +201,23 @@ def test_mysqls_zero_dates_compare_and_show_as_they_do_there(mariadb: MariaDb, t
         assert wrong == []
         for expression in ("year(made)", "datediff(ends, made)", "made > '2024-1-1'", "made + interval 1 day"):
             assert isinstance(rehearsal(f"select id, {expression} as x from typed"), str), expression
+
+
+@pytest.mark.parametrize(
+    ("dialect", "value", "expected"),
+    [
+        ("oracle", "2024-01-31 10:20:30", "2024-01-31 10:20:30"),
+        ("oracle", "2024-01-31", "2024-01-31 00:00:00"),
+        ("sqlite", "2024-01-31 10:20:30", "2024-01-31 10:20:30"),
+        ("sqlite", "1706659200", "1706659200"),
+        ("postgres", "2024-01-31", "2024-01-31"),
+    ],
+)
+def test_a_date_keeps_the_time_that_it_has(tmp_path: Path, dialect: str, value: str, expected: str) -> None:
+    """Oracle's DATE has one, and a column of SQLite holds whatever it is given."""
+    root = tmp_path / "acme"
+    write(root / "fixtures" / "item.csv", f"code,made\nA1,{value}\n")
+    write(root / "fixtures" / "types.toml", '[item]\nmade = "date"\n')
+    with create_fixture_database(tmp_path / "fixtures.duckdb") as connection:
+        load_fixtures(connection, root, schema="client0", dialect=dialect)
+        assert connection.execute("select cast(made as varchar) from item").fetchall() == [(expected,)]
