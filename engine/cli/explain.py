@@ -10,8 +10,9 @@ import typer
 from engine.cli.failures import exit_code, gravest, report_error
 from engine.cli.options import OutputFormat, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
+from engine.cli.stored import read_stored
 from engine.clock import local_text
-from engine.errors import SyncError, UnknownKeyError, UsageError
+from engine.errors import StateLockedError, SyncError, UnknownKeyError, UsageError
 from engine.files import exists
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from engine.cli.session import Session
     from engine.model.settings import Project
     from engine.sync.explain import Story
+
+
+MAX_STORED_CHANGES = 20
+"""How many changes are shown of what the last runs stored of a key."""
 
 
 def explain(
@@ -33,6 +38,10 @@ def explain(
     ],
     all_projects: Annotated[bool, typer.Option("--all", help="Look in every project of the workspace.")] = False,
     entity: Annotated[str | None, typer.Option(help="Look only among these: products, customers or orders.")] = None,
+    stored: Annotated[
+        bool,
+        typer.Option("--stored", help="Only what the last runs stored of a key: reads no source, needs no password."),
+    ] = False,
     reveal: Reveal = False,
     output: OutputFormat = Output.text,
 ) -> None:
@@ -44,8 +53,9 @@ def explain(
             hint="For example `s2s explain acme HAM-500`, or `s2s explain HAM-500 --all`.",
         )
     search = _Search(session, words[-1].strip(), entity, reveal=check_reveal(reveal=reveal), output=output)
+    load = session.load_stored if stored else session.load
     if not all_projects:
-        if not search.look_in(session.load(words[0])):
+        if not search.look_in(load(words[0]), stored=stored):
             assert search.unknown is not None
             raise search.unknown
         search.finish()
@@ -53,7 +63,7 @@ def explain(
     code, known = 0, False
     for name in session.project_names():
         try:
-            known = search.look_in(session.load(name)) or known
+            known = search.look_in(load(name), stored=stored) or known
         except (SyncError, OSError) as error:
             code = gravest(code, exit_code(error))
             report_error(session, error, project=name, lead=True)
@@ -76,8 +86,11 @@ class _Search:
         self._output = output
         self._found: list[dict[str, Any]] = []
 
-    def look_in(self, project: Project) -> bool:
-        """Print each story of the code that a project knows; gives whether it knows one."""
+    def look_in(self, project: Project, *, stored: bool = False) -> bool:
+        """Print each story of the code that a project knows; gives whether it knows one.
+
+        With ``stored``, and while a run holds the state, it is what the last runs stored of a key.
+        """
         from engine.sync.explain import explain as explain_key
 
         known = False
@@ -90,6 +103,8 @@ class _Search:
             if not known:
                 self.unknown = UnknownKeyError(f"{project.name} knows no order {self.code!r}.")
             return known
+        if stored:
+            return self._look_at_stored(project) or known
         unknown = []
         for name in selected_entities(project, self._entity):
             try:
@@ -97,6 +112,8 @@ class _Search:
             except UnknownKeyError as error:
                 unknown.append(error)
                 continue
+            except StateLockedError:
+                return self._look_at_stored(project) or known
             known = True
             if self._output is Output.json:
                 self._found.append(asdict(story))
@@ -105,6 +122,44 @@ class _Search:
         if not known:
             self.unknown = unknown[0]
         return known
+
+    def _look_at_stored(self, project: Project) -> bool:
+        """Print what the last runs stored of the code as a key: why it is held, and what was acknowledged."""
+        from engine.sync import history
+        from engine.sync.rules import RULES
+
+        entity = None if self._entity is None else selected_entities(project, self._entity)[0]
+
+        def of_key(held: list[dict[str, Any]], changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            reasons = [
+                {**row, "since": row["first_seen_at"], "remedy": RULES[row["rule"]].remedy}
+                for row in held
+                if row["key"] == self.code
+            ]
+            return [{"key": self.code, "held": reasons, "history": changes}] if reasons or changes else []
+
+        limits: dict[str, Any] = {"limit": MAX_STORED_CHANGES, "entity": entity, "key": self.code}
+        found = read_stored(
+            self._session,
+            project,
+            lambda state: of_key(
+                history.quarantine(state, entity=entity, reveal=self._reveal),
+                history.changes(state, **limits, reveal=self._reveal),
+            ),
+            lambda log: of_key(log.quarantine(project.name, entity), log.changes(project.name, **limits)),
+        )
+        if not found:
+            self.unknown = UnknownKeyError(
+                f"No run of {project.name} stored anything of the key {self.code!r}.",
+                hint="Without --stored, and while no run is under way, it is looked for in the source, by SKU and"
+                " barcode, too.",
+            )
+            return False
+        if self._output is Output.json:
+            self._found += found
+        else:
+            _print_stored(self._session, project, found[0])
+        return True
 
     def finish(self) -> None:
         """Print what was found as JSON, where that is wanted: one story as it is, several as a list."""
@@ -128,11 +183,7 @@ def _print_story(session: Session, project: Project, story: Story, code: str) ->
     if story.also:
         terminal.print_text(f"  {story.found_by} {code} is also that of {', '.join(story.also)}")
     for each in story.held:
-        value = "" if each["value"] in {None, ""} else f" = {each['value']}"
-        terminal.print_text(
-            f"\nheld back since {local_text(each['since'])}: {each['column_name']}{value}: {each['reason']}\n"
-            f"  {each['remedy']}"
-        )
+        _print_reason(session, each)
     for title, rows in (("source row", story.source), ("staged", story.staged)):
         for row in rows:
             terminal.print_row(title, row)
@@ -153,8 +204,30 @@ def _print_story(session: Session, project: Project, story: Story, code: str) ->
     if story.document:
         terminal.print_text("\nas this document:\n" + terminal.json_text(story.document))
     for entry in story.history:
-        at = local_text(entry["acknowledged_at"])
-        terminal.print_text(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
+        _print_receipt(session, entry)
+
+
+def _print_stored(session: Session, project: Project, stored: dict[str, Any]) -> None:
+    print_text = session.terminal.print_text
+    state = "held back" if stored["held"] else "not held back"
+    print_text(f"{project.name} · {stored['key']}: {state} by the last run; the source was not read")
+    for each in stored["held"]:
+        _print_reason(session, each)
+    for entry in stored["history"]:
+        _print_receipt(session, entry)
+
+
+def _print_reason(session: Session, held: dict[str, Any]) -> None:
+    value = "" if held["value"] in {None, ""} else f" = {held['value']}"
+    session.terminal.print_text(
+        f"\nheld back since {local_text(held['since'])}: {held['column_name']}{value}: {held['reason']}\n"
+        f"  {held['remedy']}"
+    )
+
+
+def _print_receipt(session: Session, entry: dict[str, Any]) -> None:
+    at = local_text(entry["acknowledged_at"])
+    session.terminal.print_text(f"\n{at}: {entry['kind']} acknowledged ({entry['status']}), run {entry['run_id']}")
 
 
 def _headline(story: Story) -> str:

@@ -104,12 +104,17 @@ def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_password
     s2s(client, "run", "acme", **client.environment)
     commands = (("history", "acme"), ("history", "acme", "--run", "1"), ("quarantine", "list", "acme"))
     free = [s2s(client, *words) for words in commands]
+    story = s2s(client, "explain", "acme", "B", "--stored").stdout
+    assert story.startswith("acme · B: held back by the last run; the source was not read\n\nheld back since ")
+    assert "insert acknowledged (200), run 1" in s2s(client, "explain", "acme", "A", "--stored").stdout
+    assert s2s(client, "explain", "acme", "NOPE", "--stored").returncode == 2
     with (
         held(client.workspace / ".state" / "acme.duckdb"),
         record_run(client.workspace / ".state", project="acme", entity="products", command="run") as run,
     ):
         run.begin(2)
         locked = [s2s(client, *words) for words in commands]
+        assert s2s(client, "explain", "acme", "B", **client.environment).stdout == story
         (status,) = json.loads(s2s(client, "status", "--output", "json").stdout)
     for before, after in zip(free, locked, strict=True):
         assert (before.returncode, before.stderr) == (0, "")
