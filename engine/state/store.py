@@ -15,10 +15,9 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from engine.embedded import connect_duckdb, find_foreign_relations, is_known_setting, is_one_select, parse_script
 from engine.errors import StateError, StateMemoryError
@@ -66,6 +65,8 @@ SQL = Path(__file__).parent / "sql"
 
 class State:
     """An open state file: SQL goes in, tuples come out. Raises :class:`StateError` for whatever fails."""
+
+    _version: ClassVar[str] = ""
 
     def __init__(self, path: Path, *, scratch: Path) -> None:
         self.path = path
@@ -241,10 +242,12 @@ class State:
 
         return self.with_retry(read)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """DuckDB's own version, such as v2.0.0."""
-        return str(self.value("select version()"))
+        if not State._version:
+            State._version = str(self.value("select version()"))
+        return State._version
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The columns of ``table``, which is there, in order."""

@@ -45,8 +45,8 @@ class FingerprintIndex:
     def __init__(self, state: State, blocks: SpillFile) -> None:
         import numpy as np
 
-        total, self.untrusted = state.row("select count(raw), count(*) - count(raw) from run.known")
-        parts = -(-total // INDEX_BLOCK_ROWS)
+        self.size, self.untrusted = state.row("select count(raw), count(*) - count(raw) from run.known")
+        parts = -(-self.size // INDEX_BLOCK_ROWS)
         # A fingerprint is as likely to be any number as any other.
         bounds = [(part << 64) // max(parts, 1) for part in range(parts + 1)]
         for first, end in pairwise(bounds):

@@ -14,7 +14,7 @@ from engine.clock import now
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES
 from engine.sync.layout import table_names
-from engine.sync.stage import load_window, windows
+from engine.sync.stage import create_tables, load_window, windows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ class Receipt:
 def compact_journal(state: State, entity: str) -> int:
     """Fold the journal of ``entity`` into published; gives how many rows it held."""
     tables = table_names(entity)
-    state.with_retry(lambda: state.run_once(render_sql("tables.sql", **tables, fields=[], types={})))
+    create_tables(state, entity)
     (facts,) = state.dicts(render_sql("journal_facts.sql", **tables, entity=entity))
     if facts["entries"]:
         sql = render_sql(

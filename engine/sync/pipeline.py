@@ -146,7 +146,7 @@ def run(
                 dispatched = send_delta(context, comparison, api, run_id=run_id)
                 if comparison.batch_ends:
                     compact_journal(state, entity)
-                if not dispatched.message:
+                if not (dispatched.message or comparison.staged.unchanged):
                     clear_approval(state, entity)
                 if state.meta("sync_token") != context.sync_token:
                     state.set_meta("sync_token", context.sync_token)
@@ -247,7 +247,8 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
         f"{name} is mapped, but Stock2Shop has no public place for it: it is not sent." for name in comparison.unsent
     ]
     notes += describe_departed(state, comparison.staged)
-    notes += describe_ignored(state, comparison.staged)
+    if counts.ignored:
+        notes += describe_ignored(state, comparison.staged)
     if counts.withheld:
         notes.append(
             f"{counts.withheld:,} {plural(counts.withheld, 'key')} of those that are missing from the source may be the"
@@ -274,7 +275,7 @@ def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: R
     record_origin(state, context.project)
     if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
         remember_approval(state, entity, run_id=run_id)
-    else:
+    elif not staged.unchanged:
         clear_approval(state, entity)
     remember_changing(state, staged)
     if not staged.unchanged:

@@ -7,6 +7,7 @@ its cost is that of fetching, and a row that is known takes one bit of memory.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fingerprints import FingerprintIndex, UnknownRows
-from engine.sync.layout import STAGING_TYPES, Staged, Window, canonical_macros
+from engine.sync.layout import STAGING_TYPES, Staged, Window, canonical_macros, table_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,20 +44,31 @@ MEGABYTES_PER_ROW_BYTE = 0.004
 MEGABYTES_PER_COLUMN = 0.6
 """About how much memory DuckDB takes to stage one column, however few rows there are."""
 
+MANY_KNOWN_ROWS = 100_000
+"""Reading the fingerprints of so many rows leaves MB in DuckDB's buffers."""
+
+
+def create_tables(state: State, entity: str) -> None:
+    """Create what is missing of the entity's tables; nothing where the state says that they are as they are now."""
+    script = render_sql("tables.sql", **table_names(entity), fields=[], types={})
+    name, current = f"tables:{entity}", hashlib.sha256(script.encode()).hexdigest()[:16]
+    if state.meta(name) != current:
+        state.run_with_retry(script)
+        state.set_meta(name, current)
+
 
 def prepare(state: State, layout: StagingLayout) -> StagingLayout:
     """Create what is missing of the entity's tables, and their columns.
 
     Gives the layout with the columns that are carried on.
     """
-    script = render_sql("tables.sql", **layout.tables, fields=[], types=STAGING_TYPES)
-    state.with_retry(lambda: state.run_once(script))
+    create_tables(state, layout.entity.name)
     present = state.columns(layout.published)
     missing = [field for field in layout.fields if field.name not in present]
     if len(missing) > MAX_ADDED_COLUMNS and not _has_rows(state, layout):
         drop = f"drop table if exists {layout.published}; drop table if exists {layout.acknowledged};"
         create = render_sql("tables.sql", **layout.tables, fields=layout.fields, types=STAGING_TYPES)
-        state.run_with_retry(f"{drop}\n{create}")
+        state.transaction_with_retry(lambda: state.run(f"{drop}\n{create}"))
         present = state.columns(layout.published)
     for table, columns in ((layout.published, present), (layout.acknowledged, state.columns(layout.acknowledged))):
         for field in layout.fields:
@@ -141,7 +153,8 @@ def land(
     sql = ""
     with state.spill_file() as blocks:
         known = FingerprintIndex(state, blocks)
-        state.release_buffers()
+        if known.size > MANY_KNOWN_ROWS:
+            state.release_buffers()
         columns = ("_packed",) if layout.packed else layout.columns
         reader = UnknownRows(batches, columns, known, progress, values=len(layout.columns) if layout.packed else 0)
         for portion in reader.portions(state):

@@ -1,4 +1,5 @@
-{# Whether nothing of an entity waits to be closed: nothing is in quarantine, withheld from removal, or in doubt. #}
+{# Whether nothing of an entity waits to be closed: nothing is in quarantine, withheld from removal, in doubt, or
+   approved. #}
 select
     not exists (
         select 1
@@ -15,5 +16,10 @@ select
     and not exists (
         select 1
         from in_doubt
+        where entity = {{ entity }}
+    )
+    and not exists (
+        select 1
+        from approved
         where entity = {{ entity }}
     );
