@@ -89,6 +89,22 @@ def test_every_rule_of_products_has_a_test() -> None:
     assert {name for name in WARNINGS if RULES[name].severity != "warning"} == set()
 
 
+@pytest.mark.parametrize("ignored", ["min", "max"])
+def test_a_code_that_an_ignored_row_repeats_stays_held(client: Client, ignored: str) -> None:
+    """Run after run, whichever of the two rows is the one that was sent."""
+    client.items(2)
+    client.run()
+    client.sql(
+        "insert into item from item where code = 'I001'",
+        f"update item set active = 'Ignore' where rowid = (select {ignored}(rowid) from item where code = 'I001')",
+    )
+    for _ in range(3):
+        plan = client.run().plan
+        assert (plan.quarantine_rules, plan.counts.quarantined, plan.counts.ignored) == ({"repeated_key": 1}, 1, 1)
+    client.sql("delete from item where active = 'Ignore'")
+    assert client.run().plan.counts.unchanged == 2
+
+
 SAME_VALUES = (
     ("price", "9", "9.00"),
     ("price", "9.5", " 9.5000 "),

@@ -27,7 +27,10 @@ select
     any_value(_raw) as _raw,
     'Ignore' as _flag
 from run.landed
-where _key is not null
+where
+    _key is not null
+    {# One whose code another row has as well must arrive again, or the next run would not see the two together. #}
+    and _key not in (select key from run.violation where key is not null)
 group by _key
 having
     count(*) = 1
