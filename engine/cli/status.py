@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from enum import Enum
@@ -30,6 +31,11 @@ NEEDS_PERSON = 5
 WATCH_SECONDS = 2.0
 
 HEADERS = ("project", "status", "last good", "now", "sent", "held", "refused", "orders", "requests", "what")
+
+WIDE_COLUMNS = 110
+"""From this width of the terminal on, all counts are shown."""
+
+COUNTS = frozenset({"sent", "held", "refused", "orders", "requests"})
 
 STYLES = {"failed": "bold red", "guarded": "red", "late": "yellow", "held": "yellow", "ok": "green"}
 
@@ -93,7 +99,7 @@ def _print(session: Session, found: Sequence[ProjectStatus], output: StatusOutpu
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(_table(session, found))
+        Console().print(status_table(session, found))
     else:
         terminal.print_table([_cells(each) for each in found], HEADERS)
 
@@ -107,28 +113,38 @@ def _watch(session: Session, names: Sequence[str], output: StatusOutput) -> None
 
     with Live(console=Console(), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_table(session, _collect(session, names)), refresh=True)
+            live.update(status_table(session, _collect(session, names)), refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
-def _table(session: Session, found: Sequence[ProjectStatus]) -> Table:
-    """The statuses as a table that fits the terminal: the texts are cut, and the numbers are not."""
+def status_table(session: Session, found: Sequence[ProjectStatus]) -> Table:
+    """The statuses as a table that fits the terminal: counts that are 0 everywhere are left out, and texts wrap.
+
+    On a narrow one what was sent and asked is left out, too.
+    """
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE, title=f"{len(found):,} projects, {local_text(now())}", pad_edge=False)
-    for name in HEADERS:
-        right = name in {"sent", "held", "refused", "orders", "requests"}
-        texts = name in {"what", "now"}
-        table.add_column(
-            name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis", ratio=1 if texts else None
-        )
-    for each in found:
-        cells = [escape_controls(session.terminal.mask(str(cell))) for cell in _cells(each)]
+    rows = [[escape_controls(session.terminal.mask(str(cell))) for cell in _cells(each)] for each in found]
+    # What it does now and what needs a person share the last column: seldom is there both.
+    for row in rows:
+        row[-1] = "; ".join(filter(None, (row.pop(HEADERS.index("now")), row[-1])))
+    headers = [name for name in HEADERS if name != "now"]
+    left_out = {"sent", "requests"} if shutil.get_terminal_size().columns < WIDE_COLUMNS else set()
+    counted = {name for n, name in enumerate(headers) if name in COUNTS and any(row[n] != "0" for row in rows)}
+    shown = [n for n, name in enumerate(headers) if name in counted - left_out or name not in COUNTS]
+    table = Table(box=box.SIMPLE, caption=local_text(now()), caption_justify="left", pad_edge=False, expand=True)
+    for n in shown:
+        if headers[n] == "what":
+            table.add_column("what", overflow="fold", ratio=1)
+        else:
+            width = max(cell_len(text) for text in (headers[n], *(row[n] for row in rows)))
+            table.add_column(headers[n], justify="right" if headers[n] in COUNTS else "left", min_width=width)
+    for row, each in zip(rows, found, strict=True):
         style = STYLES.get(each.condition, "")
-        styles = (style if name == "status" else "" for name in HEADERS)
-        table.add_row(*(Text(cell, style=each) for cell, each in zip(cells, styles, strict=True)))
+        table.add_row(*(Text(row[n], style=style if headers[n] == "status" else "") for n in shown))
     return table
 
 
@@ -170,5 +186,5 @@ def _what(status: ProjectStatus) -> str:
     """Why a project needs a person, and since when."""
     if status.failing_since is None:
         return status.message
-    count = f"{status.failures:,} runs since" if status.failures > 1 else "since"
-    return f"{count} {local_text(status.failing_since)}: {status.message}"
+    runs = f"{status.failures:,} runs " if status.failures > 1 else ""
+    return f"{status.message} ({runs}since {local_text(status.failing_since)})"

@@ -109,7 +109,8 @@ def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime) -> dict
             count, since = failures.get(name, (1, status.last_run_at))
             status = replace(status, failures=count, failing_since=since)
         if running is not None:
-            status = replace(status, activity=_activity(running))
+            first = status.condition == "never run"
+            status = replace(status, activity=_activity(running), message="" if first else status.message)
         found[name] = replace(status, runs=runs, sent=sent, requests=requests)
     return found
 

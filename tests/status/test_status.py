@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,11 +11,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from support.command import run_command
 
+from engine.cli.session import Session
+from engine.cli.status import status_table
 from engine.clock import now
 from engine.config.schedule import parse_duration
 from engine.run_log.record import RunLog, RunRecord, record_run
+from engine.status.collect import ProjectStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +131,27 @@ def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_password
         each.stdout.splitlines()[-1].split()[1:] for each in free[1:]
     ]
     assert (status["activity"]["command"], status["activity"]["entity"]) == ("run", "products")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_the_terminal_and_cuts_no_reason(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts that are 0 everywhere are left out; what a message would have a terminal do is shown, not done."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    message = "products: The database refuses the login 株式会社, \x1b]0;owned\x07 and says why, at length, room."
+    found = [
+        ProjectStatus(project="durban-tools", condition="failed", message=message, failures=4, failing_since=now()),
+        ProjectStatus(project="karoo-trading", condition="ok", last_good_at=now(), sent=12_345, requests=7),
+    ]
+    console = Console(file=io.StringIO(), width=width)
+    console.print(status_table(Session(), found))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "\x1b" not in text
+    shown = "".join(text.split())
+    for word in ("株式会社", "room.", "4runssince", "durban-tools", "failed", "never"):
+        assert word in shown
+    assert ("refused" in text, "12345" in text) == (False, width == 120)
 
 
 def test_a_cadence_is_a_number_and_a_unit() -> None:
