@@ -37,7 +37,7 @@ TEXT_PARTS = frozenset(
 INTEGER_PARTS = frozenset(
     {"Length", "StrPosition", "RowNumber", "Rank", "DenseRank", "Count", "Year", "Month", "Day", "DateDiff"}
     | {"TimestampDiff", "DayOfWeek", "DayOfMonth", "DayOfYear", "Quarter", "Hour", "Minute", "Second", "Ascii"}
-    | {"Sign", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "IntDiv", "Unicode", "Ntile"}
+    | {"BitwiseAnd", "BitwiseOr", "BitwiseXor", "IntDiv", "Unicode", "Ntile"}
 )
 
 CONDITION_PARTS = frozenset(
@@ -294,6 +294,8 @@ def _rounded(inference: _Inference, node: Any) -> str:
     count = decimals.name if decimals is not None and type(decimals).__name__ == "Literal" else "0"
     if inference.dialect == "sqlite":
         return "double" if type(node).__name__ == "Round" else inner
+    if inference.dialect == "postgres" and inner == "integer":  # which has ROUND and TRUNC of other numbers alone
+        return f"decimal:{count}" if decimals is not None and count.isdigit() else "double"
     return f"decimal:{count}" if inner.startswith("decimal") and count.isdigit() else inner
 
 
@@ -353,6 +355,7 @@ KIND_RULES: dict[str, Callable[[_Inference, Any], str]] = {
     "Mul": lambda inference, node: inference.arithmetic(node),
     "Mod": lambda inference, node: inference.common([node.left, node.right]),
     "Round": _rounded,
+    "Sign": lambda inference, _: "" if inference.dialect == "postgres" else "integer",
     "Trunc": _rounded,
     "Sum": _sum,
     "Interval": lambda _, node: _span(node.sql()),
