@@ -99,6 +99,8 @@ def main() -> None:
     """Run the command line; every error becomes a message, a hint and an exit code."""
     # NumPy's library for linear algebra, which nothing here needs, starts a thread a core when it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Pydantic would look through all that is installed for plugins, and run code of theirs.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     configure_encoding()
     session = Session()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command import run_command
+from support.command import run_command, run_process
 from support.erp import order_document
 
 from engine.errors import StateError
@@ -174,3 +174,15 @@ def test_a_new_project_has_its_secrets_in_a_file_of_its_own(tmp_path: Path) -> N
     create_project(tmp_path, "acme", SourceAnswers(database="erp.db"))
     assert mode(tmp_path / "projects" / "acme" / ".env") == 0o600
     assert mode(tmp_path / "projects" / "acme" / "project.toml") == 0o666
+
+
+def test_no_plugin_of_another_program_is_loaded(client: Client, tmp_path: Path) -> None:
+    """What happens to be installed beside the engine takes no part in reading a project and its passwords."""
+    beside = tmp_path / "beside"
+    (beside / "guest-1.dist-info").mkdir(parents=True)
+    (beside / "guest-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: guest\nVersion: 1\n")
+    (beside / "guest-1.dist-info" / "entry_points.txt").write_text("[pydantic]\nguest = guest:plugin\n")
+    (beside / "guest.py").write_text("import sys\nsys.stderr.write('the guest is here')\nplugin = None\n")
+    path = os.pathsep.join((str(Path(__file__).parents[2]), str(beside)))
+    ran = run_process("check", "acme", folder=client.workspace, variables={**client.environment, "PYTHONPATH": path})
+    assert (ran.returncode, ran.stderr) == (0, "")
