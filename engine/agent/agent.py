@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -73,23 +74,25 @@ class Agent:
         self._began = time.monotonic()
         self._last_turn = self._began
         self._slots: dict[str, tuple[float, int]] = {}
+        self._lanes: list[Lane] = []
 
     @property
     def is_alive(self) -> bool:
-        """Whether the agent still looks for what is due."""
-        return time.monotonic() - self._last_turn < STALLED_SECONDS
+        """Whether the agent still looks for what is due, and has all its lanes to run it."""
+        turning = time.monotonic() - self._last_turn < STALLED_SECONDS
+        return turning and all(lane.thread.is_alive() for lane in self._lanes)
 
     def serve(self, stop: threading.Event) -> None:
         """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
         ordinary: SimpleQueue[Job | None] = SimpleQueue()
         long: SimpleQueue[Job | None] = SimpleQueue()
         queues = [*[ordinary] * self._settings.workers, long]
-        lanes = [
+        self._lanes = lanes = [
             Lane(
                 queue,
                 run=self._projects.run,
                 limits=self._settings.limits,
-                on_event=self._projects.on_event,
+                on_event=self._report,
                 on_end=self._end,
             )
             for queue in queues
@@ -122,11 +125,18 @@ class Agent:
         self._slots[name] = (every, slot)
         return name not in self._busy
 
+    def _report(self, event: Json) -> None:
+        with suppress(OSError):  # nobody may be left to read it
+            self._projects.on_event(event)
+
     def _end(self, ended: Ended, seconds: float) -> None:
         name = ended.job.name
         self._seconds[name] = seconds
-        self._projects.on_end(ended, seconds)
-        self._busy.discard(name)
+        try:
+            with suppress(OSError):  # as above
+                self._projects.on_end(ended, seconds)
+        finally:
+            self._busy.discard(name)
 
     def _stop(self, lanes: list[Lane], queues: list[SimpleQueue[Job | None]]) -> None:
         """Begin nothing more, ask what runs to stop, and kill what has not ended after ``stop_seconds``."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.agent.memory import resident_bytes
-from engine.agent.workers import ask_to_stop, run_in_worker, start_worker
+from engine.agent.workers import Ended, ask_to_stop, run_in_worker, start_worker
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from queue import SimpleQueue
 
-    from engine.agent.workers import Ended, Job, Json
+    from engine.agent.workers import Job, Json
 
 KILL_AFTER_SECONDS = 60.0
 """How long a run that is asked to stop may take to do so: a request to Stock2Shop is waited for."""
@@ -76,7 +76,10 @@ class Lane:
         try:
             while (job := self._waiting.get()) is not None:
                 began = time.monotonic()
-                ended = self._run_one(job)
+                try:
+                    ended = self._run_one(job)
+                except OSError:  # no worker can be started: the machine is short of memory or of processes
+                    ended = Ended(job=job, exit_code=1)
                 if ended.answer is None or self._is_worn():
                     self._retire()
                 self._on_end(ended, time.monotonic() - began)

@@ -113,7 +113,11 @@ class _Cadences:
 
         workspace = self._session.workspace()
         found: dict[str, timedelta] = {}
-        for name in discover(workspace):
+        try:
+            names = discover(workspace)
+        except OSError:  # a share that is away for a moment
+            return self._known
+        for name in names:
             try:
                 every = read_cadence(workspace, name) or self._default
                 self._wrong.discard(name)

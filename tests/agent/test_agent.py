@@ -36,13 +36,18 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
     monkeypatch.setattr(lanes, "KILL_AFTER_SECONDS", 0.3)
     ended: list[Ended] = []
     stop = threading.Event()
+
+    def on_end(each: Ended, _seconds: float) -> None:
+        ended.append(each)
+        raise BrokenPipeError  # nobody reads what the agent prints
+
     cadences = dict.fromkeys(("dies", "hangs", "one", "two"), timedelta(seconds=0.5))
     projects = Projects(
         run="support.jobs:run",
         cadences=lambda: cadences,
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
-        on_end=lambda each, _seconds: ended.append(each),
+        on_end=on_end,
         seconds={"hangs": 999.0},
     )
     limits = LaneLimits(max_runs=3, run_seconds=1.0)
