@@ -112,7 +112,7 @@ class Ledger:
         self._connection = connection
         self.path = path
         self._run_log = RunLog(path.parent)
-        self._noted: list[tuple[int, str, str, str]] = []
+        self._noted: list[tuple[int, str, str]] = []
 
     def close(self) -> None:
         """Close the file."""
@@ -384,7 +384,7 @@ class Ledger:
     def _note(self, order_id: int, status: str, reason: str) -> None:
         at = utc_now()
         self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, at, status, reason])
-        self._noted.append((order_id, at, status, reason))
+        self._noted.append((order_id, at, status))
 
     def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
         with translate_errors(self.path):

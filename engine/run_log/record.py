@@ -235,9 +235,9 @@ def record_failure(state_folder: Path, error: Exception, *, project: str, comman
         run_log.close()
 
 
-def record_order_changes(run_log: RunLog, project: str, changes: Sequence[tuple[int, str, str, str]]) -> None:
-    """Note changes of orders' status: each is the order's id, the time in UTC, the status and the reason."""
-    sql = "insert into order_changes (project, order_id, at, status, reason) values (?, ?, ?, ?, ?)"
+def record_order_changes(run_log: RunLog, project: str, changes: Sequence[tuple[int, str, str]]) -> None:
+    """Note changes of orders' status: each is the order's id, the time in UTC and the status."""
+    sql = "insert into order_changes (project, order_id, at, status) values (?, ?, ?, ?)"
     rows = [(project, *change) for change in changes]
     run_log.write(lambda connection: connection.executemany(sql, rows).close())
 

@@ -18,6 +18,7 @@ from engine.orders import ledger_file
 from engine.orders.ledger import TRANSITIONS, open_ledger
 from engine.orders.ledger_file import SQL_FOLDER
 from engine.orders.receiver import Receiver
+from engine.orders.summary import count_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,22 @@ def test_an_order_goes_only_where_it_may(erp: Erp) -> None:
                 else:
                     with pytest.raises(UsageError, match=f"is {standing}"):
                         ledger.move(number, target)
+
+
+def test_each_change_of_an_order_is_in_the_run_log(erp: Erp) -> None:
+    """Of all projects in one file, without what is known of a person; an order is counted without a password."""
+    erp.receive(order_document())
+    with open_ledger(erp.project) as ledger:
+        ledger.receive(7, {"id": 7}, via="import")
+    folder = erp.project.state.parent
+    with closing(connect_own_sqlite(folder / "runs.sqlite", timeout=1)) as log:
+        found = log.execute("select project, order_id, status from order_changes order by id").fetchall()
+    assert found == [
+        *(("acme", 1001, status) for status in ("received", "raising", "raised")),
+        ("acme", 7, "received"),
+    ]
+    assert count_orders(folder, "acme") == {"received": 1}
+    assert count_orders(folder, "nobody") == {}
 
 
 def test_finished_orders_lose_their_documents_after_a_while(erp: Erp) -> None:

@@ -89,7 +89,7 @@ def test_the_run_log_is_its_owners(tmp_path: Path) -> None:
     """It names what a client's rows break."""
     record_failure(tmp_path / ".state", GuardError("no"), project="acme", command="run")
     log = RunLog(tmp_path / ".state")
-    record_order_changes(log, "acme", [(7, "2026-01-31 10:20:30.000", "received", "by serve")])
+    record_order_changes(log, "acme", [(7, "2026-01-31 10:20:30.000", "received")])
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / ".state").iterdir()}
     log.close()
     assert modes == {0o600}

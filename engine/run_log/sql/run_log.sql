@@ -32,14 +32,13 @@ create index runs_by_start on runs (started_at, command, outcome, project, sent,
 
 create index runs_under_way on runs (project) where outcome = 'running';
 
--- Each change of an order's status.
+-- Each change of an order's status. Why it changed is in the ledger alone, since that may name a customer.
 create table order_changes (
     id integer primary key,
     project text not null,
     order_id integer not null,
     at text not null,
-    status text not null,
-    reason text not null
+    status text not null
 );
 
 create index order_changes_of_project on order_changes (project, order_id, id);
