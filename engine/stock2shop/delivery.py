@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, RefusedError, ServerError
 from engine.stock2shop.blame import find_named
+from engine.stock2shop.client import SINGLE_ITEM_RETRIES
 from engine.stock2shop.exchange import Contents
 from engine.stock2shop.isolation import Evidence, Search, runs
 from engine.stock2shop.personal_data import hide_personal, own_words
@@ -42,9 +43,6 @@ MAX_CONSECUTIVE_SERVER_ERRORS = 20
 
 MAX_PRODUCTS_WITH_SERVER_ERRORS = 3
 """Rows of so many products alone with a 500 one after the other, and it is not the rows."""
-
-SINGLE_ROW_RETRIES = 2
-"""How often a row that is alone with a 500 is tried again before it is blamed."""
 
 SERVER_ERROR_REASON = "Stock2Shop answers 500 for it alone"
 
@@ -282,7 +280,7 @@ def _find_named(whole: Callable[[], Rows], numbers: Sequence[int], data: Any, te
 
 def _retries(part: Sequence[object]) -> int:
     """How often a part of a batch that was answered 500 is tried again: a row is not blamed lightly."""
-    return 0 if len(part) > 1 else SINGLE_ROW_RETRIES
+    return 0 if len(part) > 1 else SINGLE_ITEM_RETRIES
 
 
 def _traits(row: Mapping[str, Any]) -> set[Hashable]:

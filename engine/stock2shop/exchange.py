@@ -38,7 +38,8 @@ class ApiRequest:
 
     ``path`` follows the settings' ``url``; ``shown`` is the path that messages show, where the real one holds a
     secret. With ``exact``, the answer's numbers with a fraction are read as Decimals. Without ``takes_turn`` it
-    does not wait for the pace.
+    does not wait for the pace. An answer of 500 is tried again at least ``retries_of_500`` times, however few retries
+    the settings allow.
     """
 
     method: str
@@ -48,6 +49,7 @@ class ApiRequest:
     document: bytes | None = None
     exact: bool = False
     takes_turn: bool = True
+    retries_of_500: int = 0
     contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:

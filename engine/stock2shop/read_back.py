@@ -68,11 +68,18 @@ class Reader:
     """Writes what is held in the columns of a view.
 
     ``columns`` are the view's fields in its order, ``fields`` all that are sent. ``price_settings`` says what
-    is sent for blank prices.
+    is sent for blank prices. ``stated`` are columns in which rows of the view have values, and which a blank does not
+    clear: there a blank row does not agree with what is held.
     """
 
     def __init__(
-        self, entity: Entity, columns: Sequence[Field], *, fields: Sequence[Field], price_settings: PriceSettings
+        self,
+        entity: Entity,
+        columns: Sequence[Field],
+        *,
+        fields: Sequence[Field],
+        price_settings: PriceSettings,
+        stated: frozenset[str] = frozenset(),
     ) -> None:
         own: dict[str | None, Callable[[Held], str]] = {
             entity.key: lambda held: held.key,
@@ -80,13 +87,20 @@ class Reader:
             entity.flag: lambda _: "Active",
         }
         self._columns = [
-            (field.name, own.get(field.name), _finder(field) if field.sent else None, _comparison(field))
+            (
+                field.name,
+                own.get(field.name),
+                _finder(field) if field.sent else None,
+                _comparison(field, stated=field.name in stated),
+            )
             for field in columns
         ]
         """Of each column of the view, which is looked up once and not for each row: its name, what is no field of a
         document, where in a document it stands, and when it is what a row sends."""
         self._places = Places(fields)
         self._price_settings = price_settings
+        priced = [field.name for role in ("prices", "price", "tier") for _, _, field in self._places.of(role)]
+        self._states_default_prices = not stated.isdisjoint(priced)
         self._own_tiers = {field.placeholder_value for _, _, field in self._places.of("tier")}
 
     def texts(self, held: Held, row: Row | None) -> Texts:
@@ -118,7 +132,8 @@ class Reader:
             if (tier := _text(item.get("tier"))) is not None and (price := _number(item.get("price"))) is not None
         }
         sent_default, sent_tiers = (None, {}) if row is None else row_prices(row, self._places, self._price_settings)
-        default_agrees = row is not None and sent_default in {None, default}
+        unsaid = sent_default is None and not (default and self._states_default_prices)
+        default_agrees = row is not None and (unsaid or sent_default == default)
         values: dict[str, str | None] = {}
         for column, _, field in self._places.of("tier"):
             tier = field.placeholder_value
@@ -189,12 +204,13 @@ def _finder(field: Field) -> Callable[[Held], Any]:
             return lambda held: held.variant.get(name)
 
 
-def _comparison(field: Field) -> Callable[[Any, Any], bool]:
+def _comparison(field: Field, *, stated: bool = False) -> Callable[[Any, Any], bool]:
     """What tells whether a held value is what is sent for a canonical one."""
     match field.type:
         case "boolean":
-            # Of a variant, a blank is left out of the document, so whatever is held is not the row's matter.
-            left_out = field.role == "variant"
+            # Of a variant, a blank is left out of the document, so where no row states a value, what is held is not the
+            # view's matter.
+            left_out = field.role == "variant" and not stated
             return lambda own, held: (own is None and left_out) or (own or False) == (_boolean(held) or False)
         case "integer" | "number":
             return lambda own, held: (own or 0) == (_number(held) or 0)

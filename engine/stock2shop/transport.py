@@ -129,7 +129,8 @@ class Transport:
             if failure is None:
                 assert isinstance(outcome, Answer)
                 return outcome
-            if not failure.transient or attempts > retries:
+            allowed = max(retries, request.retries_of_500) if failure.kind is ServerError else retries
+            if not failure.transient or attempts > allowed:
                 raise self._error(request, failure, attempts)
             ceiling = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempts - 1))
             seconds = self.timing.draw(0.0, ceiling) if failure.wait is None else failure.wait
@@ -142,7 +143,7 @@ class Transport:
                 self.host,
                 failure.what,
                 attempts,
-                retries + 1,
+                allowed + 1,
                 seconds,
             )
             self._pause(seconds, what=request.line, why=failure.what)

@@ -20,6 +20,7 @@ from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.stock2shop.local_user import local_user
 from engine.stock2shop.read_back import Reader, held_rows
+from engine.sync.clearing import find_unclearable
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.extract import extract
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.model.settings import Project
+    from engine.model.settings import EntitySettings, Project
     from engine.state.store import State
     from engine.stock2shop.read_back import Held
     from engine.sync.layout import StagingLayout
@@ -225,11 +226,28 @@ def _read_back(
             api.read_back(settings.search_path, f"system_{entity}"),
             layout=layout,
             find_rows=render_sql("rows_of_keys.sql", table=reference),
+            # What was published says nothing of what somebody typed at Stock2Shop for a row that is blank.
+            stated=_find_stated(state, layout, settings) if with_source else frozenset(),
         )
     state.with_retry(lambda: land(context, _read_rows(path), layout=layout, full=True))
     path.unlink()
     state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
     return ReadBack(layout, token, rows)
+
+
+def _find_stated(state: State, layout: StagingLayout, settings: EntitySettings) -> frozenset[str]:
+    """The columns that a blank does not clear and that the view speaks of.
+
+    A column of its own is mapped in order to be sent. A list of price tiers may be one without default prices: it
+    speaks of them where any row of the source has one.
+    """
+    own = {field.name for field in layout.fields if field.role in {"price", "variant"}}
+    stated = set()
+    for each in find_unclearable(layout, settings):
+        sql = f"select exists (from run.reference as staged where {each.staged})"
+        if each.column in own or state.value(sql):
+            stated.add(each.column)
+    return frozenset(stated)
 
 
 def _published_layout(context: RunContext) -> StagingLayout:
@@ -244,7 +262,13 @@ def _published_layout(context: RunContext) -> StagingLayout:
 
 
 def _write_rows(
-    context: RunContext, path: Path, documents: Iterable[dict[str, Any]], *, layout: StagingLayout, find_rows: str
+    context: RunContext,
+    path: Path,
+    documents: Iterable[dict[str, Any]],
+    *,
+    layout: StagingLayout,
+    find_rows: str,
+    stated: frozenset[str],
 ) -> int:
     """Write ``documents`` as rows of the view to ``path``; gives how many rows they are.
 
@@ -254,7 +278,13 @@ def _write_rows(
 
     schema = pa.schema([(column, pa.string()) for column in layout.columns])
     columns = [field for column in layout.columns if (field := layout.entity.resolve(column)) is not None]
-    reader = Reader(layout.entity, columns, fields=layout.fields, price_settings=context.settings.prices)
+    reader = Reader(
+        layout.entity,
+        columns,
+        fields=layout.fields,
+        price_settings=context.settings.prices,
+        stated=stated,
+    )
     done = 0
     with path.open("wb") as file, pa.ipc.new_stream(file, schema) as stream:
         for batch in _gather(row for document in documents for row in held_rows(layout.entity, document)):

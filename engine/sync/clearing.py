@@ -49,22 +49,23 @@ def find_unclearable(layout: StagingLayout, settings: EntitySettings) -> tuple[U
     by_role = {role: [field for field in layout.fields if field.role == role] for role in ("prices", "price", "tier")}
     tier = settings.prices.default_tier
     own = [field for field in by_role["tier"] if field.placeholder_value == tier]
-    if columns := [*by_role["price"], *by_role["prices"], *own]:
-        now = "null" if tier is None else str(literal(tier, "duckdb"))
-        conditions = (
-            render_sql(
-                "has_default_price.sql",
-                table=table,
-                tier=PUBLISHED_TIER if table == "sent" else now,
-                blank=PUBLISHED_BLANK if table == "sent" else str(settings.prices.blank is not None).lower(),
-                prices=by_role["prices"],
-                price=by_role["price"],
-                tiers=by_role["tier"],
-            )
-            for table in _TABLES
+    columns = [*by_role["price"], *by_role["prices"], *own]
+    if not columns:
+        return tuple(found)
+    now = "null" if tier is None else str(literal(tier, "duckdb"))
+    conditions = (
+        render_sql(
+            "has_default_price.sql",
+            table=table,
+            tier=PUBLISHED_TIER if table == "sent" else now,
+            blank=PUBLISHED_BLANK if table == "sent" else str(settings.prices.blank is not None).lower(),
+            prices=by_role["prices"],
+            price=by_role["price"],
+            tiers=by_role["tier"],
         )
-        found.append(Unclearable(columns[0].name, *conditions))
-    return tuple(found)
+        for table in _TABLES
+    )
+    return (*found, Unclearable(columns[0].name, *conditions))
 
 
 _TABLES = ("staged", "sent", "window_rows")

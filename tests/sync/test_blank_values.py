@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from support.client import VIEW
 
-from engine.sync.adopt import verify
+from engine.sync.adopt import adopt, verify
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -84,3 +84,29 @@ def test_a_column_that_changes_by_itself_is_named(client: Client) -> None:
         notes = client.run(approve_changes=20).plan.notes
         told.append([note.partition(" ")[0] for note in notes if "by itself" in note])
     assert told == [[], ["meta_stamp"], ["meta_stamp"], []]
+
+
+def test_what_is_held_of_a_blank_value_is_known_after_an_adoption(client: Client) -> None:
+    """Its blank does not clear it, so the row is held instead of being sent without a word of its price."""
+    view = VIEW.replace("    vendor,", '    vendor as "variants.price",')
+    client.write(view=view)
+    client.item("A", vendor="12.50", price="Trade:9")
+    client.run()
+    client.sql("update item set vendor = null, price = 'Trade:8'")
+    client.project.state.unlink()  # so that nothing but Stock2Shop knows of the price
+    adopt(client.project, "products")
+    plan = client.run().plan
+    assert (plan.quarantine_rules, plan.changes) == ({"cannot_be_cleared": 1}, ())
+    assert client.held()["A"]["price"] == 12.5
+
+
+def test_a_price_that_somebody_typed_is_left_alone_where_a_list_of_tiers_never_has_one(client: Client) -> None:
+    """A view with tiers only does not speak of the default price."""
+    client.item("A", price="12.50,Trade:9")
+    client.run()
+    client.sql("update item set price = 'Trade:9'")
+    client.project.state.unlink()  # so that nothing but Stock2Shop knows of the price
+    adopt(client.project, "products")
+    assert client.plan().quarantine == ()
+    client.sql("update item set title = 'Other'")
+    assert client.run().outcome == "done"

@@ -601,6 +601,26 @@ def test_no_row_is_blamed_while_stock2shop_answers_500_to_everything(client: Cli
     assert client.run().sent == 30
 
 
+class _Once(set[str]):
+    """SKUs, each of which is found here once."""
+
+    def __contains__(self, sku: object) -> bool:
+        found = super().__contains__(sku)
+        self.discard(str(sku))
+        return found
+
+
+def test_a_row_is_not_blamed_for_a_single_500(client: Client) -> None:
+    """However few retries the project allows: it is tried again first, and here nothing is wrong with it."""
+    client.write(remote="pace = 0\nbatch_variants = 1")
+    settings = client.root / "project.toml"
+    settings.write_text(settings.read_text("utf-8").replace("retries = 1", "retries = 0"), "utf-8")
+    client.items(3)
+    client.sandbox.faults.breaking_skus = _Once({"I001"})
+    outcome = client.run()
+    assert (outcome.sent, outcome.refused, outcome.outcome) == (3, 0, "done")
+
+
 def test_a_row_alone_with_a_500_fails_no_more_than_a_few_runs(client: Client) -> None:
     """With nothing else to send nobody can tell whose fault it is; after five runs it is taken for the row's."""
     client.item("A")
