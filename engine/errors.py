@@ -32,6 +32,7 @@
     ├── DeadlineError               1  raise the deadline, or make the view faster: the next run goes on
     ├── AccountingError             1  an error of this engine: nothing was sent
     ├── WorkerError                 1  look at the machine: the process that ran a project died
+    ├── SchedulerError              1  look at the system's own scheduler, or at the rights of this account
     └── CancelledError            130  it was stopped by a signal: run it again
 
 Each message says what is wrong and where; ``hint`` says what to do next. Neither ever holds a password, a
@@ -294,6 +295,10 @@ class AccountingError(SyncError):
 
 class WorkerError(SyncError):
     """The process that ran a project died, however it came."""
+
+
+class SchedulerError(SyncError):
+    """The system's own scheduler cannot be used, or has something of that name already."""
 
 
 class CancelledError(SyncError):

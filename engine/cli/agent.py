@@ -1,4 +1,7 @@
-"""The command that runs every project of a workspace at its cadence: ``s2s agent``."""
+"""The command that runs every project of a workspace at its cadence: ``s2s agent``.
+
+Commands below it are in :mod:`engine.cli.service`.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,16 @@ from engine.clock import now
 from engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
 
+agent_app = typer.Typer(invoke_without_command=True)
 
+
+@agent_app.callback()
 def agent(
     context: typer.Context,
     every: Annotated[
@@ -39,24 +46,17 @@ def agent(
     * 3600.0,
 ) -> None:
     """Run every project of the workspace at its cadence, until it is stopped; new and changed projects are found."""
+    if context.invoked_subcommand is not None:
+        _refuse_options(context, context.invoked_subcommand)
+        return
     from engine.agent.agent import Agent, AgentSettings, Projects
     from engine.agent.http import serve_monitor
     from engine.agent.lanes import LaneLimits
-    from engine.config.schedule import parse_duration
 
     session = session_of(context)
-    try:
-        default = None if every is None else parse_duration(every)
-    except ValueError as error:
-        raise UsageError(f"--every is {every}: {error}.", hint="For example `s2s agent --every 3m`.") from None
     names = session.project_names()
-    cadences = _Cadences(session, default)
+    cadences = project_cadences(session, every)
     scheduled = cadences()
-    if not scheduled:
-        raise UsageError(
-            "No project has a cadence, so nothing would ever run.",
-            hint='Write [schedule] and below it every = "3m" into workspace.toml, or pass --every 3m.',
-        )
     workspace = session.workspace()
     request = RunRequest(several=True)
     printing = threading.Lock()
@@ -96,6 +96,38 @@ def agent(
         sys.stdout.flush()
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
+
+
+def project_cadences(session: Session, every: str | None) -> Callable[[], Mapping[str, timedelta]]:
+    """What gives the cadence of each project that has one, ``every`` being that of projects without one.
+
+    Raises :class:`UsageError` where no project has one, or ``every`` is none.
+    """
+    from engine.config.schedule import parse_duration
+
+    try:
+        default = None if every is None else parse_duration(every)
+    except ValueError as error:
+        raise UsageError(f"--every is {every}: {error}.", hint="For example `s2s agent --every 3m`.") from None
+    cadences = _Cadences(session, default)
+    if not cadences():
+        raise UsageError(
+            "No project has a cadence, so nothing would ever run.",
+            hint='Write [schedule] and below it every = "3m" into workspace.toml, or pass --every 3m.',
+        )
+    return cadences
+
+
+def _refuse_options(context: typer.Context, command: str) -> None:
+    """Options of the agent itself stand behind ``install``, which writes them down; before it nothing reads them."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} stands before {command}, where it means nothing.",
+                hint=f"For example `s2s agent install {option} …`.",
+            )
 
 
 class _Cadences:

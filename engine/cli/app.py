@@ -21,6 +21,7 @@ from engine.cli import (
     preview,
     projects,
     secret,
+    service,
     status,
     sync,
     try_out,
@@ -78,7 +79,8 @@ app.command()(mapping.docs)
 app.command()(preview.preview)
 app.command()(sync.plan)
 app.command()(sync.run)
-app.command()(agent.agent)
+app.add_typer(agent.agent_app, name="agent")
+app.add_typer(service.schedule_app, name="schedule")
 app.command()(status.status)
 app.command()(explain.explain)
 app.command()(sync.history)
