@@ -12,6 +12,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 MODULES = sorted(path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*.py"))
 
 DOORS = {
+    "apprise": {"notify"},
     "typer": {"cli"},
     "tomli": {"config"},
     "dotenv": {"config"},
@@ -27,7 +28,7 @@ DOORS = {
     "duckdb": {"embedded", "database", "state", "testing", "doctor"},
     "numpy": {"state", "sync"},
     "pyarrow": {"database", "state", "sync", "testing"},
-    "requests": {"stock2shop"},
+    "requests": {"stock2shop", "notify"},
     "rich": {"cli"},
     "urllib3": {"stock2shop"},
     "starlette": {"agent", "sandbox", "orders"},

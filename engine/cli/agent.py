@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.notify import keep_notifying
 from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, print_event
 from engine.cli.session import session_of
 from engine.cli.signals import run_controls
@@ -94,6 +95,7 @@ def agent(
             f" {address}/metrics has the numbers; Ctrl-C stops it."
         )
         sys.stdout.flush()
+        stack.enter_context(keep_notifying(session))
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
 

@@ -17,6 +17,7 @@ from engine.cli import (
     help_pages,
     init,
     mapping,
+    notify,
     orders,
     preview,
     projects,
@@ -82,6 +83,7 @@ app.command()(sync.run)
 app.add_typer(agent.agent_app, name="agent")
 app.add_typer(service.schedule_app, name="schedule")
 app.command()(status.status)
+app.command()(notify.notify)
 app.command()(explain.explain)
 app.command()(sync.history)
 app.command()(sync.adopt)

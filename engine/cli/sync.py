@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.failures import ATTENTION
+from engine.cli.failures import ATTENTION, INTERRUPTED
+from engine.cli.notify import notify_now
 from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.signals import run_controls
@@ -113,6 +114,8 @@ def run(
         code, results = run_one_after_the_other(session, names, request)
     if output is Output.json:
         session.terminal.print_json(results)
+    if code != INTERRUPTED:
+        notify_now(session)
     raise typer.Exit(code)
 
 

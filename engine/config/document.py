@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
+from engine.config.notifications import QUIET, check_quiet
 from engine.config.schedule import DURATION, check_duration
 from engine.config.values import (
     DIALECTS,
@@ -258,6 +259,29 @@ def document_model() -> Any:
             json_schema_extra={"pattern": DURATION},
         )
 
+    class NotifyTable(BaseModel):
+        """Who is notified of changes for the worse or the better; `workspace.toml` may say it for all projects."""
+
+        model_config = strict
+        urls: tuple[str, ...] | None = Field(
+            None, description='Addresses as apprise has them, such as ["${NOTIFY_URL}"]; needs the extra `notify`.'
+        )
+        ping: str | None = Field(
+            None, description="An address that is asked for after runs, with /fail behind it where a project fails."
+        )
+        failures: Annotated[int, number] = Field(3, ge=1, description="So many runs that fail in a row are news.")
+        held: Annotated[int, number] = Field(50, ge=0, description="More rows in quarantine or refused are news.")
+        late: Annotated[str | None, AfterValidator(check_duration)] = Field(
+            None,
+            description="Not to run for so long is news, where the agent runs; otherwise two cadences.",
+            json_schema_extra={"pattern": DURATION},
+        )
+        quiet: Annotated[str | None, AfterValidator(check_quiet)] = Field(
+            None,
+            description='When nothing is sent, in the machine\'s own zone, such as "20:00-06:30".',
+            json_schema_extra={"pattern": QUIET},
+        )
+
     severities: Any = dict[str, Literal["error", "warning"]]
 
     class ChannelTable(BaseModel):
@@ -372,6 +396,7 @@ def document_model() -> Any:
         orders=(OrdersTable | None, None),
         history=(HistoryTable, Field(default_factory=lambda: HistoryTable.model_validate({}))),
         schedule=(ScheduleTable, Field(default_factory=lambda: ScheduleTable.model_validate({}))),
+        notify=(NotifyTable, Field(default_factory=lambda: NotifyTable.model_validate({}))),
         tests=(
             severities,
             Field(default_factory=dict, description='How grave a failed data test is: no_free_items = "warning".'),

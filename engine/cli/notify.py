@@ -1,0 +1,93 @@
+"""The command that notifies people: ``s2s notify``; and what runs and the agent call for that."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.failures import FAILED
+from engine.cli.session import session_of
+from engine.clock import now
+from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from engine.cli.session import Session
+
+INTERVAL_SECONDS = 60.0
+"""How often the agent looks for news."""
+
+STOP_SECONDS = 20
+"""How long the agent waits for a message that is being sent when it stops."""
+
+
+def notify(
+    context: typer.Context,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test to every address, and say what went wrong.")
+    ] = False,
+) -> None:
+    """Send what is news to the addresses of [notify], as every run and the agent do; --test tries them."""
+    from engine.config.notifications import read_all_notify
+    from engine.notify.notify import send_test
+
+    session = session_of(context)
+    session.project_names()
+    settings, wrong = read_all_notify(session.workspace(), environ=os.environ)
+    session.terminal.hide([secret for each in settings.values() for secret in each.secrets])
+    if not test:
+        notify_now(session)
+        return
+    if not wrong and not any(each.secrets for each in settings.values()):
+        raise UsageError("No [notify] has an address.", hint="`s2s help schedule` has an example for workspace.toml.")
+    count, failed = send_test(settings)
+    for message in dict.fromkeys(wrong + failed):
+        session.terminal.print_error(f"{message}.")
+    session.terminal.print_text(f"{count - len(failed):,} of {count:,} addresses took a test.")
+    raise typer.Exit(FAILED if wrong + failed else 0)
+
+
+def notify_now(session: Session, *, agent_since: datetime | None = None) -> None:
+    """Send what is news of the workspace's projects; where it cannot be sent, a warning says so."""
+    from engine.config.notifications import read_all_notify
+    from engine.config.workspace import state_folder
+
+    workspace = session.workspace()
+    try:
+        settings, wrong = read_all_notify(workspace, environ=os.environ)
+    except OSError:  # a share that is away for a moment
+        return
+    secrets = [secret for each in settings.values() for secret in each.secrets]
+    if not secrets and not wrong:
+        return
+    from engine.notify.notify import notify as send
+    from engine.notify.notify import warn
+
+    session.terminal.hide(secrets)
+    warn(wrong)
+    if secrets:
+        send(workspace, state_folder(workspace, os.environ), settings, agent_since=agent_since)
+
+
+@contextmanager
+def keep_notifying(session: Session) -> Iterator[None]:
+    """Send what is news, again and again, in a thread, until the block ends."""
+    stop, began = threading.Event(), now()
+
+    def serve() -> None:
+        while not stop.wait(INTERVAL_SECONDS):
+            notify_now(session, agent_since=began)
+
+    thread = threading.Thread(target=serve, name="notify", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(STOP_SECONDS)

@@ -1,0 +1,166 @@
+"""Who is notified of what: ``[notify]`` of ``workspace.toml``, and of a ``project.toml`` over it, key by key.
+
+It is read without the rest of a project, as a cadence is: a project whose configuration is broken is news, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from engine.config.schedule import parse_duration
+from engine.config.toml_text import parse_toml
+from engine.config.variables import VARIABLE, read_variables
+from engine.config.workspace import discover
+from engine.errors import ConfigError, Diagnostic
+from engine.files import WorkspaceFiles, exists
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+QUIET = r"^\s*\d\d:\d\d\s*-\s*\d\d:\d\d\s*$"
+"""How quiet hours are written, in this machine's zone: ``20:00-06:30``."""
+
+KEYS = ("urls", "ping", "failures", "held", "late", "quiet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Who is notified of a project, and when.
+
+    ``urls`` are addresses as apprise has them, ``ping`` is one that is asked for after runs. ``failures`` is how many
+    runs in a row have to fail, ``held`` is how many rows may be held. ``late`` is how long a project may not run; None
+    for two cadences. ``quiet`` is from when to when nothing is sent, in this machine's zone.
+    """
+
+    urls: tuple[str, ...] = ()
+    ping: str = ""
+    failures: int = 3
+    held: int = 50
+    late: timedelta | None = None
+    quiet: tuple[time, time] | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is not to be printed."""
+        return (*self.urls, self.ping) if self.ping else self.urls
+
+
+def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str]) -> NotifySettings:
+    """The settings of the project ``name``; without addresses where nothing says so.
+
+    Raises :class:`ConfigError` where they cannot be read.
+    """
+    own = workspace / "projects" / name
+    shared_path, own_path = workspace / "workspace.toml", own / "project.toml"
+    table: dict[str, Any] = {}
+    for path in (shared_path, own_path):
+        found = _table(path, workspace)
+        if not found:
+            continue
+        try:
+            table |= _checked(_filled(found, read_variables(own, workspace=workspace, environ=environ)[0]))
+        except ValueError as error:
+            hint = "`s2s help schedule` has an example of [notify]."
+            raise ConfigError([Diagnostic(path=path, message=f"[notify] {error}.", hint=hint)]) from None
+    return NotifySettings(**table)
+
+
+def read_all_notify(workspace: Path, *, environ: Mapping[str, str]) -> tuple[dict[str, NotifySettings], list[str]]:
+    """The settings of each project, and what is wrong with those that cannot be read."""
+    found: dict[str, NotifySettings] = {}
+    wrong: list[str] = []
+    for name in discover(workspace):
+        try:
+            found[name] = read_notify(workspace, name, environ=environ)
+        except ConfigError as error:
+            wrong += [f"{each.relative_location(workspace)}: {each.message}".rstrip(".") for each in error.diagnostics]
+    return found, wrong
+
+
+def parse_quiet(text: str) -> tuple[time, time]:
+    """Quiet hours. Raises :class:`ValueError` for what is none.
+
+    >>> parse_quiet("20:00-06:30")
+    (datetime.time(20, 0), datetime.time(6, 30))
+    """
+    if not re.match(QUIET, text):
+        raise ValueError('quiet hours are written like "20:00-06:30"')
+    begin, _, end = text.partition("-")
+    return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+
+
+def check_quiet(text: str | None) -> str | None:
+    """``text`` as it is. Raises :class:`ValueError` where :func:`parse_quiet` does."""
+    if text is not None:
+        parse_quiet(text)
+    return text
+
+
+def is_quiet(settings: NotifySettings, local: datetime) -> bool:
+    """Whether a moment of this machine's zone is in the quiet hours."""
+    if settings.quiet is None:
+        return False
+    begin, end = settings.quiet
+    return begin <= local.time() < end if begin <= end else local.time() >= begin or local.time() < end
+
+
+def _table(path: Path, workspace: Path) -> dict[str, Any]:
+    """The table [notify] of a file; empty where there is none."""
+    try:
+        if not exists(path):
+            return {}
+        text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
+    if "notify" not in text:  # 200 projects, and none is parsed for nothing
+        return {}
+    table: Any = parse_toml(text, path=path, hint="`s2s check` says more.").get("notify")
+    return table if isinstance(table, dict) else {}
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    """A value with its variables. Raises :class:`ValueError` where one is not set."""
+    if isinstance(value, dict):
+        return {key: _filled(each, variables) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, variables) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        if match["escape"]:
+            return "${"
+        if not variables.get(match["name"]):
+            raise ValueError(f"names the variable {match['name']}, which is not set")
+        return variables[match["name"]]
+
+    return VARIABLE.sub(fill, value)
+
+
+def _checked(table: dict[str, Any]) -> dict[str, Any]:
+    """The values as :class:`NotifySettings` has them. Raises :class:`ValueError`, which repeats no address."""
+    unknown = [key for key in table if key not in KEYS]
+    if unknown:
+        raise ValueError(f"has {unknown[0]}, which is none of {', '.join(KEYS)}")
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "urls":
+            if not isinstance(value, list) or not all(isinstance(each, str) and "://" in each for each in value):
+                raise ValueError('urls is no list of addresses such as ["mailto://…"]')
+            found[key] = tuple(value)
+        elif key == "ping":
+            if not isinstance(value, str) or urlsplit(value).scheme not in {"http", "https"}:
+                raise ValueError("ping is no web address")
+            found[key] = value.rstrip("/")
+        elif key in {"failures", "held"}:
+            if not str(value).isdecimal() or int(value) < (key == "failures"):
+                raise ValueError(f"{key} is no such number")
+            found[key] = int(value)
+        else:
+            found[key] = parse_duration(str(value)) if key == "late" else parse_quiet(str(value))
+    return found

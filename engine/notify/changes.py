@@ -1,0 +1,106 @@
+"""What is news of projects, and how it reads; without reading or sending anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.clock import local_text
+from engine.status.collect import LATE_CADENCES, LATE_GRACE
+from engine.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from engine.config.notifications import NotifySettings
+    from engine.status.collect import ProjectStatus
+
+LABELS: Mapping[str, tuple[str, str]] = {
+    "failed": ("fails", "fail"),
+    "guarded": ("was stopped by a guard", "were stopped by a guard"),
+    "late": ("does not run", "do not run"),
+    "held": ("holds rows back", "hold rows back"),
+    "orders": ("has orders that wait", "have orders that wait"),
+    "recovered": ("is well again", "are well again"),
+}
+"""What a project's name is followed by, and several names."""
+
+TROUBLES = frozenset({"failed", "guarded", "late"})
+"""What a project recovers from."""
+
+MAX_TEXT = 500
+"""So many characters of a reason are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One piece of news: ``kind`` is a key of :data:`LABELS`, ``text`` says why and what to do."""
+
+    project: str
+    kind: str
+    text: str
+
+
+def find_changes(
+    before: Collection[str], status: ProjectStatus, settings: NotifySettings, *, failing: bool, up_for: timedelta | None
+) -> tuple[list[Change], list[str]]:
+    """What is news of a project of which people know ``before`` already, and what they know then.
+
+    ``failing`` is whether a run of it failed since the last good one. ``up_for`` is how long an agent has run: what did
+    not run before that is not late. None where there is no agent, which alone sees that nothing runs.
+    """
+    alarms = _alarms(before, status, settings, up_for=up_for)
+    found = [Change(status.project, kind, text[:MAX_TEXT]) for kind, text in alarms.items() if kind not in before]
+    if TROUBLES & {*alarms} or not TROUBLES & {*before}:
+        return found, [*alarms]
+    if status.condition in {"ok", "held"} and not failing:
+        return [*found, Change(status.project, "recovered", "")], [*alarms]
+    # A run that was stopped is no recovery, nor is one that failed once after a guard stopped the one before.
+    return found, [*alarms, *(kind for kind in before if kind in TROUBLES)]
+
+
+def _alarms(
+    before: Collection[str], status: ProjectStatus, settings: NotifySettings, *, up_for: timedelta | None
+) -> dict[str, str]:
+    name = status.project
+    found: dict[str, str] = {}
+    if status.condition == "failed" and (
+        "failed" in before or not status.failures or status.failures >= settings.failures
+    ):
+        found["failed"] = status.message
+        if status.failing_since is not None:
+            runs = f"{status.failures:,} {plural(status.failures, 'run')}"
+            found["failed"] += f" ({runs} since {local_text(status.failing_since)})"
+    if status.condition == "guarded":
+        found["guarded"] = f"{status.message} Look with `s2s plan {name}`, which says how to approve it."
+    if status.condition == "late" and up_for is not None and status.every_seconds is not None:
+        limit = settings.late or timedelta(seconds=status.every_seconds) * LATE_CADENCES + LATE_GRACE
+        age = timedelta(seconds=status.late_seconds + status.every_seconds) if status.late_seconds else up_for
+        if min(age, up_for) > limit:
+            found["late"] = status.message
+    held = status.quarantined + status.refused
+    if held > settings.held:
+        found["held"] = f"{held:,} rows: `s2s quarantine list {name}`"
+    if status.orders_waiting:
+        found["orders"] = f"{status.orders_waiting:,}: `s2s orders list {name} --status waiting`"
+    return found
+
+
+def compose(changes: Sequence[Change]) -> tuple[str, str]:
+    """The title and the text of one message with all of them; projects with the same cause stand in one paragraph."""
+    groups: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        groups.setdefault((change.kind, change.text.replace(change.project, "PROJECT")), []).append(change)
+    paragraphs = []
+    for (kind, cause), members in groups.items():
+        text = cause if len(members) > 1 else members[0].text
+        head = f"{', '.join(each.project for each in members)} {LABELS[kind][len(members) > 1]}."
+        paragraphs.append(f"{head}\n{text}".rstrip())
+    if len(changes) == 1:
+        title = f"{changes[0].project} {LABELS[changes[0].kind][0]}"
+    elif len(groups) == 1:
+        title = f"{len(changes):,} projects {LABELS[changes[0].kind][1]}"
+    else:
+        title = f"News of {len({each.project for each in changes}):,} projects"
+    return f"Stock2Shop: {title}", "\n\n".join(paragraphs)

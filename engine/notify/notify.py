@@ -1,0 +1,166 @@
+"""Find what changed since people were last told, send it, and remember that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import timezone
+from typing import TYPE_CHECKING, Any
+
+from engine.clock import now
+from engine.config.notifications import is_quiet
+from engine.file_lock import file_lock
+from engine.files import WorkspaceFiles, exists, make_private_folder, replace_file
+from engine.notify.changes import TROUBLES, Change, compose, find_changes
+from engine.notify.send import ping, send_message
+from engine.run_log.read import open_run_log
+from engine.status.collect import collect_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from engine.config.notifications import NotifySettings
+    from engine.status.collect import ProjectStatus
+
+LOCK_SECONDS = 1
+"""How long to wait for another process that notifies; it sends what this one would."""
+
+log = logging.getLogger(__name__)
+
+_warned: set[str] = set()
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What people know: the kinds of trouble by project, and by ping the run that it was last sent for."""
+
+    known: dict[str, list[str]] = field(default_factory=dict)
+    pinged: dict[str, str] = field(default_factory=dict)
+
+
+def notify(
+    workspace: Path, state_folder: Path, settings: Mapping[str, NotifySettings], *, agent_since: datetime | None
+) -> None:
+    """Send what is news of the projects with ``settings``.
+
+    Raises nothing: what cannot be sent is warned of, and sent later. ``agent_since`` is when the agent began, in UTC
+    without a zone; None where there is none.
+    """
+    try:
+        wrong = _notify(workspace, state_folder, settings, agent_since=agent_since)
+    except Exception as error:  # noqa: BLE001 - a notification never fails a run
+        wrong = [f"{type(error).__name__}"]
+    warn(wrong)
+
+
+def warn(wrong: Sequence[str]) -> None:
+    """Warn of what went wrong, of each thing once in this process."""
+    for message in wrong:
+        if message not in _warned:
+            _warned.add(message)
+            log.warning("Somebody may not be notified: %s. It is tried again after the next run.", message)
+
+
+def send_test(settings: Mapping[str, NotifySettings]) -> tuple[int, list[str]]:
+    """Send a message to every address, and ping; gives how many there are, and what went wrong."""
+    groups = {each.urls for each in settings.values() if each.urls}
+    pings = {each.ping for each in settings.values() if each.ping}
+    wrong: list[str] = []
+    for urls in sorted(groups):
+        wrong += send_message(urls, "Stock2Shop: a test", "`s2s notify --test` sent this. Nothing is wrong.")
+    for url in sorted(pings):
+        wrong += ping(url, failing=False)
+    return len({url for urls in groups for url in urls} | pings), wrong
+
+
+def _notify(
+    workspace: Path, state_folder: Path, settings: Mapping[str, NotifySettings], *, agent_since: datetime | None
+) -> list[str]:
+    make_private_folder(state_folder)
+    with file_lock(state_folder / "notified.lock", seconds=LOCK_SECONDS) as held:
+        if not held:
+            return []
+        path = state_folder / "notified.json"
+        memory = _read(path)
+        statuses = collect_statuses(workspace, [*settings], state_folder=state_folder)
+        with open_run_log(state_folder) as run_log:
+            failing = run_log.failures_since_good()
+        known, wrong = _send_changes(memory, statuses, settings, failing=failing, agent_since=agent_since)
+        pinged, failed = _send_pings(memory, statuses, settings)
+        after = {"known": known, "pinged": pinged}
+        if after != {"known": memory.known, "pinged": memory.pinged}:
+            replace_file(path, json.dumps(after).encode(), mode=0o600)
+        return wrong + failed
+
+
+def _send_changes(
+    memory: Memory,
+    statuses: Sequence[ProjectStatus],
+    settings: Mapping[str, NotifySettings],
+    *,
+    failing: Collection[str],
+    agent_since: datetime | None,
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Send one message to each group of addresses; gives what people know then, and what went wrong."""
+    moment = now()
+    local = moment.replace(tzinfo=timezone.utc).astimezone()
+    news: dict[tuple[str, ...], list[Change]] = {}
+    known = {status.project: memory.known.get(status.project, []) for status in statuses}
+    later: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for status in statuses:
+        of = settings[status.project]
+        if not of.urls or is_quiet(of, local):
+            continue
+        up_for = None if agent_since is None else moment - agent_since
+        changes, after = find_changes(
+            known[status.project], status, of, failing=status.project in failing, up_for=up_for
+        )
+        news.setdefault(of.urls, []).extend(changes)
+        later.setdefault(of.urls, {})[status.project] = after
+    wrong: list[str] = []
+    for urls, changes in news.items():
+        failed = send_message(urls, *compose(changes)) if changes else []
+        wrong += failed
+        if len(failed) < len(urls):  # somebody has it: no second time for those whose address works
+            known |= later[urls]
+    return {project: kinds for project, kinds in known.items() if kinds}, wrong
+
+
+def _send_pings(
+    memory: Memory, statuses: Sequence[ProjectStatus], settings: Mapping[str, NotifySettings]
+) -> tuple[dict[str, str], list[str]]:
+    """Ping for each address under which something has run since the last ping; the worst of its projects counts."""
+    groups: dict[str, list[ProjectStatus]] = {}
+    for status in statuses:
+        if settings[status.project].ping:
+            groups.setdefault(settings[status.project].ping, []).append(status)
+    pinged: dict[str, str] = {}
+    wrong: list[str] = []
+    for url, members in groups.items():
+        key = hashlib.sha256(url.encode()).hexdigest()[:16]  # the address is a secret
+        newest = max((str(each.last_run_at) for each in members if each.last_run_at is not None), default="")
+        if newest != memory.pinged.get(key, ""):
+            failed = ping(url, failing=any(each.condition in TROUBLES for each in members))
+            wrong += failed
+            newest = memory.pinged.get(key, "") if failed else newest
+        if newest:
+            pinged[key] = newest
+    return pinged, wrong
+
+
+def _read(path: Path) -> Memory:
+    """What people know; nothing where the file is not there or cannot be understood."""
+    if not exists(path):
+        return Memory()
+    try:
+        found: Any = json.loads(WorkspaceFiles((path.parent,)).read(path))
+        return Memory(
+            known={str(project): [str(kind) for kind in kinds] for project, kinds in found["known"].items()},
+            pinged={str(key): str(at) for key, at in found["pinged"].items()},
+        )
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return Memory()

@@ -1,0 +1,213 @@
+"""`[notify]`: people hear of a change, once, with all projects of the same cause together, and of no person."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.command import run_command
+
+from engine.cli import notify as command
+from engine.cli.session import GlobalOptions, Session
+from engine.clock import now
+from engine.config.notifications import NotifySettings, is_quiet, parse_quiet
+from engine.notify import notify
+from engine.notify.changes import Change, compose, find_changes
+from engine.run_log.record import RunLog, RunRecord
+from engine.status.collect import ProjectStatus
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # apprise imports what Python is about to drop
+
+
+@dataclass(slots=True)
+class Office:
+    """A workspace of two projects whose people are told by JSON, and a monitor that is pinged."""
+
+    workspace: Path
+    port: int = 0
+    status: int = 200
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    pings: list[str] = field(default_factory=list)
+
+    def s2s(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in the workspace."""
+        return run_command(*words, folder=self.workspace, variables={})
+
+    def configure(self, **settings: object) -> None:
+        """Write [notify] into workspace.toml."""
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        (self.workspace / "workspace.toml").write_text("\n".join(["[notify]", *lines]), "utf-8")
+
+    def run(self, project: str, **facts: Any) -> None:
+        """Note a run of a project, as a run does."""
+        log = RunLog(self.workspace / ".state")
+        record = RunRecord(log, project=project, entity="products", command="run")
+        record.facts = {"outcome": "done", "exit_code": 0, **facts}
+        record.finish()
+        log.close()
+
+    def news(self) -> list[tuple[str, str]]:
+        """What is sent now: titles and texts."""
+        assert self.s2s("notify").returncode == 0
+        found = [(each["title"], each["message"]) for each in self.messages]
+        self.messages.clear()
+        return found
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """The workspace, and a server for both."""
+    office = Office(tmp_path)
+    monkeypatch.setattr(notify, "_warned", set())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            office.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._answer()
+
+        def do_GET(self) -> None:
+            office.pings.append(self.path)
+            self._answer()
+
+        def _answer(self) -> None:
+            if office.status != 200:
+                office.messages.clear()
+            self.send_response(office.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    office.port = server.server_port
+    for name in ("acme", "beta"):
+        (tmp_path / "projects" / name).mkdir(parents=True)
+        (tmp_path / "projects" / name / "project.toml").write_text("", "utf-8")
+    (tmp_path / ".env").write_text(f"NOTIFY_URL=json://me:geheim@127.0.0.1:{office.port}/told\n", "utf-8")
+    office.configure(urls=["${NOTIFY_URL}"], failures=2, ping=f"http://127.0.0.1:{office.port}/ping/4711")
+    yield office
+    server.shutdown()
+    server.server_close()
+
+
+def test_people_hear_of_a_change_once(office: Office) -> None:
+    """Of failures in a row, recovery, and a guard with its numbers and the command; what did not arrive comes later."""
+    for project in ("acme", "beta"):
+        office.run(project)
+    assert office.news() == []
+    assert office.pings == ["/ping/4711"]
+    broken = {"outcome": "failed", "exit_code": 1, "message": "The database refuses the login."}
+    for project in ("acme", "beta"):
+        office.run(project, **broken)
+    assert office.news() == []
+    assert office.pings == ["/ping/4711", "/ping/4711/fail"]
+    for project in ("acme", "beta"):
+        office.run(project, **broken)
+    ((title, text),) = office.news()
+    assert title == "Stock2Shop: 2 projects fail"
+    assert text.startswith("acme, beta fail.\nproducts: The database refuses the login. (2 runs since ")
+    office.run("acme", **broken)
+    assert office.news() == []
+    office.run("acme", outcome="stopped", exit_code=130)
+    assert office.news() == []
+    for project in ("acme", "beta"):
+        office.run(project)
+    assert office.news() == [("Stock2Shop: 2 projects are well again", "acme, beta are well again.")]
+
+    office.run("beta", outcome="guarded", exit_code=3, message="90 rows would be deleted.\nNothing was sent.")
+    hour = datetime.now().astimezone().hour
+    always = f"{hour:02}:00-{(hour + 2) % 24:02}:00"
+    office.configure(urls=["${NOTIFY_URL}"], quiet=always)
+    assert office.news() == []
+    office.configure(urls=["${NOTIFY_URL}"])
+    office.status = 500
+    failed = office.s2s("notify")
+    assert (failed.returncode, office.messages) == (0, [])
+    assert "Somebody may not be notified: Address 1 (json://…) took no message." in failed.stderr
+    assert "geheim" not in failed.stderr
+    office.status = 200
+    ((title, text),) = office.news()
+    assert title == "Stock2Shop: beta was stopped by a guard"
+    assert text.endswith(
+        "\nproducts: 90 rows would be deleted. Look with `s2s plan beta`, which says how to approve it."
+    )
+    assert office.news() == []
+
+
+def test_who_runs_notifies_and_never_fails_by_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run does at its end, the agent again and again; a broken [notify] is a warning, and no other exit code."""
+    office.configure(urls=["${NOTIFY_URL}"], failures=1)
+    assert office.s2s("run", "acme").returncode == 2
+    assert [each["title"] for each in office.messages] == ["Stock2Shop: acme fails"]
+    office.configure(urls=["${NOWHERE}"])
+    ran = office.s2s("run", "acme")
+    assert (ran.returncode, "names the variable NOWHERE, which is not set" in ran.stderr) == (2, True)
+    office.messages.clear()
+
+    office.configure(urls=["${NOTIFY_URL}"], failures=1)
+    office.run("beta", outcome="failed", exit_code=1, message="Gone.")
+    monkeypatch.setattr(command, "INTERVAL_SECONDS", 0.02)
+    with command.keep_notifying(Session(options=GlobalOptions(workspace=office.workspace))):
+        until = time.monotonic() + 20
+        while not office.messages and time.monotonic() < until:
+            time.sleep(0.02)
+    assert [each["title"] for each in office.messages] == ["Stock2Shop: beta fails"]
+
+
+def test_a_test_says_which_address_takes_nothing(office: Office) -> None:
+    """Without printing it; where there is none it says how to write one."""
+    sent = office.s2s("notify", "--test")
+    assert (sent.returncode, sent.stdout) == (0, "2 of 2 addresses took a test.\n"), sent.stderr
+    assert [each["title"] for each in office.messages] == ["Stock2Shop: a test"]
+    office.configure(urls=["${NOTIFY_URL}", "nonsense://geheim"])
+    sent = office.s2s("notify", "--test")
+    assert (sent.returncode, sent.stdout) == (1, "1 of 2 addresses took a test.\n")
+    assert sent.stderr == "Address 2 (nonsense://…) is none that apprise knows.\n"
+    (office.workspace / "workspace.toml").unlink()
+    assert office.s2s("notify", "--test").returncode == 2
+
+
+def status(**facts: Any) -> ProjectStatus:
+    """A status of the project acme."""
+    return ProjectStatus(**{"project": "acme", "condition": "ok", **facts})
+
+
+def test_what_is_news_follows_from_the_status() -> None:
+    """A late project only where an agent has been up for long enough; orders and held rows beside everything else."""
+    settings = NotifySettings(held=10, late=timedelta(minutes=30))
+    late = status(condition="late", message="It has not run for 40 min.", every_seconds=180.0, late_seconds=2220.0)
+    for minutes, kinds in ((None, []), (20, []), (31, ["late"])):
+        up_for = None if minutes is None else timedelta(minutes=minutes)
+        changes, after = find_changes([], late, settings, failing=False, up_for=up_for)
+        assert ([each.kind for each in changes], after) == (kinds, kinds)
+    assert find_changes(["late"], late, settings, failing=False, up_for=None) == ([], ["late"])
+    held = status(condition="held", quarantined=8, refused=3, orders_waiting=2)
+    changes, after = find_changes(["held"], held, settings, failing=False, up_for=None)
+    assert [each.text for each in changes] == ["2: `s2s orders list acme --status waiting`"]
+    assert after == ["held", "orders"]
+    assert find_changes(after, status(quarantined=10), settings, failing=False, up_for=None) == ([], [])
+    title, text = compose([*changes, Change("beta", "recovered", "")])
+    assert title == "Stock2Shop: News of 2 projects"
+    assert text.endswith("\n\nbeta is well again.")
+
+
+def test_quiet_hours_may_go_over_midnight() -> None:
+    """They end with the minute that is named."""
+    night = NotifySettings(quiet=parse_quiet("20:00-06:30"))
+    day = now().replace(hour=0, minute=0)
+    quiet = [hour for hour in range(24) if is_quiet(night, day.replace(hour=hour, minute=30))]
+    assert quiet == [*range(6), *range(20, 24)]
