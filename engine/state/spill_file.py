@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.state.errors import translate_errors
@@ -102,8 +103,8 @@ class BatchLog:
         """Forget all batches, and delete the file."""
         self._batches, self._bytes, self._written = [], 0, 0
         if self._writer is not None and self._file is not None:
-            with translate_errors(self._path):
-                self._writer.close()
-                self._file.close()
-                self._path.unlink()
+            # The writer ends its file by a mark; on a full disk that fails, and nobody will read it.
+            for end in (self._writer.close, self._file.close, self._path.unlink):
+                with suppress(OSError):
+                    end()
             self._writer = self._file = None

@@ -63,9 +63,6 @@ that is still good authenticates besides, which takes no turn of the pace."""
 MAX_RENEWALS = 2
 """How often the token of one request is renewed: by that of another run, and then by one of this run's own."""
 
-SINGLE_ITEM_RETRIES = 2
-"""How often a request of one item is tried again at least that is answered 500: an item is not blamed lightly."""
-
 MAX_READ_BACK_PAGES = 40_000
 """More pages are not a catalogue but a search that never ends: 10,000,000 products, eleven hours at the usual pace."""
 
@@ -221,12 +218,7 @@ class Stock2Shop:
         """
         params = {"source_id": str(self._settings.source_id)}
         request = ApiRequest(
-            method="POST",
-            path=path,
-            params=params,
-            document=document,
-            contents=contents or Contents(),
-            retries_of_500=SINGLE_ITEM_RETRIES if items == 1 else 0,
+            method="POST", path=path, params=params, document=document, contents=contents or Contents()
         )
         answer = self._request(request, retries=retries)
         reason = self._clean(error_messages(answer.data), answer)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import AnswerError, RefusedError, ServerError
 from engine.stock2shop.blame import find_named
-from engine.stock2shop.client import SINGLE_ITEM_RETRIES
 from engine.stock2shop.exchange import Contents
 from engine.stock2shop.isolation import Evidence, Search, runs
 from engine.stock2shop.personal_data import hide_personal, own_words
+from engine.stock2shop.transport import SINGLE_ITEM_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -170,7 +170,9 @@ class Sender:
                     items=len(part),
                     retries=_retries(part) if broken else None,
                     contents=Contents(
-                        redact=partial(self._redact, whole, numbers), find_named=partial(_find_named, whole, numbers)
+                        redact=partial(self._redact, whole, numbers),
+                        find_named=partial(_find_named, whole, numbers),
+                        items=len(part),
                     ),
                 )
             except ServerError as error:

@@ -25,11 +25,13 @@ class Contents:
     """What is known of what a request holds, to read the answer to it.
 
     ``redact`` hides what the request holds of people in a text. ``find_named`` takes the answer's JSON value and its
-    text, and gives the items of the request that it speaks of: by the kind of the guess, numbered from 0.
+    text, and gives the items of the request that it speaks of: by the kind of the guess, numbered from 0. ``items`` is
+    how many there are; 0 where that does not matter.
     """
 
     redact: Callable[[str], str] = str
     find_named: Callable[[Any, str], Mapping[str, Sequence[int]]] = lambda _data, _text: {}
+    items: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -38,8 +40,7 @@ class ApiRequest:
 
     ``path`` follows the settings' ``url``; ``shown`` is the path that messages show, where the real one holds a
     secret. With ``exact``, the answer's numbers with a fraction are read as Decimals. Without ``takes_turn`` it
-    does not wait for the pace. An answer of 500 is tried again at least ``retries_of_500`` times, however few retries
-    the settings allow.
+    does not wait for the pace.
     """
 
     method: str
@@ -49,7 +50,6 @@ class ApiRequest:
     document: bytes | None = None
     exact: bool = False
     takes_turn: bool = True
-    retries_of_500: int = 0
     contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:

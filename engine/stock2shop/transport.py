@@ -52,6 +52,9 @@ RETRY_HINT = "Nothing is lost: the next run sends the same changes again."
 
 TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
+SINGLE_ITEM_RETRIES = 2
+"""How often a request of one item is tried again at least that is answered 500: an item is not blamed lightly."""
+
 _HALF_ANSWER = Failure(what="broke off in the middle of its answer")
 
 log = logging.getLogger(__name__)
@@ -129,7 +132,8 @@ class Transport:
             if failure is None:
                 assert isinstance(outcome, Answer)
                 return outcome
-            allowed = max(retries, request.retries_of_500) if failure.kind is ServerError else retries
+            blamable = failure.kind is ServerError and request.contents.items == 1
+            allowed = max(retries, SINGLE_ITEM_RETRIES) if blamable else retries
             if not failure.transient or attempts > allowed:
                 raise self._error(request, failure, attempts)
             ceiling = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempts - 1))
