@@ -224,6 +224,7 @@ def test_the_page_on_security_names_everybody_and_how_to_report() -> None:
     assert chapters == [
         "The client's database",
         "Stock2Shop",
+        "The run log and the agent",
         "Orders",
         "A branch that nobody has read",
         "Other users of the machine",

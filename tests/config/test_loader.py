@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FILE = '[source]\ndatabase = "erp.db"\ndialect = "duckdb"\n'
 
 ENVIRON = {
-    "ERP_USER": "reader",
+    "ERP_USER": "erp-reader",
     "ERP_PASSWORD": "hunter2hunter2",
     "S2S_USER": "sync@acme",
     "S2S_PASSWORD": "correct-horse",
@@ -79,7 +79,7 @@ def test_a_sound_project_is_read(write: Callable[..., Path]) -> None:
     project = read(write())
     assert (project.name, project.source.dialect, project.source.database) == ("acme", "tsql", None)
     assert project.source.connection == (
-        "Driver={ODBC Driver 18 for SQL Server};Server=db;UID=reader;PWD=hunter2hunter2"
+        "Driver={ODBC Driver 18 for SQL Server};Server=db;UID=erp-reader;PWD=hunter2hunter2"
     )
     assert (project.stock2shop.source_id, project.stock2shop.password) == (57, "correct-horse")
     assert project.state == project.workspace / ".state" / "acme.duckdb"
@@ -92,7 +92,7 @@ def test_a_sound_project_is_read(write: Callable[..., Path]) -> None:
 def test_a_projects_secrets_are_not_in_its_repr(write: Callable[..., Path]) -> None:
     """Property 8; the list of what must be hidden holds them."""
     project = read(write())
-    assert {"hunter2hunter2", "correct-horse", "sync@acme", "reader"} <= set(project.secrets)
+    assert {"hunter2hunter2", "correct-horse", "sync@acme", "erp-reader"} <= set(project.secrets)
     assert [secret for secret in project.secrets if secret in repr(project)] == []
 
 
@@ -382,7 +382,7 @@ def test_a_login_from_a_variable_may_hold_any_letter(write: Callable[..., Path],
     """The driver gets it whole, and it is a secret in every spelling."""
     project = read(write(), ERP_PASSWORD=password)
     given = dict(parse_options(project.source.connection or ""))
-    assert (unquote(given["PWD"]), given["UID"], given["Server"]) == (password, "reader", "db")
+    assert (unquote(given["PWD"]), given["UID"], given["Server"]) == (password, "erp-reader", "db")
     assert {password, given["PWD"]} <= set(project.secrets)
 
 

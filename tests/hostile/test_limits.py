@@ -88,7 +88,7 @@ def test_a_view_with_too_many_rows_is_stopped(tmp_path: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run on fixtures may take three seconds."""
-    for module in ("limits", "fixtures", "fixture_run"):
+    for module in ("limits", "fixture_database", "fixture_run"):
         monkeypatch.setattr(f"engine.testing.{module}.MAX_SECONDS", 3)
 
 

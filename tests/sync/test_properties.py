@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -969,25 +969,18 @@ def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
         work = compare(context)
         layout = work.staged.layout
         load_window(state, layout, Window(0, 20))
-        place = {"entity": "products", "after": 0, "upto": 10}
+        values = {"after": 0, "upto": 10, "run_id": 1, "status": 200, "now": datetime(2026, 1, 1)}  # noqa: DTZ001 - as the state keeps it
         unclearable = find_unclearable(layout, work.settings)
         assert unclearable
-        receipt = {
-            "fields": layout.fields,
-            "carried": (),
-            "run_id": 1,
-            "delivery_key": "0",
-            "status": 200,
-            "now": "2026-01-01",
-        }
+        receipt = {"entity": "products", "fields": layout.fields, "carried": (), "delivery_key": "0"}
 
         def plans(kinds: set[str], *, ends_doubt: bool = False) -> str:
             scripts = (
-                render_sql("mark_in_flight.sql", **place, unclearable=unclearable),
-                render_sql("receipt.sql", **layout.tables, **place, **receipt, kinds=kinds, ends_doubt=ends_doubt),
+                render_sql("mark_in_flight.sql", entity="products", unclearable=unclearable),
+                render_sql("receipt.sql", **layout.tables, **receipt, kinds=kinds, ends_doubt=ends_doubt),
             )
             statements = [one for script in scripts for one in script.split(";") if one.strip()]
-            return str([state.rows(f"explain {statement}") for statement in statements]).lower()
+            return str([state.rows(f"explain {statement}", values) for statement in statements]).lower()
 
         assert "join" in plans({"insert"}, ends_doubt=True)  # what an earlier run left is little
         assert "join" not in plans({"insert", "update", "resend", "delete"})
