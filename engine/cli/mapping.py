@@ -180,10 +180,12 @@ def docs(
 ) -> None:
     """Write the workspace as a small static site: clients, mapping tables, lineage; searchable without a network."""
     from engine.pages.site import build_site
+    from engine.review.git import workspace_state
 
     session = session_of(context)
     session.hide_written_secrets(session.workspace())
-    clients = build_site(session.workspace(), to, mask=session.terminal.mask)
+    version = workspace_state(session.workspace())
+    clients = build_site(session.workspace(), to, version=version, mask=session.terminal.mask)
     for client in clients:
         for fault in client.faults:
             session.terminal.print_error(fault)

@@ -59,7 +59,7 @@ def trace_columns(
     ``schema`` gives tables' columns, where it is known, to tell columns without a table apart. Raises
     :class:`ViewError` where the view cannot be parsed.
     """
-    statement = _parsed(query, dialect)
+    statement = parsed_view(query, dialect)
     scopes = Scopes(statement, schema or {})
     found: list[Trace] = []
     sql = query.sql.lstrip("\ufeff")
@@ -103,7 +103,7 @@ def tables_read(
     """
     from sqlglot import exp
 
-    statement = _parsed(query, dialect)
+    statement = parsed_view(query, dialect)
     columns = {table.lower(): tuple(names) for table, names in (schema or {}).items()}
     scopes = Scopes(statement, columns)
     found: dict[str, dict[str, str]] = {}
@@ -141,7 +141,7 @@ def joined_columns(
     """
     from sqlglot import exp
 
-    statement = _parsed(query, dialect)
+    statement = parsed_view(query, dialect)
     scopes = Scopes(statement, schema or {})
     pairs = [(node.this, [node.expression]) for node in statement.find_all(exp.EQ, exp.NullSafeEQ)]
     pairs += [
@@ -249,7 +249,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("`", "'")
 
 
-def _parsed(query: Query, dialect: str) -> Any:
+def parsed_view(query: Query, dialect: str) -> Any:
+    """The one SELECT of a view, as sqlglot's expression, which must not be changed.
+
+    Raises :class:`ViewError` where the view cannot be parsed.
+    """
     from sqlglot import exp
 
     statements = parse_cached(query.sql.lstrip("\ufeff"), dialect)

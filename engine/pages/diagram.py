@@ -31,6 +31,9 @@ MAX_NAME_LETTERS = 34
 FIXED_VALUES = "fixed values"
 """The table name under which fields without a source column stand."""
 
+UNKNOWN_TABLE = "some table"
+"""The table name under which columns stand whose table cannot be told without the database."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
@@ -72,12 +75,7 @@ def lineage_diagram(mapping: Iterable[MappingRow], states: Mapping[str, str]) ->
     cross.
     """
     rows = list(mapping)
-    fed: dict[str, dict[str, list[int]]] = {}
-    for number, row in enumerate(rows):
-        for source in row.sources or ("",):
-            table, _, column = source.rpartition(".")
-            table = table or (FIXED_VALUES if not source else "?")
-            fed.setdefault(table, {}).setdefault(column or row.expression, []).append(number)
+    fed = _fed_fields(rows)
 
     def middle(numbers: Iterable[int]) -> float:
         found = list(numbers)
@@ -93,7 +91,7 @@ def lineage_diagram(mapping: Iterable[MappingRow], states: Mapping[str, str]) ->
             middle(number for numbers in each[1].values() for number in numbers),
         ),
     ):
-        left.append(_label(table if table != "?" else "some table", y, "table"))
+        left.append(_label(table, y, "table"))
         for column in sorted(columns, key=lambda each: middle(columns[each])):
             y += LINE_HEIGHT
             at[table, column] = y
@@ -124,6 +122,29 @@ def lineage_diagram(mapping: Iterable[MappingRow], states: Mapping[str, str]) ->
         width=_label_width(left) + COLUMN_GAP + _label_width(right, more=len(" (changed)")),
         height=max(y, places[-1] if places else 0) + LINE_HEIGHT // 2,
     )
+
+
+def lineage_list(mapping: Iterable[MappingRow]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """The same as a list, for a screen that is too narrow for the diagram: tables, columns, and the fields they feed.
+
+    Example: ``[("item", [("code", ["source_variant_code", "variants.sku"])])]``.
+    """
+    rows = list(mapping)
+    return [
+        (table, [(column, [rows[number].field for number in numbers]) for column, numbers in columns.items()])
+        for table, columns in sorted(_fed_fields(rows).items(), key=lambda each: each[0] == FIXED_VALUES)
+    ]
+
+
+def _fed_fields(rows: list[MappingRow]) -> dict[str, dict[str, list[int]]]:
+    """The places in ``rows`` of the fields that each column feeds, by table and column."""
+    fed: dict[str, dict[str, list[int]]] = {}
+    for number, row in enumerate(rows):
+        for source in row.sources or ("",):
+            table, _, column = source.rpartition(".")
+            table = table or (FIXED_VALUES if not source else UNKNOWN_TABLE)
+            fed.setdefault(table, {}).setdefault(column or row.expression, []).append(number)
+    return fed
 
 
 def _label_width(labels: Iterable[Label], *, more: int = 0) -> int:

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.pages.diagram import COLUMN_GAP, MAX_VALUE_LETTERS, lineage_diagram
+from engine.pages.chart import BAR_HEIGHT, LABEL_WIDTH, change_chart
+from engine.pages.diagram import COLUMN_GAP, MAX_VALUE_LETTERS, lineage_diagram, lineage_list
 from engine.review.decisions import decisions, no_decisions, verdict
 from engine.review.samples import changed_part
 from engine.review.text import impact_sentence, review_summary
@@ -63,6 +64,10 @@ def page_environment() -> Environment:
     )
     environment.globals |= {
         "lineage_diagram": lineage_diagram,
+        "lineage_list": lineage_list,
+        "change_chart": change_chart,
+        "label_width": LABEL_WIDTH,
+        "bar_height": BAR_HEIGHT,
         "diff_lines": diff_lines,
         "changed_part": changed_part,
         "changed_values": changed_values,

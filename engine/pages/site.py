@@ -12,9 +12,11 @@ from engine.config.workspace import discover
 from engine.errors import ConfigError, UsageError, located_messages
 from engine.files import WorkspaceFiles, is_dir, is_file, replace_file
 from engine.mapping.lineage import mapping_rows
+from engine.mapping.row_rules import row_rules
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.pages.render import render_page
+from engine.review.model import RowRule
 from engine.sync.data_tests import data_tests
 from engine.testing.fixture_run import entities
 from engine.testing.snapshots import (
@@ -37,13 +39,17 @@ MARKER_FILE = "s2s-site.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityPage:
-    """One entity of a client: settings, mapping, SQL, and the committed snapshot of its documents."""
+    """One entity of a client: settings, mapping, SQL, the committed snapshot of its documents, and ``rules``.
+
+    ``rules`` say in words which rows are read.
+    """
 
     name: str
     settings: EntitySettings
     mapping: tuple[MappingRow, ...]
     sql: str
     documents: str
+    rules: tuple[RowRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +71,30 @@ class ClientPage:
     guards: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @property
+    def searched(self) -> str:
+        """What a search looks through: name, description, database, and the SQL of views and tests.
+
+        It is as it is written, because secrets in it are masked by their letters.
+        """
+        parts: list[object] = [self.name]
+        if self.project is not None:
+            parts += [self.project.description, self.project.source.dialect, self.source_id]
+        parts += [text for entity in self.entities for text in (entity.name, entity.sql)]
+        parts += [text for test in self.tests for text in (test.name, test.query.sql)]
+        return " ".join(map(str, parts))
+
+    @property
     def page(self) -> str:
         """The file of the client's page: that of a client called index is not the site's own."""
         return f"{'_' if self.name.lower() == 'index' else ''}{self.name}.html"
 
 
-def build_site(workspace: Path, to: Path, *, mask: Callable[[str], str] = str) -> tuple[ClientPage, ...]:
+def build_site(
+    workspace: Path, to: Path, *, version: str = "", mask: Callable[[str], str] = str
+) -> tuple[ClientPage, ...]:
     """Write the site of ``workspace`` into the folder ``to``: a page a client, and an index that searches them.
 
+    ``version`` is a sentence on the state of the workspace, which stands on each page.
     ``mask`` takes out of a page what must not be displayed: the secrets that are written out in a project.toml.
 
     Needs neither a database nor secrets: variables are shown by their names. Raises :class:`UsageError` where there are
@@ -82,8 +104,8 @@ def build_site(workspace: Path, to: Path, *, mask: Callable[[str], str] = str) -
     if not names:
         raise UsageError("There are no projects here.", hint="Begin one with `s2s init NAME`.")
     clients = tuple(_client_page(name, workspace) for name in names)
-    pages = {client.page: render_page("client.html", client=client) for client in clients}
-    pages["index.html"] = render_page("index.html", clients=clients, searchable=True)
+    pages = {client.page: render_page("client.html", client=client, version=version) for client in clients}
+    pages["index.html"] = render_page("index.html", clients=clients, version=version, searchable=True)
     if Path.cwd().joinpath(to).is_relative_to(workspace):
         WorkspaceFiles((workspace,)).resolve(to)
     try:
@@ -129,6 +151,9 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
                 mapping=rows,
                 sql=normalize_sql(query.sql, project.source.dialect).strip("\n"),
                 documents=documents,
+                rules=tuple(
+                    RowRule(words=words, kind="same") for words in row_rules(query, dialect=project.source.dialect)
+                ),
             )
         )
     tests: tuple[DataTest, ...] = ()

@@ -23,11 +23,12 @@ from engine.database.open import open_source
 from engine.errors import ConfigError, located_messages
 from engine.mapping.lineage import mapping_rows, trace_columns
 from engine.mapping.render import render_view
+from engine.mapping.row_rules import row_rules
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.review.diffs import file_diffs, unified_diff
 from engine.review.impact import measure_impact
-from engine.review.model import EntityReview, FieldChange, Impact, Review
+from engine.review.model import EntityReview, FieldChange, Impact, Review, RowRule
 from engine.review.rows import FixtureRows, LiveRows, LiveSource
 from engine.sync.context import no_progress
 from engine.sync.data_tests import data_tests
@@ -234,6 +235,7 @@ def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
         mapping=_mapping(new, now, entity),
         impact=impact,
         faults=(*faults, *wrong),
+        rules=_row_rules(old, new, rows),
     )
 
 
@@ -264,6 +266,25 @@ def _mapping(query: Query | None, project: Project, entity: str) -> tuple[Mappin
             entity=ENTITIES[entity],
             linked=project.entities[entity].linked,
         )
+    except ConfigError:
+        return ()
+
+
+def _row_rules(old: Query | None, new: Query | None, rows: RowSource) -> tuple[RowRule, ...]:
+    """The rules of the new view in its order, then those that only the old one has."""
+    was = _rules_in_words(old, rows.before)
+    will = _rules_in_words(new, rows.now)
+    if not was:
+        return tuple(RowRule(words=words, kind="same") for words in will)
+    kept = [RowRule(words=words, kind="same" if words in was else "added") for words in will]
+    return (*kept, *(RowRule(words=words, kind="removed") for words in was if words not in will))
+
+
+def _rules_in_words(query: Query | None, project: Project | None) -> tuple[str, ...]:
+    if query is None or project is None:
+        return ()
+    try:
+        return row_rules(query, dialect=project.source.dialect)
     except ConfigError:
         return ()
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.model.plan import counts_json
-from engine.review.samples import sample_name, sample_values
+from engine.review.samples import item_name, sample_values
 from engine.text import plural, short
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _column_decision(column: ColumnImpact, impact: Impact) -> str:
     if example is None:
         return f"{text}."
     before, after = (short(value) for value in sample_values(example))
-    return f"{text}. {'The largest' if column.largest else 'Such as'}: {sample_name(example)}, {before} → {after}."
+    return f"{text}. {'The largest' if column.largest else 'Such as'}: {item_name(example)}, {before} → {after}."
 
 
 def review_json(review: Review) -> dict[str, Any]:
@@ -124,5 +124,6 @@ def review_json(review: Review) -> dict[str, Any]:
             entity_values["impact"] |= {
                 "before": counts_json(entity.impact.before),
                 "after": counts_json(entity.impact.after),
+                "freed": [row.key for row in entity.impact.freed],
             }
     return values

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.clock import now
 from engine.errors import UsageError
 from engine.files import exists
 
@@ -102,12 +103,25 @@ def _has_repository(workspace: Path) -> bool:
 def compared_states(workspace: Path, reference: str) -> str:
     """The two commits that a review compares, in words, for a page that the client signs."""
     earlier = _run_git(workspace, "log", "-1", "--format=%h of %cs", f"{_find_commit(workspace, reference)}").stdout
-    now = _run_git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
+    latest = _run_git(workspace, "log", "-1", "--format=%h of %cs", "HEAD").stdout
     more = _run_git(workspace, "status", "--porcelain", "--", ".").stdout
     return (
-        f"commit {earlier.decode().strip()} against {now.decode().strip()}"
+        f"commit {earlier.decode().strip()} against {latest.decode().strip()}"
         f"{', with what is not committed yet' if more.strip() else ''}"
     )
+
+
+def workspace_state(workspace: Path) -> str:
+    """The commit that a workspace is at and its day, in a sentence; that of writing where there is no commit."""
+    try:
+        found = _run_git(workspace, "log", "-1", "--format=%h of %cs", "HEAD")
+    except UsageError:
+        found = None
+    if found is None or found.returncode:
+        return f"Written on {now():%Y-%m-%d}, of a workspace without a commit."
+    more = _run_git(workspace, "status", "--porcelain", "--", ".").stdout.strip()
+    commit = found.stdout.decode().strip()
+    return f"Written on {now():%Y-%m-%d} of commit {commit}{', with what is not committed yet' if more else ''}."
 
 
 def _git_error(what: str, result: subprocess.CompletedProcess[bytes]) -> UsageError:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError, QueryError, located_messages
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
-from engine.model.plan import Counts, Problem
+from engine.model.plan import Counts
 from engine.model.settings import Limit
-from engine.review.model import ColumnImpact, Impact, NumberRange, Sample
+from engine.review.model import ChangeBand, ColumnImpact, HeldRow, Impact, NumberRange, Sample
 from engine.sync import diff
 from engine.sync import journal as acknowledge
 from engine.sync.data_tests import run_data_tests
@@ -34,9 +35,21 @@ MAX_SAMPLES = 5
 NUMERIC_TYPES = frozenset({"number", "integer", "prices"})
 """Types of fields whose change has a size: prices and quantities."""
 
+BAND_ENDS_PERCENT = (None, -50, -20, -10, -5, 0, 5, 10, 20, 50, 100, None)
+"""Where the bands end into which changes of a number are counted; None is without an end."""
+
 REVIEWED_TYPES = NUMERIC_TYPES | {"boolean", "flag", "code"}
 REVIEWED_FIELDS = frozenset({"email", "price_tier", "qty_availability", "variants.barcode"})
 """Fields whose change somebody must agree to: prices, quantities, flags, keys, and what a customer may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """How far the numbers of one column change."""
+
+    percent: NumberRange
+    largest: Sample
+    distribution: tuple[ChangeBand, ...]
 
 
 def measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bool) -> tuple[Impact, tuple[str, ...]]:
@@ -110,37 +123,51 @@ def _summarize(
     """The compared rows as numbers and examples."""
     layout, entity = comparison.staged.layout, comparison.entity
     displayed = unmasked if reveal else masked
-    label = next((each.name for each in layout.fields if each.name == "title"), None)
+    names = {each.name for each in layout.fields}
+    naming = {
+        "label": "title" if "title" in names else None,
+        "sku": "variants.sku" if "variants.sku" in names else None,
+    }
     samples: dict[tuple[str, str], list[Sample]] = {}
     diff.diff_columns(state, comparison.staged)
-    for sort, what, key, _, name, old, new in state.rows(
-        render_sql("impact.sql", **layout.tables, label=label, limit=MAX_SAMPLES)
+    for sort, what, key, sku, name, old, new in state.rows(
+        render_sql("impact.sql", **layout.tables, **naming, limit=MAX_SAMPLES)
     ):
         if sort == "update":
-            found = Sample(key=key, label=name, before=displayed(entity, what, old), after=displayed(entity, what, new))
+            before_text, after_text = displayed(entity, what, old), displayed(entity, what, new)
+            found = Sample(key=key, sku=sku, label=name, before=before_text, after=after_text)
             samples.setdefault((sort, what), []).append(found)
         else:
-            samples.setdefault((sort, ""), []).append(Sample(key=key, label=name, cause=what))
+            samples.setdefault((sort, ""), []).append(Sample(key=key, sku=sku, label=name, cause=what))
     columns = state.rows(
         "select column_name, count(*), count(*) filter (where new is null) from run.difference"
         " group by column_name order by 2 desc, 1"
     )
     numeric = [each.name for each in layout.fields if each.type in NUMERIC_TYPES]
+    bands = tuple(pairwise(BAND_ENDS_PERCENT))
     ranges = {
-        column: (
-            NumberRange(lowest=lowest, highest=highest),
-            Sample(key=key, label=name, before=displayed(entity, column, old), after=displayed(entity, column, new)),
+        column: _Range(
+            percent=NumberRange(lowest=lowest, highest=highest),
+            largest=Sample(
+                key=key,
+                sku=sku,
+                label=name,
+                before=displayed(entity, column, old),
+                after=displayed(entity, column, new),
+            ),
+            distribution=tuple(
+                ChangeBand(lowest=low, highest=high, rows=count)
+                for (low, high), count in zip(bands, counts, strict=True)
+            ),
         )
-        for column, lowest, highest, key, name, old, new in (
-            state.rows(render_sql("ranges.sql", **layout.tables, label=label, columns=numeric)) if numeric else ()
+        for column, lowest, highest, counts, key, sku, name, old, new in (
+            state.rows(render_sql("ranges.sql", **layout.tables, **naming, columns=numeric, bands=bands))
+            if numeric
+            else ()
         )
     }
     fresh = "from run.violation where coalesce(key, '') not in (select coalesce(key, '') from run.held_before)"
     gone = "from run.held_before where coalesce(key, '') not in (select coalesce(key, '') from run.violation)"
-    held = state.rows(
-        f"select key, product, column_name, rule, value {fresh}"
-        f" qualify row_number() over (partition by rule order by key, column_name) <= {MAX_SAMPLES} order by rule, key"
-    )
     return Impact(
         before=before,
         after=comparison.counts,
@@ -150,8 +177,9 @@ def _summarize(
                 rows=count,
                 blanked=blank,
                 samples=tuple(samples.get(("update", name), ())),
-                percent=ranges.get(name, (None, None))[0],
-                largest=ranges.get(name, (None, None))[1],
+                percent=ranges[name].percent if name in ranges else None,
+                largest=ranges[name].largest if name in ranges else None,
+                distribution=ranges[name].distribution if name in ranges else (),
                 reviewed=_must_be_reviewed(entity, name),
             )
             for name, count, blank in columns
@@ -162,17 +190,24 @@ def _summarize(
         quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
         released=int(state.value(f"select count(*) {gone}")),
         held=tuple(
-            Problem(
+            HeldRow(
                 key=key,
+                sku=sku,
+                label=title,
                 group=product,
                 column=column,
                 rule=rule,
                 value=displayed(entity, column, value),
                 reason=RULES[rule].reason,
             )
-            for key, product, column, rule, value in held
+            for key, product, column, rule, value, sku, title in state.rows(
+                render_sql("quarantined.sql", **naming, limit=MAX_SAMPLES)
+            )
         ),
-        freed=tuple(key or "(no code)" for (key,) in state.rows(f"select key {gone} order by key limit {MAX_SAMPLES}")),
+        freed=tuple(
+            Sample(key=key or "(no code)", sku=sku, label=title)
+            for key, sku, title in state.rows(render_sql("released.sql", **naming, limit=MAX_SAMPLES))
+        ),
         stops=tuple(stops),
         notes=tuple(notes),
     )

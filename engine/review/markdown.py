@@ -123,7 +123,7 @@ def _entity_markdown(each: EntityReview) -> list[str]:
             ]
         if impact.released:
             more = remainder_text(impact.released, impact.freed)
-            lines += ["", f"No longer held back: {escape(', '.join(impact.freed))}{more}"]
+            lines += ["", f"No longer held back: {escape(', '.join(row.key for row in impact.freed))}{more}"]
     if each.fields:
         lines += ["", "| field | | before | after |", "| --- | --- | --- | --- |"]
         for change in each.fields:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine.model.plan import Problem
+
 if TYPE_CHECKING:
     from engine.mapping.lineage import MappingRow
-    from engine.model.plan import Counts, Problem
+    from engine.model.plan import Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +24,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """An example of a row that changes: its key, its title as ``label``, and for a column both values."""
+    """An example of a row that changes: its key, its SKU and title (``label``), and for a column both values."""
 
     key: str
+    sku: str | None = None
     label: str | None = None
     before: str | None = None
     after: str | None = None
@@ -40,11 +43,40 @@ class NumberRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBand:
+    """In how many rows a number changes by ``lowest`` to ``highest`` per cent; None where the band has no such end."""
+
+    lowest: float | None
+    highest: float | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRow(Problem):
+    """A row that only the new mapping quarantines, with its SKU and title where it has them."""
+
+    sku: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRule:
+    """A sentence on which rows the view reads: a table, a join or a filter.
+
+    ``kind`` says whether both mappings have it, the new one alone (``added``), or the old one alone (``removed``).
+    """
+
+    words: str
+    kind: Literal["same", "added", "removed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnImpact:
     """A Stock2Shop field whose values change: in how many rows, in how many of them to blank, and example rows.
 
     Of prices and quantities, ``percent`` is the range of the changes and ``largest`` the row with the largest one; None
-    where no value before was a number other than 0. ``reviewed`` says that somebody must agree to the change, because
+    where no value before was a number other than 0. ``distribution`` counts their rows by how far the number changes
+    (of several prices, the one that changes most). ``reviewed`` says that somebody must agree to the change, because
     the field is a price, a quantity, a flag, a key, or decides what a customer sees.
     """
 
@@ -55,6 +87,7 @@ class ColumnImpact:
     percent: NumberRange | None = None
     largest: Sample | None = None
     reviewed: bool = False
+    distribution: tuple[ChangeBand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +108,8 @@ class Impact:
     moved: tuple[Sample, ...]
     quarantined: int
     released: int
-    held: tuple[Problem, ...]
-    freed: tuple[str, ...]
+    held: tuple[HeldRow, ...]
+    freed: tuple[Sample, ...]
     stops: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -102,7 +135,8 @@ class EntityReview:
     """One entity: ``sql`` is a unified diff, ``mapping`` the new mapping, ``fields`` what has changed of it.
 
     ``impact`` is None where the view does not run, or did not have to because view and settings are the same.
-    ``faults`` say why the view, or, where there is an impact, a data test does not run.
+    ``rules`` say which rows are read. ``faults`` say why the view, or, where there is an impact, a data test does not
+    run.
     """
 
     entity: str
@@ -111,6 +145,7 @@ class EntityReview:
     mapping: tuple[MappingRow, ...]
     impact: Impact | None
     faults: tuple[str, ...] = ()
+    rules: tuple[RowRule, ...] = ()
 
     @property
     def changed(self) -> bool:

@@ -54,6 +54,12 @@ def sample_name(row: Sample) -> str:
     return f"{row.key} {short(row.label)}" if row.label else row.key
 
 
+def item_name(row: Sample) -> str:
+    """What a client calls a row: its SKU, or its key where it has none, and its title."""
+    name = row.sku or row.key
+    return f"{name} {short(row.label)}" if row.label else name
+
+
 def sample_cause(row: Sample) -> str:
     """Why a row changes, in brackets, or nothing where the kind of change says it."""
     return f" ({row.cause})" if row.cause and row.cause != "replaced" else ""

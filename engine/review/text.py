@@ -158,9 +158,8 @@ def _entity_text(each: EntityReview) -> list[str]:
             for row in impact.held
         ]
         if impact.released:
-            lines.append(
-                f"  no longer held back: {', '.join(impact.freed)}{remainder_text(impact.released, impact.freed)}"
-            )
+            freed = ", ".join(row.key for row in impact.freed)
+            lines.append(f"  no longer held back: {freed}{remainder_text(impact.released, impact.freed)}")
         for note in impact.notes:
             lines += _wrap(f"note: {note}")
     if each.fields:

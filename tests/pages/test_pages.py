@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 import subprocess
 from dataclasses import fields, replace
@@ -15,12 +16,13 @@ from support.mapping import write_project
 
 from engine.errors import UsageError
 from engine.model.plan import Counts
+from engine.pages.chart import change_chart
 from engine.pages.review import review_page
 from engine.pages.site import build_site
 from engine.review.compare import Checkouts, review_on_fixtures
 from engine.review.git import at_reference
 from engine.review.markdown import review_markdown
-from engine.review.model import ColumnImpact, EntityReview, Impact, Review, Sample
+from engine.review.model import ChangeBand, ColumnImpact, EntityReview, Impact, Review, Sample
 from engine.review.text import review_text
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ def test_texts_of_the_client_are_shown_and_never_run(browser: Browser, reviewed:
 def test_a_review_page_says_first_what_changes_in_plain_words(browser: Browser, reviewed: Path) -> None:
     """What is to be decided, then the numbers, the rows, the fields, the SQL, and at last the mapping as a whole."""
     page = Opened(browser, reviewed, width=PHONE).page
-    assert page.title() == "What changes for karoo_outdoor"
+    assert page.title() == "Karoo Outdoor, a database of its own <img src=x onerror=alert(1)>: what changes"
+    assert page.locator("h1").inner_text() == page.title()
     assert page.locator("main .lead").first.inner_text() == "On 7 rows of products: 2 change, 3 are newly held back."
     assert page.locator("main h2").all_inner_texts() == [
         "To decide",
@@ -124,6 +127,7 @@ def test_a_review_page_says_first_what_changes_in_plain_words(browser: Browser, 
     assert page.locator("h3").all_inner_texts() == [
         "What changes in them",
         "Held back",
+        "Which rows are read",
         "Fed by something else than before",
         "The SQL",
         "Where each field comes from",
@@ -161,13 +165,13 @@ def test_blanks_and_writing_directions_of_a_value_are_shown_as_they_are(browser:
     assert shown.evaluate("each => getComputedStyle(each).unicodeBidi") == "isolate"
 
 
-def _of(sample: Sample) -> Review:
+def _of(sample: Sample, distribution: tuple[ChangeBand, ...] = ()) -> Review:
     """A review of one change."""
     counts = Counts(**{each.name: 0 for each in fields(Counts)})
     impact = Impact(
         before=counts,
         after=replace(counts, source=1, updates=1),
-        columns=(ColumnImpact(column="title", rows=1, blanked=0, samples=(sample,)),),
+        columns=(ColumnImpact(column="title", rows=1, blanked=0, samples=(sample,), distribution=distribution),),
         inserted=(),
         removed=(),
         moved=(),
@@ -190,9 +194,9 @@ def _of(sample: Sample) -> Review:
     )
 
 
-def _page_of(folder: Path, sample: Sample) -> Path:
+def _page_of(folder: Path, sample: Sample, distribution: tuple[ChangeBand, ...] = ()) -> Path:
     file = folder / "review.html"
-    file.write_text(review_page([_of(sample)], against="main"), "utf-8")
+    file.write_text(review_page([_of(sample, distribution)], against="main"), "utf-8")
     return file
 
 
@@ -232,6 +236,58 @@ def test_the_drawing_joins_every_column_to_the_field_that_it_feeds(browser: Brow
     assert min(ends) > 0
 
 
+def printed_pages(page: Page) -> int:
+    """How many sheets of A4 a page takes."""
+    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
+
+
+def test_a_change_of_one_value_is_two_sheets_with_the_signature_on_the_first(browser: Browser, reviewed: Path) -> None:
+    """The client signs what stands there."""
+    workspace = reviewed.parent
+    subprocess.run(["git", "checkout", "-q", "."], cwd=workspace, check=True)
+    view = workspace / "projects" / "karoo_outdoor" / "views" / "products.sql"
+    view.write_text(view.read_text("utf-8").replace("retail.amount as", "retail.amount * 1.05 as"), "utf-8")
+    file = workspace / "one.html"
+    with at_reference(workspace, "HEAD") as earlier:
+        found = review_on_fixtures("karoo_outdoor", Checkouts(workspace, earlier, "HEAD"))
+    file.write_text(review_page([found], against="HEAD"), "utf-8")
+    page = Opened(browser, file, width=DESK).page
+    assert page.get_by_text("Signature").is_hidden()
+    assert printed_pages(page) <= 2
+    page.emulate_media(media="print")
+    assert page.get_by_text("Signature").bounding_box()["y"] < 300  # type: ignore[index]  # it is visible
+
+
+def test_a_client_of_the_site_is_six_sheets_at_most(browser: Browser, site: Path) -> None:
+    """Of the SQL and the sample data there is the file."""
+    assert printed_pages(Opened(browser, site / "karoo_outdoor.html", width=DESK).page) <= 6
+
+
+def test_items_have_the_names_that_the_client_gave_them(browser: Browser, tmp_path: Path) -> None:
+    """The SKU and the title; an internal key is on the page only where there is no SKU."""
+    page = Opened(browser, _page_of(tmp_path, Sample(key="id-17", sku="HAM-1", label="Hammer")), width=PHONE).page
+    assert page.locator("tbody td").first.inner_text() == "HAM-1 Hammer"
+    assert "id-17" not in page.locator("body").inner_text()
+
+
+def test_a_chart_shows_how_far_prices_change(browser: Browser, tmp_path: Path) -> None:
+    """From the first band with rows to the last, in words for whom does not see it; of two rows there is none."""
+    bands = (
+        ChangeBand(lowest=None, highest=-50, rows=0),
+        ChangeBand(lowest=-50, highest=-20, rows=1),
+        ChangeBand(lowest=-20, highest=0, rows=0),
+        ChangeBand(lowest=0, highest=5, rows=1200),
+        ChangeBand(lowest=5, highest=None, rows=0),
+    )
+    sample = Sample(key="K1", before="1", after="2")
+    page = Opened(browser, _page_of(tmp_path, sample, bands), width=PHONE).page
+    chart = page.locator("svg.chart")
+    assert chart.get_attribute("aria-label") == "title. Rows by change: -50 to -20 %: 1; 0 to +5 %: 1,200."
+    assert chart.locator("rect").count() == 3
+    assert page.evaluate("document.querySelector('svg.chart').getBoundingClientRect().right") <= PHONE
+    assert change_chart(bands[:2]) is None
+
+
 def test_a_review_page_prints_on_paper(browser: Browser, reviewed: Path) -> None:
     """For the client to sign."""
     page = Opened(browser, reviewed, width=DESK).page
@@ -250,7 +306,7 @@ def test_a_review_page_prints_on_paper(browser: Browser, reviewed: Path) -> None
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of the example projects."""
     folder = tmp_path_factory.mktemp("site")
-    build_site(ROOT, folder)
+    build_site(ROOT, folder, version="Written of commit abc1234 of 2026-03-01.")
     return folder
 
 
@@ -260,7 +316,10 @@ def test_the_site_finds_a_field_by_the_words_that_are_typed(browser: Browser, si
     opened.page.get_by_label("Search clients").fill("KAROO price_list.name")
     rows = opened.page.locator("tbody tr:visible b").all_inner_texts()
     assert sorted(rows) == ["csv_price_tiers", "price_tier"]
-    assert opened.page.get_by_role("status").inner_text().startswith("2 of ")
+    opened.page.get_by_label("Search clients").fill("karoo retail_list.name is")
+    assert opened.page.locator("tbody tr:visible", has_text='where retail_list.name is "Retail"').count() == 1
+    opened.page.get_by_label("Search clients").fill("left join price_list")
+    assert opened.page.locator("table").first.locator("tbody tr:visible a").all_inner_texts() == ["karoo_outdoor"]
     assert opened.complaints == []
     assert len(opened.requests) == 1
 
@@ -270,8 +329,12 @@ def test_a_client_of_the_site_is_a_page_with_its_mapping_and_its_guards(browser:
     opened = Opened(browser, site / "index.html", width=PHONE)
     assert opened.overflow == 0
     opened.page.get_by_role("link", name="karoo_outdoor").first.click()
-    assert opened.page.locator("h1").inner_text() == "karoo_outdoor"
+    assert opened.page.locator("h1").inner_text() == "Karoo Outdoor, a database of its own (an example)"
+    assert "of commit abc1234 of 2026-03-01" in opened.page.locator("header").inner_text()
     assert opened.overflow == 0
+    # On a phone a list takes the place of the drawing.
+    assert opened.page.locator("svg.lineage").first.is_hidden()
+    assert opened.page.locator(".narrow li", has_text="warehouse").first.is_visible()
     text = opened.page.locator("main").inner_text()
     assert "at most 25" in text
     assert "barcodes_of_13_digits" in text
@@ -326,7 +389,7 @@ def test_a_client_called_index_has_a_page_of_its_own(tmp_path: Path) -> None:
         write_project(tmp_path, name=name)
     build_site(tmp_path, tmp_path / "site")
     index = (tmp_path / "site" / "index.html").read_text("utf-8")
-    assert "<h1>index</h1>" in (tmp_path / "site" / "_index.html").read_text("utf-8")
+    assert "<code>index</code>" in (tmp_path / "site" / "_index.html").read_text("utf-8")
     assert 'href="_index.html"' in index
     assert 'href="acme.html"' in index
 

@@ -108,6 +108,41 @@ def test_quantities_keys_and_flags_are_decisions(many: Branch, decision: str) ->
     assert any(each.endswith(decision) for each in decisions(many.reviewed())), decisions(many.reviewed())
 
 
+def test_an_item_is_called_by_its_sku_and_prices_are_counted_by_how_far_they_go(many: Branch) -> None:
+    """The key is the engine's business; a client knows the SKU."""
+    many.view('item.code as "variants.sku"', "'SKU-' || item.code as \"variants.sku\"")
+    many.commit("Third")
+    many.view(
+        "price.amount as csv_price_tiers",
+        "price.amount * case item.code when 'A1' then 0.6 when 'B2' then 1.05 when 'M1' then 3 else 1 end"
+        " as csv_price_tiers",
+    )
+    reviewed = many.reviewed()
+    (decision,) = decisions(reviewed)
+    assert decision.endswith("The largest: SKU-M1 Peg 1, 1 → 3.")
+    (products,) = reviewed.entities
+    assert products.impact is not None
+    bands = {(band.lowest, band.highest): band.rows for band in products.impact.columns[0].distribution}
+    assert {ends: rows for ends, rows in bands.items() if rows} == {(-50, -20): 1, (0, 5): 1, (100, None): 1}
+    assert {(sample.key, sample.sku) for sample in products.impact.columns[0].samples} >= {("A1", "SKU-A1")}
+    assert "SKU-A1" in many.s2s("--output", "html").stdout
+
+
+def test_filters_that_are_new_or_gone_are_marked(branch: Branch) -> None:
+    """And the tables and joins that stay are there as well."""
+    branch.view("price.code = item.code", "price.code = item.code\nwhere item.web = 'Yes'")
+    (products,) = branch.reviewed().entities
+    assert [rule.kind for rule in products.rules] == ["same", "same", "added"]
+    assert products.rules[-1].words == 'Only rows where item.web is "Yes".'
+    branch.commit("Second")
+    branch.view("item.web = 'Yes'", "item.qty > 1")
+    (products,) = branch.reviewed().entities
+    assert [(rule.kind, rule.words) for rule in products.rules[2:]] == [
+        ("added", "Only rows where item.qty is more than 1."),
+        ("removed", 'Only rows where item.web is "Yes".'),
+    ]
+
+
 def test_a_change_of_words_is_no_decision_but_is_read(many: Branch) -> None:
     """A title is shown with its samples, and what the fixtures cannot tell is said."""
     many.view("item.brand as vendor", "case item.code when 'A1' then 'KAROO' else item.brand end as vendor")

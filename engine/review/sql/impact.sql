@@ -11,7 +11,12 @@ named as (
         coalesce(landed.{{ label | ident }}, published.{{ label | ident }})
         {% else %}
         null
-        {% endif %} as label
+        {% endif %} as label,
+        {% if sku %}
+        coalesce(published.{{ sku | ident }}, landed.{{ sku | ident }})
+        {% else %}
+        null
+        {% endif %} as sku
     from run.outgoing as outgoing
     left join run.landed as landed
         on landed._raw = outgoing._raw
@@ -26,6 +31,7 @@ sample as (
         sort as kind,
         key,
         product,
+        sku,
         label,
         null as old,
         null as new,
@@ -41,6 +47,7 @@ sample as (
         difference.column_name as kind,
         named.key,
         named.product,
+        named.sku,
         named.label,
         difference.old,
         difference.new,
@@ -55,7 +62,7 @@ select
     sort,
     what,
     key,
-    product,
+    sku,
     label,
     old,
     new

@@ -1,5 +1,5 @@
-{# How far the numbers of a column change, in per cent of their values before, and the row with the largest change.
-   Prices in several tiers are compared tier by tier; both lists are in the same order. #}
+{# How far the numbers of a column change, in per cent of their values before, the row with the largest change, and how
+   many rows change by how much. Prices in several tiers are compared tier by tier; both lists are in the same order. #}
 with
 change as (
     select
@@ -36,13 +36,56 @@ size as (
     from change
     where percent <> 0
     group by column_name
+),
+
+farthest as (
+    select
+        column_name,
+        position,
+        max_by(percent, abs(percent)) as percent
+    from change
+    where percent <> 0
+    group by
+        column_name,
+        position
+),
+
+spread as (
+    select
+        column_name,
+        [
+            {% for lowest, highest in bands %}
+            count(*) filter (
+                where
+                    {% if lowest is none %}
+                    percent < {{ highest }}
+                    {% elif highest is none %}
+                    percent > {{ lowest }}
+                    {% elif lowest < 0 %}
+                    percent >= {{ lowest }}
+                    and percent < {{ highest }}
+                    {% else %}
+                    percent > {{ lowest }}
+                    and percent <= {{ highest }}
+                    {% endif %}
+            ){{ "," | sql if not loop.last else "" | sql }}
+            {% endfor %}
+        ] as counts
+    from farthest
+    group by column_name
 )
 
 select
     size.column_name,
     size.lowest,
     size.highest,
+    spread.counts,
     outgoing._key as key,
+    {% if sku %}
+    published.{{ sku | ident }} as sku,
+    {% else %}
+    null as sku,
+    {% endif %}
     {% if label %}
     published.{{ label | ident }} as label,
     {% else %}
@@ -51,6 +94,8 @@ select
     size.largest.old,
     size.largest.new
 from size
+join spread
+    on spread.column_name = size.column_name
 join run.outgoing as outgoing
     on outgoing.position = size.largest.position
 left join {{ published | ident }} as published
