@@ -114,7 +114,8 @@ def test_an_item_is_called_by_its_sku_and_prices_are_counted_by_how_far_they_go(
     many.commit("Third")
     many.view(
         "price.amount as csv_price_tiers",
-        "price.amount * case item.code when 'A1' then 0.6 when 'B2' then 1.05 when 'M1' then 3 else 1 end"
+        "price.amount * case item.code when 'A1' then 0.6 when 'B2' then 1.05 when 'M1' then 3 when 'M7' then 1.05"
+        " else 1 end"
         " as csv_price_tiers",
     )
     reviewed = many.reviewed()
@@ -123,7 +124,7 @@ def test_an_item_is_called_by_its_sku_and_prices_are_counted_by_how_far_they_go(
     (products,) = reviewed.entities
     assert products.impact is not None
     bands = {(band.lowest, band.highest): band.rows for band in products.impact.columns[0].distribution}
-    assert {ends: rows for ends, rows in bands.items() if rows} == {(-50, -20): 1, (0, 5): 1, (100, None): 1}
+    assert {ends: rows for ends, rows in bands.items() if rows} == {(-50, -20): 1, (0, 5): 2, (100, None): 1}
     assert {(sample.key, sample.sku) for sample in products.impact.columns[0].samples} >= {("A1", "SKU-A1")}
     assert "SKU-A1" in many.s2s("--output", "html").stdout
 

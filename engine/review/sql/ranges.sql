@@ -42,7 +42,8 @@ farthest as (
     select
         column_name,
         position,
-        max_by(percent, abs(percent)) as percent
+        {# Rounded, so that the digits after the fifteenth do not part rows with the same change. #}
+        round(max_by(percent, abs(percent)), 6) as percent
     from change
     where percent <> 0
     group by
