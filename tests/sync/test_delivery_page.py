@@ -177,6 +177,7 @@ HELD: dict[str, tuple[str, ...]] = {
     "Stock2Shop keeps answering 500 for a batch: The row that is left alone": (
         "sync/test_properties.py a_row_that_breaks_stock2shop_does_not_hold_up_the_others",
         "sync/test_properties.py no_row_is_blamed_while_stock2shop_answers_500_to_everything",
+        "sync/test_properties.py a_row_is_not_blamed_for_a_single_500",
     ),
     "Stock2Shop keeps answering 500 for a batch: A row that is the only one": (
         "sync/test_properties.py a_row_alone_with_a_500_fails_no_more_than_a_few_runs",
@@ -251,6 +252,9 @@ HELD: dict[str, tuple[str, ...]] = {
     "The state file is lost: `s2s adopt`": (
         "cli/test_commands.py adopt_takes_what_stock2shop_holds",
         "sync/test_normal_form.py products_that_were_sent_are_no_difference",
+    ),
+    "The state file is lost: A default price or a flag": (
+        "sync/test_blank_values.py what_is_held_of_a_blank_value_is_known_after_an_adoption",
     ),
     "Before anything is sent, every row": ("sync/test_properties.py every_row_is_accounted_for",),
     "source rows =": ("sync/test_properties.py every_row_is_accounted_for",),
