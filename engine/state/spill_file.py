@@ -104,7 +104,9 @@ class BatchLog:
         self._batches, self._bytes, self._written = [], 0, 0
         if self._writer is not None and self._file is not None:
             # The writer ends its file by a mark; on a full disk that fails, and nobody will read it.
-            for end in (self._writer.close, self._file.close, self._path.unlink):
+            for close in (self._writer.close, self._file.close):
                 with suppress(OSError):
-                    end()
+                    close()
+            with suppress(OSError):
+                self._path.unlink()
             self._writer = self._file = None

@@ -79,6 +79,13 @@ LIVE = {
 
 ELSEWHERE = {
     "agent": "tests/agent/test_agent.py",
+    "agent install": "tests/service/test_service.py",
+    "agent remove": "tests/service/test_service.py",
+    "agent status": "tests/service/test_service.py",
+    "schedule install": "tests/service/test_service.py",
+    "schedule remove": "tests/service/test_service.py",
+    "schedule status": "tests/service/test_service.py",
+    "notify": "tests/notify/test_notify.py",
     "init": "tests/scaffold/test_introspect.py",
     "orders serve": "tests/orders/test_receiver.py",
     "help": "tests/cli/test_help.py",
@@ -91,11 +98,12 @@ ELSEWHERE = {
 
 
 def command_names(group: Any, lead: tuple[str, ...] = ()) -> Iterator[str]:
-    """Every command of the command line, with the groups that it is in."""
+    """Every command of the command line, with the groups that it is in; a group may be one itself."""
     for name, command in group.commands.items():
-        if getattr(command, "commands", None):
+        is_group = bool(getattr(command, "commands", None))
+        if is_group:
             yield from command_names(command, (*lead, name))
-        else:
+        if not is_group or command.invoke_without_command:
             yield " ".join((*lead, name))
 
 
