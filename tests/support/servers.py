@@ -262,6 +262,7 @@ class Proxy:
         self._target = port
         self._left = after
         self._cuts = cuts
+        self._sockets: list[socket.socket] = []
         self._speaks = threading.Event()
         self._speaks.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -277,11 +278,19 @@ class Proxy:
         self._left = sys.maxsize
         self._speaks.set()
 
+    def forget(self) -> None:
+        """Forward again, for new connections: both ends of those that were silent learn that they are lost."""
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self.speak()
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [client, server]
                 threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
                 threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
 
