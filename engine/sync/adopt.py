@@ -254,8 +254,7 @@ def _published_layout(context: RunContext) -> StagingLayout:
     """The layout of the view's columns; the journal is folded into published."""
     state, project, entity = context.state, context.project, context.entity
     with extract(project, render_view(project, entity), entity=entity, cancel=context.cancel) as (columns, _, _):
-        version = str(state.value("select version()"))
-        mapped = build_layout(ENTITIES[entity], columns, settings=context.settings, version=version)
+        mapped = build_layout(ENTITIES[entity], columns, settings=context.settings, version=state.version)
     layout = state.with_retry(lambda: prepare(state, mapped))
     compact_journal(state, entity)
     return layout

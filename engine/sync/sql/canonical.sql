@@ -70,17 +70,7 @@ create or replace temp macro cut(x) as case
 end;
 
 -- From here on `x` is clean.
-create or replace temp macro read_text(x) as x;
-
-create or replace temp macro read_code(x) as x;
-
-create or replace temp macro read_url(x) as x;
-
-create or replace temp macro read_email(x) as x;
-
 create or replace temp macro read_tags(x) as x;
-
-create or replace temp macro read_html(x) as x;
 
 create or replace temp macro read_number(x) as as_number(x);
 

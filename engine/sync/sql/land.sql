@@ -71,11 +71,7 @@ cleaned as (
 {# Once for what is canonical and what is at fault. #}
 understood as (
     select
-        *,
-        read_code({{ key | ident }}) as _read_key
-        {%- if group %},
-        read_code({{ group | ident }}) as _read_group
-        {%- endif %}
+        *
         {%- if flag in columns %},
         flag_word({{ flag | ident }}) as _word
         {%- endif %}
@@ -87,8 +83,8 @@ understood as (
 
 canonical as (
     select
-        canonical_code(_read_key) as _key,
-        canonical_code({{ ("_read_group" if group else "_read_key") | sql }}) as _group,
+        canonical_code({{ key | ident }}) as _key,
+        canonical_code({{ (group or key) | ident }}) as _group,
         {% if flag in columns %}
         case _word
             {% for word, meaning in active.items() %}
