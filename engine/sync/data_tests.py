@@ -23,6 +23,7 @@ from engine.mapping.render import render_bound
 from engine.model.fields import ENTITIES
 from engine.model.plan import GuardViolation
 from engine.quoting import blanked
+from engine.sync.stage import PLAIN_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -236,6 +237,7 @@ def _check_declared(
             key=entity.key,
             not_null=not_null,
             accepted_values=[(each.name, each.type, values) for each, values in accepted],
+            plain_types=PLAIN_TYPES,
             fresh=fresh,
             timezone=expect.fresh.timezone if expect.fresh else None,
             now=now(),

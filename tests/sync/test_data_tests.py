@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,6 +227,37 @@ def test_what_is_declared_and_holds_stops_nothing(client: Client) -> None:
         settings='expect = { min_rows = 1, not_null = ["title"], accepted_values = { "variants.qty" = ["5"] } }'
     )
     assert client.plan().violations == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "accepted"),
+    [
+        ("source_variant_code", None, " A "),
+        ("title", "Braai  grid", "Braai  grid "),
+        ("body_html", "<p>one\ntwo</p>", "<p>one\ntwo</p>"),
+        ("csv_price_tiers", "19.90", "19.9"),
+        ("variants.qty", "5.00", "5"),
+        ("price_Trade", "12.50", "12.5"),
+        ("variants.inventory_management", None, "yes"),
+        ("tags", "blue, red", "blue,red"),
+    ],
+)
+def test_a_value_of_any_type_is_compared_as_it_is_read(
+    client: Client, column: str, value: str | None, accepted: str
+) -> None:
+    """Both ways of writing a value are one; another value is not accepted."""
+    source = {
+        "body_html": "html",
+        "csv_price_tiers": "price",
+        "variants.qty": "qty",
+        "price_Trade": "trade",
+    }.get(column, column)
+    client.item("A", **({source: value} if value is not None else {}))
+    expect = f'expect = {{{{ accepted_values = {{{{ "{column}" = [{{value}}] }}}} }}}}'
+    client.write(settings=expect.format(value=json.dumps(accepted)))
+    assert messages(client.plan()) == []
+    client.write(settings=expect.format(value='"0"'))
+    assert messages(client.plan()) == [f"1 row of products with a {column} that is not accepted: A."]
 
 
 def test_only_a_minimum_of_rows_can_be_declared(client: Client) -> None:

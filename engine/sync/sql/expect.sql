@@ -9,7 +9,11 @@ select
     {%- for column, type, values in accepted_values %},
     {%- set refused %}
     {{ column | ident }} not in (
-        {%- for value in values %}canonical_{{ type | sql }}(read_{{ type | sql }}(clean({{ value }}))){% if not loop.last %}, {% endif %}{% endfor -%}
+        {%- for value in values %}
+        {%- set text = "clean_html" if type == "html" else "clean" %}
+        {%- set read = "" if type in plain_types else "read_" ~ type -%}
+        canonical_{{ type | sql }}({{ read | sql }}({{ text | sql }}({{ value }}))){% if not loop.last %}, {% endif %}
+        {%- endfor -%}
     )
     {%- endset %}
     count(*) filter ({{ refused }}) as {{ ("accepted_values." ~ column) | ident }},
