@@ -12,7 +12,9 @@ ENGINE = Path(__file__).parents[1] / "engine"
 MODULES = sorted(path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*.py"))
 
 DOORS = {
+    "anyio": {"orders"},
     "apprise": {"notify"},
+    "cronsim": {"config"},
     "typer": {"cli"},
     "tomli": {"config"},
     "dotenv": {"config"},
@@ -83,7 +85,7 @@ FILE_READERS = {
     "mapping/engine_sql.py": "itself",
     "orders/ledger_file.py": "the engine's SQL",
     "orders/operations.py": "an order that the command line names",
-    "orders/receiver.py": "TLS files",
+    "orders/serve.py": "TLS files",
     "pages/render.py": "the engine's style and script",
     "pages/site.py": "pages that it has written",
     "review/git.py": "links in a temporary folder",

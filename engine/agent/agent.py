@@ -1,8 +1,8 @@
-"""Run every project of a workspace at its cadence, for as long as the machine runs.
+"""Run every project of a workspace when its schedule says, for as long as the machine runs.
 
 Where a project's run begins within its cadence is its own: 200 projects that run every three minutes begin one after
-the other, not all at once. No project is run twice at a time; what falls due while it runs is left out. A project whose
-last run took long runs in a lane of its own, so that the others keep their cadence.
+the other, not all at once. No project is run twice at a time; what falls due while it runs is left out, and so is what
+falls into quiet hours. A project whose last run took long runs in a lane of its own, so that the others keep theirs.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 
 from engine.agent.lanes import Lane, LaneLimits
 from engine.agent.workers import Job
+from engine.clock import now
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from datetime import datetime
 
     from engine.agent.workers import Ended, Json
+    from engine.config.schedule import Schedule
 
 TICK_SECONDS = 0.2
 
 RELOAD_SECONDS = 5.0
-"""How often the projects and their cadences are looked for."""
+"""How often the projects and their schedules are looked for."""
 
 LONG_RUN_SECONDS = 30.0
 """A project whose last run took longer runs in the lane for long runs."""
@@ -50,21 +52,23 @@ class AgentSettings:
 class Projects:
     """The projects that an agent runs, and whom it tells.
 
-    ``cadences`` gives each project's, and is asked again and again. ``run`` names the function that runs a job in a
+    ``schedules`` gives each project's, and is asked again and again. ``run`` names the function that runs a job in a
     worker, and ``request`` gives what it takes for a project. ``on_event`` gets what a running job reports, ``on_end``
-    what became of it and its seconds; threads of the agent's call both. ``seconds`` are how long the last runs took.
+    what became of it and its seconds; threads of the agent's call both. ``seconds`` are how long the last runs took,
+    and ``began`` is when they began, in UTC: what ``cron`` named since then is made up for, once.
     """
 
     run: str
-    cadences: Callable[[], Mapping[str, timedelta]]
+    schedules: Callable[[], Mapping[str, Schedule]]
     request: Callable[[str], Json]
     on_event: Callable[[Json], None]
     on_end: Callable[[Ended, float], None]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    began: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Agent:
-    """Runs projects at their cadence."""
+    """Runs projects by their schedules."""
 
     def __init__(self, projects: Projects, settings: AgentSettings) -> None:
         self._projects = projects
@@ -74,6 +78,7 @@ class Agent:
         self._began = time.monotonic()
         self._last_turn = self._began
         self._slots: dict[str, tuple[float, int]] = {}
+        self._moments: dict[str, tuple[Schedule, datetime]] = {}
         self._lanes: list[Lane] = []
 
     @property
@@ -97,23 +102,34 @@ class Agent:
             )
             for queue in queues
         ]
-        cadences: Mapping[str, timedelta] = {}
+        schedules: Mapping[str, Schedule] = {}
         reload_at = 0.0
         try:
             while not stop.wait(TICK_SECONDS):
                 self._last_turn = moment = time.monotonic()
                 if moment >= reload_at:
-                    cadences, reload_at = self._projects.cadences(), moment + RELOAD_SECONDS
-                for name, every in cadences.items():
-                    if self._is_due(name, every.total_seconds(), moment):
+                    schedules, reload_at = self._projects.schedules(), moment + RELOAD_SECONDS
+                at = now()
+                for name, schedule in schedules.items():
+                    if self._is_due(name, schedule, moment, at):
                         self._busy.add(name)
                         queue = long if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS else ordinary
                         queue.put(Job(name, self._projects.request(name)))
         finally:
             self._stop(lanes, queues)
 
-    def _is_due(self, name: str, every: float, moment: float) -> bool:
-        """Whether a project's turn has come that it has not had; one that still runs leaves it out."""
+    def _is_due(self, name: str, schedule: Schedule, moment: float, at: datetime) -> bool:
+        """Whether a project's turn has come that it has not had; one that still runs leaves it out.
+
+        ``moment`` is on the clock of the agent, ``at`` is the time in UTC.
+        """
+        if schedule.every is not None:
+            turn = self._has_slot(name, schedule.every.total_seconds(), moment)
+        else:
+            turn = bool(schedule.cron) and self._has_moment(name, schedule, at)
+        return turn and name not in self._busy and not schedule.is_quiet(at)
+
+    def _has_slot(self, name: str, every: float, moment: float) -> bool:
         offset = spread(name) * every
         slot = math.floor((moment - self._began - offset) / every)
         before = self._slots.get(name)
@@ -123,7 +139,17 @@ class Agent:
         if slot <= before[1]:
             return False
         self._slots[name] = (every, slot)
-        return name not in self._busy
+        return True
+
+    def _has_moment(self, name: str, schedule: Schedule, at: datetime) -> bool:
+        known = self._moments.get(name)
+        if known is None:  # the agent has just begun, or the project is new
+            known = (schedule, schedule.next_moment(self._projects.began.get(name, at)))
+        elif known[0] != schedule:
+            known = (schedule, schedule.next_moment(at))
+        has_come = known[1] <= at
+        self._moments[name] = (schedule, schedule.next_moment(at)) if has_come else known
+        return has_come
 
     def _report(self, event: Json) -> None:
         with suppress(OSError):  # nobody may be left to read it

@@ -9,10 +9,12 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.agent_orders import keep_receiving
 from engine.cli.notify import keep_notifying
 from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, print_event
 from engine.cli.session import session_of
@@ -22,12 +24,18 @@ from engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from datetime import datetime
 
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
+    from engine.config.schedule import Schedule
 
 agent_app = typer.Typer(invoke_without_command=True)
+
+HOST = "127.0.0.1"
+
+ORDERS_JOB = "/orders"
+"""What follows a project's name in the name of the job that pulls its orders; no folder's name has a slash."""
 
 
 @agent_app.callback()
@@ -46,21 +54,29 @@ def agent(
     run_limit: Annotated[float, typer.Option(min=1, help="Stop a run that takes longer than so many seconds.")] = 6
     * 3600.0,
 ) -> None:
-    """Run every project of the workspace at its cadence, until it is stopped; new and changed projects are found."""
+    """Run every project of the workspace by its schedule, until it is stopped, and take its orders.
+
+    New and changed projects are found.
+    """
     if context.invoked_subcommand is not None:
         _refuse_options(context, context.invoked_subcommand)
         return
     from engine.agent.agent import Agent, AgentSettings, Projects
-    from engine.agent.http import serve_monitor
+    from engine.agent.http import Listener, monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
+    from engine.orders.connections import OpenConnections, limited_protocol
+    from engine.orders.http import order_routes
 
     session = session_of(context)
     names = session.project_names()
-    cadences = project_cadences(session, every)
-    scheduled = cadences()
+    schedules = project_schedules(session, every)
+    scheduled = schedules()
     workspace = session.workspace()
-    request = RunRequest(several=True)
     printing = threading.Lock()
+
+    def request(name: str) -> Json:
+        project, _, orders = name.partition(ORDERS_JOB)
+        return job_message(session.options, workspace, project, RunRequest(several=True, pull=bool(orders)))
 
     def on_event(event: Json) -> None:
         with printing:
@@ -68,31 +84,38 @@ def agent(
 
     def on_end(ended: Ended, seconds: float) -> None:
         with printing:
-            _print_run(session, ended, request, seconds)
+            _print_run(session, ended, RunRequest(several=True), seconds)
 
     count = workers or default_jobs()
+    seconds, began = _last_runs(session)
     running = Agent(
         Projects(
             run="engine.cli.run:run_job",
-            cadences=cadences,
-            request=lambda name: job_message(session.options, workspace, name, request),
+            schedules=schedules,
+            request=request,
             on_event=on_event,
             on_end=on_end,
-            seconds=_last_seconds(session),
+            seconds=seconds,
+            began=began,
         ),
         AgentSettings(workers=count, limits=LaneLimits(run_seconds=run_limit)),
     )
+    connections = OpenConnections()
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
+        receivers = stack.enter_context(keep_receiving(session, open_to_others=False))
+        routes = [
+            *monitor_routes(is_alive=lambda: running.is_alive, metrics=lambda: _metrics(session)),
+            *order_routes(receivers.find, connections),
+        ]
+        listener = Listener(host=HOST, port=port, protocol=limited_protocol(connections, None))
         try:
-            address = stack.enter_context(
-                serve_monitor(port, is_alive=lambda: running.is_alive, metrics=lambda: _metrics(session))
-            )
+            address = stack.enter_context(serve_http(routes, listener))
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or stop the other agent.") from None
         session.terminal.print_text(
-            f"{len(scheduled):,} of {len(names):,} projects run at their cadence, {count:,} at a time."
-            f" {address}/metrics has the numbers; Ctrl-C stops it."
+            f"{len([each for each in scheduled if ORDERS_JOB not in each]):,} of {len(names):,} projects run at their"
+            f" cadence, {count:,} at a time. {address}/metrics has the numbers; Ctrl-C stops it."
         )
         sys.stdout.flush()
         stack.enter_context(keep_notifying(session))
@@ -100,24 +123,24 @@ def agent(
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
 
 
-def project_cadences(session: Session, every: str | None) -> Callable[[], Mapping[str, timedelta]]:
-    """What gives the cadence of each project that has one, ``every`` being that of projects without one.
+def project_schedules(session: Session, every: str | None) -> Callable[[], Mapping[str, Schedule]]:
+    """What gives the schedule of each job: a project's runs, and its pulls. ``every`` is the cadence of those without.
 
-    Raises :class:`UsageError` where no project has one, or ``every`` is none.
+    Raises :class:`UsageError` where nothing would ever be done, or ``every`` is no cadence.
     """
-    from engine.config.schedule import parse_duration
+    from engine.config.schedule import Schedule, parse_duration
 
     try:
-        default = None if every is None else parse_duration(every)
+        default = Schedule(every=None if every is None else parse_duration(every))
     except ValueError as error:
         raise UsageError(f"--every is {every}: {error}.", hint="For example `s2s agent --every 3m`.") from None
-    cadences = _Cadences(session, default)
-    if not cadences():
+    schedules = _Schedules(session, default)
+    if not schedules() and not schedules.orders_taken:
         raise UsageError(
-            "No project has a cadence, so nothing would ever run.",
+            "No project has a cadence or takes orders, so nothing would ever be done.",
             hint='Write [schedule] and below it every = "3m" into workspace.toml, or pass --every 3m.',
         )
-    return cadences
+    return schedules
 
 
 def _refuse_options(context: typer.Context, command: str) -> None:
@@ -132,36 +155,46 @@ def _refuse_options(context: typer.Context, command: str) -> None:
             )
 
 
-class _Cadences:
-    """The cadence of each project that has one, read again at each call; a broken one keeps what it was."""
+class _Schedules:
+    """The schedule of each project that has one, read again at each call; a broken one keeps what it was."""
 
-    def __init__(self, session: Session, default: timedelta | None) -> None:
+    def __init__(self, session: Session, default: Schedule) -> None:
         self._session = session
         self._default = default
-        self._known: dict[str, timedelta] = {}
+        self._known: dict[str, Schedule] = {}
         self._wrong: set[str] = set()
+        self.orders_taken = False
+        """Whether any project takes orders."""
 
-    def __call__(self) -> dict[str, timedelta]:
-        from engine.config.schedule import read_cadence
+    def __call__(self) -> dict[str, Schedule]:
+        from engine.config.schedule import read_order_ways, read_schedule
         from engine.config.workspace import discover
 
         workspace = self._session.workspace()
-        found: dict[str, timedelta] = {}
+        found: dict[str, Schedule] = {}
         try:
             names = discover(workspace)
         except OSError:  # a share that is away for a moment
             return self._known
         for name in names:
             try:
-                every = read_cadence(workspace, name) or self._default
+                schedule = read_schedule(workspace, name)
+                orders = read_order_ways(workspace, name)
                 self._wrong.discard(name)
             except ConfigError as error:
-                every = self._known.get(name, self._default)
+                found |= {job: self._known[job] for job in (name, name + ORDERS_JOB) if job in self._known}
+                if self._default.runs:
+                    found.setdefault(name, self._default)
                 if name not in self._wrong:
                     self._wrong.add(name)
-                    self._session.terminal.print_error(f"{name}: {error} Its cadence stays as it was.")
-            if every is not None:
-                found[name] = every
+                    self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
+                continue
+            schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
+            self.orders_taken = self.orders_taken or orders.taken
+            if schedule.runs:
+                found[name] = schedule
+                if orders.pulled:
+                    found[name + ORDERS_JOB] = schedule
         self._known = found
         return found
 
@@ -177,16 +210,21 @@ def _print_run(session: Session, ended: Ended, request: RunRequest, seconds: flo
     sys.stdout.flush()
 
 
-def _last_seconds(session: Session) -> dict[str, float]:
-    """How long the last run of each project took, as the run log knows."""
+def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]:
+    """How long the last run of each project took, and when it began, as the run log knows."""
     from engine.config.workspace import state_folder
     from engine.run_log.read import open_run_log
 
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    began: dict[str, datetime] = {}
     with open_run_log(state_folder(session.workspace(), os.environ)) as log:
         for run in log.last_good_runs():
-            found[run.project] = found.get(run.project, 0.0) + (run.seconds or 0.0)
-    return found
+            job = run.project + ORDERS_JOB if run.command == "pull" else run.project
+            seconds[job] = seconds.get(job, 0.0) + (run.seconds or 0.0)
+        for run in log.last_runs():
+            job = run.project + ORDERS_JOB if run.command == "pull" else run.project
+            began[job] = max(run.started_at, began.get(job, run.started_at))
+    return seconds, began
 
 
 def _metrics(session: Session) -> str:

@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from functools import partial
 from queue import Full, Queue
 from typing import TYPE_CHECKING
 
@@ -63,23 +64,24 @@ def _line(session: Session, event: str, project: str, entity: str = "", **facts:
 
 
 @contextmanager
-def order_log(session: Session, project: str) -> Iterator[Callable[..., None]]:
+def order_log(session: Session, project: str = "") -> Iterator[Callable[..., None]]:
     """Give a function that writes a line with the time, for a process that runs for ever; it never waits for a reader.
 
-    Text goes to standard output, JSON to standard error. A thread of its own writes: output stands still where
-    somebody has marked text in a console of Windows, or where nobody reads a pipe, and an order must not wait for that.
+    Without a ``project`` its first argument is one, which the line begins with. Text goes to standard output, JSON to
+    standard error. A thread of its own writes: output stands still where somebody has marked text in a console of
+    Windows, or where nobody reads a pipe, and an order must not wait for that.
     """
     lines: Queue[str | None] = Queue(LOG_QUEUE_SIZE)
     counting = threading.Lock()
     left_out = 0
 
-    def log(text: str, **facts: object) -> None:
+    def log_of(name: str, text: str, **facts: object) -> None:
         nonlocal left_out
         if session.logs_json:
-            line = _line(session, "order", project, "orders", message=text, **facts)
+            line = _line(session, "order", name, "orders", message=text, **facts)
         else:
             at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
-            line = f"{at} UTC  {text}"
+            line = f"{at} UTC  {text}" if project or not name else f"{at} UTC  {name}: {text}"
         try:
             lines.put_nowait(line)
         except Full:
@@ -98,15 +100,16 @@ def order_log(session: Session, project: str) -> Iterator[Callable[..., None]]:
             if left_out and lines.empty():
                 with counting:
                     count, left_out = left_out, 0
-                log(
+                log_of(
+                    project,
                     f"{count:,} lines were left out, because nobody read them:"
-                    f" `s2s orders list {project}` has every order."
+                    f" `s2s orders list {project or 'PROJECT'}` has every order.",
                 )
 
     writer = threading.Thread(target=write, name="order log", daemon=True)
     writer.start()
     try:
-        yield log
+        yield partial(log_of, project) if project else log_of
     finally:
         with suppress(Full):
             lines.put(None, timeout=5)

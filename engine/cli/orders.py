@@ -42,7 +42,7 @@ def serve(
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
     from engine.orders.pipeline import order_settings
-    from engine.orders.receiver import run_receiver
+    from engine.orders.serve import run_receiver
 
     session = session_of(context)
     loaded = session.load(project)
@@ -100,13 +100,24 @@ def import_(
 @orders_app.command()
 def pull(context: typer.Context, project: ProjectName, output: OutputFormat = Output.text) -> None:
     """Ask Stock2Shop for orders, raise them and answer; what is due from before is retried."""
-    from engine.orders.pull import pull_orders
-
     session = session_of(context)
     loaded = session.load(project)
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        found = pull_orders(loaded, stop=stop)
+        found = pull_recorded(loaded, stop=stop)
     _print_outcome(session, loaded, found, output)
+
+
+def pull_recorded(project: Project, *, stop: threading.Event) -> list[Entry]:
+    """Pull the orders of a project, as :func:`engine.orders.pull.pull_orders` does, and have the run log know of it."""
+    from engine.orders.pull import pull_orders
+    from engine.run_log.record import record_run
+
+    names = {"project": project.name, "entity": "orders", "command": "pull"}
+    with record_run(project.state.parent, **names, secrets=project.secrets) as record:
+        found = pull_orders(project, stop=stop)
+        waits = any(entry.status in {"waiting", "failed"} for entry in found)
+        record.facts |= {"outcome": "attention" if waits else "done", "source": len(found), "sent": 0}
+    return found
 
 
 @orders_app.command("list")

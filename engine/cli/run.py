@@ -42,7 +42,7 @@ class RunRequest:
     """What the command line asks of each project that it runs.
 
     ``deadline`` is the whole command's. With ``several`` errors begin with the project's name, with ``text`` outcomes
-    are printed as text.
+    are printed as text. With ``pull`` its orders are pulled instead.
     """
 
     entity: str | None = None
@@ -53,6 +53,7 @@ class RunRequest:
     deadline: Deadline | None = None
     several: bool = False
     text: bool = True
+    pull: bool = False
 
     @property
     def approved(self) -> bool:
@@ -143,7 +144,8 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
     )
     with engine_warnings(session):
         try:
-            code, results = _run_project(session, job["project"], request)
+            work = _pull_project if request.pull else _run_project
+            code, results = work(session, job["project"], request)
         except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
             report_error(session, error, project=job["project"], lead=True)
             code, results = exit_code(error), [_failed(job["project"], None, error)]
@@ -268,6 +270,24 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
         if request.text:
             session.terminal.print_text(report.outcome_text(outcome))
     return code, results
+
+
+def _pull_project(session: Session, name: str, request: RunRequest) -> tuple[int, Results]:
+    """Pull the orders of one project, and print what became of each; gives the exit code and the results."""
+    from engine.cli.orders import pull_recorded
+
+    try:
+        loaded = session.load_to_run(name)
+        with run_controls(session, name, "orders") as (stop, _):
+            entries = pull_recorded(loaded, stop=stop)
+    except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
+        report_error(session, error, project=name, entity="orders", lead=request.several)
+        return exit_code(error), [_failed(name, "orders", error)]
+    for entry in entries:
+        code = f" as {entry.source_order_code}" if entry.source_order_code else ""
+        session.terminal.print_text(f"{name}: order {entry.order_id} is {entry.status}{code}")
+    waits = any(entry.status in {"waiting", "failed"} for entry in entries)
+    return ATTENTION if waits else 0, [entry.as_json() for entry in entries]
 
 
 def _failed(name: str, entity: str | None, error: Exception) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.agent import agent_app, project_cadences
+from engine.cli.agent import agent_app, project_schedules
 from engine.cli.session import session_of
 from engine.cli.status import NEEDS_PERSON
 from engine.errors import UsageError
@@ -79,7 +79,7 @@ def install_agent(
     Installing again puts other options and a newer s2s into service.
     """
     session = session_of(context)
-    project_cadences(session, every)
+    project_schedules(session, every)
     options = {"--every": every, "--workers": workers, "--port": port, "--run-limit": run_limit}
     chosen = _scheduler(scheduler)
     service = _service(session, name, chosen, system=system, account=account, words=("agent", *_given(options)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.config.schedule import schedule_problems
 from engine.config.values import DIALECTS, LOOPBACK_HOSTS, ODBC_KEYS
 from engine.model.fields import ENTITIES
 
@@ -25,6 +26,10 @@ def check_consistency(data: Mapping[str, Any], views: Collection[str]) -> Iterat
     orders = data.get("orders")
     if isinstance(orders, dict):
         yield from _orders(orders)
+    schedule = data.get("schedule")
+    if isinstance(schedule, dict):
+        for problem in schedule_problems(schedule):
+            yield ("schedule",), f"[schedule] {problem}.", ""
     for name in ENTITIES:
         table = data.get(name)
         view = table.get("view") if isinstance(table, dict) else None

@@ -8,8 +8,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
-from engine.config.notifications import QUIET, check_quiet
-from engine.config.schedule import DURATION, check_duration
+from engine.config.schedule import DURATION, QUIET, check_all_quiet, check_cron, check_duration, check_quiet
 from engine.config.values import (
     DIALECTS,
     FLAGS,
@@ -21,6 +20,7 @@ from engine.config.values import (
     check_dialect,
     check_encoding,
     check_optional_dialect,
+    check_optional_timezone,
     check_path,
     check_timezone,
     check_url,
@@ -250,13 +250,23 @@ def document_model() -> Any:
         )
 
     class ScheduleTable(BaseModel):
-        """How often the project runs, for `s2s status`; `workspace.toml` may say it for all projects."""
+        """When the project runs, for `s2s agent` and `s2s status`; `workspace.toml` may say it for all projects."""
 
         model_config = strict
         every: Annotated[str | None, AfterValidator(check_duration)] = Field(
             None,
             description='How often a run is to begin, such as "3m": a whole number of s, m, h or d.',
             json_schema_extra={"pattern": DURATION},
+        )
+        cron: Annotated[str | None, AfterValidator(check_cron)] = Field(
+            None,
+            description='When runs begin instead: the five fields of cron, such as "15 6 * * MON-FRI"; needs timezone.',
+        )
+        quiet: Annotated[tuple[str, ...], AfterValidator(check_all_quiet)] = Field(
+            (), description='Hours in which the agent begins no run, such as ["22:00-06:00"]; needs timezone.'
+        )
+        timezone: Annotated[str | None, AfterValidator(check_optional_timezone)] = Field(
+            None, description="The zone of cron and quiet, such as Africa/Johannesburg."
         )
 
     class NotifyTable(BaseModel):

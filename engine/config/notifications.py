@@ -5,13 +5,11 @@ It is read without the rest of a project, as a cadence is: a project whose confi
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from engine.config.schedule import parse_duration
+from engine.config.schedule import is_between, parse_duration, parse_quiet
 from engine.config.toml_text import parse_toml
 from engine.config.variables import VARIABLE, read_variables
 from engine.config.workspace import discover
@@ -19,11 +17,10 @@ from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
+    from datetime import datetime, time, timedelta
     from pathlib import Path
-
-QUIET = r"^\s*\d\d:\d\d\s*-\s*\d\d:\d\d\s*$"
-"""How quiet hours are written, in this machine's zone: ``20:00-06:30``."""
 
 KEYS = ("urls", "ping", "failures", "held", "late", "quiet")
 
@@ -82,31 +79,9 @@ def read_all_notify(workspace: Path, *, environ: Mapping[str, str]) -> tuple[dic
     return found, wrong
 
 
-def parse_quiet(text: str) -> tuple[time, time]:
-    """Quiet hours. Raises :class:`ValueError` for what is none.
-
-    >>> parse_quiet("20:00-06:30")
-    (datetime.time(20, 0), datetime.time(6, 30))
-    """
-    if not re.match(QUIET, text):
-        raise ValueError('quiet hours are written like "20:00-06:30"')
-    begin, _, end = text.partition("-")
-    return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
-
-
-def check_quiet(text: str | None) -> str | None:
-    """``text`` as it is. Raises :class:`ValueError` where :func:`parse_quiet` does."""
-    if text is not None:
-        parse_quiet(text)
-    return text
-
-
 def is_quiet(settings: NotifySettings, local: datetime) -> bool:
     """Whether a moment of this machine's zone is in the quiet hours."""
-    if settings.quiet is None:
-        return False
-    begin, end = settings.quiet
-    return begin <= local.time() < end if begin <= end else local.time() >= begin or local.time() < end
+    return settings.quiet is not None and is_between(local.time(), settings.quiet)
 
 
 def _table(path: Path, workspace: Path) -> dict[str, Any]:

@@ -1,26 +1,141 @@
-"""How often a project runs: ``[schedule]`` of its ``project.toml``, or of the workspace's ``workspace.toml``.
+"""When a project runs: ``[schedule]`` of its ``project.toml``, or of the workspace's ``workspace.toml``.
 
-It is read without the rest of a project, its variables least of all: who looks whether a project is late has no
-passwords, and wants to know it of a project whose configuration is broken, too.
+And whether it takes orders. It is read without the rest of a project, its variables least of all: who looks whether a
+project is late has no passwords, and wants to know it of a project whose configuration is broken, too.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from engine.config.toml_text import parse_toml
+from engine.config.values import check_timezone
 from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 DURATION = r"^\s*[1-9]\d*\s*(s|m|h|d)\s*$"
 """How a cadence is written: a whole number of seconds, minutes, hours or days."""
 
+QUIET = r"^\s*\d\d:\d\d\s*-\s*\d\d:\d\d\s*$"
+"""How quiet hours are written: ``20:00-06:30``."""
+
+LATE_CADENCES = 2
+"""A project is late where no run has begun for so many cadences, and :data:`LATE_GRACE` more."""
+
+LATE_GRACE = timedelta(minutes=1)
+
+CRON_GRACE = timedelta(minutes=10)
+"""A project is late where no run has begun for so long after the moment that its ``cron`` names."""
+
+MAX_CRON_MOMENTS = 1_000
+"""Of so many moments of ``cron`` one has to be outside of quiet hours."""
+
+MAX_QUIET_DAYS = 400
+"""For so many days quiet hours are taken off the time since the last run; before that nothing is."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+QuietHours = tuple[time, time]
+"""From when to when no run begins; past midnight where the end is before the begin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When runs begin: ``every`` so often, or when ``cron`` says; none begins in the hours ``quiet``.
+
+    ``cron`` and ``quiet`` are meant in ``zone`` and ``quiet_zone``. All moments that go in and come out are UTC,
+    without a zone.
+    """
+
+    every: timedelta | None = None
+    cron: str = ""
+    zone: ZoneInfo | timezone = timezone.utc
+    quiet: tuple[QuietHours, ...] = ()
+    quiet_zone: ZoneInfo | timezone = timezone.utc
+
+    @property
+    def runs(self) -> bool:
+        """Whether it says that anything runs."""
+        return self.every is not None or bool(self.cron)
+
+    def next_moment(self, after: datetime) -> datetime:
+        """The first moment after another one that ``cron`` names, quiet hours or not.
+
+        Where clocks are put forward or back it is as Debian's cron does it: nothing is left out, and nothing that has
+        an hour of its own runs twice.
+        """
+        from cronsim import CronSim
+
+        local = after.replace(tzinfo=timezone.utc).astimezone(self.zone)
+        return next(CronSim(self.cron, local)).astimezone(timezone.utc).replace(tzinfo=None)
+
+    def is_quiet(self, moment: datetime) -> bool:
+        """Whether no run begins at a moment."""
+        if not self.quiet:
+            return False
+        local = moment.replace(tzinfo=timezone.utc).astimezone(self.quiet_zone).time()
+        return any(is_between(local, hours) for hours in self.quiet)
+
+    def late_by(self, last: datetime, moment: datetime) -> timedelta | None:
+        """By how much a project is late whose last run began at ``last``; None where it is not late.
+
+        Quiet hours do not count.
+        """
+        if self.cron:
+            due = last
+            for _ in range(MAX_CRON_MOMENTS):
+                due = self.next_moment(due)
+                if due > moment or not self.is_quiet(due):
+                    return moment - due if moment - due > CRON_GRACE else None
+            return None
+        if self.every is None:
+            return None
+        age = moment - last
+        if age <= self.every * LATE_CADENCES + LATE_GRACE:
+            return None
+        age -= self._quiet_time(last, moment)
+        return age - self.every if age > self.every * LATE_CADENCES + LATE_GRACE else None
+
+    def _quiet_time(self, begin: datetime, end: datetime) -> timedelta:
+        """How much of the time between two moments is quiet."""
+        spans = sorted(
+            (max(first, begin), min(last, end)) for first, last in self._quiet_spans(begin, end) if first < end
+        )
+        total, reached = timedelta(), begin
+        for first, last in spans:
+            if last > reached:
+                total += last - max(first, reached)
+                reached = last
+        return total
+
+    def _quiet_spans(self, begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        first = end - timedelta(days=MAX_QUIET_DAYS) if end - begin > timedelta(days=MAX_QUIET_DAYS) else begin
+        day = first.replace(tzinfo=timezone.utc).astimezone(self.quiet_zone).date() - timedelta(days=1)
+        while self.quiet and self._moment(day, time()) < end:
+            for begins, ends in self.quiet:
+                until = day + timedelta(days=1) if ends <= begins else day
+                yield self._moment(day, begins), self._moment(until, ends)
+            day += timedelta(days=1)
+
+    def _moment(self, day: Any, at: time) -> datetime:
+        local = datetime.combine(day, at, tzinfo=self.quiet_zone)
+        return local.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWays:
+    """Whether a project raises orders, which Stock2Shop then may send, and whether it asks Stock2Shop for them."""
+
+    taken: bool = False
+    pulled: bool = False
 
 
 def parse_duration(text: str) -> timedelta:
@@ -35,37 +150,146 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[1]]: int(text.strip().rstrip("smhd"))})
 
 
-def check_duration(text: str) -> str:
+def check_duration(text: str | None) -> str | None:
     """``text`` as it is. Raises :class:`ValueError` where :func:`parse_duration` does."""
-    parse_duration(text)
+    if text is not None:
+        parse_duration(text)
     return text
 
 
-def read_cadence(workspace: Path, name: str) -> timedelta | None:
-    """How often the project ``name`` of a workspace is to run; None where nothing says so.
+def check_cron(text: str | None) -> str | None:
+    """``text`` as it is. Raises :class:`ValueError` for what is no five fields of cron, or names no moment at all."""
+    from cronsim import CronSim, CronSimError
 
-    Raises :class:`ConfigError` where a file cannot be read.
+    if text is None:
+        return None
+    wrong = 'cron has five fields, such as "15 6 * * MON-FRI": minute, hour, day, month, day of the week'
+    if len(text.split()) != 5:  # noqa: PLR2004 - cronsim takes a field for seconds, too
+        raise ValueError(wrong)
+    try:
+        next(CronSim(text, datetime.now(timezone.utc)))
+    except (CronSimError, StopIteration) as error:
+        raise ValueError(f"{wrong} ({str(error) or 'it names no moment'})") from None
+    return text
+
+
+def parse_quiet(text: str) -> QuietHours:
+    """Quiet hours. Raises :class:`ValueError` for what is none.
+
+    >>> parse_quiet("20:00-06:30")
+    (datetime.time(20, 0), datetime.time(6, 30))
     """
-    for path in (workspace / "projects" / name / "project.toml", workspace / "workspace.toml"):
-        every = _every(path, workspace)
-        if every is not None:
-            return every
-    return None
+    if not re.match(QUIET, text):
+        raise ValueError('quiet hours are written like "20:00-06:30"')
+    begin, _, end = text.partition("-")
+    return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
 
 
-def _every(path: Path, workspace: Path) -> timedelta | None:
-    hint = 'Write [schedule] and below it every = "3m".'
+def check_quiet(text: str | None) -> str | None:
+    """``text`` as it is. Raises :class:`ValueError` where :func:`parse_quiet` does."""
+    if text is not None:
+        parse_quiet(text)
+    return text
+
+
+def check_all_quiet(texts: Sequence[str]) -> Sequence[str]:
+    """``texts`` as they are. Raises :class:`ValueError` where :func:`parse_quiet` does, or where nothing would run."""
+    hours = [parse_quiet(text) for text in texts]
+    if any(begin == end for begin, end in hours):
+        raise ValueError("quiet hours end when they begin, so nothing would ever run")
+    return texts
+
+
+def is_between(at: time, hours: QuietHours) -> bool:
+    """Whether a time of the day is in quiet hours.
+
+    >>> is_between(time(23), (time(20), time(6))), is_between(time(6), (time(20), time(6)))
+    (True, False)
+    """
+    begin, end = hours
+    return begin <= at < end if begin <= end else at >= begin or at < end
+
+
+def read_schedule(workspace: Path, name: str) -> Schedule:
+    """When the project ``name`` of a workspace is to run; nothing runs where nothing says so.
+
+    ``every`` or ``cron`` of the project counts before that of the workspace, and so do its quiet hours. Raises
+    :class:`ConfigError` where a file cannot be read.
+    """
+    own = _file(workspace / "projects" / name / "project.toml", workspace)
+    shared = _file(workspace / "workspace.toml", workspace)
+    found = {**shared.cadence, **shared.hours}
+    if own.cadence:
+        found = {**own.cadence, **shared.hours}
+    return Schedule(**{**found, **own.hours})
+
+
+def read_order_ways(workspace: Path, name: str) -> OrderWays:
+    """How orders come to the project ``name``. Raises :class:`ConfigError` where its file cannot be read."""
+    return _file(workspace / "projects" / name / "project.toml", workspace).orders
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What one file says: of when runs begin, of when none does, and of orders."""
+
+    cadence: Mapping[str, Any] = field(default_factory=dict)
+    hours: Mapping[str, Any] = field(default_factory=dict)
+    orders: OrderWays = OrderWays()
+
+
+_known: dict[Path, tuple[tuple[int, ...], _File]] = {}
+"""What files said, as long as they have not changed: the agent and the console ask again and again."""
+
+
+def _file(path: Path, workspace: Path) -> _File:
     try:
         if not exists(path):
-            return None
+            return _File()
+        found = path.stat()
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        known = _known.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
         text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
-    table: Any = parse_toml(text, path=path, hint="`s2s check` says more.").get("schedule")
-    every = table.get("every") if isinstance(table, dict) else None
-    if every is None:
-        return None
+    document = parse_toml(text, path=path, hint="`s2s check` says more.")
     try:
-        return parse_duration(str(every))
+        result = _read(document)
     except ValueError as error:
-        raise ConfigError([Diagnostic(path=path, message=f"[schedule] every: {error}.", hint=hint)]) from None
+        hint = 'Write [schedule] and below it every = "3m".'
+        raise ConfigError([Diagnostic(path=path, message=f"[schedule] {error}.", hint=hint)]) from None
+    _known[path] = (stamp, result)
+    return result
+
+
+def _read(document: Mapping[str, Any]) -> _File:
+    """What a file says. Raises :class:`ValueError` where it cannot be understood."""
+    orders = document.get("orders")
+    ways = OrderWays(taken=isinstance(orders, dict), pulled=isinstance(orders, dict) and "pull" in orders)
+    table = document.get("schedule")
+    if not isinstance(table, dict):
+        return _File(orders=ways)
+    for problem in schedule_problems(table):
+        raise ValueError(problem)
+    zone = ZoneInfo(check_timezone(str(table["timezone"]))) if table.get("timezone") else timezone.utc
+    cadence: dict[str, Any] = {}
+    hours: dict[str, Any] = {}
+    if table.get("every") is not None:
+        cadence = {"every": parse_duration(str(table["every"]))}
+    elif table.get("cron") is not None:
+        cadence = {"cron": check_cron(str(table["cron"])), "zone": zone}
+    if isinstance(table.get("quiet"), list):
+        texts = check_all_quiet([str(each) for each in table["quiet"]])
+        hours = {"quiet": tuple(parse_quiet(text) for text in texts), "quiet_zone": zone}
+    return _File(cadence, hours, ways)
+
+
+def schedule_problems(table: Mapping[str, Any]) -> Iterable[str]:
+    """What is wrong with keys of [schedule] beside each other."""
+    if table.get("every") is not None and table.get("cron") is not None:
+        yield "has every and cron: one of them says when it runs"
+    needs = [name for name in ("cron", "quiet") if table.get(name)]
+    if needs and not table.get("timezone"):
+        yield f'{needs[0]} needs a timezone, such as "Africa/Johannesburg": a server\'s own may be any'

@@ -122,6 +122,11 @@ def check_timezone(name: str) -> str:
     return name
 
 
+def check_optional_timezone(name: str | None) -> str | None:
+    """A time zone of the IANA database, or None."""
+    return None if name is None else check_timezone(name)
+
+
 def check_url(text: str) -> str:
     """A web address without a login in it: https, or http on this machine."""
     try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.clock import local_text
-from engine.status.collect import LATE_CADENCES, LATE_GRACE
+from engine.config.schedule import CRON_GRACE, LATE_CADENCES, LATE_GRACE
 from engine.text import plural
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def _alarms(
             found["failed"] += f" ({runs} since {local_text(status.failing_since)})"
     if status.condition == "guarded":
         found["guarded"] = f"{status.message} Look with `s2s plan {name}`, which says how to approve it."
-    if status.condition == "late" and up_for is not None and status.every_seconds is not None:
-        limit = settings.late or timedelta(seconds=status.every_seconds) * LATE_CADENCES + LATE_GRACE
-        age = timedelta(seconds=status.late_seconds + status.every_seconds) if status.late_seconds else up_for
+    if status.condition == "late" and up_for is not None:
+        every = timedelta(seconds=status.every_seconds or 0.0)
+        limit = settings.late or (every * LATE_CADENCES + LATE_GRACE if every else CRON_GRACE)
+        age = timedelta(seconds=status.late_seconds) + every if status.late_seconds else up_for
         if min(age, up_for) > limit:
             found["late"] = status.message
     held = status.quarantined + status.refused

@@ -92,17 +92,17 @@ class RunLogReader:
     def last_runs(self) -> list[LoggedRun]:
         """The newest run of each entity of each project that has ended; one that found the project locked is none."""
         ended = self._runs(
-            "id in (select max(id) from runs where command = 'run' and outcome not in ('locked', 'running')"
+            "id in (select max(id) from runs where command in ('run', 'pull') and outcome not in ('locked', 'running')"
             " group by project, entity)"
         )
-        died = self._runs("outcome = 'running' and command = 'run'")
+        died = self._runs("outcome = 'running' and command in ('run', 'pull')")
         newest = {(run.project, run.entity): run for run in ended}
         return [*(newest | {(run.project, run.entity): run for run in died if run.outcome != "running"}).values()]
 
     def last_good_runs(self) -> list[LoggedRun]:
         """The newest run of each entity of each project that came to its end."""
         return self._runs(
-            "id in (select max(id) from runs where command = 'run' and outcome in ('done', 'attention')"
+            "id in (select max(id) from runs where command in ('run', 'pull') and outcome in ('done', 'attention')"
             " group by project, entity)"
         )
 
@@ -127,10 +127,10 @@ class RunLogReader:
         """By project, how many runs have failed since the last good one of the same entity, and since when."""
         sql = (
             "select project, count(*), min(started_at) from runs as failed"
-            " where command = 'run' and outcome in ('failed', 'guarded', 'broken off') and id > coalesce("
+            " where command in ('run', 'pull') and outcome in ('failed', 'guarded', 'broken off') and id > coalesce("
             "(select max(id) from runs as good where good.project = failed.project"
             " and good.entity = case failed.entity when '' then good.entity else failed.entity end"
-            " and good.command = 'run' and good.outcome in ('done', 'attention')), 0) group by project"
+            " and good.command in ('run', 'pull') and good.outcome in ('done', 'attention')), 0) group by project"
         )
         return {project: (count, datetime.fromisoformat(since)) for project, count, since in self._read(sql, [])}
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.clock import now
-from engine.config.schedule import read_cadence
+from engine.config.schedule import read_schedule
 from engine.errors import ConfigError, StateError
 from engine.orders.summary import count_orders
 from engine.run_log.read import open_run_log
@@ -22,11 +22,6 @@ Condition = Literal["failed", "guarded", "late", "held", "never run", "ok"]
 
 SEVERITY: Mapping[Condition, int] = {"failed": 0, "guarded": 1, "late": 2, "held": 3, "never run": 4, "ok": 5}
 """What needs a person first: the order in which projects are listed."""
-
-LATE_CADENCES = 2
-"""A project is late where no run has begun for so many cadences, and :data:`LATE_GRACE` more."""
-
-LATE_GRACE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +40,11 @@ class Activity:
 class ProjectStatus:
     """One project. Times are UTC, without a zone.
 
-    ``condition`` is what it comes to: ``failed`` and ``guarded`` by the last run of an entity, ``late`` by its cadence,
-    ``held`` where rows are in quarantine or refused or orders wait. ``message`` says why. ``last_good_at`` is when the
-    last good run of the entity ended that has waited longest for one; ``failures`` counts failed runs since then.
+    ``condition`` is what it comes to: ``failed`` and ``guarded`` by the last run of an entity, ``late`` by its
+    schedule, ``held`` where rows are in quarantine or refused or orders wait. ``message`` says why. ``last_good_at`` is
+    when the last good run of the entity ended that has waited longest for one; ``failures`` counts failed runs since.
     ``sent``, ``requests`` and ``runs`` are of today, in this machine's zone; ``quarantined`` and ``refused`` are of the
-    last good run. ``every_seconds`` is the cadence, None where there is none.
+    last good run. ``every_seconds`` is the cadence, None where there is none or ``cron`` says when it runs.
     """
 
     project: str
@@ -92,7 +87,7 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
     found = []
     for name in names:
         status = _with_orders(statuses[name], state_folder)
-        found.append(_with_cadence(status, workspace, moment))
+        found.append(_with_schedule(status, workspace, moment))
     return sorted(found, key=lambda each: (SEVERITY[each.condition], each.project))
 
 
@@ -157,23 +152,24 @@ def _with_orders(status: ProjectStatus, state_folder: Path) -> ProjectStatus:
     return _worsen(status, "held", f"s2s orders list {status.project} --status waiting") if waiting else status
 
 
-def _with_cadence(status: ProjectStatus, workspace: Path, moment: datetime) -> ProjectStatus:
+def _with_schedule(status: ProjectStatus, workspace: Path, moment: datetime) -> ProjectStatus:
     try:
-        every = read_cadence(workspace, status.project)
+        schedule = read_schedule(workspace, status.project)
     except ConfigError as error:
         return _worsen(status, "failed", str(error).splitlines()[0])
-    if every is None:
-        return status
-    status = replace(status, every_seconds=every.total_seconds())
-    if status.activity is not None:
+    if schedule.every is not None:
+        status = replace(status, every_seconds=schedule.every.total_seconds())
+    if not schedule.runs or status.activity is not None:
         return status
     if status.last_run_at is None:
-        return _worsen(status, "late", "It has a schedule, and has not run yet.")
-    age = moment - status.last_run_at
-    if age <= every * LATE_CADENCES + LATE_GRACE:
+        # When it first counted is not known: a moment that cron names may be to come.
+        return status if schedule.cron else _worsen(status, "late", "It has a schedule, and has not run yet.")
+    last = status.last_run_at
+    late = schedule.late_by(last, moment)
+    if late is None:
         return status
-    status = replace(status, late_seconds=round((age - every).total_seconds(), 1))
-    return _worsen(status, "late", f"It has not run for {age_text(age)}.")
+    status = replace(status, late_seconds=round(late.total_seconds(), 1))
+    return _worsen(status, "late", f"It has not run for {age_text(moment - last)}.")
 
 
 def _worsen(status: ProjectStatus, condition: Condition, message: str) -> ProjectStatus:

@@ -22,6 +22,7 @@ from support.command import PROGRAM, environment, run_command
 from engine.agent import lanes
 from engine.agent.agent import Agent, AgentSettings, Projects, spread
 from engine.agent.lanes import LaneLimits
+from engine.config.schedule import Schedule
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -41,10 +42,10 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
         ended.append(each)
         raise BrokenPipeError  # nobody reads what the agent prints
 
-    cadences = dict.fromkeys(("dies", "hangs", "one", "two"), timedelta(seconds=0.5))
+    schedules = dict.fromkeys(("dies", "hangs", "one", "two"), Schedule(every=timedelta(seconds=0.5)))
     projects = Projects(
         run="support.jobs:run",
-        cadences=lambda: cadences,
+        schedules=lambda: schedules,
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
         on_end=on_end,
@@ -126,7 +127,7 @@ def test_the_agent_goes_on_when_its_worker_is_killed(client: Client) -> None:
 def test_an_agent_that_would_run_nothing_says_so(client: Client) -> None:
     """Without a cadence there is nothing to do."""
     ran = run_command("agent", folder=client.workspace, variables={})
-    assert (ran.returncode, "No project has a cadence" in ran.stderr) == (2, True)
+    assert (ran.returncode, "No project has a cadence or takes orders" in ran.stderr) == (2, True)
 
 
 def _wait(done: object) -> None:

@@ -16,7 +16,8 @@ from support.command import run_command
 from engine.cli import notify as command
 from engine.cli.session import GlobalOptions, Session
 from engine.clock import now
-from engine.config.notifications import NotifySettings, is_quiet, parse_quiet
+from engine.config.notifications import NotifySettings, is_quiet
+from engine.config.schedule import parse_quiet
 from engine.notify import notify
 from engine.notify.changes import Change, compose, find_changes
 from engine.run_log.record import RunLog, RunRecord

@@ -30,8 +30,8 @@ from engine.cli.app import app
 from engine.errors import ConfigError, UnavailableError
 from engine.orders import access, connections, pipeline, receiver
 from engine.orders.ledger import open_ledger
-from engine.orders.receiver import run_receiver
 from engine.orders.rules import RULES
+from engine.orders.serve import run_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,105 @@
+"""Listen for the orders of one project, as ``s2s orders serve`` does."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from engine import http_server
+from engine.errors import UsageError
+from engine.orders.connections import OpenConnections, limited_protocol
+from engine.orders.http import receiver_application
+from engine.orders.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from engine.model.settings import Project
+
+
+def tls_context(certificate: Path | None, key: Path | None, *, table: str) -> ssl.SSLContext | None:
+    """Return what TLS is made with, None without the two files, which ``table`` of a configuration names.
+
+    Raises :class:`UsageError` where they cannot be used.
+    """
+    if certificate is None or key is None:
+        return None
+    for name, path in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}.", hint=f"Check {name} under {table}.") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise UsageError(
+            f"{certificate} and {key} cannot be used for TLS: {error.reason or error}.",
+            hint="tls_certificate is a PEM file with the certificate and what leads to it, tls_key one with its private"
+            " key, without a password.",
+        ) from None
+    return context
+
+
+@contextmanager
+def run_receiver(
+    project: Project,
+    *,
+    on_event: Callable[..., None] = lambda _text, **_facts: None,
+    on_stopped: Callable[[], None] = lambda: None,
+) -> Iterator[str]:
+    """Listen in a thread until the block ends, and yield the address; an order that is being raised is finished first.
+
+    ``on_event`` is called as :class:`Receiver` says; ``on_stopped`` is called in the thread when it stops listening.
+
+    Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
+    """
+    receiver = Receiver(project, on_event=on_event)
+    settings = receiver.settings
+    tls = tls_context(settings.tls_certificate, settings.tls_key, table="[orders.serve]")
+    connections = OpenConnections()
+    config = uvicorn.Config(
+        receiver_application(receiver, connections),
+        host=settings.host,
+        port=settings.port,
+        http=limited_protocol(connections, tls),
+        ws="none",
+        proxy_headers=False,  # who sends is told by the connection
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=60,
+    )
+    server = uvicorn.Server(config)
+
+    def serve() -> None:
+        with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen
+            http_server.serve(server)
+        on_stopped()
+
+    stopping = threading.Event()
+    thread = threading.Thread(target=serve, daemon=True)
+    due_thread = threading.Thread(target=receiver.raise_due_regularly, args=(stopping,), daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        if not server.started:
+            raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")
+        due_thread.start()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{port}"
+    finally:
+        server.should_exit = True
+        stopping.set()
+        thread.join(timeout=90)
+        if due_thread.is_alive():
+            due_thread.join(timeout=90)
+        receiver.close()

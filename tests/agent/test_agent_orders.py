@@ -1,0 +1,121 @@
+"""The agent takes the orders of all projects on its one port, and pulls those that are pulled."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+import requests
+from support.erp import order_document
+
+from engine.agent.http import Listener, serve_http
+from engine.cli import agent_orders
+from engine.cli.agent_orders import keep_receiving
+from engine.cli.run import RunRequest, job_message, run_job
+from engine.cli.session import GlobalOptions, Session
+from engine.orders.connections import OpenConnections, limited_protocol
+from engine.orders.http import order_routes
+from engine.status.collect import collect_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.erp import Erp
+
+    from engine.orders.receivers import Receivers
+
+TOKEN = "a-long-token-of-the-tests"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+class Port:
+    """The agent's port, as far as orders go."""
+
+    def __init__(self, erp: Erp, receivers: Receivers, address: str) -> None:
+        self.erp = erp
+        self.receivers = receivers
+        self.address = address
+
+    def refresh(self) -> None:
+        """Look for changes of the projects' files, as the agent does every few seconds."""
+        self.receivers.refresh(agent_orders._versions(self.erp.workspace, {}))
+
+    def send(self, project: str, number: int, **headers: str) -> requests.Response:
+        """Send an order as Stock2Shop's tunnel does."""
+        url = f"{self.address}/orders/{project}"
+        return requests.post(url, json=order_document(number), headers=HEADERS | headers, timeout=30)
+
+
+@pytest.fixture
+def port(erp: Erp) -> Iterator[Port]:
+    """Two projects that take orders, and one that takes none."""
+    erp.write(f'default_customer = "CASH"\n[orders.serve]\ntoken = "{TOKEN}"\nmax_body = 100000')
+    projects = erp.workspace / "projects"
+    shutil.copytree(erp.root, projects / "other")
+    text = (projects / "other" / "project.toml").read_text("utf-8")
+    (projects / "plain").mkdir()
+    (projects / "plain" / "project.toml").write_text(text[: text.index("[orders]")], "utf-8")
+    session = Session(options=GlobalOptions(workspace=erp.workspace))
+    connections = OpenConnections()
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict("os.environ", erp.environment))
+        receivers = stack.enter_context(keep_receiving(session, open_to_others=True))
+        listener = Listener(host="127.0.0.1", port=0, protocol=limited_protocol(connections, None))
+        routes = order_routes(receivers.find, connections)
+        yield Port(erp, receivers, stack.enter_context(serve_http(routes, listener)))
+
+
+def test_each_project_has_its_own_address_and_a_broken_one_holds_up_no_other(port: Port) -> None:
+    """The checks are those of `s2s orders serve`; a broken edit leaves the last good version in service."""
+    assert port.send("acme", 1).json()["source_order_code"] == "SO1"
+    assert port.send("other", 2).json()["source_order_code"] == "SO2"
+    assert port.send("plain", 3).status_code == 404
+    assert port.send("nobody", 3).status_code == 404
+    assert port.send("acme", 3, Authorization="Bearer wrong").status_code == 401
+    assert port.send("acme", 3, **{"Content-Encoding": "br"}).status_code == 415
+    projects = port.erp.workspace / "projects"
+    good = (projects / "acme" / "project.toml").read_text("utf-8")
+    (projects / "acme" / "project.toml").write_text(good + "this is no TOML", "utf-8")
+    shutil.copytree(projects / "acme", projects / "new")
+    port.refresh()
+    assert port.send("acme", 4).json()["source_order_code"] == "SO3"
+    assert port.send("other", 5).json()["source_order_code"] == "SO4"
+    refused = port.send("new", 6)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+    (projects / "acme" / "project.toml").write_text(good.replace(TOKEN, TOKEN[::-1]), "utf-8")
+    (projects / "other" / "project.toml").write_text(good[: good.index("[orders]")], "utf-8")
+    port.refresh()
+    assert port.send("acme", 7).status_code == 401
+    assert port.send("acme", 7, Authorization=f"Bearer {TOKEN[::-1]}").status_code == 200
+    assert port.send("other", 8).status_code == 404
+    (projects / "acme" / "project.toml").write_text(good.replace(f'token = "{TOKEN}"', ""), "utf-8")
+    port.refresh()
+    assert port.send("acme", 9).status_code == 403  # nobody without a token, where other machines reach the port
+
+
+def test_orders_that_are_pulled_are_pulled_by_a_worker_and_the_status_knows_of_it(erp: Erp) -> None:
+    """Also when that fails."""
+    erp.write("[orders.pull]\nlimit = 2")
+    erp.sandbox.place_order(order_document(1))
+    options = GlobalOptions(workspace=erp.workspace)
+
+    def pull() -> dict[str, Any]:
+        with mock.patch.dict("os.environ", erp.environment):
+            request = RunRequest(several=True, pull=True)
+            job = job_message(options, erp.workspace, "acme", request)
+            return run_job(job, threading.Event(), lambda _event: None)
+
+    answer = pull()
+    assert (answer["code"], answer["lines"]) == (0, [(False, "acme: order 1 is answered as SO1")])
+    assert pull()["results"] == []
+    (status,) = collect_statuses(erp.workspace, ["acme"], state_folder=erp.workspace / ".state")
+    assert (status.condition, status.runs) == ("ok", 0)
+    erp.sandbox.place_order({**order_document(), "id": 0})
+    assert pull()["code"] == 1
+    (status,) = collect_statuses(erp.workspace, ["acme"], state_folder=erp.workspace / ".state")
+    assert status.condition == "failed"
+    assert status.message.startswith("orders: 1 of Stock2Shop's orders")

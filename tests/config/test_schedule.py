@@ -1,0 +1,137 @@
+"""When a project is to run, and whether it is late: `every`, `cron`, quiet hours, across changes of the clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from engine.agent.agent import Agent, AgentSettings, Projects
+from engine.config.schedule import Schedule, parse_quiet, read_order_ways, read_schedule
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOHANNESBURG, BERLIN = ZoneInfo("Africa/Johannesburg"), ZoneInfo("Europe/Berlin")
+
+
+def utc(text: str) -> datetime:
+    """A time in UTC, without a zone."""
+    return datetime.fromisoformat(text)
+
+
+def write(workspace: Path, *, shared: str = "", own: str = "") -> None:
+    """A workspace with one project."""
+    (workspace / "projects" / "acme").mkdir(parents=True, exist_ok=True)
+    (workspace / "workspace.toml").write_text(shared, "utf-8")
+    (workspace / "projects" / "acme" / "project.toml").write_text(own, "utf-8")
+
+
+def test_a_project_says_it_for_itself_and_the_workspace_for_the_others(tmp_path: Path) -> None:
+    """Its cadence counts before the workspace's, and so do its quiet hours; a file that changes is read again."""
+    quiet = 'quiet = ["22:00-06:00"]\ntimezone = "Africa/Johannesburg"\n'
+    write(tmp_path, shared=f'[schedule]\nevery = "3m"\n{quiet}')
+    night = (parse_quiet("22:00-06:00"),)
+    shared = Schedule(every=timedelta(minutes=3), quiet=night, quiet_zone=JOHANNESBURG)
+    assert read_schedule(tmp_path, "acme") == shared
+    write(tmp_path, shared=f'[schedule]\nevery = "3m"\n{quiet}', own='[schedule]\nevery = "1h"\n[orders.pull]\n')
+    assert read_schedule(tmp_path, "acme") == Schedule(every=timedelta(hours=1), quiet=night, quiet_zone=JOHANNESBURG)
+    ways = read_order_ways(tmp_path, "acme")
+    assert (ways.taken, ways.pulled) == (True, True)
+    write(
+        tmp_path,
+        shared=f'[schedule]\nevery = "3m"\n{quiet}',
+        own='[schedule]\ncron = "15 6 * * MON-FRI"\ntimezone = "Europe/Berlin"\nquiet = []\n',
+    )
+    assert read_schedule(tmp_path, "acme") == Schedule(
+        cron="15 6 * * MON-FRI", zone=BERLIN, quiet=(), quiet_zone=BERLIN
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('cron = "0 6 * * *"', "cron needs a timezone"),
+        ('quiet = ["22:00-06:00"]', "quiet needs a timezone"),
+        ('every = "3m"\ncron = "0 6 * * *"\ntimezone = "UTC"', "every and cron"),
+        ('cron = "0 6 * *"\ntimezone = "UTC"', "five fields"),
+        ('cron = "0 6 31 2 *"\ntimezone = "UTC"', "five fields"),
+        ('cron = "0 6 * * *"\ntimezone = "Mars"', "not a time zone"),
+        ('quiet = ["10-11"]\ntimezone = "UTC"', "20:00-06:30"),
+        ('quiet = ["10:00-10:00"]\ntimezone = "UTC"', "nothing would ever run"),
+        ('quiet = ["25:00-26:00"]\ntimezone = "UTC"', "hour must be"),
+    ],
+)
+def test_what_is_no_schedule_says_why(tmp_path: Path, text: str, says: str) -> None:
+    """With the file it is in."""
+    write(tmp_path, own=f"[schedule]\n{text}\n")
+    with pytest.raises(ConfigError, match=says) as raised:
+        read_schedule(tmp_path, "acme")
+    assert "project.toml" in str(raised.value)
+
+
+def test_cron_is_meant_in_its_zone_also_when_clocks_change() -> None:
+    """A night that has no half past two runs it once, and one that has two of them runs it once."""
+    six = Schedule(cron="15 6 * * *", zone=JOHANNESBURG)
+    assert six.next_moment(utc("2026-03-01 04:14:59")) == utc("2026-03-01 04:15:00")
+    assert six.next_moment(utc("2026-03-01 04:15:00")) == utc("2026-03-02 04:15:00")
+    night = Schedule(cron="30 2 * * *", zone=BERLIN)
+    spring = night.next_moment(utc("2026-03-28 12:00:00"))
+    assert spring.date().isoformat() == "2026-03-29"
+    assert night.next_moment(spring) == utc("2026-03-30 00:30:00")
+    autumn = night.next_moment(utc("2026-10-24 12:00:00"))
+    assert autumn == utc("2026-10-25 00:30:00")
+    assert night.next_moment(autumn) == utc("2026-10-26 01:30:00")
+
+
+def test_quiet_hours_count_for_no_lateness() -> None:
+    """A project that stands still overnight on purpose is not late in the morning, and is when morning has passed."""
+    night = Schedule(every=timedelta(minutes=3), quiet=(parse_quiet("22:00-06:00"),), quiet_zone=JOHANNESBURG)
+    last = utc("2026-03-01 19:59:00")
+    assert night.is_quiet(utc("2026-03-01 20:00:00"))
+    assert not night.is_quiet(utc("2026-03-02 04:00:00"))
+    assert night.late_by(last, utc("2026-03-02 03:00:00")) is None
+    assert night.late_by(last, utc("2026-03-02 04:05:00")) is None
+    assert night.late_by(last, utc("2026-03-02 04:09:00")) == timedelta(minutes=7)
+    assert Schedule(every=timedelta(minutes=3)).late_by(last, utc("2026-03-01 20:06:30")) == timedelta(
+        minutes=4, seconds=30
+    )
+    assert night.late_by(utc("2020-01-01 00:00:00"), last) is not None
+
+
+def test_a_moment_of_cron_that_brought_no_run_makes_a_project_late_after_ten_minutes() -> None:
+    """One in quiet hours never does."""
+    daily = Schedule(cron="0 6 * * *", zone=JOHANNESBURG)
+    last = utc("2026-03-01 04:00:01")
+    assert daily.late_by(last, utc("2026-03-02 04:09:00")) is None
+    assert daily.late_by(last, utc("2026-03-02 04:11:00")) == timedelta(minutes=11)
+    quiet = Schedule(
+        cron="0 6,12 * * *", zone=JOHANNESBURG, quiet=(parse_quiet("05:00-07:00"),), quiet_zone=JOHANNESBURG
+    )
+    assert quiet.late_by(last, utc("2026-03-01 10:09:00")) is None
+    assert quiet.late_by(last, utc("2026-03-01 10:30:00")) == timedelta(minutes=30)
+
+
+def test_the_agent_begins_no_run_in_quiet_hours_and_makes_up_for_a_missed_moment_once() -> None:
+    """It was off when cron named a moment: the run comes when the agent is there, and not twice."""
+    quiet = Schedule(every=timedelta(seconds=1), quiet=(parse_quiet("20:00-21:00"),))
+    daily = Schedule(cron="0 6 * * *")
+    projects = Projects(
+        run="support.jobs:run",
+        schedules=dict,
+        request=lambda name: {"name": name},
+        on_event=lambda _event: None,
+        on_end=lambda _ended, _seconds: None,
+        began={"missed": utc("2026-03-01 06:00:00")},
+    )
+    agent = Agent(projects, AgentSettings())
+    began = agent._began
+    at = utc("2026-03-02 20:30:00")
+    assert not any(agent._is_due("quiet", quiet, began + seconds, at) for seconds in range(5))
+    assert agent._is_due("quiet", quiet, began + 5, utc("2026-03-02 21:00:00"))
+    assert [agent._is_due("missed", daily, began, at) for _ in range(2)] == [True, False]
+    assert not agent._is_due("new", daily, began, at)
+    assert agent._is_due("new", daily, began, utc("2026-03-03 06:00:00"))
