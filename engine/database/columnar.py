@@ -93,12 +93,13 @@ class ColumnarConnection:
         return self._odbc.describe()
 
     def close(self) -> None:
-        """Close both connections, unless a call of the driver's never ended."""
+        """Close both connections; one whose call never ended is closed once it does."""
         connection = getattr(self, "_connection", None)
-        if connection is not None and not self._watchdog.abandoned:
+        if connection is None:
+            self._watchdog.end()
+        else:
             with suppress(self._driver.Error, QueryError):
-                self._call(connection.close)
-        self._watchdog.end()
+                self._watchdog.close(connection.close, seconds=self._settings.query_timeout)
         self._odbc.close()
 
     def _prepare(self) -> None:

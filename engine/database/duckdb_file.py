@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,14 +104,17 @@ class DuckDbSource:
         )
 
     def close(self) -> None:
-        """Close the connection, unless a call of the driver's never ended."""
-        if not self._watchdog.abandoned:
+        """Close the connection; one whose call never ended is closed once it does."""
+
+        def close() -> None:
             # DuckDB opens a file again only when every reader of it is gone, and waits for that for ever. A result that
             # was not read to its end may be held by an error's traceback until the garbage collector runs.
             for reader in self._readers:
                 reader.close()
             self._connection.close()
-        self._watchdog.end()
+
+        with suppress(QueryError):
+            self._watchdog.close(close, seconds=self._settings.query_timeout)
 
 
 def _duck_text(number: int, kind: str) -> str:

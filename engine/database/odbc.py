@@ -93,7 +93,7 @@ class OdbcConnection:
         # The driver's own limit comes first, where it has one.
         limit = settings.connect_timeout + CANCEL_GRACE_SECONDS
         try:
-            self._connection = self.watchdog.call(connect, seconds=limit)
+            self._connection = self.watchdog.call(connect, seconds=limit, discard=lambda late: late.close())
         except QueryError:
             self.watchdog.end()
             raise ConnectError(
@@ -430,10 +430,9 @@ class OdbcConnection:
         )
 
     def close(self) -> None:
-        """Close the connection, unless a call of the driver's never ended."""
+        """Close the connection; one whose call never ended is closed once it does."""
         with suppress(self._driver.Error, QueryError):
-            self.watchdog.call(self._connection.close, seconds=self._settings.connect_timeout)
-        self.watchdog.end()
+            self.watchdog.close(self._connection.close, seconds=self._settings.connect_timeout)
 
     def _translated(self, error: Exception, *, connecting: bool = False) -> SourceError:
         if isinstance(error, BinaryValueError):

@@ -120,10 +120,9 @@ class SqliteSource:
         )
 
     def close(self) -> None:
-        """Close the connection, unless a call of the driver's never ended."""
-        if not self._watchdog.abandoned:
-            self._connection.close()
-        self._watchdog.end()
+        """Close the connection; one whose call never ended is closed once it does."""
+        with suppress(QueryError):
+            self._watchdog.close(self._connection.close, seconds=self._settings.query_timeout)
 
 
 def _decoder(encoding: str | None) -> Callable[[bytes], str]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +31,8 @@ class Watchdog:
     """Makes one connection's calls, one at a time and all in one thread, whichever thread asks for them.
 
     Where a call did not end even after it was cancelled, the connection is ``abandoned``: it must never be used again,
-    nor closed, because the thread is still inside the driver. The thread ends with the process.
+    because the thread is still inside the driver. Only that thread may close it, once the call returns after all; else
+    the thread ends with the process.
 
     Nothing is asked of the database beyond ``deadline``.
     """
@@ -41,6 +43,7 @@ class Watchdog:
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._cancelling: threading.Thread | None = None
         self._ended = False
 
     def call(
@@ -50,13 +53,15 @@ class Watchdog:
         seconds: float,
         cancel: Callable[[], object] | None = None,
         after_deadline: bool = False,
+        discard: Callable[[T], object] | None = None,
     ) -> T:
         """Call ``function`` and give its result; raises what it raises.
 
         After ``seconds`` it is cancelled by ``cancel``, where that can be done. Raises :class:`QueryError` where it was
         cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier call could not. What can be
         cancelled is cancelled at the deadline too, and not begun after it, unless ``after_deadline`` says that it ends
-        something: it raises :class:`DeadlineError` then.
+        something: it raises :class:`DeadlineError` then. Where ``function`` returns after its connection was abandoned,
+        ``discard`` gets what it gives, in the driver's thread.
         """
         if sys.is_finalizing():
             # Python has ended its threads and begins no others: a call would wait for ever. The system closes what is
@@ -73,8 +78,15 @@ class Watchdog:
             thread = threading.Thread(target=self._serve, name="driver", daemon=True)
             thread.start()  # which fails where there is no memory for it
             self._thread = thread
+
+        def discarded() -> T:
+            answer = function()
+            if self.abandoned and discard is not None:
+                discard(answer)
+            return answer
+
         try:
-            self._calls.put(function)
+            self._calls.put(discarded if discard is not None else function)
             answer, raised = self._answer(min(seconds, deadline.left))
         except Empty:
             self._break_off(cancel)
@@ -92,12 +104,32 @@ class Watchdog:
             raise raised
         return answer  # type: ignore[no-any-return]  # it is what the function gave
 
+    def close(self, function: Callable[[], object], *, seconds: float) -> None:
+        """Close the connection by ``function``, within ``seconds``, and end the thread. Raises as :meth:`call` does.
+
+        An abandoned connection is closed later, as soon as its last call returns, and nobody waits for that: what the
+        database lost sight of for a while would keep its transaction and its locks until this process ends.
+        """
+        try:
+            if self.abandoned:
+                self._calls.put(partial(self._close_late, function))
+            else:
+                self.call(function, seconds=seconds)
+        finally:
+            self.end()
+
+    def _close_late(self, function: Callable[[], object]) -> None:
+        if self._cancelling is not None:
+            self._cancelling.join()
+        function()
+
     def end(self) -> None:
         """End the thread, once the connection is closed; later calls are made in the caller's own thread."""
         self._ended = True
-        if self._thread is not None and not self.abandoned:
+        if self._thread is not None:
             self._calls.put(None)
-            self._thread.join()
+            if not self.abandoned:
+                self._thread.join()
 
     def _break_off(self, cancel: Callable[[], object] | None) -> None:
         """Cancel the call under way and wait until it has ended: while it is inside the driver, nothing may be closed.
@@ -111,7 +143,7 @@ class Watchdog:
                     cancel()
 
         # Drivers connect once more to cancel, and may wait for that as long as for the call itself.
-        stopping = threading.Thread(target=stop, name="cancelling", daemon=True)
+        stopping = self._cancelling = threading.Thread(target=stop, name="cancelling", daemon=True)
         stopping.start()
         try:
             self._answer(CANCEL_GRACE_SECONDS)
@@ -147,10 +179,9 @@ class Watchdog:
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
                 answer = (None, error)
             del call  # what it holds is done with, and may be large
-            self._answers.put(answer)
+            if not self.abandoned:  # else it returned after all, and nobody waits for its result
+                self._answers.put(answer)
             del answer
-            if self.abandoned:  # it returned after all, and nobody waits for its result
-                return
 
 
 def _deadline_error() -> DeadlineError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from support.client import COLUMNS
-from support.erp import ROOT
+from support.erp import ROOT, wait_until
 from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
 
 from engine.database import odbc, watchdog
@@ -247,7 +247,10 @@ def test_a_connection_cut_in_mid_result_is_never_a_short_result(postgres: Postgr
 def test_a_database_that_falls_silent_is_abandoned(
     monkeypatch: pytest.MonkeyPatch, postgres: Postgres, mariadb: MariaDb, kind: str, after: int
 ) -> None:
-    """A VPN forgets a connection, and drivers wait for ever; others are read meanwhile."""
+    """A VPN forgets a connection, and drivers wait for ever; others are read meanwhile.
+
+    Where the network comes back, the session that was given up is closed, and holds nothing in the database.
+    """
     monkeypatch.setattr(watchdog, "CANCEL_GRACE_SECONDS", 1)
     monkeypatch.setattr(odbc, "CANCEL_GRACE_SECONDS", 1)
     server, database, query = {
@@ -266,6 +269,8 @@ def test_a_database_that_falls_silent_is_abandoned(
         assert raised.value.hint
         direct = SourceSettings(dialect=kind, connection=server.connection(database))
         assert drain(direct, query) == 50_000
+        proxy.speak()
+        wait_until(lambda: server.sessions(READER) == 0)
 
 
 ABANDONING = """\

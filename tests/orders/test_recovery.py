@@ -270,10 +270,14 @@ def silent_at(proxy: Proxy, boundary: str) -> Callable[[str], None]:
     return lambda name: proxy.silence() if name == boundary else None
 
 
+@pytest.mark.parametrize("back", ["forget", "speak"])
 def test_a_database_that_falls_silent_holds_no_order_up(
-    behind_proxy: tuple[Erp, Proxy], monkeypatch: pytest.MonkeyPatch
+    behind_proxy: tuple[Erp, Proxy], monkeypatch: pytest.MonkeyPatch, back: str
 ) -> None:
-    """A receiver that hung would take no order any more."""
+    """A receiver that hung would take no order any more.
+
+    Connections come back, or are lost: either way the session that was given up keeps no lock on the order.
+    """
     erp, proxy = behind_proxy
     impatient(monkeypatch)
     with open_ledger(erp.project) as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
@@ -285,7 +289,7 @@ def test_a_database_that_falls_silent_holds_no_order_up(
         monkeypatch.setattr(pipeline, "crash_point", silent_at(proxy, "before the transaction"))
         assert (receive(2).status, receive(2).uncertain) == ("failed", False)
         monkeypatch.setattr(pipeline, "crash_point", lambda _name: None)
-        proxy.forget()
+        getattr(proxy, back)()
         wait_until(lambda: receive(2).status == "raised")  # the server undoes what the lost session did
     assert erp.orders() == [("#1", "C1"), ("#2", "C1")]
 

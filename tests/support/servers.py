@@ -43,6 +43,8 @@ class Server:
 
     driver = ""
     account = ""
+    main_database = ""
+    session_table = ("", "")
     shutdown_signal = signal.SIGTERM
 
     def __init__(self) -> None:
@@ -133,6 +135,11 @@ class Server:
         with closing(pyodbc.connect(self.connection(database, login=ADMIN), autocommit=True)) as connection:
             return tuple(connection.execute(query).fetchone())
 
+    def sessions(self, login: str) -> int:
+        """How many sessions a login has now."""
+        table, column = self.session_table
+        return int(self.row(self.main_database, f"select count(*) from {table} where {column} = '{login}'")[0])
+
     def fresh_database(self) -> str:
         """A new, empty database that the reader may read."""
         raise NotImplementedError
@@ -143,6 +150,8 @@ class Postgres(Server):
 
     driver = "PostgreSQL Unicode"
     account = "postgres"
+    main_database = "postgres"
+    session_table = ("pg_stat_activity", "usename")
     shutdown_signal = signal.SIGINT  # which does not wait for its clients to leave
 
     def __init__(self) -> None:
@@ -208,6 +217,8 @@ class MariaDb(Server):
 
     driver = "MariaDB Unicode"
     account = "mysql"
+    main_database = "information_schema"
+    session_table = ("processlist", "user")
 
     def __init__(self) -> None:
         super().__init__()
