@@ -13,7 +13,9 @@ from typing import Any
 import tomli
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from output_schema import output_page, output_schema  # noqa: E402 - as above
 
 from engine.config.schema import schema  # noqa: E402 - as above
 from engine.model.fields import ACTIVE_WORDS, ENTITIES  # noqa: E402 - the checkout's own engine
@@ -179,15 +181,17 @@ def _options(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    from typer.main import get_command
-
-    from engine.cli.app import app
+    from engine.cli.app import command_tree
+    from engine.cli.examples import EXAMPLES
 
     parts = ["# Commands\n\n", MADE, "`s2s --help` and `s2s COMMAND --help` say the same.\n"]
 
     def walk(command: Any, name: str) -> None:
         nested = getattr(command, "commands", None)
         parts.append(f"\n## {name}\n\n{(command.help or '').strip()}\n")
+        examples = EXAMPLES.get(name.removeprefix("s2s").strip())
+        if examples:
+            parts.append("\n```\n" + "\n".join(examples) + "\n```\n")
         rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             parts.append("\n| argument or option | meaning |\n|---|---|\n")
@@ -195,7 +199,7 @@ def commands() -> str:
         for child in (nested or {}).values():
             walk(child, f"{name} {child.name}")
 
-    walk(get_command(app), "s2s")
+    walk(command_tree(), "s2s")
     parts.append(
         "\n## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done |\n| 1 | failed: the source, Stock2Shop or the state |\n"
         "| 2 | usage or configuration |\n| 3 | a guard stopped it; nothing was sent |\n"
@@ -222,6 +226,8 @@ def pages() -> dict[Path, str]:
         reference / "project.md": settings(),
         reference / "commands.md": commands(),
         reference / "project.schema.json": json.dumps(schema(), indent=2) + "\n",
+        reference / "output.md": output_page(MADE),
+        reference / "output.schema.json": json.dumps(output_schema(), indent=2, ensure_ascii=False) + "\n",
     }
 
 

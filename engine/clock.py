@@ -16,6 +16,16 @@ def now() -> datetime:
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
+def zoned(moment: datetime) -> datetime:
+    """A time in UTC, without a zone, with its zone."""
+    return moment.replace(tzinfo=timezone.utc)
+
+
+def zoned_text(at: str | None) -> str | None:
+    """A time in UTC as the ledger of orders keeps it, with its zone: ``2026-03-01T07:14:02.500+00:00``."""
+    return None if at is None else zoned(datetime.fromisoformat(at)).isoformat(timespec="milliseconds")
+
+
 def local_text(moment: datetime) -> str:
     """A time in UTC, without a zone, as people read it: in this machine's zone, which is named.
 

@@ -92,9 +92,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class SyncError(Exception):
-    """The root: a message for people, and a hint that names the next step."""
+    """The root: a message for people, and a hint that names the next step.
+
+    ``place`` is where in a file of the project it is, and ``key`` the row or order that it is about, where known.
+    """
 
     exit_code = 1
+    place: Diagnostic | None = None
+    key: str | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -147,7 +152,11 @@ class UsageError(SyncError):
 
 
 class UnknownKeyError(UsageError):
-    """Neither the source nor the state of a project knows a code."""
+    """Neither the source nor the state of a project knows the code ``key``."""
+
+    def __init__(self, message: str, *, key: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
 
 
 class SourceError(SyncError):
@@ -165,12 +174,13 @@ class ConnectError(SourceError):
 class QueryError(SourceError):
     """The database refused the query, aborted it or took too long.
 
-    ``bare_message`` is the message without ``where``, the place in a template that it is about, if that is known.
+    ``bare_message`` is the message without ``place``, which is where in a template it is, if that is known.
     """
 
-    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
-        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+    def __init__(self, message: str, *, hint: str = "", place: Diagnostic | None = None) -> None:
+        super().__init__(f"{place.where}: {message}" if place and place.where else message, hint=hint)
         self.bare_message = message
+        self.place = place
 
 
 class UnpackableError(QueryError):

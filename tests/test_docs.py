@@ -19,6 +19,7 @@ from support.servers import free_port
 from typer.main import get_command
 
 from engine.cli.app import app
+from engine.cli.command_line import arrange_words
 from engine.config.schema import schema
 from engine.orders import access, connections
 
@@ -107,6 +108,7 @@ def called(text: str) -> Iterator[list[str]]:
 def unknown_words(words: list[str]) -> list[str]:
     """What the command line does not know of a call: a command or an option."""
     at: Any = get_command(app)
+    words = arrange_words(words)
     options = {option: parameter for parameter in at.params for option in parameter.opts}
     waits = False
     for word in words:
@@ -114,7 +116,7 @@ def unknown_words(words: list[str]) -> list[str]:
             waits = False
         elif word.startswith("--"):
             name = word.partition("=")[0].rstrip(".,:)")
-            if name not in options and name != "--help":
+            if name not in options and name not in {"--help", "--install-completion"}:
                 return [name]
             waits = "=" not in word and name in options and not options[name].is_flag
         elif getattr(at, "commands", None):

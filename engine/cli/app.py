@@ -6,9 +6,10 @@ import errno
 import os
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from engine import __version__
 from engine.cli import (
@@ -27,19 +28,33 @@ from engine.cli import (
     sync,
     try_out,
 )
+from engine.cli.command_line import (
+    PANELS,
+    PanelGroup,
+    add_examples,
+    arrange_words,
+    command_name,
+    note_project,
+    option_value,
+    walk_commands,
+)
+from engine.cli.contract import error_entries
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
 from engine.cli.log import engine_warnings
-from engine.cli.session import GlobalOptions, LogFormat, Session, session_of
+from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
 from engine.cli.terminal import configure_encoding
 from engine.errors import UsageError
 
 app = typer.Typer(
     name="s2s",
+    cls=PanelGroup,
     help="Keep Stock2Shop in sync with a client's database. Start with `s2s demo`, or `s2s init`.",
+    epilog="`s2s help` lists the pages of the documentation. The options above, and `--output` where a command has it,"
+    " may stand before or after the command.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -69,34 +84,49 @@ def main_options(
     session_of(context).options = GlobalOptions(workspace=workspace, debug=debug, log_format=log_format)
 
 
-# --help lists the commands in this order, in which a project needs them.
-app.command()(init.init)
-app.command("list")(projects.list_projects)
-app.command()(projects.check)
-app.command()(projects.render)
-app.command("test")(mapping.run_tests)
-app.command()(mapping.review)
-app.command()(mapping.docs)
-app.command()(preview.preview)
-app.command()(sync.plan)
-app.command()(sync.run)
-app.add_typer(agent.agent_app, name="agent")
-app.add_typer(service.schedule_app, name="schedule")
-app.command()(status.status)
-app.command()(notify.notify)
-app.command()(explain.explain)
-app.command()(sync.history)
-app.command()(sync.adopt)
-app.command()(sync.verify)
-app.command()(sync.rebind)
-app.command()(projects.doctor)
-app.command()(try_out.sandbox)
-app.command()(try_out.demo)
-app.command("help")(help_pages.show_help)
-app.add_typer(sync.quarantine_app, name="quarantine")
-app.add_typer(orders.orders_app, name="orders")
-app.add_typer(mapping.fixtures_app, name="fixtures")
-app.add_typer(secret.secret_app, name="secret")
+SET_UP, MAPPING, SYNC, ORDERS, OPERATE, LEARN = PANELS
+
+# --help lists the commands in this order, under their panels.
+app.command(rich_help_panel=SET_UP, short_help="Create a project.")(init.init)
+app.command("list", rich_help_panel=SET_UP, short_help="List the workspace's projects.")(projects.list_projects)
+app.command(rich_help_panel=SET_UP, short_help="Check everything that a run needs.")(projects.doctor)
+app.add_typer(
+    secret.secret_app, name="secret", rich_help_panel=SET_UP, short_help="Keep secrets in the system's store."
+)
+app.command(rich_help_panel=MAPPING, short_help="Check settings, views and statements; no database.")(projects.check)
+app.command(rich_help_panel=MAPPING, short_help="Print the SQL that a view renders to.")(projects.render)
+app.command(rich_help_panel=MAPPING, short_help="Show what the views give right now.")(preview.preview)
+app.command("test", rich_help_panel=MAPPING, short_help="Run the views on their fixtures.")(mapping.run_tests)
+app.add_typer(mapping.fixtures_app, name="fixtures", rich_help_panel=MAPPING, short_help="Make the rows for tests.")
+app.command(rich_help_panel=MAPPING, short_help="Show what a change to the mappings does.")(mapping.review)
+app.command(rich_help_panel=MAPPING, short_help="Write the workspace as a static site.")(mapping.docs)
+app.command(rich_help_panel=SYNC, short_help="Show what a run would do; send nothing.")(sync.plan)
+app.command(rich_help_panel=SYNC, short_help="Send what changed to Stock2Shop.")(sync.run)
+app.command(rich_help_panel=SYNC, short_help="Show everything known of one code.")(explain.explain)
+app.command(rich_help_panel=SYNC, short_help="Show the last runs and changes.")(sync.history)
+app.add_typer(
+    sync.quarantine_app, name="quarantine", rich_help_panel=SYNC, short_help="Look at rows that are held back."
+)
+app.command(rich_help_panel=SYNC, short_help="Take what Stock2Shop holds as published.")(sync.adopt)
+app.command(rich_help_panel=SYNC, short_help="Compare published with what Stock2Shop holds.")(sync.verify)
+app.command(rich_help_panel=SYNC, short_help="Bind the state to another account or database.")(sync.rebind)
+app.add_typer(orders.orders_app, name="orders", rich_help_panel=ORDERS, short_help="Raise orders in the database.")
+app.command(rich_help_panel=OPERATE, short_help="Show how every project does.")(status.status)
+app.add_typer(agent.agent_app, name="agent", rich_help_panel=OPERATE, short_help="Run every project at its cadence.")
+app.add_typer(
+    service.schedule_app, name="schedule", rich_help_panel=OPERATE, short_help="Run all by the system's scheduler."
+)
+app.command(rich_help_panel=OPERATE, short_help="Notify people of what is news.")(notify.notify)
+app.command(rich_help_panel=LEARN, short_help="Show the story with an example client.")(try_out.demo)
+app.command(rich_help_panel=LEARN, short_help="Serve a local Stock2Shop to try things out.")(try_out.sandbox)
+app.command("help", rich_help_panel=LEARN, short_help="Print a page of the documentation.")(help_pages.show_help)
+
+
+def command_tree() -> Any:
+    """The commands as typer builds them, with their examples."""
+    tree = get_command(app)
+    add_examples(tree)
+    return tree
 
 
 def main() -> None:
@@ -106,32 +136,58 @@ def main() -> None:
     # Pydantic would look through all that is installed for plugins, and run code of theirs.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     configure_encoding()
-    session = Session()
+    words = arrange_words(sys.argv[1:])
+    output = Output.json if option_value(words, "--output") == Output.json.value else Output.text
+    tree = command_tree()
+    session = Session(output=output, command=command_name(tree, words))
+    try:
+        code = _run_command(tree, words, session)
+        if output is Output.json and not session.answer.is_empty:
+            session.terminal.print_json_line(session.take_answer())
+            sys.stdout.flush()
+    except OSError as error:
+        if not _is_closed_pipe(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)
+
+
+def _run_command(tree: Any, words: list[str], session: Session) -> int:
+    """Run one command, and give its exit code; only a closed pipe is raised."""
+
+    def note(project: str | None) -> None:
+        session.subject = project
+
+    for _, command in walk_commands(tree):
+        if command.callback is not None and not hasattr(command, "commands"):
+            note_project(command, note)
     try:
         with engine_warnings(session):
             # Outside its standalone mode typer gives a command's exit code back instead of leaving with it.
-            sys.exit(app(standalone_mode=False, obj=session))
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - a traceback shown to a user is a bug
-        if _is_closed_pipe(error):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(FAILED)
+            return tree.main(args=words, prog_name="s2s", standalone_mode=False, obj=session) or 0
+    except (typer.Abort, KeyboardInterrupt) as error:
+        if session.output is Output.json:
+            session.answer.errors += error_entries(error, message="It was interrupted.", hint="", exit_code=INTERRUPTED)
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, OSError) and _is_closed_pipe(error):
+            raise
         show = getattr(error, "show", None)  # typer's own errors have it; their class is not public
-        if callable(show) and session.logs_json:
-            usage = UsageError(error.format_message(), hint="`s2s --help` lists the commands and options.")  # type: ignore[attr-defined]
-            report_error(session, usage)
-        elif callable(show):
-            show()
-        else:
+        if not callable(show):
             report_error(session, error)
-        sys.exit(exit_code(error))
+        elif session.logs_json or session.output is Output.json:
+            usage = UsageError(error.format_message(), hint="`s2s --help` lists the commands and options.")  # type: ignore[attr-defined] # as above
+            report_error(session, usage)
+        else:
+            show()
+        return exit_code(error)
 
 
-def _is_closed_pipe(error: Exception) -> bool:
+def _is_closed_pipe(error: OSError) -> bool:
     """Whether nobody reads the output any more; Windows says of such a pipe that the argument is invalid."""
     if isinstance(error, BrokenPipeError):
         return True
-    if sys.platform == "win32" and isinstance(error, OSError):
+    if sys.platform == "win32":
         return error.errno == errno.EINVAL and error.winerror is None and error.filename is None
     return False

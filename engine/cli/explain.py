@@ -10,7 +10,7 @@ import typer
 from engine.cli.failures import exit_code, gravest, report_error
 from engine.cli.options import OutputFormat, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
-from engine.cli.stored import read_stored
+from engine.cli.stored import read_stored, zoned_rows
 from engine.clock import local_text
 from engine.errors import StateLockedError, SyncError, UnknownKeyError, UsageError
 from engine.files import exists
@@ -55,6 +55,7 @@ def explain(
     search = _Search(session, words[-1].strip(), entity, reveal=check_reveal(reveal=reveal), output=output)
     load = session.load_stored if stored else session.load
     if not all_projects:
+        session.subject = words[0]
         if not search.look_in(load(words[0]), stored=stored):
             assert search.unknown is not None
             raise search.unknown
@@ -69,7 +70,7 @@ def explain(
             report_error(session, error, project=name, lead=True)
     search.finish()
     if not known:
-        session.terminal.print_error(f"No project knows {search.code!r}.")
+        report_error(session, UnknownKeyError(f"No project knows {search.code!r}.", key=search.code))
         code = gravest(code, 2)
     raise typer.Exit(code)
 
@@ -84,7 +85,7 @@ class _Search:
         self._entity = entity
         self._reveal = reveal
         self._output = output
-        self._found: list[dict[str, Any]] = []
+        self._found: dict[str, list[dict[str, Any]]] = {"rows": [], "stored": [], "orders": []}
 
     def look_in(self, project: Project, *, stored: bool = False) -> bool:
         """Print each story of the code that a project knows; gives whether it knows one.
@@ -95,13 +96,17 @@ class _Search:
 
         known = False
         for order_id in self._orders(project):
-            from engine.cli.orders import print_order
+            from engine.cli.orders import order_json, print_order
 
-            print_order(self._session, project, order_id, reveal=self._reveal, output=self._output)
+            if self._output is Output.json:
+                order = order_json(project, order_id, reveal=self._reveal)
+                self._found["orders"].append({"project": project.name, **order})
+            else:
+                print_order(self._session, project, order_id, reveal=self._reveal)
             known = True
         if self._entity == "orders":
             if not known:
-                self.unknown = UnknownKeyError(f"{project.name} knows no order {self.code!r}.")
+                self.unknown = UnknownKeyError(f"{project.name} knows no order {self.code!r}.", key=self.code)
             return known
         if stored:
             return self._look_at_stored(project) or known
@@ -116,7 +121,7 @@ class _Search:
                 return self._look_at_stored(project) or known
             known = True
             if self._output is Output.json:
-                self._found.append(asdict(story))
+                self._found["rows"].append({"project": project.name, **_story_json(story)})
             else:
                 _print_story(self._session, project, story, self.code)
         if not known:
@@ -151,20 +156,28 @@ class _Search:
         if not found:
             self.unknown = UnknownKeyError(
                 f"No run of {project.name} stored anything of the key {self.code!r}.",
+                key=self.code,
                 hint="Without --stored, and while no run is under way, it is looked for in the source, by SKU and"
                 " barcode, too.",
             )
             return False
         if self._output is Output.json:
-            self._found += found
+            self._found["stored"] += [
+                {
+                    "project": project.name,
+                    "key": each["key"],
+                    "held": zoned_rows(each["held"]),
+                    "history": zoned_rows(each["history"]),
+                }
+                for each in found
+            ]
         else:
             _print_stored(self._session, project, found[0])
         return True
 
     def finish(self) -> None:
-        """Print what was found as JSON, where that is wanted: one story as it is, several as a list."""
-        if self._output is Output.json and self._found:
-            self._session.terminal.print_json(self._found[0] if len(self._found) == 1 else self._found)
+        """Give what was found, for JSON."""
+        self._session.answer.give(self._found)
 
     def _orders(self, project: Project) -> list[int]:
         """The orders with this number that a project's ledger knows."""
@@ -174,6 +187,12 @@ class _Search:
             return []
         with open_ledger(project) as ledger:
             return [entry.order_id for entry in ledger.find_entries(self.code)]
+
+
+def _story_json(story: Story) -> dict[str, Any]:
+    """A story whose times have their zone."""
+    own = {"held": zoned_rows(story.held), "history": zoned_rows(story.history)}
+    return {**asdict(story), **own, "published": story.published and zoned_rows([story.published])[0]}
 
 
 def _print_story(session: Session, project: Project, story: Story, code: str) -> None:
@@ -191,7 +210,7 @@ def _print_story(session: Session, project: Project, story: Story, code: str) ->
             terminal.print_text(f"\n{title}: none")
     for fault in story.faults:
         terminal.print_text(
-            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['mend']}"
+            f"\n{fault['severity']} {fault['rule']} in {fault['column_name']}: {fault['reason']}\n  {fault['remedy']}"
         )
     if story.published:
         terminal.print_row("published", story.published)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from engine.cli.contract import error_entries
 from engine.cli.log import write_event
+from engine.cli.session import Output
 from engine.errors import ConfigError, SyncError, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -35,11 +37,21 @@ def exit_code(error: Exception) -> int:
 def report_error(
     session: Session, error: Exception, *, project: str = "", entity: str = "", lead: bool = False
 ) -> None:
-    """Say on standard error what went wrong and what to do next.
+    """Say on standard error what went wrong and what to do next, and keep it for ``--output json``.
 
     With ``lead`` the text begins with the project and the entity; a line of JSON always names them.
     """
     terminal = session.terminal
+    if session.output is Output.json:
+        message, hint = _described(error, with_source=False)
+        session.answer.errors += error_entries(
+            error,
+            message=message,
+            hint=hint,
+            exit_code=exit_code(error),
+            project=project or session.project or session.subject,
+            entity=entity,
+        )
     trace = "".join(traceback.format_exception(error)) if session.options.debug else ""
     message, hint = _described(error, with_source=not session.logs_json)
     if session.logs_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.failures import FAILED, exit_code, gravest, report_error
-from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, session_of
 from engine.cli.signals import run_controls
 from engine.errors import ConfigError, SyncError, UsageError
@@ -43,7 +43,7 @@ fixtures_app = typer.Typer(no_args_is_help=True, help="Make the rows that a mapp
 
 def run_tests(
     context: typer.Context,
-    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    projects: ProjectNames = None,
     update: Annotated[bool, typer.Option("--update", help="Write the snapshots as they are now.")] = False,
     output: OutputFormat = Output.text,
 ) -> None:
@@ -63,7 +63,7 @@ def run_tests(
         nonlocal code
         code = gravest(code, error.exit_code)
         report_error(session, error, project=name, lead=not error.diagnostics)
-        results.append({"project": name, "outcome": "failed", "error": str(error)})
+        results.append({"project": name, "outcome": "failed", "snapshots": [], "tests": [], "notes": []})
 
     loaded: list[Project] = []
     for name in projects or discover(workspace):
@@ -90,13 +90,13 @@ def run_tests(
             code = code if update else gravest(code, FAILED)
             results.append(_orphan(session, folder, update=update, output=output))
     if output is Output.json:
-        session.terminal.print_json(results)
+        session.answer.give(results)
     raise typer.Exit(code)
 
 
 def review(
     context: typer.Context,
-    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    projects: ProjectNames = None,
     against: Annotated[str, typer.Option(help="A branch, tag or commit to compare with.", metavar="REF")] = "HEAD",
     everything: Annotated[bool, typer.Option("--all", help="Every project of the workspace.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Over the rows of the live source, not the fixtures.")] = False,
@@ -108,23 +108,34 @@ def review(
         raise UsageError(
             "--all means every project, so no project may be named with it.", hint="Leave out one of them."
         )
+    from engine.review.decisions import review_json
+
     session = session_of(context)
     found, code = _reviewed(session, projects or (), against=against, live=live)
     # Of many projects only those that the change touches are worth a reader's time.
     displayed = found if projects else [each for each in found if each.changed]
-    text = _review_text(session, displayed, found, output, against)
-    if to is None:
-        session.terminal.print_text(text)
+    if output is ReviewOutput.json:
+        session.answer.give([review_json(each) for each in found])
+        text = "" if to is None else session.take_answer()
     else:
-        try:
-            replace_file(to, (escape_controls(session.terminal.mask(text)) + "\n").encode())
-        except OSError as error:
-            raise UsageError(f"{to} cannot be written: {error.strerror}.", hint="Name another file.") from None
-        names = ", ".join(each.project for each in displayed)
-        session.terminal.print_text(f"wrote {to}: {names or 'nothing changes'}")
+        text = session.terminal.mask(_review_text(session, displayed, output, against))
+    if to is not None:
+        _write_review(session, to, text, displayed)
+    elif text:
+        session.terminal.print_text(text)
     if not all(each.runs for each in found):
         code = gravest(code, FAILED)
     raise typer.Exit(code)
+
+
+def _write_review(session: Session, path: Path, text: str, displayed: Sequence[Review]) -> None:
+    """Write a review to a file, and name the projects that it shows."""
+    try:
+        replace_file(path, (escape_controls(text) + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", hint="Name another file.") from None
+    names = ", ".join(each.project for each in displayed)
+    session.terminal.print_text(f"wrote {path}: {names or 'nothing changes'}")
 
 
 def _reviewed(session: Session, names: Sequence[str], *, against: str, live: bool) -> tuple[list[Review], int]:
@@ -155,15 +166,10 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
     return found, code
 
 
-def _review_text(
-    session: Session, displayed: Sequence[Review], found: Sequence[Review], output: ReviewOutput, against: str
-) -> str:
-    from engine.review.decisions import review_json
+def _review_text(session: Session, displayed: Sequence[Review], output: ReviewOutput, against: str) -> str:
     from engine.review.markdown import reviews_markdown
     from engine.review.text import reviews_text
 
-    if output is ReviewOutput.json:
-        return session.terminal.json_text([review_json(each) for each in found])
     if output is ReviewOutput.html:
         from engine.pages.review import review_page
         from engine.review.git import compared_states
@@ -294,7 +300,9 @@ def _orphan(session: Session, folder: Path, *, update: bool, output: Output) -> 
         )
         if not update:
             session.terminal.print_text("  → If it is gone for good: s2s test --update")
-    return {"project": folder.name, "outcome": "updated" if update else "failed", "unused": str(folder)}
+    unused = {"path": str(folder), "state": "unused", "diff": ""}
+    outcome = "updated" if update else "failed"
+    return {"project": folder.name, "outcome": outcome, "snapshots": [unused], "tests": [], "notes": []}
 
 
 def _count(number: int, word: str) -> str:

@@ -7,16 +7,18 @@ import threading
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.contract import error_entries
 from engine.cli.failures import ATTENTION
 from engine.cli.log import order_log
 from engine.cli.options import OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, session_of
 from engine.cli.signals import run_controls
-from engine.errors import UnavailableError, UsageError
+from engine.clock import local_text, zoned_text
+from engine.errors import Diagnostic, OrderError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
@@ -84,17 +86,18 @@ def import_(
     session = session_of(context)
     loaded = session.load(project)
     found: list[Entry] = []
-    wrong: list[dict[str, str]] = []
+    wrong: list[tuple[Path, str]] = []
     with run_controls(session, loaded.name, "orders") as (stop, _):
         for file, entry, message in import_orders(loaded, path, stop=stop, hold=hold):
             if entry is None:
-                wrong.append({"file": str(file), "error": message})
+                wrong.append((file, message))
             else:
                 found.append(entry)
     if output is Output.text:
-        for each in wrong:
-            session.terminal.print_text(f"{each['file']}: {each['error']}")
-    _print_outcome(session, loaded, found, output, wrong)
+        for file, message in wrong:
+            session.terminal.print_text(f"{file}: {message}")
+    session.answer.errors += [_rejected_json(loaded, file, message) for file, message in wrong]
+    _print_outcome(session, loaded, found, output, some_rejected=bool(wrong))
 
 
 @orders_app.command()
@@ -158,12 +161,31 @@ def show_order(
     session = session_of(context)
     loaded = session.load_stored(project)
     order_settings(loaded)
-    print_order(session, loaded, order_id, reveal=check_reveal(reveal=reveal), output=output)
+    reveal = check_reveal(reveal=reveal)
+    if output is Output.json:
+        session.answer.give(order_json(loaded, order_id, reveal=reveal))
+    else:
+        print_order(session, loaded, order_id, reveal=reveal)
 
 
-def print_order(session: Session, project: Project, order_id: int, *, reveal: bool, output: Output) -> None:
+def order_json(project: Project, order_id: int, *, reveal: bool) -> dict[str, Any]:
+    """What the ledger knows of an order, for machines. Raises :class:`UsageError` for an id that is not known."""
+    from engine.orders.ledger import open_ledger
+
+    with open_ledger(project) as ledger:
+        return {
+            **ledger.get_entry(order_id).as_json(),
+            "status_history": [
+                {"at": zoned_text(at), "status": status, "reason": reason}
+                for at, status, reason in ledger.status_history(order_id)
+            ],
+            "corrections": [path for path, _, _ in ledger.corrections(order_id)],
+            "document": ledger.load_document(order_id) if reveal else None,
+        }
+
+
+def print_order(session: Session, project: Project, order_id: int, *, reveal: bool) -> None:
     """Print what the ledger knows of an order. Raises :class:`UsageError` for an id that is not known."""
-    from engine.clock import local_text
     from engine.orders.ledger import open_ledger
     from engine.orders.rules import RULES
 
@@ -171,32 +193,17 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
         corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if reveal else None
-    if output is Output.json:
-        session.terminal.print_json(
-            {
-                **entry.as_json(),
-                "status_history": history,
-                "story": history,
-                "corrections": [path for path, _, _ in corrections],
-                "document": document,
-            }
-        )
-        return
-
-    def at_local(at: str) -> str:
-        return local_text(datetime.fromisoformat(at))
-
     print_text = session.terminal.print_text
     code = f" as {entry.source_order_code}" if entry.source_order_code else ""
     print_text(f"{project.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
     for at, status, reason in history:
-        print_text(f"  {at_local(at)}  {status}{': ' + reason if reason else ''}")
+        print_text(f"  {_at_local(at)}  {status}{': ' + reason if reason else ''}")
     if entry.note:
         print_text(f"  {entry.note}")
     if entry.rule in RULES:
         print_text(f"  → {RULES[entry.rule].remedy}")
     if entry.next_attempt_at:
-        print_text(f"  It is retried automatically after {at_local(entry.next_attempt_at)}.")
+        print_text(f"  It is retried automatically after {_at_local(entry.next_attempt_at)}.")
     for path, before, after in corrections:
         changed = f": {before} is now {after}" if reveal else ""
         print_text(f"  changed after it was raised: {path}{changed}")
@@ -283,7 +290,7 @@ def verify(
     wrong = [each for each in found if each.state != "there"]
     if output is Output.json:
         rows = [{**each.entry.as_json(), "state": each.state, "detail": each.detail} for each in found]
-        session.terminal.print_json(rows)
+        session.answer.give(rows)
     else:
         for each in wrong:
             session.terminal.print_text(f"order {each.entry.order_id}, {each.entry.source_order_code}: {each.detail}")
@@ -313,6 +320,21 @@ def skip(
     session.terminal.print_text(f"{loaded.name} · order {order_id}: {entry.status}" + (f" as {code}" if code else ""))
 
 
+def _at_local(at: str) -> str:
+    """A time of the ledger as people read it."""
+    return local_text(datetime.fromisoformat(at))
+
+
+def _rejected_json(project: Project, file: Path, message: str) -> dict[str, Any]:
+    """A file that holds no order, as an error of the command."""
+    error = OrderError(message)
+    error.place = Diagnostic(message=message, path=file)
+    (entry,) = error_entries(
+        error, message=message, hint="", exit_code=ATTENTION, project=project.name, entity="orders"
+    )
+    return entry
+
+
 def _bound_text(value: object, *, reveal: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
     from engine.orders.plan import display_value
@@ -325,7 +347,7 @@ def _bound_text(value: object, *, reveal: bool) -> str:
 
 def _print_entries(session: Session, project: Project, entries: list[Entry], output: Output) -> None:
     if output is Output.json:
-        session.terminal.print_json([entry.as_json() for entry in entries])
+        session.answer.give([entry.as_json() for entry in entries])
     elif entries:
         rows = [
             (
@@ -333,7 +355,7 @@ def _print_entries(session: Session, project: Project, entries: list[Entry], out
                 e.status,
                 e.source_order_code,
                 e.via,
-                e.received_at[:19],
+                _at_local(e.received_at),
                 f"{e.reason} {e.note}".strip(),
             )
             for e in entries
@@ -344,18 +366,18 @@ def _print_entries(session: Session, project: Project, entries: list[Entry], out
 
 
 def _print_outcome(
-    session: Session, project: Project, entries: list[Entry], output: Output, wrong: list[dict[str, str]] | None = None
+    session: Session, project: Project, entries: list[Entry], output: Output, *, some_rejected: bool = False
 ) -> None:
     """Say what became of orders; exit code 4 where one of them was not raised."""
     if output is Output.json:
-        session.terminal.print_json([*(entry.as_json() for entry in entries), *(wrong or ())])
+        session.answer.give([entry.as_json() for entry in entries])
     elif entries:
         _print_entries(session, project, entries, output)
         unraised = [entry for entry in entries if entry.status in {"waiting", "failed"}]
         if unraised:
             look = "plan" if unraised[0].rule == "held" else "show"
             session.terminal.print_text(f"Look: s2s orders {look} {project.name} {unraised[0].order_id}")
-    elif not wrong:
+    elif not some_rejected:
         session.terminal.print_text("There are no orders to raise.")
-    if wrong or any(entry.status in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
+    if some_rejected or any(entry.status in {"waiting", "failed"} and entry.rule != "held" for entry in entries):
         raise typer.Exit(ATTENTION)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.contract import diagnostic_json
 from engine.cli.failures import report_error
 from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
@@ -108,7 +109,7 @@ class _Show:
             if self._output is Output.text:
                 self._session.terminal.print_text(preview_text(project.name, found[-1], _width()))
         if self._output is Output.json:
-            self._session.terminal.print_json([_as_json(each) for each in found])
+            self._session.answer.give([_as_json(each) for each in found])
 
 
 def saved(root: Path, workspace: Path) -> Iterator[None]:
@@ -214,7 +215,7 @@ def _as_json(found: Preview) -> dict[str, Any]:
         "partial": found.partial,
         "rows": [dict(row) for row in found.rows],
         "faults": [asdict(each) for each in found.faults],
-        "warnings": [{"message": each.message, "hint": each.hint, "place": each.where} for each in found.warnings],
+        "warnings": [diagnostic_json(each) for each in found.warnings],
         "document_key": found.document_key,
         "document": found.document,
     }

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.contract import diagnostic_json
 from engine.cli.failures import FAILED
-from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import CONNECTING_TABLES, Output, check_reveal, selected_entities, session_of
 from engine.errors import ConfigError, UsageError
 
@@ -47,7 +48,7 @@ def list_projects(context: typer.Context, output: OutputFormat = Output.text) ->
 
 def check(
     context: typer.Context,
-    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    projects: ProjectNames = None,
     output: OutputFormat = Output.text,
 ) -> None:
     """Check project.toml, the views and the statements of orders, without a database."""
@@ -68,20 +69,11 @@ def check(
             if diagnostics:
                 session.terminal.print_text(diagnostics_text(diagnostics, read_line=read_sql_line))
             session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}")
-        found += [
-            {
-                "project": name,
-                "severity": each.severity,
-                "message": each.message,
-                "hint": each.hint,
-                "path": each.path,
-                "line": each.line,
-                "column": each.column,
-            }
-            for each in diagnostics
-        ]
+        found.append(
+            {"project": name, "ready": not bad, "diagnostics": [diagnostic_json(each) for each in diagnostics]}
+        )
     if output is Output.json:
-        session.terminal.print_json(found)
+        session.answer.give(found)
     if wrong:
         raise typer.Exit(2)
 
@@ -163,7 +155,7 @@ def doctor(
             for each in shared_sources(loaded, session.loadable_projects())
         ]
     if output is Output.json:
-        session.terminal.print_json([asdict(finding) for finding in findings])
+        session.answer.give([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             session.terminal.print_text(f"{finding.state:<5} {finding.name}: {finding.detail}")

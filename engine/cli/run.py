@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, INTERRUPTED, exit_code, gravest, report_error
 from engine.cli.log import engine_warnings, write_event
-from engine.cli.session import GlobalOptions, LogFormat, Session, selected_entities
+from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
 from engine.cli.terminal import Terminal
 from engine.clock import Deadline
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Json = Mapping[str, Any]
 
     Results = list[dict[str, Any]]
-    """What --output json shows: an object an entity."""
+    """The result of --output json: an object an entity."""
 
 MAX_DEFAULT_JOBS = 8
 """Projects at a time where nobody says how many: each takes 170 MB of memory."""
@@ -137,11 +137,12 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
         else:
             lines.append((err, text))
 
-    session = Session(options=options, terminal=Terminal(write), stop=stop)
     deadline = job["deadline"]
     request = RunRequest(
         **job["request"], deadline=deadline and Deadline(time.monotonic() + deadline["left"], deadline["seconds"])
     )
+    output = Output.text if request.text else Output.json
+    session = Session(options=options, terminal=Terminal(write), output=output, stop=stop)
     with engine_warnings(session):
         try:
             work = _pull_project if request.pull else _run_project
@@ -149,7 +150,8 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
         except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
             report_error(session, error, project=job["project"], lead=True)
             code, results = exit_code(error), [_failed(job["project"], None, error)]
-    return {"lines": lines, "code": code, "results": json.loads(session.terminal.json_text(results))}
+    answer = {"results": results, "errors": session.answer.errors}
+    return {"lines": lines, "code": code, **json.loads(session.terminal.json_text(answer))}
 
 
 def job_message(options: GlobalOptions, workspace: Path, name: str, request: RunRequest) -> dict[str, Any]:
@@ -186,6 +188,7 @@ def print_ended(session: Session, ended: Ended, request: RunRequest) -> tuple[in
             session.terminal.print_error(text)
         else:
             session.terminal.print_text(text)
+    session.answer.errors += ended.answer["errors"]
     return ended.answer["code"], ended.answer["results"]
 
 
@@ -264,9 +267,9 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
             if exit_code(error) == INTERRUPTED:
                 break
             continue
-        if outcome.needs_attention:
-            code = gravest(code, ATTENTION)
-        results.append(report.outcome_json(outcome))
+        ended = ATTENTION if outcome.needs_attention else 0
+        code = gravest(code, ended)
+        results.append(report.outcome_json(outcome, exit_code=ended))
         if request.text:
             session.terminal.print_text(report.outcome_text(outcome))
     return code, results
@@ -291,7 +294,9 @@ def _pull_project(session: Session, name: str, request: RunRequest) -> tuple[int
 
 
 def _failed(name: str, entity: str | None, error: Exception) -> dict[str, Any]:
-    return {"project": name, "entity": entity, "outcome": "failed", "error": str(error)}
+    from engine.sync import report
+
+    return report.failure_json(name, entity, exit_code=exit_code(error), message=str(error))
 
 
 def _approved_entities(project: Project, entity: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.cli.contract import Answer, build_envelope
 from engine.cli.terminal import Terminal
 from engine.errors import ConfigError, UsageError
 from engine.files import is_dir
@@ -57,12 +58,18 @@ class GlobalOptions:
 class Session:
     """What one command needs of its surroundings; typer hands it on as ``context.obj``.
 
-    ``project`` is the name of the project that was read last: a log line that names no other is about it. ``stop`` is
-    set by whoever ends the command early; where it is None, signals do.
+    ``output`` is how the command prints its result, and ``command`` its name, such as ``orders list``. ``subject`` is
+    the one project that it is about, as the command line names it. ``project`` is the name of the project that was read
+    last: a log line that names no other is about it. ``stop`` is set by whoever ends the command early; where it is
+    None, signals do.
     """
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
     terminal: Terminal = field(default_factory=Terminal)
+    output: Output = Output.text
+    command: str = ""
+    subject: str | None = None
+    answer: Answer = field(default_factory=Answer)
     project: str = ""
     stop: threading.Event | None = None
 
@@ -75,6 +82,13 @@ class Session:
     def shows_progress(self) -> bool:
         """Whether the last line of standard error shows how far the command is."""
         return self.stop is None and sys.stderr.isatty() and not self.logs_json
+
+    def take_answer(self) -> str:
+        """The document that ``--output json`` prints, with secrets masked; what it holds is not printed again."""
+        answer, self.answer = self.answer, Answer()
+        # The project's own name where the command line has the path of its folder.
+        about = None if self.subject is None else self.project or self.subject
+        return self.terminal.json_text(build_envelope(answer, command=self.command, project=about))
 
     def workspace(self) -> Path:
         """The workspace that the command works in. Raises :class:`ProjectError` when there is none."""
@@ -166,7 +180,7 @@ class Session:
     def print_result(self, rows: list[dict[str, object]], headers: tuple[str, ...], output: Output) -> None:
         """Print rows as JSON, or as a table of the columns ``headers``."""
         if output is Output.json:
-            self.terminal.print_json(rows)
+            self.answer.give(rows)
         else:
             self.terminal.print_table([[row[name] for name in headers] for row in rows], headers)
 

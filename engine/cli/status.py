@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import ATTENTION
+from engine.cli.options import ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import session_of
 from engine.clock import local_text, now
 from engine.errors import UsageError
@@ -50,7 +51,7 @@ class StatusOutput(str, Enum):
 
 def status(
     context: typer.Context,
-    projects: Annotated[list[str] | None, typer.Argument(help="The projects; all when none is named.")] = None,
+    projects: ProjectNames = None,
     all_projects: Annotated[bool, typer.Option("--all", help="All projects, also beside names.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it every two seconds, on a terminal only.")] = False,
     output: Annotated[StatusOutput, typer.Option("--output", help="How to print the result.")] = StatusOutput.text,
@@ -93,7 +94,7 @@ def _print(session: Session, found: Sequence[ProjectStatus], output: StatusOutpu
 
     terminal = session.terminal
     if output is StatusOutput.json:
-        terminal.print_json([each.as_json(now()) for each in found])
+        session.answer.give([each.as_json(now()) for each in found])
     elif output is StatusOutput.prometheus:
         terminal.print_text(metrics_text(found, now()))
     elif sys.stdout.isatty():

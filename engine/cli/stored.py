@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.clock import local_text
+from engine.clock import local_text, zoned
 from engine.errors import StateLockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.cli.session import Session
     from engine.model.settings import Project
@@ -43,3 +44,8 @@ def read_stored(
             f"A run of {project.name} is under way, so this is what the run log has{as_of}: the newest, masked."
         )
         return rows
+
+
+def zoned_rows(rows: Iterable[Mapping[str, Any]]) -> Rows:
+    """Rows of the engine's own tables, whose times are in UTC, with the zone of each time."""
+    return [{name: zoned(each) if isinstance(each, datetime) else each for name, each in row.items()} for row in rows]

@@ -10,10 +10,16 @@ import typer
 
 from engine.cli.failures import ATTENTION, INTERRUPTED
 from engine.cli.notify import notify_now
-from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.options import (
+    EntityName,
+    OutputFormat,
+    ProjectName,
+    Reveal,
+    complete_projects,
+)
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.signals import run_controls
-from engine.cli.stored import read_stored
+from engine.cli.stored import read_stored, zoned_rows
 from engine.clock import Deadline
 from engine.errors import UsageError
 
@@ -51,7 +57,7 @@ def plan(
         with run_controls(session, loaded.name, name) as (stop, progress):
             plans.append(pipeline.plan(loaded, name, options=options, cancel=stop, progress=progress))
     if output is Output.json:
-        session.terminal.print_json([report.plan_json(each) for each in plans])
+        session.answer.give([report.plan_json(each) for each in plans])
     else:
         session.terminal.print_text("\n\n".join(report.plan_text(each) for each in plans))
     if any(each.violations for each in plans):
@@ -60,7 +66,9 @@ def plan(
 
 def run(
     context: typer.Context,
-    projects: Annotated[list[str] | None, typer.Argument(help="The projects to run.")] = None,
+    projects: Annotated[
+        list[str] | None, typer.Argument(help="The projects to run.", autocompletion=complete_projects)
+    ] = None,
     all_projects: Annotated[bool, typer.Option("--all", help="Run every project of the workspace.")] = False,
     entity: EntityName = None,
     expect: Annotated[
@@ -113,7 +121,7 @@ def run(
     else:
         code, results = run_one_after_the_other(session, names, request)
     if output is Output.json:
-        session.terminal.print_json(results)
+        session.answer.give(results)
     if code != INTERRUPTED:
         notify_now(session)
     raise typer.Exit(code)
@@ -143,6 +151,7 @@ def history(
             lambda state: ledger.runs(state, limit=limit),
             lambda log: [each.as_history() for each in log.project_runs(loaded.name, limit=limit)],
         )
+        rows = zoned_rows(rows)
         for row in rows:
             counts = json.loads(row.pop("counts", None) or "{}")
             row["source"], row["sent"] = counts.get("source", row.get("source")), counts.get("sent", row.get("sent"))
@@ -154,10 +163,15 @@ def history(
             lambda state: ledger.changes(state, limit=limit, key=key, run_id=run_id, reveal=reveal),
             lambda log: log.changes(loaded.name, limit=limit, key=key, run_id=run_id),
         )
+        rows = zoned_rows(rows)
         if output is Output.text:
             for row in rows:
                 row["columns"] = "; ".join(f"{c['column']}: {c['old']} → {c['new']}" for c in row["columns"])
-    session.print_result(rows, headers, output)
+    if output is Output.json:
+        is_runs = key is None and run_id is None
+        session.answer.give({"runs": rows if is_runs else [], "changes": [] if is_runs else rows})
+    else:
+        session.print_result(rows, headers, output)
 
 
 @quarantine_app.command("list")
@@ -181,6 +195,7 @@ def quarantine_list(
         lambda state: quarantine(state, entity=entity, resolved=resolved, reveal=reveal),
         lambda log: log.quarantine(loaded.name, entity),
     )
+    rows = zoned_rows(rows)
     headers = ("key", "column_name", "value", "rule", "reason", "first_seen_at")
     if rows or output is Output.json:
         session.print_result(rows, (*headers, "resolved_at") if resolved else headers, output)
@@ -298,7 +313,7 @@ def verify(
             else f"To have the next run send what is missing or differs: s2s verify {loaded.name} --repair"
         )
     if output is Output.json:
-        terminal.print_json(found)
+        session.answer.give(found)
     if found and not repair:
         raise typer.Exit(ATTENTION)
 

@@ -77,10 +77,6 @@ class Terminal:
         for name, value in displayed.items():
             self.print_text(f"  {name.ljust(width)}  {plain(value) if value is not None else '(blank)'}")
 
-    def print_json(self, value: object) -> None:
-        """Print a value as indented JSON on standard output."""
-        self.print_json_line(self.json_text(value))
-
     def print_json_line(self, text: str, *, err: bool = False) -> None:
         """Print what :meth:`json_text` made; masked once more, an escape in front of a secret would be cut in two."""
         self._write(escape_controls(text), err=err)
@@ -118,9 +114,9 @@ def _write_to_streams(text: str, *, err: bool) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON and tables have it: times, decimals and paths as text."""
+    """A value as JSON has it: times, decimals and paths as text. A time without a zone is one of the client's data."""
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
+        return value.isoformat(sep="T" if value.tzinfo else " ", timespec="seconds")
     if isinstance(value, (date, Decimal, Path)):
         return str(value)
     return value

@@ -90,7 +90,7 @@ class Counts:
         return self.source == rows and self.missing == fates
 
 
-_JSON_NAMES = {
+_HISTORY_NAMES = {
     "flagged_delete": "marked",
     "missing": "gone",
     "retained": "kept",
@@ -99,9 +99,9 @@ _JSON_NAMES = {
 }
 
 
-def counts_json(counts: Counts) -> dict[str, int]:
-    """The counts by the names that plans, runs and history have in JSON, which stay as they are for their readers."""
-    return {_JSON_NAMES.get(name, name): value for name, value in asdict(counts).items()}
+def history_counts(counts: Counts) -> dict[str, int]:
+    """The counts by the names that history keeps them under."""
+    return {_HISTORY_NAMES.get(name, name): value for name, value in asdict(counts).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

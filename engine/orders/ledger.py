@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.clock import zoned_text
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, says_cancelled
@@ -86,13 +87,8 @@ class Entry:
     gone_at: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what commands and the receiver write of the entry.
-
-        ``standing``, ``tries`` and ``next_try_at`` are the former names of ``status``, ``attempts`` and
-        ``next_attempt_at``.
-        """
-        former = {"standing": self.status, "tries": self.attempts, "next_try_at": self.next_attempt_at}
-        return {**asdict(self), **former}
+        """Return the entry as commands print it: its fields, times with their zone."""
+        return {name: zoned_text(value) if name.endswith("_at") else value for name, value in asdict(self).items()}
 
 
 NO_DOUBT: Mapping[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None, "rolled_back": 0}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.model.plan import counts_json
 from engine.review.samples import item_name, sample_values
 from engine.text import plural, short
 
@@ -117,13 +116,9 @@ def _column_decision(column: ColumnImpact, impact: Impact) -> str:
 
 
 def review_json(review: Review) -> dict[str, Any]:
-    """A review for machines; names and meanings as in :class:`Review`, the counts by their names in JSON."""
+    """A review for machines; names and meanings as in :class:`Review`."""
     values = {**asdict(review), "verdict": verdict(review), "decisions": decisions(review)}
     for entity, entity_values in zip(review.entities, values["entities"], strict=True):
         if entity.impact is not None:
-            entity_values["impact"] |= {
-                "before": counts_json(entity.impact.before),
-                "after": counts_json(entity.impact.after),
-                "freed": [row.key for row in entity.impact.freed],
-            }
+            entity_values["impact"]["freed"] = [row.key for row in entity.impact.freed]
     return values

@@ -84,13 +84,14 @@ def explain(project: Project, entity: str, code: str, *, reveal: bool = False) -
             searched = " or ".join((contract.key, *(name for name in SEARCHED_FIELDS if layout.has(name))))
             raise UnknownKeyError(
                 f"{project.name} knows no {searched} {code!r}, in the source or in the state.",
+                key=code,
                 hint="Codes compare by case and without outer blanks. Is the row left out by the view's WHERE?",
             )
         faults = state.dicts("select column_name, rule, value from run.fault where key = $1 order by rule", [key])
         for fault in faults:
             fault["value"] = shown(entity, fault["column_name"], fault["value"])
             rule = RULES[fault["rule"]]
-            fault |= {"severity": rule.severity, "reason": rule.reason, "mend": rule.remedy}
+            fault |= {"severity": rule.severity, "reason": rule.reason, "remedy": rule.remedy}
         changes = state.dicts("select kind, cause, position from run.outgoing where _key = $1 order by position", [key])
         document = None
         positions = [Window(change["position"] - 1, change["position"]) for change in changes]

@@ -69,7 +69,7 @@ def _with_place(error: QueryError, query: Query, dialect: str) -> QueryError:
     fault = diagnostic_at(
         query, locate_error(query, error.bare_message, dialect=dialect), error.bare_message, error.hint
     )
-    return QueryError(error.bare_message, hint=fault.hint, where=fault.where)
+    return QueryError(error.bare_message, hint=fault.hint, place=fault)
 
 
 def cancelled() -> CancelledError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from engine.clock import Deadline
 from engine.errors import DeadlineError, GuardError, SyncError, UnavailableError
-from engine.model.plan import Outcome, counts_json
+from engine.model.plan import Outcome, history_counts
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
 from engine.stock2shop.local_user import local_user
@@ -178,7 +178,7 @@ def run(
             outcome=outcome.outcome,
             digest=planned.digest,
             figures={
-                **counts_json(comparison.counts),
+                **history_counts(comparison.counts),
                 "sent": outcome.sent,
                 "refused_now": outcome.refused,
                 "requests": requests,

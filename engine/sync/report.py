@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from engine.model.plan import counts_json
 from engine.sync.rules import RULES
 from engine.text import plural, short
 
@@ -78,10 +77,8 @@ def outcome_text(outcome: Outcome) -> str:
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan for machines; names and meanings as in :class:`engine.model.plan.Plan`."""
-    values = {"breaches" if name == "violations" else name: value for name, value in asdict(plan).items()}
     return {
-        **values,
-        "counts": counts_json(plan.counts),
+        **asdict(plan),
         "changes": [
             {
                 "key": change.key,
@@ -95,9 +92,18 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def outcome_json(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome, *, exit_code: int) -> dict[str, Any]:
     """A run for machines; names and meanings as in :class:`engine.model.plan.Outcome`."""
-    return {**asdict(outcome), "plan": plan_json(outcome.plan)}
+    plan = outcome.plan
+    about = {"project": plan.project, "entity": plan.entity, "exit_code": exit_code}
+    return {**about, **asdict(outcome), "plan": plan_json(plan)}
+
+
+def failure_json(project: str, entity: str | None, *, exit_code: int, message: str) -> dict[str, Any]:
+    """A run that failed, with the keys of :func:`outcome_json`; what is not known of it is None."""
+    unknown = dict.fromkeys(("run_id", "sent", "refused", "requests", "seconds", "plan"))
+    about = {"project": project, "entity": entity, "exit_code": exit_code}
+    return {**about, **unknown, "outcome": "failed", "message": message, "extra": {}}
 
 
 def _count_lines(counts: Counts) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from support.client import VIEW
 from support.command import run_command
+from support.output import read_result
 
 if TYPE_CHECKING:
     import subprocess
@@ -133,7 +133,7 @@ def test_two_projects_that_send_to_one_source_are_named(client: Client) -> None:
     assert (ran.returncode, said in ran.stdout) == (0, True)
     assert "acme also sends products to source 57 of" in check(client, "beta").stdout
     listed = run_command("list", "--output", "json", folder=client.workspace, variables=client.environment)
-    states = {row["project"]: row["state"] for row in json.loads(listed.stdout)}
+    states = {row["project"]: row["state"] for row in read_result(listed.stdout)}
     assert said in states["acme"]
     looked = run_command("doctor", "acme", folder=client.workspace, variables=client.environment)
     assert f"warn  source id: {said}" in looked.stdout

@@ -23,6 +23,7 @@ import pytest
 import requests
 from support.client import VIEW
 from support.command import run_command, run_process
+from support.output import read_result
 from support.rights import powerless
 from support.servers import free_port
 
@@ -153,9 +154,9 @@ def test_a_run_tells_how_much_of_its_plan_was_acknowledged(s2s: S2s) -> None:
 def test_python_m_engine_and_json_output(s2s: S2s) -> None:
     """What a machine reads is JSON, whole, on standard output."""
     s2s.client.item("A")
-    (plan,) = json.loads(s2s("plan", "acme", "--output", "json").stdout)
+    (plan,) = read_result(s2s("plan", "acme", "--output", "json").stdout)
     assert plan["counts"]["inserts"] == 1
-    (outcome,) = json.loads(s2s("run", "acme", "--output", "json").stdout)
+    (outcome,) = read_result(s2s("run", "acme", "--output", "json").stdout)
     assert (outcome["sent"], outcome["plan"]["digest"]) == (1, plan["digest"])
 
 
@@ -449,7 +450,7 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent_to_it(s2s: S2s) -> Non
         assert not {"\x1b", "\u009b", "\x07"} & set(said.stdout)
     assert "\\u001b]0;x" in listed.stdout
     assert "Ham\\u001b[2Jmer\\u009b" in planned.stdout
-    assert json.loads(machine.stdout)[0]["warnings"][0]["value"] == "Ham\x1b[2Jmer\u009b"
+    assert read_result(machine.stdout)[0]["warnings"][0]["value"] == "Ham\x1b[2Jmer\u009b"
 
 
 def test_a_state_folder_that_takes_no_new_file_is_said(s2s: S2s) -> None:
@@ -661,9 +662,10 @@ def test_git_never_sees_what_is_secret_or_made(tmp_path: Path) -> None:
 
 
 def test_help_lists_commands_as_a_project_needs_them(s2s: S2s) -> None:
-    """A newcomer reads from the top: begin, check, test, look, run."""
-    commands = s2s("--help").stdout.partition("Commands:")[2].splitlines()
-    names = [line.split()[0] for line in commands if re.match(r"  \w", line)]
+    """A newcomer reads from the top: begin, check, test, look, run; each part has a heading, and -h is --help."""
+    said = s2s("--help").stdout
+    assert (s2s("-h").stdout, "\nOrders:\n" in said) == (said, True)
+    names = [line.split()[0] for line in said.partition("Set up:")[2].splitlines() if re.match(r"  \w", line)]
     wanted = ["init", "check", "test", "plan", "run", "explain", "verify"]
     assert [name for name in names if name in wanted] == wanted
 
@@ -834,7 +836,7 @@ def test_verify_finds_and_fixes_drift(s2s: S2s, client: Client) -> None:
     client.sandbox.forget(57, "B")
     ran = s2s("verify", "acme")
     failed(ran, 4, "csv_price_tiers", "missing", "--repair")
-    found = json.loads(s2s("verify", "acme", "--output", "json").stdout)
+    found = read_result(s2s("verify", "acme", "--output", "json").stdout)
     assert [(drift["entity"], drift["key"]) for drift in found] == [("products", "A"), ("products", "B")]
     assert s2s("verify", "acme", "--repair").returncode == 0
     assert client.run().sent == 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.clock import local_text
 
@@ -47,7 +47,7 @@ def test_a_row_is_found_by_key_sku_or_barcode_in_any_project(client: Client, joh
     assert everywhere.returncode == 0, everywhere.stderr
     assert "acme · products · A, whose variants.sku is SKU-A: unchanged\n" in everywhere.stdout
     assert " SAST: insert acknowledged (200), run 1" in everywhere.stdout
-    story = json.loads(s2s(client, "explain", "acme", "A", "--output", "json").stdout)
+    (story,) = read_result(s2s(client, "explain", "acme", "A", "--output", "json").stdout)["rows"]
     assert (story["key"], story["found_by"], story["held"]) == ("A", "source_variant_code", [])
     unknown = s2s(client, "explain", "NOPE", "--all")
     assert (unknown.returncode, "No project knows 'NOPE'." in unknown.stderr) == (2, True)

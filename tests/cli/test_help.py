@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from support.command import run_command
 
+from engine.cli.app import command_tree
+from engine.cli.command_line import walk_commands
+from engine.cli.examples import EXAMPLES
 from engine.cli.help_pages import page_text, pages
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +63,13 @@ def test_the_wheel_holds_the_documentation(tmp_path: Path) -> None:
     assert {f"engine/docs/{name}.md" for name in pages() if name != "changelog"} <= names
     assert {"engine/docs/CHANGELOG.md", "engine/templates/sql/syspro/template.toml"} <= names
     assert not [name for name in names if name.startswith("engine/docs/") and not name.endswith(".md")]
+
+
+def test_every_command_has_an_example_in_its_help(tmp_path: Path) -> None:
+    """Each stands as it is written, and a group shows one of its commands."""
+    paths = {path for path, _ in walk_commands(command_tree())}
+    assert {*EXAMPLES} == paths
+    for path, examples in EXAMPLES.items():
+        assert all(example.startswith(f"s2s {path}") for example in examples), path
+    printed = run_command("orders", "list", "-h", folder=tmp_path, variables={}).stdout
+    assert "  Examples:\n    s2s orders list acme\n    s2s orders list acme --status waiting --output json\n" in printed

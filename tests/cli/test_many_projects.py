@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from support.command import PROGRAM, environment, run_process
+from support.output import read_result
 
 from engine.cli.run import run_job
 
@@ -143,7 +144,10 @@ def test_a_signal_stops_all_projects_and_no_worker_is_left(client: Client, start
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert [(one["project"], one["outcome"]) for one in json.loads(output)] == [("aaa", "failed"), ("beta", "failed")]
+    assert [(one["project"], one["outcome"]) for one in read_result(output, errors=2)] == [
+        ("aaa", "failed"),
+        ("beta", "failed"),
+    ]
     events = [json.loads(line) for line in errors.splitlines()]
     assert [event["event"] for event in events] == ["stopping", "error", "error", "stopped"]
     assert events[-1]["not_begun"] == 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.cli import preview
 
@@ -68,7 +69,7 @@ def test_rows_are_shown_with_their_faults_and_the_document_of_one(workspace: Pat
 def test_one_row_is_looked_for(workspace: Path, where: str) -> None:
     """By its key, or by any field that the view maps."""
     shown = s2s(workspace, "preview", "acme", "--where", where, "--output", "json")
-    (found,) = json.loads(shown.stdout)
+    (found,) = read_result(shown.stdout)
     assert [row["_key"] for row in found["rows"]] == ["A3"]
     assert found["document_key"] == "A3"
 

@@ -16,6 +16,7 @@ from engine.cli.failures import report_error
 from engine.cli.log import order_log, write_event
 from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.cli.terminal import Terminal
+from engine.clock import zoned
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -32,16 +33,18 @@ def terminal() -> Terminal:
     return made
 
 
-def test_json_is_masked_before_it_is_written(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_masked_before_it_is_written(terminal: Terminal) -> None:
     r"""The ``n`` of ``\n`` is no letter of a secret, and a quote in one is no end of a text."""
-    terminal.print_json({'pass"word': ["\nabcdef", "a nabcdef b", 'the pass"word'], "n": 12345})
-    assert json.loads(capsys.readouterr().out) == {"***": ["\nabcdef", "a *** b", "the ***"], "n": 12345}
+    text = terminal.json_text({'pass"word': ["\nabcdef", "a nabcdef b", 'the pass"word'], "n": 12345})
+    assert json.loads(text) == {"***": ["\nabcdef", "a *** b", "the ***"], "n": 12345}
 
 
-def test_json_has_times_decimals_and_paths_as_text(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
-    """In lists of lists, too."""
-    terminal.print_json([(datetime(2026, 1, 2, 3, 4, 5), Decimal("1.50"), Path("a", "nabcdef"))])  # noqa: DTZ001 - UTC
-    assert json.loads(capsys.readouterr().out) == [["2026-01-02 03:04:05", "1.50", str(Path("a", "***"))]]
+def test_json_has_times_decimals_and_paths_as_text(terminal: Terminal) -> None:
+    """In lists of lists, too; of a time whose zone is known, with the zone."""
+    moment = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as a client's database has it
+    text = terminal.json_text([(moment, zoned(moment), Decimal("1.50"), Path("a", "nabcdef"))])
+    times = ["2026-01-02 03:04:05", "2026-01-02T03:04:05+00:00"]
+    assert json.loads(text) == [[*times, "1.50", str(Path("a", "***"))]]
 
 
 def test_a_secret_of_less_than_four_letters_is_not_masked(capsys: pytest.CaptureFixture[str]) -> None:

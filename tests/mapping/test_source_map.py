@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from contextlib import closing
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.command import run_command
 from support.mapping import write
+from support.output import read_result
 
 from engine.errors import ConfigError, Diagnostic, QueryError
 from engine.mapping.render import render_view
@@ -195,7 +195,8 @@ def test_the_command_line_gives_places_that_editors_open(tmp_path: Path) -> None
         return ran.stdout
 
     assert f"{tmp_path}/projects/acme/views/products.sql:2:15: error: Stock2Shop has no field 'titel'" in check()
-    (found,) = [fault for fault in json.loads(check("--output", "json")) if "titel" in fault["message"]]
+    (project,) = read_result(check("--output", "json"))
+    (found,) = [fault for fault in project["diagnostics"] if "titel" in fault["message"]]
     assert (found["line"], found["column"]) == (2, 15)
 
 

@@ -320,7 +320,7 @@ class Referee:
             ["--workspace", str(world.folder), "quarantine", "list", "acme", "--output", "json"],
             {"S2S_STATE": str(world.folder / "state")},
         )
-        return {str(entry["key"]) for entry in json.loads(listed.out)} if listed.out.startswith("[") else set()
+        return {str(entry["key"]) for entry in json.loads(listed.out)["result"] or ()}
 
 
 def _number(words: str) -> int:

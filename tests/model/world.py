@@ -211,11 +211,10 @@ class World:
     def planned(self) -> dict[str, Any] | None:
         """What the engine says that it would do; None where it cannot say."""
         result = self.run("plan", "--output", "json", faults={})
-        if result.code not in {0, 3} or not result.out.startswith("["):
+        if result.code not in {0, 3}:
             return None
-        (plan,) = json.loads(result.out)
-        found: dict[str, Any] = plan
-        return found
+        plans: list[dict[str, Any]] | None = json.loads(result.out)["result"]
+        return plans[0] if plans else None
 
     def _do_adopt(self, faults: dict[str, Any]) -> None:
         self.run("adopt", faults=faults)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.erp import order_document, order_line, parsed
+from support.output import read_result
 
 from engine.orders import operations
 from engine.orders.corrections import list_corrections
@@ -82,7 +82,7 @@ def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
     assert "Ring twice" not in shown
     with open_ledger(erp.project) as ledger:
         assert ("notes", "Leave at the gate", "Ring twice") in ledger.corrections(1001)
-    listed = json.loads(erp.s2s("orders", "show", "acme", "1001", "--output", "json").stdout)
+    listed = read_result(erp.s2s("orders", "show", "acme", "1001", "--output", "json").stdout)
     assert listed["corrections"] == ["line_items[0].qty", "notes"]
 
 

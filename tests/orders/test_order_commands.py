@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.erp import ROOT, STATEMENTS, order_document, order_line
+from support.output import read_result
 
 from engine.orders.rules import RULES
 
@@ -81,8 +82,8 @@ def test_the_commands_tell_an_orders_story(erp: Erp) -> None:
     assert [word for word in ("someone@example.com", "Leave at the gate") if word in said] == []
     assert erp.s2s("orders", "retry", "acme", "2").returncode == 4
     assert "skipped" in erp.s2s("orders", "skip", "acme", "2").stdout
-    listed = json.loads(erp.s2s("orders", "list", "acme", "--output", "json").stdout)
-    assert [(entry["order_id"], entry["standing"]) for entry in listed] == [(1, "raised"), (2, "skipped")]
+    listed = read_result(erp.s2s("orders", "list", "acme", "--output", "json").stdout)
+    assert [(entry["order_id"], entry["status"]) for entry in listed] == [(1, "raised"), (2, "skipped")]
     unknown = erp.s2s("orders", "show", "acme", "77")
     assert (unknown.returncode, "orders list" in unknown.stderr) == (2, True)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from support.erp import STATEMENTS, order_document
+from support.output import read_result
 
 from engine.orders import operations
 
@@ -29,7 +29,7 @@ def test_statements_that_are_right_pass_the_check_without_a_word(any_erp: Erp) -
 
 def findings(erp: Erp) -> list[dict[str, str]]:
     """What doctor finds."""
-    found: list[dict[str, str]] = json.loads(erp.s2s("doctor", "acme", "--output", "json").stdout)
+    found: list[dict[str, str]] = read_result(erp.s2s("doctor", "acme", "--output", "json").stdout)
     return found
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from support.erp import order_document
+from support.output import read_result
 
 from engine.orders.ledger import open_ledger
 
@@ -42,7 +42,7 @@ def test_orders_that_are_gone_are_named_and_raised_again_one_by_one(any_erp: Erp
     with open_ledger(any_erp.project) as ledger:
         reasons = [reason for _, _, reason in ledger.status_history(1)]
     assert "to be raised on purpose, by Thandi of the shop; it was raised as SO1" in reasons
-    found = json.loads(any_erp.s2s("orders", "verify", "acme", "--output", "json").stdout)
+    found = read_result(any_erp.s2s("orders", "verify", "acme", "--output", "json").stdout)
     assert {each["order_id"]: each["state"] for each in found} == {1: "there", 2: "there", 3: "gone"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.client import VIEW as VIEW_OF_CLIENT
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
+from support.output import read_result
 
 from engine.errors import UsageError
 from engine.pages.review import review_page
@@ -106,7 +106,7 @@ def test_a_project_that_is_deleted_is_reviewed_like_any_other_change(branch: Bra
     assert ran.returncode == 0
     assert "The client is not in the workspace any more" in ran.stdout
     assert '-dialect = "postgres"' in ran.stdout
-    (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
+    (found,) = read_result(branch.s2s("acme", "--output", "json").stdout)
     assert (found["gone"], found["new"]) == (True, False)
 
 
@@ -350,7 +350,7 @@ def test_a_review_does_not_touch_the_working_tree_or_the_index(branch: Branch) -
 def test_a_review_is_json_for_machines(branch: Branch) -> None:
     """Whole."""
     branch.view("item.qty as", "item.qty + 1 as")
-    (found,) = json.loads(branch.s2s("acme", "--output", "json").stdout)
+    (found,) = read_result(branch.s2s("acme", "--output", "json").stdout)
     assert found["entities"][0]["fields"][0]["field"] == "variants.qty"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 from support.mapping import ITEM, PRICE
+from support.output import read_result
 
 from engine.review.decisions import decisions, verdict
 
@@ -44,7 +44,7 @@ def test_all_forms_of_a_review_have_the_same_verdict_and_decisions(branch: Branc
     """And none says that nothing is stopped."""
     branch.view("price.amount as csv_price_tiers", "price.amount * 2 as csv_price_tiers")
     found = {form: branch.s2s("--output", form).stdout for form in ("text", "markdown", "json", "html")}
-    (reviewed,) = json.loads(found["json"])
+    (reviewed,) = read_result(found["json"])
     assert reviewed["verdict"] == "a run would stop"
     for form, text in found.items():
         assert "Nothing is lost" not in text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.output import read_result
 
 from engine.review.markdown import NO_WIDTH, escape
 
@@ -49,7 +49,7 @@ def test_keys_and_titles_of_a_branch_neither_mention_nor_link(branch: Branch) ->
         "case when item.qty = 5 then item.descr else",
         "case when item.qty = 5 then coalesce(item.descr, item.code) else",
     )
-    (reviewed,) = json.loads(branch.s2s("--output", "json").stdout)
+    (reviewed,) = read_result(branch.s2s("--output", "json").stdout)
     impact = reviewed["entities"][0]["impact"]
     assert impact["freed"]
     assert impact["inserted"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from support.command import run_command
+from support.output import read_result
 
 from engine.cli.session import Session
 from engine.cli.status import status_table
@@ -77,7 +77,7 @@ def test_what_needs_a_person_stands_first(client: Client) -> None:
 
     looked = s2s(client, "status", "--output", "json")
     assert looked.returncode == 5, looked.stderr
-    found = {each["project"]: each for each in json.loads(looked.stdout)}
+    found = {each["project"]: each for each in read_result(looked.stdout)}
     assert [(name, each["condition"]) for name, each in found.items()] == [
         ("broken", "failed"),
         ("new", "failed"),
@@ -121,7 +121,7 @@ def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_password
         run.begin(2)
         locked = [s2s(client, *words) for words in commands]
         assert s2s(client, "explain", "acme", "B", **client.environment).stdout == story
-        (status,) = json.loads(s2s(client, "status", "--output", "json").stdout)
+        (status,) = read_result(s2s(client, "status", "--output", "json").stdout)
     for before, after in zip(free, locked, strict=True):
         assert (before.returncode, before.stderr) == (0, "")
         assert after.returncode == 0, after.stderr

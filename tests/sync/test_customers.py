@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.errors import GuardError, UnavailableError, UsageError
 from engine.sandbox.checks import RefusalError
@@ -382,7 +382,7 @@ def test_an_approval_is_for_one_entity(customers: Customers) -> None:
     assert customers.held() == {}
     stopped = s2s("run", "acme", "--entity", "products")
     verified = s2s("verify", "acme", "--output", "json")
-    assert json.loads(verified.stdout) == []
+    assert read_result(verified.stdout) == []
     command = stopped.stderr.split("exactly this plan: `s2s ")[1].split("`")[0]
     assert s2s(*command.split()).returncode == 0
     assert len(customers.client.held()) == 51
@@ -398,7 +398,7 @@ def test_products_and_customers_of_one_project_run_side_by_side(customers: Custo
     assert customers.run().sent == 0
     client = customers.client
     ran = run_command("run", "acme", "--output", "json", folder=client.workspace, variables=client.environment)
-    assert [(each["plan"]["entity"], each["sent"]) for each in json.loads(ran.stdout)] == [
+    assert [(each["plan"]["entity"], each["sent"]) for each in read_result(ran.stdout)] == [
         ("products", 2),
         ("customers", 0),
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run_command
+from support.output import read_envelope
 
 from engine.clock import Deadline
 from engine.errors import DeadlineError
@@ -147,9 +148,9 @@ def test_the_deadline_of_a_command_is_for_all_its_projects(client: Client, postg
     ran = run_command(*words, "--output", "json", folder=client.workspace, variables=client.environment)
     assert time.monotonic() - began < MAX_SECONDS
     assert ran.returncode == 1
-    acme, *others = json.loads(ran.stdout)
-    assert "reading the view" in acme["error"]
-    assert [(one["project"], one["error"]) for one in others] == [
+    acme, *others = read_envelope(ran.stdout)["errors"]
+    assert "reading the view" in acme["message"]
+    assert [(one["project"], one["message"]) for one in others] == [
         ("late", "Not begun: the deadline of 1 s came before."),
         ("later", "Not begun: the deadline of 1 s came before."),
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.errors import GuardError
 from engine.state.store import open_state
@@ -127,7 +128,7 @@ def test_keys_that_come_back_after_they_were_removed_are_named(client: Client) -
     words = ("--log-format", "json", "run", "acme", "--output", "json")
     ran = run_command(*words, folder=client.workspace, variables=client.environment)
     assert json.loads(ran.stderr.splitlines()[-1])["returned"] == ["I007", "I008"]
-    assert json.loads(ran.stdout)[0]["extra"] == {"returned": ["I007", "I008"]}
+    assert read_result(ran.stdout)[0]["extra"] == {"returned": ["I007", "I008"]}
     with open_state(client.project.state) as state:
         assert note in history.runs(state, limit=1)[0]["message"]
 

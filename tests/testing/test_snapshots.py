@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.command import run_command
 from support.mapping import ITEM, PRICE, VIEW, offline, produced, write, write_project
+from support.output import read_result
 
 from engine.config.workspace import discover
 from engine.errors import ConfigError, FixtureError
@@ -257,7 +258,7 @@ def test_the_command_fails_for_a_failed_data_test(tmp_path: Path) -> None:
     s2s(tmp_path, "test", "--update")
     write(root / "tests" / "dear.sql", "select * from products where csv_price_tiers = '100'")
     ran = s2s(tmp_path, "test", "--output", "json")
-    (result,) = json.loads(ran.stdout)
+    (result,) = read_result(ran.stdout)
     assert (ran.returncode, result["outcome"]) == (1, "failed")
     assert result["tests"][0]["name"] == "dear"
 

@@ -1,0 +1,120 @@
+"""The words of a command line, put in order before typer reads them, and what its help shows beside the options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperGroup
+
+from engine.cli.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+GLOBAL_OPTIONS = {"--workspace": True, "--log-format": True, "--debug": False}
+"""The options that every command has, which typer knows in front of the command only, and whether one has a value."""
+
+PANELS = ("Set up", "Look at a mapping", "Sync", "Orders", "Keep it running", "Learn")
+"""The groups of commands in ``s2s --help``, in their order."""
+
+
+class PanelGroup(TyperGroup):
+    """Lists its commands under the headings that they were registered with."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each heading."""
+        commands = [command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))]
+        width = max(len(command.name or "") for command in commands)
+        for panel in PANELS:
+            rows = [
+                ((command.name or "").ljust(width), command.get_short_help_str(formatter.width))
+                for command in commands
+                if getattr(command, "rich_help_panel", None) == panel
+            ]
+            if rows:
+                with formatter.section(panel):
+                    formatter.write_dl(rows)
+
+
+def arrange_words(words: Sequence[str]) -> list[str]:
+    """``words`` with the options of every command in front, and ``--output`` behind the command.
+
+    So both may stand on either side of it. What follows a ``--`` stays as it is.
+
+    >>> arrange_words(["--output", "json", "plan", "acme", "--debug"])
+    ['--debug', 'plan', 'acme', '--output', 'json']
+    """
+    front: list[str] = []
+    own: list[str] = []
+    behind: list[str] = []
+    left = list(words)
+    while left and left[0] != "--":
+        word = left.pop(0)
+        name, equals, _ = word.partition("=")
+        before_command = all(each.startswith("-") for each in own)
+        if name in GLOBAL_OPTIONS:
+            target, has_value = front, GLOBAL_OPTIONS[name]
+        elif name == "--output" and before_command:
+            target, has_value = behind, True
+        else:
+            target, has_value = own, False
+        target.append(word)
+        if has_value and not equals and left:
+            target.append(left.pop(0))
+    return [*front, *own, *behind, *left]
+
+
+def option_value(words: Sequence[str], option: str) -> str | None:
+    """The value that an option has last among ``words``; None where it is not there."""
+    found = None
+    for position, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if word == "--":
+            break
+        if name == option:
+            found = value if equals else next(iter(words[position + 1 :]), None)
+    return found
+
+
+def command_name(tree: Any, words: Sequence[str]) -> str:
+    """The command that ``words`` call, such as ``orders list``; empty where there is none of that name."""
+    names: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word.startswith("-"):
+            if GLOBAL_OPTIONS.get(word) and left:
+                left.pop(0)
+            continue
+        tree = (getattr(tree, "commands", None) or {}).get(word)
+        if tree is None:
+            break
+        names.append(word)
+    return " ".join(names)
+
+
+def walk_commands(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command and group below ``tree``, each with its path, such as ``orders list``."""
+    for name, command in (getattr(tree, "commands", None) or {}).items():
+        own = f"{path} {name}".strip()
+        yield own, command
+        yield from walk_commands(command, own)
+
+
+def add_examples(tree: Any) -> None:
+    """Write examples below the help of each command that has some."""
+    for path, command in walk_commands(tree):
+        if path in EXAMPLES:
+            command.epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[path])])
+
+
+def note_project(command: Any, note: Callable[[str | None], None]) -> None:
+    """Have ``note`` called with the one project that a command is about, or None, before the command runs."""
+    callback = command.callback
+
+    def call(**params: Any) -> Any:
+        named = params.get("projects") or [params.get("project")]
+        note(named[0] if len(named) == 1 else None)
+        return callback(**params)
+
+    command.callback = call
