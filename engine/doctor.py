@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from engine.clock import local_text
 from engine.config.plain_secrets import plain_secrets
 from engine.database.odbc_driver import installed_drivers
 from engine.database.open import open_source, open_writer
@@ -360,7 +361,7 @@ def _check_state(project: Project) -> Iterator[Finding]:
         return
     yield from _check_rights(project)
     size = project.state.stat().st_size / 1e6
-    last_run = f"last run {last[0]['started_at']:%Y-%m-%d %H:%M} UTC {last[0]['outcome']}" if last else "no run yet"
+    last_run = f"last run {local_text(last[0]['started_at'])}, {last[0]['outcome']}" if last else "no run yet"
     yield Finding(name="state", state="ok", detail=f"{project.state}, {size:.1f} MB, version {version}, {last_run}")
 
 

@@ -1,4 +1,4 @@
-"""Plain text for people: tables, plurals, diagnostics, and text that is safe to print.
+"""Plain text for people: plurals, durations, diagnostics, and text that is safe to print.
 
 Text of a database or of Stock2Shop is foreign: it may hold what a terminal obeys, or repeat a password. Whatever prints
 or stores it passes it through :func:`mask_secrets` and :func:`escape_controls` first.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.characters import VISIBLE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from engine.errors import Diagnostic
@@ -25,6 +25,15 @@ MAX_SOURCE_WIDTH = 100
 
 MIN_SECRET_LENGTH = 4
 """Shorter secrets are not masked: they would black out parts of ordinary words."""
+
+MIN_WHOLE_SECONDS = 10
+"""From here on seconds have no decimals."""
+
+MAX_SECONDS_TEXT = 90
+"""Up to a minute and a half people count in seconds."""
+
+MAX_MINUTES_TEXT = 90
+"""Up to an hour and a half people count in minutes."""
 
 _LOOKALIKES = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),  # curly, low and angle quotes
@@ -97,22 +106,6 @@ def _source_lines(source: str | None, line: int, column: int) -> list[str]:
     return [f"{margin}{shown.rstrip()}", f"{' ' * (len(margin) - 2)}| {' ' * (column - 1 - begin)}^"]
 
 
-def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
-    """Rows under headers, each column as wide as its widest cell; numbers are aligned to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(header), *(len(row[n]) for row in cells), 0) for n, header in enumerate(headers)]
-    right = [all(isinstance(row[n], (int, float)) for row in rows) and bool(rows) for n in range(len(headers))]
-
-    def line(values: Sequence[str]) -> str:
-        padded = (
-            value.rjust(width) if to_right else value.ljust(width)
-            for value, width, to_right in zip(values, widths, right, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(headers), line(["-" * width for width in widths]), *(line(row) for row in cells)])
-
-
 def plural(count: int, word: str) -> str:
     """``word``, with an s unless ``count`` is 1."""
     return word if count == 1 else f"{word}s"
@@ -126,9 +119,13 @@ def short(value: str | None) -> str:
     return flat if len(flat) <= WIDTH else f"{flat[: WIDTH - 1]}…"
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return " ".join(value.splitlines())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def duration_text(seconds: float) -> str:
+    """How long something takes, in the unit in which people count it.
+
+    >>> duration_text(4.25), duration_text(89), duration_text(600), duration_text(9000)
+    ('4.2 s', '89 s', '10 min', '2.5 h')
+    """
+    if seconds < MAX_SECONDS_TEXT:
+        return f"{seconds:.1f} s" if seconds < MIN_WHOLE_SECONDS else f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < MAX_MINUTES_TEXT else f"{minutes / 60:.1f} h"

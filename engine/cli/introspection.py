@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from engine.cli.tables import display_width, pad
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles
 
@@ -118,11 +119,10 @@ def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
 
 def _choose(terminal: Terminal, question: str, options: Sequence[Option]) -> int:
     """Let somebody choose an option by its number."""
-    from engine.text import table
-
     terminal.print_text(f"\n{question}")
-    rows = [(str(number), each.label, each.detail) for number, each in enumerate(options, 1)]
-    terminal.print_text(table(rows, ("", "", "")).split("\n", 2)[2])
+    widths = [max(display_width(each.label) for each in options), len(f"{len(options)}")]
+    for number, each in enumerate(options, 1):
+        terminal.print_text(f"{number:>{widths[1]}}  {pad(each.label, widths[0])}  {each.detail}".rstrip())
     while True:
         number = int(typer.prompt("Number", default=1, type=int))
         if 1 <= number <= len(options):
@@ -131,7 +131,7 @@ def _choose(terminal: Terminal, question: str, options: Sequence[Option]) -> int
 
 
 def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:
-    from engine.text import plural, table
+    from engine.text import plural
 
     counted = "" if proposal.rows is None else f", {proposal.rows:,} {plural(proposal.rows, 'row')}"
     terminal.print_text(f"\n{proposal.entity}: {proposal.table}{counted}")
@@ -144,4 +144,4 @@ def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:
         ("?" if each.doubt else "", each.field, each.expression, " · ".join(each.samples))
         for each in proposal.candidates
     ]
-    terminal.print_text(table(rows, ("", "field", "from", "for example")))
+    terminal.print_table(rows, ("", "field", "from", "for example"))

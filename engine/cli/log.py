@@ -14,6 +14,8 @@ from functools import partial
 from queue import Full, Queue
 from typing import TYPE_CHECKING
 
+from engine.clock import local_text, now
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -80,8 +82,8 @@ def order_log(session: Session, project: str = "") -> Iterator[Callable[..., Non
         if session.logs_json:
             line = _line(session, "order", name, "orders", message=text, **facts)
         else:
-            at = datetime.now(timezone.utc).isoformat(" ", timespec="seconds").removesuffix("+00:00")
-            line = f"{at} UTC  {text}" if project or not name else f"{at} UTC  {name}: {text}"
+            at = local_text(now())
+            line = f"{at}  {text}" if project or not name else f"{at}  {name}: {text}"
         try:
             lines.put_nowait(line)
         except Full:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.colour import paint_diff, paint_review
 from engine.cli.failures import FAILED, exit_code, gravest, report_error
 from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, session_of
@@ -122,7 +123,7 @@ def review(
     if to is not None:
         _write_review(session, to, text, displayed)
     elif text:
-        session.terminal.print_text(text)
+        session.terminal.print_text(text, paint=paint_review if output is ReviewOutput.text else None)
     if not all(each.runs for each in found):
         code = gravest(code, FAILED)
     raise typer.Exit(code)
@@ -256,7 +257,7 @@ def _print_tested(
         for each in differences:
             print_text(f"{_relative(session, each.path)}: {each.state}")
             if each.state == "changed":
-                print_text(f"{_shortened(each.diff)}\n")
+                print_text(f"{_shortened(each.diff)}\n", paint=paint_diff)
     for test_ in produced.failed:
         print_text(f"{_relative(session, test_.path)}: {test_.severity}: {test_.message}")
     for note in produced.notes:

@@ -16,6 +16,7 @@ from engine.cli.contract import diagnostic_json
 from engine.cli.failures import report_error
 from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
+from engine.cli.tables import cut, display_width, pad
 from engine.errors import SyncError, UsageError
 from engine.files import list_paths
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from engine.model.settings import Project
     from engine.sync.preview import Preview
 
-MAX_CELL_LETTERS = 28
-"""How many letters of a value a cell shows."""
+MAX_CELL_WIDTH = 28
+"""How many columns of the terminal a value takes."""
 
 PIPE_WIDTH = 160
 """How many letters a line has where the output is no terminal."""
@@ -157,11 +158,11 @@ def preview_text(project: str, found: Preview, width: int) -> str:
     columns = [*codes, *(_column(found, name, marks) for name in found.fields)]
     numbers = ["", *(str(number) for number in range(1, len(found.rows) + 1))]
     flags = ["", *(str(row["_flag"] or "?") for row in found.rows)]
-    for block in _blocks(columns, width - max(map(len, numbers)) - max(map(len, flags)) - 4):
+    for block in _blocks(columns, width - _width_of(numbers) - _width_of(flags) - 4):
         lines.append("")
         for cells in zip(numbers, flags, *block, strict=True):
             parts = zip(cells, (numbers, flags, *block), strict=True)
-            lines.append("  ".join(cell.ljust(max(map(len, column))) for cell, column in parts).rstrip())
+            lines.append("  ".join(pad(cell, _width_of(column)) for cell, column in parts).rstrip())
     if found.faults:
         lines += ["", "! is held back, ~ is sent with a warning:"]
     for each in found.faults:
@@ -193,7 +194,7 @@ def _blocks(columns: Sequence[list[str]], width: int) -> Iterator[list[list[str]
     block: list[list[str]] = []
     room = width
     for column in columns:
-        need = max(map(len, column)) + 2
+        need = _width_of(column) + 2
         if block and need > room:
             yield block
             block, room = [], width
@@ -205,7 +206,12 @@ def _blocks(columns: Sequence[list[str]], width: int) -> Iterator[list[list[str]
 
 def _short(value: object) -> str:
     text = "(blank)" if value is None else " ".join(str(value).split()) or "(blank)"
-    return text if len(text) <= MAX_CELL_LETTERS else f"{text[: MAX_CELL_LETTERS - 1]}…"
+    return cut(text, MAX_CELL_WIDTH)
+
+
+def _width_of(column: Sequence[str]) -> int:
+    """How wide a column is displayed."""
+    return max(map(display_width, column))
 
 
 def _as_json(found: Preview) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.colour import paint_findings
 from engine.cli.contract import diagnostic_json
 from engine.cli.failures import FAILED
 from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
@@ -67,8 +68,10 @@ def check(
         wrong = wrong or bad
         if output is Output.text:
             if diagnostics:
-                session.terminal.print_text(diagnostics_text(diagnostics, read_line=read_sql_line))
-            session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}")
+                session.terminal.print_text(
+                    diagnostics_text(diagnostics, read_line=read_sql_line), paint=paint_findings
+                )
+            session.terminal.print_text(f"{name}: {'not ready' if bad else 'ready'}", paint=paint_findings)
         found.append(
             {"project": name, "ready": not bad, "diagnostics": [diagnostic_json(each) for each in diagnostics]}
         )
@@ -158,7 +161,7 @@ def doctor(
         session.answer.give([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            session.terminal.print_text(f"{finding.state:<5} {finding.name}: {finding.detail}")
+            session.terminal.print_text(f"{finding.state:<5} {finding.name}: {finding.detail}", paint=paint_findings)
             for line in finding.todo.splitlines():
                 session.terminal.print_text(f"      → {line}")
     if any(finding.state == "bad" for finding in findings):

@@ -81,7 +81,8 @@ class Session:
     @property
     def shows_progress(self) -> bool:
         """Whether the last line of standard error shows how far the command is."""
-        return self.stop is None and sys.stderr.isatty() and not self.logs_json
+        is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return self.stop is None and is_terminal and not self.logs_json
 
     def take_answer(self) -> str:
         """The document that ``--output json`` prints, with secrets masked; what it holds is not printed again."""

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from engine.cli.log import write_event
+from engine.cli.progress import StepProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,20 +36,21 @@ def run_controls(
     terminal = session.terminal
     animated = session.shows_progress
     last_time = 0.0
-    last_step = ""
+    current = StepProgress("", 0, 0.0)
 
     def report(step: str, done: int, total: int | None) -> None:
-        nonlocal last_time, last_step
+        nonlocal last_time, current
         now = time.monotonic()
         interval = LOG_INTERVAL_SECONDS if session.logs_json else FRAME_INTERVAL_SECONDS
-        if step == last_step and now - last_time <= interval:
+        if step != current.step:
+            current = StepProgress(step, done, now)
+        elif now - last_time <= interval:
             return
         if session.logs_json:
             write_event(session, step, project, entity, done=done, total=total)
         elif animated:
-            of = f" of {total:,}" if total else ""
-            terminal.show_progress(f"{name}: {step}" + (f" {done:,}{of}" if done else ""))
-        last_time, last_step = now, step
+            terminal.show_progress(f"{name}: {current.text(done, total, now)}")
+        last_time = now
 
     def announce() -> None:
         on_stop()

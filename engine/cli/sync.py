@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.colour import paint_plan
 from engine.cli.failures import ATTENTION, INTERRUPTED
 from engine.cli.notify import notify_now
 from engine.cli.options import (
@@ -59,7 +60,7 @@ def plan(
     if output is Output.json:
         session.answer.give([report.plan_json(each) for each in plans])
     else:
-        session.terminal.print_text("\n\n".join(report.plan_text(each) for each in plans))
+        session.terminal.print_text("\n\n".join(report.plan_text(each) for each in plans), paint=paint_plan)
     if any(each.violations for each in plans):
         raise typer.Exit(3)
 

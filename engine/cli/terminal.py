@@ -15,9 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.cli.colour import wants_colour
+from engine.cli.tables import cut, table_text
+from engine.clock import local_text
 from engine.text import escape_controls, mask_secrets
+
+if TYPE_CHECKING:
+    from engine.cli.colour import Paint
 
 OWN_COLUMNS = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """The engine's own columns that are worth showing; the others are left out of a row."""
@@ -43,6 +49,7 @@ class Terminal:
 
     def __init__(self, write: Write | None = None) -> None:
         self._write = write or _write_to_streams
+        self._is_on_streams = write is None
         self._secrets: set[str] = set()
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -55,19 +62,22 @@ class Terminal:
         """``text`` with ``***`` in place of every secret."""
         return mask_secrets(text, self._secrets)
 
-    def print_text(self, text: str = "") -> None:
-        """Print a line, or lines, to standard output."""
-        self._write(escape_controls(self.mask(text)), err=False)
+    def print_text(self, text: str = "", *, paint: Paint | None = None) -> None:
+        """Print a line, or lines, to standard output, coloured by ``paint`` where the output is a terminal."""
+        shown = escape_controls(self.mask(text))
+        self._write(
+            paint(shown) if paint is not None and self._is_on_streams and wants_colour(sys.stdout) else shown, err=False
+        )
 
     def print_error(self, text: str) -> None:
         """Print a line, or lines, to standard error."""
         self._write(escape_controls(self.mask(text)), err=True)
 
     def print_table(self, rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
-        """Print rows under headers."""
-        from engine.text import table
-
-        self.print_text(table([[plain(value) for value in row] for row in rows], headers))
+        """Print rows under headers; a table for a terminal fits its width."""
+        cells = [[self._cell(value) for value in row] for row in rows]
+        width = shutil.get_terminal_size().columns if self._is_on_streams and sys.stdout.isatty() else None
+        self.print_text(table_text(cells, headers, width=width))
 
     def print_row(self, title: str, row: Mapping[str, object]) -> None:
         """Print one row under a title, a column a line."""
@@ -75,7 +85,7 @@ class Terminal:
         self.print_text(f"\n{title}")
         width = max(len(name) for name in displayed)
         for name, value in displayed.items():
-            self.print_text(f"  {name.ljust(width)}  {plain(value) if value is not None else '(blank)'}")
+            self.print_text(f"  {name.ljust(width)}  {shown_value(value) if value is not None else '(blank)'}")
 
     def print_json_line(self, text: str, *, err: bool = False) -> None:
         """Print what :meth:`json_text` made; masked once more, an escape in front of a secret would be cut in two."""
@@ -87,13 +97,19 @@ class Terminal:
 
     def show_progress(self, text: str) -> None:
         """Replace the last line of standard error, which has to be a terminal."""
-        sys.stderr.write(f"{_blank_line()}{escape_controls(self.mask(text))}")
+        line = " ".join(escape_controls(self.mask(text)).split())
+        sys.stderr.write(f"{_blank_line()}{cut(line, shutil.get_terminal_size().columns - 1)}")
         sys.stderr.flush()
 
     def clear_progress(self) -> None:
         """Empty the line that :meth:`show_progress` wrote."""
         sys.stderr.write(_blank_line())
         sys.stderr.flush()
+
+    def _cell(self, value: object) -> object:
+        """A value of a table, as it will be printed: so that its width is known."""
+        shown = shown_value(value)
+        return escape_controls(self.mask(shown)) if isinstance(shown, str) else shown
 
     def _masked(self, value: object) -> object:
         """``value`` in JSON's own types, masked before it is written: an escape never hides or cuts a secret."""
@@ -110,7 +126,13 @@ class Terminal:
 def _write_to_streams(text: str, *, err: bool) -> None:
     import typer
 
-    typer.echo(text, err=err)
+    # Only colours hold an escape here: everything else was escaped before.
+    typer.echo(text, err=err, color=True if "\x1b" in text else None)
+
+
+def shown_value(value: Any) -> Any:
+    """A value as people read it: a time whose zone is known in this machine's zone."""
+    return local_text(value) if isinstance(value, datetime) and value.tzinfo else plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.sync.rules import RULES
-from engine.text import plural, short
+from engine.text import duration_text, plural, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def plan_text(plan: Plan) -> str:
     lines = [f"{plan.project} · {plan.entity} · plan {plan.digest}", *_count_lines(plan.counts)]
     if plan.batches:
         batches = f"{plan.batches:,} {'batch' if plan.batches == 1 else 'batches'}"
-        lines.append(f"  sending      {batches}: {plan.requests:,} requests, about {_duration(plan.seconds)}")
+        lines.append(f"  sending      {batches}: {plan.requests:,} requests, about {duration_text(plan.seconds)}")
     else:
         lines.append("  sending      nothing: Stock2Shop has it all")
     lines += _changes(plan)
@@ -56,7 +56,7 @@ def outcome_text(outcome: Outcome) -> str:
         done = "nothing to send"
     headline = (
         f"{plan.project} · {plan.entity} · run {outcome.run_id}: {done},"
-        f" {outcome.requests:,} {plural(outcome.requests, 'request')}, {_duration(outcome.seconds)}"
+        f" {outcome.requests:,} {plural(outcome.requests, 'request')}, {duration_text(outcome.seconds)}"
     )
     lines = [
         headline,
@@ -180,10 +180,3 @@ def _rule_summary(title: str, rules: Mapping[str, int], command: str) -> list[st
         return []
     summary = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
     return [f"  {title:<11}  {summary}: {command}"]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:  # noqa: PLR2004 - up to a minute and a half people count in seconds
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - as above
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004 - as above

@@ -697,7 +697,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['s2s', '--help']\nfrom engine.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print([name for name in ('duckdb', 'pyarrow', 'sqlglot', 'requests', 'jinja2', 'pydantic', 'pyodbc')"
+        "print([name for name in ('duckdb', 'pyarrow', 'sqlglot', 'requests', 'jinja2', 'pydantic', 'pyodbc', 'rich')"
         " if name in sys.modules])"
     )
     ran = subprocess.run(
