@@ -5,6 +5,10 @@ set positional-arguments := true
 # An environment that the shell happens to be in, such as the one that has just and uv, is none of uv's business here.
 export VIRTUAL_ENV := justfile_directory() / ".venv"
 
+# Blank counts as unset. Where it is set, each of the hundreds of processes that the tests start compiles every module
+# that it imports again, which takes longer than what it does.
+export PYTHONDONTWRITEBYTECODE := ""
+
 # List the recipes.
 default:
     @just --list --unsorted

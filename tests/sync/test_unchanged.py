@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.client import COLUMNS
 
 from engine.errors import SyncError
 from engine.state.store import open_state
@@ -113,3 +115,23 @@ def test_a_run_that_finds_nothing_new_compares_nothing(client: Client, monkeypat
 
     monkeypatch.setattr("engine.sync.compare.validate", compared)
     assert client.run().plan.counts.unchanged == 3
+
+
+def test_few_rows_are_read_as_many_are(client: Client) -> None:
+    """Whole numbers and booleans of a catalogue that shrinks are no change; one row that changes is sent alone."""
+    project = client.root / "project.toml"
+    client.write(settings=SETTINGS)
+    text = project.read_text("utf-8").replace("duckdb", "sqlite")
+    project.write_text(text.replace("erp.duckdb", "erp.sqlite"), "utf-8")
+    with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp, erp:
+        erp.execute(f"create table item ({', '.join(COLUMNS)})")
+        erp.executemany(
+            "insert into item (product, code, title, active, price, qty, sku) values (?1, ?1, ?1, 1, ?2, ?3, ?1)",
+            [(f"I{number:04}", number, -number if number % 3 else None) for number in range(1_200)],
+        )
+    assert client.run().sent == 1_200
+    with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp, erp:
+        erp.execute("delete from item where code >= 'I0900'")
+        erp.execute("update item set title = 'Other' where code = 'I0007'")
+    plan = client.plan()
+    assert (plan.counts.unchanged, plan.counts.updates, plan.counts.deleted) == (899, 1, 300)
