@@ -89,13 +89,15 @@ def connect_duckdb(
     scratch: Path | None = None,
     settings: Mapping[str, str] | None = None,
     changeable: Sequence[str] = (),
+    keep_journal: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB database that can reach nothing but itself and the folder ``scratch``.
 
     In ``scratch`` further databases may be attached, and what does not fit into memory is kept there; DuckDB makes the
     folder when it first needs it. Without one there is a private folder, only for what does not fit into memory.
-    ``settings`` are set before the configuration is locked; ``changeable`` ones may be set afterwards, too. A database
-    that this process has open already keeps the settings that it has.
+    ``settings`` are set before the configuration is locked; ``changeable`` ones may be set afterwards, too. With
+    ``keep_journal`` closing leaves the database's journal as it is. A database that this process has open already keeps
+    the settings that it has.
     """
     import duckdb
 
@@ -113,6 +115,8 @@ def connect_duckdb(
         if not locked:
             for name, value in (settings or {}).items():
                 connection.execute(f"set {name} = {_text(value)}")
+            if keep_journal:
+                connection.execute("pragma disable_checkpoint_on_shutdown")
             # The folders first: they cannot be changed any more once the access is off.
             if scratch:
                 connection.execute(f"set allowed_directories = [{_text(str(scratch))}]")
@@ -138,6 +142,13 @@ def _known_settings(connection: duckdb.DuckDBPyConnection) -> set[str]:
 def is_known_setting(name: str) -> bool:
     """Whether this DuckDB has a setting of that name, which is in lower case; known once a database was opened."""
     return name in _settings_found
+
+
+def duckdb_version() -> str:
+    """The version of the DuckDB that is installed, such as ``2.0.0``."""
+    import duckdb
+
+    return str(duckdb.__version__)
 
 
 def parse_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:

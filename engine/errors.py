@@ -21,6 +21,8 @@
     ├── StateError                  1  look at the state file
     │   ├── StateMemoryError           the machine has too little memory for rows this wide
     │   └── StateLockedError       75  wait: another run holds the project
+    │       └── LeaseError             another machine of the fleet has it, or took it over, or it is paused
+    ├── FleetError                  1  look at the fleet's PostgreSQL
     ├── ApiError                    1  look at Stock2Shop
     │   ├── UnavailableError           it could not be reached, or kept failing: try later
     │   │   └── ServerError                it answers 500, perhaps for what is in this very batch
@@ -231,6 +233,14 @@ class StateLockedError(StateError):
     """Another run holds the project's state file."""
 
     exit_code = 75
+
+
+class LeaseError(StateLockedError):
+    """Another machine of the fleet has the project, or took it over; or the project is paused."""
+
+
+class FleetError(SyncError):
+    """The fleet's PostgreSQL cannot be reached, or refuses a statement."""
 
 
 class StateMemoryError(StateError):

@@ -29,7 +29,14 @@ with suppress(ImportError):
 os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp(prefix="s2s-tests-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
-pytest_plugins = ("support.branch", "support.client", "support.erp", "support.servers", "support.stock2shop")
+pytest_plugins = (
+    "support.branch",
+    "support.client",
+    "support.erp",
+    "support.servers",
+    "support.stock2shop",
+    "support.fleet",
+)
 
 QUICK = ("config", "mapping", "state", "stock2shop", "test_architecture.py")
 """The folders and files whose tests end in seconds."""

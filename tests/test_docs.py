@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path for where in ("*.md", "docs/**/*.md", "projects/**/*.md", "snapshots/*.md") for path in ROOT.glob(where)
 )
-EXAMPLES = sorted(ROOT.glob("docs/examples/*.y*ml"))
+EXAMPLES = sorted(ROOT.glob("docs/examples/**/*.y*ml"))
 SCHEMA = schema()
 FENCED = re.compile(r"(?ms)^```(?P<kind>\w*)\n(?P<text>.*?)^```\n")
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()

@@ -84,7 +84,7 @@ def agent(
 
     def on_end(ended: Ended, seconds: float) -> None:
         with printing:
-            _print_run(session, ended, RunRequest(several=True), seconds)
+            print_run(session, ended, RunRequest(several=True), seconds)
 
     count = workers or default_jobs()
     seconds, began = _last_runs(session)
@@ -105,7 +105,7 @@ def agent(
         stop, _ = stack.enter_context(run_controls(session, ""))
         receivers = stack.enter_context(keep_receiving(session, open_to_others=False))
         routes = [
-            *monitor_routes(is_alive=lambda: running.is_alive, metrics=lambda: _metrics(session)),
+            *monitor_routes(is_alive=lambda: running.is_alive, metrics=lambda: run_metrics(session)),
             *order_routes(receivers.find, connections),
         ]
         listener = Listener(host=HOST, port=port, protocol=limited_protocol(connections, None))
@@ -199,7 +199,7 @@ class _Schedules:
         return found
 
 
-def _print_run(session: Session, ended: Ended, request: RunRequest, seconds: float) -> None:
+def print_run(session: Session, ended: Ended, request: RunRequest, seconds: float) -> None:
     """Print what a run came to; of one that had nothing to send and nothing to say, nothing."""
     quiet = ended.answer is not None and ended.answer["code"] == 0
     if quiet and not any(result.get("sent") for result in (ended.answer or {})["results"]):
@@ -227,7 +227,8 @@ def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]
     return seconds, began
 
 
-def _metrics(session: Session) -> str:
+def run_metrics(session: Session) -> str:
+    """What the run log of this machine knows of its projects, as a monitor reads it."""
     from engine.config.workspace import discover, state_folder
     from engine.status.collect import collect_statuses
     from engine.status.prometheus import metrics_text

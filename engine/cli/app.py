@@ -15,6 +15,7 @@ from engine import __version__
 from engine.cli import (
     agent,
     explain,
+    fleet,
     help_pages,
     init,
     mapping,
@@ -40,6 +41,7 @@ from engine.cli.command_line import (
 )
 from engine.cli.contract import error_entries
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
+from engine.cli.fleet_state import close_fleet_databases
 from engine.cli.log import engine_warnings
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
 from engine.cli.terminal import configure_encoding
@@ -116,6 +118,7 @@ app.add_typer(agent.agent_app, name="agent", rich_help_panel=OPERATE, short_help
 app.add_typer(
     service.schedule_app, name="schedule", rich_help_panel=OPERATE, short_help="Run all by the system's scheduler."
 )
+app.add_typer(fleet.fleet_app, name="fleet", rich_help_panel=OPERATE, short_help="Run them on several machines.")
 app.command(rich_help_panel=OPERATE, short_help="Notify people of what is news.")(notify.notify)
 app.command(rich_help_panel=LEARN, short_help="Show the story with an example client.")(try_out.demo)
 app.command(rich_help_panel=LEARN, short_help="Serve a local Stock2Shop to try things out.")(try_out.sandbox)
@@ -182,6 +185,8 @@ def _run_command(tree: Any, words: list[str], session: Session) -> int:
         else:
             show()
         return exit_code(error)
+    finally:
+        close_fleet_databases()
 
 
 def _is_closed_pipe(error: OSError) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import exit_code, gravest, report_error
+from engine.cli.fleet_state import state_at_hand
 from engine.cli.options import OutputFormat, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.stored import read_stored, zoned_rows
@@ -113,7 +114,8 @@ class _Search:
         unknown = []
         for name in selected_entities(project, self._entity):
             try:
-                story = explain_key(project, name, self.code, reveal=self._reveal)
+                with state_at_hand(self._session, project) as (at_hand, _):
+                    story = explain_key(at_hand, name, self.code, reveal=self._reveal)
             except UnknownKeyError as error:
                 unknown.append(error)
                 continue

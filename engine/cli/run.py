@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, INTERRUPTED, exit_code, gravest, report_error
+from engine.cli.fleet_state import state_at_hand
 from engine.cli.log import engine_warnings, write_event
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
 from engine.cli.terminal import Terminal
 from engine.clock import Deadline
-from engine.errors import DeadlineError, SyncError, UsageError, WorkerError
+from engine.errors import DeadlineError, FleetError, LeaseError, SyncError, UsageError, WorkerError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.agent.workers import Ended, Job
+    from engine.fleet.checkout import Checkout
     from engine.model.plan import Outcome
     from engine.model.settings import Project
     from engine.sync.context import RunOptions
@@ -235,8 +237,6 @@ class _Progress:
 
 def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int, Results]:
     """Run the entities of one project, and print what became of each; gives the exit code and the results."""
-    from engine.sync import report
-
     code = 0
     results: Results = []
 
@@ -256,22 +256,36 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
         fail(None, error)
         return code, results
     limit = request.deadline or Deadline.after(loaded.stock2shop.deadline)
-    for each in selected:
-        if limit.has_come:
-            fail(each, _not_begun(limit), among=len(selected))
-            continue
-        try:
-            outcome = _run_entity(session, loaded, each, request.options(limit))
-        except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
-            fail(each, error, among=len(selected))
-            if exit_code(error) == INTERRUPTED:
-                break
-            continue
+
+    def run(entity: str, project: Project, checkout: Checkout | None) -> None:
+        from engine.sync import report
+
+        nonlocal code
+        outcome = _run_entity(session, project, entity, request.options(limit), checkout)
         ended = ATTENTION if outcome.needs_attention else 0
         code = gravest(code, ended)
         results.append(report.outcome_json(outcome, exit_code=ended))
         if request.text:
             session.terminal.print_text(report.outcome_text(outcome))
+
+    try:
+        with state_at_hand(session, loaded) as (at_hand, checkout):
+            for each in selected:
+                if limit.has_come:
+                    fail(each, _not_begun(limit), among=len(selected))
+                    continue
+                try:
+                    run(each, at_hand, checkout)
+                except (LeaseError, FleetError):  # no entity of the project may be run
+                    raise
+                except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
+                    fail(each, error, among=len(selected))
+                    if exit_code(error) == INTERRUPTED:
+                        break
+            if checkout is not None:
+                checkout.exit_code = code
+    except (SyncError, OSError) as error:
+        fail(None, error)
     return code, results
 
 
@@ -317,12 +331,15 @@ def _not_begun(deadline: Deadline) -> DeadlineError:
     )
 
 
-def _run_entity(session: Session, project: Project, entity: str, options: RunOptions) -> Outcome:
+def _run_entity(
+    session: Session, project: Project, entity: str, options: RunOptions, checkout: Checkout | None
+) -> Outcome:
     """Run one entity, and log what became of it."""
     from engine.sync import pipeline
 
     with run_controls(session, project.name, entity) as (stop, progress):
-        outcome = pipeline.run(project, entity, options=options, cancel=stop, progress=progress)
+        watched = progress if checkout is None else checkout.watched(progress)
+        outcome = pipeline.run(project, entity, options=options, cancel=stop, progress=watched, replica=checkout)
     counts = outcome.plan.counts
     write_event(
         session,

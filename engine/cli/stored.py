@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.cli.fleet_state import state_at_hand
 from engine.clock import local_text, zoned
 from engine.errors import StateLockedError
 
@@ -33,7 +34,7 @@ def read_stored(
     from engine.state.store import open_state
 
     try:
-        with open_state(project.state) as state:
+        with state_at_hand(session, project) as (at_hand, _), open_state(at_hand.state) as state:
             return from_state(state)
     except StateLockedError:
         with open_run_log(project.state.parent) as log:

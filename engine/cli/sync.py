@@ -10,6 +10,7 @@ import typer
 
 from engine.cli.colour import paint_plan
 from engine.cli.failures import ATTENTION, INTERRUPTED
+from engine.cli.fleet_state import project_at_hand
 from engine.cli.notify import notify_now
 from engine.cli.options import (
     EntityName,
@@ -51,12 +52,13 @@ def plan(
     from engine.sync.context import RunOptions
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded, checkout = project_at_hand(context, session.load(project))
     options = RunOptions(full=full, everything=all_changes, offline=offline, reveal=check_reveal(reveal=reveal))
     plans = []
     for name in selected_entities(loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
-            plans.append(pipeline.plan(loaded, name, options=options, cancel=stop, progress=progress))
+            planned = pipeline.plan(loaded, name, options=options, cancel=stop, progress=progress, replica=checkout)
+            plans.append(planned)
     if output is Output.json:
         session.answer.give([report.plan_json(each) for each in plans])
     else:
@@ -217,7 +219,7 @@ def quarantine_retry(
     from engine.sync.history import retry
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded, _ = project_at_hand(context, session.load(project))
     with open_state(loaded.state) as state:
         count = retry(state, keys=tuple(keys or ()))
     session.terminal.print_text(f"{count} will be sent again by the next run: s2s run {loaded.name}")
@@ -229,7 +231,7 @@ def adopt(context: typer.Context, project: ProjectName, entity: EntityName = Non
     from engine.sync.adopt import adopt as adopt_entity
 
     session = session_of(context)
-    loaded = session.load(project)
+    loaded, _ = project_at_hand(context, session.load(project))
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
             adopted = adopt_entity(loaded, name, cancel=stop, progress=progress)
@@ -262,7 +264,7 @@ def rebind(
             " is another one.",
         )
     session = session_of(context)
-    loaded = session.load(project)
+    loaded, _ = project_at_hand(context, session.load(project))
     with open_state(loaded.state) as state:
         before = rebind_state(state, loaded, forget=forget)
     now = origin_of(loaded)
@@ -287,7 +289,7 @@ def verify(
 
     session = session_of(context)
     terminal = session.terminal
-    loaded = session.load(project)
+    loaded, _ = project_at_hand(context, session.load(project))
     found: list[dict[str, Any]] = []
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):

@@ -68,9 +68,10 @@ class State:
 
     _version: ClassVar[str] = ""
 
-    def __init__(self, path: Path, *, scratch: Path) -> None:
+    def __init__(self, path: Path, *, scratch: Path, keep_journal: bool = False) -> None:
         self.path = path
         self.scratch = scratch
+        self._keep_journal = keep_journal
         self._memory_limits = list(MEMORY_LIMITS)
         self._scripts: dict[str, None] = {}
         self._meta: dict[str, str] | None = None
@@ -80,11 +81,15 @@ class State:
     def _open(self) -> None:
         with translate_errors(self.path):
             self._connection = connect_duckdb(
-                self.path, scratch=self.scratch, settings=DUCKDB_SETTINGS, changeable=_CHANGEABLE_SETTINGS
+                self.path,
+                scratch=self.scratch,
+                settings=DUCKDB_SETTINGS,
+                changeable=_CHANGEABLE_SETTINGS,
+                keep_journal=self._keep_journal,
             )
 
     def close(self) -> None:
-        """Close the file, after its journal was written into it; may be called any number of times."""
+        """Close the file, after its journal was written into it unless that is kept; may be called repeatedly."""
         self._connection.close()
 
     def interrupt(self) -> None:
@@ -358,10 +363,12 @@ def _all(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def open_state(path: Path) -> Iterator[State]:
+def open_state(path: Path, *, keep_journal: bool = False) -> Iterator[State]:
     """Open the state file at ``path``, creating or migrating it, with an empty working set attached as ``run``.
 
-    The file and its folder are readable by their owner only. Raises :class:`StateLockedError` when another process
+    At the end DuckDB writes its journal, to which each commit appends, into the file; with ``keep_journal`` it stays a
+    file of its own, ``path`` with ``.wal``. The file and its folder are readable by their owner only. Raises
+    :class:`StateLockedError` when another process
     holds the file and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
     from engine.files import create_private_file, exists, make_private_folder
@@ -380,7 +387,7 @@ def open_state(path: Path) -> Iterator[State]:
     try:
         # Named before the file is opened: the journal of a killed run may need more than the memory.
         scratch = path.with_name(f".{path.stem}-{secrets.token_hex(4)}")
-        state = State(path, scratch=scratch)
+        state = State(path, scratch=scratch, keep_journal=keep_journal)
         try:
             # Closed before its folder is deleted: closing writes the journal into the file, and may need the folder for
             # that. Where it fails, no error is raised, and the next run reads the journal again.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.clock import Deadline
 from engine.errors import UsageError
@@ -16,8 +16,9 @@ from engine.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.model.settings import EntitySettings, Project
+    from engine.model.settings import EntitySettings, Project, Stock2ShopSettings
     from engine.state.store import State
+    from engine.stock2shop.user import User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +45,27 @@ def no_progress(_step: str, _done: int, _total: int | None) -> None:
     """Report progress to nobody."""
 
 
+class Replica(Protocol):
+    """Keeps a project's state somewhere else, too, so that another machine can go on with it at any moment."""
+
+    def user(self, settings: Stock2ShopSettings) -> User:
+        """The token and the pace of the Stock2Shop user, which are shared with those machines."""
+
+    def secure(self, state: State) -> None:
+        """Store there what was committed to ``state`` until now.
+
+        It raises a :class:`SyncError` where it cannot, or where another machine has the project: nothing may be sent.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
     """One plan or run of one entity.
 
     ``ask_sync_token`` gives the source's sync token, each time the same. ``cancel`` is set by whoever wants the run to
     end early. ``progress`` is called with the name of a step, how much of it is done, and of how much where that is
-    known. Reading is broken off, and no batch begins, after ``deadline``.
+    known. Reading is broken off, and no batch begins, after ``deadline``. ``replica`` is told of each batch before it
+    is sent; None where the state is on this machine alone.
     """
 
     state: State
@@ -61,6 +76,7 @@ class RunContext:
     cancel: threading.Event = field(default_factory=threading.Event)
     progress: Callable[[str, int, int | None], None] = no_progress
     deadline: Deadline = field(default_factory=Deadline)
+    replica: Replica | None = None
 
     @property
     def settings(self) -> EntitySettings:

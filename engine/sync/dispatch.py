@@ -51,7 +51,7 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
 
     1. Load the whole rows of the next window, where the batch is not in the one that is loaded, and make the documents
        of the next batches, where its own are not made yet.
-    2. Remember the rows of the batch, durably, as in doubt before they are sent.
+    2. Remember the rows of the batch, durably, as in doubt before they are sent; also where other machines look.
     3. Send the batch, and record every receipt and refusal as it arrives.
 
     Raises :class:`DeadlineError` when the deadline comes before anything is sent, :class:`CancelledError` when the run
@@ -113,6 +113,8 @@ def _send_batches(
         batch = Window(position, end)
         rows, prepared = prepared[: end - position], prepared[end - position :]
         mark_in_flight(state, entity=comparison.entity, window=batch, unclearable=unclearable)
+        if context.replica is not None:
+            context.replica.secure(state)
         try:
             for delivery in sender.send(rows, read_values=partial(_whole_rows, state, layout, batch)):
                 if _record(context, comparison, delivery, run_id=run_id):

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from engine.model.settings import Project
     from engine.state.store import State
     from engine.stock2shop.api import Api
+    from engine.stock2shop.user import User
     from engine.sync.compare import Comparison
+    from engine.sync.context import Replica
     from engine.sync.removals import RecentRemovals
 
 
@@ -57,6 +59,7 @@ def plan(
     options: RunOptions | None = None,
     cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
+    replica: Replica | None = None,
 ) -> Plan:
     """Work out what :func:`run` would do for ``entity``; send and record nothing.
 
@@ -67,7 +70,7 @@ def plan(
     3. Run the data tests and the guards, and put the plan together.
     """
     options, cancel = options or RunOptions(), cancel or threading.Event()
-    user = local_user(project.stock2shop, project.state.parent)
+    user = _user(project, replica)
     contact = nullcontext() if options.offline else open_api(project.stock2shop, stop=cancel, user=user)
     with open_state(project.state) as state, contact as api:
         require_same_origin(state, project)
@@ -92,8 +95,9 @@ def run(
     options: RunOptions | None = None,
     cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
+    replica: Replica | None = None,
 ) -> Outcome:
-    """Bring ``entity`` in step.
+    """Bring ``entity`` in step; ``replica`` keeps the state elsewhere, too, where several machines run the project.
 
     Raises :class:`GuardError`, with nothing sent, when the plan is too large, and :class:`DeadlineError` when the
     deadline comes before anything is sent.
@@ -113,13 +117,14 @@ def run(
     options, cancel = options or RunOptions(), cancel or threading.Event()
     started = time.monotonic()
     deadline = options.deadline or Deadline.after(project.stock2shop.deadline)
-    with recorded(project, entity, command="run") as record, open_state(project.state) as state:
+    kept = open_state(project.state, keep_journal=replica is not None)
+    with recorded(project, entity, command="run") as record, kept as state:
         steps = Steps(record.progress(progress))
         run_id = begin_run(state, entity=entity, command="run")
         record.begin(run_id)
         try:
             require_same_origin(state, project)
-            user = local_user(project.stock2shop, project.state.parent)
+            user = _user(project, replica)
             with open_api(project.stock2shop, until=deadline.at, stop=cancel, user=user) as api:
                 api.plan_turn()
                 notes: list[str] = []
@@ -138,6 +143,7 @@ def run(
                     cancel=cancel,
                     progress=steps.report,
                     deadline=deadline,
+                    replica=replica,
                 )
                 comparison = compare(context, may_skip=not data_tests.has_data_tests(project, entity))
                 recent = recent_removals(state, entity, comparison.counts)
@@ -191,6 +197,13 @@ def run(
             publish(record, state, entity, run_id=run_id)
         record.facts = outcome_facts(outcome)
         return outcome
+
+
+def _user(project: Project, replica: Replica | None) -> User:
+    """The token and the pace of the project's Stock2Shop user: those of this machine, or of all that share it."""
+    if replica is not None:
+        return replica.user(project.stock2shop)
+    return local_user(project.stock2shop, project.state.parent)
 
 
 def _last_known_sync_token(state: State, api: Api | None, notes: list[str]) -> str:

@@ -59,7 +59,8 @@ SYNC = {
 }
 MAPPING = {"review", "test"}
 ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise")}
-"""The commands that each of the histories below looks at."""
+FLEET = {"fleet status"}
+"""The commands that each of the histories below looks at; those of a fleet are looked at with its workers."""
 
 
 def with_json() -> set[str]:
@@ -73,7 +74,7 @@ def with_json() -> set[str]:
 
 def test_the_schema_has_every_command_with_json_output() -> None:
     """Whoever adds one says what its result is."""
-    assert {*RESULTS} == with_json() == SYNC | MAPPING | ORDERS
+    assert {*RESULTS} == with_json() == SYNC | MAPPING | ORDERS | FLEET
 
 
 def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Client) -> None:

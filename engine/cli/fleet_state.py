@@ -1,0 +1,66 @@
+"""A project's state where a command can use it: this machine's own, or the fleet's, brought here under a lease."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.cli.session import session_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import typer
+
+    from engine.cli.session import Session
+    from engine.fleet.checkout import Checkout
+    from engine.fleet.database import FleetDatabase
+    from engine.model.settings import Project
+
+
+_databases: dict[str, FleetDatabase] = {}
+"""The open connections by their address: one for all jobs of a warm worker."""
+
+
+@contextmanager
+def state_at_hand(session: Session, project: Project) -> Iterator[tuple[Project, Checkout | None]]:
+    """Give the project with its state on this machine, and the checkout where the workspace is a fleet's.
+
+    Raises :class:`LeaseError` where another machine of the fleet has the project.
+    """
+    database = fleet_database(session)
+    if database is None:
+        yield project, None
+        return
+    from engine.fleet.checkout import check_out
+
+    with check_out(database, project.name, project.state) as checkout:
+        yield replace(project, state=checkout.path), checkout
+
+
+def project_at_hand(context: typer.Context, project: Project) -> tuple[Project, Checkout | None]:
+    """What :func:`state_at_hand` gives, until the command of ``context`` ends."""
+    return context.with_resource(state_at_hand(session_of(context), project))
+
+
+def fleet_database(session: Session) -> FleetDatabase | None:
+    """The fleet's PostgreSQL, which nothing that is printed names; None where one machine runs the workspace."""
+    from engine.config.fleet import read_fleet
+
+    settings = read_fleet(session.workspace(), environ=os.environ)
+    if settings is None:
+        return None
+    session.terminal.hide([settings.database])
+    if settings.database not in _databases:
+        from engine.fleet.database import FleetDatabase
+
+        _databases[settings.database] = FleetDatabase(settings.database)
+    return _databases[settings.database]
+
+
+def close_fleet_databases() -> None:
+    """Close what was opened; a warm worker does so when it ends."""
+    while _databases:
+        _databases.popitem()[1].close()

@@ -1,0 +1,68 @@
+"""What the fleet does: its projects, its workers and its queue, as PostgreSQL has them; and who is paused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.fleet.database import FleetDatabase
+
+
+def set_paused(database: FleetDatabase, project: str, *, paused: bool) -> str:
+    """Pause a project or let it run again; gives who has it now, blank where nobody has."""
+    row = database.row(
+        "insert into lease (project, paused) values (%(project)s, %(paused)s)"
+        " on conflict (project) do update set paused = excluded.paused, failures = 0"
+        " returning case when expires_at > now() then holder else '' end",
+        {"project": project, "paused": paused},
+    )
+    return str(row[0]) if row else ""
+
+
+PROJECT_COLUMNS = (
+    "project",
+    "held_by",
+    "paused",
+    "last_run_at",
+    "seconds",
+    "exit_code",
+    "failures",
+    "epoch",
+    "stored_bytes",
+)
+
+
+def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
+    """Each project that ever ran in the fleet, by :data:`PROJECT_COLUMNS`; times are UTC."""
+    rows = database.rows(
+        "select project, case when expires_at > now() then holder end, paused, ended_at at time zone 'UTC', seconds,"
+        " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease order by project"
+    )
+    return [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
+
+
+def list_workers(database: FleetDatabase) -> list[dict[str, Any]]:
+    """Each worker that was heard from in the last minutes; times are UTC."""
+    rows = database.rows(
+        "select name, slots, started_at at time zone 'UTC', extract(epoch from now() - seen_at)::double precision,"
+        " draining from worker order by name"
+    )
+    names = ("worker", "slots", "started_at", "seen_seconds_ago", "draining")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def count_queue(database: FleetDatabase) -> dict[str, dict[str, int]]:
+    """How many projects wait and run, by lane."""
+    rows = database.rows(
+        "select queue_name, count(*) filter (where status = 'todo'), count(*) filter (where status = 'doing')"
+        " from procrastinate_jobs where status in ('todo', 'doing') group by queue_name order by queue_name"
+    )
+    return {lane: {"waiting": waiting, "running": running} for lane, waiting, running in rows}
+
+
+def drain(database: FleetDatabase, words: str) -> list[str]:
+    """Have the workers take no more whose name begins with ``words``, such as a host's; gives their names."""
+    rows = database.rows(
+        "update worker set draining = true where starts_with(name, %(words)s) returning name", {"words": words}
+    )
+    return sorted(name for (name,) in rows)

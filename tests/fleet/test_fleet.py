@@ -1,0 +1,130 @@
+"""Several machines run one workspace: each project on one of them at a time, with all that is known of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fleet_machine import LEASE_SECONDS
+
+if TYPE_CHECKING:
+    from support.client import Client
+    from support.fleet import Fleet
+
+BATCHES = "pace = 0\nbatch_variants = 7"
+
+
+def prices(client: Client) -> dict[str, float]:
+    """What Stock2Shop holds."""
+    return {code: float(each["price"]) for code, each in client.held().items()}
+
+
+def test_a_project_goes_on_where_another_machine_left_it(fleet: Fleet) -> None:
+    """What was sent, what is quarantined and the whole history travel; an unchanged row is sent by nobody again."""
+    client = fleet.client
+    assert "up to date" in fleet.run("a", "fleet", "init")
+    client.items(3)
+    fleet.run("a", "fleet", "run", "acme")
+    client.sql("update item set price = '7' where code = 'I001'", "update item set qty = 'many' where code = 'I002'")
+    fleet.run("b", "run", "acme", code=4)
+    assert client.posted() == 4
+    fleet.run("a", "run", "acme", code=4)
+    client.sql("delete from item where code = 'I000'")
+    fleet.run("b", "run", "acme", code=4)
+    assert client.posted() == 5
+    assert prices(client) == {"I001": 7.0, "I002": 100.0}
+    assert len([request for request in client.sandbox.requests if request.path.endswith("authenticate")]) == 1
+
+
+def test_a_machine_hands_its_projects_over_and_gets_them_back(fleet: Fleet) -> None:
+    """What it has sent before is known to the fleet, and to it again; every command sees the one state there is."""
+    client = fleet.client
+    client.items(3)
+    shared = client.workspace / "workspace.toml"
+    settings = shared.read_text("utf-8")
+    shared.unlink()
+    fleet.run("a", "run", "acme")
+    shared.write_text(settings, "utf-8")
+    assert "adopt-local acme" in fleet.run("a", "run", "acme", code=1)
+    assert "the fleet's now" in fleet.run("a", "fleet", "adopt-local")
+    fleet.run("b", "run", "acme")
+    assert client.posted() == 3
+    client.sql("update item set price = '7' where code = 'I001'")
+    assert "changes: 1 changed" in fleet.run("a", "plan", "acme")
+    assert "I001" in fleet.run("b", "explain", "acme", "I001")
+    assert fleet.run("b", "history", "acme").count("products") == 2
+
+    fleet.run("a", "fleet", "pause", "acme")
+    assert "acme is paused" in fleet.run("b", "run", "acme", code=75)
+    fleet.run("a", "fleet", "resume", "acme")
+    fleet.run("b", "run", "acme")
+    assert client.posted() == 4
+    assert "the fleet has paused it" in fleet.run("c", "fleet", "export-local", "acme")
+    assert "acme is paused" in fleet.run("b", "run", "acme", code=75)
+    shared.unlink()
+    fleet.run("c", "run", "acme")
+    assert client.posted() == 4
+
+
+@pytest.mark.parametrize(("point", "at"), [("post", 2), ("receipt", 2), ("store", 1)])
+def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(fleet: Fleet, point: str, at: int) -> None:
+    """Frozen before it sends a batch, before it records a receipt, before it stores the rest: it ends with 75."""
+    client = fleet.client
+    client.write(remote=BATCHES, settings="max_changes = 100\nmax_deletes = 100")
+    client.items(20)
+    zombie = fleet.start("a", "run", "acme", freeze=point, at=at)
+    fleet.wait_until_frozen(zombie)
+    client.sql("update item set price = '7'", "delete from item where code in ('I003', 'I009')")
+    fleet.run("b", "run", "acme")
+    sold = {f"I{number:03}": 7.0 for number in range(20) if number not in {3, 9}}
+    assert prices(client) == sold
+    posted = client.posted()
+    zombie.send_signal(signal.SIGCONT)
+    assert "took acme over" in fleet.end(zombie, code=75)
+    assert client.posted() == posted
+    for machine in "ba":
+        fleet.run(machine, "run", "acme")
+    assert client.posted() == posted
+    assert prices(client) == sold
+
+
+def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet) -> None:
+    """The other machine waits for the lease to end, knows every receipt, and needs no second approval."""
+    client = fleet.client
+    client.write(remote=BATCHES, settings="max_changes = 5")
+    client.items(40)
+    client.sandbox.faults.latency = 0.1
+    killed = fleet.start("a", "run", "acme", "--approve-changes", "50")
+    fleet.wait(lambda: client.posted() >= 14, killed)
+    killed.kill()
+    killed.wait()
+    client.sandbox.faults.clear()
+    assert "acme is held by" in fleet.run("b", "run", "acme", code=75)
+    time.sleep(LEASE_SECONDS)
+    fleet.run("b", "run", "acme")
+    assert prices(client) == {f"I{number:03}": 100.0 for number in range(40)}
+    assert client.posted() <= 40 + 7
+
+
+def test_nobody_sends_while_postgresql_is_away(fleet: Fleet) -> None:
+    """A run that cannot say what it is about to send ends; afterwards the rest goes, one batch of it twice."""
+    client = fleet.client
+    client.write(remote=BATCHES, settings="max_changes = 100\nmax_deletes = 100")
+    client.items(40)
+    client.sandbox.faults.latency = 0.1
+    process = fleet.start("a", "run", "acme")
+    fleet.wait(lambda: client.posted() >= 14, process)
+    fleet.postgres.stop()
+    try:
+        assert "PostgreSQL is away" in fleet.end(process, code=1)
+        assert client.posted() <= 14 + 7
+        client.sandbox.faults.clear()
+        assert "PostgreSQL is away" in fleet.run("b", "run", "acme", code=1)
+    finally:
+        fleet.postgres.start()
+    time.sleep(LEASE_SECONDS)
+    fleet.run("b", "run", "acme")
+    assert prices(client) == {f"I{number:03}": 100.0 for number in range(40)}
+    assert client.posted() <= 40 + 7
