@@ -43,6 +43,7 @@ from engine.cli.contract import error_entries
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
 from engine.cli.fleet_state import close_fleet_databases
 from engine.cli.log import engine_warnings
+from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
 from engine.cli.terminal import configure_encoding
 from engine.errors import UsageError
@@ -77,13 +78,20 @@ def main_options(
     log_format: Annotated[
         LogFormat, typer.Option(help="How progress and errors are written to standard error.")
     ] = LogFormat.text,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(help="Write them to this file instead; at 10 MB it is renamed, and five older ones are kept."),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Keep the options given before the command."""
     del version  # printed while the options were read
-    session_of(context).options = GlobalOptions(workspace=workspace, debug=debug, log_format=log_format)
+    session = session_of(context)
+    session.options = GlobalOptions(workspace=workspace, debug=debug, log_format=log_format)
+    if log_file is not None:
+        session.terminal.log_to(LogFile(log_file))
 
 
 SET_UP, MAPPING, SYNC, ORDERS, OPERATE, LEARN = PANELS
@@ -153,6 +161,8 @@ def main() -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
+    finally:
+        session.terminal.close()
     sys.exit(code)
 
 

@@ -11,7 +11,7 @@ from engine.cli.examples import EXAMPLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-GLOBAL_OPTIONS = {"--workspace": True, "--log-format": True, "--debug": False}
+GLOBAL_OPTIONS = {"--workspace": True, "--log-format": True, "--log-file": True, "--debug": False}
 """The options that every command has, which typer knows in front of the command only, and whether one has a value."""
 
 PANELS = ("Set up", "Look at a mapping", "Sync", "Orders", "Keep it running", "Learn")

@@ -346,6 +346,7 @@ def _run_entity(
         outcome.outcome,
         project.name,
         entity,
+        exit_code=ATTENTION if outcome.needs_attention else 0,
         run_id=outcome.run_id,
         source=counts.source,
         sent=outcome.sent,

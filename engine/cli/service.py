@@ -55,7 +55,7 @@ AccountOption = Annotated[
     typer.Option(help="With --system and on Windows, who runs it; otherwise the workspace's owner, on Windows you."),
 ]
 PrintOption = Annotated[bool, typer.Option("--print", help="Show what would be done, and change nothing.")]
-AgentNameOption = Annotated[str, typer.Option(help="Its name, where a machine has several workspaces.")]
+NameOption = Annotated[str, typer.Option(help="Its name, where a machine has several workspaces.")]
 
 
 @agent_app.command("install")
@@ -71,7 +71,7 @@ def install_agent(
     scheduler: SchedulerOption = None,
     system: SystemOption = False,
     account: AccountOption = None,
-    name: AgentNameOption = AGENT_NAME,
+    name: NameOption = AGENT_NAME,
     print_only: PrintOption = False,
 ) -> None:
     """Have the system keep the agent running: it starts with the machine, and again should it end.
@@ -95,7 +95,7 @@ def install_schedule(
     scheduler: SchedulerOption = None,
     system: SystemOption = False,
     account: AccountOption = None,
-    name: AgentNameOption = SCHEDULE_NAME,
+    name: NameOption = SCHEDULE_NAME,
     print_only: PrintOption = False,
 ) -> None:
     """Have the system's own scheduler run all projects, again and again; the agent needs none of it."""
@@ -112,61 +112,36 @@ def install_schedule(
     _install(session, service, chosen, print_only=print_only)
 
 
-@agent_app.command("remove")
-def remove_agent(
-    context: typer.Context,
-    scheduler: SchedulerOption = None,
-    system: SystemOption = False,
-    account: AccountOption = None,
-    name: AgentNameOption = AGENT_NAME,
-    print_only: PrintOption = False,
-) -> None:
-    """Stop the agent that `s2s agent install` installed, and remove what that wrote."""
-    session, chosen = session_of(context), _scheduler(scheduler)
-    service = _service(session, name, chosen, system=system, account=account)
-    _remove(session, service, chosen, print_only=print_only)
+def _add_remove_and_status(app: typer.Typer, default_name: str, what: str, *, every: timedelta | None) -> None:
+    """Add the two commands that need to know no more of a service than its name, and whether a timer starts it."""
+
+    @app.command("remove", help=f"Stop {what}, and remove what `install` wrote.")
+    def remove(
+        context: typer.Context,
+        scheduler: SchedulerOption = None,
+        system: SystemOption = False,
+        account: AccountOption = None,
+        name: NameOption = default_name,
+        print_only: PrintOption = False,
+    ) -> None:
+        session, chosen = session_of(context), _scheduler(scheduler)
+        service = _service(session, name, chosen, system=system, account=account, every=every)
+        _remove(session, service, chosen, print_only=print_only)
+
+    @app.command("status", help=f"Exit code 0 where {what} is installed and active, otherwise 5.")
+    def status(
+        context: typer.Context,
+        scheduler: SchedulerOption = None,
+        system: SystemOption = False,
+        account: AccountOption = None,
+        name: NameOption = default_name,
+    ) -> None:
+        session, chosen = session_of(context), _scheduler(scheduler)
+        _print_state(session, _service(session, name, chosen, system=system, account=account, every=every), chosen)
 
 
-@schedule_app.command("remove")
-def remove_schedule(
-    context: typer.Context,
-    scheduler: SchedulerOption = None,
-    system: SystemOption = False,
-    account: AccountOption = None,
-    name: AgentNameOption = SCHEDULE_NAME,
-    print_only: PrintOption = False,
-) -> None:
-    """Remove what `s2s schedule install` wrote."""
-    session, chosen = session_of(context), _scheduler(scheduler)
-    service = _service(session, name, chosen, system=system, account=account, every=timedelta(days=1))
-    _remove(session, service, chosen, print_only=print_only)
-
-
-@agent_app.command("status")
-def agent_status(
-    context: typer.Context,
-    scheduler: SchedulerOption = None,
-    system: SystemOption = False,
-    account: AccountOption = None,
-    name: AgentNameOption = AGENT_NAME,
-) -> None:
-    """Say whether the agent is installed and runs: exit code 0, otherwise 5. `s2s status` says how projects do."""
-    session, chosen = session_of(context), _scheduler(scheduler)
-    _print_state(session, _service(session, name, chosen, system=system, account=account), chosen)
-
-
-@schedule_app.command("status")
-def schedule_status(
-    context: typer.Context,
-    scheduler: SchedulerOption = None,
-    system: SystemOption = False,
-    account: AccountOption = None,
-    name: AgentNameOption = SCHEDULE_NAME,
-) -> None:
-    """Say whether the schedule is installed: exit code 0, otherwise 5. `s2s status` says how projects do."""
-    session, chosen = session_of(context), _scheduler(scheduler)
-    service = _service(session, name, chosen, system=system, account=account, every=timedelta(days=1))
-    _print_state(session, service, chosen)
+_add_remove_and_status(agent_app, AGENT_NAME, "the agent", every=None)
+_add_remove_and_status(schedule_app, SCHEDULE_NAME, "the schedule", every=timedelta(days=1))
 
 
 def _install(session: Session, service: Service, scheduler: Scheduler, *, print_only: bool) -> None:
@@ -224,6 +199,8 @@ def _service(
     from engine.service.definition import Service, this_program
 
     workspace = session.workspace().resolve()
+    log = workspace / f"{name}.log"
+    own_log = () if scheduler.name == "systemd" else ("--log-file", str(log))
     state = state_folder(workspace, os.environ).resolve()
     if account and not system and scheduler.name != "task-scheduler":
         raise UsageError("--account is for --system: otherwise it runs as you.", hint="Leave it out, or pass --system.")
@@ -235,9 +212,9 @@ def _service(
     return Service(
         name=name,
         description="Stock2Shop agent" if every is None else "Stock2Shop sync",
-        command=(*this_program(), "--workspace", str(workspace), "--log-format", "json", *words),
+        command=(*this_program(), "--workspace", str(workspace), "--log-format", "json", *own_log, *words),
         workspace=workspace,
-        log=workspace / f"{name}.log",
+        log=log,
         every=every,
         system=system,
         account=account or "",

@@ -28,6 +28,8 @@ def run_controls(
 ) -> Iterator[tuple[threading.Event, Callable[[str, int, int | None], None]]]:
     """Give an event that Ctrl-C and SIGTERM set, and a function to report progress to: step, done, total.
 
+    Progress is shown on a terminal, and is in the JSON log with ``--debug``.
+
     ``on_stop`` is called besides, in a thread of its own. Where the session has an event of its own, signals are
     somebody else's.
     """
@@ -46,7 +48,7 @@ def run_controls(
             current = StepProgress(step, done, now)
         elif now - last_time <= interval:
             return
-        if session.logs_json:
+        if session.logs_json and session.options.debug:
             write_event(session, step, project, entity, done=done, total=total)
         elif animated:
             terminal.show_progress(f"{name}: {current.text(done, total, now)}")

@@ -24,6 +24,7 @@ from engine.text import escape_controls, mask_secrets
 
 if TYPE_CHECKING:
     from engine.cli.colour import Paint
+    from engine.cli.log_file import LogFile
 
 OWN_COLUMNS = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """The engine's own columns that are worth showing; the others are left out of a row."""
@@ -50,7 +51,17 @@ class Terminal:
     def __init__(self, write: Write | None = None) -> None:
         self._write = write or _write_to_streams
         self._is_on_streams = write is None
+        self._log: LogFile | None = None
         self._secrets: set[str] = set()
+
+    def log_to(self, log: LogFile) -> None:
+        """From now on write to ``log`` what would go to standard error."""
+        self._log = log
+
+    def close(self) -> None:
+        """Close the log, where there is one."""
+        if self._log is not None:
+            self._log.close()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """From now on print ``***`` in place of each of ``secrets``, also as it stands in HTML and in JSON."""
@@ -71,7 +82,7 @@ class Terminal:
 
     def print_error(self, text: str) -> None:
         """Print a line, or lines, to standard error."""
-        self._write(escape_controls(self.mask(text)), err=True)
+        self._print_error_line(escape_controls(self.mask(text)))
 
     def print_table(self, rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
         """Print rows under headers; a table for a terminal fits its width."""
@@ -89,7 +100,10 @@ class Terminal:
 
     def print_json_line(self, text: str, *, err: bool = False) -> None:
         """Print what :meth:`json_text` made; masked once more, an escape in front of a secret would be cut in two."""
-        self._write(escape_controls(text), err=err)
+        if err:
+            self._print_error_line(escape_controls(text))
+        else:
+            self._write(escape_controls(text), err=False)
 
     def json_text(self, value: object, *, indent: int | None = 2) -> str:
         """A value as JSON, with every secret in its keys and texts masked."""
@@ -105,6 +119,12 @@ class Terminal:
         """Empty the line that :meth:`show_progress` wrote."""
         sys.stderr.write(_blank_line())
         sys.stderr.flush()
+
+    def _print_error_line(self, text: str) -> None:
+        if self._log is None:
+            self._write(text, err=True)
+        else:
+            self._log.write(text)
 
     def _cell(self, value: object) -> object:
         """A value of a table, as it will be printed: so that its width is known."""

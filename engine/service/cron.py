@@ -42,7 +42,7 @@ def is_running(service: Service) -> bool:
 
 def advice(service: Service) -> str:
     """What is left to do by hand."""
-    return f"cron mails what fails to MAILTO, and the log is {service.log}: have logrotate keep it small."
+    return f"cron mails what fails to MAILTO, and the log is {service.log}, which is kept below 60 MB."
 
 
 def schedule_expression(every: timedelta) -> str:
@@ -69,10 +69,10 @@ def schedule_expression(every: timedelta) -> str:
 def _line(service: Service) -> str:
     assert service.every is not None  # see engine.service.schedulers
     variables = "".join(f"{name}={shlex.quote(value)} " for name, value in service.environment.items())
-    log = shlex.quote(str(service.log))
+    errors = shlex.quote(str(service.error_log))
     failed = shlex.quote(f"s2s ended with an error: see {service.log}")
     command = (
-        f"umask 077; {variables}{shlex.join(service.command)} >/dev/null 2>>{log};"
+        f"umask 077; {variables}{shlex.join(service.command)} >/dev/null 2>>{errors};"
         f" case $? in 0|4|75) ;; *) echo {failed} ;; esac"
     )
     return f"{schedule_expression(service.every)} {command}".replace("%", r"\%")  # cron's own line end

@@ -30,8 +30,8 @@ class Service:
     """What is to be started; ``every`` is how often, or None for what stays up.
 
     ``system`` is for a service of the machine, which runs as ``account``; otherwise it is the user's own. ``log`` is
-    where standard error goes where the system keeps no log. ``environment`` is given to the command, and ``writable``
-    are the folders that it writes to.
+    where its log goes where the system keeps none, and ``error_log`` what Python itself prints then. ``environment`` is
+    given to the command, and ``writable`` are the folders that it writes to.
     """
 
     name: str
@@ -52,6 +52,11 @@ class Service:
         texts = (*self.command, *self.environment.values(), self.account, str(self.log))
         if any(ord(character) < ord(" ") for text in texts for character in text):
             raise UsageError("A line break or another control character cannot be written for the system's scheduler.")
+
+    @property
+    def error_log(self) -> Path:
+        """Where standard error goes where the system keeps no log: hardly ever anything."""
+        return self.log.with_suffix(".err")
 
     @property
     def mark(self) -> str:

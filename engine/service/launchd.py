@@ -75,7 +75,7 @@ def _text(service: Service) -> str:
         "ExitTimeOut": STOP_SECONDS,
         "ProcessType": "Background",
         "RunAtLoad": True,
-        "StandardErrorPath": str(service.log),
+        "StandardErrorPath": str(service.error_log),
         "StandardOutPath": "/dev/null",
         "Umask": 0o077,
     }

@@ -131,7 +131,7 @@ def _text(service: Service) -> str:
 def _arguments(service: Service) -> str:
     """What ``cmd`` runs: with ``/s`` it takes off the outer quotes, and nothing else."""
     variables = "".join(f'set "{name}={value}"& ' for name, value in service.environment.items())
-    command = f'{variables}{subprocess.list2cmdline(service.command)} >NUL 2>>"{service.log}"'
+    command = f'{variables}{subprocess.list2cmdline(service.command)} >NUL 2>>"{service.error_log}"'
     bad = sorted(set("%\"'^&|<>!") & set("".join((*service.command, *service.environment.values(), str(service.log)))))
     if bad:
         raise UsageError(

@@ -160,12 +160,14 @@ def test_python_m_engine_and_json_output(s2s: S2s) -> None:
     assert (outcome["sent"], outcome["plan"]["digest"]) == (1, plan["digest"])
 
 
-def test_json_logs_tell_progress_and_errors(s2s: S2s) -> None:
-    """Each line of standard error is one JSON document."""
+def test_json_logs_tell_errors_and_with_debug_progress(s2s: S2s) -> None:
+    """Each line of standard error is one JSON document; a run is one line without --debug."""
     s2s.client.item("A")
-    ran = s2s("--log-format", "json", "run", "acme")
+    ran = s2s("--log-format", "json", "--debug", "run", "acme")
     events = [json.loads(line)["event"] for line in ran.stderr.splitlines()]
-    assert "reading" in events
+    assert (events[0], events[-1]) == ("reading", "done")
+    (line,) = s2s("--log-format", "json", "run", "acme").stderr.splitlines()
+    assert (json.loads(line)["event"], json.loads(line)["exit_code"]) == ("done", 0)
     ran = s2s("--log-format", "json", "run", "nobody")
     error = json.loads(ran.stderr.splitlines()[-1])
     assert (error["exit_code"], error["project"]) == (2, "nobody")
@@ -175,8 +177,9 @@ def test_a_json_log_tells_what_became_of_a_run(s2s: S2s) -> None:
     """A scheduler's log says when which project sent how much, without the output beside it."""
     s2s.client.item("A")
     s2s.client.item("B", title="")
-    ended = json.loads(s2s("--log-format", "json", "run", "acme").stderr.splitlines()[-1])
-    assert ended["at"]
+    (line,) = s2s("--log-format", "json", "run", "acme").stderr.splitlines()
+    ended = json.loads(line)
+    assert (ended["at"][-6:], ended["exit_code"]) == ("+00:00", 4)
     assert (ended["event"], ended["project"], ended["entity"], ended["run_id"]) == ("attention", "acme", "products", 1)
     assert (ended["source"], ended["sent"], ended["quarantined"], ended["refused"]) == (2, 1, 1, 0)
 
@@ -186,12 +189,8 @@ def test_json_logs_hold_nothing_but_json(s2s: S2s) -> None:
     s2s.client.item("A")
     s2s.client.sandbox.faults.server_errors(1000)
     events = [json.loads(line) for line in s2s("--log-format", "json", "run", "acme").stderr.splitlines()]
-    assert [(event["event"], event["project"]) for event in events] == [
-        ("reading", "acme"),
-        ("warning", "acme"),
-        ("error", "acme"),
-    ]
-    assert "attempt 1 of 2" in events[1]["message"]
+    assert [(event["event"], event["project"]) for event in events] == [("warning", "acme"), ("error", "acme")]
+    assert "attempt 1 of 2" in events[0]["message"]
     ran = s2s("--log-format", "json", "run", "--nope")
     assert json.loads(ran.stderr)["exit_code"] == ran.returncode == 2
 
@@ -521,7 +520,7 @@ def test_a_read_that_is_asked_to_stop_ends_at_once(s2s: S2s, client: Client, dia
     )
     toml = client.root / "project.toml"
     toml.write_text(toml.read_text("utf-8").replace("duckdb", dialect), "utf-8")
-    with s2s.start("--log-format", "json", "run", "acme") as process:
+    with s2s.start("--log-format", "json", "--debug", "run", "acme") as process:
         assert process.stderr is not None
         said = [process.stderr.readline()]
         while len(client.sandbox.requests) < 2:  # the login and the sync token, then the query
@@ -853,7 +852,9 @@ def test_reading_back_tells_how_far_it_came(s2s: S2s, client: Client) -> None:
     client.items(3)
     client.run()
     for command in ("adopt", "verify"):
-        told = [json.loads(line) for line in s2s("--log-format", "json", command, "acme").stderr.splitlines()]
+        told = [
+            json.loads(line) for line in s2s("--log-format", "json", "--debug", command, "acme").stderr.splitlines()
+        ]
         assert ("reading back", "acme", "products") in {
             (line["event"], line["project"], line["entity"]) for line in told
         }

@@ -138,7 +138,7 @@ def test_a_signal_stops_all_projects_and_no_worker_is_left(client: Client, start
     for name in ("aaa", "beta", "gamma"):
         add_project(client, name).write(view=ENDLESS)
     (client.root / "project.toml").unlink()
-    process = start("--log-format", "json", "run", "--all", "--jobs", "2", "--output", "json")
+    process = start("--log-format", "json", "--debug", "run", "--all", "--jobs", "2", "--output", "json")
     read_until(process, 2, "stderr")  # both are reading
     workers = workers_of(process)
     process.send_signal(number)

@@ -14,6 +14,7 @@ from support.command import run_command
 
 from engine.cli.failures import report_error
 from engine.cli.log import order_log, write_event
+from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.cli.terminal import Terminal
 from engine.clock import zoned
@@ -134,3 +135,25 @@ def test_a_secret_in_a_view_is_not_rendered(client: Client) -> None:
     ran = run_command("render", "acme", folder=client.workspace, variables={**client.environment, "LINKED": "hunter2"})
     assert "hunter2" not in ran.stdout
     assert "'***' <> ''" in ran.stdout
+
+
+def test_a_log_of_its_own_is_kept_small(client: Client, tmp_path: Path) -> None:
+    """What would go to standard error stands there; at its size it is renamed, and so many older ones are kept."""
+    log = tmp_path / "logs" / "s2s.log"
+    words = ("--log-format", "json", "--log-file", str(log))
+    refused = run_command(*words, "run", "acme", folder=client.workspace, variables=client.environment)
+    assert (refused.returncode, "--log-file" in refused.stderr) == (2, True)
+    log.parent.mkdir()
+    client.item("A")
+    for _ in range(2):
+        ran = run_command("run", "acme", *words, folder=client.workspace, variables=client.environment)
+        assert (ran.returncode, ran.stderr) == (0, "")
+    assert [json.loads(line)["event"] for line in log.read_text("utf-8").splitlines()] == ["done", "done"]
+
+    small = LogFile(log, max_bytes=100, kept=2)
+    for number in range(40):
+        small.write(f"line {number} of text")
+    small.close()
+    assert {path.name for path in log.parent.iterdir()} == {"s2s.log", "s2s.log.1", "s2s.log.2"}
+    assert log.read_text("utf-8").endswith("line 39 of text\n")
+    assert max(path.stat().st_size for path in log.parent.iterdir()) <= 100

@@ -189,7 +189,9 @@ def test_launchd_gets_a_property_list_that_it_loads_anew(machine: Machine) -> No
     assert machine.s2s("agent", "install", "--scheduler", "launchd").returncode == 0
     facts = plistlib.loads(path.read_bytes())
     assert (facts["Label"], facts["KeepAlive"], facts["RunAtLoad"]) == (label, True, True)
-    assert facts["ProgramArguments"][-5:] == ["--workspace", str(machine.workspace), "--log-format", "json", "agent"]
+    log = machine.workspace / "s2s-agent.log"
+    assert facts["ProgramArguments"][-5:] == ["--log-format", "json", "--log-file", str(log), "agent"]
+    assert facts["StandardErrorPath"] == str(log.with_suffix(".err"))
     assert [line.split()[1] for line in machine.calls()] == ["bootout", "enable", "bootstrap"]
     assert machine.s2s("agent", "install", "--scheduler", "launchd").returncode == 0
     machine.calls()
@@ -213,7 +215,8 @@ def test_a_task_of_windows_starts_with_the_machine(machine: Machine) -> None:
     assert task.findtext(f"{space}Settings/{space}ExecutionTimeLimit") == "PT0S"
     arguments = task.findtext(f".//{space}Arguments") or ""
     assert arguments.startswith(f'/d /s /c "set "S2S_STATE={machine.kept}"& ')
-    assert f'--workspace "{machine.workspace}" --log-format json agent >NUL 2>>"' in arguments
+    log = machine.workspace / "s2s-agent"
+    assert f'--log-format json --log-file "{log}.log" agent >NUL 2>>"{log}.err"' in arguments
     assert [*machine.workspace.glob("*.xml")] == []
     assert machine.s2s("agent", "remove", "--scheduler", "task-scheduler").returncode == 0
     assert [line.split()[1] for line in machine.calls()] == ["/End", "/Delete"]
