@@ -9,7 +9,8 @@ import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from engine.cli.contract import CONTRACT_VERSION
-from engine.cli.results import RESULTS, ErrorEntry, Time
+from engine.cli.fleet_results import Time
+from engine.cli.results import RESULTS, ErrorEntry
 
 SIMPLE: dict[Any, dict[str, Any]] = {
     Any: {},

@@ -7,8 +7,9 @@ it. Of a dataclass all fields are keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NewType, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
+from engine.cli.fleet_results import Fleet, Time
 from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
@@ -16,9 +17,6 @@ from engine.review.decisions import Verdict
 from engine.review.model import ColumnImpact, FieldChange, HeldRow, RowRule, Sample
 from engine.status.collect import Condition
 from engine.sync.preview import PreviewFault
-
-Time = NewType("Time", str)
-"""A time with its zone, as in ISO 8601: ``2026-03-01T07:14:02+00:00``."""
 
 
 class ErrorEntry(TypedDict):
@@ -420,45 +418,6 @@ class FoundDrift(TypedDict):
     column: str
     published: str | None
     remote: str | None
-
-
-class FleetProject(TypedDict):
-    """A project that ran in the fleet."""
-
-    project: str
-    held_by: Annotated[str | None, "The machine and process that runs it now."]
-    paused: bool
-    last_run_at: Time | None
-    seconds: float | None
-    exit_code: int | None
-    failures: Annotated[int, "How many runs in a row have failed."]
-    epoch: Annotated[int, "How often its lease was taken."]
-    stored_bytes: Annotated[int, "What PostgreSQL has of its state, packed."]
-
-
-class FleetWorker(TypedDict):
-    """A worker that was heard from in the last minutes."""
-
-    worker: str
-    slots: int
-    started_at: Time
-    seen_seconds_ago: float
-    draining: bool
-
-
-class FleetLane(TypedDict):
-    """How many projects wait and run in a lane of the queue."""
-
-    waiting: int
-    running: int
-
-
-class Fleet(TypedDict):
-    """The fleet: its projects, its workers, and its queue by lane."""
-
-    projects: list[FleetProject]
-    workers: list[FleetWorker]
-    queue: Mapping[str, FleetLane]
 
 
 RESULTS: dict[str, Any] = {
