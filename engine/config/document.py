@@ -8,7 +8,16 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
-from engine.config.schedule import DURATION, QUIET, check_all_quiet, check_cron, check_duration, check_quiet
+from engine.config.schedule import (
+    DIGEST,
+    DURATION,
+    QUIET,
+    check_all_quiet,
+    check_cron,
+    check_digest,
+    check_duration,
+    check_quiet,
+)
 from engine.config.values import (
     DIALECTS,
     FLAGS,
@@ -290,6 +299,11 @@ def document_model() -> Any:
             None,
             description='When nothing is sent, in the machine\'s own zone, such as "20:00-06:30".',
             json_schema_extra={"pattern": QUIET},
+        )
+        digest: Annotated[str | None, AfterValidator(check_digest)] = Field(
+            None,
+            description='When one message a day says how all is, such as "07:00 Africa/Johannesburg".',
+            json_schema_extra={"pattern": DIGEST},
         )
 
     severities: Any = dict[str, Literal["error", "warning"]]

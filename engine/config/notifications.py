@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from engine.config.schedule import is_between, parse_duration, parse_quiet
+from engine.config.schedule import is_between, parse_digest, parse_duration, parse_quiet
 from engine.config.toml_text import parse_toml
 from engine.config.variables import VARIABLE, read_variables
 from engine.config.workspace import discover
@@ -18,11 +18,16 @@ from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime, time, timedelta
     from pathlib import Path
 
-KEYS = ("urls", "ping", "failures", "held", "late", "quiet")
+    from engine.config.schedule import DigestTime
+
+KEYS = ("urls", "ping", "failures", "held", "late", "quiet", "digest")
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {"late": parse_duration, "quiet": parse_quiet, "digest": parse_digest}
+"""How the keys are read that hold times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,8 @@ class NotifySettings:
 
     ``urls`` are addresses as apprise has them, ``ping`` is one that is asked for after runs. ``failures`` is how many
     runs in a row have to fail, ``held`` is how many rows may be held. ``late`` is how long a project may not run; None
-    for two cadences. ``quiet`` is from when to when nothing is sent, in this machine's zone.
+    for two cadences. ``quiet`` is from when to when nothing is sent, in this machine's zone. ``digest`` is
+    when one message a day says how all is; None for never.
     """
 
     urls: tuple[str, ...] = ()
@@ -40,6 +46,7 @@ class NotifySettings:
     held: int = 50
     late: timedelta | None = None
     quiet: tuple[time, time] | None = None
+    digest: DigestTime | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -137,5 +144,5 @@ def _checked(table: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{key} is no such number")
             found[key] = int(value)
         else:
-            found[key] = parse_duration(str(value)) if key == "late" else parse_quiet(str(value))
+            found[key] = PARSERS[key](str(value))
     return found

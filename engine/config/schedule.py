@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from engine.config.toml_text import parse_toml
-from engine.config.values import check_timezone
+from engine.config.values import InvalidValueError, check_timezone
 from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
@@ -189,6 +189,49 @@ def check_quiet(text: str | None) -> str | None:
     """``text`` as it is. Raises :class:`ValueError` where :func:`parse_quiet` does."""
     if text is not None:
         parse_quiet(text)
+    return text
+
+
+DIGEST = r"^\s*\d\d:\d\d\s+\S+\s*$"
+"""How the time of a digest is written: ``07:00 Africa/Johannesburg``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestTime:
+    """When the digest of a day is due."""
+
+    at: time
+    zone: ZoneInfo
+
+    def last_due(self, moment: datetime) -> datetime:
+        """The last moment at which one was due, at ``moment`` or before; both are UTC, without a zone.
+
+        >>> parse_digest("07:00 Africa/Johannesburg").last_due(datetime(2026, 3, 2, 4, 59))
+        datetime.datetime(2026, 3, 1, 5, 0)
+        """
+        local = moment.replace(tzinfo=timezone.utc).astimezone(self.zone)
+        for day in (local.date(), local.date() - timedelta(days=1)):
+            due = datetime.combine(day, self.at, tzinfo=self.zone).astimezone(timezone.utc).replace(tzinfo=None)
+            if due <= moment:
+                break
+        return due
+
+
+def parse_digest(text: str) -> DigestTime:
+    """The time of a digest, with its zone. Raises :class:`ValueError` for what is none."""
+    if not re.match(DIGEST, text):
+        raise ValueError('digest is written like "07:00 Africa/Johannesburg"')
+    at, zone = text.split()
+    try:
+        return DigestTime(time.fromisoformat(at), ZoneInfo(check_timezone(zone)))
+    except InvalidValueError:
+        raise ValueError(f"digest has {zone!r}, which is no time zone such as Africa/Johannesburg") from None
+
+
+def check_digest(text: str | None) -> str | None:
+    """``text`` as it is. Raises :class:`ValueError` where :func:`parse_digest` does."""
+    if text is not None:
+        parse_digest(text)
     return text
 
 

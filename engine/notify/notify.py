@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass, field
-from datetime import timezone
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
@@ -14,16 +14,18 @@ from engine.config.notifications import is_quiet
 from engine.file_lock import file_lock
 from engine.files import WorkspaceFiles, exists, make_private_folder, replace_file
 from engine.notify.changes import TROUBLES, Change, compose, find_changes
+from engine.notify.digest import compose_digest
 from engine.notify.send import ping, send_message
 from engine.run_log.read import open_run_log
 from engine.status.collect import collect_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from engine.config.notifications import NotifySettings
+    from engine.config.schedule import DigestTime
+    from engine.run_log.read import RunLogReader
     from engine.status.collect import ProjectStatus
 
 LOCK_SECONDS = 1
@@ -36,10 +38,14 @@ _warned: set[str] = set()
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """What people know: the kinds of trouble by project, and by ping the run that it was last sent for."""
+    """What people know.
+
+    The kinds of trouble by project, by ping the run that it was last sent for, and for whom which digest was last due.
+    """
 
     known: dict[str, list[str]] = field(default_factory=dict)
     pinged: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def notify(
@@ -89,12 +95,13 @@ def _notify(
         statuses = collect_statuses(workspace, [*settings], state_folder=state_folder)
         with open_run_log(state_folder) as run_log:
             failing = run_log.failures_since_good()
+            digests, undelivered = _send_digests(memory, statuses, settings, run_log)
         known, wrong = _send_changes(memory, statuses, settings, failing=failing, agent_since=agent_since)
         pinged, failed = _send_pings(memory, statuses, settings)
-        after = {"known": known, "pinged": pinged}
-        if after != {"known": memory.known, "pinged": memory.pinged}:
-            replace_file(path, json.dumps(after).encode(), mode=0o600)
-        return wrong + failed
+        after = Memory(known=known, pinged=pinged, digests=digests)
+        if after != memory:
+            replace_file(path, json.dumps(asdict(after)).encode(), mode=0o600)
+        return wrong + failed + undelivered
 
 
 def _send_changes(
@@ -130,6 +137,51 @@ def _send_changes(
     return {project: kinds for project, kinds in known.items() if kinds}, wrong
 
 
+def _send_digests(
+    memory: Memory,
+    statuses: Sequence[ProjectStatus],
+    settings: Mapping[str, NotifySettings],
+    run_log: RunLogReader,
+) -> tuple[dict[str, str], list[str]]:
+    """Send each digest that has become due; gives which was last due for whom, and what went wrong.
+
+    The first one comes a day after it was written down, so that nobody has one at any other time.
+    """
+    moment = now()
+    local = moment.replace(tzinfo=timezone.utc).astimezone()
+    groups: dict[tuple[tuple[str, ...], DigestTime], list[ProjectStatus]] = {}
+    for status in statuses:
+        of = settings[status.project]
+        if of.urls and of.digest is not None:
+            groups.setdefault((of.urls, of.digest), []).append(status)
+    digests: dict[str, str] = {}
+    wrong: list[str] = []
+    for (urls, digest), members in groups.items():
+        key = _secret_key("\n".join([*urls, f"{digest.at} {digest.zone}"]))
+        due = digest.last_due(moment)
+        before = memory.digests.get(key)
+        digests[key] = due.isoformat()
+        if before is None or datetime.fromisoformat(before) >= due:
+            continue
+        if is_quiet(settings[members[0].project], local):
+            digests[key] = before
+            continue
+        since = due - timedelta(days=1)
+        title, text = compose_digest(
+            members, since=since, totals=run_log.totals_since(since), failures=run_log.failures_since(since)
+        )
+        failed = send_message(urls, title, text)
+        wrong += failed
+        if len(failed) == len(urls):
+            digests[key] = before
+    return digests, wrong
+
+
+def _secret_key(text: str) -> str:
+    """What stands for an address, which is a secret."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _send_pings(
     memory: Memory, statuses: Sequence[ProjectStatus], settings: Mapping[str, NotifySettings]
 ) -> tuple[dict[str, str], list[str]]:
@@ -141,7 +193,7 @@ def _send_pings(
     pinged: dict[str, str] = {}
     wrong: list[str] = []
     for url, members in groups.items():
-        key = hashlib.sha256(url.encode()).hexdigest()[:16]  # the address is a secret
+        key = _secret_key(url)
         newest = max((str(each.last_run_at) for each in members if each.last_run_at is not None), default="")
         if newest != memory.pinged.get(key, ""):
             failed = ping(url, failing=any(each.condition in TROUBLES for each in members))
@@ -161,6 +213,7 @@ def _read(path: Path) -> Memory:
         return Memory(
             known={str(project): [str(kind) for kind in kinds] for project, kinds in found["known"].items()},
             pinged={str(key): str(at) for key, at in found["pinged"].items()},
+            digests={str(key): str(at) for key, at in found.get("digests", {}).items()},
         )
     except (ValueError, KeyError, AttributeError, TypeError):
         return Memory()

@@ -134,6 +134,14 @@ class RunLogReader:
         )
         return {project: (count, datetime.fromisoformat(since)) for project, count, since in self._read(sql, [])}
 
+    def failures_since(self, since: datetime) -> dict[str, int]:
+        """By project, how many runs that began since a time in UTC failed, or were stopped by a guard."""
+        sql = (
+            "select project, count(*) from runs where started_at >= ? and command = 'run'"
+            " and outcome in ('failed', 'guarded', 'broken off') group by project"
+        )
+        return dict(self._read(sql, [since.isoformat(" ", timespec="milliseconds")]))
+
     def quarantine(self, project: str, entity: str | None = None) -> list[dict[str, Any]]:
         """Rows in quarantine as of the last run, personal data masked, as :mod:`engine.sync.history` gives them."""
         names = "entity, key, product, column_name, rule, value, reason, first_seen_at, last_seen_at"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.command import run_command
@@ -147,6 +148,37 @@ def test_people_hear_of_a_change_once(office: Office) -> None:
         "\nproducts: 90 rows would be deleted. Look with `s2s plan beta`, which says how to approve it."
     )
     assert office.news() == []
+
+
+def test_one_message_a_day_says_how_all_is(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its time, in its zone, once; what did not arrive comes later; of a day in which nothing ran, too."""
+    zone = ZoneInfo("Africa/Johannesburg")
+    at = (now() + timedelta(hours=2)).strftime("%H:%M")
+    office.configure(urls=["${NOTIFY_URL}"], failures=9, held=9, digest=f"{at} {zone.key}")
+    office.run("acme", sent=1234, quarantined=3)
+    office.run("beta", outcome="failed", exit_code=1, message="The database refuses the login.")
+    assert office.news() == []
+    moment = now() + timedelta(days=1)
+    monkeypatch.setattr(notify, "now", lambda: moment)
+    office.status = 500
+    assert office.news() == []
+    office.status = 200
+    ((title, text),) = office.news()
+    assert title == "Stock2Shop: the day of 2 projects, 1 of 2 need somebody"
+    first, *others = text.splitlines()
+    assert first.endswith(": 2 runs, 1,234 rows sent, 1 run failed.")
+    assert others == [
+        "beta fails: products: The database refuses the login.",
+        "Rows are withheld: acme 3.",
+        "1 of 2 projects is well.",
+    ]
+    assert office.news() == []
+    moment += timedelta(days=1)
+    ((title, text),) = office.news()
+    assert "\nNot run: beta, acme.\n" in text
+    for wrong, said in (("7 o'clock", "is written like"), ("07:00 Nowhere/There", "has 'Nowhere/There'")):
+        office.configure(urls=["${NOTIFY_URL}"], digest=wrong)
+        assert f"[notify] digest {said}" in office.s2s("notify").stderr
 
 
 def test_who_runs_notifies_and_never_fails_by_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
