@@ -107,6 +107,10 @@ WENT_WRONG = {
     "a row is refused for its product code, which is corrected": (
         *(_insert("K1"), _insert("K2", "P1"), _run(refused=["P0"], refusal="400"), _change(0, "product", "P2"), RUN),
     ),
+    "a move is refused, and its row is marked Delete": (
+        *(_insert("K1"), _insert("K2"), RUN, _change(0, "product", "P2"), _run(refused=["K1"], refusal="400")),
+        *(_change(0, "active", "Delete"), RUN),
+    ),
     "a code turns blank, and its row is ignored": (
         *(_insert("K1"), _insert("K2"), RUN, _change(0, "code", " "), _change(0, "active", "Ignore"), RUN, RUN),
         *(_change(0, "prices", "12"), RUN, RUN),

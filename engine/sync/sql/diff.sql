@@ -1,7 +1,8 @@
 {# Staged against published, by keys and fingerprints: columns are compared later and only for the keys that differ. #}
 
 {# The verdict on each valid row that landed. What is in doubt is sent as it is now, whatever the comparison says; so are
-   the other variants of a product that was sent with other product fields. #}
+   the other variants of a product that was sent with other product fields. What was refused is tried again when it is
+   other than it was: a removal has no content, so its row is compared. #}
 {% set doubted_key %}
 {% if in_doubt %}
 (
@@ -42,9 +43,10 @@ select
         when (
             candidate._key,
             case when candidate._flag = 'Delete' then coalesce(base._group, candidate._group) else candidate._group end,
-            candidate._fingerprint
+            candidate._fingerprint,
+            case when candidate._flag = 'Delete' then candidate._raw else 0 end
         ) in (
-            select (key, product, fingerprint)
+            select (key, product, fingerprint, case when fingerprint = 0 then raw else 0 end)
             from quarantine
             where
                 entity = {{ entity }}
@@ -161,6 +163,7 @@ select
                 and rule = 'refused'
                 and resolved_at is null
                 and fingerprint = 0
+                and raw = 0
         ) then 'refused'
         else 'deleted'
     end as fate
@@ -223,15 +226,16 @@ stray as (
         'in doubt' as cause,
         true as is_held,
         true as is_doubted,
-        null::ubigint as _raw,
+        delta._raw,
         0::ubigint as _fingerprint
     from in_doubt as doubt
+    inner join delta
+        on delta._key = doubt.key
     where
         doubt.entity = {{ entity }}
-        and doubt.key in (select _key from delta)
         and (doubt.key, doubt.product) not in (select (_key, _group) from delta)
-        and (doubt.key, doubt.product) not in (
-            select (key, product)
+        and (doubt.key, doubt.product, coalesce(delta._raw, 0)) not in (
+            select (key, product, raw)
             from quarantine
             where
                 entity = {{ entity }}

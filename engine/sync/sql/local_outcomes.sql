@@ -137,7 +137,13 @@ where
     )
     and (
         fingerprint <> 0
-        or (key, product) not in (select (key, product) from in_doubt where entity = {{ entity }})
+        or (key, product, raw) not in (
+            select (doubt.key, doubt.product, coalesce(verdict._raw, 0))
+            from in_doubt as doubt
+            left join run.verdict as verdict
+                on verdict._key = doubt.key
+            where doubt.entity = {{ entity }}
+        )
     );
 {% endif %}
 
