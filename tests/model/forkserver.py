@@ -1,7 +1,7 @@
 """Run the engine's commands in processes of their own without paying for Python's start each time.
 
-A process that has imported the engine, and made one plan of nothing so that what is read once has been read, forks for
-every command; the child is what ``python -m engine …`` would be a moment after its start. So each command is a real
+A process that has imported the engine, and made one run so that what is read once has been read, forks for every
+command; the child is what ``python -m engine …`` would be a moment after its start. So each command is a real
 process that can really be killed.
 
 Reads one JSON object a line from standard input, ``{"argv": […], "env": {…}, "out": path, "err": path}``, and writes
@@ -60,26 +60,33 @@ def run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
 
 
 def warm() -> None:
-    """Import what commands import, and plan an empty project once."""
+    """Import what commands import, and run a project of one item once."""
     for module in MODULES:
         importlib.import_module(module)
     from engine.cli.app import main
+    from engine.sandbox.server import Sandbox
+    from engine.sandbox.settings import SandboxSettings
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        Sandbox(SandboxSettings(pace=0)) as sandbox,
+    ):
         root = Path(folder, "projects", "warm")
         (root / "views").mkdir(parents=True)
         with contextlib.closing(sqlite3.connect(root / "erp.sqlite")) as source:
-            source.execute("create table item (code text)")
+            source.executescript("create table item (code text); insert into item values ('A')")
         names = ("source_product_code", "source_variant_code", "title", "product_active", "variants.sku")
         columns = ", ".join(f"'1' as \"{name}\"" for name in names)
         (root / "views" / "products.sql").write_text(f"select {columns} from item", "utf-8")
         (root / "project.toml").write_text(
             '[source]\ndialect = "sqlite"\ndatabase = "erp.sqlite"\n'
-            '[stock2shop]\nsource_id = 1\nusername = "-"\npassword = "-"\n',
+            f'[stock2shop]\nurl = "{sandbox.url}"\nsource_id = 1\nusername = "sandbox"\npassword = "sandbox"\n',
             "utf-8",
         )
         os.environ["S2S_STATE"] = str(Path(folder, "state"))
-        sys.argv = ["s2s", "--workspace", folder, "plan", "warm", "--offline"]
+        sys.argv = ["s2s", "--workspace", folder, "run", "warm"]
         with contextlib.suppress(SystemExit):
             main()
 
