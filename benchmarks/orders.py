@@ -19,10 +19,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 from support.erp import Erp, in_sqlite, on_server, order_document  # noqa: E402 - the tests' ERP lives beside
-from support.servers import MariaDb, Postgres  # noqa: E402
+from support.servers import MariaDb, Postgres  # noqa: E402 - found by the path above
 
-from engine.orders import pipeline  # noqa: E402
-from engine.orders.ledger_file import raising_lock  # noqa: E402
+from engine.orders import pipeline  # noqa: E402 - as above
+from engine.orders.ledger_file import raising_lock  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

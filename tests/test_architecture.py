@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -124,6 +125,19 @@ def test_the_files_of_a_workspace_have_one_door(name: str) -> None:
 def test_a_module_is_small_enough_to_read(name: str) -> None:
     """At most 450 lines: a module with more has two reasons to change."""
     assert len((ENGINE / name).read_text("utf-8").splitlines()) <= 450
+
+
+def test_each_exception_from_a_check_says_why() -> None:
+    """A ``noqa`` or ``type: ignore`` without a reason is one that nobody dares to remove."""
+    reasonless = re.compile(r"# noqa(: [A-Z0-9, ]+)?$|# type: ignore(\[[a-z, -]+\])?$")
+    found = [
+        f"{path.relative_to(ENGINE.parent)}:{number}"
+        for folder in ("engine", "tests", "docs", "benchmarks")
+        for path in (ENGINE.parent / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if reasonless.search(line)
+    ]
+    assert found == []
 
 
 def test_the_engine_knows_no_client_and_a_client_no_python() -> None:

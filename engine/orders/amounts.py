@@ -249,7 +249,7 @@ def _reconcile(
     left = [] if known else [tax for tax in _taxes_left(found, stated) if tax >= -allowed]
     if total is None or not complete:
         problem = "" if total is None else "a line says neither price nor total"
-        return replace(_settle_taxes(found, left, allowed=allowed), problem=problem)
+        return replace(_resolve_taxes(found, left, allowed=allowed), problem=problem)
     missing = left if any(line.total is None for line in found.lines) else []
     for tax in missing or [ZERO]:
         if any(abs(whole + tax + ship - total) <= allowed for ship in shipping):
@@ -257,11 +257,11 @@ def _reconcile(
             break
     else:
         return replace(found, problem=_difference(whole + shipping[0], total, stated))
-    settled = _settle_taxes(found, left, allowed=allowed)
-    return replace(settled, problem=_other_problems(settled, stated, allowed=allowed))
+    resolved = _resolve_taxes(found, left, allowed=allowed)
+    return replace(resolved, problem=_other_problems(resolved, stated, allowed=allowed))
 
 
-def _settle_taxes(found: Amounts, left: Sequence[Decimal], *, allowed: Decimal) -> Amounts:
+def _resolve_taxes(found: Amounts, left: Sequence[Decimal], *, allowed: Decimal) -> Amounts:
     """Return the lines with no tax where they say none, unless the likeliest of what is ``left`` for them is a tax."""
     return found if left and abs(left[0]) > allowed else _without_unknown_tax(found)
 
@@ -269,7 +269,7 @@ def _settle_taxes(found: Amounts, left: Sequence[Decimal], *, allowed: Decimal) 
 def _without_unknown_tax(found: Amounts) -> Amounts:
     """Return the lines with no tax where they say none and the totals leave room for none."""
 
-    def settle(line: LineAmounts) -> LineAmounts:
+    def resolve(line: LineAmounts) -> LineAmounts:
         if line.tax is not None or (line.sub_total is None and line.total is None):
             return line
         amount = _either(line)
@@ -277,8 +277,8 @@ def _without_unknown_tax(found: Amounts) -> Amounts:
 
     return replace(
         found,
-        lines=tuple(settle(line) for line in found.lines),
-        shipping_lines=tuple(settle(line) for line in found.shipping_lines),
+        lines=tuple(resolve(line) for line in found.lines),
+        shipping_lines=tuple(resolve(line) for line in found.shipping_lines),
     )
 
 

@@ -156,7 +156,7 @@ class LimitedProtocol(H11Protocol):
 
     def _require_headers(self) -> None:
         cycle = self.cycle  # None before the first request, which uvicorn's annotation does not say
-        if cycle is None or cycle.response_complete:  # type: ignore[redundant-expr]
+        if cycle is None or cycle.response_complete:  # type: ignore[redundant-expr] # as above
             self._close()
         else:
             seconds = REQUEST_TIMEOUT_SECONDS - HEADER_TIMEOUT_SECONDS

@@ -47,7 +47,7 @@ def _run_git(workspace: Path, *arguments: str, index: Path | None = None) -> sub
         environ["GIT_INDEX_FILE"] = str(index)
     try:
         return subprocess.run(  # noqa: S603 - git, without a shell
-            ["git", "-C", str(workspace), "-c", f"core.hooksPath={os.devnull}", *arguments],  # noqa: S607
+            ["git", "-C", str(workspace), "-c", f"core.hooksPath={os.devnull}", *arguments],  # noqa: S607 - git as PATH has it
             env=environ,
             capture_output=True,
             check=False,

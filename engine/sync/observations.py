@@ -29,11 +29,11 @@ def describe_ignored(state: State, staged: Staged) -> list[str]:
     if not count:
         return []
     are, them = ("is", "it") if count == 1 else ("are", "them")
-    held = (
+    kept = (
         f"{count:,} {plural(count, 'row')} that Stock2Shop holds {are} flagged Ignore: nothing is sent for {them}, and"
         f" Stock2Shop keeps {them} as last sent."
     )
-    return [f"{held} To remove {them}, have the flag say Delete: its words are `active` under [{layout.entity.name}]."]
+    return [f"{kept} To remove {them}, have the flag say Delete: its words are `active` under [{layout.entity.name}]."]
 
 
 def describe_self_changing(state: State, staged: Staged) -> list[str]:

@@ -84,8 +84,7 @@ def plan(
             cancel=cancel,
             progress=progress,
         )
-        comparison = compare(context, may_skip=not data_tests.has_data_tests(project, entity))
-        return _make_plan(context, comparison, recent_removals(state, entity, comparison.counts), notes)
+        return _compare_and_plan(context, notes)[2]
 
 
 def run(
@@ -145,9 +144,7 @@ def run(
                     deadline=deadline,
                     replica=replica,
                 )
-                comparison = compare(context, may_skip=not data_tests.has_data_tests(project, entity))
-                recent = recent_removals(state, entity, comparison.counts)
-                planned = _make_plan(context, comparison, recent, notes)
+                comparison, recent, planned = _compare_and_plan(context, notes)
                 _admit(context, comparison, planned, recent, run_id=run_id)
                 dispatched = send_delta(context, comparison, api, run_id=run_id)
                 if comparison.batch_ends:
@@ -228,6 +225,14 @@ def _sync_token(state: State, api: Api, notes: list[str]) -> str:
             " row is sent."
         )
     return token
+
+
+def _compare_and_plan(context: RunContext, notes: list[str]) -> tuple[Comparison, RecentRemovals, Plan]:
+    """What a plan and a run do alike: compare the view's rows, test and guard the difference, and plan it."""
+    may_skip = not data_tests.has_data_tests(context.project, context.entity)
+    comparison = compare(context, may_skip=may_skip)
+    recent = recent_removals(context.state, context.entity, comparison.counts)
+    return comparison, recent, _make_plan(context, comparison, recent, notes)
 
 
 def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemovals, notes: list[str]) -> Plan:

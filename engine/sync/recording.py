@@ -25,9 +25,9 @@ def recorded(project: Project, entity: str, *, command: str) -> AbstractContextM
 
 def publish(record: RunRecord, state: State, entity: str, *, run_id: int) -> None:
     """Copy the open quarantine of an entity, and the changes of this run, to the run log; personal data is masked."""
-    held = history.quarantine(state, entity=entity)
+    quarantined = history.quarantine(state, entity=entity)
     changes = history.changes(state, limit=MAX_CHANGE_ROWS, entity=entity, run_id=run_id)
-    record.publish(held, changes, quarantined=len(held))
+    record.publish(quarantined, changes, quarantined=len(quarantined))
 
 
 def outcome_facts(outcome: Outcome) -> dict[str, Any]:

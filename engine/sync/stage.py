@@ -172,7 +172,7 @@ def land(
         missing = known.missing()
         first = next(missing, None)
         differs = bool(reader.landed or known.untrusted or first is not None)
-        if may_skip and trusted and not differs and _is_settled(state, layout):
+        if may_skip and trusted and not differs and _nothing_waits(state, layout):
             return replace(staged, unchanged=True)
         if not sql:
             _make_landing(state, layout, settings)
@@ -232,12 +232,12 @@ def _make_landing(state: State, layout: StagingLayout, settings: EntitySettings)
     )
 
 
-def _is_settled(state: State, layout: StagingLayout) -> bool:
+def _nothing_waits(state: State, layout: StagingLayout) -> bool:
     """Whether a run that finds no difference has nothing to record either."""
     entity = layout.entity.name
     if state.meta(f"definition:{entity}") != layout.definition:
         return False
-    return bool(state.value(render_sql("is_settled.sql", entity=entity)))
+    return bool(state.value(render_sql("nothing_waits.sql", entity=entity)))
 
 
 def windows(state: State, staged: Staged) -> Iterator[Window]:

@@ -90,8 +90,8 @@ def _sqlite_types(connection: Connection, table: str) -> Iterator[tuple[str, str
     """Yield the types that a table of SQLite declares; its collations stand in the text of its CREATE TABLE only."""
     named = literal(table, "sqlite")
     try:
-        info = list(_rows(connection, f'select name, type, "notnull" from pragma_table_info({named})'))  # noqa: S608
-        made = list(_rows(connection, f"select sql from sqlite_master where lower(name) = lower({named})"))  # noqa: S608
+        info = list(_rows(connection, f'select name, type, "notnull" from pragma_table_info({named})'))  # noqa: S608 - a quoted literal
+        made = list(_rows(connection, f"select sql from sqlite_master where lower(name) = lower({named})"))  # noqa: S608 - as above
     except QueryError:
         return
     text = str(made[0][0]) if made else ""

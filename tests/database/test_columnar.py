@@ -121,7 +121,7 @@ def test_it_is_for_sql_server_alone(workspace: Path) -> None:
         (pa.array([Decimal("19.99"), Decimal("0.0000001"), None], pa.decimal128(20, 8)), ["19.99000000", "0.00000010"]),
         (pa.array([19.99, 100.0, 1e20]), ["19.99", "100", "100000000000000000000"]),
         (pa.array([19.99], pa.float32()), ["19.99"]),
-        (pa.array([datetime(2026, 3, 1, 10, 0), datetime(2026, 3, 1, 10, 0, 0, 120000)]),  # noqa: DTZ001
+        (pa.array([datetime(2026, 3, 1, 10, 0), datetime(2026, 3, 1, 10, 0, 0, 120000)]),  # noqa: DTZ001 - as a database has it
          ["2026-03-01 10:00:00", "2026-03-01 10:00:00.120000"]),
         (pa.array([date(2026, 3, 1)]), ["2026-03-01"]),
         (pa.array([time(10, 0)], pa.time64("ns")), ["10:00:00"]),

@@ -68,6 +68,6 @@ if __name__ == "__main__":
     if freeze in POINTS:
         freeze_at(freeze, int(number))
     made = agent.Projects
-    agent.Projects = lambda **named: made(**{**named, "run": "support.fleet_machine:run_job"})  # type: ignore[misc, assignment]
+    agent.Projects = lambda **named: made(**{**named, "run": "support.fleet_machine:run_job"})  # type: ignore[misc, assignment] # a stand-in
     sys.argv = ["s2s", *words]
     main()

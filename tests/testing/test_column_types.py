@@ -167,7 +167,7 @@ def test_a_wrong_type_is_named_with_its_line(tmp_path: Path, types: str, line: i
 @pytest.mark.parametrize(
     ("types", "said"), [("", True), ('[item]\nweb = "varchar(9) collate utf8mb4_bin"\ncode = "varchar(9)"\n', False)]
 )
-def test_what_is_assumed_of_texts_is_said(tmp_path: Path, types: str, said: bool) -> None:  # noqa: FBT001
+def test_what_is_assumed_of_texts_is_said(tmp_path: Path, types: str, *, said: bool) -> None:
     """Where a text of the fixtures and one of the view differ in case alone, and nobody says whether that counts."""
     view = VIEW.replace("item.web as", "case when item.web = 'YES' then 'Yes' else item.web end as").replace('"', "`")
     write_project(tmp_path, dialect="mysql", view=view)

@@ -77,7 +77,7 @@ def _field(node: Any) -> Any:
         return None
     if not others or not is_kind(first, "text") or not all(is_kind(each, "text") for each in others):
         return None
-    cases = " ".join(f"when V = {chr(65 + place)} then {place + 1}" for place in range(len(others)) if place < 20)  # noqa: PLR2004
+    cases = " ".join(f"when V = {chr(65 + place)} then {place + 1}" for place in range(len(others)) if place < 20)  # noqa: PLR2004 - as below
     if len(others) > 20:  # noqa: PLR2004 - as many letters as names for them
         return None
     values = {chr(97 + place): folded(each, fold) for place, each in enumerate(others)}
@@ -94,7 +94,7 @@ def _find_in_set(node: Any) -> Any:
     """The place of a text in a list with commas; blanks at the end count."""
     values = node.expressions
     fold = comparison_of(values)
-    if len(values) != 2 or fold == "?" or not all(is_kind(value, "text") for value in values):  # noqa: PLR2004
+    if len(values) != 2 or fold == "?" or not all(is_kind(value, "text") for value in values):  # noqa: PLR2004 - a text and a list
         return None
     text = """
         case when A is null or B is null then null when B = '' then 0

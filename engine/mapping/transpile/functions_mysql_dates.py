@@ -109,7 +109,7 @@ def _days_shift(operator: str) -> Callable[[Any], Any]:
     """ADDDATE and SUBDATE with a number of days."""
 
     def rule(node: Any) -> Any:
-        moment, days = node.expressions if len(node.expressions) == 2 else (None, None)  # noqa: PLR2004
+        moment, days = node.expressions if len(node.expressions) == 2 else (None, None)  # noqa: PLR2004 - a moment and days
         by = interval(days, "DAY") if moment is not None and is_kind(moment, "date", "timestamp") else None
         return None if by is None else moved_moment(moment, operator, by, months=False, daily=True)
 

@@ -9,6 +9,6 @@ union all
 union all
 (select 'has_quarantine' as fact from quarantine where entity = {{ entity }} and resolved_at is null limit 1)
 union all
-(select 'has_held' as fact from held where entity = {{ entity }} limit 1)
+(select 'has_withheld' as fact from held where entity = {{ entity }} limit 1)
 union all
 (select 'has_blank_rows' as fact from run.blank_row limit 1);

@@ -147,7 +147,7 @@ where
     );
 {% endif %}
 
-{% if "has_held" in facts %}
+{% if "has_withheld" in facts %}
 delete from held
 where entity = {{ entity }};
 {% endif %}
