@@ -15,10 +15,12 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -266,6 +268,33 @@ def connect_own_sqlite(path: Path, *, timeout: float) -> sqlite3.Connection:
     ``timeout`` is in seconds, for other processes' locks. Only the thread that opened it may use the connection.
     """
     return sqlite3.connect(str(path), isolation_level=None, timeout=timeout)
+
+
+def find_syntax_error(sql: str, dialect: str) -> str:
+    """What the parser of DuckDB or SQLite, as ``dialect`` says, finds wrong with ``sql``; empty where it reads it.
+
+    Nothing is run, and no table is looked for. Other dialects have no parser here: it is empty for them.
+    """
+    if dialect == "duckdb":
+        import duckdb
+
+        with closing(connect_duckdb(":memory:")) as connection:
+            try:
+                parse_duckdb(connection, sql)
+            except duckdb.ParserException as error:
+                return str(error).partition("\n")[0].removeprefix("Parser Error: ")
+    elif dialect == "sqlite":
+        with closing(sqlite3.connect(":memory:")) as connection:
+            try:
+                connection.execute(f"explain {sql}")
+            except sqlite3.Error as error:
+                # Parsed before any name is looked up: https://www.sqlite.org/arch.html
+                found = str(error)
+                return found if _SQLITE_SYNTAX_ERROR.search(found) else ""
+    return ""
+
+
+_SQLITE_SYNTAX_ERROR = re.compile(r"syntax error$|^incomplete input$|^unrecognized token: ")
 
 
 @cache

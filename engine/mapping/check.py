@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.embedded import find_syntax_error
 from engine.mapping.column_hazards import find_column_hazards
 from engine.mapping.hazards import find_hazards
 from engine.mapping.locate import diagnostic_at, find_word
@@ -42,15 +43,16 @@ MODIFYING_FUNCTIONS = frozenset(
 
 
 def check_view(
-    query: Query, *, dialect: str, entity: Entity, linked: bool
+    query: Query, *, dialect: str, entity: Entity, linked: bool, is_file: bool = False
 ) -> tuple[tuple[str, ...] | None, tuple[Diagnostic, ...]]:
     """Check a rendered view, and return its output columns and what is wrong with it.
 
-    The columns are None where they cannot be told. Of what is wrong, the first of these is returned:
+    ``is_file`` tells that the database is a DuckDB or SQLite file, which this process reads itself. The columns are
+    None where they cannot be told. Of what is wrong, the first of these is returned:
 
     1. What no database accepts, such as a quote without an end, and a keyword that writes.
     2. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides. It is an
-       error where a semicolon in it may begin another statement.
+       error where a semicolon in it may begin another statement, and where the parser of a file's database agrees.
     3. No statement, several statements, or one that is no SELECT.
     4. A ``*`` among the output columns.
     5. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
@@ -67,7 +69,8 @@ def check_view(
             *check_semicolons(query, sql, dialect, parsed=False),
             *unquoted_dots(query, sql, dialect),
         )
-        return None, problems[:1] or (_parse_warning(query, dialect, statements, sql),)
+        refusal = find_syntax_error(sql, dialect) if is_file else ""
+        return None, problems[:1] or (_parse_problem(query, dialect, statements, sql, refusal=refusal),)
     problem = _check_statement(query, sql, statements, dialect)
     if problem is not None:
         return None, (problem,)
@@ -256,8 +259,13 @@ def _writing_part(statement: Any) -> str:
     return next((f"{name}(), which changes the database" for name in calls if name.lower() in MODIFYING_FUNCTIONS), "")
 
 
-def _parse_warning(query: Query, dialect: str, failure: ParseFailure, sql: str) -> Diagnostic:
-    """Return the warning of a view that does not parse: ERPs have unusual dialects, so the database decides."""
+def _parse_problem(query: Query, dialect: str, failure: ParseFailure, sql: str, *, refusal: str) -> Diagnostic:
+    """Return what is said of a view that does not parse.
+
+    It is an error where the database's own parser says ``refusal``, else a warning: ERPs have unusual dialects.
+    """
     message = f"The view does not parse as {dialect}: {plain_reason(failure, sql)}."
+    if refusal:
+        return diagnostic_at(query, failure.offset, message, f"The database does not read it either: {refusal}.")
     hint = "The database may accept it all the same; its columns are checked when it runs."
     return replace(diagnostic_at(query, failure.offset, message, hint), severity="warning")

@@ -43,8 +43,8 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
     """Check the rendered view of ``entity``.
 
     The parser takes a third of a second to load; the answer depends only on the SQL, the dialect, and the entity's
-    ``linked`` and ``default_price_tier``, and whether mdbtools reads it, so callers may keep it by ``query.digest`` and
-    those.
+    ``linked`` and ``default_price_tier``, whether mdbtools reads it and whether it is a file, so callers may keep it by
+    ``query.digest`` and those.
     Raises :class:`ViewError` with every error that was found.
     """
     columns, diagnostics = check_view(
@@ -52,6 +52,7 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
         dialect=project.source.dialect,
         entity=ENTITIES[entity],
         linked=project.entities[entity].linked,
+        is_file=project.source.database is not None,
     )
     warnings = raise_errors(diagnostics)
     fields = None if columns is None else resolve_columns(columns, entity=ENTITIES[entity])

@@ -473,6 +473,26 @@ def test_a_parser_error_is_told_in_plain_words(check: Check) -> None:
     assert problem.message == "The view does not parse as postgres: it is not understood at 'd'."
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("column", ["b c d as vendor", "case when b then c as vendor", "c as vendor as brand"])
+def test_what_the_parser_of_a_file_refuses_is_an_error(tmp_path: Path, dialect: str, column: str) -> None:
+    """It is the parser that a run would ask, so nobody has to wait for the run to know."""
+    query = itself(select(column, dialect=dialect), tmp_path / "products.sql")
+    _, (problem,) = check_view(query, dialect=dialect, entity=PRODUCTS, linked=False, is_file=True)
+    assert (problem.severity, problem.line) == ("error", 7)
+    assert "syntax error" in problem.hint
+    _, (problem,) = check_view(query, dialect=dialect, entity=PRODUCTS, linked=False)
+    assert problem.severity == "warning"
+
+
+def test_what_only_a_files_own_parser_reads_is_a_warning(tmp_path: Path) -> None:
+    """The database decides, although the engine cannot read it."""
+    sql = select("cast(b as unsigned big int) as vendor", dialect="sqlite")
+    query = itself(sql, tmp_path / "products.sql")
+    _, (problem,) = check_view(query, dialect="sqlite", entity=PRODUCTS, linked=False, is_file=True)
+    assert problem.severity == "warning"
+
+
 @pytest.mark.parametrize("name", ["qty_on_hand", "qty_on_sales_order"])
 def test_a_part_of_the_quantity_is_no_warehouse(check: Check, name: str) -> None:
     """The agent's statement calls them so, and takes one from the other."""
