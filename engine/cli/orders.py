@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.cli.session import Session
     from engine.model.settings import Project
     from engine.orders.ledger import Entry
+    from engine.orders.plan import OrderPlan
 
 orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders in the client's database, each once.")
 
@@ -212,7 +213,13 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
 
 
 @orders_app.command()
-def plan(context: typer.Context, project: ProjectName, order_ids: OrderIds = None, reveal: Reveal = False) -> None:
+def plan(
+    context: typer.Context,
+    project: ProjectName,
+    order_ids: OrderIds = None,
+    reveal: Reveal = False,
+    output: OutputFormat = Output.text,
+) -> None:
     """Show the statements with their values that raising would run; run none. Texts are masked without --reveal."""
     from engine.orders.plan import plan_orders
 
@@ -220,6 +227,9 @@ def plan(context: typer.Context, project: ProjectName, order_ids: OrderIds = Non
     loaded = session.load(project)
     reveal = check_reveal(reveal=reveal)
     found = plan_orders(loaded, tuple(order_ids or ()))
+    if output is Output.json:
+        session.answer.give([_plan_json(each, reveal=reveal) for each in found])
+        return
     for each in found:
         session.terminal.print_text(
             f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else "")
@@ -310,6 +320,7 @@ def skip(
     code: Annotated[
         str | None, typer.Option("--as", help="It was entered by hand under this code, which is answered.")
     ] = None,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Skip an order for good; with --as it counts as raised by hand."""
     from engine.orders.operations import skip_order
@@ -317,7 +328,19 @@ def skip(
     session = session_of(context)
     loaded = session.load(project)
     entry = skip_order(loaded, order_id, code=code)
+    if output is Output.json:
+        session.answer.give(entry.as_json())
+        return
     session.terminal.print_text(f"{loaded.name} · order {order_id}: {entry.status}" + (f" as {code}" if code else ""))
+
+
+def _plan_json(planned: OrderPlan, *, reveal: bool) -> dict[str, Any]:
+    """What raising an order would run, for machines."""
+    statements = [
+        {"file": str(path), "sql": query.sql, "values": [_bound_text(value, reveal=reveal) for value in query.binds]}
+        for path, query in planned.queries
+    ]
+    return {"order_id": planned.order_id, "rule": planned.rule, "reason": planned.reason, "statements": statements}
 
 
 def _at_local(at: str) -> str:

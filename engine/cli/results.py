@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
 from engine.cli.fleet_results import Fleet, Time
+from engine.cli.order_results import ExplainedOrder, OrderDetail, OrderEntry, PlannedOrder, VerifiedOrder
 from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
 from engine.review.decisions import Verdict
 from engine.review.model import ColumnImpact, FieldChange, HeldRow, RowRule, Sample
 from engine.status.collect import Condition
+from engine.sync.origin import Origin
 from engine.sync.preview import PreviewFault
 
 
@@ -348,59 +350,6 @@ class StoredRow(TypedDict):
     history: list[AcknowledgedChange]
 
 
-class OrderEntry(TypedDict):
-    """An order of the ledger."""
-
-    order_id: int
-    status: str
-    via: Literal["serve", "pull", "import"]
-    rule: str
-    reason: str
-    uncertain: Annotated[bool, "Whether it may be in the client's database already."]
-    attempts: int
-    next_attempt_at: Time | None
-    source_order_code: str | None
-    source_customer_code: str | None
-    received_at: Time
-    raised_at: Time | None
-    answered_at: Time | None
-    note: str
-    expected_code: str | None
-    commit_sent_at: Time | None
-    rolled_back: bool
-    approved_by: str
-    gone_at: Time | None
-
-
-class StatusChange(TypedDict):
-    """A change of an order's status."""
-
-    at: Time
-    status: str
-    reason: str
-
-
-class OrderDetail(OrderEntry):
-    """An order with its past; ``document`` only with ``--reveal``."""
-
-    status_history: list[StatusChange]
-    corrections: Annotated[list[str], "What its newest content has changed after it was raised, by path."]
-    document: dict[str, Any] | None
-
-
-class ExplainedOrder(OrderDetail):
-    """An order whose number was looked for."""
-
-    project: str
-
-
-class VerifiedOrder(OrderEntry):
-    """An order that was raised, and whether the database has it."""
-
-    state: str
-    detail: str
-
-
 class Explanation(TypedDict):
     """Everything known of a code, in one project or in all."""
 
@@ -420,6 +369,30 @@ class FoundDrift(TypedDict):
     remote: str | None
 
 
+class Adopted(TypedDict):
+    """How many rows of an entity Stock2Shop holds, and how many were published before and are now."""
+
+    entity: str
+    remote: int
+    before: int
+    published: int
+    unreadable: int
+
+
+class Rebound(TypedDict):
+    """The account and the database that a state belongs to now."""
+
+    belongs_to: Origin
+    before: Annotated[Origin | None, "Null where nothing was recorded before."]
+    forgotten: Annotated[bool, "Whether nothing counts as published any more."]
+
+
+class RetriedRows(TypedDict):
+    """How many refused rows the next run sends again."""
+
+    rows: int
+
+
 RESULTS: dict[str, Any] = {
     "list": list[ListedProject],
     "check": list[CheckedProject],
@@ -432,15 +405,20 @@ RESULTS: dict[str, Any] = {
     "fleet status": Fleet,
     "explain": Explanation,
     "history": History,
+    "adopt": list[Adopted],
     "verify": list[FoundDrift],
+    "rebind": Rebound,
     "doctor": list[Finding],
     "quarantine list": list[QuarantinedRow],
+    "quarantine retry": RetriedRows,
     "orders import": list[OrderEntry],
     "orders pull": list[OrderEntry],
     "orders list": list[OrderEntry],
     "orders show": OrderDetail,
+    "orders plan": list[PlannedOrder],
     "orders retry": list[OrderEntry],
     "orders raise": list[OrderEntry],
     "orders verify": list[VerifiedOrder],
+    "orders skip": OrderEntry,
 }
 """The type of each command's result, by the command's name."""

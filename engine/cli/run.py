@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.failures import ATTENTION, INTERRUPTED, exit_code, gravest, report_error
 from engine.cli.fleet_state import state_at_hand
 from engine.cli.log import engine_warnings, write_event
+from engine.cli.progress import StepProgress
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
 from engine.cli.terminal import Terminal
@@ -190,7 +191,8 @@ def print_ended(session: Session, ended: Ended, request: RunRequest) -> tuple[in
             session.terminal.print_error(text)
         else:
             session.terminal.print_text(text)
-    session.answer.errors += ended.answer["errors"]
+    if session.output is Output.json:
+        session.answer.errors += ended.answer["errors"]
     return ended.answer["code"], ended.answer["results"]
 
 
@@ -208,6 +210,7 @@ class _Progress:
     def __init__(self, session: Session, total: int) -> None:
         self._session = session
         self._total = total
+        self._progress = StepProgress("projects", 0, time.monotonic())
         self._ended = 0
         self._running: list[str] = []
 
@@ -225,9 +228,8 @@ class _Progress:
     def show(self) -> None:
         """Show it."""
         if self._session.shows_progress:
-            self._session.terminal.show_progress(
-                f"{self._ended:,} of {self._total:,} projects; running: {', '.join(self._running)}"
-            )
+            share = self._progress.text(self._ended, self._total, time.monotonic())
+            self._session.terminal.show_progress(f"{share}; running: {', '.join(self._running)}")
 
     def clear(self) -> None:
         """Make room for other lines."""

@@ -213,6 +213,7 @@ def quarantine_retry(
     keys: Annotated[
         list[str] | None, typer.Argument(help="The keys; all that were refused when none is named.")
     ] = None,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Let rows that Stock2Shop refused be sent again by the next run."""
     from engine.state.store import open_state
@@ -222,24 +223,35 @@ def quarantine_retry(
     loaded, _ = project_at_hand(context, session.load(project))
     with open_state(loaded.state) as state:
         count = retry(state, keys=tuple(keys or ()))
-    session.terminal.print_text(f"{count} will be sent again by the next run: s2s run {loaded.name}")
+    if output is Output.json:
+        session.answer.give({"rows": count})
+    else:
+        session.terminal.print_text(f"{count} will be sent again by the next run: s2s run {loaded.name}")
 
 
-def adopt(context: typer.Context, project: ProjectName, entity: EntityName = None) -> None:
+def adopt(
+    context: typer.Context, project: ProjectName, entity: EntityName = None, output: OutputFormat = Output.text
+) -> None:
     """Take what Stock2Shop holds as published, so that the next run sends only true differences."""
     from engine.model.fields import ENTITIES
     from engine.sync.adopt import adopt as adopt_entity
 
     session = session_of(context)
     loaded, _ = project_at_hand(context, session.load(project))
+    found = []
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
             adopted = adopt_entity(loaded, name, cancel=stop, progress=progress)
+        found.append({"entity": name, **asdict(adopted)})
+        if output is Output.json:
+            continue
         session.terminal.print_text(
             f"{loaded.name} · {name}: Stock2Shop holds {adopted.remote:,} {ENTITIES[name].plural_name};"
             f" {adopted.published:,} are published now, {adopted.before:,} were before.\n"
             f"Nothing was sent. Look at the difference: s2s plan {loaded.name}"
         )
+    if output is Output.json:
+        session.answer.give(found)
 
 
 def rebind(
@@ -251,6 +263,7 @@ def rebind(
     forget: Annotated[
         bool, typer.Option("--forget", help="It is another account: nothing counts as published there.")
     ] = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Have a project's state belong to the account and the database that project.toml names now."""
     from engine.state.store import open_state
@@ -268,6 +281,10 @@ def rebind(
     with open_state(loaded.state) as state:
         before = rebind_state(state, loaded, forget=forget)
     now = origin_of(loaded)
+    if output is Output.json:
+        result = {"belongs_to": asdict(now), "before": None if before is None else asdict(before), "forgotten": forget}
+        session.answer.give(result)
+        return
     came_from = f"It belonged to {before.account}; {before.database}." if before else "It belonged to the same before."
     kept = "Nothing counts as published any more" if forget else "What is published was kept"
     session.terminal.print_text(

@@ -56,9 +56,12 @@ SYNC = {
     "verify",
     "status",
     "doctor",
+    "adopt",
+    "rebind",
+    "quarantine retry",
 }
 MAPPING = {"review", "test"}
-ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise")}
+ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise", "plan", "skip")}
 FLEET = {"fleet status"}
 """The commands that each of the histories below looks at; those of a fleet are looked at with its workers."""
 
@@ -107,6 +110,9 @@ def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Clien
     assert looked("quarantine", "list", "acme")["result"][0]["first_seen_at"].endswith("+00:00")
     assert looked("explain", "acme", "B")["result"]["rows"][0]["held"][0]["since"].endswith("+00:00")
     assert looked("explain", "acme", "B", "--stored")["result"]["stored"][0]["held"]
+    assert looked("quarantine", "retry", "acme")["result"] == {"rows": 0}
+    assert looked("adopt", "acme")["result"][0]["remote"] == 1
+    assert looked("rebind", "acme", "--keep")["result"]["forgotten"] is False
     client.sandbox.change(57, "A", price=1)
     assert looked("verify", "acme", code=4)["result"][0]["kind"] == "differs"
     assert looked("status", code=5)["result"][0]["project"] == "broken"
@@ -142,6 +148,9 @@ def test_what_the_commands_of_orders_print_is_as_the_schema_says(erp: Erp) -> No
     shown = looked("orders", "show", "acme", "2")["result"]
     assert (shown["status_history"][0]["at"][-6:], shown["document"]) == ("+00:00", None)
     looked("orders", "retry", "acme", "2", code=4)
+    (planned,) = looked("orders", "plan", "acme", "2")["result"]
+    assert (planned["order_id"], planned["statements"][0]["file"][-4:]) == (2, ".sql")
+    assert looked("orders", "skip", "acme", "2")["result"]["status"] == "skipped"
     looked("orders", "verify", "acme")
     assert looked("explain", "acme", "1", "--entity", "orders")["result"]["orders"][0]["source_order_code"] == "SO1"
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as database, database:
