@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -69,6 +70,9 @@ def worker(
     from engine.agent.http import Listener, monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
     from engine.cli.agent import HOST, ORDERS_JOB, print_run, project_schedules, run_metrics
+    from engine.config.workspace import state_folder
+    from engine.fleet.database import FleetDatabase
+    from engine.fleet.shared_runs import take_in_runs
     from engine.fleet.worker import FleetWorker, WorkerSettings
     from engine.orders.connections import OpenConnections, limited_protocol
 
@@ -96,13 +100,21 @@ def worker(
         on_event=on_event,
         on_end=on_end,
     )
+    asking = threading.Lock()
+    own_database = FleetDatabase(database.url, name="metrics")
+
+    def metrics() -> str:
+        with asking:
+            take_in_runs(own_database, state_folder(workspace, os.environ))
+            return run_metrics(session)
+
     count = slots or default_jobs()
     running = FleetWorker(
         projects, WorkerSettings(url=database.url, slots=count, limits=LaneLimits(run_seconds=run_limit))
     )
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        routes = monitor_routes(is_alive=lambda: running.is_alive, metrics=lambda: run_metrics(session))
+        routes = monitor_routes(is_alive=lambda: running.is_alive, metrics=metrics)
         listener = Listener(host=HOST, port=port, protocol=limited_protocol(OpenConnections(), None))
         try:
             address = stack.enter_context(serve_http(routes, listener))
@@ -113,6 +125,7 @@ def worker(
             " Ctrl-C stops it."
         )
         sys.stdout.flush()
+        stack.callback(own_database.close)
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
 

@@ -60,6 +60,16 @@ def fleet_database(session: Session) -> FleetDatabase | None:
     return _databases[settings.database]
 
 
+def take_in_runs(session: Session) -> None:
+    """Have the runs of the fleet's other machines in this machine's run log, where there is a fleet."""
+    database = fleet_database(session)
+    if database is not None:
+        from engine.config.workspace import state_folder
+        from engine.fleet.shared_runs import take_in_runs as take_in
+
+        take_in(database, state_folder(session.workspace(), os.environ))
+
+
 def close_fleet_databases() -> None:
     """Close what was opened; a warm worker does so when it ends."""
     while _databases:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import FAILED
+from engine.cli.fleet_state import take_in_runs
 from engine.cli.session import session_of
 from engine.clock import now
 from engine.errors import UsageError
@@ -72,6 +73,7 @@ def notify_now(session: Session, *, agent_since: datetime | None = None) -> None
     session.terminal.hide(secrets)
     warn(wrong)
     if secrets:
+        take_in_runs(session)
         send(workspace, state_folder(workspace, os.environ), settings, agent_since=agent_since)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.fleet_state import state_at_hand
+from engine.cli.fleet_state import state_at_hand, take_in_runs
 from engine.clock import local_text, zoned
 from engine.errors import StateLockedError
 
@@ -37,6 +37,7 @@ def read_stored(
         with state_at_hand(session, project) as (at_hand, _), open_state(at_hand.state) as state:
             return from_state(state)
     except StateLockedError:
+        take_in_runs(session)
         with open_run_log(project.state.parent) as log:
             copied_at = log.snapshot_at(project.name)
             rows = from_log(log)

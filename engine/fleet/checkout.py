@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from engine.errors import FleetError, LeaseError, StateError, StateLockedError, SyncError
 from engine.files import create_private_file, exists, list_paths, make_private_folder, replace_file
 from engine.fleet.lease import renewing, take_lease
+from engine.fleet.shared_runs import hand_on_runs, take_in_runs
 from engine.fleet.stored_states import require_readable, restore, store_journal, store_snapshot
 from engine.fleet.users import fleet_user
 from engine.state.store import open_state
@@ -230,6 +231,7 @@ def check_out(
     lease = take_lease(database, project, even_paused=even_paused)
     with ExitStack() as stack:
         stack.enter_context(renewing(lease))
+        take_in_runs(database, own_state.parent, [project])
         checkout = Checkout(lease, own_state)
         stack.callback(checkout.close)
         try:
@@ -249,7 +251,8 @@ def check_out(
 
 
 def _give_back(lease: Lease, checkout: Checkout, began: float) -> None:
-    """End the lease. Where that fails it expires, and whoever takes it next logs in once more."""
+    """Hand on what the run log has, and end the lease. Where that fails it expires, and its next holder logs in."""
+    hand_on_runs(lease, checkout.path.parent)
     with suppress(SyncError):
         lease.give_back(seconds=time.monotonic() - began, exit_code=checkout.exit_code)
 

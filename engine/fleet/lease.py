@@ -61,9 +61,14 @@ class Lease:
         return {"project": self.project, "epoch": self.epoch}
 
     def check(self) -> None:
-        """Raise :class:`LeaseError` where the lease is lost, or has expired as far as this machine's clock can tell."""
-        if self._is_lost or time.monotonic() > self._good_until:
+        """Raise :class:`LeaseError` where the lease is lost.
+
+        One that was not renewed in time is renewed now, unless another holder has it: PostgreSQL says.
+        """
+        if self._is_lost:
             raise self.lost()
+        if time.monotonic() > self._good_until:
+            self.renew(self.database)
 
     def lost(self) -> LeaseError:
         """Note that the lease is lost; gives what to raise."""
@@ -148,7 +153,7 @@ def _not_free(database: FleetDatabase, project: str) -> LeaseError:
 def renewing(lease: Lease) -> Iterator[None]:
     """Renew a lease in a thread, with a connection of its own, until the block ends.
 
-    While PostgreSQL is away it goes on trying; the lease then expires by this machine's clock, see :meth:`Lease.check`.
+    While PostgreSQL is away it goes on trying.
     """
     done = threading.Event()
 

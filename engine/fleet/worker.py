@@ -55,6 +55,9 @@ RESTART_SECONDS = 2.0
 
 LOCKED_EXIT_CODE = 75
 
+KEEP_RUNS_DAYS = 1
+"""How long PostgreSQL keeps what run logs hand on: a machine that has not looked for longer does without."""
+
 log = logging.getLogger(__name__)
 
 
@@ -276,6 +279,7 @@ class FleetWorker:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
             await _requeue_stalled(app, job)
         await connection.execute("delete from worker where seen_at < now() - interval '5 minutes'")
+        await connection.execute("delete from run_log where at < now() - make_interval(days => %s)", [KEEP_RUNS_DAYS])
 
     async def _stop_lanes(self) -> None:
         """Let what runs end by itself, then ask it to stop, then kill it."""

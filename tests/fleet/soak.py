@@ -159,14 +159,14 @@ class Soak:
 
     def runs(self) -> list[tuple[str, str, str, str]]:
         """The project, the begin, the end and the outcome of each run, as all machines' run logs have them."""
-        found = []
+        found: set[tuple[str, str, str, str]] = set()  # a machine has the others' runs as well
         for number in range(self.started):
             path = self.folder / f"m{number}" / "runs.sqlite"
             if path.exists():
                 with closing(sqlite3.connect(path, timeout=30)) as log:
                     sql = "select project, started_at, coalesce(finished_at, started_at), outcome from runs"
-                    found += log.execute(sql).fetchall()
-        return found
+                    found |= {*log.execute(sql).fetchall()}
+        return sorted(found)
 
 
 def children(process: int) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fleet_machine import LEASE_SECONDS
+from support.output import read_envelope
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -33,6 +34,10 @@ def test_a_project_goes_on_where_another_machine_left_it(fleet: Fleet) -> None:
     fleet.run("a", "run", "acme", code=4)
     client.sql("delete from item where code = 'I000'")
     fleet.run("b", "run", "acme", code=4)
+    (status,) = read_envelope(fleet.run("a", "status", "--output", "json", code=4))["result"]
+    assert (status["runs"], status["sent"], status["quarantined"]) == (4, 5, 1)
+    (elsewhere,) = read_envelope(fleet.run("c", "status", "--output", "json", code=4))["result"]
+    assert {**elsewhere, "seconds_since_good": 0} == {**status, "seconds_since_good": 0}
     assert client.posted() == 5
     assert prices(client) == {"I001": 7.0, "I002": 100.0}
     assert len([request for request in client.sandbox.requests if request.path.endswith("authenticate")]) == 1

@@ -9,7 +9,6 @@ from itertools import pairwise
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 from support.output import read_envelope
 from support.servers import free_port
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 VIEW = """\
 select
     code as source_product_code, code as source_variant_code, 'Item' as title, 'Yes' as product_active,
-    price as csv_price_tiers, '1' as "variants.qty", code as "variants.sku", true as "variants.inventory_management"
+    price as csv_price_tiers, '1' as "variants.qty", code as "variants.sku", 'true' as "variants.inventory_management"
 from item
 """
 
@@ -36,28 +35,28 @@ def add_project(client: Client, name: str) -> Client:
     """A project of the workspace with ten items that are called after it, in five batches."""
     other = type(client)(workspace=client.workspace, sandbox=client.sandbox, name=name)
     other.write(view=VIEW, remote="pace = 0\nbatch_variants = 2", settings="max_changes = 100")
-    with duckdb.connect(str(other.root / "erp.duckdb")) as connection:
-        connection.execute("create table item as select $1 || n as code, '1' as price from range(10) as t(n)", [name])
+    path = other.root / "project.toml"
+    path.write_text(path.read_text("utf-8").replace("duckdb", "sqlite"), "utf-8")  # which is read while it is written
+    with closing(sqlite3.connect(other.root / "erp.sqlite")) as erp, erp:
+        erp.execute("create table item (code text, price text)")
+        erp.executemany("insert into item values (?, '1')", [(f"{name}{number}",) for number in range(10)])
     return other
 
 
 def runs(fleet: Fleet, *machines: str) -> list[tuple[str, str, str]]:
     """The project, the begin and the end of each run that has ended, as the machines' own run logs have them."""
-    found = []
+    found: set[tuple[str, str, str]] = set()  # a machine has the others' runs as well
     for machine in machines:
         path = fleet.folder / machine / "runs.sqlite"
         if path.exists():
             with closing(sqlite3.connect(path)) as log:
-                found += log.execute(
-                    "select project, started_at, finished_at from runs where outcome = 'done'"
-                ).fetchall()
-    return found
+                found |= {*log.execute("select project, started_at, finished_at from runs where outcome = 'done'")}
+    return sorted(found)
 
 
 def overlaps(runs: list[tuple[str, str, str]]) -> int:
     """How many runs began before another one of the same project had ended."""
-    ordered = sorted(runs)
-    return sum(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(ordered))
+    return sum(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(runs))
 
 
 def start_worker(fleet: Fleet, machine: str) -> subprocess.Popen[bytes]:
@@ -85,8 +84,8 @@ def test_workers_share_projects_and_one_goes_on_for_another_that_died(fleet: Fle
     sleep(1)
     fleet.postgres.start()
     for project in projects:
-        with duckdb.connect(str(project.root / "erp.duckdb")) as connection:
-            connection.execute("update item set price = '2'")
+        with closing(sqlite3.connect(project.root / "erp.sqlite", timeout=30)) as erp, erp:
+            erp.execute("update item set price = '2'")
     fleet.wait(lambda: {each["price"] for each in client.held().values()} == {2}, second)
 
     third = start_worker(fleet, "c")

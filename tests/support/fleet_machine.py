@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
-LEASE_SECONDS = 1.5
+LEASE_SECONDS = 2.0
 
 POINTS = {
     "post": ("engine.stock2shop.session", "Session", "request"),

@@ -68,6 +68,25 @@ create table stock2shop_user (
     next_turn timestamptz not null default '-infinity'
 );
 
+-- What the machines' run logs have of each project's runs, as JSON, and what the newest of them copied of the state.
+create table run_log (
+    id bigint generated always as identity primary key,
+    project text not null,
+    machine text not null,
+    at timestamptz not null default now(),
+    runs text not null
+);
+
+create index run_log_of_project on run_log (project, id);
+
+create index run_log_by_time on run_log (at);
+
+create table run_copy (
+    project text primary key,
+    id bigint not null,
+    body text not null
+);
+
 create table worker (
     name text primary key,
     host text not null,
