@@ -76,7 +76,9 @@ def agent(
 
     def request(name: str) -> Json:
         project, _, orders = name.partition(ORDERS_JOB)
-        return job_message(session.options, workspace, project, RunRequest(several=True, pull=bool(orders)))
+        return job_message(
+            session.options, workspace, project, RunRequest(several=True, pull=bool(orders), text=not session.logs_json)
+        )
 
     def on_event(event: Json) -> None:
         with printing:

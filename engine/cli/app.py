@@ -80,7 +80,7 @@ def main_options(
     ] = LogFormat.text,
     log_file: Annotated[
         Path | None,
-        typer.Option(help="Write them to this file instead; at 10 MB it is renamed, and five older ones are kept."),
+        typer.Option(help="Write the log to this file instead; at 10 MB it is renamed, and five older ones are kept."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
@@ -190,7 +190,8 @@ def _run_command(tree: Any, words: list[str], session: Session) -> int:
         if not callable(show):
             report_error(session, error)
         elif session.logs_json or session.output is Output.json:
-            usage = UsageError(error.format_message(), hint="`s2s --help` lists the commands and options.")  # type: ignore[attr-defined] # as above
+            lookup = " ".join(filter(None, ("s2s", session.command, "--help")))
+            usage = UsageError(error.format_message(), hint=f"`{lookup}` lists what it takes.")  # type: ignore[attr-defined] # as above
             report_error(session, usage)
         else:
             show()
