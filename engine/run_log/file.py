@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-VERSION = 1
-"""The version of the tables, kept as SQLite's ``user_version``. A log of another version is left alone."""
+MIGRATIONS = ("run_log.sql", "run_log_2.sql")
+"""The scripts that lead from no tables to version 1, and from version 1 to 2; statements end before an empty line."""
+
+VERSION = len(MIGRATIONS)
+"""The version of the tables, kept as SQLite's ``user_version``. A log of a newer version is left alone."""
 
 WRITE_TIMEOUT_SECONDS = 2
 """How long a run waits for another process that writes to the log, before it goes on without."""
@@ -46,7 +49,7 @@ def connect_run_log(path: Path) -> sqlite3.Connection:
         # No run waits for the disk. A process may be killed at any moment; after a power cut the file may be damaged,
         # and the next run begins a new one: see :func:`remove_damaged`.
         connection.execute("pragma synchronous = off")
-        if connection.execute("pragma user_version").fetchone()[0] == 0:
+        if connection.execute("pragma user_version").fetchone()[0] < VERSION:
             _create_tables(connection)
     except BaseException:
         connection.close()
@@ -61,11 +64,14 @@ def remove_damaged(path: Path) -> None:
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
+    """Create the tables, or bring those of an older version up to date."""
     connection.execute("begin immediate")
     try:
-        if connection.execute("pragma user_version").fetchone()[0] == 0:  # nobody did while this one waited
-            for statement in (SQL_FOLDER / "run_log.sql").read_text("utf-8").split(";"):
+        version = connection.execute("pragma user_version").fetchone()[0]  # another one may have done it meanwhile
+        for script in MIGRATIONS[version:]:
+            for statement in (SQL_FOLDER / script).read_text("utf-8").split(";\n\n"):
                 connection.execute(statement)
+        if version < VERSION:
             connection.execute(f"pragma user_version = {VERSION}")
         connection.execute("commit")
     finally:
@@ -85,11 +91,11 @@ def prune(connection: sqlite3.Connection) -> None:
     before, quiet = (time_text(now() - timedelta(days=days)) for days in (KEEP_DAYS, KEEP_QUIET_DAYS))
     connection.execute(
         "delete from runs where started_at < :quiet and outcome <> 'running'"
-        " and id not in (select max(id) from runs group by project, entity)"
-        " and id not in (select max(id) from runs where outcome in ('done', 'attention') group by project, entity)"
+        " and id not in (select last_id from latest union all select good_id from latest where good_id is not null)"
         " and (started_at < :before or outcome = 'locked' or (outcome in ('done', 'attention') and sent = 0))",
         {"quiet": quiet, "before": before},
     )
+    connection.execute("delete from days where day < ?", [before[:10]])
     connection.execute("delete from order_changes where at < ?", [before])
     connection.execute("insert or replace into maintenance values ('prune', ?)", [today])
 

@@ -8,14 +8,14 @@ import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.embedded import connect_sqlite
 from engine.errors import StateError
 from engine.files import exists
-from engine.run_log.file import VERSION, run_log_path
+from engine.run_log.file import VERSION, connect_run_log, run_log_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,22 @@ class LoggedRun:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What the runs came to that began on a day of the zone of the machine that ran them.
+
+    ``withheld`` are the rows in quarantine and refused as of the last run of the day, ``seconds`` those of all runs.
+    """
+
+    day: date
+    runs: int
+    failed: int
+    sent: int
+    requests: int
+    withheld: int
+    seconds: float
+
+
 _COLUMNS = ", ".join([*LoggedRun.__dataclass_fields__, "host", "process", "progress_at"])
 
 
@@ -90,21 +106,18 @@ class RunLogReader:
             self._connection.close()
 
     def last_runs(self) -> list[LoggedRun]:
-        """The newest run of each entity of each project that has ended; one that found the project locked is none."""
-        ended = self._runs(
-            "id in (select max(id) from runs where command in ('run', 'pull') and outcome not in ('locked', 'running')"
-            " group by project, entity)"
-        )
+        """The newest run of each entity of each project that has ended; one that found the project locked is none.
+
+        Pulls of orders are runs of the entity orders.
+        """
+        ended = self._runs("id in (select last_id from latest)")
         died = self._runs("outcome = 'running' and command in ('run', 'pull')")
         newest = {(run.project, run.entity): run for run in ended}
         return [*(newest | {(run.project, run.entity): run for run in died if run.outcome != "running"}).values()]
 
     def last_good_runs(self) -> list[LoggedRun]:
         """The newest run of each entity of each project that came to its end."""
-        return self._runs(
-            "id in (select max(id) from runs where command in ('run', 'pull') and outcome in ('done', 'attention')"
-            " group by project, entity)"
-        )
+        return self._runs("id in (select good_id from latest)")
 
     def running(self) -> list[LoggedRun]:
         """What runs now, other commands included."""
@@ -114,23 +127,26 @@ class RunLogReader:
         """The last runs of a project, the newest first."""
         return self._runs("project = ? order by id desc limit ?", project, limit)
 
-    def totals_since(self, since: datetime) -> dict[str, tuple[int, int, int]]:
-        """By project, how many runs began since a time in UTC, and how many rows and requests they sent."""
+    def run(self, run: int) -> LoggedRun | None:
+        """One run by its number in the log; None where there is none."""
+        return next(iter(self._runs("id = ?", run)), None)
+
+    def days(self, since: date, *, project: str | None = None) -> dict[str, list[Day]]:
+        """By project, what the runs of each day came to from ``since`` on, of all entities together."""
         sql = (
-            "select project, count(*), coalesce(sum(sent), 0), coalesce(sum(requests), 0) from runs"
-            " where started_at >= ? and command = 'run' and outcome <> 'locked' group by project"
+            "select project, day, sum(runs), sum(failed), sum(sent), sum(requests), sum(withheld), sum(seconds)"
+            " from days where day >= ? and (? is null or project = ?) group by project, day order by project, day"
         )
-        rows = self._read(sql, [since.isoformat(" ", timespec="milliseconds")])
-        return {project: (runs, sent, requests) for project, runs, sent, requests in rows}
+        found: dict[str, list[Day]] = {}
+        for name, day, *numbers in self._read(sql, [since.isoformat(), project, project]):
+            found.setdefault(name, []).append(Day(date.fromisoformat(day), *numbers))
+        return found
 
     def failures_since_good(self) -> dict[str, tuple[int, datetime]]:
         """By project, how many runs have failed since the last good one of the same entity, and since when."""
         sql = (
-            "select project, count(*), min(started_at) from runs as failed"
-            " where command in ('run', 'pull') and outcome in ('failed', 'guarded', 'broken off') and id > coalesce("
-            "(select max(id) from runs as good where good.project = failed.project"
-            " and good.entity = case failed.entity when '' then good.entity else failed.entity end"
-            " and good.command in ('run', 'pull') and good.outcome in ('done', 'attention')), 0) group by project"
+            "select project, sum(failures), min(failing_since) from latest"
+            " where failing_since is not null group by project"
         )
         return {project: (count, datetime.fromisoformat(since)) for project, count, since in self._read(sql, [])}
 
@@ -184,17 +200,19 @@ class RunLogReader:
 
 
 def open_run_log(state_folder: Path) -> closing[RunLogReader]:
-    """Open the run log for reading. Raises :class:`StateError` where it cannot be read."""
+    """Open the run log for reading. Raises :class:`StateError` where it cannot be read.
+
+    One of an older version is brought up to date first, which takes the right to write to it.
+    """
     path = run_log_path(state_folder)
     try:
         if not exists(path) or not path.stat().st_size:
             return closing(RunLogReader(None, path))
-        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
-        try:
-            version = connection.execute("pragma user_version").fetchone()[0]
-        except BaseException:
+        connection, version = _open(path)
+        if 0 < version < VERSION:
             connection.close()
-            raise
+            connect_run_log(path).close()
+            connection, version = _open(path)
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
     if version != VERSION:
@@ -203,6 +221,16 @@ def open_run_log(state_folder: Path) -> closing[RunLogReader]:
             return closing(RunLogReader(None, path))
         raise StateError(f"The run log {path} was written by a newer s2s.", hint="Install the newer s2s again.")
     return closing(RunLogReader(connection, path))
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    """The open file, and the version of its tables."""
+    connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
+    try:
+        return connection, connection.execute("pragma user_version").fetchone()[0]
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _unusable(path: Path, error: Exception) -> StateError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.clock import now
@@ -94,10 +94,10 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
 def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime) -> dict[str, ProjectStatus]:
     last, good = _by_project(log.last_runs()), _by_project(log.last_good_runs())
     activities = {run.project: run for run in log.running()}
-    totals, failures = log.totals_since(_midnight(moment)), log.failures_since_good()
+    today, failures = log.days(_local_day(moment)), log.failures_since_good()
     found = {}
     for name in names:
-        runs, sent, requests = totals.get(name, (0, 0, 0))
+        day = next(iter(today.get(name, ())), None)
         running = activities.get(name)
         status = _last_outcome(name, last.get(name, []), good.get(name, []))
         if status.condition in {"failed", "guarded"}:
@@ -106,7 +106,7 @@ def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime) -> dict
         if running is not None:
             first = status.condition == "never run"
             status = replace(status, activity=_activity(running), message="" if first else status.message)
-        found[name] = replace(status, runs=runs, sent=sent, requests=requests)
+        found[name] = replace(status, runs=day.runs, sent=day.sent, requests=day.requests) if day else status
     return found
 
 
@@ -192,10 +192,9 @@ def _by_project(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
     return found
 
 
-def _midnight(moment: datetime) -> datetime:
-    """When today began in this machine's zone, in UTC without a zone."""
-    local = moment.replace(tzinfo=timezone.utc).astimezone()
-    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(timezone.utc).replace(tzinfo=None)
+def _local_day(moment: datetime) -> date:
+    """The day of a moment in UTC, in this machine's zone."""
+    return moment.replace(tzinfo=timezone.utc).astimezone().date()
 
 
 def _zoned(moment: datetime | None) -> str | None:

@@ -15,7 +15,7 @@ from engine.clock import now
 from engine.embedded import connect_own_sqlite
 from engine.errors import GuardError, StateLockedError
 from engine.run_log import record
-from engine.run_log.file import run_log_path
+from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
 from engine.run_log.record import RunLog, record_failure, record_order_changes, record_run
 
@@ -44,9 +44,10 @@ def test_a_run_is_seen_while_it_runs_and_after_it_ended(tmp_path: Path, monkeypa
         locked, guarded, attention = log.project_runs("acme", limit=10)
         assert [guarded] == log.last_runs()
         assert [attention] == log.last_good_runs()
-        assert log.totals_since(now() - timedelta(hours=1)) == {"acme": (2, 3, 2)}
+        (day,) = log.days(now().date() - timedelta(days=1))["acme"]
         count, _ = log.failures_since_good()["acme"]
     assert (locked.outcome, locked.exit_code) == ("locked", 75)
+    assert (day.runs, day.failed, day.sent, day.requests) == (2, 1, 3, 2)
     assert (guarded.outcome, guarded.message, count) == ("guarded", "90 published rows would be removed", 1)
     assert (attention.outcome, attention.message) == ("attention", "with ***")
 
@@ -117,3 +118,47 @@ def test_what_is_old_is_dropped_but_for_the_last_of_each(tmp_path: Path) -> None
     with open_run_log(tmp_path) as log:
         ages = [(now() - run.started_at).days for run in log.project_runs("acme", limit=9) if run.entity]
     assert ages == [2, 3, 20]
+
+
+def test_a_log_of_the_first_version_is_brought_up_to_date_by_whoever_opens_it(tmp_path: Path) -> None:
+    """What each project did last and since when it fails is as it was; runs from then on count as well."""
+    path = run_log_path(tmp_path)
+    connection = connect_own_sqlite(path, timeout=1)
+    for statement in (SQL_FOLDER / "run_log.sql").read_text("utf-8").split(";\n\n"):
+        connection.execute(statement)
+    connection.execute("pragma user_version = 1")
+    insert = (
+        "insert into runs (project, entity, command, host, process, started_at, outcome, sent, quarantined, seconds)"
+        " values (?, ?, 'run', '', 0, ?, ?, ?, 2, 1.5)"
+    )
+    today = now().replace(hour=12, minute=0, second=0, microsecond=0)
+    for project, entity, outcome in (
+        ("acme", "products", "failed"),
+        ("acme", "products", "done"),
+        ("acme", "customers", "guarded"),
+        ("acme", "customers", "failed"),
+        ("acme", "customers", "locked"),
+        ("beta", "products", "done"),
+        ("beta", "", "failed"),
+    ):
+        today += timedelta(seconds=1)
+        connection.execute(insert, [project, entity, today.isoformat(" ", timespec="milliseconds"), outcome, 3])
+    connection.close()
+    with open_run_log(tmp_path) as log:
+        assert [(run.id, run.outcome) for run in log.last_runs()] == [
+            (2, "done"),
+            (4, "failed"),
+            (6, "done"),
+            (7, "failed"),
+        ]
+        assert [run.id for run in log.last_good_runs()] == [2, 6]
+        assert {name: count for name, (count, _) in log.failures_since_good().items()} == {"acme": 2, "beta": 1}
+        (day,) = log.days(today.date() - timedelta(days=1), project="acme")["acme"]
+        assert (day.runs, day.failed, day.sent, day.withheld, day.seconds) == (4, 3, 12, 4, 6.0)
+    with record_run(tmp_path, project="beta", entity="products", command="run") as run:
+        run.begin(1)
+    with pytest.raises(GuardError), record_run(tmp_path, project="acme", entity="customers", command="run"):
+        raise GuardError("no")
+    with open_run_log(tmp_path) as log:
+        assert {name: count for name, (count, _) in log.failures_since_good().items()} == {"acme": 3}
+        assert [run.id for run in log.last_good_runs()] == [2, 8]
