@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from engine.agent.workers import Job
 from engine.clock import now
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
@@ -67,8 +67,16 @@ class Projects:
     began: Mapping[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A job that somebody asked for, and who is to know what became of it."""
+
+    request: Json
+    on_end: Callable[[Ended], None]
+
+
 class Agent:
-    """Runs projects by their schedules."""
+    """Runs projects by their schedules, and what people ask for besides."""
 
     def __init__(self, projects: Projects, settings: AgentSettings) -> None:
         self._projects = projects
@@ -80,12 +88,26 @@ class Agent:
         self._slots: dict[str, tuple[float, int]] = {}
         self._moments: dict[str, tuple[Schedule, datetime]] = {}
         self._lanes: list[Lane] = []
+        self._asked: dict[str, Asked] = {}
+        self._running: dict[str, Asked] = {}
+        self._asking = threading.Lock()
 
     @property
     def is_alive(self) -> bool:
         """Whether the agent still looks for what is due, and has all its lanes to run it."""
         turning = time.monotonic() - self._last_turn < STALLED_SECONDS
         return turning and all(lane.thread.is_alive() for lane in self._lanes)
+
+    def ask(self, name: str, request: Json, on_end: Callable[[Ended], None] = lambda _: None) -> bool:
+        """Have a job begun as soon as no other one of this name runs; gives whether it was taken.
+
+        It is not where one of this name waits already. ``on_end`` is called with what became of it. Any thread may ask.
+        """
+        with self._asking:
+            if name in self._asked:
+                return False
+            self._asked[name] = Asked(request, on_end)
+            return True
 
     def serve(self, stop: threading.Event) -> None:
         """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
@@ -109,6 +131,10 @@ class Agent:
                 self._last_turn = moment = time.monotonic()
                 if moment >= reload_at:
                     schedules, reload_at = self._projects.schedules(), moment + RELOAD_SECONDS
+                for name, asked in self._take_asked():
+                    self._busy.add(name)
+                    self._running[name] = asked
+                    ordinary.put(Job(name, asked.request))
                 at = now()
                 for name, schedule in schedules.items():
                     if self._is_due(name, schedule, moment, at):
@@ -117,6 +143,12 @@ class Agent:
                         queue.put(Job(name, self._projects.request(name)))
         finally:
             self._stop(lanes, queues)
+
+    def _take_asked(self) -> list[tuple[str, Asked]]:
+        """What people asked for that can begin."""
+        with self._asking:
+            free = [name for name in self._asked if name not in self._busy]
+            return [(name, self._asked.pop(name)) for name in free]
 
     def _is_due(self, name: str, schedule: Schedule, moment: float, at: datetime) -> bool:
         """Whether a project's turn has come that it has not had; one that still runs leaves it out.
@@ -157,8 +189,12 @@ class Agent:
 
     def _end(self, ended: Ended, seconds: float) -> None:
         name = ended.job.name
-        self._seconds[name] = seconds
+        asked = self._running.pop(name, None)
+        if asked is None:
+            self._seconds[name] = seconds
         try:
+            if asked is not None:
+                asked.on_end(ended)
             with suppress(OSError):  # as above
                 self._projects.on_end(ended, seconds)
         finally:

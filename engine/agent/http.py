@@ -32,11 +32,13 @@ class Listener:
     tls: ssl.SSLContext | None = None
 
 
-def monitor_routes(*, is_alive: Callable[[], bool], metrics: Callable[[], str]) -> list[Route]:
+def monitor_routes(
+    *, is_alive: Callable[[], bool], metrics: Callable[[], str], may_read: Callable[[Request], bool]
+) -> list[Route]:
     """What monitors ask.
 
     ``/health`` says that the process answers, ``/ready`` whether it does its work (503 where it does not), and
-    ``/metrics`` gives ``metrics``.
+    ``/metrics`` gives ``metrics`` to whom ``may_read`` lets.
     """
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
@@ -47,7 +49,9 @@ def monitor_routes(*, is_alive: Callable[[], bool], metrics: Callable[[], str]) 
     def ready(_request: Request) -> Response:
         return PlainTextResponse("ok\n") if is_alive() else PlainTextResponse("stalled\n", 503)
 
-    def numbers(_request: Request) -> Response:
+    def numbers(request: Request) -> Response:
+        if not may_read(request):
+            return PlainTextResponse("Metrics are for this machine alone.\n", 403)
         return PlainTextResponse(metrics() + "\n", media_type=METRICS_TYPE)
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", numbers)]

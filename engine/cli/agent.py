@@ -9,33 +9,27 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
 from engine.cli.agent_orders import keep_receiving
+from engine.cli.console import make_console_routes, read_settings
 from engine.cli.notify import keep_notifying
 from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, print_event
 from engine.cli.session import session_of
 from engine.cli.signals import run_controls
 from engine.clock import now
-from engine.errors import ConfigError, UsageError
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
-    from engine.config.schedule import Schedule
 
 agent_app = typer.Typer(invoke_without_command=True)
-
-HOST = "127.0.0.1"
-
-ORDERS_JOB = "/orders"
-"""What follows a project's name in the name of the job that pulls its orders; no folder's name has a slash."""
 
 
 @agent_app.callback()
@@ -49,7 +43,7 @@ def agent(
         int | None, typer.Option(min=1, max=64, help="Runs at a time; otherwise the machine's cores, at most 8.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where /health, /ready and /metrics are, on this machine alone.")
+        int, typer.Option(min=0, max=65535, help="Where its web page, its orders, /health, /ready and /metrics are.")
     ] = 8059,
     run_limit: Annotated[float, typer.Option(min=1, help="Stop a run that takes longer than so many seconds.")] = 6
     * 3600.0,
@@ -64,8 +58,11 @@ def agent(
     from engine.agent.agent import Agent, AgentSettings, Projects
     from engine.agent.http import Listener, monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
+    from engine.config.console import ConsoleSettings
+    from engine.console.access import may_read_metrics
     from engine.orders.connections import OpenConnections, limited_protocol
     from engine.orders.http import order_routes
+    from engine.orders.serve import tls_context
 
     session = session_of(context)
     names = session.project_names()
@@ -76,9 +73,9 @@ def agent(
 
     def request(name: str) -> Json:
         project, _, orders = name.partition(ORDERS_JOB)
-        return job_message(
-            session.options, workspace, project, RunRequest(several=True, pull=bool(orders), text=not session.logs_json)
-        )
+        task = {"do": "pull"} if orders else None
+        asked = RunRequest(several=True, text=not session.logs_json)
+        return job_message(session.options, workspace, project, asked, task)
 
     def on_event(event: Json) -> None:
         with printing:
@@ -103,46 +100,38 @@ def agent(
         AgentSettings(workers=count, limits=LaneLimits(run_seconds=run_limit)),
     )
     connections = OpenConnections()
+    console = read_settings(session)
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        receivers = stack.enter_context(keep_receiving(session, open_to_others=False))
+        listens = console or ConsoleSettings()
+        receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
         routes = [
-            *monitor_routes(is_alive=lambda: running.is_alive, metrics=lambda: run_metrics(session)),
+            *monitor_routes(
+                is_alive=lambda: running.is_alive,
+                metrics=lambda: run_metrics(session),
+                may_read=lambda request: may_read_metrics(listens, request),
+            ),
             *order_routes(receivers.find, connections),
+            *(
+                []
+                if console is None
+                else make_console_routes(session, running, console, on_accepted=connections.accept)
+            ),
         ]
-        listener = Listener(host=HOST, port=port, protocol=limited_protocol(connections, None))
+        tls = tls_context(listens.tls_certificate, listens.tls_key, table="[console]")
+        listener = Listener(host=listens.host, port=port, protocol=limited_protocol(connections, tls), tls=tls)
         try:
             address = stack.enter_context(serve_http(routes, listener))
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or stop the other agent.") from None
         session.terminal.print_text(
             f"{len([each for each in scheduled if ORDERS_JOB not in each]):,} of {len(names):,} projects run at their"
-            f" cadence, {count:,} at a time. {address}/metrics has the numbers; Ctrl-C stops it."
+            f" cadence, {count:,} at a time. {address}/ shows how they do; Ctrl-C stops it."
         )
         sys.stdout.flush()
         stack.enter_context(keep_notifying(session))
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
-
-
-def project_schedules(session: Session, every: str | None) -> Callable[[], Mapping[str, Schedule]]:
-    """What gives the schedule of each job: a project's runs, and its pulls. ``every`` is the cadence of those without.
-
-    Raises :class:`UsageError` where nothing would ever be done, or ``every`` is no cadence.
-    """
-    from engine.config.schedule import Schedule, parse_duration
-
-    try:
-        default = Schedule(every=None if every is None else parse_duration(every))
-    except ValueError as error:
-        raise UsageError(f"--every is {every}: {error}.", hint="For example `s2s agent --every 3m`.") from None
-    schedules = _Schedules(session, default)
-    if not schedules() and not schedules.orders_taken:
-        raise UsageError(
-            "No project has a cadence or takes orders, so nothing would ever be done.",
-            hint='Write [schedule] and below it every = "3m" into workspace.toml, or pass --every 3m.',
-        )
-    return schedules
 
 
 def _refuse_options(context: typer.Context, command: str) -> None:
@@ -155,50 +144,6 @@ def _refuse_options(context: typer.Context, command: str) -> None:
                 f"{option} stands before {command}, where it means nothing.",
                 hint=f"For example `s2s agent install {option} …`.",
             )
-
-
-class _Schedules:
-    """The schedule of each project that has one, read again at each call; a broken one keeps what it was."""
-
-    def __init__(self, session: Session, default: Schedule) -> None:
-        self._session = session
-        self._default = default
-        self._known: dict[str, Schedule] = {}
-        self._wrong: set[str] = set()
-        self.orders_taken = False
-        """Whether any project takes orders."""
-
-    def __call__(self) -> dict[str, Schedule]:
-        from engine.config.schedule import read_order_ways, read_schedule
-        from engine.config.workspace import discover
-
-        workspace = self._session.workspace()
-        found: dict[str, Schedule] = {}
-        try:
-            names = discover(workspace)
-        except OSError:  # a share that is away for a moment
-            return self._known
-        for name in names:
-            try:
-                schedule = read_schedule(workspace, name)
-                orders = read_order_ways(workspace, name)
-                self._wrong.discard(name)
-            except ConfigError as error:
-                found |= {job: self._known[job] for job in (name, name + ORDERS_JOB) if job in self._known}
-                if self._default.runs:
-                    found.setdefault(name, self._default)
-                if name not in self._wrong:
-                    self._wrong.add(name)
-                    self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
-                continue
-            schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
-            self.orders_taken = self.orders_taken or orders.taken
-            if schedule.runs:
-                found[name] = schedule
-                if orders.pulled:
-                    found[name + ORDERS_JOB] = schedule
-        self._known = found
-        return found
 
 
 def print_run(session: Session, ended: Ended, request: RunRequest, seconds: float) -> None:

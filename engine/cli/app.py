@@ -14,6 +14,7 @@ from typer.main import get_command
 from engine import __version__
 from engine.cli import (
     agent,
+    console,
     explain,
     fleet,
     help_pages,
@@ -125,6 +126,9 @@ app.command(rich_help_panel=OPERATE, short_help="Show how every project does.")(
 app.add_typer(agent.agent_app, name="agent", rich_help_panel=OPERATE, short_help="Run every project at its cadence.")
 app.add_typer(
     service.schedule_app, name="schedule", rich_help_panel=OPERATE, short_help="Run all by the system's scheduler."
+)
+app.add_typer(
+    console.console_app, name="console", rich_help_panel=OPERATE, short_help="Let people in to the agent's web page."
 )
 app.add_typer(fleet.fleet_app, name="fleet", rich_help_panel=OPERATE, short_help="Run them on several machines.")
 app.command(rich_help_panel=OPERATE, short_help="Notify people of what is news.")(notify.notify)

@@ -69,8 +69,11 @@ def worker(
     from engine.agent.agent import Projects
     from engine.agent.http import Listener, monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
-    from engine.cli.agent import HOST, ORDERS_JOB, print_run, project_schedules, run_metrics
+    from engine.cli.agent import print_run, run_metrics
+    from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
+    from engine.config.console import ConsoleSettings
     from engine.config.workspace import state_folder
+    from engine.console.access import may_read_metrics
     from engine.fleet.database import FleetDatabase
     from engine.fleet.shared_runs import take_in_runs
     from engine.fleet.worker import FleetWorker, WorkerSettings
@@ -114,8 +117,13 @@ def worker(
     )
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        routes = monitor_routes(is_alive=lambda: running.is_alive, metrics=metrics)
-        listener = Listener(host=HOST, port=port, protocol=limited_protocol(OpenConnections(), None))
+        here = ConsoleSettings()
+        routes = monitor_routes(
+            is_alive=lambda: running.is_alive,
+            metrics=metrics,
+            may_read=lambda request: may_read_metrics(here, request),
+        )
+        listener = Listener(host=here.host, port=port, protocol=limited_protocol(OpenConnections(), None))
         try:
             address = stack.enter_context(serve_http(routes, listener))
         except OSError as error:

@@ -241,7 +241,7 @@ def plan(
             )
             displayed.add(query.sql)
             for number, value in enumerate(query.binds, 1):
-                session.terminal.print_text(f"--   {number}: {_bound_text(value, reveal=reveal)}")
+                session.terminal.print_text(f"--   {number}: {bound_text(value, reveal=reveal)}")
     if not found:
         session.terminal.print_text("No order waits to be raised.")
     session.terminal.print_text(
@@ -358,7 +358,7 @@ def _rejected_json(project: Project, file: Path, message: str) -> dict[str, Any]
     return entry
 
 
-def _bound_text(value: object, *, reveal: bool) -> str:
+def bound_text(value: object, *, reveal: bool) -> str:
     """A bound value; a text may be about a person, whatever it was made from."""
     from engine.orders.plan import display_value
     from engine.orders.statements import UnknownValue

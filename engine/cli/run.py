@@ -45,7 +45,7 @@ class RunRequest:
     """What the command line asks of each project that it runs.
 
     ``deadline`` is the whole command's. With ``several`` errors begin with the project's name, with ``text`` outcomes
-    are printed as text. With ``pull`` its orders are pulled instead.
+    are printed as text.
     """
 
     entity: str | None = None
@@ -56,7 +56,6 @@ class RunRequest:
     deadline: Deadline | None = None
     several: bool = False
     text: bool = True
-    pull: bool = False
 
     @property
     def approved(self) -> bool:
@@ -148,8 +147,12 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
     session = Session(options=options, terminal=Terminal(write), output=output, stop=stop)
     with engine_warnings(session):
         try:
-            work = _pull_project if request.pull else _run_project
-            code, results = work(session, job["project"], request)
+            if job["task"] is None:
+                code, results = _run_project(session, job["project"], request)
+            else:
+                from engine.cli.tasks import perform
+
+                code, results = perform(session, job["project"], job["task"])
         except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
             report_error(session, error, project=job["project"], lead=True)
             code, results = exit_code(error), [_failed(job["project"], None, error)]
@@ -157,14 +160,17 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
     return {"lines": lines, "code": code, **json.loads(session.terminal.json_text(answer))}
 
 
-def job_message(options: GlobalOptions, workspace: Path, name: str, request: RunRequest) -> dict[str, Any]:
-    """The job for one project, as JSON."""
+def job_message(
+    options: GlobalOptions, workspace: Path, name: str, request: RunRequest, task: Json | None = None
+) -> dict[str, Any]:
+    """The job for one project, as JSON; with a ``task`` that is done instead, see :mod:`engine.cli.tasks`."""
     deadline = request.deadline
     return {
         "project": name,
         "workspace": str(workspace),
         "debug": options.debug,
         "log_format": options.log_format.value,
+        "task": task,
         "deadline": None if deadline is None else {"left": deadline.left, "seconds": deadline.seconds},
         "request": {key: value for key, value in asdict(request).items() if key != "deadline"},
     }
@@ -289,24 +295,6 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
     except (SyncError, OSError) as error:
         fail(None, error)
     return code, results
-
-
-def _pull_project(session: Session, name: str, request: RunRequest) -> tuple[int, Results]:
-    """Pull the orders of one project, and print what became of each; gives the exit code and the results."""
-    from engine.cli.orders import pull_recorded
-
-    try:
-        loaded = session.load_to_run(name)
-        with run_controls(session, name, "orders") as (stop, _):
-            entries = pull_recorded(loaded, stop=stop)
-    except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
-        report_error(session, error, project=name, entity="orders", lead=request.several)
-        return exit_code(error), [_failed(name, "orders", error)]
-    for entry in entries:
-        code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-        session.terminal.print_text(f"{name}: order {entry.order_id} is {entry.status}{code}")
-    waits = any(entry.status in {"waiting", "failed"} for entry in entries)
-    return ATTENTION if waits else 0, [entry.as_json() for entry in entries]
 
 
 def _failed(name: str, entity: str | None, error: Exception) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.agent import agent_app, project_schedules
+from engine.cli.agent import agent_app
+from engine.cli.agent_jobs import project_schedules
 from engine.cli.session import session_of
 from engine.cli.status import NEEDS_PERSON
 from engine.errors import UsageError

@@ -1,17 +1,18 @@
-"""How many orders of a project are in each status, read from its ledger without the project's configuration."""
+"""Read a project's ledger without the project's configuration: how many orders are in each status, and each of them."""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from engine.embedded import connect_sqlite
 from engine.files import exists
-from engine.orders.ledger_file import LEDGER_SUFFIX, OPEN_TIMEOUT_SECONDS, translate_errors
+from engine.orders.ledger import Ledger
+from engine.orders.ledger_file import LEDGER_SUFFIX, OPEN_TIMEOUT_SECONDS, connect_ledger, translate_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -32,3 +33,16 @@ def count_orders(state_folder: Path, project: str) -> Mapping[str, int]:
                 if "no such" in str(error):  # it is being made, or is older than this engine, which migrates it
                     return {}
                 raise
+
+
+@contextmanager
+def open_ledger_of(state_folder: Path, project: str) -> Iterator[Ledger | None]:
+    """The open ledger of a project; None where there is none. Raises :class:`StateError` where it cannot be read."""
+    path = state_folder / f"{project}{LEDGER_SUFFIX}"
+    with translate_errors(path):
+        there = exists(path) and path.stat().st_size > 0
+    if not there:
+        yield None
+        return
+    with closing(Ledger(connect_ledger(path), path)) as ledger:
+        yield ledger

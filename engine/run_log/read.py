@@ -18,7 +18,7 @@ from engine.files import exists
 from engine.run_log.file import VERSION, connect_run_log, run_log_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 READ_TIMEOUT_SECONDS = 10
@@ -105,13 +105,14 @@ class RunLogReader:
         if self._connection is not None:
             self._connection.close()
 
-    def last_runs(self) -> list[LoggedRun]:
+    def last_runs(self, project: str | None = None) -> list[LoggedRun]:
         """The newest run of each entity of each project that has ended; one that found the project locked is none.
 
-        Pulls of orders are runs of the entity orders.
+        Pulls of orders are runs of the entity orders. With a ``project`` only those of that one.
         """
-        ended = self._runs("id in (select last_id from latest)")
-        died = self._runs("outcome = 'running' and command in ('run', 'pull')")
+        of = [project, project]
+        ended = self._runs("id in (select last_id from latest where ? is null or project = ?)", *of)
+        died = self._runs("outcome = 'running' and command in ('run', 'pull') and (? is null or project = ?)", *of)
         newest = {(run.project, run.entity): run for run in ended}
         return [*(newest | {(run.project, run.entity): run for run in died if run.outcome != "running"}).values()]
 
@@ -177,6 +178,44 @@ class RunLogReader:
         found = self._named(sql, [project, entity, key, run_id, limit])
         return [{**row, "columns": json.loads(row["columns"]), **_times(row, "acknowledged_at")} for row in found]
 
+    def changed_columns(self, project: str) -> list[tuple[str, str, int, int]]:
+        """The columns that the copied changes of a project are about: entity, column, and how many inserts and others.
+
+        The most frequent first.
+        """
+        sql = (
+            "select entity, json_extract(value, '$.column'), count(*) filter (where kind = 'insert'),"
+            " count(*) filter (where kind <> 'insert') from changes, json_each(columns) where project = ?"
+            " group by 1, 2 order by 4 desc, 3 desc, 1, 2"
+        )
+        return self._read(sql, [project])
+
+    def stopped_plan(self, project: str, entity: str) -> tuple[int, dict[str, Any]] | None:
+        """The plan that a guard stopped last, unless a good run followed: the number of the run in the log, the plan.
+
+        The plan is as ``s2s plan --output json`` prints it, personal data masked.
+        """
+        found = self._read("select run, plan from plans where project = ? and entity = ?", [project, entity])
+        return None if not found else (found[0][0], json.loads(found[0][1]))
+
+    def find_keys(self, code: str, *, limit: int, project: str | None = None) -> list[tuple[str, str, str]]:
+        """Where a code is a key, a product, a SKU or a barcode of what runs have copied: project, entity and key.
+
+        With a ``project`` only there.
+        """
+        sql = (
+            "select project, entity, key from (select project, entity, key from quarantine"
+            " where key = :code or product = :code"
+            " union select project, entity, key from changes where key = :code or product = :code"
+            " union select project, entity, key from changes where instr(columns, :text) and exists ("
+            "select 1 from json_each(columns) where json_extract(value, '$.column') in"
+            " ('variants.sku', 'variants.barcode') and json_extract(value, '$.new') = :code))"
+            " where key is not null and (:project is null or project = :project) order by 1, 2, 3 limit :limit"
+        )
+        values = {"code": code, "text": json.dumps(code)[1:-1], "limit": limit, "project": project}
+        found = self._read(sql, values)
+        return [(name, entity, key) for name, entity, key in found]
+
     def snapshot_at(self, project: str) -> datetime | None:
         """When the quarantine of a project was last copied; None where it never was."""
         ((found,),) = self._read("select min(taken_at) from snapshots where project = ?", [project]) or [(None,)]
@@ -190,7 +229,7 @@ class RunLogReader:
         names = sql.removeprefix("select ").partition(" from ")[0].split(", ")
         return [dict(zip(names, row, strict=True)) for row in self._read(sql, values)]
 
-    def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
+    def _read(self, sql: str, values: Sequence[object] | Mapping[str, object]) -> list[Any]:
         if self._connection is None:
             return []
         try:

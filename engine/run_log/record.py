@@ -95,6 +95,8 @@ class RunRecord:
         self._started = time_text(now())
         self._began = self._progress_at = time.monotonic()
         self.facts: dict[str, Any] = {"outcome": "done", "exit_code": 0}
+        self.plan: Mapping[str, Any] | None = None
+        """The plan that a guard stops, as it is printed in JSON, personal data masked."""
         self.is_published = True
         """Whether the quarantine was copied by an earlier run, or cannot be."""
 
@@ -190,11 +192,17 @@ class RunRecord:
 
         def work(connection: sqlite3.Connection) -> None:
             if self._id is None:
-                _insert(connection, {**self._of, "started_at": self._started, **facts})
+                self._id = _insert(connection, {**self._of, "started_at": self._started, **facts})
             else:
                 marks = ", ".join(f"{name} = ?" for name in facts)
                 sql = f"update runs set {marks} where id = ?"  # noqa: S608 - names of this module's columns
                 connection.execute(sql, [*facts.values(), self._id])
+            if facts["outcome"] == "guarded" and self.plan is not None:
+                values = [self._of["project"], self._of["entity"], self._id, json.dumps(self.plan, default=str)]
+                connection.execute("insert or replace into plans values (?, ?, ?, ?)", values)
+            elif facts["outcome"] in {"done", "attention"}:
+                sql = "delete from plans where project = ? and entity = ?"
+                connection.execute(sql, [self._of["project"], self._of["entity"]])
             prune(connection)
 
         self._log.write(work)
@@ -215,6 +223,8 @@ def record_run(
             yield record
         except BaseException as error:
             record.facts = _failure(error, secrets)
+            if record.plan is not None:
+                record.facts["digest"] = record.plan["digest"]
             raise
         finally:
             record.facts["message"] = mask_secrets(str(record.facts.get("message", "")), secrets)

@@ -35,6 +35,7 @@ from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.plan import build_plan
 from engine.sync.recording import outcome_facts, publish, recorded
 from engine.sync.removals import recent_removals
+from engine.sync.report import plan_json
 from engine.sync.runs import begin_run, finish_run, prune_history
 from engine.sync.steps import Steps
 from engine.text import plural
@@ -145,6 +146,8 @@ def run(
                     replica=replica,
                 )
                 comparison, recent, planned = _compare_and_plan(context, notes)
+                if planned.violations and not options.reveal:
+                    record.plan = plan_json(planned)
                 _admit(context, comparison, planned, recent, run_id=run_id)
                 dispatched = send_delta(context, comparison, api, run_id=run_id)
                 if comparison.batch_ends:

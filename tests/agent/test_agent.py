@@ -103,7 +103,7 @@ def test_the_agent_goes_on_when_its_worker_is_killed(client: Client) -> None:
         try:
             assert process.stdout is not None
             first = process.stdout.readline()
-            address = re.findall(r"http://\S+(?=/metrics)", first)[0]
+            address = re.findall(r"http://\S+(?=/ )", first)[0]
             _wait(lambda: sorted(client.held()) == ["A"])
             (worker,) = _children(process.pid)
             os.kill(worker, signal.SIGKILL)

@@ -105,8 +105,7 @@ def test_orders_that_are_pulled_are_pulled_by_a_worker_and_the_status_knows_of_i
 
     def pull() -> dict[str, Any]:
         with mock.patch.dict("os.environ", erp.environment):
-            request = RunRequest(several=True, pull=True)
-            job = job_message(options, erp.workspace, "acme", request)
+            job = job_message(options, erp.workspace, "acme", RunRequest(several=True), {"do": "pull"})
             return run_job(job, threading.Event(), lambda _event: None)
 
     answer = pull()

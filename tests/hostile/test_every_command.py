@@ -94,6 +94,7 @@ ELSEWHERE = {
     "fleet resume": "tests/fleet/test_fleet.py",
     "fleet adopt-local": "tests/fleet/test_fleet.py",
     "fleet export-local": "tests/fleet/test_fleet.py",
+    "console password": "tests/console/test_console.py",
     "notify": "tests/notify/test_notify.py",
     "init": "tests/scaffold/test_introspect.py",
     "orders serve": "tests/orders/test_receiver.py",

@@ -27,6 +27,23 @@ create table days (
 
 create index days_by_day on days (day);
 
+-- The plan that a guard stopped last, of each entity: as its run printed it in JSON, personal data masked.
+create table plans (
+    project text not null,
+    entity text not null,
+    run integer not null,
+    plan text not null,
+    primary key (project, entity)
+) without rowid;
+
+create index quarantine_by_key on quarantine (key);
+
+create index quarantine_by_product on quarantine (product);
+
+create index changes_by_key on changes (key);
+
+create index changes_by_product on changes (product);
+
 drop index runs_of_project;
 
 drop index runs_by_start;

@@ -1,0 +1,85 @@
+"""How the agent's jobs are called, and when each is due."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.cli.session import Session
+    from engine.config.schedule import Schedule
+
+ORDERS_JOB = "/orders"
+"""What follows a project's name in the name of the job that pulls its orders; no folder's name has a slash."""
+
+
+def project_schedules(session: Session, every: str | None) -> Schedules:
+    """What gives the schedule of each job: a project's runs, and its pulls. ``every`` is the cadence of those without.
+
+    Raises :class:`UsageError` where nothing would ever be done, or ``every`` is no cadence.
+    """
+    from engine.config.schedule import Schedule, parse_duration
+
+    try:
+        default = Schedule(every=None if every is None else parse_duration(every))
+    except ValueError as error:
+        raise UsageError(f"--every is {every}: {error}.", hint="For example `s2s agent --every 3m`.") from None
+    schedules = Schedules(session, default)
+    if not schedules() and not schedules.orders_taken:
+        raise UsageError(
+            "No project has a cadence or takes orders, so nothing would ever be done.",
+            hint='Write [schedule] and below it every = "3m" into workspace.toml, or pass --every 3m.',
+        )
+    return schedules
+
+
+class Schedules:
+    """The schedule of each job: of a project's runs, and of its pulls.
+
+    They are read again at each call; a broken one keeps what it was.
+    """
+
+    def __init__(self, session: Session, default: Schedule) -> None:
+        self._session = session
+        self._default = default
+        self._known: dict[str, Schedule] = {}
+        self._wrong: set[str] = set()
+        self.orders_taken = False
+        """Whether any project takes orders."""
+
+    def __call__(self) -> Mapping[str, Schedule]:
+        """Look at all projects."""
+        from engine.config.schedule import read_order_ways, read_schedule
+        from engine.config.workspace import discover
+
+        workspace = self._session.workspace()
+        found: dict[str, Schedule] = {}
+        try:
+            names = discover(workspace)
+        except OSError:  # a share that is away for a moment
+            return self._known
+        for name in names:
+            try:
+                schedule = read_schedule(workspace, name)
+                orders = read_order_ways(workspace, name)
+                self._wrong.discard(name)
+            except ConfigError as error:
+                found |= {job: self._known[job] for job in (name, name + ORDERS_JOB) if job in self._known}
+                if self._default.runs:
+                    found.setdefault(name, self._default)
+                if name not in self._wrong:
+                    self._wrong.add(name)
+                    self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
+                continue
+            schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
+            self.orders_taken = self.orders_taken or orders.taken
+            if schedule.runs:
+                found[name] = schedule
+                if orders.pulled:
+                    found[name + ORDERS_JOB] = schedule
+        self._known = found
+        return found
