@@ -337,7 +337,7 @@ def skip(
 def _plan_json(planned: OrderPlan, *, reveal: bool) -> dict[str, Any]:
     """What raising an order would run, for machines."""
     statements = [
-        {"file": str(path), "sql": query.sql, "values": [_bound_text(value, reveal=reveal) for value in query.binds]}
+        {"file": str(path), "sql": query.sql, "values": [bound_text(value, reveal=reveal) for value in query.binds]}
         for path, query in planned.queries
     ]
     return {"order_id": planned.order_id, "rule": planned.rule, "reason": planned.reason, "statements": statements}

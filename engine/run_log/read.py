@@ -143,6 +143,15 @@ class RunLogReader:
             found.setdefault(name, []).append(Day(date.fromisoformat(day), *numbers))
         return found
 
+    def totals_since(self, since: datetime) -> dict[str, tuple[int, int, int]]:
+        """By project, how many runs began since a time in UTC, and how many rows and requests they sent."""
+        sql = (
+            "select project, count(*), coalesce(sum(sent), 0), coalesce(sum(requests), 0) from runs"
+            " where started_at >= ? and command = 'run' and outcome <> 'locked' group by project"
+        )
+        rows = self._read(sql, [since.isoformat(" ", timespec="milliseconds")])
+        return {project: (runs, sent, requests) for project, runs, sent, requests in rows}
+
     def failures_since_good(self) -> dict[str, tuple[int, datetime]]:
         """By project, how many runs have failed since the last good one of the same entity, and since when."""
         sql = (
