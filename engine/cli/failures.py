@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from engine.cli.contract import error_entries
+from engine.cli.contract import error_entries, error_kind
 from engine.cli.log import write_event
 from engine.cli.session import Output
 from engine.errors import ConfigError, SyncError, is_out_of_memory
@@ -60,6 +60,7 @@ def report_error(
             "error",
             project or session.project,
             entity,
+            kind=error_kind(error),
             message=message,
             hint=hint,
             exit_code=exit_code(error),

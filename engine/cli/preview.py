@@ -17,6 +17,7 @@ from engine.cli.failures import report_error
 from engine.cli.options import EntityName, OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.tables import cut, display_width, pad
+from engine.clock import local_text, now
 from engine.errors import SyncError, UsageError
 from engine.files import list_paths
 
@@ -67,7 +68,7 @@ def preview(
         return
     root, workspace = loaded.root, loaded.workspace
     for _ in saved(root, workspace):
-        session.terminal.print_text(f"\n{time.strftime('%H:%M:%S')}  {project}")
+        session.terminal.print_text(f"\n{local_text(now())}  {project}")
         try:
             show(_load(session, project))
         except SyncError as error:
@@ -117,9 +118,9 @@ def saved(root: Path, workspace: Path) -> Iterator[None]:
     """Yield at once, and again whenever one of the watched files of a project changed, came or went."""
     before = None
     while True:
-        now = _times(root, workspace)
-        if now != before:
-            before = now
+        times = _times(root, workspace)
+        if times != before:
+            before = times
             yield
         else:
             time.sleep(WATCH_SECONDS)
