@@ -86,7 +86,7 @@ def create_project(workspace: Path, name: str, answers: SourceAnswers) -> tuple[
     }
     ignore = workspace / ".gitignore"
     if not exists(ignore):
-        files[ignore] = ".state/\n.env\n.venv/\nsite/\n"
+        files[ignore] = ".state/\n.env\n.venv/\nsite/\n/*.log*\n/*.err\n"
     own = WorkspaceFiles((workspace,))
     for path, text in files.items():
         own.write(path, text.encode(), mode=0o600 if path.name == ".env" else 0o666)

@@ -642,10 +642,18 @@ def test_init_does_not_hide_what_the_workspace_has_a_value_for(tmp_path: Path) -
 
 
 def test_git_never_sees_what_is_secret_or_made(tmp_path: Path) -> None:
-    """State, secrets, an environment and the written site stay out of a workspace's history."""
+    """State, secrets, an environment, the written site and logs stay out of a workspace's history."""
     command = [sys.executable, "-m", "engine", "init", "acme", "--source-id", "57", "--dialect", "postgres"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
-    for name in (".state/acme.duckdb", ".env", ".venv/pyvenv.cfg", "site/index.html"):
+    for name in (
+        ".state/acme.duckdb",
+        ".env",
+        ".venv/pyvenv.cfg",
+        "site/index.html",
+        "s2s.log",
+        "s2s.log.1",
+        "s2s.err",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     for words in (("init", "--quiet"), ("add", "--all")):
