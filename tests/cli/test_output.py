@@ -14,7 +14,7 @@ from support.output import read_envelope
 from typer.main import get_command
 
 from engine.cli.app import app
-from engine.cli.command_line import arrange_words, walk_commands
+from engine.cli.command_line import GLOBAL_OPTIONS, arrange_words, walk_commands
 from engine.cli.results import RESULTS
 
 if TYPE_CHECKING:
@@ -189,3 +189,12 @@ def test_an_error_has_its_kind_its_place_and_its_exit_code(client: Client) -> No
 def test_options_of_every_command_may_stand_before_and_after_it(written: str, arranged: str) -> None:
     """And what follows two dashes is left as it is."""
     assert arrange_words(written.split()) == arranged.split()
+
+
+def test_no_command_has_an_option_of_every_command_for_itself() -> None:
+    """Behind the command it would be taken from it."""
+    own = {option for _, command in walk_commands(get_command(app)) for each in command.params for option in each.opts}
+    assert own & {*GLOBAL_OPTIONS} == set()
+    assert {*GLOBAL_OPTIONS} | {"--version"} == {
+        option for each in get_command(app).params for option in each.opts if "completion" not in option
+    }
