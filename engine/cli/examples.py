@@ -26,6 +26,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "schedule install": ("s2s schedule install --every 3m --print", "s2s schedule install --every 5m --deadline 240"),
     "schedule remove": ("s2s schedule remove --print",),
     "schedule status": ("s2s schedule status",),
+    "console": ("s2s console password thandi --operator",),
+    "console password": ("s2s console password thandi", "s2s console password thandi --operator"),
     "status": ("s2s status", "s2s status --watch", "s2s status --output prometheus"),
     "fleet": ("s2s fleet init", "s2s fleet worker --slots 4"),
     "fleet init": ("s2s fleet init",),

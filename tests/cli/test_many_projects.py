@@ -167,7 +167,7 @@ def test_a_project_knows_nothing_of_the_one_that_ran_before_it(client: Client, m
 
     def run(name: str) -> dict[str, Any]:
         job = {"project": name, "workspace": str(client.workspace), "debug": False, "log_format": "text"}
-        return run_job({**job, "deadline": None, "request": {"several": True}}, threading.Event(), print)
+        return run_job({**job, "task": None, "deadline": None, "request": {"several": True}}, threading.Event(), print)
 
     assert run("first")["code"] == 0
     answer = run("second")
