@@ -74,7 +74,7 @@ def agent(
     def request(name: str) -> Json:
         project, _, orders = name.partition(ORDERS_JOB)
         task = {"do": "pull"} if orders else None
-        asked = RunRequest(several=True, text=not session.logs_json)
+        asked = RunRequest(several=True, text=not session.logs_json, last_good=True)
         return job_message(session.options, workspace, project, asked, task)
 
     def on_event(event: Json) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.cli.log import order_log
+from engine.cli.versions import good_files
 from engine.errors import ConfigError
 from engine.files import list_paths
 
@@ -30,14 +31,16 @@ def keep_receiving(session: Session, *, open_to_others: bool) -> Iterator[Receiv
 
     workspace, stop = session.workspace(), threading.Event()
 
-    def load(name: str) -> Project:
-        from engine.config.loader import load
-
-        project = load(name, workspace=workspace, environ=os.environ)
-        session.terminal.hide(project.secrets)
-        return project
-
     with order_log(session) as log:
+
+        def load(name: str) -> Project:
+            from engine.config.loader import load
+
+            files = good_files(session, name, lambda text: log(name, text.removeprefix(f"{name}: ")))
+            project = load(name, workspace=workspace, environ=os.environ, files=files)
+            session.terminal.hide(project.secrets)
+            return project
+
         receivers = Receivers(load, on_event=log, open_to_others=open_to_others)
         known: dict[str, Hashable] = {}
 

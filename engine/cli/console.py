@@ -129,7 +129,7 @@ def _work(session: Session, agent: Agent, workspace: Path) -> Work:
     from engine.console.work import Work
 
     def ask(name: str, task: Mapping[str, Any] | None = None, *, suffix: str = "", **request: Any) -> bool:
-        asked = RunRequest(several=True, text=not session.logs_json, **request)
+        asked = RunRequest(several=True, text=not session.logs_json, last_good=True, **request)
         message = job_message(session.options, workspace, name, asked, task)
         return agent.ask(name + suffix, message)
 

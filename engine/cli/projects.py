@@ -85,6 +85,17 @@ def check(
 def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[Diagnostic]:
     """Everything that is wrong with a project, as far as it can be known without its database."""
     from engine.config.shared_sources import shared_sources
+
+    try:
+        project = session.load(name, lenient=CONNECTING_TABLES)
+    except ConfigError as error:
+        return [*error.diagnostics]
+    session.hide_variables(project)
+    return [*project.warnings, *shared_sources(project, workspace), *check_files(project)]
+
+
+def check_files(project: Project) -> list[Diagnostic]:
+    """Everything that is wrong with the views, the tests and the statements of a project."""
     from engine.mapping.todos import standing_todos
     from engine.mapping.views import render_checked_view
     from engine.orders.statement_checks import check_statements
@@ -92,10 +103,6 @@ def _checked(session: Session, name: str, workspace: Sequence[Project]) -> list[
 
     diagnostics: list[Diagnostic] = []
     try:
-        project = session.load(name, lenient=CONNECTING_TABLES)
-        session.hide_variables(project)
-        diagnostics += project.warnings
-        diagnostics += shared_sources(project, workspace)
         fields = {}
         for entity in project.entities:
             try:

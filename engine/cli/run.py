@@ -18,6 +18,7 @@ from engine.cli.progress import StepProgress
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
 from engine.cli.terminal import Terminal
+from engine.cli.versions import load_good
 from engine.clock import Deadline
 from engine.errors import DeadlineError, FleetError, LeaseError, SyncError, UsageError, WorkerError
 
@@ -45,7 +46,7 @@ class RunRequest:
     """What the command line asks of each project that it runs.
 
     ``deadline`` is the whole command's. With ``several`` errors begin with the project's name, with ``text`` outcomes
-    are printed as text.
+    are printed as text. With ``last_good`` a version of the project's files that has errors is not run.
     """
 
     entity: str | None = None
@@ -56,6 +57,7 @@ class RunRequest:
     deadline: Deadline | None = None
     several: bool = False
     text: bool = True
+    last_good: bool = False
 
     @property
     def approved(self) -> bool:
@@ -258,7 +260,7 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
         fail(request.entity, _not_begun(request.deadline))
         return code, results
     try:
-        loaded = session.load_to_run(name)
+        loaded = load_good(session, name) if request.last_good else session.load_to_run(name)
         selected = (_approved_entities if request.approved else selected_entities)(loaded, request.entity)
     except (SyncError, OSError) as error:
         fail(None, error)

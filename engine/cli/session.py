@@ -116,26 +116,34 @@ class Session:
             )
         return names
 
-    def load(self, name: str, *, offline: bool | Collection[str] = False, lenient: Collection[str] = ()) -> Project:
+    def load(
+        self,
+        name: str,
+        *,
+        offline: bool | Collection[str] = False,
+        lenient: Collection[str] = (),
+        files: Path | None = None,
+    ) -> Project:
         """Read the project ``name``; from now on nothing that is printed holds one of its secrets.
 
-        ``offline`` and ``lenient`` are those of :func:`engine.config.loader.load`. Raises :class:`ProjectError` with
-        everything that is wrong with it.
+        ``offline``, ``lenient`` and ``files`` are those of :func:`engine.config.loader.load`. Raises
+        :class:`ProjectError` with everything that is wrong with it.
         """
         from engine.config.loader import load
 
-        project = load(name, workspace=self.workspace(), environ=os.environ, offline=offline, lenient=lenient)
+        workspace = self.workspace()
+        project = load(name, workspace=workspace, environ=os.environ, offline=offline, lenient=lenient, files=files)
         self.project = project.name
         self.terminal.hide(project.secrets)
         return project
 
-    def load_to_run(self, name: str) -> Project:
+    def load_to_run(self, name: str, *, files: Path | None = None) -> Project:
         """Read the project ``name``, as :meth:`load` does; where it cannot be read, the run log has that."""
         from engine.config.workspace import discover, state_folder
         from engine.run_log.record import record_failure
 
         try:
-            return self.load(name)
+            return self.load(name, files=files)
         except (ConfigError, OSError) as error:
             workspace = self.workspace()
             if name in discover(workspace):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, exit_code, report_error
 from engine.cli.signals import run_controls
+from engine.cli.versions import load_good
 from engine.errors import SyncError, UnknownKeyError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def perform(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int, 
 def _pull(session: Session, name: str, _task: Mapping[str, Any]) -> tuple[int, Results]:
     from engine.cli.orders import pull_recorded
 
-    loaded = session.load_to_run(name)
+    loaded = load_good(session, name)
     with run_controls(session, name, "orders") as (stop, _):
         return _tell(session, name, pull_recorded(loaded, stop=stop))
 
@@ -43,7 +44,7 @@ def _pull(session: Session, name: str, _task: Mapping[str, Any]) -> tuple[int, R
 def _retry(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int, Results]:
     from engine.orders.operations import retry_orders
 
-    loaded = session.load(name)
+    loaded = load_good(session, name)
     with run_controls(session, name, "orders") as (stop, _):
         return _tell(session, name, retry_orders(loaded, (task["order"],), stop=stop))
 
@@ -61,7 +62,7 @@ def _explain(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int,
     """The stories of a code, of each entity that knows it; personal data is masked."""
     from engine.sync.explain import explain
 
-    loaded = session.load(name)
+    loaded = load_good(session, name)
     found: Results = []
     unknown: SyncError = UsageError(f"{name} syncs no products and no customers.")
     for entity in loaded.entities:

@@ -31,19 +31,20 @@ if TYPE_CHECKING:
 
 
 def build_project(
-    document: Any, *, root: Path, workspace: Path, environ: Mapping[str, str], views: Collection[str]
+    document: Any, root: Path, *, base: Path, workspace: Path, environ: Mapping[str, str], views: Collection[str]
 ) -> Project:
-    """The project in the folder ``root``, from a valid ``document_model()``.
+    """The project whose files are in the folder ``root``, from a valid ``document_model()``.
 
-    An entity is synced where it has a table, or is among ``views``.
+    Paths of databases and of TLS files are from ``base`` on. An entity is synced where it has a table, or is among
+    ``views``.
     """
     folder = state_folder(workspace, environ)
     return Project(
-        name=root.name,
+        name=base.name,
         root=root,
         workspace=workspace,
         description=document.project.description,
-        source=_source(document.source, root),
+        source=_source(document.source, base),
         stock2shop=Stock2ShopSettings(**document.stock2shop.model_dump()),
         entities={
             name: _entity(name, getattr(document, name) or entity_tables()[name](), root)
@@ -51,10 +52,10 @@ def build_project(
             if getattr(document, name) is not None or name in views
         },
         vars=document.vars,
-        state=folder / f"{root.name}.duckdb",
+        state=folder / f"{base.name}.duckdb",
         keep_days=document.history.keep_days,
         tests=document.tests,
-        orders=None if document.orders is None else _orders(document, root),
+        orders=None if document.orders is None else _orders(document, base),
     )
 
 

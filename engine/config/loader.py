@@ -44,13 +44,16 @@ def load(
     environ: Mapping[str, str],
     offline: bool | Collection[str] = False,
     lenient: Collection[str] = (),
+    files: Path | None = None,
 ) -> Project:
     """Read the project ``name``, or the one in the folder that ``name`` is a path of.
 
     Variables come from ``environ``, else from ``.env`` in the project's folder, else from the workspace's. With
     ``offline`` each stands for itself, so that ``${NAME}`` is the text NAME on every machine: for what neither
     connects nor sends. As the names of tables, it holds in these: reading the source needs no Stock2Shop login.
-    In the tables ``lenient`` a variable that has no value is a warning, and stands for itself.
+    In the tables ``lenient`` a variable that has no value is a warning, and stands for itself. With ``files`` its
+    ``project.toml``, views, statements and tests are those of another folder; all else is as it is, such as the
+    ``.env`` and a database file that is named from the project's folder.
     Raises :class:`ProjectError` with everything that is wrong.
     """
     if name in discover(workspace):
@@ -60,8 +63,9 @@ def load(
         root = Path(name).resolve()
     else:
         raise ProjectError([_unknown(name, workspace)])
-    path = root / "project.toml"
-    return _ProjectReader(path, workspace=workspace, environ=environ, offline=offline, lenient=lenient).read()
+    path = (files or root) / "project.toml"
+    reader = _ProjectReader(path, root, workspace=workspace, environ=environ, offline=offline, lenient=lenient)
+    return reader.read()
 
 
 def _unknown(name: str, workspace: Path) -> Diagnostic:
@@ -90,6 +94,7 @@ class _ProjectReader:
     def __init__(
         self,
         path: Path,
+        base: Path,
         *,
         workspace: Path,
         environ: Mapping[str, str],
@@ -98,6 +103,7 @@ class _ProjectReader:
     ) -> None:
         self._path = path
         self._root = path.parent
+        self._base = base
         self._workspace = workspace
         self._environ = environ
         self._offline_tables = offline
@@ -121,7 +127,7 @@ class _ProjectReader:
         5. Build the settings.
         """
         if self._offline_tables is not True:
-            self._variables, problems = read_variables(self._root, workspace=self._workspace, environ=self._environ)
+            self._variables, problems = read_variables(self._base, workspace=self._workspace, environ=self._environ)
             self._diagnostics += problems
         text = self._text()
         data = self._toml(text)
@@ -140,7 +146,7 @@ class _ProjectReader:
         if document is None or any(each.severity == "error" for each in diagnostics):
             raise ProjectError([self._without_values(each) for each in diagnostics])
         project = build_project(
-            document, root=self._root, workspace=self._workspace, environ=self._environ, views=views
+            document, self._root, base=self._base, workspace=self._workspace, environ=self._environ, views=views
         )
         if self._source_unknown:
             project = replace(project, stock2shop=replace(project.stock2shop, source_id=0))
@@ -268,7 +274,7 @@ class _ProjectReader:
             self._report(
                 at,
                 f"The variable {name} is not set." if missing else f"The variable {name} is empty.",
-                f"Set it in the environment, or write {name}=… in {self._root / '.env'}.{self._dotenv_hint()}",
+                f"Set it in the environment, or write {name}=… in {self._base / '.env'}.{self._dotenv_hint()}",
                 warning=lenient,
             )
             if lenient:
@@ -318,7 +324,7 @@ class _ProjectReader:
         return text
 
     def _dotenv_hint(self) -> str:
-        hidden = self._root / ".env.txt"
+        hidden = self._base / ".env.txt"
         return f" {_ending_hint(hidden)}" if is_file(hidden) else ""
 
     def _known_name(self, name: str) -> str:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
-MIGRATIONS = ("run_log.sql", "run_log_2.sql")
-"""The scripts that lead from no tables to version 1, and from version 1 to 2; statements end before an empty line."""
+MIGRATIONS = ("run_log.sql", "run_log_2.sql", "run_log_3.sql")
+"""The scripts that lead from no tables to version 1, from there to version 2, and so on.
+
+A statement ends before an empty line.
+"""
 
 VERSION = len(MIGRATIONS)
 """The version of the tables, kept as SQLite's ``user_version``. A log of a newer version is left alone."""

@@ -199,6 +199,11 @@ class RunLogReader:
         )
         return self._read(sql, [project])
 
+    def broken_edits(self) -> dict[str, tuple[datetime, str]]:
+        """The projects whose last edit has errors, so that the version before it runs: since when, and the first."""
+        rows = self._read("select project, found_at, message from broken_edits", [])
+        return {project: (datetime.fromisoformat(at), message) for project, at, message in rows}
+
     def stopped_plan(self, project: str, entity: str) -> tuple[int, dict[str, Any]] | None:
         """The plan that a guard stopped last, unless a good run followed: the number of the run in the log, the plan.
 

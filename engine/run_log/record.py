@@ -245,6 +245,19 @@ def record_failure(state_folder: Path, error: Exception, *, project: str, comman
         run_log.close()
 
 
+def record_edit(run_log: RunLog, project: str, message: str) -> None:
+    """Note that the last edit of a project has errors, which ``message`` says; an empty one that it has none."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        if not message:
+            connection.execute("delete from broken_edits where project = ?", [project])
+        else:
+            row = [project, time_text(now()), message]
+            connection.execute("insert or replace into broken_edits values (?, ?, ?)", row)
+
+    run_log.write(work)
+
+
 def record_order_changes(run_log: RunLog, project: str, changes: Sequence[tuple[int, str, str]]) -> None:
     """Note changes of orders' status: each is the order's id, the time in UTC and the status."""
     sql = "insert into order_changes (project, order_id, at, status) values (?, ?, ?, ?)"

@@ -24,6 +24,10 @@ SEVERITY: Mapping[Condition, int] = {"failed": 0, "guarded": 1, "late": 2, "held
 """What needs a person first: the order in which projects are listed."""
 
 
+EDIT_NOTE = "The last good version runs."
+"""What follows the error of an edit that is not in service."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     """What a project does now: the command, the entity, the step and how far it is; ``since`` is in UTC."""
@@ -83,10 +87,12 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
     """
     moment = now()
     with open_run_log(state_folder) as log:
-        statuses = _from_log(log, names, moment)
+        statuses, edits = _from_log(log, names, moment), log.broken_edits()
     found = []
     for name in names:
         status = _with_orders(statuses[name], state_folder)
+        if name in edits:
+            status = _worsen(status, "failed", f"{edits[name][1]} {EDIT_NOTE}")
         found.append(_with_schedule(status, workspace, moment))
     return sorted(found, key=lambda each: (SEVERITY[each.condition], each.project))
 

@@ -1,0 +1,122 @@
+"""A broken edit of a project: the agent checks files that have changed, and keeps the last good version running."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+from support.erp import order_document
+
+from engine.cli import versions
+from engine.cli.agent_orders import keep_receiving
+from engine.cli.run import RunRequest, job_message, run_job
+from engine.cli.session import GlobalOptions, Session
+from engine.config.last_good import find_copy, read_files
+from engine.orders.ledger import open_ledger
+from engine.orders.receiver import Receiver
+from engine.status.collect import ProjectStatus, collect_statuses
+
+if TYPE_CHECKING:
+    from support.client import Client
+    from support.erp import Erp
+
+
+def run(client: Client) -> dict[str, Any]:
+    """Run acme as the agent has its workers do it."""
+    versions._found.clear()  # as a new worker
+    request = RunRequest(several=True, last_good=True)
+    with mock.patch.dict("os.environ", client.environment):
+        job = job_message(GlobalOptions(workspace=client.workspace), client.workspace, "acme", request)
+        return run_job(job, threading.Event(), lambda _event: None)
+
+
+def status(client: Client) -> ProjectStatus:
+    """How acme does."""
+    (found,) = collect_statuses(client.workspace, ["acme"], state_folder=client.workspace / ".state")
+    return found
+
+
+def test_the_last_good_version_runs_while_an_edit_is_broken(client: Client) -> None:
+    """With the data and the passwords of now; the log and the status say so, and stop saying so once it is fixed."""
+    client.item("A")
+    assert run(client)["code"] == 0
+    view = client.root / "views" / "products.sql"
+    good = view.read_text("utf-8")
+    view.write_text(good.replace("from item", "from item where {{ nobody }}"), "utf-8")
+    client.item("B")
+    ran = run(client)
+    assert ran["code"] == 0
+    ((_, message),) = [line for line in ran["lines"] if line[0]]
+    assert message.startswith("acme: projects/acme/views/products.sql:")
+    assert "The last good version runs, which is of " in message
+    assert sorted(client.held()) == ["A", "B"]
+    found = status(client)
+    assert (found.condition, found.failures) == ("failed", 0)
+    assert "nobody" in found.message
+    assert found.message.endswith("The last good version runs.")
+
+    settings = client.root / "project.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(text + "\n[products", "utf-8")
+    view.write_text(good, "utf-8")
+    client.item("C")
+    assert run(client)["code"] == 0
+    assert sorted(client.held()) == ["A", "B", "C"]
+    assert "project.toml" in status(client).message
+
+    settings.write_text(text, "utf-8")
+    ran = run(client)
+    assert [line for line in ran["lines"] if line[0]] == []
+    assert status(client).condition == "ok"
+
+
+def test_a_project_that_never_was_good_fails_as_it_does(client: Client) -> None:
+    """There is nothing else that could run; and a copy that was tampered with is none."""
+    client.write(view="select {{ nobody }} as source_variant_code")
+    assert run(client)["code"] == 2
+    assert status(client).condition == "failed"
+    client.write()
+    client.item("A")
+    assert run(client)["code"] == 0
+    state = client.workspace / ".state"
+    copied = find_copy(state, "acme")
+    assert copied is not None
+    assert sorted(read_files(copied.folder, copied.folder)) == ["project.toml", "views/products.sql"]
+    (copied.folder / "views" / "products.sql").write_text("select 1", "utf-8")
+    assert find_copy(state, "acme") is None
+    shutil.rmtree(copied.folder)
+    client.write(view="select {{ nobody }} as source_variant_code")
+    assert run(client)["code"] == 2
+
+
+def test_orders_are_raised_by_the_last_good_statements(erp: Erp) -> None:
+    """An order that comes in while a statement is broken is raised all the same."""
+    erp.write('default_customer = "CASH"')
+    header = erp.root / "orders" / "10_header.sql"
+    session = Session(options=GlobalOptions(workspace=erp.workspace))
+    with mock.patch.dict("os.environ", erp.environment):
+        versions._found.clear()
+        with keep_receiving(session, open_to_others=False):
+            pass
+        header.write_text("insert into {{ nobody }}", "utf-8")
+        with keep_receiving(session, open_to_others=False) as receivers:
+            receiver = receivers.find("acme")
+            assert isinstance(receiver, Receiver)
+            with closing(receiver), open_ledger(receiver.project) as ledger:
+                ledger.receive(1001, order_document(), via="serve")
+                receiver.raise_due(threading.Event())
+                assert ledger.get_entry(1001).status == "raised"
+    assert len(erp.orders()) == 1
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../../.env"])
+def test_no_link_brings_a_file_of_elsewhere_into_the_copy(client: Client, link: str) -> None:
+    """A project with one is not copied, and its check says what is wrong."""
+    (client.workspace / ".env").write_text("SECRET=hunter22", "utf-8")
+    (client.root / "views" / "more.sql").symlink_to(link)
+    run(client)
+    assert find_copy(client.workspace / ".state", "acme") is None
