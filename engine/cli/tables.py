@@ -54,7 +54,7 @@ def cut(text: str, width: int) -> str:
 def wrap(text: str, width: int) -> list[str]:
     """The lines of ``text`` where each takes at most ``width`` columns.
 
-    A word that is too long is parted behind a dot, a dash or the like, else anywhere.
+    A word that is too long is parted behind a dot, an underscore or the like, else anywhere.
     """
     lines = [""]
     for word in text.split():
@@ -131,8 +131,8 @@ def _widest_piece(cell: str) -> int:
 
 
 def _pieces(word: str) -> list[str]:
-    """Where a word may be parted: behind dots, dashes and the like; nowhere in a number or a date."""
-    return re.findall(r"[^._/:-]*[._/:-]+|[^._/:-]+", word) if any(map(str.isalpha, word)) else [word]
+    """Where a word may be parted: behind dots, underscores and the like; nowhere in a number, a date or a SKU."""
+    return re.findall(r"[^._/:]*[._/:]+|[^._/:]+", word) if any(map(str.isalpha, word)) else [word]
 
 
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:

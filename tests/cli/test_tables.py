@@ -82,9 +82,10 @@ def test_a_table_in_a_pipe_has_a_line_a_row() -> None:
 
 
 def test_a_long_word_is_parted_where_it_may_be() -> None:
-    """Behind dots and dashes, not inside of a number; what cannot be parted is cut."""
+    """Behind dots and underscores, not inside of a date or a SKU; what cannot be parted is cut."""
     assert wrap("variants.option1_value", 14) == ["variants.", "option1_value"]
     assert wrap("at 2026-03-01", 10) == ["at", "2026-03-01"]
+    assert wrap("x SHIRT-01", 8) == ["x", "SHIRT-01"]
     assert wrap("锤子锤子锤", 4) == ["锤子", "锤子", "锤"]
     assert cut("锤子锤子", 5) == "锤子…"
 
