@@ -35,6 +35,22 @@ _TONES = {
     "ready": GREEN,
     "not ready": BOLD_RED,
 }
+_CELLS = {
+    "insert": GREEN,
+    "update": YELLOW,
+    "delete": RED,
+    "missing": RED,
+    "differs": YELLOW,
+    "done": GREEN,
+    "attention": YELLOW,
+    "failed": BOLD_RED,
+    "guarded": RED,
+    "broken off": RED,
+    "raised": GREEN,
+    "answered": GREEN,
+    "waiting": YELLOW,
+}
+_CELL = re.compile(rf"(?m)(?:(?<=^)|(?<=  ))(?:{'|'.join(_CELLS)})(?=  |$)")
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
@@ -70,6 +86,11 @@ def paint_findings(text: str) -> str:
     for pattern in (_STATE, _SEVERITY, _READY):
         text = pattern.sub(lambda found: _coloured(found[0], _TONES[found["state"]]), text)
     return text
+
+
+def paint_table(text: str) -> str:
+    """A table: cells that say what became of a row, a run or an order, and nothing else."""
+    return _CELL.sub(lambda found: _coloured(found[0], _CELLS[found[0]]), text)
 
 
 def _by_sign(found: re.Match[str]) -> str:

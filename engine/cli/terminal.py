@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.cli.colour import wants_colour
+from engine.cli.colour import paint_table, wants_colour
 from engine.cli.tables import cut, table_text
 from engine.clock import local_text
 from engine.text import escape_controls, mask_secrets
@@ -88,7 +88,7 @@ class Terminal:
         """Print rows under headers; a table for a terminal fits its width."""
         cells = [[self._cell(value) for value in row] for row in rows]
         width = shutil.get_terminal_size().columns if self._is_on_streams and sys.stdout.isatty() else None
-        self.print_text(table_text(cells, headers, width=width))
+        self.print_text(table_text(cells, headers, width=width), paint=paint_table)
 
     def print_row(self, title: str, row: Mapping[str, object]) -> None:
         """Print one row under a title, a column a line."""

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from support.command import run_command
 
-from engine.cli.colour import paint_findings, paint_plan, paint_review, wants_colour
+from engine.cli.colour import paint_findings, paint_plan, paint_review, paint_table, wants_colour
 from engine.cli.progress import StepProgress
 from engine.cli.tables import cut, display_width, table_text, wrap
 from engine.cli.terminal import Terminal
@@ -123,6 +123,10 @@ def test_changes_are_coloured_by_their_kind(client: Client) -> None:
         "\x1b[31m  - A\x1b[0m\n      x: - → b\n\x1b[1;31mSTOPPED BY max_deletes: 9\x1b[0m"
     )
     assert paint_findings("bad   x: ok").startswith("\x1b[1;31mbad\x1b[0m   x")
+    table = "kind    why\n------  ------\ninsert  insert it\ndelete"
+    assert paint_table(table) == (
+        "kind    why\n------  ------\n\x1b[32minsert\x1b[0m  insert it\n\x1b[31mdelete\x1b[0m"
+    )
     assert paint_review("    + vendor\n  SQL") == "\x1b[32m    + vendor\x1b[0m\n  SQL"
 
 
