@@ -28,12 +28,12 @@ def masked_document(value: Any) -> Any:
     A key that is not known is masked like its value: it may hold anything, too.
 
     >>> masked_document({"total": 5, "notes": "for Ann", "customer": {"name": "Ann"}, "Ann": 1})
-    {'total': 5, '***': 3}
+    {'total': 5, '***': '3 masked'}
     """
     if isinstance(value, dict):
         found = {str(key): masked_document(each) for key, each in value.items() if key in SHOWN}
         hidden = len(value) - len(found)
-        return {**found, MASK: hidden} if hidden else found
+        return {**found, MASK: f"{hidden} masked"} if hidden else found
     if isinstance(value, list):
         return [masked_document(each) for each in value]
     if value is None or isinstance(value, (bool, int, float, Decimal)):

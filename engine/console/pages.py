@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from engine.orders.ledger import Entry
     from engine.status.collect import Condition
 
     Routes = list[BaseRoute]
@@ -230,10 +231,12 @@ def run_client(asked: Asked) -> Response:
 
 
 def show_found(asked: Asked) -> Response:
-    """What goes by a code, a number or a name; a client's page where only that is found."""
+    """What goes by a code, a number or a name; its page, where there is one alone."""
     query = asked.request.query_params.get("q", "").strip()[:MAX_CODE_LENGTH]
     workspace = asked.console.workspace
     projects, orders, keys = workspace.find(query) if query else ([], [], [])
+    if len(projects) + len(orders) + len(keys) == 1:
+        return see(_url_of(projects, orders, keys))
     names = [] if projects or orders or not query else workspace.names()
     return asked.page("search.html", query=query, projects=projects, orders=orders, keys=keys, names=names)
 
@@ -254,6 +257,16 @@ def show_audit(asked: Asked) -> Response:
         for each in asked.console.audit.newest(limit=200)
     ]
     return asked.page("audit.html", entries=entries)
+
+
+def _url_of(projects: Sequence[str], orders: Sequence[tuple[str, Entry]], keys: Sequence[tuple[str, str, str]]) -> str:
+    """The page of the one thing that was found."""
+    for name in projects:
+        return f"/clients/{quote(name, safe='')}"
+    for name, entry in orders:
+        return _order_url(name, entry.order_id)
+    ((name, _, key),) = keys
+    return f"/clients/{quote(name, safe='')}/key?code={quote(key, safe='')}"
 
 
 def _order_url(name: str, order: int) -> str:

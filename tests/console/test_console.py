@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.command import run_command
 from support.console import DIGEST, HOSTILE, PASSWORD, Served, add_order, fill, serve_console, write_users
-from support.erp import order_document
+from support.erp import order_document, parsed
 
 from engine.config.console import read_console
 from engine.console import login
@@ -31,7 +31,8 @@ PAGES = (
     "/clients/acme/key?code=K-1",
     "/clients/acme/orders/1001",
     "/clients/acme/plan/products",
-    "/search?q=SKU-77",
+    "/search?q=e",
+    "/search?q=P-1",
     "/search?q=%22%3E%3Cscript%3E",
 )
 
@@ -41,7 +42,7 @@ def open_console(tmp_path: Path) -> Iterator[Served]:
     """A console on this machine without users."""
     fill(tmp_path)
     document = order_document(notes=HOSTILE, customer={"email": "thandi@example.com", "last_name": HOSTILE})
-    add_order(tmp_path, document)
+    add_order(tmp_path, parsed(document))
     with serve_console(tmp_path) as served:
         yield served
 
@@ -131,10 +132,10 @@ def test_a_document_is_masked_by_what_is_known_to_be_harmless() -> None:
     }
     assert masked_document(document) == {
         "id": 5,
-        "line_items": [{"sku": "A", "qty": 2, "***": 1}],
+        "line_items": [{"sku": "A", "qty": 2, "***": "1 masked"}],
         "sku": "***",
         "status": "***",
-        "***": 2,
+        "***": "2 masked",
     }
 
 
@@ -259,6 +260,22 @@ def test_no_other_name_leads_to_the_console(open_console: Served) -> None:
         assert visit.post("/clients/acme/run", Host=host).status_code == 421, host
     assert visit.get("/", Host="localhost:8059").status_code == 200
     assert visit.get("/", Host="[::1]").status_code == 200
+
+
+def test_a_search_leads_to_the_one_thing_that_is_found(open_console: Served) -> None:
+    """By SKU, by any number of an order, by a client's name; several are listed, and where there is none it says so."""
+    visit = open_console.visit()
+    for text, page in (
+        ("SKU-77", "/clients/acme/key?code=K-1"),
+        ("K-1", "/clients/acme/key?code=K-1"),
+        ("1001", "/clients/acme/orders/1001"),
+        ("%231001", "/clients/acme/orders/1001"),
+        ("WELL", "/clients/well"),
+    ):
+        assert visit.get(f"/search?q={text}").headers["Location"] == page
+    assert "K-1" in visit.get("/search?q=P-1").text
+    assert "No order has this number" in visit.get("/search?q=nothing").text
+    assert visit.get("/search").status_code == 200
 
 
 def test_names_of_clients_lead_to_clients_alone(open_console: Served) -> None:
