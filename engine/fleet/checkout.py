@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -118,6 +119,13 @@ class Checkout:
             # Its end would release DuckDB's lock on the file, so it stays open until DuckDB has closed it.
             self._file = self.path.open("rb")
         self._is_here = True
+
+    def replace_by(self, file: Path) -> None:
+        """Have a copy of another state file here, and store it. Nothing may have the state here open."""
+        self.close()
+        self._journal.unlink(missing_ok=True)
+        shutil.copyfile(file, self.path)
+        self.store_own()
 
     def store_own(self) -> None:
         """Store the file that is here, whole; an empty state where there is none."""

@@ -33,9 +33,7 @@ def adopt_state(database: FleetDatabase, project: str, own_state: Path, *, repla
                 f"The fleet has a state of {project} already.",
                 hint="To replace it by this machine's, which may send what the fleet sent already: --replace.",
             )
-        checkout.close()
-        shutil.copyfile(own_state, checkout.path)
-        checkout.store_own()
+        checkout.replace_by(own_state)
         own_state.replace(aside)
     return True
 

@@ -186,6 +186,18 @@ def cpu_seconds(soak: Soak) -> float:
     return total
 
 
+def server_seconds(soak: Soak) -> float:
+    """The CPU seconds of PostgreSQL, of what it started, and of what it had started."""
+    server = soak.postgres._process
+    assert server is not None
+    total = 0.0
+    for process in (server.pid, *children(server.pid)):
+        with suppress(OSError):
+            words = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
+            total += sum(int(each) for each in words[11 : 15 if process == server.pid else 13])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> int:
     """Run it; gives 1 where Stock2Shop is not as the sources are."""
     parser = argparse.ArgumentParser()
@@ -232,10 +244,7 @@ def run(soak: Soak) -> int:
         soak.kill_worker()
         soak.start_worker()
         print(f"kill {number + 1}", flush=True)
-    began, before, cpu = time.monotonic(), len(soak.runs()), cpu_seconds(soak)
-    time.sleep(options.seconds)
-    spent, runs = cpu_seconds(soak) - cpu, len(soak.runs()) - before
-    lasted = time.monotonic() - began
+    measured = measure(soak)
     done.set()
     quiet_since = time.monotonic()
     while soak.held() != soak.wanted() and time.monotonic() < quiet_since + 120:
@@ -243,11 +252,26 @@ def run(soak: Soak) -> int:
     settled = time.monotonic() - quiet_since
     time.sleep(3 * options.every)
     equal = soak.held() == soak.wanted()
-    print(json.dumps(report(soak, equal=equal, settled=settled, runs=runs, spent=spent, lasted=lasted), indent=2))
+    found = {"equal": equal, "seconds until equal": round(settled, 1), **report(soak), "measured": measured}
+    print(json.dumps(found, indent=2))
     return 0 if equal else 1
 
 
-def report(soak: Soak, *, equal: bool, settled: float, runs: int, spent: float, lasted: float) -> dict[str, object]:
+def measure(soak: Soak) -> dict[str, object]:
+    """What runs cost for a while."""
+    began, runs, cpu, server = time.monotonic(), len(soak.runs()), cpu_seconds(soak), server_seconds(soak)
+    time.sleep(soak.options.seconds)
+    lasted, runs = time.monotonic() - began, len(soak.runs()) - runs
+    return {
+        "seconds": round(lasted, 1),
+        "runs": runs,
+        "turns": round(lasted / soak.options.every * len(soak.names)),
+        "CPU seconds a run": round((cpu_seconds(soak) - cpu) / runs, 3) if runs else None,
+        "of PostgreSQL": round((server_seconds(soak) - server) / runs, 4) if runs else None,
+    }
+
+
+def report(soak: Soak) -> dict[str, object]:
     """What was seen."""
     all_runs = soak.runs()
     by_project = defaultdict(list)
@@ -259,19 +283,11 @@ def report(soak: Soak, *, equal: bool, settled: float, runs: int, spent: float, 
         spans.sort()
         overlaps += sum(one[1] > other[0] for one, other in pairwise(spans))
     return {
-        "equal": equal,
-        "seconds until equal": round(settled, 1),
         "overlaps": overlaps,
         "outcomes": dict(Counter(outcome for *_, outcome in all_runs)),
         "posted items": sum(each.items for each in soak.sandbox.requests if each.path.endswith("/products/queue")),
         "logins": sum(each.path.endswith("authenticate") for each in soak.sandbox.requests),
         "refused tokens": sum(each.status == 401 for each in soak.sandbox.requests),
-        "measured": {
-            "seconds": round(lasted, 1),
-            "runs": runs,
-            "turns": round(lasted / soak.options.every * len(soak.names)),
-            "CPU seconds a run": round(spent / runs, 3) if runs else None,
-        },
     }
 
 

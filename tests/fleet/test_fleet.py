@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fleet_machine import LEASE_SECONDS
 from support.output import read_envelope
+from support.servers import falling_silent
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -95,9 +96,14 @@ def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(fleet: 
     assert prices(client) == sold
 
 
-def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet) -> None:
-    """The other machine waits for the lease to end, knows every receipt, and needs no second approval."""
+@pytest.mark.parametrize("checkpoints", ["64MB", "1KB"])
+def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet, checkpoints: str) -> None:
+    """The other machine waits for the lease to end, knows every receipt, and needs no second approval.
+
+    Also where DuckDB folds its journal into the file in the middle of the run.
+    """
     client = fleet.client
+    client.environ["CHECKPOINTS"] = checkpoints
     client.write(remote=BATCHES, settings="max_changes = 5")
     client.items(40)
     client.sandbox.faults.latency = 0.1
@@ -111,6 +117,30 @@ def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet) ->
     fleet.run("b", "run", "acme")
     assert prices(client) == {f"I{number:03}": 100.0 for number in range(40)}
     assert client.posted() <= 40 + 7
+
+
+def test_a_machine_that_is_cut_off_for_longer_than_its_lease_sends_nothing_more(fleet: Fleet) -> None:
+    """The network falls silent, another machine takes over, and the network is back."""
+    client = fleet.client
+    client.write(remote=BATCHES, settings="max_changes = 100\nmax_deletes = 100")
+    client.items(40)
+    client.sandbox.faults.latency = 0.1
+    direct = client.environ["S2S_FLEET"]
+    with falling_silent(fleet.postgres.port) as proxy:
+        client.environ["S2S_FLEET"] = direct.replace(f":{fleet.postgres.port}/", f":{proxy.port}/")
+        cut_off = fleet.start("a", "run", "acme")
+        client.environ["S2S_FLEET"] = direct
+        fleet.wait(lambda: client.posted() >= 14, cut_off)
+        proxy.silence()
+        time.sleep(LEASE_SECONDS + 0.5)
+        client.sandbox.faults.clear()
+        client.sql("update item set price = '7'")
+        fleet.run("b", "run", "acme")
+        posted = client.posted()
+        proxy.speak()
+        assert "took acme over" in fleet.end(cut_off, code=75)
+    assert client.posted() == posted
+    assert prices(client) == {f"I{number:03}": 7.0 for number in range(40)}
 
 
 def test_nobody_sends_while_postgresql_is_away(fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, time, timedelta
 from itertools import pairwise
 from time import sleep
@@ -49,7 +49,7 @@ def runs(fleet: Fleet, *machines: str) -> list[tuple[str, str, str]]:
     for machine in machines:
         path = fleet.folder / machine / "runs.sqlite"
         if path.exists():
-            with closing(sqlite3.connect(path)) as log:
+            with closing(sqlite3.connect(path)) as log, suppress(sqlite3.OperationalError):  # it is being made
                 found |= {*log.execute("select project, started_at, finished_at from runs where outcome = 'done'")}
     return sorted(found)
 

@@ -45,9 +45,12 @@ def freeze_at(point: str, count: int) -> None:
 def shorten() -> None:
     """Have leases, retries and the worker's own times be short."""
     from engine.fleet import database, lease, worker
+    from engine.state.store import DUCKDB_SETTINGS
 
     lease.LEASE_SECONDS, database.RETRY_SECONDS = LEASE_SECONDS, 1.0
     worker.TICK_SECONDS, worker.BEAT_SECONDS, worker.RESTART_SECONDS = 0.5, 0.1, 0.5
+    if "CHECKPOINTS" in os.environ:
+        DUCKDB_SETTINGS["wal_autocheckpoint"] = os.environ["CHECKPOINTS"]
     worker.HEARTBEAT_SECONDS, worker.STALLED_SECONDS = 0.5, 2.0
 
 
