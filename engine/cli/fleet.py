@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.fleet_state import fleet_database
+from engine.cli.fleet_state import fleet_database, require_orders_here, take_in_runs
 from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.run import RunRequest, default_jobs, job_message, print_event, run_one_after_the_other
 from engine.cli.session import Output, session_of
@@ -72,10 +71,7 @@ def worker(
     from engine.cli.agent import print_run, run_metrics
     from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
     from engine.config.console import ConsoleSettings
-    from engine.config.workspace import state_folder
     from engine.console.access import may_read_metrics
-    from engine.fleet.database import FleetDatabase
-    from engine.fleet.shared_runs import take_in_runs
     from engine.fleet.worker import FleetWorker, WorkerSettings
     from engine.orders.connections import OpenConnections, limited_protocol
 
@@ -103,13 +99,10 @@ def worker(
         on_event=on_event,
         on_end=on_end,
     )
-    asking = threading.Lock()
-    own_database = FleetDatabase(database.url, name="metrics")
 
     def metrics() -> str:
-        with asking:
-            take_in_runs(own_database, state_folder(workspace, os.environ))
-            return run_metrics(session)
+        take_in_runs(session)
+        return run_metrics(session)
 
     count = slots or default_jobs()
     running = FleetWorker(
@@ -133,7 +126,6 @@ def worker(
             " Ctrl-C stops it."
         )
         sys.stdout.flush()
-        stack.callback(own_database.close)
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
 
@@ -207,7 +199,9 @@ def adopt_local(
     ] = False,
 ) -> None:
     """Take over the states that this machine has of its own; do that once, before the first worker runs."""
+    from engine.files import exists
     from engine.fleet.transfer import adopt_state
+    from engine.orders.ledger import ledger_path
 
     session = session_of(context)
     database = _database(session)
@@ -215,8 +209,23 @@ def adopt_local(
         loaded = session.load_stored(name)
         if adopt_state(database, loaded.name, loaded.state, replace=replace):
             session.terminal.print_text(f"{loaded.name}: its state is the fleet's now.")
+            if exists(ledger_path(loaded)):
+                require_orders_here(session, loaded, takes=True)
         elif projects:
             session.terminal.print_text(f"{loaded.name} has no state in {loaded.state.parent}.")
+
+
+@fleet_app.command("take-orders")
+def take_orders(context: typer.Context, project: ProjectName) -> None:
+    """Have this machine keep a project's orders from now on; bring the ledger over first."""
+    from engine.fleet.order_home import move_order_home
+
+    session = session_of(context)
+    loaded = session.load_stored(project)
+    before = move_order_home(_database(session), loaded.name, loaded.state.parent)
+    session.terminal.print_text(
+        f"This machine keeps the orders of {loaded.name}." + (f" {before} did before." if before else "")
+    )
 
 
 @fleet_app.command("export-local")

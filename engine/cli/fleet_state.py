@@ -60,6 +60,18 @@ def fleet_database(session: Session) -> FleetDatabase | None:
     return _databases[settings.database]
 
 
+def require_orders_here(session: Session, project: Project, *, takes: bool) -> None:
+    """Raise :class:`UsageError` where another machine of the fleet keeps the orders of a project.
+
+    ``takes`` says that orders are about to be taken, which makes this machine keep them where none does.
+    """
+    database = fleet_database(session)
+    if database is not None:
+        from engine.fleet.order_home import require_order_home
+
+        require_order_home(database, project.name, project.state.parent, takes=takes)
+
+
 def take_in_runs(session: Session) -> None:
     """Have the runs of the fleet's other machines in this machine's run log, where there is a fleet."""
     database = fleet_database(session)

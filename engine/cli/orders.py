@@ -13,6 +13,7 @@ import typer
 
 from engine.cli.contract import error_entries
 from engine.cli.failures import ATTENTION
+from engine.cli.fleet_state import require_orders_here
 from engine.cli.log import order_log
 from engine.cli.options import OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, session_of
@@ -49,6 +50,7 @@ def serve(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     settings = order_settings(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
@@ -86,6 +88,7 @@ def import_(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     found: list[Entry] = []
     wrong: list[tuple[Path, str]] = []
     with run_controls(session, loaded.name, "orders") as (stop, _):
@@ -106,6 +109,7 @@ def pull(context: typer.Context, project: ProjectName, output: OutputFormat = Ou
     """Ask Stock2Shop for orders, raise them and answer; what is due from before is retried."""
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
         found = pull_recorded(loaded, stop=stop)
     _print_outcome(session, loaded, found, output)
@@ -140,6 +144,7 @@ def list_orders(
 
     session = session_of(context)
     loaded = session.load_stored(project)
+    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     if status is not None and status not in TRANSITIONS:
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
@@ -161,6 +166,7 @@ def show_order(
 
     session = session_of(context)
     loaded = session.load_stored(project)
+    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     reveal = check_reveal(reveal=reveal)
     if output is Output.json:
@@ -225,6 +231,7 @@ def plan(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=False)
     reveal = check_reveal(reveal=reveal)
     found = plan_orders(loaded, tuple(order_ids or ()))
     if output is Output.json:
@@ -258,6 +265,7 @@ def retry(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
         found = retry_orders(loaded, tuple(order_ids or ()), stop=stop)
     _print_outcome(session, loaded, found, output)
@@ -276,6 +284,7 @@ def raise_order(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
         entry = raise_on_purpose(loaded, order_id, by=by, stop=stop)
     _print_outcome(session, loaded, [entry], output)
@@ -294,6 +303,7 @@ def verify(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     with run_controls(session, loaded.name, "orders") as (stop, _):
         found = verify_orders(loaded, list_raised(loaded, days=days), stop=stop)
@@ -327,6 +337,7 @@ def skip(
 
     session = session_of(context)
     loaded = session.load(project)
+    require_orders_here(session, loaded, takes=True)
     entry = skip_order(loaded, order_id, code=code)
     if output is Output.json:
         session.answer.give(entry.as_json())

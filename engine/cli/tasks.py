@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, exit_code, report_error
+from engine.cli.fleet_state import require_orders_here, state_at_hand
 from engine.cli.signals import run_controls
 from engine.cli.versions import load_good
 from engine.errors import SyncError, UnknownKeyError, UsageError
@@ -37,6 +38,7 @@ def _pull(session: Session, name: str, _task: Mapping[str, Any]) -> tuple[int, R
     from engine.cli.orders import pull_recorded
 
     loaded = load_good(session, name)
+    require_orders_here(session, loaded, takes=True)
     with run_controls(session, name, "orders") as (stop, _):
         return _tell(session, name, pull_recorded(loaded, stop=stop))
 
@@ -45,6 +47,7 @@ def _retry(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int, R
     from engine.orders.operations import retry_orders
 
     loaded = load_good(session, name)
+    require_orders_here(session, loaded, takes=True)
     with run_controls(session, name, "orders") as (stop, _):
         return _tell(session, name, retry_orders(loaded, (task["order"],), stop=stop))
 
@@ -67,7 +70,8 @@ def _explain(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int,
     unknown: SyncError = UsageError(f"{name} syncs no products and no customers.")
     for entity in loaded.entities:
         try:
-            found.append({"story": asdict(explain(loaded, entity, task["code"]))})
+            with state_at_hand(session, loaded) as (at_hand, _):
+                found.append({"story": asdict(explain(at_hand, entity, task["code"]))})
         except UnknownKeyError as error:
             unknown = error
     if not found:

@@ -7,6 +7,7 @@ after a lost connection nobody knows whether it was done.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,19 +62,21 @@ def connection_options(name: str) -> dict[str, Any]:
 
 
 class FleetDatabase:
-    """A connection to the fleet's PostgreSQL for one thread, opened when it is first needed."""
+    """A connection to the fleet's PostgreSQL, opened when it is first needed; threads wait for each other."""
 
     def __init__(self, url: str, *, name: str = "run") -> None:
         self.url = url
         self._name = name
         self._connection: psycopg.Connection[Row] | None = None
+        self._in_use = threading.RLock()
         self.fleet_id = ""
 
     def close(self) -> None:
         """Close the connection; the next statement opens another one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._in_use:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def rows(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
         """Run one statement, which may be repeated, and give its rows."""
@@ -104,7 +107,8 @@ class FleetDatabase:
         until = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                return work(self._connected())
+                with self._in_use:
+                    return work(self._connected())
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self.close()
                 if time.monotonic() >= until:

@@ -87,6 +87,13 @@ create table run_copy (
     body text not null
 );
 
+-- The machine that keeps a project's orders.
+create table order_home (
+    project text primary key,
+    machine text not null,
+    host text not null
+);
+
 create table worker (
     name text primary key,
     host text not null,
