@@ -70,7 +70,8 @@ class Passwords:
         from argon2 import PasswordHasher
 
         self._hasher = PasswordHasher()
-        self._checking = threading.Lock()
+        self._hashing = threading.Lock()
+        self._counting = threading.Lock()
         self._failed: dict[str, deque[float]] = {}
         self._nobody = self.hash(secrets.token_urlsafe())
 
@@ -80,21 +81,18 @@ class Passwords:
 
     def may_try(self, address: str) -> bool:
         """Whether a password from an address is looked at: not where too many from there were wrong."""
-        with self._checking:
-            return not self._is_guessing(address)
-
-    def _is_guessing(self, address: str) -> bool:
-        failed = self._failed.get(address)
-        if failed is None or len(failed) < MAX_FAILED_LOGINS_PER_MINUTE:
-            return False
-        return time.monotonic() - failed[0] < 60  # noqa: PLR2004 - a minute
+        with self._counting:
+            failed = self._failed.get(address)
+            if failed is None or len(failed) < MAX_FAILED_LOGINS_PER_MINUTE:
+                return True
+            return time.monotonic() - failed[0] >= 60  # noqa: PLR2004 - a minute
 
     def check(self, hashed: str, password: str, *, address: str) -> bool:
         """Whether a password is right. An empty hash is nobody's, and takes as long."""
         from argon2.exceptions import Argon2Error, InvalidHashError
 
-        with self._checking:
-            if self._is_guessing(address):
+        with self._hashing:
+            if not self.may_try(address):
                 return False
             try:
                 self._hasher.verify(hashed or self._nobody, password)
@@ -102,11 +100,15 @@ class Passwords:
             except (Argon2Error, InvalidHashError):
                 right = False
             if not right:
-                if len(self._failed) >= MAX_ADDRESSES:
-                    self._failed.pop(next(iter(self._failed)))
-                at = self._failed.setdefault(address, deque(maxlen=MAX_FAILED_LOGINS_PER_MINUTE))
-                at.append(time.monotonic())
+                self._count(address)
             return right
+
+    def _count(self, address: str) -> None:
+        with self._counting:
+            if len(self._failed) >= MAX_ADDRESSES:
+                self._failed.pop(next(iter(self._failed)))
+            at = self._failed.setdefault(address, deque(maxlen=MAX_FAILED_LOGINS_PER_MINUTE))
+            at.append(time.monotonic())
 
 
 class Access:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.config.workspace import discover
+from engine.console.masking import masked_text
 from engine.errors import StateError
 from engine.orders.summary import open_ledger_of
 from engine.run_log.read import open_run_log
@@ -134,10 +135,14 @@ class Workspace:
                 found = {entry.order_id: entry for entry in ledger.list_newest(limit=MAX_ORDERS)}
                 for status in ("failed", "waiting"):
                     found |= {each.order_id: each for each in ledger.list_newest(status=status, limit=MAX_ORDERS)}
+                entries = [
+                    _without_people(each, ledger.load_document(each.order_id)) if each.reason or each.note else each
+                    for each in found.values()
+                ]
         except StateError:  # the status says so
             return None
         waits = {"waiting": 0, "failed": 1}
-        newest = sorted(found.values(), key=lambda entry: entry.received_at, reverse=True)
+        newest = sorted(entries, key=lambda entry: entry.received_at, reverse=True)
         return sorted(newest, key=lambda entry: waits.get(entry.status, 2))
 
     def order(self, name: str, order_id: int) -> OrderFacts | None:
@@ -145,11 +150,12 @@ class Workspace:
         with open_ledger_of(self.state_folder, name) as ledger:
             if ledger is None or not ledger.list_entries("order_id = ?", order_id):
                 return None
+            document = ledger.load_document(order_id)
             return OrderFacts(
-                ledger.get_entry(order_id),
-                ledger.status_history(order_id),
+                _without_people(ledger.get_entry(order_id), document),
+                [(at, status, masked_text(reason, document)) for at, status, reason in ledger.status_history(order_id)],
                 ledger.corrections(order_id),
-                ledger.load_document(order_id),
+                document,
             )
 
     def find(self, text: str) -> tuple[list[str], list[tuple[str, Entry]], list[tuple[str, str, str]]]:
@@ -168,6 +174,11 @@ class Workspace:
         with open_run_log(self.state_folder) as log:
             keys = [found for found in log.find_keys(text, limit=MAX_FOUND) if found[0] in names]
         return projects, orders[:MAX_FOUND], keys
+
+
+def _without_people(entry: Entry, document: Any) -> Entry:
+    """An order of which no message repeats what its document says of people."""
+    return replace(entry, reason=masked_text(entry.reason, document), note=masked_text(entry.note, document))
 
 
 def today() -> date:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -26,12 +28,15 @@ FORM_COOKIE = "s2s-login"
 
 WRONG = "The name or the password is wrong."
 TOO_MANY = "Too many passwords were wrong. Wait a minute."
+UNNOTED = "The log of who did what cannot be written now, so nobody can log in."
 STALE = "The form was too old, or was not this console's. Try again."
 
 
 def login_routes(console: Console) -> list[BaseRoute]:
     """The routes with which people log in and out."""
     access = console.access
+    # Passwords are checked one at a time: who sends many keeps no thread from those who look at pages.
+    threads = anyio.CapacityLimiter(2)
 
     def is_off() -> bool:
         return access.settings.proxy_header != "" or not access.settings.needs_login
@@ -60,9 +65,17 @@ def login_routes(console: Console) -> list[BaseRoute]:
         address, name = client_address(request), values.get("name", "").strip()
         if not access.may_try(address):
             return form(request, TOO_MANY, 429)
-        token = await anyio.to_thread.run_sync(lambda: access.log_in(name, values.get("password", ""), address=address))
-        # What was typed as a name may be a password.
-        console.audit.note(name if token else "", "log in" if token else "wrong password", address=address)
+
+        def attempt() -> str | None:
+            token = access.log_in(name, values.get("password", ""), address=address)
+            # What was typed as a name may be a password.
+            console.audit.note(name if token else "", "log in" if token else "wrong password", address=address)
+            return token
+
+        try:
+            token = await anyio.to_thread.run_sync(attempt, limiter=threads)
+        except OSError:
+            return form(request, UNNOTED, 503)
         if token is None:
             await asyncio.sleep(FAILED_LOGIN_DELAY_SECONDS)
             return form(request, WRONG, 401)
@@ -80,8 +93,9 @@ def login_routes(console: Console) -> list[BaseRoute]:
             and access.is_own_origin(request)
             and access.is_form_token(values.get("token", ""), visitor.identity)
         ):
-            console.audit.note(visitor.name, "log out", address=client_address(request))
             access.log_out(request)
+            with suppress(OSError):  # whoever goes may go
+                console.audit.note(visitor.name, "log out", address=client_address(request))
         return secured(RedirectResponse("/login", 303))
 
     return [
@@ -93,5 +107,6 @@ def login_routes(console: Console) -> list[BaseRoute]:
 
 def _keep(response: Response, request: Request, name: str, value: str, *, seconds: float) -> None:
     """Set a cookie that no script reads and no other site sends; one that came over TLS goes out over TLS alone."""
-    secure = request.url.scheme == "https"
+    # In front of a proxy there may be TLS of which only the page's origin tells.
+    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
     response.set_cookie(name, value, max_age=int(seconds), path="/", secure=secure, httponly=True, samesite="strict")

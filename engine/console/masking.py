@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.model.fields import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIN_PERSONAL_LENGTH = 3
+"""A text of an order that is shorter is not looked for in messages: it is in many words."""
 
 SHOWN = frozenset(
     {
@@ -39,3 +45,25 @@ def masked_document(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, Decimal)):
         return value
     return value if isinstance(value, str) and len(value) <= MAX_TEXT and "@" not in value else MASK
+
+
+def masked_text(text: str, document: Any) -> str:
+    """``text`` with what a document says of people masked: a database repeats it in the messages of its errors.
+
+    >>> masked_text("Duplicate entry 'Ann Smith'", {"customer": {"name": "Ann Smith"}})
+    "Duplicate entry '***'"
+    """
+    for value in sorted(set(_personal_texts(document, shown=True)), key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text
+
+
+def _personal_texts(value: Any, *, shown: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _personal_texts(each, shown=shown and key in SHOWN)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _personal_texts(each, shown=shown)
+    elif isinstance(value, str) and len(value) >= MIN_PERSONAL_LENGTH and (not shown or masked_document(value) == MASK):
+        yield value

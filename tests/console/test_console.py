@@ -112,6 +112,8 @@ def test_what_may_be_about_a_person_is_masked_until_an_operator_asks_for_it(cons
         page = console.as_user(name).get("/clients/acme/orders/1001").text
         assert "thandi@example.com" not in page
         assert "***" in page
+        assert "Duplicate entry &#39;***&#39;" in page  # what the database said of it
+        assert "thandi" not in console.as_user(name).get("/clients/acme").text
         assert "&#34;sku&#34;: &#34;A&#34;" in page
     assert console.as_user("victor").post("/clients/acme/orders/1001/reveal").status_code == 403
     shown = console.as_user("olga").post("/clients/acme/orders/1001/reveal")
@@ -192,6 +194,7 @@ def test_what_cannot_be_noted_is_not_done(console: Served) -> None:
     path.mkdir()
     assert olga.post("/clients/acme/run").status_code == 503
     assert console.asked == []
+    assert console.visit().log_in("olga").status_code == 503
 
 
 def test_whoever_does_not_log_in_sees_nothing(console: Served) -> None:

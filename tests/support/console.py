@@ -167,5 +167,5 @@ def add_order(workspace: Path, document: dict[str, Any]) -> None:
     order = int(document["id"])
     ledger.receive(order, document, via="serve")
     ledger.move(order, "raising")
-    ledger.move(order, "waiting", rule="unknown_sku", reason=HOSTILE)
+    ledger.move(order, "waiting", rule="unknown_sku", reason=f"Duplicate entry 'thandi@example.com' {HOSTILE}")
     ledger.close()
