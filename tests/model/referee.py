@@ -70,9 +70,12 @@ class Referee:
             number: row for number, row in world.rows.items() if number not in world.hidden and world.mode != "empty"
         }
         if world.mode == "whole":
-            for number, row in rows.items():
-                if not oracle.blank(row["code"]):
-                    self._codes[number] = str(row["code"]).strip()
+            shown = {number: str(row["code"]).strip() for number, row in rows.items() if not oracle.blank(row["code"])}
+            self._codes |= shown
+            # A code that another row shows is that row's from then on.
+            self._codes = {
+                number: code for number, code in self._codes.items() if number in shown or code not in shown.values()
+            }
         self.blanked = {
             number: self._codes[number]
             for number, row in rows.items()
@@ -278,6 +281,8 @@ class Referee:
             self.met.add(world.account)
         if any(one.taken for one in world.shop.sent) or (command == "adopt" and result.code == 0):
             self.acknowledged_at = world.account
+        if command == "run" and result.code == 0 and not world.held():
+            self.acknowledged_at = None  # what holds nothing is nobody's
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
             self.drifted.clear()
 
