@@ -35,7 +35,8 @@ PROJECT_COLUMNS = (
 def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
     """Each project that ever ran in the fleet, by :data:`PROJECT_COLUMNS`; times are UTC."""
     rows = database.rows(
-        "select project, case when expires_at > now() then holder end, paused, ended_at at time zone 'UTC', seconds,"
+        "select project, case when expires_at > now() then holder end, paused, ended_at at time zone 'UTC',"
+        " round(seconds::numeric, 1)::double precision,"
         " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease order by project"
     )
     return [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
@@ -44,8 +45,8 @@ def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
 def list_workers(database: FleetDatabase) -> list[dict[str, Any]]:
     """Each worker that was heard from in the last minutes; times are UTC."""
     rows = database.rows(
-        "select name, slots, started_at at time zone 'UTC', extract(epoch from now() - seen_at)::double precision,"
-        " draining from worker order by name"
+        "select name, slots, started_at at time zone 'UTC',"
+        " round(extract(epoch from now() - seen_at))::double precision, draining from worker order by name"
     )
     names = ("worker", "slots", "started_at", "seen_seconds_ago", "draining")
     return [dict(zip(names, row, strict=True)) for row in rows]

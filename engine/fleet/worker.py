@@ -26,7 +26,7 @@ from engine.agent.lanes import Lane, LaneLimits
 from engine.agent.workers import Job
 from engine.fleet import lease
 from engine.fleet.database import connection_options
-from engine.fleet.due import LANES, LastRun, find_due
+from engine.fleet.due import FAILURES_TO_BACK_OFF, LANES, LastRun, find_due
 
 if TYPE_CHECKING:
     import threading
@@ -169,7 +169,8 @@ class FleetWorker:
                     for lane in LANES
                 ]
                 done, _ = await asyncio.wait([watch, *takers], return_when=asyncio.FIRST_COMPLETED)
-                ends = watch in done and watch.exception() is None
+                error = watch.exception() if watch in done else None
+                ends = watch in done and error is None
                 if not ends:  # PostgreSQL is lost: nobody is there to be told how a job ended
                     self._forget_jobs()
                 for each in (watch, *takers):
@@ -181,6 +182,8 @@ class FleetWorker:
                     escalation.cancel()
                     with suppress(psycopg.Error):
                         await connection.execute("delete from worker where name = %s", [self._name])
+                if error is not None:
+                    raise error
                 return ends
 
     def _make_app(self) -> App:
@@ -204,15 +207,27 @@ class FleetWorker:
         return app
 
     async def _run(self, app: App, lane: str, project: str) -> None:
-        """Run a project in a warm process; where another holder still has its lease, queue it for a little later."""
+        """Run a project in a warm process.
+
+        It is queued again for a little later where another holder still has its lease, and for the end of the lease
+        where the process died; not where it has died or failed again and again.
+        """
         loop = asyncio.get_running_loop()
         ended_future: asyncio.Future[Ended] = loop.create_future()
         job = Job(project, self._projects.request(project))
         self._waiting[id(job)] = (loop, ended_future)
         self._queues[lane].put(job)
         ended = await ended_future
-        if ended.answer is not None and ended.answer["code"] == LOCKED_EXIT_CODE:
-            await _queue(app, lane, project, seconds=lease.LEASE_SECONDS / 3)
+        if ended.answer is None:
+            sql = "update lease set failures = failures + 1 where project = %(project)s returning failures, paused"
+        elif ended.answer["code"] == LOCKED_EXIT_CODE:
+            sql = "select 0 as failures, paused from lease where project = %(project)s"
+        else:
+            return
+        for row in await app.connector.execute_query_all_async(sql, project=project):
+            if row["failures"] < FAILURES_TO_BACK_OFF and not row["paused"]:
+                seconds = lease.LEASE_SECONDS * (1.1 if ended.answer is None else 0.3)
+                await _queue(app, lane, project, seconds=seconds)
 
     def _end(self, ended: Ended, seconds: float) -> None:
         """Say how a job ended: to whoever prints it, and to the queue, unless that was lost meanwhile."""
@@ -309,7 +324,7 @@ async def _queue(app: App, lane: str, project: str, *, seconds: float = 0.0) -> 
     """Queue a project, unless it is queued already: then that run is its turn."""
     from procrastinate.exceptions import AlreadyEnqueued
 
-    later: dict[str, Any] = {"schedule_in": {"seconds": round(seconds)}} if seconds else {}
+    later: dict[str, Any] = {"schedule_in": {"seconds": max(1, round(seconds))}} if seconds else {}
     task = app.configure_task(TASK, queue=lane, lock=project, queueing_lock=project, **later)
     with suppress(AlreadyEnqueued):
         await task.defer_async(project=project)
