@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
@@ -51,8 +51,8 @@ class AuditLog:
         for line in reversed(text.splitlines()):
             try:
                 entry = json.loads(line)
-            except ValueError:
+                datetime.fromisoformat(entry["at"])
+            except (ValueError, TypeError, KeyError):
                 continue
-            if isinstance(entry, dict):
-                found.append(entry)
+            found.append(entry)
         return found[:limit]

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_cadence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each is named with what became of it; workers are renewed after so many runs; stopping ends all of them."""
+    """Each is named with what became of it; workers are renewed after so many runs; stopping ends all of them.
+
+    What somebody asks for is done between two runs of the project, once.
+    """
     monkeypatch.setattr(lanes, "KILL_AFTER_SECONDS", 0.3)
     ended: list[Ended] = []
     stop = threading.Event()
@@ -59,6 +62,12 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
     while time.monotonic() < until and not _seen(ended):
         time.sleep(0.05)
     assert agent.is_alive
+    asked: list[Ended] = []
+    assert agent.ask("one", {"name": "asked"}, asked.append)
+    while time.monotonic() < until and not asked:
+        time.sleep(0.05)
+    assert asked[0].answer is not None
+    assert [agent.ask("hangs", {"name": "one"}) for _ in range(2)] == [True, False]  # it waits for the one that hangs
     stop.set()
     thread.join(30)
     assert not thread.is_alive()

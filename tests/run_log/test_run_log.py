@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -20,6 +22,7 @@ from engine.run_log.read import open_run_log
 from engine.run_log.record import RunLog, record_failure, record_order_changes, record_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -162,3 +165,26 @@ def test_a_log_of_the_first_version_is_brought_up_to_date_by_whoever_opens_it(tm
     with open_run_log(tmp_path) as log:
         assert {name: count for name, (count, _) in log.failures_since_good().items()} == {"acme": 3}
         assert [run.id for run in log.last_good_runs()] == [2, 8]
+
+
+def test_what_is_asked_of_each_project_reads_no_more_runs_however_many_there_are(tmp_path: Path) -> None:
+    """The status of two hundred projects answers at once, with a hundred thousand runs in the log."""
+    record_failure(tmp_path, GuardError("x"), project="acme", command="run")
+    plans: list[str] = []
+    with open_run_log(tmp_path) as log:
+        read = log._read
+
+        def explained(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[object]:
+            plans.extend(str(row[3]) for row in read(f"explain query plan {sql}", values))
+            return read(sql, values)
+
+        with mock.patch.object(log, "_read", explained):
+            log.last_runs()
+            log.last_good_runs()
+            log.running()
+            log.failures_since_good()
+            log.days(now().date())
+            log.broken_edits()
+            log.project_runs("acme", limit=5)
+    assert len(plans) > 7
+    assert [plan for plan in plans if re.match(r"SCAN runs(?! USING INDEX runs_under_way)", plan)] == []
