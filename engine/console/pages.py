@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 CHART_DAYS, LONG_CHART_DAYS = 14, 60
 """Of so many days the charts are: beside each client, and on its page."""
 
+PLAN_KEYS = frozenset({"digest", "violations", "counts", "requests", "columns", "changes", "notes"})
+"""What a plan has, as this version prints it."""
+
 MAX_CODE_LENGTH = 200
 
 MAX_AMOUNT_DIGITS = 30
@@ -206,6 +209,8 @@ def show_plan(asked: Asked) -> Response:
     if found is None:
         raise NotThereError("No plan waits for approval: a later run went through, or nothing was stopped.")
     run, plan = found
+    if not {*plan} >= PLAN_KEYS:
+        raise NotThereError("The plan was stored by another version of s2s; the next run stores it again.")
     counts = plan["counts"]
     removed = sum(counts.get(kind, 0) for kind in ("deleted", "flagged_delete", "replaced", "strays"))
     return asked.page("plan.html", project=name, entity=entity, plan=plan, run=run, removed=removed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from engine.console.access import Passwords
 from engine.console.masking import masked_document
 from engine.errors import ConfigError
 from engine.orders.document import parse_document
+from engine.run_log.file import connect_run_log, run_log_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,6 +158,14 @@ def test_an_operator_approves_exactly_the_plan_that_was_shown(console: Served) -
     assert audited(console)[0] == ("olga", "approve plan")
     assert "The plan is approved" in olga.get("/clients/acme?notice=approved").text
     assert HOSTILE not in olga.get(f"/clients/acme?notice={HOSTILE}").text
+
+
+def test_a_plan_of_another_version_is_not_shown_half(console: Served) -> None:
+    """It says so; the next run of the client stores it again."""
+    with closing(connect_run_log(run_log_path(console.workspace / ".state"))) as connection:
+        connection.execute("update plans set plan = ?", [json.dumps({"digest": DIGEST, "breaches": []})])
+    page = console.as_user("olga").get("/clients/acme/plan/products")
+    assert (page.status_code, "by another version" in page.text) == (404, True)
 
 
 def test_an_operator_runs_explains_retries_and_skips(console: Served) -> None:
