@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
-from contextlib import ExitStack
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -95,6 +98,30 @@ def test_each_project_has_its_own_address_and_a_broken_one_holds_up_no_other(por
     (projects / "acme" / "project.toml").write_text(good.replace(f'token = "{TOKEN}"', ""), "utf-8")
     port.refresh()
     assert port.send("acme", 9).status_code == 403  # nobody without a token, where other machines reach the port
+
+
+def test_a_database_that_hangs_keeps_no_other_projects_orders_waiting(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many orders of its project come in meanwhile; each of them is answered in the end."""
+    monkeypatch.setattr("engine.orders.http.MAX_ORDERS_AT_ONCE", 2)
+    other = port.erp.workspace / "other.sqlite"
+    shutil.copy(port.erp.workspace / "erp.sqlite", other)
+    settings = port.erp.workspace / "projects" / "other" / "project.toml"
+    settings.write_text(settings.read_text("utf-8").replace("/erp.sqlite", "/other.sqlite"), "utf-8")
+    port.refresh()
+    with ThreadPoolExecutor(50) as pool:
+        with closing(sqlite3.connect(port.erp.workspace / "erp.sqlite", isolation_level=None)) as holder:
+            holder.execute("begin exclusive")
+            waiting = [pool.submit(port.send, "acme", number) for number in range(1, 46)]
+            began = time.monotonic()
+            assert [port.send("other", number).status_code for number in range(101, 104)] == [200] * 3
+            assert time.monotonic() - began < 10
+            assert not any(each.done() for each in waiting)
+            holder.execute("rollback")
+        codes = [each.result().status_code for each in waiting]
+    assert {*codes} <= {200, 503}
+    assert len(port.erp.orders()) >= codes.count(200) > 0
 
 
 def test_orders_that_are_pulled_are_pulled_by_a_worker_and_the_status_knows_of_it(erp: Erp) -> None:
