@@ -22,7 +22,7 @@ from engine.config.schedule import parse_quiet
 from engine.notify import notify
 from engine.notify.changes import Change, compose, find_changes
 from engine.run_log.record import RunLog, RunRecord
-from engine.status.collect import ProjectStatus
+from engine.status.collect import EDIT_NOTE, ProjectStatus
 
 if TYPE_CHECKING:
     import subprocess
@@ -222,6 +222,11 @@ def status(**facts: Any) -> ProjectStatus:
 def test_what_is_news_follows_from_the_status() -> None:
     """A late project only where an agent has been up for long enough; orders and held rows beside everything else."""
     settings = NotifySettings(held=10, late=timedelta(minutes=30))
+    edit = status(condition="failed", message=f"views/products.sql:3: no such column. {EDIT_NOTE}")
+    ((news,), known) = find_changes((), edit, settings, failing=False, up_for=None)
+    assert (news.kind, news.text, known) == ("failed", edit.message, ["failed"])  # at once: nobody waits for three runs
+    ((news,), _) = find_changes(known, status(condition="ok"), settings, failing=False, up_for=None)
+    assert news.kind == "recovered"
     late = status(condition="late", message="It has not run for 40 min.", every_seconds=180.0, late_seconds=2220.0)
     for minutes, kinds in ((None, []), (20, []), (31, ["late"])):
         up_for = None if minutes is None else timedelta(minutes=minutes)
