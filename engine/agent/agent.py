@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ from engine.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from engine.agent.workers import Ended, Json
     from engine.config.schedule import Schedule
@@ -34,6 +34,12 @@ RELOAD_SECONDS = 5.0
 
 LONG_RUN_SECONDS = 30.0
 """A project whose last run took longer runs in the lane for long runs."""
+
+CATCH_UP_SECONDS = 300.0
+"""Within so long projects run whose turn passed while the agent was off, or in quiet hours."""
+
+CLOCK_CORRECTION = timedelta(hours=3)
+"""A clock that is put back by more was wrong before; by less, nothing runs twice. Debian's cron has the same."""
 
 STALLED_SECONDS = 60.0
 """After so long without a turn the agent counts as stalled."""
@@ -55,7 +61,7 @@ class Projects:
     ``schedules`` gives each project's, and is asked again and again. ``run`` names the function that runs a job in a
     worker, and ``request`` gives what it takes for a project. ``on_event`` gets what a running job reports, ``on_end``
     what became of it and its seconds; threads of the agent's call both. ``seconds`` are how long the last runs took,
-    and ``began`` is when they began, in UTC: what ``cron`` named since then is made up for, once.
+    and ``began`` is when they began, in UTC: a turn that has passed since then is made up for, once.
     """
 
     run: str
@@ -86,7 +92,8 @@ class Agent:
         self._began = time.monotonic()
         self._last_turn = self._began
         self._slots: dict[str, tuple[float, int]] = {}
-        self._moments: dict[str, tuple[Schedule, datetime]] = {}
+        self._missed: dict[str, float] = {}
+        self._moments: dict[str, tuple[Schedule, datetime, datetime]] = {}
         self._lanes: list[Lane] = []
         self._asked: dict[str, Asked] = {}
         self._running: dict[str, Asked] = {}
@@ -155,32 +162,56 @@ class Agent:
 
         ``moment`` is on the clock of the agent, ``at`` is the time in UTC.
         """
-        if schedule.every is not None:
-            turn = self._has_slot(name, schedule.every.total_seconds(), moment)
-        else:
+        if schedule.every is None:
             turn = bool(schedule.cron) and self._has_moment(name, schedule, at)
-        return turn and name not in self._busy and not schedule.is_quiet(at)
+            return turn and name not in self._busy and not schedule.is_quiet(at)
+        every = schedule.every.total_seconds()
+        turn = self._has_slot(name, every, moment, at)
+        if not turn and name not in self._missed:
+            return False
+        if schedule.is_quiet(at):
+            if every > CATCH_UP_SECONDS:  # the turns of a long cadence might all be in quiet hours
+                self._missed[name] = moment + _soon(name, every)
+            return False
+        if not turn and moment < self._missed[name]:
+            return False
+        self._missed.pop(name, None)
+        return name not in self._busy
 
-    def _has_slot(self, name: str, every: float, moment: float) -> bool:
+    def _has_slot(self, name: str, every: float, moment: float, at: datetime) -> bool:
         offset = spread(name) * every
         slot = math.floor((moment - self._began - offset) / every)
         before = self._slots.get(name)
         if before is None or before[0] != every:  # a new project, or another cadence: its next turn
-            before = (every, max(slot, -1))
+            slot = max(slot, -1)
+            if before is None:
+                self._catch_up(name, every, moment, at, next_turn=self._began + offset + (slot + 1) * every)
+            before = (every, slot)
             self._slots[name] = before
         if slot <= before[1]:
             return False
         self._slots[name] = (every, slot)
         return True
 
+    def _catch_up(self, name: str, every: float, moment: float, at: datetime, *, next_turn: float) -> None:
+        """Have a project run before its next turn where its cadence has passed since its last run, as far as known.
+
+        An agent that is stopped every evening would otherwise never come to the turns of a long cadence.
+        """
+        began = self._projects.began.get(name)
+        left = 0.0 if began is None else (began - at).total_seconds() + every
+        due = moment + max(left, _soon(name, every))
+        if due < next_turn:
+            self._missed[name] = due
+
     def _has_moment(self, name: str, schedule: Schedule, at: datetime) -> bool:
         known = self._moments.get(name)
         if known is None:  # the agent has just begun, or the project is new
-            known = (schedule, schedule.next_moment(self._projects.began.get(name, at)))
-        elif known[0] != schedule:
-            known = (schedule, schedule.next_moment(at))
+            known = (schedule, schedule.next_moment(min(at, self._projects.began.get(name, at))), at)
+        elif known[0] != schedule or at < known[2] - CLOCK_CORRECTION:
+            known = (schedule, schedule.next_moment(at), at)
         has_come = known[1] <= at
-        self._moments[name] = (schedule, schedule.next_moment(at)) if has_come else known
+        self._moments[name] = (schedule, schedule.next_moment(at), at) if has_come else known
         return has_come
 
     def _report(self, event: Json) -> None:
@@ -220,10 +251,15 @@ class Agent:
                 lane.thread.join()
 
 
+def _soon(name: str, every: float) -> float:
+    """In how many seconds a turn is made up for: not all projects at once."""
+    return spread(name) * min(every, CATCH_UP_SECONDS)
+
+
 def spread(name: str) -> float:
     """Where in its cadence a project runs: from 0 to 1, always the same for a name.
 
     >>> spread("acme") == spread("acme"), 0 <= spread("acme") < 1
     (True, True)
     """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:6], "big") / 2**48

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -9,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.agent.memory import resident_bytes
+from engine.agent.worker import END_SECONDS
 from engine.agent.workers import Ended, ask_to_stop, run_in_worker, start_worker
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from queue import SimpleQueue
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 KILL_AFTER_SECONDS = 60.0
 """How long a run that is asked to stop may take to do so: a request to Stock2Shop is waited for."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,10 @@ class Lane:
                     ended = Ended(job=job, exit_code=1)
                 if ended.answer is None or self._is_worn():
                     self._retire()
-                self._on_end(ended, time.monotonic() - began)
+                try:
+                    self._on_end(ended, time.monotonic() - began)
+                except Exception as error:  # noqa: BLE001 - one project's failure never stops the others
+                    log.warning("What became of %s could not be noted: %s.", job.name, type(error).__name__)
         finally:
             self._retire()
 
@@ -126,6 +133,10 @@ class Lane:
         if process is not None and process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()
-            process.wait()
+            try:
+                process.wait(END_SECONDS + 5)  # it ends by itself within END_SECONDS, unless a library holds all of it
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             if process.stdout is not None:
                 process.stdout.close()

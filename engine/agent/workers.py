@@ -167,8 +167,12 @@ class Workers:
             except Empty:
                 return
             on_begin(job)
-            process = process or self._start()
-            ended = run_in_worker(process, job, on_event)
+            try:
+                process = process or self._start()
+            except OSError:  # the machine is short of memory or of processes
+                ended = Ended(job=job, exit_code=1)
+            else:
+                ended = run_in_worker(process, job, on_event)
             on_end(ended)
             if ended.answer is None:
                 process = None
@@ -201,14 +205,17 @@ def start_worker(run: str) -> subprocess.Popen[bytes]:
 
 
 def run_in_worker(process: subprocess.Popen[bytes], job: Job, on_event: Callable[[Json], None]) -> Ended:
-    """Have a worker run one job to its end, or to the worker's own."""
+    """Have a worker run one job to its end, or to the worker's own; one that writes what is no message is killed."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         process.stdin.write(job.message())
         process.stdin.flush()
         for line in process.stdout:
-            message = json.loads(line)
+            message = _parse_message(line)
+            if message is None:
+                process.kill()
+                break
             if "answer" in message:
                 return Ended(job=job, answer=message["answer"])
             on_event(message["event"])
@@ -217,9 +224,18 @@ def run_in_worker(process: subprocess.Popen[bytes], job: Job, on_event: Callable
     return Ended(job=job, exit_code=process.wait())
 
 
+def _parse_message(line: bytes) -> Json | None:
+    """What a worker writes; None for anything else, such as the first half of what it wrote when it was killed."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and message.keys() & {"answer", "event"} else None
+
+
 def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the job that a worker runs to stop; one that has died does not listen."""
     if process.stdin is not None and not process.stdin.closed:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it may be closed at this moment
             process.stdin.write(b'{"stop": true}\n')
             process.stdin.flush()

@@ -21,7 +21,7 @@ from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, p
 from engine.cli.session import session_of
 from engine.cli.signals import run_controls
 from engine.clock import now
-from engine.errors import UsageError
+from engine.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -164,13 +164,18 @@ def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]
 
     seconds: dict[str, float] = {}
     began: dict[str, datetime] = {}
-    with open_run_log(state_folder(session.workspace(), os.environ)) as log:
-        for run in log.last_good_runs():
-            job = run.project + ORDERS_JOB if run.command == "pull" else run.project
-            seconds[job] = seconds.get(job, 0.0) + (run.seconds or 0.0)
-        for run in log.last_runs():
-            job = run.project + ORDERS_JOB if run.command == "pull" else run.project
-            began[job] = max(run.started_at, began.get(job, run.started_at))
+    try:
+        with open_run_log(state_folder(session.workspace(), os.environ)) as log:
+            good, last = log.last_good_runs(), log.last_runs()
+    except StateError as error:  # all that it has are copies, and the next run replaces a damaged one
+        session.terminal.print_error(f"{error.message} It is not known when projects ran last.")
+        return seconds, began
+    for run in good:
+        job = run.project + ORDERS_JOB if run.command == "pull" else run.project
+        seconds[job] = seconds.get(job, 0.0) + (run.seconds or 0.0)
+    for run in last:
+        job = run.project + ORDERS_JOB if run.command == "pull" else run.project
+        began[job] = max(run.started_at, began.get(job, run.started_at))
     return seconds, began
 
 

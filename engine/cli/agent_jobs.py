@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.errors import ConfigError, UsageError
+from engine.errors import ConfigError, SyncError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,11 +56,11 @@ class Schedules:
         from engine.config.schedule import read_order_ways, read_schedule
         from engine.config.workspace import discover
 
-        workspace = self._session.workspace()
         found: dict[str, Schedule] = {}
         try:
+            workspace = self._session.workspace()
             names = discover(workspace)
-        except OSError:  # a share that is away for a moment
+        except (OSError, SyncError):  # a share that is away for a moment, or a folder that is being replaced
             return self._known
         for name in names:
             try:

@@ -27,6 +27,9 @@ DURATION = r"^\s*[1-9]\d*\s*(s|m|h|d)\s*$"
 QUIET = r"^\s*\d\d:\d\d\s*-\s*\d\d:\d\d\s*$"
 """How quiet hours are written: ``20:00-06:30``."""
 
+MAX_DURATION = timedelta(days=1_000)
+"""The longest cadence."""
+
 LATE_CADENCES = 2
 """A project is late where no run has begun for so many cadences, and :data:`LATE_GRACE` more."""
 
@@ -147,7 +150,13 @@ def parse_duration(text: str) -> timedelta:
     found = re.match(DURATION, text)
     if not found:
         raise ValueError('a cadence is a whole number of s, m, h or d, such as "3m"')
-    return timedelta(**{_UNITS[found[1]]: int(text.strip().rstrip("smhd"))})
+    try:
+        duration = timedelta(**{_UNITS[found[1]]: int(text.strip().rstrip("smhd"))})
+    except OverflowError:
+        duration = timedelta.max
+    if duration > MAX_DURATION:
+        raise ValueError(f"a cadence is at most {MAX_DURATION.days:,} days")
+    return duration
 
 
 def check_duration(text: str | None) -> str | None:

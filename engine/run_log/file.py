@@ -89,7 +89,7 @@ def prune(connection: sqlite3.Connection) -> None:
     """
     today = time_text(now())[:10]
     done = connection.execute("select done_at from maintenance where task = 'prune'").fetchone()
-    if done is not None and done[0] >= today:
+    if done is not None and done[0] == today:  # a later day was noted while the clock was wrong
         return
     before, quiet = (time_text(now() - timedelta(days=days)) for days in (KEEP_DAYS, KEEP_QUIET_DAYS))
     connection.execute(

@@ -57,13 +57,13 @@ class RunLog:
         try:
             try:
                 self._write(work)
-            except sqlite3.OperationalError:  # locked, or not to be written
-                raise
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:  # locked, not to be written, or nothing for the file
+                    raise
                 self.close()
                 remove_damaged(self._path)
                 self._write(work)
-        except (sqlite3.Error, OSError, StateError) as error:
+        except (sqlite3.Error, OSError, StateError, UnicodeError) as error:  # the last: a name that is no UTF-8
             self._failed = True
             _warn(self._path, error)
 

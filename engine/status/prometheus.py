@@ -51,6 +51,11 @@ def metrics_text(statuses: Sequence[ProjectStatus], moment: datetime) -> str:
         for status in sorted(statuses, key=lambda each: each.project):
             value = measure(status, moment)
             if value is not None:
-                project = status.project.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-                lines.append(f's2s_{name}{{project="{project}"}} {float(value):g}')
+                lines.append(f's2s_{name}{{project="{_label(status.project)}"}} {float(value):.15g}')
     return "\n".join(lines)
+
+
+def _label(text: str) -> str:
+    """A label's value; bytes of a folder's name that are no UTF-8 are shown by their numbers."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return shown.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -14,14 +14,16 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 from support.command import PROGRAM, environment, run_command
 
-from engine.agent import lanes
-from engine.agent.agent import Agent, AgentSettings, Projects, spread
-from engine.agent.lanes import LaneLimits
+from engine.agent import lanes, workers
+from engine.agent.agent import RELOAD_SECONDS, Agent, AgentSettings, Projects, spread
+from engine.agent.lanes import Lane, LaneLimits
+from engine.agent.workers import Job, Workers
 from engine.config.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -81,6 +83,38 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
             os.kill(process, 0)
 
 
+def test_a_worker_that_is_killed_while_it_answers_is_its_projects_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The half of an answer ends neither the run of all projects nor the agent; nor does a machine without memory."""
+    with Workers("support.jobs:run", count=1) as running:
+        ended = {
+            each.job.name: each for each in running.run([Job(name, {"name": name}) for name in ("garbage", "one")])
+        }
+    assert (ended["garbage"].answer, ended["one"].exit_code) == (None, 0)
+    assert ended["garbage"].exit_code
+    queue: SimpleQueue[Job | None] = SimpleQueue()
+    noted: list[tuple[str, bool]] = []
+
+    def on_end(each: Ended, _seconds: float) -> None:
+        noted.append((each.job.name, each.answer is not None))
+        raise ValueError  # of whoever notes it
+
+    for name in ("garbage", "one"):
+        queue.put(Job(name, {"name": name}))
+    queue.put(None)
+    Lane(queue, run="support.jobs:run", limits=LaneLimits(), on_event=lambda _event: None, on_end=on_end).thread.join(
+        60
+    )
+    assert noted == [("garbage", False), ("one", True)]
+
+    def start_nothing(_run: str) -> subprocess.Popen[bytes]:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(workers, "start_worker", start_nothing)
+    with Workers("support.jobs:run", count=2) as running:
+        codes = {each.job.name: each.exit_code for each in running.run([Job("one", {}), Job("two", {})])}
+    assert codes == {"one": 1, "two": 1}
+
+
 def _seen(ended: list[Ended]) -> bool:
     """Whether everything was seen that is to happen."""
     counts = Counter(each.job.name for each in ended)
@@ -131,6 +165,43 @@ def test_the_agent_goes_on_when_its_worker_is_killed(client: Client) -> None:
     for each in left:
         with pytest.raises(ProcessLookupError):
             os.kill(each, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder that is in use cannot be renamed on Windows")
+def test_the_agent_starts_and_goes_on_whatever_happens_to_the_files_of_its_workspace(client: Client) -> None:
+    """A damaged run log, a folder whose name is no text, and projects/ that is away for a moment."""
+    client.write(settings="max_changes = 10")
+    client.item("A")
+    projects = client.workspace / "projects"
+    odd = projects / os.fsdecode(b"M\xfcller")
+    odd.mkdir()
+    (odd / "project.toml").write_text("", "utf-8")
+    (client.workspace / ".state").mkdir(mode=0o700, exist_ok=True)
+    (client.workspace / ".state" / "runs.sqlite").write_bytes(b"this is no database" * 100)
+    with subprocess.Popen(
+        [*PROGRAM, "agent", "--every", "1s", "--workers", "1", "--port", "0"],
+        cwd=client.workspace,
+        env=environment({**client.environment, "S2S_WORKSPACE": ""}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = re.findall(r"http://\S+(?=/ )", process.stdout.readline())[0]
+            _wait(lambda: sorted(client.held()) == ["A"])
+            projects.rename(client.workspace / "away")
+            time.sleep(RELOAD_SECONDS + 0.5)
+            (client.workspace / "away").rename(projects)
+            client.item("B")
+            _wait(lambda: sorted(client.held()) == ["A", "B"])
+            assert b's2s_failing{project="acme"}' in urllib.request.urlopen(f"{address}/metrics").read()
+            process.terminate()
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert "It is not known when projects ran last." in err
 
 
 def test_an_agent_that_would_run_nothing_says_so(client: Client) -> None:

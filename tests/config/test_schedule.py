@@ -13,6 +13,7 @@ from engine.config.schedule import Schedule, parse_quiet, read_order_ways, read_
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 JOHANNESBURG, BERLIN = ZoneInfo("Africa/Johannesburg"), ZoneInfo("Europe/Berlin")
@@ -62,6 +63,8 @@ def test_a_project_says_it_for_itself_and_the_workspace_for_the_others(tmp_path:
         ('cron = "0 6 * * *"\ntimezone = "Mars"', "not a time zone"),
         ('quiet = ["10-11"]\ntimezone = "UTC"', "20:00-06:30"),
         ('quiet = ["10:00-10:00"]\ntimezone = "UTC"', "nothing would ever run"),
+        ('every = "99999999999999d"', "at most 1,000 days"),
+        ('every = "999999999d"', "at most 1,000 days"),
         ('quiet = ["25:00-26:00"]\ntimezone = "UTC"', "hour must be"),
     ],
 )
@@ -115,19 +118,24 @@ def test_a_moment_of_cron_that_brought_no_run_makes_a_project_late_after_ten_min
     assert quiet.late_by(last, utc("2026-03-01 10:30:00")) == timedelta(minutes=30)
 
 
-def test_the_agent_begins_no_run_in_quiet_hours_and_makes_up_for_a_missed_moment_once() -> None:
-    """It was off when cron named a moment: the run comes when the agent is there, and not twice."""
-    quiet = Schedule(every=timedelta(seconds=1), quiet=(parse_quiet("20:00-21:00"),))
-    daily = Schedule(cron="0 6 * * *")
+def make_agent(began: Mapping[str, datetime]) -> Agent:
+    """An agent that runs nothing, and when its projects ran last."""
     projects = Projects(
         run="support.jobs:run",
         schedules=dict,
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
         on_end=lambda _ended, _seconds: None,
-        began={"missed": utc("2026-03-01 06:00:00")},
+        began=began,
     )
-    agent = Agent(projects, AgentSettings())
+    return Agent(projects, AgentSettings())
+
+
+def test_the_agent_begins_no_run_in_quiet_hours_and_makes_up_for_a_missed_moment_once() -> None:
+    """It was off when cron named a moment: the run comes when the agent is there, and not twice."""
+    quiet = Schedule(every=timedelta(seconds=1), quiet=(parse_quiet("20:00-21:00"),))
+    daily = Schedule(cron="0 6 * * *")
+    agent = make_agent(began={"missed": utc("2026-03-01 06:00:00")})
     began = agent._began
     at = utc("2026-03-02 20:30:00")
     assert not any(agent._is_due("quiet", quiet, began + seconds, at) for seconds in range(5))
@@ -135,3 +143,40 @@ def test_the_agent_begins_no_run_in_quiet_hours_and_makes_up_for_a_missed_moment
     assert [agent._is_due("missed", daily, began, at) for _ in range(2)] == [True, False]
     assert not agent._is_due("new", daily, began, at)
     assert agent._is_due("new", daily, began, utc("2026-03-03 06:00:00"))
+
+
+def test_a_long_cadence_is_kept_by_an_agent_that_is_stopped_every_evening() -> None:
+    """What has not run for its cadence does within minutes, after quiet hours too; what ran an hour ago waits."""
+    at = utc("2026-03-02 08:00:00")
+    began = {"yesterday": at - timedelta(hours=24), "lately": at - timedelta(hours=1)}
+    agent = make_agent(began=began)
+    daily = Schedule(every=timedelta(days=1))
+    night = Schedule(every=timedelta(days=1), quiet=(parse_quiet("07:00-10:00"),))
+
+    def find_turns(seconds: range) -> list[str]:
+        found = []
+        for each in seconds:
+            moment = at + timedelta(seconds=each)
+            schedules = {"yesterday": daily, "lately": daily, "never": daily, "quiet": night}
+            due = [
+                name for name in schedules if agent._is_due(name, schedules[name], agent._began + 0.1 + each, moment)
+            ]
+            found += due
+        return found
+
+    assert sorted(find_turns(range(0, 7200, 10))) == ["never", "yesterday"]
+    assert find_turns(range(7200, 7510, 10)) == ["quiet"]
+    turns = find_turns(range(7510, 86400 * 4, 60))
+    assert {name for name in turns if turns.count(name) in {3, 4}} == {"yesterday", "lately", "never", "quiet"}
+
+
+def test_a_clock_that_was_ahead_stops_no_project_of_cron() -> None:
+    """Its moments count anew once the clock is corrected; a clock put back by an hour runs nothing twice."""
+    hourly, wrong, right = Schedule(cron="0 * * * *"), utc("2040-01-01 00:10:00"), utc("2026-03-02 08:10:00")
+    agent = make_agent(began={"acme": wrong})
+    for name in ("acme", "new"):
+        assert not agent._is_due(name, hourly, 0.0, right if name == "acme" else wrong)
+        assert not agent._is_due(name, hourly, 0.0, right + timedelta(minutes=1))
+        assert agent._is_due(name, hourly, 0.0, right + timedelta(minutes=50))
+        assert not agent._is_due(name, hourly, 0.0, right + timedelta(minutes=49))
+        assert not agent._is_due(name, hourly, 0.0, right + timedelta(minutes=51))

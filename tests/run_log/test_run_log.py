@@ -86,6 +86,14 @@ def test_a_run_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: 
         run.begin(1)
     with open_run_log(tmp_path) as log:
         assert [each.outcome for each in log.last_runs()] == ["done"]
+    # What no column takes, or no text is, costs no other run its place in the log.
+    wrong = RunLog(tmp_path)
+    wrong.write(lambda connection: connection.execute("insert into runs (project) values (null)").close())
+    wrong.close()
+    with record_run(tmp_path, project="M\udcfcller", entity="products", command="run") as run:
+        run.begin(2)
+    with open_run_log(tmp_path) as log:
+        assert [each.project for each in log.last_runs()] == ["acme"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -115,7 +123,7 @@ def test_what_is_old_is_dropped_but_for_the_last_of_each(tmp_path: Path) -> None
         (2, "failed", 0),
     ):
         connection.execute(insert, [f"{now() - timedelta(days=days):%Y-%m-%d %H:%M:%S.000}", outcome, sent])
-    connection.execute("delete from maintenance")
+    connection.execute("update maintenance set done_at = '2099-12-31'")  # the clock was wrong
     connection.close()
     record_failure(tmp_path, GuardError("x"), project="beta", command="run")
     with open_run_log(tmp_path) as log:

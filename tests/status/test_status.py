@@ -21,6 +21,7 @@ from engine.clock import now
 from engine.config.schedule import parse_duration
 from engine.run_log.record import RunLog, RunRecord, record_run
 from engine.status.collect import ProjectStatus
+from engine.status.prometheus import metrics_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,17 @@ def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_password
         each.stdout.splitlines()[-1].split()[1:] for each in free[1:]
     ]
     assert (status["activity"]["command"], status["activity"]["entity"]) == ("run", "products")
+
+
+def test_metrics_are_exact_and_name_any_project() -> None:
+    """A count of millions has all its digits; quotes, line breaks and bytes that are no text spoil no other line."""
+    odd = ProjectStatus(project='a "b" \\ \n M\udcfcller', condition="ok", sent=12_345_678, late_seconds=0.1)
+    lines = metrics_text([odd, ProjectStatus(project="acme", condition="ok")], now()).encode().decode().splitlines()
+    label = r'{project="a \"b\" \\ \n M\\udcfcller"}'
+    assert f"s2s_rows_sent_today{label} 12345678" in lines
+    assert f"s2s_late_seconds{label} 0.1" in lines
+    assert 's2s_rows_sent_today{project="acme"} 0' in lines
+    assert not [line for line in lines if not line.startswith(("#", "s2s_"))]
 
 
 @pytest.mark.parametrize("width", [80, 120])
