@@ -13,7 +13,7 @@ from engine.cli.failures import FAILED
 from engine.cli.fleet_state import take_in_runs
 from engine.cli.session import session_of
 from engine.clock import now
-from engine.errors import UsageError
+from engine.errors import SyncError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,21 +55,26 @@ def notify(
 
 
 def notify_now(session: Session, *, agent_since: datetime | None = None) -> None:
-    """Send what is news of the workspace's projects; where it cannot be sent, a warning says so."""
+    """Send what is news of the workspace's projects; where it cannot be sent, a warning says so, and nothing fails."""
+    from engine.notify.notify import warn
+
+    try:
+        _notify_now(session, agent_since=agent_since)
+    except SyncError as error:  # the workspace is away for a moment, or the fleet's database
+        warn([str(error).partition("\n")[0].rstrip(".")])
+    except Exception as error:  # noqa: BLE001 - a notification never fails a run, nor the notifications after it
+        warn([type(error).__name__])
+
+
+def _notify_now(session: Session, *, agent_since: datetime | None) -> None:
     from engine.config.notifications import read_all_notify
     from engine.config.workspace import state_folder
-
-    workspace = session.workspace()
-    try:
-        settings, wrong = read_all_notify(workspace, environ=os.environ)
-    except OSError:  # a share that is away for a moment
-        return
-    secrets = [secret for each in settings.values() for secret in each.secrets]
-    if not secrets and not wrong:
-        return
     from engine.notify.notify import notify as send
     from engine.notify.notify import warn
 
+    workspace = session.workspace()
+    settings, wrong = read_all_notify(workspace, environ=os.environ)
+    secrets = [secret for each in settings.values() for secret in each.secrets]
     session.terminal.hide(secrets)
     warn(wrong)
     if secrets:

@@ -5,6 +5,7 @@ It is read without the rest of a project, as a cadence is: a project whose confi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
 KEYS = ("urls", "ping", "failures", "held", "late", "quiet", "digest")
 
-PARSERS: Mapping[str, Callable[[str], Any]] = {"late": parse_duration, "quiet": parse_quiet, "digest": parse_digest}
+
+def _parse_quiet(text: str) -> tuple[time, time]:
+    begin, end = parse_quiet(text)
+    if begin == end:
+        raise ValueError("quiet hours end when they begin: leave quiet out, or urls where nothing is to be sent")
+    return begin, end
+
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {"late": parse_duration, "quiet": _parse_quiet, "digest": parse_digest}
 """How the keys are read that hold times."""
 
 
@@ -54,15 +63,15 @@ class NotifySettings:
         return (*self.urls, self.ping) if self.ping else self.urls
 
 
-def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str]) -> NotifySettings:
+def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str], shared_only: bool = False) -> NotifySettings:
     """The settings of the project ``name``; without addresses where nothing says so.
 
-    Raises :class:`ConfigError` where they cannot be read.
+    With ``shared_only`` those that the workspace has for it. Raises :class:`ConfigError` where they cannot be read.
     """
     own = workspace / "projects" / name
     shared_path, own_path = workspace / "workspace.toml", own / "project.toml"
     table: dict[str, Any] = {}
-    for path in (shared_path, own_path):
+    for path in (shared_path,) if shared_only else (shared_path, own_path):
         found = _table(path, workspace)
         if not found:
             continue
@@ -75,13 +84,18 @@ def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str]) -> No
 
 
 def read_all_notify(workspace: Path, *, environ: Mapping[str, str]) -> tuple[dict[str, NotifySettings], list[str]]:
-    """The settings of each project, and what is wrong with those that cannot be read."""
+    """The settings of each project, and what is wrong with those that cannot be read.
+
+    For a project whose own cannot be read the workspace's count: that its file is broken is what people must hear.
+    """
     found: dict[str, NotifySettings] = {}
     wrong: list[str] = []
     for name in discover(workspace):
         try:
             found[name] = read_notify(workspace, name, environ=environ)
         except ConfigError as error:
+            with suppress(ConfigError):
+                found[name] = read_notify(workspace, name, environ=environ, shared_only=True)
             wrong += [f"{each.relative_location(workspace)}: {each.message}".rstrip(".") for each in error.diagnostics]
     return found, wrong
 
@@ -136,7 +150,7 @@ def _checked(table: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError('urls is no list of addresses such as ["mailto://…"]')
             found[key] = tuple(value)
         elif key == "ping":
-            if not isinstance(value, str) or urlsplit(value).scheme not in {"http", "https"}:
+            if not isinstance(value, str) or not _is_web_address(value):
                 raise ValueError("ping is no web address")
             found[key] = value.rstrip("/")
         elif key in {"failures", "held"}:
@@ -146,3 +160,10 @@ def _checked(table: dict[str, Any]) -> dict[str, Any]:
         else:
             found[key] = PARSERS[key](str(value))
     return found
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
+    except ValueError:  # whose text repeats parts of the address
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -31,6 +32,12 @@ TROUBLES = frozenset({"failed", "guarded", "late"})
 
 MAX_TEXT = 500
 """So many characters of a reason are sent."""
+
+MAX_PARAGRAPHS = 20
+"""So many causes are in one message: services refuse those that are too long, such as Teams above 28 KB."""
+
+MAX_PROJECTS = 30
+"""So many projects are named in one list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +99,16 @@ def compose(changes: Sequence[Change]) -> tuple[str, str]:
     """The title and the text of one message with all of them; projects with the same cause stand in one paragraph."""
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
-        groups.setdefault((change.kind, change.text.replace(change.project, "PROJECT")), []).append(change)
+        name = rf"(?<![\w-]){re.escape(change.project)}(?![\w-])"  # and not a part of another word
+        groups.setdefault((change.kind, re.sub(name, "PROJECT", change.text)), []).append(change)
     paragraphs = []
-    for (kind, cause), members in groups.items():
+    for (kind, cause), members in [*groups.items()][:MAX_PARAGRAPHS]:
         text = cause if len(members) > 1 else members[0].text
-        head = f"{', '.join(each.project for each in members)} {LABELS[kind][len(members) > 1]}."
-        paragraphs.append(f"{head}\n{text}".rstrip())
+        names = [each.project for each in members[:MAX_PROJECTS]]
+        more = f" and {len(members) - len(names):,} more" if len(members) > len(names) else ""
+        paragraphs.append(f"{', '.join(names)}{more} {LABELS[kind][len(members) > 1]}.\n{text}".rstrip())
+    if len(groups) > MAX_PARAGRAPHS:
+        paragraphs.append(f"… and {len(groups) - MAX_PARAGRAPHS:,} more: `s2s status`")
     if len(changes) == 1:
         title = f"{changes[0].project} {LABELS[changes[0].kind][0]}"
     elif len(groups) == 1:

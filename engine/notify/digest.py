@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.clock import local_text
-from engine.notify.changes import LABELS, MAX_TEXT, TROUBLES
+from engine.notify.changes import LABELS, MAX_PROJECTS, MAX_TEXT, TROUBLES
 from engine.text import plural
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.status.collect import ProjectStatus
-
-MAX_PROJECTS = 30
-"""So many projects are named in one list."""
 
 
 def compose_digest(

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _warned: set[str] = set()
 
+_unsaved: dict[Path, Memory] = {}
+"""What people know, by the file into which it could not be written: nobody is sent the same every minute for that."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
@@ -99,9 +102,8 @@ def _notify(
         known, wrong = _send_changes(memory, statuses, settings, failing=failing, agent_since=agent_since)
         pinged, failed = _send_pings(memory, statuses, settings)
         after = Memory(known=known, pinged=pinged, digests=digests)
-        if after != memory:
-            replace_file(path, json.dumps(asdict(after)).encode(), mode=0o600)
-        return wrong + failed + undelivered
+        unsaved = _keep(path, after) if after != memory or path in _unsaved else []
+        return wrong + failed + undelivered + unsaved
 
 
 def _send_changes(
@@ -204,8 +206,21 @@ def _send_pings(
     return pinged, wrong
 
 
+def _keep(path: Path, memory: Memory) -> list[str]:
+    """Keep what people know; gives what went wrong. Where the disk is full, this process knows it nevertheless."""
+    try:
+        replace_file(path, json.dumps(asdict(memory)).encode(), mode=0o600)
+    except OSError as error:
+        _unsaved[path] = memory
+        return [f"what was sent cannot be noted in {path}: {error.strerror}"]
+    _unsaved.pop(path, None)
+    return []
+
+
 def _read(path: Path) -> Memory:
     """What people know; nothing where the file is not there or cannot be understood."""
+    if path in _unsaved:
+        return _unsaved[path]
     if not exists(path):
         return Memory()
     try:

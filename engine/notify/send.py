@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PING_SECONDS = 10
-"""How long an answer to a ping may take."""
+"""How long the parts of an answer to a ping may take."""
+
+SEND_SECONDS = 60.0
+"""How long one message or ping may take in all: a server that answers for ever must not keep the next run waiting."""
 
 
 def send_message(urls: Sequence[str], title: str, body: str) -> list[str]:
@@ -19,19 +23,22 @@ def send_message(urls: Sequence[str], title: str, body: str) -> list[str]:
         import apprise
     except ImportError:
         return ['apprise is not installed: pip install "stock2shop-sync[notify]"'] * len(urls)
-    noisy = logging.getLogger("apprise")
-    before, noisy.disabled = noisy.disabled, True  # it repeats parts of addresses
+    logging.getLogger("apprise").disabled = True  # it repeats parts of addresses
     wrong = []
-    try:
-        for number, url in enumerate(urls, 1):
-            where = f"Address {number} ({urlsplit(url).scheme}://…)"
-            sender = apprise.Apprise()
-            if not sender.add(url):
-                wrong.append(f"{where} is none that apprise knows")
-            elif not sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):
-                wrong.append(f"{where} took no message")
-    finally:
-        noisy.disabled = before
+    for number, url in enumerate(urls, 1):
+        where = f"Address {number} ({url.partition(':')[0]}://…)"
+        sender = apprise.Apprise()
+        if not sender.add(url):
+            wrong.append(f"{where} is none that apprise knows")
+            continue
+
+        def send(sender: apprise.Apprise = sender) -> str:
+            taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+            return "" if taken else "took no message"
+
+        failed = _call_in_time(send)
+        if failed:
+            wrong.append(f"{where} {failed}")
     return wrong
 
 
@@ -42,8 +49,30 @@ def ping(url: str, *, failing: bool) -> list[str]:
     """
     import requests
 
-    try:
-        answer = requests.get(f"{url}/fail" if failing else url, timeout=PING_SECONDS, allow_redirects=False)
-    except requests.RequestException as error:
-        return [f"The ping to {urlsplit(url).hostname} failed: {type(error).__name__}"]
-    return [] if answer.ok else [f"The ping to {urlsplit(url).hostname} was answered {answer.status_code}"]
+    def ask() -> str:
+        address = f"{url}/fail" if failing else url
+        # What the answer says does not matter, and may be without an end.
+        with requests.get(address, timeout=PING_SECONDS, allow_redirects=False, stream=True) as answer:
+            return "" if answer.ok else f"was answered {answer.status_code}"
+
+    failed = _call_in_time(ask)
+    return [f"The ping to {urlsplit(url).hostname} {failed}"] if failed else []
+
+
+def _call_in_time(send: Callable[[], str]) -> str:
+    """What went wrong with what ``send`` does, which gives that itself or raises; empty where nothing did.
+
+    After :data:`SEND_SECONDS` it is left alone, in a thread that ends with the process.
+    """
+    found: list[str] = []
+
+    def run() -> None:
+        try:
+            found.append(send())
+        except Exception as error:  # noqa: BLE001 - a service's own code; its text may repeat the address
+            found.append(f"failed: {type(error).__name__}")
+
+    thread = threading.Thread(target=run, name="send", daemon=True)
+    thread.start()
+    thread.join(SEND_SECONDS)
+    return found[0] if found else f"did not answer within {SEND_SECONDS:g} s"

@@ -17,9 +17,10 @@ from support.command import run_command
 from engine.cli import notify as command
 from engine.cli.session import GlobalOptions, Session
 from engine.clock import now
-from engine.config.notifications import NotifySettings, is_quiet
+from engine.config.notifications import NotifySettings, is_quiet, read_all_notify, read_notify
 from engine.config.schedule import parse_quiet
-from engine.notify import notify
+from engine.errors import ConfigError
+from engine.notify import notify, send
 from engine.notify.changes import Change, compose, find_changes
 from engine.run_log.record import RunLog, RunRecord
 from engine.status.collect import EDIT_NOTE, ProjectStatus
@@ -40,6 +41,7 @@ class Office:
     workspace: Path
     port: int = 0
     status: int = 200
+    endless: bool = False
     messages: list[dict[str, Any]] = field(default_factory=list)
     pings: list[str] = field(default_factory=list)
 
@@ -87,8 +89,12 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
             if office.status != 200:
                 office.messages.clear()
             self.send_response(office.status)
-            self.send_header("Content-Length", "0")
+            if not office.endless:
+                self.send_header("Content-Length", "0")
             self.end_headers()
+            while office.endless:
+                self.wfile.write(b"and so on ")
+                time.sleep(0.02)
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
@@ -102,6 +108,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     (tmp_path / ".env").write_text(f"NOTIFY_URL=json://me:geheim@127.0.0.1:{office.port}/told\n", "utf-8")
     office.configure(urls=["${NOTIFY_URL}"], failures=2, ping=f"http://127.0.0.1:{office.port}/ping/4711")
     yield office
+    office.endless = False
     server.shutdown()
     server.server_close()
 
@@ -201,6 +208,53 @@ def test_who_runs_notifies_and_never_fails_by_it(office: Office, monkeypatch: py
     assert [each["title"] for each in office.messages] == ["Stock2Shop: beta fails"]
 
 
+def test_a_server_that_answers_for_ever_keeps_nobody_waiting(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, and of the answer to a ping nothing is read; a password with a bracket in it is no fault."""
+    monkeypatch.setattr(send, "SEND_SECONDS", 0.5)
+    office.endless = True
+    urls = (f"json://127.0.0.1:{office.port}/told",)
+    assert send.send_message(urls, "title", "text") == ["Address 1 (json://…) did not answer within 0.5 s"]
+    assert send.ping(f"http://127.0.0.1:{office.port}/ping", failing=True) == []
+    (wrong,) = send.send_message(["mailtos://me:p[a]ss@localhost:1"], "title", "text")
+    assert "p[a]ss" not in wrong
+    for address in ("https://me:p[a]ss@example.com", "https://"):
+        office.configure(ping=address)
+        with pytest.raises(ConfigError) as raised:
+            read_notify(office.workspace, "acme", environ={})
+        assert "[notify] ping is no web address" in str(raised.value)
+        assert "p[a]ss" not in str(raised.value)
+
+
+def test_nobody_is_sent_the_same_again_because_the_disk_is_full(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent knows what it sent although it cannot note it, says so, and notes it once it can."""
+    state, settings = office.workspace / ".state", read_all_notify(office.workspace, environ={})[0]
+    office.run("acme", outcome="guarded", exit_code=3, message="90 rows would be removed.")
+
+    def write_nothing(_path: Path, _content: bytes, *, mode: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(notify, "replace_file", write_nothing)
+        for _ in range(3):
+            notify.notify(office.workspace, state, settings, agent_since=None)
+    assert len(office.messages) == 1
+    assert any("No space left on device" in each for each in notify._warned)
+    assert not (state / "notified.json").exists()
+    office.messages.clear()
+    notify.notify(office.workspace, state, settings, agent_since=None)
+    assert office.news() == []
+
+
+def test_people_hear_of_a_project_whose_own_settings_are_broken(office: Office) -> None:
+    """Those of the workspace do, as long as the file that names others cannot be read."""
+    office.configure(urls=["${NOTIFY_URL}"], failures=1)
+    path = office.workspace / "projects" / "acme" / "project.toml"
+    path.write_text('[notify]\nurls = ["json://elsewhere"]\n[source\n', "utf-8")
+    assert [title for title, _ in office.news()] == ["Stock2Shop: acme fails"]
+
+
 def test_a_test_says_which_address_takes_nothing(office: Office) -> None:
     """Without printing it; where there is none it says how to write one."""
     sent = office.s2s("notify", "--test")
@@ -241,10 +295,19 @@ def test_what_is_news_follows_from_the_status() -> None:
     title, text = compose([*changes, Change("beta", "recovered", "")])
     assert title == "Stock2Shop: News of 2 projects"
     assert text.endswith("\n\nbeta is well again.")
+    changes = [Change(name, "held", f"some rows: `s2s quarantine list {name}`") for name in ("e", "o")]
+    assert compose(changes)[1] == "e, o hold rows back.\nsome rows: `s2s quarantine list PROJECT`"
+    changes = [Change(f"client_{n}", "failed", f"{'cause ' * 80}{n % 100}") for n in range(200)]
+    _, text = compose(changes)
+    assert len(text) < 28_000
+    assert text.endswith("… and 80 more: `s2s status`")
 
 
-def test_quiet_hours_may_go_over_midnight() -> None:
-    """They end with the minute that is named."""
+def test_quiet_hours_may_go_over_midnight(office: Office) -> None:
+    """They end with the minute that is named; those that end when they begin are refused, as in [schedule]."""
+    office.configure(quiet="20:00-20:00")
+    with pytest.raises(ConfigError, match="quiet hours end when they begin"):
+        read_notify(office.workspace, "acme", environ={})
     night = NotifySettings(quiet=parse_quiet("20:00-06:30"))
     day = now().replace(hour=0, minute=0)
     quiet = [hour for hour in range(24) if is_quiet(night, day.replace(hour=hour, minute=30))]
