@@ -159,9 +159,8 @@ class FleetPace:
             )
             if row is not None:
                 return max(0.0, float(row[0]))
-            added = self._lease.database.row(
-                "insert into stock2shop_user (name) values (%(name)s) on conflict do nothing returning 1", self._values
+            # The first request of the user: perhaps another run makes the row at the same moment.
+            self._lease.database.rows(
+                "insert into stock2shop_user (name) values (%(name)s) on conflict do nothing", self._values
             )
-            if added is None:
-                break
         raise self._lease.lost()

@@ -274,9 +274,8 @@ class FleetWorker:
     async def _tick(self, app: App, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         """Queue what is due since the last tick, and what dead workers had begun, unless another worker just did."""
         cursor = await connection.execute(
-            "with before as (select ticked_at as at from fleet for update)"
-            " update fleet set ticked_at = extract(epoch from now()) from before"
-            " where before.at < extract(epoch from now()) - %s returning before.at, ticked_at",
+            "update fleet set claimed_at = extract(epoch from now())"
+            " where claimed_at < extract(epoch from now()) - %s returning ticked_at, claimed_at",
             [TICK_SECONDS * 0.9],
         )
         span = await cursor.fetchone()
@@ -291,6 +290,8 @@ class FleetWorker:
         due = find_due(self._projects.schedules(), last_runs, after=after, upto=upto)
         for project, lane in due.items():
             await _queue(app, lane, project)
+        # Only now: where this worker died before, another one looks at the same time again.
+        await connection.execute("update fleet set ticked_at = greatest(ticked_at, %s)", [span[1]])
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
             await _requeue_stalled(app, job)
         await connection.execute("delete from worker where seen_at < now() - interval '5 minutes'")

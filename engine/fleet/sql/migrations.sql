@@ -2,14 +2,16 @@
 -- been released: the next change is the next block, and only adds, so that the version before can go on beside it.
 
 -- version 1
--- `ticked_at` is up to when, in seconds since 1970, it was looked which projects are due.
+-- `ticked_at` is up to when, in seconds since 1970, what was due is in the queue, and `claimed_at` is when a worker last
+-- began to look.
 create table fleet (
     id uuid not null,
     version integer not null,
-    ticked_at double precision not null
+    ticked_at double precision not null,
+    claimed_at double precision not null default 0
 );
 
-insert into fleet values (gen_random_uuid(), 0, extract(epoch from now()));
+insert into fleet (id, version, ticked_at) values (gen_random_uuid(), 0, extract(epoch from now()));
 
 -- One row a project: who has it, and what is stored of its state. `expires_at` is -infinity once the lease was given
 -- back. `vanished`: a holder never gave it back, and nobody has logged in to Stock2Shop since.
