@@ -60,7 +60,13 @@ Step = WriteFile | RemoveFile | Call
 
 
 def perform(steps: Sequence[Step]) -> None:
-    """Perform steps in their order. Raises :class:`SchedulerError` at the first that fails."""
+    """Perform steps in their order. Raises :class:`SchedulerError` at the first that fails.
+
+    Nothing is done where the system has not the programs that they call.
+    """
+    for step in steps:
+        if isinstance(step, Call):
+            _find_program(step.words[0])
     for step in steps:
         if isinstance(step, Call):
             _perform_call(step)
@@ -93,11 +99,7 @@ def call_program(*words: str, piped: str | None = None, asks: bool = False) -> s
 
     Raises :class:`SchedulerError` where there is none, or it does not end.
     """
-    program = shutil.which(words[0])
-    if program is None:
-        raise SchedulerError(
-            f"There is no program {words[0]} on this machine.", hint="Name another scheduler with --scheduler."
-        )
+    program = _find_program(words[0])
     try:
         return subprocess.run(  # noqa: S603 - a program that the engine names, without a shell
             [program, *words[1:]],
@@ -110,6 +112,15 @@ def call_program(*words: str, piped: str | None = None, asks: bool = False) -> s
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SchedulerError(f"{program} cannot be used: {error}.") from None
+
+
+def _find_program(name: str) -> str:
+    program = shutil.which(name)
+    if program is None:
+        raise SchedulerError(
+            f"There is no program {name} on this machine.", hint="Name another scheduler with --scheduler."
+        )
+    return program
 
 
 def steps_text(steps: Sequence[Step]) -> str:

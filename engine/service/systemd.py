@@ -45,6 +45,11 @@ SystemCallArchitectures=native
 
 def install(service: Service) -> list[Step]:
     """The steps that install a service, and start it again where it runs."""
+    if bad := sorted(set(service.command[0]) & set("'\"\\")):
+        raise UsageError(
+            f"The path of the program, {service.command[0]}, has {' '.join(bad)}: systemd allows that in no program's.",
+            hint="Install s2s in a folder with a plain name.",
+        )
     for path in _paths(service):
         if exists(path):
             check_mark(service, str(path), WorkspaceFiles((path.parent,)).read(path))
@@ -125,7 +130,9 @@ def _texts(service: Service) -> list[str]:
 
 
 def _service(service: Service) -> str:
-    lines = [f"ExecStart={' '.join(_quoted(word) for word in service.command)}", "StandardOutput=null", "UMask=0077"]
+    program, *words = service.command
+    command = " ".join([_quoted(program, dollar="$"), *(_quoted(word) for word in words)])
+    lines = [f"ExecStart={command}", "StandardOutput=null", "UMask=0077"]
     lines += [f"Environment={_quoted(f'{name}={value}', dollar='$')}" for name, value in service.environment.items()]
     if service.every is None:
         lines += ["Restart=always", "RestartSec=10"]
@@ -141,7 +148,7 @@ def _service(service: Service) -> str:
 
 
 def _quoted(word: str, *, dollar: str = "$$") -> str:
-    r"""A word as a unit has it.
+    r"""A word as a unit has it; only in what follows a program is a dollar doubled.
 
     >>> _quoted("/srv/100 % $of"), _quoted("run")
     ('"/srv/100 %% $$of"', 'run')

@@ -131,7 +131,7 @@ def _text(service: Service) -> str:
 def _arguments(service: Service) -> str:
     """What ``cmd`` runs: with ``/s`` it takes off the outer quotes, and nothing else."""
     variables = "".join(f'set "{name}={value}"& ' for name, value in service.environment.items())
-    command = f'{variables}{subprocess.list2cmdline(service.command)} >NUL 2>>"{service.error_log}"'
+    command = f'{variables}{" ".join(_quoted(word) for word in service.command)} >NUL 2>>"{service.error_log}"'
     bad = sorted(set("%\"'^&|<>!") & set("".join((*service.command, *service.environment.values(), str(service.log)))))
     if bad:
         raise UsageError(
@@ -139,3 +139,16 @@ def _arguments(service: Service) -> str:
             hint="Move the workspace to a folder with a plain name.",
         )
     return f'/d /s /c "{command}"'
+
+
+def _quoted(word: str) -> str:
+    r"""A word as a command line has it: ``cmd`` parts the name of a program at more than blanks.
+
+    >>> _quoted("C:\\a,b\\s2s.exe"), _quoted("C:\\the clients\\"), _quoted("run")
+    ('"C:\\a,b\\s2s.exe"', '"C:\\the clients\\\\"', 'run')
+    """
+    found = subprocess.list2cmdline([word])
+    if found.startswith('"') or not set(word) & set(",;=()@"):
+        return found
+    end = len(word) - len(word.rstrip("\\"))
+    return f'"{word}{word[len(word) - end :]}"'

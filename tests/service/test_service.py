@@ -8,18 +8,17 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from support.command import run_command
 
 from engine.errors import UsageError
+from engine.service import cron, launchd, systemd
 from engine.service.cron import schedule_expression
+from engine.service.definition import Service
 from engine.service.schedulers import default_scheduler
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAND_IN = r"""#!/bin/sh
 echo "${0##*/} $*" >>"$KEPT/calls"
@@ -244,7 +243,38 @@ def test_what_cannot_be_installed_says_so_before_anything_is_changed(machine: Ma
     idle = machine.s2s("agent", "install", "--scheduler", "systemd")
     assert (idle.returncode, "No project has a cadence" in idle.stderr) == (2, True)
     assert machine.calls() == []
-    assert [*machine.home.rglob("*.service")] == []
+    assert [path for path in machine.home.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["100% of a$b", "semi; colon, & more", "Zoë 中\u00a0x", 'q\'uote "d" \\'])
+def test_a_folder_of_any_name_is_one_word_to_each_scheduler(tmp_path: Path, name: str) -> None:
+    """Systemd finds the program and starts it with the path; a shell does, from what cron reads; so does cmd."""
+    folder = tmp_path / name
+    folder.mkdir()
+    program = folder / "s2s"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$S2S_STATE" "$@" >"$0.seen"\n', "utf-8")
+    program.chmod(0o755)
+    service = Service(
+        name="s2s",
+        description="100 %",
+        command=(str(program), "--workspace", str(folder)),
+        workspace=folder,
+        log=folder / "s2s.log",
+        every=timedelta(minutes=3),
+        environment={"S2S_STATE": str(folder)},
+        writable=(folder,),
+    )
+    line = cron._line(service).split(maxsplit=5)[5].replace(r"\%", "%")  # as cron hands it to the shell
+    subprocess.run(["/bin/sh", "-c", line], check=True)
+    assert Path(f"{program}.seen").read_text("utf-8").splitlines() == [str(folder), "--workspace", str(folder)]
+    unit = tmp_path / "s2s.service"
+    unit.write_text(systemd._texts(service)[0], "utf-8")
+    if "'" in name:
+        with pytest.raises(UsageError, match="systemd allows that in no program's"):
+            systemd.install(service)
+    else:
+        verify(unit)
+    assert plistlib.loads(launchd._text(service).encode())["ProgramArguments"][-1] == str(folder)
 
 
 def test_each_platform_has_its_own_scheduler() -> None:
