@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ class Schedules:
                     found.setdefault(name, self._default)
                 if name not in self._wrong:
                     self._wrong.add(name)
-                    self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
+                    with suppress(OSError):  # nobody may be left to read it
+                        self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
                 continue
             schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
             self.orders_taken = self.orders_taken or orders.taken

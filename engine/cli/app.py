@@ -46,7 +46,7 @@ from engine.cli.fleet_state import close_fleet_databases
 from engine.cli.log import engine_warnings
 from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
-from engine.cli.terminal import configure_encoding
+from engine.cli.terminal import configure_encoding, open_missing_streams
 from engine.errors import UsageError
 
 app = typer.Typer(
@@ -150,6 +150,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pydantic would look through all that is installed for plugins, and run code of theirs.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    open_missing_streams()
     configure_encoding()
     words = arrange_words(sys.argv[1:])
     output = Output.json if option_value(words, "--output") == Output.json.value else Output.text
@@ -162,7 +163,7 @@ def main() -> None:
             sys.stdout.flush()
     except OSError as error:
         if not _is_closed_pipe(error):
-            raise
+            session.terminal.print_error(f"The result cannot be printed: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     finally:

@@ -33,6 +33,10 @@ class _LogHandler(logging.Handler):
         self._session = session
 
     def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # nobody may be left to read it
+            self._print(record)
+
+    def _print(self, record: logging.LogRecord) -> None:
         session, message = self._session, record.getMessage()
         if session.logs_json:
             write_event(session, record.levelname.lower(), session.project, message=message)

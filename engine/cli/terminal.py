@@ -6,6 +6,7 @@ a terminal would obey, whoever wrote the text.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 OWN_COLUMNS = frozenset({"_key", "_group", "_flag", "_acknowledged_at"})
 """The engine's own columns that are worth showing; the others are left out of a row."""
 
+
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors that say that there is no room for what is written."""
 
 _HTML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
 """As the pages' template engine escapes text."""
@@ -146,8 +150,12 @@ class Terminal:
 def _write_to_streams(text: str, *, err: bool) -> None:
     import typer
 
-    # Only colours hold an escape here: everything else was escaped before.
-    typer.echo(text, err=err, color=True if "\x1b" in text else None)
+    try:
+        # Only colours hold an escape here: everything else was escaped before.
+        typer.echo(text, err=err, color=True if "\x1b" in text else None)
+    except OSError as error:
+        if not err or error.errno not in FULL_DISK:  # a line of the log that has no room stops no run
+            raise
 
 
 def shown_value(value: Any) -> Any:
@@ -162,6 +170,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, (date, Decimal, Path)):
         return str(value)
     return value
+
+
+def open_missing_streams() -> None:
+    """Have standard input, output and error lead nowhere where whoever started this process closed them.
+
+    The next file that is opened, such as a state, would otherwise have their number, and get what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as it runs
 
 
 def configure_encoding() -> None:

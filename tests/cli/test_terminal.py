@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import pytest
-from support.command import run_command
+from support.command import PROGRAM, environment, run_command
 
 from engine.cli.failures import report_error
 from engine.cli.log import order_log, write_event
@@ -19,6 +20,7 @@ from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.cli.terminal import Terminal
 from engine.clock import zoned
+from engine.run_log.read import open_run_log
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -136,6 +138,26 @@ def test_a_secret_in_a_view_is_not_rendered(client: Client) -> None:
     ran = run_command("render", "acme", folder=client.workspace, variables={**client.environment, "LINKED": "hunter2"})
     assert "hunter2" not in ran.stdout
     assert "'***' <> ''" in ran.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_disk_without_room_for_the_output_stops_no_run(tmp_path: Path) -> None:
+    """Every project has its turn, also where standard output is closed; a result that cannot be printed says so."""
+    for name in ("acme", "beta"):
+        (tmp_path / "projects" / name).mkdir(parents=True)
+        (tmp_path / "projects" / name / "project.toml").write_text("", "utf-8")
+
+    def call(words: str) -> subprocess.CompletedProcess[str]:
+        line = f"{shlex.join(PROGRAM)} {words}"
+        return subprocess.run(
+            ["/bin/sh", "-c", line], cwd=tmp_path, env=environment({}), capture_output=True, text=True, check=False
+        )
+
+    assert call("run --all --jobs 1 2>/dev/full >&- <&-").returncode == 2
+    looked = call("status --output json >/dev/full")
+    assert (looked.returncode, looked.stderr) == (1, "The result cannot be printed: No space left on device.\n")
+    with open_run_log(tmp_path / ".state") as log:
+        assert [run.project for run in log.last_runs()] == ["acme", "beta"]
 
 
 def test_a_log_of_its_own_is_kept_small(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
