@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import GuardError, UnavailableError
 from engine.state.store import open_state
+from engine.sync.adopt import verify
 from engine.sync.journal import mark_in_flight
 
 if TYPE_CHECKING:
@@ -155,6 +156,19 @@ def test_an_ignored_row_of_which_something_is_in_doubt_is_sent_once_it_is_active
     client.sql("update item set active = 'Yes' where code = 'A'")
     client.run()
     assert client.held()["A"]["price"] == 100
+
+
+def test_what_is_in_doubt_and_kept_is_no_difference(client: Client) -> None:
+    """It was this project that sent it: verify does not call it a key that only Stock2Shop knows."""
+    client.write(settings='missing = "keep"')
+    client.item("A")
+    client.run()
+    client.item("B")
+    run_unanswered(client)
+    client.sql("delete from item where code = 'B'")
+    client.run()
+    assert sorted(client.held()) == ["A", "B"]
+    assert verify(client.project, "products") == ()
 
 
 def test_what_is_in_doubt_counts_as_published_in_every_guard(client: Client) -> None:

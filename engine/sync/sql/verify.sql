@@ -1,5 +1,5 @@
 {# Where published and Stock2Shop differ; what is held is staged with the published values wherever it agrees with what is
-   sent for them. #}
+   sent for them. A row that was sent and not answered may be held: it is in doubt, and nobody else's. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -20,6 +20,11 @@ select
 from run.remote as remote
 anti join {{ published | ident }} as published
     on published._key = remote._key
+where (remote._key, remote._group) not in (
+    select (key, product)
+    from in_doubt
+    where entity = {{ entity }}
+)
 union all
 select
     key,
