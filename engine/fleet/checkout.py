@@ -139,6 +139,7 @@ class Checkout:
         self.close()
         if not self._is_here:
             return
+        self._lease.check()  # where it is lost, another run of this very machine may have removed the file
         with _translated(self.path):
             share = max(MIN_JOURNAL_BYTES, self._snapshot_bytes * MAX_JOURNAL_SHARE)
             if not self._is_untouched() or self._journal_bytes > share:

@@ -79,16 +79,21 @@ def test_a_machine_hands_its_projects_over_and_gets_them_back(fleet: Fleet) -> N
     assert client.posted() == 4
 
 
-@pytest.mark.parametrize(("point", "at"), [("post", 2), ("receipt", 2), ("store", 1)])
-def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(fleet: Fleet, point: str, at: int) -> None:
-    """Frozen before it sends a batch, before it records a receipt, before it stores the rest: it ends with 75."""
+@pytest.mark.parametrize(("point", "at", "other"), [("post", 2, "b"), ("receipt", 2, "b"), ("store", 1, "a")])
+def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(
+    fleet: Fleet, point: str, at: int, other: str
+) -> None:
+    """Frozen before it sends a batch, before it records a receipt, before it stores the rest: it ends with 75.
+
+    Also where the one that took over is a process of the same machine.
+    """
     client = fleet.client
     client.write(remote=BATCHES, settings="max_changes = 100\nmax_deletes = 100")
     client.items(20)
     zombie = fleet.start("a", "run", "acme", freeze=point, at=at)
     fleet.wait_until_frozen(zombie)
     client.sql("update item set price = '7'", "delete from item where code in ('I003', 'I009')")
-    fleet.run("b", "run", "acme")
+    fleet.run(other, "run", "acme")
     sold = {f"I{number:03}": 7.0 for number in range(20) if number not in {3, 9}}
     assert prices(client) == sold
     posted = client.posted()
