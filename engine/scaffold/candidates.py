@@ -27,11 +27,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from engine.scaffold.catalogue import Catalogue, Table
+    from engine.scaffold.vocabulary import WeightedPatterns
 
     Ask = Callable[[str, int], list[list[str | None]]]
 
 CLEAR_WEIGHT = 3
 """The weight from which the name of a column is not a guess."""
+
+AMOUNT_FIELDS = frozenset({"csv_price_tiers", "variants.qty"})
+"""Fields that numbers feed."""
+
+NUMBER_TYPES = re.compile(r"(?<!po)int\b|integer|num|dec|serial|real|double|float|money|currency|\b(long|short|byte)\b")
+"""Types of numbers, in lower case, by what databases call them."""
 
 MAX_SHOWN_CODES = 6
 """How many codes of languages, price lists or warehouses are named."""
@@ -173,9 +180,9 @@ class Finder:
 
     def _own(self, field: str) -> Iterator[Origin]:
         words = COLUMN_PATTERNS[self._entity][field]
-        for each in self._main.columns:
+        for each in fitting_columns(field, words, self._main):
             weight = weigh(words, each)
-            if not weight or each == self.key:
+            if each == self.key:
                 continue
             doubt = "" if weight >= CLEAR_WEIGHT else "a guess by the column's name alone"
             if str(self.highest.get(each, "x") or "").strip().lower() in EMPTY_WORDS:
@@ -206,7 +213,7 @@ class Finder:
             else:
                 part = any(PART_WORDS.fullmatch(word) for word in parent.words if word not in {"template", "models"})
                 words, fits = COLUMN_PATTERNS["products"][field], bool(re.search(item, parent.letters)) and not part
-            weight, column = best_match(words, parent.columns)
+            weight, column = best_match(words, fitting_columns(field, words, parent))
             if fits and weight:
                 expression = self._subquery("", parent, column, (theirs, ours), "")
                 yield Origin(expression=expression, weight=weight if called is None else 2, table=parent.name)
@@ -214,7 +221,7 @@ class Finder:
     def _from_children(self, field: str, hint: str, one: str, question: str) -> Iterator[Origin]:
         words = COLUMN_PATTERNS[self._entity][field]
         for child in self._catalogue.tables:
-            weight, column = best_match(words, child.columns)
+            weight, column = best_match(words, fitting_columns(field, words, child))
             joined = self._joined(child) if weight and child is not self._main else None
             if joined is None or (field == "title" and not self._language(child)):
                 continue
@@ -252,7 +259,7 @@ class Finder:
         if len(codes) < 2 or not all(SAFE_CODE.fullmatch(each) for each in codes):  # noqa: PLR2004 - one is no choice
             return "", "" if len(codes) == 1 and field == "title" else question
         shown = ", ".join(codes[:MAX_SHOWN_CODES]) + (", …" if len(codes) > MAX_SHOWN_CODES else "")
-        number = re.search(r"int|num|dec|serial|real|double|float", child.columns[column].lower())
+        number = NUMBER_TYPES.search(child.columns[column])
         value = codes[0] if number and re.fullmatch(r"[\d.]+", codes[0]) else literal(codes[0], self._dialect)
         return f" and {name} = {value}", f"{question[:-1]}: {column} is one of {shown}?"
 
@@ -328,6 +335,16 @@ class Finder:
         if known is not None:
             return known[1], known[2]
         return join_columns(self._entity, self._main, self.key, table)
+
+
+def fitting_columns(field: str, words: WeightedPatterns, table: Table) -> list[str]:
+    """The columns of a table that may feed a field by their names; of an amount, those of numbers where there are any.
+
+    A text that is called like an amount is often the code of something: a warehouse, a price list.
+    """
+    named = [each for each in table.columns if weigh(words, each)]
+    numbers = [each for each in named if NUMBER_TYPES.search(table.columns[each])]
+    return numbers if field in AMOUNT_FIELDS and numbers else named
 
 
 def join_columns(entity: str, item: Table, key: str, table: Table) -> tuple[str, str] | None:

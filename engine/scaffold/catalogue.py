@@ -213,7 +213,7 @@ def read_catalogue(connection: Connection, dialect: str) -> Catalogue:
     tables: dict[tuple[str, str], dict[str, str]] = {}
     for schema, name, column, kind in connection.list_columns():
         if not (SYSTEM_SCHEMAS.fullmatch(schema) or SYSTEM_TABLES.fullmatch(name)):
-            tables.setdefault((schema, name), {})[column] = kind
+            tables.setdefault((schema, name), {})[column] = kind.lower()
     keys: dict[str, list[str]] = {}
     references: dict[str, list[Reference]] = {}
     for _, name, column, kind, _, target_table, target in _asked(connection, KEYS_SQL.get(dialect)):

@@ -201,6 +201,23 @@ def test_names_are_known_in_other_languages(
     assert [by_field[field] for field in fields] == [f"{table}.{each}" for each in wanted]
 
 
+def test_a_text_that_is_called_like_an_amount_is_none(tmp_path: Path) -> None:
+    """In German, lager is the stock as well as the warehouse that it is in."""
+    path = tmp_path / "erp.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(
+            """
+            create table artikel (artnr text primary key, bezeichnung text, preis text, listenpreis numeric(12, 2));
+            create table lagerbestand (artnr text references artikel (artnr), lager text, bestand int);
+            insert into artikel values ('A', 'x', 'VK', 1), ('B', 'y', 'VK', 2);
+            insert into lagerbestand values ('A', 'HL', 1), ('B', 'NL', 2);
+            """
+        )
+    by_field = expressions(proposed(path)["products"])
+    assert by_field["csv_price_tiers"] == "artikel.listenpreis"
+    assert "sum(lagerbestand.bestand)" in by_field["variants.qty"]
+
+
 def test_related_tables_are_named_where_they_may_hold_more(tmp_path: Path) -> None:
     """Options, price lists, warehouses, categories and languages, each as a TODO."""
     dolibarr = proposed(database(tmp_path, "dolibarr"))["products"].sql
