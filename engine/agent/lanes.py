@@ -82,7 +82,7 @@ class Lane:
                 began = time.monotonic()
                 try:
                     ended = self._run_one(job)
-                except OSError:  # no worker can be started: the machine is short of memory or of processes
+                except (OSError, RuntimeError):  # no worker or thread can be started: the machine is short of memory
                     ended = Ended(job=job, exit_code=1)
                 if ended.answer is None or self._is_worn():
                     self._retire()

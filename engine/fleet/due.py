@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from engine.agent.agent import LONG_RUN_SECONDS, spread
+from engine.agent.agent import CATCH_UP_SECONDS, LONG_RUN_SECONDS, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from engine.config.schedule import Schedule
 
@@ -40,7 +39,7 @@ def find_due(
     """The lane of each project whose turn came after ``after`` and until ``upto``, both in UTC.
 
     The turns of a cadence are at a moment of it that is the project's own, so that they do not all come at once. Turns
-    that nobody looked at meanwhile are one; in quiet hours there is none.
+    that nobody looked at meanwhile are one. In quiet hours there is none; of a long cadence it comes when they end.
     """
     due = {}
     for name, schedule in schedules.items():
@@ -59,7 +58,13 @@ def _has_turn(name: str, schedule: Schedule, last: LastRun, after: datetime, upt
         math.floor((moment.replace(tzinfo=timezone.utc).timestamp() - offset) / seconds) for moment in (after, upto)
     )
     skipped = _cadences_a_run(last.failures, seconds)
-    return turn // skipped > before // skipped
+    if turn // skipped > before // skipped:
+        return True
+    if seconds <= CATCH_UP_SECONDS or not schedule.is_quiet(after):
+        return False
+    # Quiet hours have just ended, and all turns of a long cadence might be in them.
+    at = datetime.fromtimestamp(turn * seconds + offset, timezone.utc).replace(tzinfo=None)
+    return turn % skipped == 0 and schedule.is_quiet(at)
 
 
 def _cadences_a_run(failures: int, seconds: float) -> int:

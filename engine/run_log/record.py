@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
-from engine.errors import CancelledError, GuardError, StateError, StateLockedError, SyncError
+from engine.errors import CancelledError, GuardError, StateError, StateLockedError, SyncError, is_out_of_memory
 from engine.run_log.file import connect_run_log, prune, remove_damaged, run_log_path, time_text
 from engine.text import mask_secrets
 
@@ -274,12 +274,24 @@ def _failure(error: BaseException, secrets: Collection[str]) -> dict[str, Any]:
         outcome = "locked"
     elif isinstance(error, CancelledError) or not isinstance(error, Exception):
         outcome = "stopped"
-    message = error.message if isinstance(error, SyncError) else f"{type(error).__name__}: {error}"
     return {
         "outcome": outcome,
         "exit_code": int(getattr(error, "exit_code", 1)),
-        "message": mask_secrets(message, secrets),
+        "message": mask_secrets(_message(error), secrets),
     }
+
+
+def _message(error: BaseException) -> str:
+    """What is noted of an error, and sent to people: the text of one that nobody foresaw may be a customer's value."""
+    if isinstance(error, SyncError):
+        return error.message
+    if not isinstance(error, Exception):
+        return "It was interrupted."
+    if is_out_of_memory(error):
+        return f"There is too little memory: {type(error).__name__}."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return f"Something unforeseen went wrong: {type(error).__name__}."
 
 
 def _insert(connection: sqlite3.Connection, values: Mapping[str, Any]) -> int:

@@ -122,6 +122,12 @@ def test_projects_are_due_at_their_own_moment_and_less_often_where_they_fail() -
     assert turns(paused=True) == 0
     assert turns(Schedule(cron="0 * * * *")) == 2
     assert turns(Schedule(every=timedelta(seconds=100), quiet=((time(1), time(4)),))) == 36
+    # One of a day whose turn falls into quiet hours has it when they end.
+    daily = Schedule(every=timedelta(days=1), quiet=((time(10), time(12)),))
+    minutes = [day + timedelta(minutes=minutes) for minutes in range(24 * 60)]
+    assert [upto for after, upto in pairwise(minutes) if find_due({"one": daily}, {}, after=after, upto=upto)] == [
+        day + timedelta(hours=12)
+    ]
     late = day + timedelta(days=1)
     assert find_due(schedules, {}, after=day, upto=late) == dict.fromkeys(schedules, "runs")
     assert find_due(schedules, {"one": LastRun(seconds=60)}, after=day, upto=late)["one"] == "long"

@@ -73,6 +73,24 @@ def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> No
         assert {run.entity: run.outcome for run in log.last_runs()} == {"products": "broken off", "customers": "done"}
 
 
+def test_the_text_of_an_error_that_nobody_foresaw_is_not_kept(tmp_path: Path) -> None:
+    """It may be a customer's value, and whoever is notified of a failure would read it."""
+
+    def run(error: BaseException) -> None:
+        with pytest.raises(type(error)), record_run(tmp_path, project="acme", entity="customers", command="run"):
+            raise error
+
+    run(ValueError("invalid literal for int(): 'Jan Jansen'"))
+    run(PermissionError(13, "Permission denied", "/srv/acme.duckdb"))
+    run(KeyboardInterrupt())
+    with open_run_log(tmp_path) as log:
+        assert [each.message for each in log.project_runs("acme", limit=9)] == [
+            "It was interrupted.",
+            "/srv/acme.duckdb cannot be used: Permission denied.",
+            "Something unforeseen went wrong: ValueError.",
+        ]
+
+
 def test_a_run_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is warned of once; a damaged one is made anew."""
     run_log_path(tmp_path).mkdir()
