@@ -221,17 +221,19 @@ def find_foreign_relations(connection: duckdb.DuckDBPyConnection, sql: str, *, o
     return [*(name for key, name in tables.items() if key not in allowed), *others]
 
 
-def connect_sqlite(path: Path, *, mode: Literal["ro", "rw"], timeout: float) -> sqlite3.Connection:
+def connect_sqlite(
+    path: Path, *, mode: Literal["ro", "rw"], timeout: float, immutable: bool = False
+) -> sqlite3.Connection:
     """Open a SQLite file that is there, outside of any transaction, so that its SQL reaches no other file.
 
     ``timeout`` is in seconds, for other programs' locks. Any thread may use the connection, one at a time. The text
-    of what is refused is ``not authorized``.
+    of what is refused is ``not authorized``. With ``immutable`` no lock is taken: for a file that nobody can change.
     """
     from urllib.parse import quote
 
     name = path.absolute().as_posix()  # of a drive C:/…, of a share of Windows //server/…, which is no host of a URI
     connection = sqlite3.connect(
-        f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}",
+        f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?mode={mode}&immutable={int(immutable)}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

@@ -56,6 +56,7 @@ class _Handler(RotatingFileHandler):
         log = Path(self.baseFilename)
         if self.stream is not None:
             self.stream.close()
+            self.stream = None  # the next line opens it where that cannot be now
         try:
             log.replace(f"{log}.0")
         except OSError:

@@ -53,6 +53,8 @@ def ping(url: str, *, failing: bool) -> list[str]:
         address = f"{url}/fail" if failing else url
         # What the answer says does not matter, and may be without an end.
         with requests.get(address, timeout=PING_SECONDS, allow_redirects=False, stream=True) as answer:
+            if answer.is_redirect:  # nobody was asked who counts
+                return f"was answered {answer.status_code}, a redirect: write the address that it leads to"
             return "" if answer.ok else f"was answered {answer.status_code}"
 
     failed = _call_in_time(ask)

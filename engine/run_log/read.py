@@ -278,7 +278,13 @@ def open_run_log(state_folder: Path) -> closing[RunLogReader]:
 
 def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     """The open file, and the version of its tables."""
-    connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
+    try:
+        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
+    except sqlite3.OperationalError:
+        # Even to read it SQLite would make files beside it, which a disk that is read-only, or a backup, does not take.
+        if os.access(path.parent, os.W_OK) or exists(path.with_name(f"{path.name}-wal")):
+            raise
+        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS, immutable=True)
     try:
         return connection, connection.execute("pragma user_version").fetchone()[0]
     except BaseException:

@@ -89,6 +89,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
             if office.status != 200:
                 office.messages.clear()
             self.send_response(office.status)
+            if office.status == 301:
+                self.send_header("Location", "/elsewhere")
             if not office.endless:
                 self.send_header("Content-Length", "0")
             self.end_headers()
@@ -215,6 +217,9 @@ def test_a_server_that_answers_for_ever_keeps_nobody_waiting(office: Office, mon
     urls = (f"json://127.0.0.1:{office.port}/told",)
     assert send.send_message(urls, "title", "text") == ["Address 1 (json://…) did not answer within 0.5 s"]
     assert send.ping(f"http://127.0.0.1:{office.port}/ping", failing=True) == []
+    office.endless, office.status = False, 301
+    (wrong,) = send.ping(f"http://127.0.0.1:{office.port}/ping/4711", failing=False)
+    assert wrong.startswith("The ping to 127.0.0.1 was answered 301, a redirect")
     (wrong,) = send.send_message(["mailtos://me:p[a]ss@localhost:1"], "title", "text")
     assert "p[a]ss" not in wrong
     for address in ("https://me:p[a]ss@example.com", "https://"):

@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -23,7 +25,6 @@ from engine.run_log.record import RunLog, record_failure, record_order_changes, 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 def test_a_run_is_seen_while_it_runs_and_after_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +72,25 @@ def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> No
         run.begin(2)
     with open_run_log(tmp_path) as log:
         assert {run.entity: run.outcome for run in log.last_runs()} == {"products": "broken off", "customers": "done"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_a_run_log_in_a_folder_that_is_read_only_can_be_read() -> None:
+    """As on a disk that the system took from writers after a fault, or in a backup; nothing is written beside it."""
+    program = (
+        "import os, sys, urllib.parse; from pathlib import Path; from engine.run_log.read import open_run_log\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # to whom rights apply
+        "with open_run_log(Path(sys.argv[1])) as log: print([run.outcome for run in log.last_runs()])"
+    )
+    with TemporaryDirectory() as name:  # that of pytest is its owner's alone
+        folder = Path(name)
+        record_failure(folder, GuardError("no"), project="acme", command="run")
+        run_log_path(folder).chmod(0o444)
+        folder.chmod(0o555)
+        ran = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
+        folder.chmod(0o755)
+        assert ran.stdout == "['guarded']\n", ran.stderr
+        assert [*folder.iterdir()] == [run_log_path(folder)]
 
 
 def test_the_text_of_an_error_that_nobody_foresaw_is_not_kept(tmp_path: Path) -> None:
