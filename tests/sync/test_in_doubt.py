@@ -158,6 +158,18 @@ def test_an_ignored_row_of_which_something_is_in_doubt_is_sent_once_it_is_active
     assert client.held()["A"]["price"] == 100
 
 
+def test_a_variant_marked_delete_is_removed_once_whatever_is_in_doubt_about_its_product(client: Client) -> None:
+    """What a kept variant was sent with stays in doubt for ever, and a removal has no product fields."""
+    client.write(settings='missing = "keep"\nmax_deletes = 10')
+    client.shirt("S", "L", "M")
+    client.run()
+    client.sql("update item set title = 'Other' where code = 'S-L'")
+    run_unanswered(client)
+    client.sql("delete from item where code = 'S-L'", "update item set active = 'Delete' where code = 'S-M'")
+    assert client.run().sent == 1
+    assert (client.run(full=True).sent, client.run().sent) == (0, 0)
+
+
 def test_what_is_in_doubt_and_kept_is_no_difference(client: Client) -> None:
     """It was this project that sent it: verify does not call it a key that only Stock2Shop knows."""
     client.write(settings='missing = "keep"')

@@ -1,13 +1,18 @@
 {# Staged against published, by keys and fingerprints: columns are compared later and only for the keys that differ. #}
 
 {# The verdict on each valid row that landed. What is in doubt is sent as it is now, whatever the comparison says; so are
-   the other variants of a product that was sent with other product fields. What was refused is tried again when it is
+   the other variants of a product that was sent with other product fields, unless they are removed. What was refused is tried again when it is
    other than it was: a removal has no content, so its row is compared. #}
 {% set doubted_key %}
 {% if in_doubt %}
 (
     candidate._key in (select key from in_doubt where entity = {{ entity }})
-    or coalesce(doubted_product.lowest <> candidate._shared or doubted_product.highest <> candidate._shared, false)
+    or (
+        candidate._flag = 'Active'
+        and coalesce(
+            doubted_product.lowest <> candidate._shared or doubted_product.highest <> candidate._shared, false
+        )
+    )
 )
 {%- else %}
 false
