@@ -1,7 +1,8 @@
 """When a project runs: ``[schedule]`` of its ``project.toml``, or of the workspace's ``workspace.toml``.
 
-And whether it takes orders. It is read without the rest of a project, its variables least of all: who looks whether a
-project is late has no passwords, and wants to know it of a project whose configuration is broken, too.
+And whether it takes orders, and what its runs are about. It is read without the rest of a project, its variables least
+of all: who looks whether a project is late has no passwords, and wants to know it of a project whose configuration is
+broken, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.config.toml_text import parse_toml
 from engine.config.values import InvalidValueError, check_timezone
 from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
+from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -281,13 +283,25 @@ def read_order_ways(workspace: Path, name: str) -> OrderWays:
     return _file(workspace / "projects" / name / "project.toml", workspace).orders
 
 
+def read_run_parts(workspace: Path, name: str) -> frozenset[str]:
+    """What runs of the project ``name`` are about: its entities, and ``orders`` where they are pulled.
+
+    Empty where its files name none. Raises :class:`ConfigError` and :class:`OSError` where they cannot be read.
+    """
+    root = workspace / "projects" / name
+    file = _file(root / "project.toml", workspace)
+    views = {entity for entity in ENTITIES if exists(root / "views" / f"{entity}.sql")}
+    return file.entities | views | ({"orders"} if file.orders.pulled else set())
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What one file says: of when runs begin, of when none does, and of orders."""
+    """What one file says: of when runs begin, of when none does, of orders, and of which entities it has tables."""
 
     cadence: Mapping[str, Any] = field(default_factory=dict)
     hours: Mapping[str, Any] = field(default_factory=dict)
     orders: OrderWays = OrderWays()
+    entities: frozenset[str] = frozenset()
 
 
 _known: dict[Path, tuple[tuple[int, ...], _File]] = {}
@@ -320,9 +334,10 @@ def _read(document: Mapping[str, Any]) -> _File:
     """What a file says. Raises :class:`ValueError` where it cannot be understood."""
     orders = document.get("orders")
     ways = OrderWays(taken=isinstance(orders, dict), pulled=isinstance(orders, dict) and "pull" in orders)
+    entities = frozenset(name for name in ENTITIES if name in document)
     table = document.get("schedule")
     if not isinstance(table, dict):
-        return _File(orders=ways)
+        return _File(orders=ways, entities=entities)
     for problem in schedule_problems(table):
         raise ValueError(problem)
     zone = ZoneInfo(check_timezone(str(table["timezone"]))) if table.get("timezone") else timezone.utc
@@ -335,7 +350,7 @@ def _read(document: Mapping[str, Any]) -> _File:
     if isinstance(table.get("quiet"), list):
         texts = check_all_quiet([str(each) for each in table["quiet"]])
         hours = {"quiet": tuple(parse_quiet(text) for text in texts), "quiet_zone": zone}
-    return _File(cadence, hours, ways)
+    return _File(cadence, hours, ways, entities)
 
 
 def schedule_problems(table: Mapping[str, Any]) -> Iterable[str]:

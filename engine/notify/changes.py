@@ -114,5 +114,6 @@ def compose(changes: Sequence[Change]) -> tuple[str, str]:
     elif len(groups) == 1:
         title = f"{len(changes):,} projects {LABELS[changes[0].kind][1]}"
     else:
-        title = f"News of {len({each.project for each in changes}):,} projects"
+        count = len({each.project for each in changes})
+        title = f"News of {count:,} {plural(count, 'project')}"
     return f"Stock2Shop: {title}", "\n\n".join(paragraphs)

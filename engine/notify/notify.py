@@ -17,7 +17,7 @@ from engine.notify.changes import TROUBLES, Change, compose, find_changes
 from engine.notify.digest import compose_digest
 from engine.notify.send import ping, send_message
 from engine.run_log.read import open_run_log
-from engine.status.collect import collect_statuses
+from engine.status.collect import collect_statuses, current_parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -97,7 +97,7 @@ def _notify(
         memory = _read(path)
         statuses = collect_statuses(workspace, [*settings], state_folder=state_folder)
         with open_run_log(state_folder) as run_log:
-            failing = run_log.failures_since_good()
+            failing = run_log.failures_since_good(current_parts(workspace))
             digests, undelivered = _send_digests(memory, statuses, settings, run_log)
         known, wrong = _send_changes(memory, statuses, settings, failing=failing, agent_since=agent_since)
         pinged, failed = _send_pings(memory, statuses, settings)

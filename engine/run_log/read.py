@@ -18,7 +18,7 @@ from engine.files import exists
 from engine.run_log.file import VERSION, connect_run_log, run_log_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 READ_TIMEOUT_SECONDS = 10
@@ -152,13 +152,21 @@ class RunLogReader:
         rows = self._read(sql, [since.isoformat(" ", timespec="milliseconds")])
         return {project: (runs, sent, requests) for project, runs, sent, requests in rows}
 
-    def failures_since_good(self) -> dict[str, tuple[int, datetime]]:
-        """By project, how many runs have failed since the last good one of the same entity, and since when."""
-        sql = (
-            "select project, sum(failures), min(failing_since) from latest"
-            " where failing_since is not null group by project"
-        )
-        return {project: (count, datetime.fromisoformat(since)) for project, count, since in self._read(sql, [])}
+    def failures_since_good(
+        self, counts: Callable[[str, str], bool] = lambda _project, _entity: True
+    ) -> dict[str, tuple[int, datetime]]:
+        """By project, how many runs have failed since the last good one of the same entity, and since when.
+
+        Only of entities for which ``counts`` gives True, which takes a project and an entity of it.
+        """
+        sql = "select project, entity, failures, failing_since from latest where failing_since is not null"
+        found: dict[str, tuple[int, datetime]] = {}
+        for project, entity, failures, since in self._read(sql, []):
+            if counts(project, entity):
+                at = datetime.fromisoformat(since)
+                count, first = found.get(project, (0, at))
+                found[project] = (count + failures, min(first, at))
+        return found
 
     def failures_since(self, since: datetime) -> dict[str, int]:
         """By project, how many runs that began since a time in UTC failed, or were stopped by a guard."""

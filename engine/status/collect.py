@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.clock import now
-from engine.config.schedule import read_schedule
+from engine.config.schedule import read_run_parts, read_schedule
 from engine.errors import ConfigError, StateError
 from engine.orders.summary import count_orders
 from engine.run_log.read import open_run_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from engine.run_log.read import LoggedRun, RunLogReader
@@ -87,7 +87,7 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
     """
     moment = now()
     with open_run_log(state_folder) as log:
-        statuses, edits = _from_log(log, names, moment), log.broken_edits()
+        statuses, edits = _from_log(log, names, moment, current_parts(workspace)), log.broken_edits()
     found = []
     for name in names:
         status = _with_orders(statuses[name], state_folder)
@@ -97,10 +97,34 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
     return sorted(found, key=lambda each: (SEVERITY[each.condition], each.project))
 
 
-def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime) -> dict[str, ProjectStatus]:
-    last, good = _by_project(log.last_runs()), _by_project(log.last_good_runs())
+def current_parts(workspace: Path) -> Callable[[str, str], bool]:
+    """Gives a function of a project and an entity: whether its runs still count.
+
+    Those of an entity that was taken out of the project say nothing of it any more. Where the project's files cannot be
+    read, all count.
+    """
+    known: dict[str, frozenset[str]] = {}
+
+    def counts(project: str, entity: str) -> bool:
+        if project not in known:
+            try:
+                known[project] = read_run_parts(workspace, project)
+            except (ConfigError, OSError):
+                known[project] = frozenset()
+        return not entity or not known[project] or entity in known[project]
+
+    return counts
+
+
+def _from_log(
+    log: RunLogReader, names: Iterable[str], moment: datetime, counts: Callable[[str, str], bool]
+) -> dict[str, ProjectStatus]:
+    last, good = (
+        _by_project(run for run in runs if counts(run.project, run.entity))
+        for runs in (log.last_runs(), log.last_good_runs())
+    )
     activities = {run.project: run for run in log.running()}
-    today, failures = log.days(_local_day(moment)), log.failures_since_good()
+    today, failures = log.days(_local_day(moment)), log.failures_since_good(counts)
     found = {}
     for name in names:
         day = next(iter(today.get(name, ())), None)

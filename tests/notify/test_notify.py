@@ -54,10 +54,10 @@ class Office:
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         (self.workspace / "workspace.toml").write_text("\n".join(["[notify]", *lines]), "utf-8")
 
-    def run(self, project: str, **facts: Any) -> None:
+    def run(self, project: str, *, entity: str = "products", **facts: Any) -> None:
         """Note a run of a project, as a run does."""
         log = RunLog(self.workspace / ".state")
-        record = RunRecord(log, project=project, entity="products", command="run")
+        record = RunRecord(log, project=project, entity=entity, command="run")
         record.facts = {"outcome": "done", "exit_code": 0, **facts}
         record.finish()
         log.close()
@@ -121,7 +121,7 @@ def test_people_hear_of_a_change_once(office: Office) -> None:
         office.run(project)
     assert office.news() == []
     assert office.pings == ["/ping/4711"]
-    broken = {"outcome": "failed", "exit_code": 1, "message": "The database refuses the login."}
+    broken: dict[str, Any] = {"outcome": "failed", "exit_code": 1, "message": "The database refuses the login."}
     for project in ("acme", "beta"):
         office.run(project, **broken)
     assert office.news() == []
@@ -257,6 +257,24 @@ def test_people_hear_of_a_project_whose_own_settings_are_broken(office: Office) 
     office.configure(urls=["${NOTIFY_URL}"], failures=1)
     path = office.workspace / "projects" / "acme" / "project.toml"
     path.write_text('[notify]\nurls = ["json://elsewhere"]\n[source\n', "utf-8")
+    assert [title for title, _ in office.news()] == ["Stock2Shop: acme fails"]
+
+
+def test_an_entity_that_is_taken_out_of_a_project_takes_its_troubles_along(office: Office) -> None:
+    """It no longer fails, and holds nothing back; people hear that the project is well, and of its next failure."""
+    office.configure(urls=["${NOTIFY_URL}"], failures=1, held=3)
+    project = office.workspace / "projects" / "acme"
+    (project / "views").mkdir()
+    (project / "views" / "products.sql").write_text("select 1", "utf-8")
+    (project / "project.toml").write_text("[customers]\n", "utf-8")
+    office.run("acme")
+    office.run("acme", entity="customers", outcome="attention", exit_code=4, quarantined=9)
+    office.run("acme", entity="customers", outcome="failed", exit_code=1, message="Gone.")
+    assert [title for title, _ in office.news()] == ["Stock2Shop: News of 1 project"]
+    (project / "project.toml").write_text("", "utf-8")
+    assert office.news() == [("Stock2Shop: acme is well again", "acme is well again.")]
+    assert office.s2s("status", "acme").returncode == 0
+    office.run("acme", outcome="failed", exit_code=1, message="Gone.")
     assert [title for title, _ in office.news()] == ["Stock2Shop: acme fails"]
 
 
