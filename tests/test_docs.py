@@ -9,6 +9,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,20 +54,20 @@ GLOSSARY = [row for row in ROWS if len(row) > 1 and row[0] != "word"]
 AVOIDED = sorted(word.strip(" |") for row in GLOSSARY for word in "".join(row[2:]).split(",") if word.strip(" |"))
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@cache
+def texts() -> list[tuple[str, str]]:
     """What users and contributors read: pages, and the strings and docstrings of the code, each with its file."""
-    for page in PAGES:
-        if page.name not in {"glossary.md", "CHANGELOG.md"}:
-            yield page.relative_to(ROOT).as_posix(), page.read_text("utf-8")
-    for page in sorted((ROOT / "engine").rglob("*.html")):
-        yield page.relative_to(ROOT).as_posix(), page.read_text("utf-8")
+    pages = [page for page in PAGES if page.name not in {"glossary.md", "CHANGELOG.md"}]
+    pages += sorted((ROOT / "engine").rglob("*.html"))
+    found = [(page.relative_to(ROOT).as_posix(), page.read_text("utf-8")) for page in pages]
     for path in sorted((ROOT / "engine").rglob("*.py")):
         strings = (
             node.value
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
         )
-        yield path.relative_to(ROOT).as_posix(), "\n".join(strings)
+        found.append((path.relative_to(ROOT).as_posix(), "\n".join(strings)))
+    return found
 
 
 @pytest.mark.parametrize("word", AVOIDED)
@@ -105,9 +106,15 @@ def called(text: str) -> Iterator[list[str]]:
                 yield call.split()
 
 
+@cache
+def command_line() -> Any:
+    """The commands and their options."""
+    return get_command(app)
+
+
 def unknown_words(words: list[str]) -> list[str]:
     """What the command line does not know of a call: a command or an option."""
-    at: Any = get_command(app)
+    at = command_line()
     words = arrange_words(words)
     options = {option: parameter for parameter in at.params for option in parameter.opts}
     waits = False
