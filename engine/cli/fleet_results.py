@@ -18,7 +18,7 @@ class FleetProject(TypedDict):
     seconds: float | None
     exit_code: int | None
     failures: Annotated[int, "How many runs in a row have failed."]
-    epoch: Annotated[int, "How often its lease was taken."]
+    epoch: Annotated[int, "Rises each time its lease is taken."]
     stored_bytes: Annotated[int, "What PostgreSQL has of its state, packed."]
 
 

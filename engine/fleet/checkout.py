@@ -66,6 +66,7 @@ class Checkout:
         self._fleet_id = lease.database.fleet_id
         self._is_here = False
         self._seq = lease.stored.last_seq
+        self._last_epoch = lease.stored.last_epoch
         self._stored_to = 0
         self._journal_bytes = lease.stored.journal_bytes
         self._snapshot_bytes = lease.stored.snapshot_bytes
@@ -146,7 +147,7 @@ class Checkout:
                 self.store_own()
             elif _size(self._journal) > self._stored_to:
                 self._store_journal()
-            mark = {"fleet": self._fleet_id, "epoch": self._lease.epoch, "seq": self._seq, "journal": self._stored_to}
+            mark = {**self._entry(), "file": self.path.name, "journal": self._stored_to}
             replace_file(self._mark_path, json.dumps(mark).encode(), mode=0o600)
 
     def close(self) -> None:
@@ -166,14 +167,18 @@ class Checkout:
                 file.seek(self._stored_to)
                 body = file.read()
         self._journal_bytes += store_journal(self._lease, self._seq + 1, body)
-        self._seq += 1
+        self._seq, self._last_epoch = self._seq + 1, self._lease.epoch
         self._stored_to += len(body)
 
     def _store_file(self, file: BinaryIO) -> None:
         self._snapshot_bytes = store_snapshot(self._lease, self._seq + 1, file)
-        self._seq += 1
+        self._seq, self._last_epoch = self._seq + 1, self._lease.epoch
         self._stored_to = self._journal_bytes = 0
         self._touch()
+
+    def _entry(self) -> dict[str, object]:
+        """The last entry that is stored, which no other entry is like, whatever became of PostgreSQL meanwhile."""
+        return {"fleet": self._fleet_id, "epoch": self._last_epoch, "seq": self._seq}
 
     def _use_cache(self) -> None:
         """Take over the file that an earlier run left here, where it is what is stored; remove all others.
@@ -186,9 +191,9 @@ class Checkout:
         except (FileNotFoundError, ValueError):
             mark = {}
         self._mark_path.unlink(missing_ok=True)  # until it is stored again, what is here may be anything
-        cached = self._own_state.with_name(f"{self._own_state.stem}.{mark.get('epoch')}.duckdb")
+        cached = self._own_state.with_name(str(mark.get("file")))
         if (
-            (mark.get("fleet"), mark.get("seq")) == (self._fleet_id, self._seq)
+            {name: mark.get(name) for name in self._entry()} == self._entry()
             and exists(cached)
             and cached.stat().st_mtime_ns == UNTOUCHED_NS
             and _size(_journal_of(cached)) == mark.get("journal")

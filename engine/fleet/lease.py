@@ -31,10 +31,12 @@ _HELD_HINT = "Wait until it ends. Where that machine died, the lease ends by its
 class Stored:
     """What PostgreSQL has of a project's state: entries up to ``last_seq``, of which ``snapshot_seq`` is a whole file.
 
-    ``snapshot_seq`` is 0 where there is none. The bytes are packed. ``written_by`` is the DuckDB that wrote it.
+    ``last_epoch`` is that of the holder who stored the last one. ``snapshot_seq`` is 0 where there is none. The bytes
+    are packed. ``written_by`` is the DuckDB that wrote it.
     """
 
     last_seq: int
+    last_epoch: int
     snapshot_seq: int
     snapshot_bytes: int
     journal_bytes: int
@@ -120,10 +122,13 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         "even_paused": even_paused,
     }
     sql = (
-        "update lease set epoch = epoch + 1, holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above
+        "update lease set holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above
+        # By the clock, so that none comes twice where PostgreSQL was restored from a backup.
+        " epoch = greatest(epoch + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint),"
         f" vanished = vanished or expires_at > '-infinity', expires_at = now() + interval '{LEASE_SECONDS} s'"
         " where project = %(project)s and expires_at < now() and (not paused or %(even_paused)s)"
-        " returning epoch, vanished, last_seq, snapshot_seq, snapshot_bytes, journal_bytes, format, written_by"
+        " returning epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, journal_bytes, format,"
+        " written_by"
     )
     row = database.row(sql, values)
     if row is None:
@@ -131,7 +136,7 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         row = database.row(sql, values)
     if row is None:
         raise _not_free(database, project)
-    names = ("last_seq", "snapshot_seq", "snapshot_bytes", "journal_bytes", "format", "written_by")
+    names = ("last_seq", "last_epoch", "snapshot_seq", "snapshot_bytes", "journal_bytes", "format", "written_by")
     return Lease(
         database, project, epoch=row[0], vanished=row[1], stored=Stored(**dict(zip(names, row[2:], strict=True)))
     )

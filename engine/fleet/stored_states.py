@@ -47,7 +47,8 @@ def store_journal(lease: Lease, seq: int, body: bytes) -> int:
     packed = _pack(body)
     values = {**lease.key, "seq": seq, "body": packed, "bytes": len(packed)}
     row = lease.database.row(
-        "with held as (update lease set last_seq = %(seq)s, journal_bytes = journal_bytes + %(bytes)s"
+        "with held as (update lease set last_seq = %(seq)s, last_epoch = epoch,"
+        " journal_bytes = journal_bytes + %(bytes)s"
         " where project = %(project)s and epoch = %(epoch)s and last_seq = %(seq)s - 1 returning project)"
         " insert into journal (project, seq, epoch, body)"
         " select project, %(seq)s, %(epoch)s, %(body)s from held returning seq",
@@ -82,8 +83,8 @@ def store_snapshot(lease: Lease, seq: int, file: BinaryIO) -> int:
         connection.execute("delete from snapshot where project = %s and seq < %s", [lease.project, seq])
         connection.execute("delete from journal where project = %s", [lease.project])
         connection.execute(
-            "update lease set last_seq = %s, snapshot_seq = %s, snapshot_bytes = %s, journal_bytes = 0,"
-            " format = %s, written_by = %s where project = %s",
+            "update lease set last_seq = %s, last_epoch = epoch, snapshot_seq = %s, snapshot_bytes = %s,"
+            " journal_bytes = 0, format = %s, written_by = %s where project = %s",
             [seq, seq, total, FORMAT, duckdb_version(), lease.project],
         )
         return total

@@ -79,6 +79,38 @@ def test_a_machine_hands_its_projects_over_and_gets_them_back(fleet: Fleet) -> N
     assert client.posted() == 4
 
 
+def test_what_cannot_be_read_is_left_to_others_and_never_begun_from_nothing(fleet: Fleet) -> None:
+    """A state that a newer DuckDB wrote, and one of which an entry is missing, stop the run before anything is sent."""
+    client = fleet.client
+    client.items(3)
+    fleet.sql("drop schema s2s_fleet cascade")
+    assert "Run `s2s fleet init`" in fleet.run("a", "run", "acme", code=1)
+    fleet.run("a", "fleet", "init")
+    fleet.run("a", "run", "acme")
+    written = fleet.postgres.row(fleet.database, "select written_by from s2s_fleet.lease")[0]
+    fleet.sql("update s2s_fleet.lease set written_by = '99.0.1'")
+    assert "written by a newer s2s or DuckDB (99.0.1)" in fleet.run("b", "run", "acme", code=1)
+    fleet.sql(f"update s2s_fleet.lease set written_by = '{written}', last_seq = last_seq + 1")
+    assert "has a gap" in fleet.run("b", "run", "acme", code=1)
+    fleet.sql("update s2s_fleet.lease set last_seq = last_seq - 1")
+    fleet.run("b", "run", "acme")
+    assert client.posted() == 3
+    # A backup that has as many entries as this machine's cache, and other ones.
+    fleet.sql("create table backup as select * from s2s_fleet.lease")
+    fleet.sql("create table journal as select * from s2s_fleet.journal")
+    client.sql("update item set price = '7' where code = 'I001'")
+    fleet.run("b", "run", "acme")
+    entries = fleet.postgres.row(fleet.database, "select last_seq from s2s_fleet.lease")
+    fleet.sql("delete from s2s_fleet.lease; insert into s2s_fleet.lease select * from backup")
+    fleet.sql("delete from s2s_fleet.journal; insert into s2s_fleet.journal select * from journal")
+    client.sql("update item set price = '8' where code = 'I002'")
+    fleet.run("a", "run", "acme")
+    assert fleet.postgres.row(fleet.database, "select last_seq from s2s_fleet.lease") == entries
+    posted = client.posted()
+    fleet.run("b", "run", "acme")
+    assert client.posted() == posted
+
+
 @pytest.mark.parametrize(("point", "at", "other"), [("post", 2, "b"), ("receipt", 2, "b"), ("store", 1, "a")])
 def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(
     fleet: Fleet, point: str, at: int, other: str

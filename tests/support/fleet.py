@@ -34,6 +34,7 @@ class Fleet:
     client: Client
     postgres: Postgres
     folder: Path
+    database: str
     started: dict[subprocess.Popen[bytes], Path] = field(default_factory=dict)
 
     def variables(self, machine: str) -> dict[str, str]:
@@ -45,6 +46,10 @@ class Fleet:
         ran = run_command(*words, folder=self.client.workspace, variables=self.variables(machine))
         assert ran.returncode == code, (ran.stdout, ran.stderr)
         return ran.stdout + ran.stderr
+
+    def sql(self, statement: str) -> None:
+        """Run a statement in the fleet's PostgreSQL."""
+        self.postgres.execute(self.database, statement)
 
     def start(self, machine: str, *words: str, freeze: str = "never", at: int = 0) -> subprocess.Popen[bytes]:
         """Start a command on a machine, in a process of its own that freezes at a point; see ``fleet_machine``."""
@@ -94,7 +99,7 @@ def fleet(client: Client, postgres: Postgres, tmp_path: Path, monkeypatch: pytes
     secret = quote(PASSWORDS[ADMIN])
     name = postgres.fresh_database()
     client.environ["S2S_FLEET"] = f"postgresql://{ADMIN}:{secret}@127.0.0.1:{postgres.port}/{name}"
-    made = Fleet(client, postgres, tmp_path)
+    made = Fleet(client, postgres, tmp_path, name)
     assert "version 1" in made.run("a", "fleet", "init")
     yield made
     for process in made.started:

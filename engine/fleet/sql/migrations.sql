@@ -13,8 +13,9 @@ create table fleet (
 
 insert into fleet (id, version, ticked_at) values (gen_random_uuid(), 0, extract(epoch from now()));
 
--- One row a project: who has it, and what is stored of its state. `expires_at` is -infinity once the lease was given
--- back. `vanished`: a holder never gave it back, and nobody has logged in to Stock2Shop since.
+-- One row a project: who has it, and what is stored of its state. An epoch is larger than all before it, also than those
+-- that a restored backup has forgotten. `last_epoch` stored the entry `last_seq`. `expires_at` is -infinity once the lease
+-- was given back. `vanished`: a holder never gave it back, and nobody has logged in to Stock2Shop since.
 create table lease (
     project text primary key,
     epoch bigint not null default 0,
@@ -24,6 +25,7 @@ create table lease (
     vanished boolean not null default false,
     paused boolean not null default false,
     last_seq bigint not null default 0,
+    last_epoch bigint not null default 0,
     snapshot_seq bigint not null default 0,
     snapshot_bytes bigint not null default 0,
     journal_bytes bigint not null default 0,

@@ -1,0 +1,49 @@
+"""Whether a workspace is a fleet's is said in workspace.toml, and what is wrong with it is said with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.config.fleet import read_fleet
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_workspace_without_a_fleet_is_run_by_one_machine(tmp_path: Path) -> None:
+    """Without the file, and without the table, whatever else names a fleet there."""
+    assert read_fleet(tmp_path, environ={}) is None
+    (tmp_path / "workspace.toml").write_text('[schedule]\nevery = "3m"  # fleet\n', "utf-8")
+    assert read_fleet(tmp_path, environ={}) is None
+
+
+def test_the_address_comes_from_variables_and_shows_in_nothing(tmp_path: Path) -> None:
+    """Those of the environment and of the workspace's .env."""
+    (tmp_path / "workspace.toml").write_text('[fleet]\ndatabase = "postgresql://s2s:${SECRET}@${HOST}/s2s"\n', "utf-8")
+    (tmp_path / ".env").write_text("SECRET=hunter22\n", "utf-8")
+    settings = read_fleet(tmp_path, environ={"HOST": "db"})
+    assert settings is not None
+    assert settings.database == "postgresql://s2s:hunter22@db/s2s"
+    assert "hunter22" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[fleet]\n", "has one key, `database`"),
+        ('[fleet]\ndatabase = "x"\nlease = 3\n', "has one key, `database`"),
+        ('[fleet]\ndatabase = "${NOT_SET}"\n', "the variable NOT_SET is not set"),
+        ("fleet = [", "This is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    """And with what to write."""
+    (tmp_path / "workspace.toml").write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_fleet(tmp_path, environ={})
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.path == tmp_path / "workspace.toml"
+    assert "S2S_FLEET" in diagnostic.hint
