@@ -18,7 +18,7 @@ from engine.cli.progress import StepProgress
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
 from engine.cli.terminal import Terminal
-from engine.cli.versions import load_good
+from engine.cli.versions import load_good, load_present
 from engine.clock import Deadline
 from engine.errors import DeadlineError, FleetError, LeaseError, SyncError, UsageError, WorkerError
 
@@ -260,7 +260,7 @@ def _run_project(session: Session, name: str, request: RunRequest) -> tuple[int,
         fail(request.entity, _not_begun(request.deadline))
         return code, results
     try:
-        loaded = load_good(session, name) if request.last_good else session.load_to_run(name)
+        loaded = load_good(session, name) if request.last_good else load_present(session, name)
         selected = (_approved_entities if request.approved else selected_entities)(loaded, request.entity)
     except (SyncError, OSError) as error:
         fail(None, error)

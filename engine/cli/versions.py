@@ -60,6 +60,18 @@ def load_good(session: Session, name: str) -> Project:
     return session.load_to_run(name, files=good_files(session, name))
 
 
+def load_present(session: Session, name: str) -> Project:
+    """Read the files of a project as they are, for a command that runs them: no version before them runs from then on.
+
+    An agent that comes upon an edit with errors notes that again.
+    """
+    from engine.config.workspace import state_folder
+
+    project = session.load_to_run(name)
+    _note_edit(state_folder(session.workspace(), os.environ), project.name, "")
+    return project
+
+
 _found: dict[tuple[Path, str], tuple[str, list[str]]] = {}
 """What was found wrong with the version of a project that was checked last: it is checked once in a process."""
 
