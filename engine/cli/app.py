@@ -160,7 +160,7 @@ def main() -> None:
         code = _run_command(tree, words, session)
         if output is Output.json and not session.answer.is_empty:
             session.terminal.print_json_line(session.take_answer())
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
         if not _is_closed_pipe(error):
             session.terminal.print_error(f"The result cannot be printed: {error.strerror}.")

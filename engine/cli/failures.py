@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.cli.contract import error_entries, error_kind
 from engine.cli.log import write_event
 from engine.cli.session import Output
+from engine.cli.terminal import FULL_DISK
 from engine.errors import ConfigError, SyncError, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ def _described(error: Exception, *, with_source: bool) -> tuple[str, str]:
             f"There is too little memory: {type(error).__name__}. Nothing was lost.",
             "Close other programs, or raise the limit of the container or of the account that runs s2s.",
         )
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        where = f" {error.filename} cannot be written." if error.filename else ""
+        return f"The disk is full.{where}", "Free some space, also where the output and temporary files are written."
     if isinstance(error, OSError) and error.filename:
         return (
             f"{error.filename} cannot be used: {error.strerror}.",

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.failures import ATTENTION, INTERRUPTED, exit_code, gravest, report_error
+from engine.cli.failures import ATTENTION, FAILED, INTERRUPTED, exit_code, gravest, report_error
 from engine.cli.fleet_state import state_at_hand
 from engine.cli.log import engine_warnings, write_event
 from engine.cli.progress import StepProgress
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
-from engine.cli.terminal import Terminal
+from engine.cli.terminal import FULL_DISK, Terminal
 from engine.cli.versions import load_good, load_present
 from engine.clock import Deadline
 from engine.errors import DeadlineError, FleetError, LeaseError, SyncError, UsageError, WorkerError
@@ -112,7 +112,13 @@ def run_in_workers(session: Session, names: Sequence[str], request: RunRequest, 
     with workers, run_controls(session, "", on_stop=workers.stop) as (stop, _):
         for ended in workers.run(jobs, on_begin=progress.begin, on_event=lambda event: print_event(session, event)):
             progress.end(ended.job)
-            ended_with, results[ended.job.name] = print_ended(session, ended, request)
+            try:
+                ended_with, results[ended.job.name] = print_ended(session, ended, request)
+            except OSError as error:  # what has no room for what a project printed stops no other
+                if error.errno not in FULL_DISK:
+                    raise
+                session.terminal.print_error(f"What {ended.job.name} printed is lost: {error.strerror}.")
+                ended_with, results[ended.job.name] = FAILED, []
             code = gravest(code, ended_with)
             progress.show()
         progress.clear()

@@ -155,6 +155,27 @@ def test_a_signal_stops_all_projects_and_no_worker_is_left(client: Client, start
     assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_disk_without_room_for_what_one_project_printed_stops_no_other(client: Client) -> None:
+    """Each runs, what is lost is named, and the exit code is that of a failure."""
+    for name in ("one", "two"):
+        add_project(client, name)
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*PROGRAM, "run", "one", "two", "--jobs", "2"],
+            cwd=client.workspace,
+            env=environment(client.environment),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+    lines = {line for line in ran.stderr.splitlines() if "is lost" in line}
+    assert ran.returncode == 1, ran.stderr
+    assert lines == {f"What {name} printed is lost: No space left on device." for name in ("one", "two")}
+    assert sorted(client.held()) == ["ONE", "TWO"]
+
+
 def test_a_project_knows_nothing_of_the_one_that_ran_before_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the same worker: neither its variables nor what is hidden for its sake."""
     for name, value in client.environment.items():

@@ -158,6 +158,8 @@ def test_a_disk_without_room_for_the_output_stops_no_run(tmp_path: Path) -> None
     assert (looked.returncode, looked.stderr) == (1, "The result cannot be printed: No space left on device.\n")
     with open_run_log(tmp_path / ".state") as log:
         assert [run.project for run in log.last_runs()] == ["acme", "beta"]
+    shown = call("status >/dev/full")
+    assert (shown.returncode, shown.stderr.splitlines()[0]) == (1, "The disk is full.")
 
 
 def test_a_log_of_its_own_is_kept_small(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
