@@ -16,6 +16,7 @@ import typer
 from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.console import make_console_routes, read_settings
+from engine.cli.log import write_warning
 from engine.cli.notify import keep_notifying
 from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, print_event
 from engine.cli.session import session_of
@@ -168,7 +169,7 @@ def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]
         with open_run_log(state_folder(session.workspace(), os.environ)) as log:
             good, last = log.last_good_runs(), log.last_runs()
     except StateError as error:  # all that it has are copies, and the next run replaces a damaged one
-        session.terminal.print_error(f"{error.message} It is not known when projects ran last.")
+        write_warning(session, f"{error.message} It is not known when projects ran last.")
         return seconds, began
     for run in good:
         job = run.project + ORDERS_JOB if run.command == "pull" else run.project

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.cli.log import write_warning
 from engine.errors import ConfigError, SyncError, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Schedules:
                 if name not in self._wrong:
                     self._wrong.add(name)
                     with suppress(OSError):  # nobody may be left to read it
-                        self._session.terminal.print_error(f"{name}: {error} Its schedule stays as it was.")
+                        write_warning(self._session, f"{error} Its schedule stays as it was.", name)
                 continue
             schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
             self.orders_taken = self.orders_taken or orders.taken

@@ -37,7 +37,7 @@ def keep_receiving(session: Session, *, open_to_others: bool) -> Iterator[Receiv
         def load(name: str) -> Project:
             from engine.config.loader import load
 
-            files = good_files(session, name, lambda text: log(name, text.removeprefix(f"{name}: ")))
+            files = good_files(session, name, lambda text: log(name, text))
             project = load(name, workspace=workspace, environ=os.environ, files=files)
             session.terminal.hide(project.secrets)
             require_orders_here(session, project, takes=True)

@@ -57,6 +57,14 @@ def engine_warnings(session: Session) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def write_warning(session: Session, message: str, project: str = "") -> None:
+    """Warn on standard error of what stops nothing: a line of text, or of JSON, which names the ``project``."""
+    if session.logs_json:
+        write_event(session, "warning", project, message=message)
+    else:
+        session.terminal.print_error(f"{project}: {message}" if project else message)
+
+
 def write_event(session: Session, event: str, project: str, entity: str = "", **facts: object) -> None:
     """Write a line of JSON to standard error, where ``--log-format json`` asks for it; nothing otherwise."""
     if session.logs_json:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, FAILED, INTERRUPTED, exit_code, gravest, report_error
 from engine.cli.fleet_state import state_at_hand
-from engine.cli.log import engine_warnings, write_event
+from engine.cli.log import engine_warnings, write_event, write_warning
 from engine.cli.progress import StepProgress
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, selected_entities
 from engine.cli.signals import run_controls
@@ -117,7 +117,7 @@ def run_in_workers(session: Session, names: Sequence[str], request: RunRequest, 
             except OSError as error:  # what has no room for what a project printed stops no other
                 if error.errno not in FULL_DISK:
                     raise
-                session.terminal.print_error(f"What {ended.job.name} printed is lost: {error.strerror}.")
+                write_warning(session, f"What {ended.job.name} printed is lost: {error.strerror}.")
                 ended_with, results[ended.job.name] = FAILED, []
             code = gravest(code, ended_with)
             progress.show()

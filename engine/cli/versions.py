@@ -6,6 +6,7 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from engine.cli.log import write_warning
 from engine.cli.session import CONNECTING_TABLES
 from engine.clock import local_text
 from engine.errors import ConfigError, StateError, located_messages
@@ -46,12 +47,15 @@ def good_files(session: Session, name: str, report: Callable[[str], None] | None
         try:
             keep_copy(states, name, files)
         except (OSError, StateError) as error:
-            session.terminal.print_error(f"{name}: its files cannot be kept as the last good version: {error}")
+            write_warning(session, f"Its files cannot be kept as the last good version: {error}", name)
     _note_edit(states, name, errors[0] if errors and copied is not None else "")
     if not errors or copied is None:
         return None
-    text = f"{name}: {errors[0]} The last good version runs, which is of {local_text(copied.at)}."
-    (report or session.terminal.print_error)(text)
+    text = f"{errors[0]} The last good version runs, which is of {local_text(copied.at)}."
+    if report is None:
+        write_warning(session, text, name)
+    else:
+        report(text)
     return copied.folder
 
 

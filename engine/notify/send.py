@@ -24,6 +24,8 @@ def send_message(urls: Sequence[str], title: str, body: str) -> list[str]:
     except ImportError:
         return ['apprise is not installed: pip install "stock2shop-sync[notify]"'] * len(urls)
     logging.getLogger("apprise").disabled = True  # it repeats parts of addresses
+    # A project is named after its folder, whose name may be no text, or have line breaks.
+    title, body = (text.encode("utf-8", "backslashreplace").decode() for text in (" ".join(title.split()), body))
     wrong = []
     for number, url in enumerate(urls, 1):
         where = f"Address {number} ({url.partition(':')[0]}://…)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from contextlib import closing
@@ -14,24 +15,31 @@ from support.erp import order_document
 from engine.cli import versions
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.run import RunRequest, job_message, run_job
-from engine.cli.session import GlobalOptions, Session
+from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.config.last_good import find_copy, read_files
 from engine.orders.ledger import open_ledger
 from engine.orders.receiver import Receiver
 from engine.status.collect import ProjectStatus, collect_statuses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from support.client import Client
     from support.erp import Erp
 
 
-def run(client: Client, *, by_agent: bool = True) -> dict[str, Any]:
-    """Run acme as the agent has its workers do it, or as `s2s run --all` does."""
+def run(
+    client: Client, *, by_agent: bool = True, report: Callable[[Mapping[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Run acme as the agent has its workers do it, or as `s2s run --all` does; ``report`` gets its JSON log."""
     versions._found.clear()  # as a new worker
     request = RunRequest(several=True, last_good=by_agent)
     with mock.patch.dict("os.environ", client.environment):
-        job = job_message(GlobalOptions(workspace=client.workspace), client.workspace, "acme", request)
-        return run_job(job, threading.Event(), lambda _event: None)
+        options = GlobalOptions(
+            workspace=client.workspace, log_format=LogFormat.text if report is None else LogFormat.json
+        )
+        job = job_message(options, client.workspace, "acme", request)
+        return run_job(job, threading.Event(), report or (lambda _event: None))
 
 
 def status(client: Client) -> ProjectStatus:
@@ -67,6 +75,11 @@ def test_the_last_good_version_runs_while_an_edit_is_broken(client: Client) -> N
     assert run(client)["code"] == 0
     assert sorted(client.held()) == ["A", "B", "C"]
     assert "project.toml" in status(client).message
+    events: list[Mapping[str, Any]] = []
+    run(client, report=events.append)
+    lines = [json.loads(event["line"]) for event in events]
+    (warning,) = [line for line in lines if line["event"] == "warning"]
+    assert (warning["project"], "The last good version runs" in warning["message"]) == ("acme", True)
 
     settings.write_text(text, "utf-8")
     # Whether or not the agent is still there: cron may have taken its place.

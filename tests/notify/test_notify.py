@@ -217,7 +217,10 @@ def test_a_server_that_answers_for_ever_keeps_nobody_waiting(office: Office, mon
     urls = (f"json://127.0.0.1:{office.port}/told",)
     assert send.send_message(urls, "title", "text") == ["Address 1 (json://…) did not answer within 0.5 s"]
     assert send.ping(f"http://127.0.0.1:{office.port}/ping", failing=True) == []
-    office.endless, office.status = False, 301
+    office.endless = False
+    assert send.send_message(urls, "Stock2Shop: M\udcfcller\nBcc: me fails", "text") == []
+    assert office.messages[-1]["title"] == "Stock2Shop: M\\udcfcller Bcc: me fails"
+    office.status = 301
     (wrong,) = send.ping(f"http://127.0.0.1:{office.port}/ping/4711", failing=False)
     assert wrong.startswith("The ping to 127.0.0.1 was answered 301, a redirect")
     (wrong,) = send.send_message(["mailtos://me:p[a]ss@localhost:1"], "title", "text")
