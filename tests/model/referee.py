@@ -33,8 +33,9 @@ class Referee:
         self.world = world
         self.drifted: set[str] = set()
         """Keys that somebody changed at Stock2Shop by hand, until a repair or an adoption."""
-        self.refused: dict[str, Expected | None] = {}
-        """What a refusal was for, by key, until something is taken for the key; None for a removal."""
+        self.refused: dict[tuple[str, str], Expected | None] = {}
+        """What was refused, by key and product, until something is taken for these; of a removal, what the source said
+        of the key then; None for nothing."""
         self.approved: set[str] = set()
         """Keys whose removal was approved in a run that did not come to it, as long as they are away."""
         self.met: set[str] = set()
@@ -180,11 +181,16 @@ class Referee:
     def _doubtful(self, catalogue: Catalogue) -> set[str]:
         """Keys of which Stock2Shop may hold anything: changed by hand, or refused as the source has them now."""
         found = set(self.drifted)
-        for key, refused in self.refused.items():
-            now = catalogue.expected.get(key) if catalogue.fates.get(key) in {"active", "unclear"} else None
+        for (key, _), refused in self.refused.items():
+            now = self._said(key, catalogue)
             if (refused is now) if refused is None or now is None else not differences(now, refused, shared=False):
                 found.add(key)
         return found
+
+    @staticmethod
+    def _said(key: str, catalogue: Catalogue) -> Expected | None:
+        """What Stock2Shop has to hold for a key; None for nothing."""
+        return catalogue.expected.get(key) if catalogue.fates.get(key) in {"active", "unclear"} else None
 
     def _unsaid(self, catalogue: Catalogue) -> set[str]:
         """Keys of which the source says no price where Stock2Shop has one: held back, or sent in a way that clears."""
@@ -268,9 +274,10 @@ class Referee:
         self._removals += sum(one.removes for one in world.shop.sent)
         for one in world.shop.sent:
             if one.taken and one.answered:
-                self.refused.pop(one.code, None)
+                self.refused.pop((one.code, one.product), None)
             elif self._faults.refused:
-                self.refused[one.code] = None if one.removes else self._told(one)
+                told = self._said(one.code, catalogue) if one.removes else self._told(one)
+                self.refused[one.code, one.product] = told
         self.approved -= {key for key, fate in catalogue.fates.items() if fate == "active"}
         if "--expect" in options or "--approve-deletes" in options:
             away = {key for key in self._held_before if catalogue.fates.get(key) in {None, "delete"}}
