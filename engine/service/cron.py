@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "crontab"
 
+LINES_INSIDE = 2
+"""The lines between the region's begin and its end: the mark, and what cron runs."""
+
 MINUTES_AN_HOUR, HOURS_A_DAY = 60, 24
 
 
@@ -105,7 +108,10 @@ def _end(service: Service) -> str:
 
 
 def _without_region(text: str, service: Service) -> str:
-    """The crontab without the region. Raises :class:`SchedulerError` where its end cannot be found."""
+    """The crontab without the region.
+
+    Raises :class:`SchedulerError` where its end cannot be found, or somebody wrote into it.
+    """
     lines = text.splitlines(keepends=True)
     bare = [line.rstrip("\r\n") for line in lines]
     counts = bare.count(_begin(service)), bare.count(_end(service))
@@ -117,5 +123,10 @@ def _without_region(text: str, service: Service) -> str:
         raise SchedulerError(
             f"The crontab has lines of {service.name}, but not one begin and one end of them; nothing was changed.",
             hint=f"Remove what is left of it with `crontab -e`: from {_begin(service)!r} to {_end(service)!r}.",
+        )
+    if last - first - 1 != LINES_INSIDE:
+        raise SchedulerError(
+            f"The crontab has lines of somebody else's inside of those of {service.name}; nothing was changed.",
+            hint=f"Move them above the line {_begin(service)!r} with `crontab -e`.",
         )
     return "".join(lines[:first] + lines[last + 1 :])
