@@ -39,8 +39,7 @@ def remove(service: Service) -> list[Step]:
 
 def is_running(service: Service) -> bool:
     """Whether the crontab has the region; whether cron itself runs is not known."""
-    before = _read(service)
-    return _without_region(before, service) != before
+    return _begin(service) in _read(service).splitlines()
 
 
 def advice(service: Service) -> str:

@@ -175,6 +175,7 @@ def test_cron_keeps_every_other_line_of_the_crontab(machine: Machine) -> None:
     for words in (install, ("schedule", "remove", "--scheduler", "cron")):
         added = machine.s2s(*words)
         assert (added.returncode, machine.calls(), "somebody else's" in added.stderr) == (1, [], True)
+    assert machine.s2s("schedule", "status", "--scheduler", "cron").returncode == 0
     crontab.write_text("".join(content.splitlines(keepends=True)[:-1]), "latin-1")
     cut = machine.s2s(*install)
     assert (cut.returncode, machine.calls(), "crontab -e" in cut.stderr) == (1, [], True)
