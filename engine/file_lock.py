@@ -56,5 +56,11 @@ def _is_locked_now(connection: sqlite3.Connection) -> bool:
 
 
 def is_locked_error(error: Exception) -> bool:
-    """Whether SQLite's error means that another process or connection holds the file."""
-    return "locked" in str(error) or "busy" in str(error)
+    """Whether SQLite's error means that another process or connection holds the file.
+
+    >>> is_locked_error(sqlite3.OperationalError("database is locked"))
+    True
+    >>> is_locked_error(PermissionError(13, "Permission denied", "/srv/blocked/acme"))  # its text has the path
+    False
+    """
+    return isinstance(error, sqlite3.Error) and ("locked" in str(error) or "busy" in str(error))

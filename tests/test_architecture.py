@@ -81,6 +81,7 @@ FILE_READERS = {
     "agent/memory.py": "how much memory a process has, as Linux says",
     "agent/worker.py": "its standard input",
     "cli/app.py": "the null device",
+    "cli/terminal.py": "the null device",
     "cli/help_pages.py": "the documentation's pages",
     "cli/init.py": "the statement of an agent that the command line names",
     "config/variables.py": "a .env file, which is never committed and may be a link to where secrets are kept",

@@ -46,7 +46,7 @@ def good_files(session: Session, name: str, report: Callable[[str], None] | None
     if not errors:
         try:
             keep_copy(states, name, files)
-        except (OSError, StateError) as error:
+        except Exception as error:  # noqa: BLE001 - no run needs the copy; its lock has errors of its own, too
             write_warning(session, f"Its files cannot be kept as the last good version: {error}", name)
     _note_edit(states, name, errors[0] if errors and copied is not None else "")
     if not errors or copied is None:

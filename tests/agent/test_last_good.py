@@ -81,6 +81,14 @@ def test_the_last_good_version_runs_while_an_edit_is_broken(client: Client) -> N
     (warning,) = [line for line in lines if line["event"] == "warning"]
     assert (warning["project"], "The last good version runs" in warning["message"]) == ("acme", True)
 
+    # A copy is no need of a run: one that cannot be made is a warning.
+    (client.workspace / ".state" / "last-good" / "lock.sqlite").write_bytes(b"this is no database" * 100)
+    settings.write_text(f"{text}\n", "utf-8")
+    ran = run(client)
+    assert ran["code"] == 0
+    assert any("cannot be kept as the last good version" in line for _, line in ran["lines"])
+    (client.workspace / ".state" / "last-good" / "lock.sqlite").unlink()
+
     settings.write_text(text, "utf-8")
     # Whether or not the agent is still there: cron may have taken its place.
     assert run(client, by_agent=False)["code"] == 0
