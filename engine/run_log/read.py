@@ -120,6 +120,13 @@ class RunLogReader:
         """The newest run of each entity of each project that came to its end."""
         return self._runs("id in (select good_id from latest)")
 
+    def before_stop(self, run: LoggedRun) -> LoggedRun | None:
+        """The newest run of the same entity before ``run`` that nobody stopped; None where there is none."""
+        of = "project = ? and entity = ? and command = ? and id < ?"
+        ended = "outcome not in ('stopped', 'locked', 'running')"
+        values = (run.project, run.entity, run.command, run.id)
+        return next(iter(self._runs(f"{of} and {ended} order by id desc limit 1", *values)), None)
+
     def running(self) -> list[LoggedRun]:
         """What runs now, other commands included."""
         return [run for run in self._runs("outcome = 'running'") if run.outcome == "running"]

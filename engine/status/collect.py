@@ -120,7 +120,7 @@ def _from_log(
     log: RunLogReader, names: Iterable[str], moment: datetime, counts: Callable[[str, str], bool]
 ) -> dict[str, ProjectStatus]:
     last, good = (
-        _by_project(run for run in runs if counts(run.project, run.entity))
+        _by_project(_decided(log, run) for run in runs if counts(run.project, run.entity))
         for runs in (log.last_runs(), log.last_good_runs())
     )
     activities = {run.project: run for run in log.running()}
@@ -138,6 +138,12 @@ def _from_log(
             status = replace(status, activity=_activity(running), message="" if first else status.message)
         found[name] = replace(status, runs=day.runs, sent=day.sent, requests=day.requests) if day else status
     return found
+
+
+def _decided(log: RunLogReader, run: LoggedRun) -> LoggedRun:
+    """A last run; one that somebody stopped came to nothing, and leaves what the one before it came to."""
+    before = log.before_stop(run) if run.outcome == "stopped" else None
+    return run if before is None else replace(before, id=run.id, started_at=run.started_at)
 
 
 def _last_outcome(name: str, last: Sequence[LoggedRun], good: Sequence[LoggedRun]) -> ProjectStatus:

@@ -69,6 +69,7 @@ def test_what_needs_a_person_stands_first(client: Client) -> None:
     (client.workspace / "projects" / "late" / "project.toml").write_text('[schedule]\nevery = "3m"\n', "utf-8")
     (client.workspace / "projects" / "new" / "project.toml").write_text("this is no TOML", "utf-8")
     add_run(folder, "guarded", ago=timedelta(minutes=9), outcome="guarded", message="90 rows would be removed")
+    add_run(folder, "guarded", ago=timedelta(minutes=8), outcome="stopped")  # by somebody, and nothing is better for it
     for name in ("late", "well"):
         add_run(folder, name, ago=timedelta(minutes=8), sent=2, requests=3)
     client.item("A")
