@@ -200,8 +200,8 @@ class _ProjectReader:
 
         try:
             return tomli.loads(text)
-        except tomli.TOMLDecodeError as error:
-            message = re.sub(r" \(at .*\)$", "", str(error))
+        except (ValueError, RecursionError) as error:  # of numbers with thousands of digits, and of deep brackets, too
+            message = re.sub(r" \(at .*\)$|; use sys\..*$", "", str(error))
             raise ProjectError(
                 [
                     Diagnostic(

@@ -105,7 +105,7 @@ def mask_settings(before: str, now: str) -> tuple[str, str] | None:
 
     try:
         old, new = list(_leaves(tomli.loads(before))), list(_leaves(tomli.loads(now)))
-    except tomli.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return None
     earlier = {(table, key): (shown, value) for table, key, shown, value in old}
     marked = []

@@ -325,7 +325,7 @@ def _file(path: Path, workspace: Path) -> _File:
         result = _read(document)
     except ValueError as error:
         hint = 'Write [schedule] and below it every = "3m".'
-        raise ConfigError([Diagnostic(path=path, message=f"[schedule] {error}.", hint=hint)]) from None
+        raise ConfigError([Diagnostic(path=path, message=f"[schedule] {str(error).rstrip('.')}.", hint=hint)]) from None
     _known[path] = (stamp, result)
     return result
 

@@ -16,7 +16,7 @@ def parse_toml(text: str, *, path: Path, hint: str) -> dict[str, Any]:
 
     try:
         return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of numbers with thousands of digits, and of deep brackets, too
         line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
         raise ConfigError(
             [Diagnostic(path=path, line=line, column=column, message="This is not TOML.", hint=hint)]

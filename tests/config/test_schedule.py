@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.agent.agent import Agent, AgentSettings, Projects
+from engine.config.loader import load
 from engine.config.schedule import Schedule, parse_quiet, read_order_ways, read_schedule
 from engine.errors import ConfigError
 
@@ -74,6 +75,16 @@ def test_what_is_no_schedule_says_why(tmp_path: Path, text: str, says: str) -> N
     with pytest.raises(ConfigError, match=says) as raised:
         read_schedule(tmp_path, "acme")
     assert "project.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [f"a = {'[' * 9_999}", f"a = {'9' * 5_000}", "a = [1,"])
+def test_a_file_that_no_parser_reads_is_its_projects_own_trouble(tmp_path: Path, text: str) -> None:
+    """Whoever looks at all projects is told that it is no TOML, as of any other mistake."""
+    write(tmp_path, own=text)
+    with pytest.raises(ConfigError, match="not TOML"):
+        read_schedule(tmp_path, "acme")
+    with pytest.raises(ConfigError, match="not TOML"):
+        load("acme", workspace=tmp_path, environ={})
 
 
 def test_cron_is_meant_in_its_zone_also_when_clocks_change() -> None:
