@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -262,6 +263,20 @@ def connect_sqlite(
         connection.close()
         raise
     return connection
+
+
+def read_own_sqlite(path: Path, *, timeout: float) -> sqlite3.Connection:
+    """Open a SQLite file of the engine's own for reading, as :func:`connect_sqlite` does.
+
+    Even to read one with a journal SQLite makes files beside it. A disk that is read-only, or a backup, takes none: the
+    file is read without them there, unless it has a journal that nobody can take in.
+    """
+    try:
+        return connect_sqlite(path, mode="ro", timeout=timeout)
+    except sqlite3.OperationalError:
+        if os.access(path.parent, os.W_OK) or os.access(f"{path}-wal", os.F_OK):
+            raise
+        return connect_sqlite(path, mode="ro", timeout=timeout, immutable=True)
 
 
 def connect_own_sqlite(path: Path, *, timeout: float) -> sqlite3.Connection:

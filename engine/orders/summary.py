@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from engine.embedded import connect_sqlite
+from engine.embedded import read_own_sqlite
 from engine.files import exists
 from engine.orders.ledger import Ledger
 from engine.orders.ledger_file import LEDGER_SUFFIX, OPEN_TIMEOUT_SECONDS, connect_ledger, translate_errors
@@ -25,7 +25,7 @@ def count_orders(state_folder: Path, project: str) -> Mapping[str, int]:
     with translate_errors(path):
         if not exists(path) or not path.stat().st_size:
             return {}
-        with closing(connect_sqlite(path, mode="ro", timeout=OPEN_TIMEOUT_SECONDS)) as connection:
+        with closing(read_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)) as connection:
             sql = "select status, count(*) from orders where status in ('received', 'raising', 'waiting', 'failed')"
             try:
                 return dict(connection.execute(f"{sql} group by status").fetchall())

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
-from engine.embedded import connect_sqlite
+from engine.embedded import read_own_sqlite
 from engine.errors import StateError
 from engine.files import exists
 from engine.run_log.file import VERSION, connect_run_log, run_log_path
@@ -293,13 +293,7 @@ def open_run_log(state_folder: Path) -> closing[RunLogReader]:
 
 def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     """The open file, and the version of its tables."""
-    try:
-        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS)
-    except sqlite3.OperationalError:
-        # Even to read it SQLite would make files beside it, which a disk that is read-only, or a backup, does not take.
-        if os.access(path.parent, os.W_OK) or exists(path.with_name(f"{path.name}-wal")):
-            raise
-        connection = connect_sqlite(path, mode="ro", timeout=READ_TIMEOUT_SECONDS, immutable=True)
+    connection = read_own_sqlite(path, timeout=READ_TIMEOUT_SECONDS)
     try:
         return connection, connection.execute("pragma user_version").fetchone()[0]
     except BaseException:

@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ import pytest
 from engine.clock import now
 from engine.embedded import connect_own_sqlite
 from engine.errors import GuardError, StateLockedError
+from engine.orders.ledger import Ledger
+from engine.orders.ledger_file import connect_ledger
 from engine.run_log import record
 from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
@@ -75,22 +78,31 @@ def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-def test_a_run_log_in_a_folder_that_is_read_only_can_be_read() -> None:
+def test_what_the_status_reads_can_be_read_in_a_folder_that_is_read_only() -> None:
     """As on a disk that the system took from writers after a fault, or in a backup; nothing is written beside it."""
     program = (
         "import os, sys, urllib.parse; from pathlib import Path; from engine.run_log.read import open_run_log\n"
+        "from engine.orders.summary import count_orders\n"
         "if os.getuid() == 0: os.setuid(65534)\n"  # to whom rights apply
-        "with open_run_log(Path(sys.argv[1])) as log: print([run.outcome for run in log.last_runs()])"
+        "with open_run_log(Path(sys.argv[1])) as log: print([run.outcome for run in log.last_runs()])\n"
+        "print(count_orders(Path(sys.argv[1]), 'acme'))"
     )
     with TemporaryDirectory() as name:  # that of pytest is its owner's alone
         folder = Path(name)
         record_failure(folder, GuardError("no"), project="acme", command="run")
-        run_log_path(folder).chmod(0o444)
+        ledger = folder / "acme.orders.sqlite"
+        with closing(Ledger(connect_ledger(ledger), ledger)) as orders:
+            orders.receive(1001, {}, via="serve")
+        files = {run_log_path(folder), ledger}
+        for lock in {*folder.iterdir()} - files:
+            lock.unlink()
+        for path in files:
+            path.chmod(0o444)
         folder.chmod(0o555)
         ran = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
         folder.chmod(0o755)
-        assert ran.stdout == "['guarded']\n", ran.stderr
-        assert [*folder.iterdir()] == [run_log_path(folder)]
+        assert ran.stdout == "['guarded']\n{'received': 1}\n", ran.stderr
+        assert {*folder.iterdir()} == files
 
 
 def test_the_text_of_an_error_that_nobody_foresaw_is_not_kept(tmp_path: Path) -> None:
