@@ -129,7 +129,7 @@ class Lane:
     def _retire(self) -> None:
         """Let the worker end, or take note that it has."""
         with self._changing:
-            process, self._process, self._worn = self._process, None, False
+            process, self._worn = self._process, False
         if process is not None and process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()
@@ -140,3 +140,5 @@ class Lane:
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+        with self._changing:
+            self._process = None  # not before: until it has ended it can be killed

@@ -115,6 +115,28 @@ def test_a_worker_that_is_killed_while_it_answers_is_its_projects_error(monkeypa
     assert codes == {"one": 1, "two": 1}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_worker_that_does_not_end_when_it_is_renewed_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next job has a new one."""
+    monkeypatch.setattr(lanes, "END_SECONDS", -4.5)  # five seconds are added
+    queue: SimpleQueue[Job | None] = SimpleQueue()
+    processes: list[int] = []
+
+    def on_end(each: Ended, _seconds: float) -> None:
+        assert each.answer is not None
+        processes.append(each.answer["process"])
+
+    for name in ("stays", "one"):
+        queue.put(Job(name, {"name": name}))
+    queue.put(None)
+    limits = LaneLimits(max_runs=1)
+    Lane(queue, run="support.jobs:run", limits=limits, on_event=lambda _event: None, on_end=on_end).thread.join(30)
+    assert len({*processes}) == 2
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
 def _seen(ended: list[Ended]) -> bool:
     """Whether everything was seen that is to happen."""
     counts = Counter(each.job.name for each in ended)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
 
 
@@ -33,5 +34,7 @@ def run(job: Mapping[str, Any], stop: threading.Event, report: Callable[[Mapping
     if job["name"] == "garbage":  # what a process writes that is killed in the middle of its answer
         os.write(_answers(), b'{"answer": {"pro')
         os._exit(9)
+    if job["name"] == "stays":  # and does not end when it is let go
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
     report({"name": job["name"], "stopping": stop.is_set()})
     return {"process": os.getpid()}
