@@ -96,6 +96,7 @@ FILE_READERS = {
     "fleet/queue.py": "the library's SQL",
     "mapping/engine_sql.py": "itself",
     "orders/ledger_file.py": "the engine's SQL",
+    "run_log/read.py": "when a process began, as Linux says",
     "orders/operations.py": "an order that the command line names",
     "orders/serve.py": "TLS files",
     "pages/render.py": "the engine's style and script",

@@ -8,7 +8,8 @@ import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
@@ -19,12 +20,15 @@ from engine.run_log.file import VERSION, connect_run_log, run_log_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 READ_TIMEOUT_SECONDS = 10
 
 UNSEEN_AFTER = timedelta(hours=1)
 """After so long without progress a run of another machine or of Windows counts as broken off."""
+
+
+NUMBER_GRACE = timedelta(minutes=1)
+"""By so much a process may have begun after its run was noted: the clock may have been set meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,5 +335,21 @@ def _is_alive(host: str, process: int, seen_at: datetime) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not _began_after(process, seen_at + NUMBER_GRACE)
+
+
+def _began_after(process: int, moment: datetime) -> bool:
+    """Whether a process began later than a moment in UTC, as Linux knows: it has the number of one that is gone.
+
+    After a restart of the machine or of a container the same numbers are given out again. Fields of the files are those
+    of https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html.
+    """
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+        lines = Path("/proc/stat").read_text("utf-8").splitlines()
+        boot = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+    except (OSError, ValueError, IndexError, StopIteration):  # another system, or not to be looked at
+        return False
+    began = datetime.fromtimestamp(boot + ticks / os.sysconf("SC_CLK_TCK"), timezone.utc).replace(tzinfo=None)
+    return began > moment

@@ -24,7 +24,7 @@ from engine.orders.ledger_file import connect_ledger
 from engine.run_log import record
 from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
-from engine.run_log.record import RunLog, record_failure, record_order_changes, record_run
+from engine.run_log.record import RunLog, RunRecord, record_failure, record_order_changes, record_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +75,21 @@ def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> No
         run.begin(2)
     with open_run_log(tmp_path) as log:
         assert {run.entity: run.outcome for run in log.last_runs()} == {"products": "broken off", "customers": "done"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says when a process began")
+def test_a_process_that_has_the_number_of_one_that_is_gone_runs_nothing(tmp_path: Path) -> None:
+    """After a restart of the machine another program has it; the run of yesterday is not taken for running."""
+    for project in ("today", "yesterday"):
+        run_log = RunLog(tmp_path)
+        RunRecord(run_log, project=project, entity="products", command="run").begin(1)
+        run_log.close()
+    with closing(connect_own_sqlite(run_log_path(tmp_path), timeout=1)) as connection:
+        moment = f"{now() - timedelta(days=1):%Y-%m-%d %H:%M:%S.000}"
+        connection.execute("update runs set started_at = ? where project = 'yesterday'", [moment])
+    with open_run_log(tmp_path) as log:
+        assert [run.project for run in log.running()] == ["today"]
+        assert [(run.project, run.outcome) for run in log.last_runs()] == [("yesterday", "broken off")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
