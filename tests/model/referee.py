@@ -288,7 +288,7 @@ class Referee:
             self.met.add(world.account)
         if any(one.taken for one in world.shop.sent) or (command == "adopt" and result.code == 0):
             self.acknowledged_at = world.account
-        if command == "run" and result.code == 0 and not world.held():
+        if command in {"run", "adopt"} and result.code == 0 and not world.held():
             self.acknowledged_at = None  # what holds nothing is nobody's
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
             self.drifted.clear()
