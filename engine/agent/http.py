@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import http_server
+from engine.errors import SyncError
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,7 +39,7 @@ def monitor_routes(
     """What monitors ask.
 
     ``/health`` says that the process answers, ``/ready`` whether it does its work (503 where it does not), and
-    ``/metrics`` gives ``metrics`` to whom ``may_read`` lets.
+    ``/metrics`` gives ``metrics`` to whom ``may_read`` lets; 503 where they cannot be told now.
     """
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
@@ -52,7 +53,10 @@ def monitor_routes(
     def numbers(request: Request) -> Response:
         if not may_read(request):
             return PlainTextResponse("Metrics are for this machine alone.\n", 403)
-        return PlainTextResponse(metrics() + "\n", media_type=METRICS_TYPE)
+        try:
+            return PlainTextResponse(metrics() + "\n", media_type=METRICS_TYPE)
+        except (SyncError, OSError) as error:
+            return PlainTextResponse(f"{error}\n", 503)
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", numbers)]
 

@@ -46,7 +46,7 @@ from engine.cli.fleet_state import close_fleet_databases
 from engine.cli.log import engine_warnings
 from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
-from engine.cli.terminal import configure_encoding, open_missing_streams
+from engine.cli.terminal import configure_encoding, flush_errors, open_missing_streams
 from engine.errors import UsageError
 
 app = typer.Typer(
@@ -168,6 +168,7 @@ def main() -> None:
         code = FAILED
     finally:
         session.terminal.close()
+        flush_errors()
     sys.exit(code)
 
 

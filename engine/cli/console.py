@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.agent_jobs import ORDERS_JOB
+from engine.cli.log import write_warning
 from engine.cli.run import RunRequest, job_message
 from engine.cli.session import STORED_TABLES, session_of
 from engine.errors import ConfigError, UsageError
@@ -63,7 +64,7 @@ def read_settings(session: Session) -> ConsoleSettings | None:
     try:
         return read_console(session.workspace())
     except ConfigError as error:
-        session.terminal.print_error(f"{error} The console is not served until the agent starts again.")
+        write_warning(session, f"{error} The console is not served until the agent starts again.")
         return None
 
 
@@ -117,7 +118,7 @@ class _Settings:
             try:
                 self._settings = self._checked(read_console(self._workspace))
             except ConfigError as error:
-                self._session.terminal.print_error(f"{error} The console lets in whom it did.")
+                write_warning(self._session, f"{error} The console lets in whom it did.")
         return self._settings
 
     def _checked(self, found: ConsoleSettings) -> ConsoleSettings:

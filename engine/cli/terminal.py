@@ -172,6 +172,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def flush_errors() -> None:
+    """Write what standard error still holds, or drop it where there is no room: Python would end with its own code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def open_missing_streams() -> None:
     """Have standard input, output and error lead nowhere where whoever started this process closed them.
 

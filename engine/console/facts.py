@@ -13,7 +13,7 @@ from engine.console.masking import masked_text
 from engine.errors import StateError
 from engine.orders.summary import open_ledger_of
 from engine.run_log.read import open_run_log
-from engine.status.collect import collect_statuses
+from engine.status.collect import collect_statuses, current_parts
 from engine.sync.rules import RULES
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ class Workspace:
     def client(self, name: str, *, since: date) -> ClientFacts:
         """What is known of one project."""
         (status,) = self.statuses([name])
+        counts = current_parts(self.folder)
         with open_run_log(self.state_folder) as log:
             runs = log.project_runs(name, limit=MAX_RUNS)
-            last = {run.entity: run for run in log.last_runs(name)}
+            last = {run.entity: run for run in log.last_runs(name) if counts(name, run.entity)}
             held = log.quarantine(name)
             found: dict[str, Any] = {
                 "days": log.days(since, project=name).get(name, []),

@@ -15,11 +15,12 @@ import pytest
 import requests
 from support.erp import order_document
 
-from engine.agent.http import Listener, serve_http
+from engine.agent.http import Listener, monitor_routes, serve_http
 from engine.cli import agent_orders
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.run import RunRequest, job_message, run_job
 from engine.cli.session import GlobalOptions, Session
+from engine.errors import StateError
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.http import order_routes
 from engine.status.collect import collect_statuses
@@ -70,6 +71,20 @@ def port(erp: Erp) -> Iterator[Port]:
         listener = Listener(host="127.0.0.1", port=0, protocol=limited_protocol(connections, None))
         routes = order_routes(receivers.find, connections)
         yield Port(erp, receivers, stack.enter_context(serve_http(routes, listener)))
+
+
+def test_numbers_that_cannot_be_told_are_an_answer_of_their_own() -> None:
+    """A monitor sees that it has no numbers now, and why; the agent goes on."""
+
+    def metrics() -> str:
+        raise StateError("The run log cannot be read.")
+
+    routes = monitor_routes(is_alive=lambda: True, metrics=metrics, may_read=lambda _: True)
+    listener = Listener(host="127.0.0.1", port=0, protocol=limited_protocol(OpenConnections(), None))
+    with serve_http(routes, listener) as address:
+        answer = requests.get(f"{address}/metrics", timeout=10)
+        assert (answer.status_code, answer.text) == (503, "The run log cannot be read.\n")
+        assert requests.get(f"{address}/health", timeout=10).status_code == 200
 
 
 def test_each_project_has_its_own_address_and_a_broken_one_holds_up_no_other(port: Port) -> None:

@@ -149,8 +149,9 @@ def test_a_disk_without_room_for_the_output_stops_no_run(tmp_path: Path) -> None
 
     def call(words: str) -> subprocess.CompletedProcess[str]:
         line = f"{shlex.join(PROGRAM)} {words}"
+        buffered = environment({"PYTHONUNBUFFERED": ""})  # as it is, unless somebody asks for other
         return subprocess.run(
-            ["/bin/sh", "-c", line], cwd=tmp_path, env=environment({}), capture_output=True, text=True, check=False
+            ["/bin/sh", "-c", line], cwd=tmp_path, env=buffered, capture_output=True, text=True, check=False
         )
 
     assert call("run --all --jobs 1 2>/dev/full >&- <&-").returncode == 2

@@ -168,6 +168,17 @@ def test_a_plan_of_another_version_is_not_shown_half(console: Served) -> None:
     assert (page.status_code, "by another version" in page.text) == (404, True)
 
 
+def test_a_plan_of_an_entity_that_was_taken_out_is_not_offered(console: Served) -> None:
+    """The project has customers now, and no products."""
+    offer = "/clients/acme/plan/products"
+    olga = console.as_user("olga")
+    assert offer in olga.get("/clients/acme").text
+    views = console.workspace / "projects" / "acme" / "views"
+    views.mkdir()
+    (views / "customers.sql").write_text("select 1", "utf-8")
+    assert offer not in olga.get("/clients/acme").text
+
+
 def test_an_operator_runs_explains_retries_and_skips(console: Served) -> None:
     """Each is asked of the agent, and noted with its facts."""
     olga = console.as_user("olga")
