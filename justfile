@@ -36,7 +36,7 @@ test *ARGS: setup
     uv run --no-sync ruff format --check
     uv run --no-sync mypy
     uv run --no-sync lint-imports --no-logo
-    uv run --no-sync pytest -n auto --maxprocesses 4 --dist worksteal "$@"
+    uv run --no-sync pytest -n $(($(nproc) + 1)) --maxprocesses 4 --dist worksteal "$@"
 
 # Play random histories of faults and kills for so many minutes, against a Stock2Shop and an oracle of the tests' own.
 [group('check')]

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 PROJECT = """
 [source]
 dialect = "postgres"
-connection = "Driver={PostgreSQL Unicode};Server=db;UID=reader;PWD=${keyring:acme/db_password}"
+connection = "Driver={PostgreSQL Unicode};Server=127.0.0.1;Port=1;UID=reader;PWD=${keyring:acme/db_password}"
 [stock2shop]
 source_id = 57
 username = "me"
 password = "${keyring:acme/PASSWORD}"
+url = "http://127.0.0.1:1/v1"
+retries = 0
 """
 VIEW = """
 select code as source_variant_code, code as source_product_code, name as title, 'Yes' as product_active,
@@ -104,7 +106,7 @@ def test_a_secret_is_written_and_read_by_the_project(workspace: Path, store: Mem
         ("s2s/acme/password", "s2s"): "hunter2hunter2",
     }
     project = load("acme", workspace=workspace, environ={})
-    assert project.source.connection == "Driver={PostgreSQL Unicode};Server=db;UID=reader;PWD={a;b}}c}"
+    assert project.source.connection == "Driver={PostgreSQL Unicode};Server=127.0.0.1;Port=1;UID=reader;PWD={a;b}}c}"
     assert {"a;b}c", "hunter2hunter2"} <= set(project.secrets)
     doctor = s2s(workspace, "doctor", "acme").stdout
     assert "none stands in a plain file" in doctor

@@ -48,7 +48,7 @@ def body(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 @pytest.fixture
-def sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+def sandbox(make_sandbox: Callable[..., Sandbox], short_backoff: None) -> Sandbox:
     """A sandbox of this test's own, which keeps no bodies: what is sent here is large, and the same each time."""
     return make_sandbox()
 

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from engine.config.loader import load
+from engine.stock2shop import transport
 from engine.sync import pipeline as sync
 from engine.sync.context import RunOptions
 
@@ -163,7 +164,13 @@ class Client:
 
 
 @pytest.fixture
-def client(tmp_path: Path, sandbox: Sandbox) -> Client:
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is tried again be tried soon: how long it waits is another test's matter."""
+    monkeypatch.setattr(transport, "BACKOFF_SECONDS", 0.05)
+
+
+@pytest.fixture
+def client(tmp_path: Path, sandbox: Sandbox, short_backoff: None) -> Client:
     """A client with an empty item table and a sandbox that holds nothing."""
     made = Client(workspace=tmp_path, sandbox=sandbox)
     made.write()

@@ -126,8 +126,12 @@ def test_few_rows_are_read_as_many_are(client: Client) -> None:
     with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp, erp:
         erp.execute(f"create table item ({', '.join(COLUMNS)})")
         erp.executemany(
-            "insert into item (product, code, title, active, price, qty, sku) values (?1, ?1, ?1, 1, ?2, ?3, ?1)",
-            [(f"I{number:04}", number, -number if number % 3 else None) for number in range(1_200)],
+            "insert into item (product, code, title, active, price, qty, sku)"
+            " values (:code, :code, :code, 1, :price, :qty, :code)",
+            [
+                {"code": f"I{number:04}", "price": number, "qty": -number if number % 3 else None}
+                for number in range(1_200)
+            ],
         )
     assert client.run().sent == 1_200
     with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp, erp:
