@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 MAX_ZONE_LETTERS = 5
 """How many letters a zone's name may have, such as SAST, to be printed instead of its offset."""
@@ -43,11 +47,12 @@ def local_text(moment: datetime) -> str:
 class Deadline:
     """The moment at which a command must end: ``at`` on the clock :func:`time.monotonic`, ``seconds`` after its begin.
 
-    Both are infinite where there is none.
+    Both are infinite where there is none. ``stop``, where there is one, ends the command as soon as it is set.
     """
 
     at: float = math.inf
     seconds: float = math.inf
+    stop: threading.Event | None = field(default=None, compare=False)
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
@@ -63,3 +68,8 @@ class Deadline:
     def has_come(self) -> bool:
         """Whether it has come."""
         return self.left == 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked the command to stop."""
+        return self.stop is not None and self.stop.is_set()

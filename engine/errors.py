@@ -322,6 +322,6 @@ class SchedulerError(SyncError):
 
 
 class CancelledError(SyncError):
-    """The run was stopped by a signal or its deadline, between two batches."""
+    """The run was stopped by a signal or its deadline: between two batches, or while the source was read."""
 
     exit_code = 130

@@ -45,7 +45,7 @@ from engine.database.odbc_driver import installed_drivers, load_pyodbc
 from engine.database.odbc_values import correct_values, has_corrections
 from engine.database.session import require_file, run_session_statements
 from engine.database.watchdog import CANCEL_GRACE_SECONDS, Watchdog
-from engine.errors import ConnectError, DeadlineError, QueryError, SourceError
+from engine.errors import CancelledError, ConnectError, DeadlineError, QueryError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +110,7 @@ class OdbcConnection:
                 seconds=settings.connect_timeout,
                 cancel=cursor.cancel,
             )
-        except (ConnectError, DeadlineError):
+        except (ConnectError, DeadlineError, CancelledError):
             self.close()
             raise
         except (self._driver.Error, QueryError) as error:

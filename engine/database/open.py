@@ -41,8 +41,9 @@ def open_source(
     """Connect to the source that ``settings`` describe; the connection is closed at the end of the block.
 
     Files are always opened read-only; with ``read_only=False`` an ODBC connection may write. Whatever is read is broken
-    off at ``deadline`` with a :class:`DeadlineError`. Raises :class:`DriverError` when the driver manager or the driver
-    is missing and :class:`ConnectError` when the database cannot be reached or refuses the login.
+    off at ``deadline`` with a :class:`DeadlineError`, and at its stop with a :class:`CancelledError`. Raises
+    :class:`DriverError` when the driver manager or the driver is missing and :class:`ConnectError` when the database
+    cannot be reached or refuses the login.
     """
     connection: Connection
     if settings.database is not None:

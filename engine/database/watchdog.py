@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.clock import Deadline
-from engine.errors import DeadlineError, QueryError, UnresponsiveError
+from engine.errors import CancelledError, DeadlineError, QueryError, UnresponsiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class Watchdog:
     because the thread is still inside the driver. Only that thread may close it, once the call returns after all; else
     the thread ends with the process.
 
-    Nothing is asked of the database beyond ``deadline``.
+    Nothing is asked of the database beyond ``deadline``, nor once its ``stop`` is set.
     """
 
     def __init__(self, deadline: Deadline | None = None) -> None:
@@ -59,9 +59,10 @@ class Watchdog:
 
         After ``seconds`` it is cancelled by ``cancel``, where that can be done. Raises :class:`QueryError` where it was
         cancelled, and :class:`UnresponsiveError` where it could not be, or an earlier call could not. What can be
-        cancelled is cancelled at the deadline too, and not begun after it, unless ``after_deadline`` says that it ends
-        something: it raises :class:`DeadlineError` then. Where ``function`` returns after its connection was abandoned,
-        ``discard`` gets what it gives, in the driver's thread.
+        cancelled is cancelled at the deadline too, and within a second of its stop, and not begun after these, unless
+        ``after_deadline`` says that it ends something: it raises :class:`DeadlineError` or :class:`CancelledError`
+        then. Where ``function`` returns after its connection was abandoned, ``discard`` gets what it gives, in the
+        driver's thread.
         """
         if sys.is_finalizing():
             # Python has ended its threads and begins no others: a call would wait for ever. The system closes what is
@@ -72,8 +73,8 @@ class Watchdog:
         if self._ended:
             return function()
         deadline = Deadline() if cancel is None or after_deadline else self._deadline
-        if deadline.has_come:
-            raise _deadline_error()
+        if (ended := _end_of(deadline)) is not None:
+            raise ended
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="driver", daemon=True)
             thread.start()  # which fails where there is no memory for it
@@ -87,12 +88,10 @@ class Watchdog:
 
         try:
             self._calls.put(discarded if discard is not None else function)
-            answer, raised = self._answer(min(seconds, deadline.left))
+            answer, raised = self._answer(min(seconds, deadline.left), deadline)
         except Empty:
             self._break_off(cancel)
-            if deadline.has_come:
-                raise _deadline_error() from None
-            raise QueryError(
+            raise _end_of(deadline) or QueryError(
                 f"The view took too long: the database did not answer within {seconds:g} s, so it was cancelled.",
                 hint="Raise query_timeout under [source], or make the view faster: an index, fewer joins.",
             ) from None
@@ -158,7 +157,8 @@ class Watchdog:
         stopping.join(CANCEL_GRACE_SECONDS)
         self.abandoned = stopping.is_alive()
 
-    def _answer(self, seconds: float) -> tuple[Any, BaseException | None]:
+    def _answer(self, seconds: float, deadline: Deadline | None = None) -> tuple[Any, BaseException | None]:
+        """The answer of the call under way. Raises :class:`Empty` after ``seconds``, or at the ``deadline``'s stop."""
         until = time.monotonic() + seconds
         while True:
             left = until - time.monotonic()
@@ -166,7 +166,7 @@ class Watchdog:
                 # Python on Windows hears Ctrl-C only when a wait is over.
                 return self._answers.get(timeout=max(min(left, 1), 0))
             except Empty:
-                if left <= 1:
+                if left <= 1 or (deadline is not None and deadline.is_stopped):
                     raise
 
     def _serve(self) -> None:
@@ -184,5 +184,13 @@ class Watchdog:
             del answer
 
 
-def _deadline_error() -> DeadlineError:
-    return DeadlineError("The deadline came while the database was working on the view, so the view was cancelled.")
+def _end_of(deadline: Deadline) -> DeadlineError | CancelledError | None:
+    """What ends the command: a stop, or its deadline; None where neither came."""
+    if deadline.is_stopped:
+        return CancelledError(
+            "Stopped as asked, while the database was working on the view, so the view was cancelled.",
+            hint="Run again to go on with the rest.",
+        )
+    if deadline.has_come:
+        return DeadlineError("The deadline came while the database was working on the view, so the view was cancelled.")
+    return None

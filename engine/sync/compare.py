@@ -7,7 +7,7 @@ In: a context, and another query or an open connection where the project's own a
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
@@ -188,7 +188,7 @@ def _open_source(context: RunContext) -> Iterator[Connection]:
     Connecting takes as long as waiting for Stock2Shop's turn, so the one is done during the other. The query comes
     after both: nobody's rows are locked while Stock2Shop does not answer.
     """
-    with open_source(context.project.source, deadline=context.deadline) as connection:
+    with open_source(context.project.source, deadline=replace(context.deadline, stop=context.cancel)) as connection:
         context.ask_sync_token()
         yield connection
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from engine.clock import Deadline
 from engine.database.open import open_source
 from engine.errors import CancelledError, QueryError
 from engine.mapping.check import check_columns, resolve_columns
@@ -48,7 +49,7 @@ def extract(
     # Arrow's own allocators keep what a batch took for the next one; the system's gives it back.
     pa.set_memory_pool(pa.system_memory_pool())
     settings = project.entities[entity]
-    with source or open_source(project.source) as connection:
+    with source or open_source(project.source, deadline=Deadline(stop=cancel)) as connection:
         try:
             read = connection.read(query.sql, pack=pack)
         except QueryError as error:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.clock import Deadline
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
 from engine.files import WorkspaceFiles
@@ -74,7 +75,7 @@ def capture_fixtures(
         )
     queries = {entity: render_checked_view(project, entity).query for entity in entities(project)}
     keys: set[str] = set()
-    with open_source(project.source) as connection:
+    with open_source(project.source, deadline=Deadline(stop=stop)) as connection:
 
         def sample(table: SampledTable, keys: frozenset[str]) -> None:
             read = _read_columns(connection, table, project.source.dialect)

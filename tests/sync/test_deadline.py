@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,9 +14,9 @@ from support.command import run_command
 from support.output import read_envelope
 
 from engine.clock import Deadline
-from engine.errors import DeadlineError
+from engine.errors import CancelledError, DeadlineError
 from engine.state.store import open_state
-from engine.sync import history
+from engine.sync import history, pipeline
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -54,6 +55,39 @@ def stopped_while_reading(client: Client) -> str:
     return raised.value.message
 
 
+ENDLESS = "(with recursive t(i) as (select 1 union all select i + 1 from t) select max(i) as n from t) as e"
+"""A view of SQLite that gives nothing."""
+
+
+@pytest.mark.parametrize(
+    ("dialect", "view"),
+    [
+        ("postgres", "(select pg_sleep(60) as n) as slow"),
+        ("mysql", "(select sleep(60) as n) as slow"),
+        ("sqlite", ENDLESS),
+        ("duckdb", "range(1000000000000) as t(n) where n < 0"),
+    ],
+)
+def test_a_view_that_gives_nothing_is_broken_off_when_the_run_is_asked_to_stop(
+    client: Client, postgres: Postgres, mariadb: MariaDb, dialect: str, view: str
+) -> None:
+    """Long before its time is over, whatever database it is; nothing is sent."""
+    with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp:
+        erp.execute("create table item (n)")
+    servers = {"postgres": postgres.connection("postgres"), "mysql": mariadb.connection(mariadb.database)}
+    file = {"sqlite": "erp.sqlite", "duckdb": "erp.duckdb"}.get(dialect)
+    where = f'database = "{file}"' if file else f"connection = {json.dumps(servers[dialect])}"
+    item = ITEM.replace('"', "`") if dialect == "mysql" else ITEM
+    read_slowly(client, f'dialect = "{dialect}"\n{where}', f"{item} from {view}")
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(CancelledError, match="Stopped as asked"):
+        pipeline.run(client.project, "products", cancel=stop)
+    assert time.monotonic() - began < MAX_SECONDS
+    assert client.posted() == 0
+
+
 @pytest.mark.parametrize("rows", [0, 5_000])
 def test_reading_a_slow_database_ends_at_the_deadline(client: Client, postgres: Postgres, rows: int) -> None:
     """Whether it gives nothing for a minute, or thousands of rows and then nothing."""
@@ -75,8 +109,7 @@ def test_reading_an_endless_view_of_a_file_ends_at_the_deadline(client: Client) 
     """No server is there that could stop it."""
     with closing(sqlite3.connect(client.root / "erp.sqlite")) as erp:
         erp.execute("create table item (n)")
-    endless = "(with recursive t(i) as (select 1 union all select i + 1 from t) select max(i) as n from t) as e"
-    read_slowly(client, 'dialect = "sqlite"\ndatabase = "erp.sqlite"', f"{ITEM} from {endless}")
+    read_slowly(client, 'dialect = "sqlite"\ndatabase = "erp.sqlite"', f"{ITEM} from {ENDLESS}")
     stopped_while_reading(client)
 
 
