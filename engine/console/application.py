@@ -118,12 +118,9 @@ def page_route(console: Console, path: str, handler: Callable[[Asked], Response]
     """A page that shows something."""
 
     async def answer(request: Request) -> Response:
-        refused = _check_host(console, request)
-        if refused is not None:
-            return refused
-        visitor = console.access.visitor(request)
-        if visitor is None:
-            return _who(console, request)
+        visitor = _admitted(console, request)
+        if isinstance(visitor, Response):
+            return visitor
         console.on_accepted(request.scope["client"])
         return await _run(Asked(request, console, visitor, {}), handler)
 
@@ -134,12 +131,9 @@ def action_route(console: Console, path: str, handler: Callable[[Asked], Respons
     """Something that is done, for operators alone."""
 
     async def answer(request: Request) -> Response:
-        refused = _check_host(console, request)
-        if refused is not None:
-            return refused
-        visitor = console.access.visitor(request)
-        if visitor is None:
-            return _who(console, request)
+        visitor = _admitted(console, request)
+        if isinstance(visitor, Response):
+            return visitor
         form = await read_form(request)
         known = console.access.is_own_origin(request) and console.access.is_form_token(
             form.get("token", ""), visitor.identity
@@ -189,15 +183,14 @@ def secured(response: Response) -> Response:
     return response
 
 
-def _check_host(console: Console, request: Request) -> Response | None:
-    if console.access.is_own_host(request):
-        return None
-    text = "The request's Host is not a name of this console: see names under [console] in workspace.toml.\n"
-    return secured(PlainTextResponse(text, 421, {"Connection": "close"}))
-
-
-def _who(console: Console, request: Request) -> Response:
-    """What somebody gets of whom it is not known who they are."""
+def _admitted(console: Console, request: Request) -> Visitor | Response:
+    """Who asks; or the answer, where a request is not for this console or it is not known whose it is."""
+    if not console.access.is_own_host(request):
+        text = "The request's Host is not a name of this console: see names under [console] in workspace.toml.\n"
+        return secured(PlainTextResponse(text, 421, {"Connection": "close"}))
+    visitor = console.access.visitor(request)
+    if visitor is not None:
+        return visitor
     if console.access.settings.proxy_header:
         text = "The proxy in front of the console did not say who you are."
         return secured(_error(console, request, Visitor(), 403, "Not allowed", text))
