@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UnavailableError
 from engine.stock2shop.transport import MAX_WAIT_SECONDS, RETRY_HINT
-from engine.stock2shop.user import User
+from engine.stock2shop.user import User, check_of_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,6 @@ LOGIN_CLAIM_SECONDS = 90
 
 MAX_LOGIN_WAIT_SECONDS = 180.0
 """How long to wait for others that log in; longer, and Stock2Shop cannot be reached."""
-
-PASSWORD_CHECK_BYTES = 2
-"""Bytes of a salted hash of the password: they show that it was changed, and say too little of it to find it out."""
 
 _IS_HELD = "exists (select 1 from lease where project = %(project)s and epoch = %(epoch)s)"
 
@@ -119,7 +116,11 @@ class FleetTokens:
             "select token, salt, password_check from stock2shop_user where name = %(name)s", self._of
         )
         token, salt, check = row or ("", b"", b"")
-        if not token or token in self._refused or not hmac.compare_digest(check, self._check_password(salt)):
+        if (
+            not token
+            or token in self._refused
+            or not hmac.compare_digest(check, check_of_password(self._password, salt))
+        ):
             return ""
         return str(token)
 
@@ -129,13 +130,10 @@ class FleetTokens:
         stored = self._database.row(
             "update stock2shop_user set token = %(token)s, salt = %(salt)s, password_check = %(check)s,"  # noqa: S608 - no value
             f" version = version + 1 where name = %(name)s and {_IS_HELD} returning 1",
-            {**self._of, "token": token, "salt": salt, "check": self._check_password(salt)},
+            {**self._of, "token": token, "salt": salt, "check": check_of_password(self._password, salt)},
         )
         if stored is None:
             raise self._lease.lost()
-
-    def _check_password(self, salt: bytes) -> bytes:
-        return hashlib.pbkdf2_hmac("sha256", self._password.encode(), salt, 1_000, PASSWORD_CHECK_BYTES)
 
 
 class FleetPace:

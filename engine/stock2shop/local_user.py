@@ -23,7 +23,7 @@ from engine.file_lock import file_lock
 from engine.files import create_private_file, make_private_folder
 from engine.stock2shop.exchange import host_of
 from engine.stock2shop.transport import MAX_WAIT_SECONDS, RETRY_HINT
-from engine.stock2shop.user import SteadyPace, User
+from engine.stock2shop.user import SteadyPace, User, check_of_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +44,6 @@ LOGIN_POLL_SECONDS = 0.05
 
 MAX_LOGIN_WAIT_SECONDS = 120.0
 """How long to wait for another process that logs in; longer, and Stock2Shop cannot be reached."""
-
-PASSWORD_CHECK_BYTES = 2
-"""Bytes of a salted hash of the password: they show that it was changed, and say too little of it to find it out."""
 
 _CREATE = """\
 drop table if exists stock2shop_user;
@@ -184,21 +181,18 @@ class SharedTokens:
         token, salt, check = row or ("", b"", b"")
         if not (isinstance(token, str) and isinstance(salt, bytes) and isinstance(check, bytes)):
             return ""
-        if token in self._refused or not hmac.compare_digest(check, self._check_password(salt)):
+        if token in self._refused or not hmac.compare_digest(check, check_of_password(self._password, salt)):
             return ""
         return token
 
     def _store(self, token: str) -> None:
         salt = secrets.token_bytes(16)
-        row = (token, salt, self._check_password(salt))
+        row = (token, salt, check_of_password(self._password, salt))
         self._file.transact(
             lambda connection: connection.execute(
                 "update stock2shop_user set token = ?, salt = ?, password_check = ?", row
             )
         )
-
-    def _check_password(self, salt: bytes) -> bytes:
-        return hashlib.pbkdf2_hmac("sha256", self._password.encode(), salt, 1_000, PASSWORD_CHECK_BYTES)
 
 
 class SharedPace:

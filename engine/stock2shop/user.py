@@ -7,6 +7,7 @@ for several of one process; :mod:`engine.stock2shop.local_user` keeps them for a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,15 @@ class User:
 
     tokens: Tokens
     pace: Pace
+
+
+PASSWORD_CHECK_BYTES = 2
+"""Bytes of a salted hash of the password: they show that it was changed, and say too little of it to find it out."""
+
+
+def check_of_password(password: str, salt: bytes) -> bytes:
+    """What is kept beside a shared token, so that whoever has another password by now does not use it."""
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1_000, PASSWORD_CHECK_BYTES)
 
 
 class SessionTokens:
