@@ -5,10 +5,77 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
     import uvicorn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where and how to listen; ``protocol`` is what uvicorn makes for each connection, with ``tls`` inside it."""
+
+    host: str
+    port: int
+    protocol: type[asyncio.Protocol]
+    tls: ssl.SSLContext | None = None
+
+
+@contextmanager
+def serve_in_thread(
+    application: Callable[..., Any],
+    listener: Listener,
+    *,
+    grace_seconds: int,
+    on_stopped: Callable[[], None] = lambda: None,
+) -> Iterator[str]:
+    """Answer by an ASGI ``application`` in a thread until the block ends; gives the address.
+
+    At the end, requests that are being answered have ``grace_seconds`` to be finished. ``on_stopped`` is called in the
+    thread when it listens no more. Raises :class:`OSError` where the port cannot be had.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        application,
+        host=listener.host,
+        port=listener.port,
+        http=listener.protocol,
+        ws="none",
+        proxy_headers=False,  # who asks is told by the connection
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=grace_seconds,
+    )
+    server = uvicorn.Server(config)
+
+    def run() -> None:
+        with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen
+            serve(server)
+        on_stopped()
+
+    thread = threading.Thread(target=run, name="http", daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        if not server.started:
+            raise OSError(f"Nothing could listen on {listener.host}:{listener.port}.")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        host = f"[{listener.host}]" if ":" in listener.host else listener.host
+        yield f"{'https' if listener.tls else 'http'}://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=grace_seconds + 30)
 
 
 def serve(server: uvicorn.Server, *listeners: socket.socket) -> None:

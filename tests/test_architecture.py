@@ -39,7 +39,7 @@ DOORS = {
     "rich": {"cli"},
     "urllib3": {"stock2shop"},
     "starlette": {"agent", "console", "sandbox", "orders"},
-    "uvicorn": {"http_server", "agent", "sandbox", "orders"},
+    "uvicorn": {"http_server", "sandbox", "orders"},
     "typing_extensions": {"agent", "sandbox"},
     "pytest": {"testing"},
     "syrupy": {"testing"},

@@ -57,10 +57,11 @@ def agent(
         _refuse_options(context, context.invoked_subcommand)
         return
     from engine.agent.agent import Agent, AgentSettings, Projects
-    from engine.agent.http import Listener, monitor_routes, serve_http
+    from engine.agent.http import monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
     from engine.config.console import ConsoleSettings
     from engine.console.access import may_read_metrics
+    from engine.http_server import Listener
     from engine.orders.connections import OpenConnections, limited_protocol
     from engine.orders.http import order_routes
     from engine.orders.serve import tls_context

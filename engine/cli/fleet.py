@@ -66,13 +66,14 @@ def worker(
 ) -> None:
     """Run this machine's share of the projects at their cadence, until it is stopped or drained."""
     from engine.agent.agent import Projects
-    from engine.agent.http import Listener, monitor_routes, serve_http
+    from engine.agent.http import monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
     from engine.cli.agent import print_run, run_metrics
     from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
     from engine.config.console import ConsoleSettings
     from engine.console.access import may_read_metrics
     from engine.fleet.worker import FleetWorker, WorkerSettings
+    from engine.http_server import Listener
     from engine.orders.connections import OpenConnections, limited_protocol
 
     session = session_of(context)

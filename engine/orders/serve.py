@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import uvicorn
-
-from engine import http_server
 from engine.errors import UsageError
+from engine.http_server import Listener, serve_in_thread
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.http import receiver_application
 from engine.orders.receiver import Receiver
@@ -64,42 +61,18 @@ def run_receiver(
     settings = receiver.settings
     tls = tls_context(settings.tls_certificate, settings.tls_key, table="[orders.serve]")
     connections = OpenConnections()
-    config = uvicorn.Config(
-        receiver_application(receiver, connections),
-        host=settings.host,
-        port=settings.port,
-        http=limited_protocol(connections, tls),
-        ws="none",
-        proxy_headers=False,  # who sends is told by the connection
-        server_header=False,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=60,
-    )
-    server = uvicorn.Server(config)
-
-    def serve() -> None:
-        with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen
-            http_server.serve(server)
-        on_stopped()
-
+    listener = Listener(host=settings.host, port=settings.port, protocol=limited_protocol(connections, tls), tls=tls)
+    application = receiver_application(receiver, connections)
     stopping = threading.Event()
-    thread = threading.Thread(target=serve, daemon=True)
     due_thread = threading.Thread(target=receiver.raise_due_regularly, args=(stopping,), daemon=True)
-    thread.start()
     try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        if not server.started:
-            raise OSError(f"Nothing could listen on {settings.host}:{settings.port}.")
-        due_thread.start()
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"{'https' if settings.tls_certificate else 'http'}://{settings.host}:{port}"
+        with serve_in_thread(application, listener, grace_seconds=60, on_stopped=on_stopped) as address:
+            due_thread.start()
+            try:
+                yield address
+            finally:
+                stopping.set()
     finally:
-        server.should_exit = True
-        stopping.set()
-        thread.join(timeout=90)
         if due_thread.is_alive():
             due_thread.join(timeout=90)
         receiver.close()

@@ -15,12 +15,13 @@ import pytest
 import requests
 from support.erp import order_document
 
-from engine.agent.http import Listener, monitor_routes, serve_http
+from engine.agent.http import monitor_routes, serve_http
 from engine.cli import agent_orders
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.run import RunRequest, job_message, run_job
 from engine.cli.session import GlobalOptions, Session
 from engine.errors import StateError
+from engine.http_server import Listener
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.http import order_routes
 from engine.status.collect import collect_statuses

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from engine.agent.http import Listener, serve_http
+from engine.agent.http import serve_http
 from engine.clock import now
 from engine.config.console import read_console
 from engine.console.access import Access, Passwords
@@ -19,6 +19,7 @@ from engine.console.facts import Workspace
 from engine.console.pages import console_routes
 from engine.console.work import Work
 from engine.errors import GuardError
+from engine.http_server import Listener
 from engine.model.plan import Counts
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.ledger import Ledger
