@@ -81,8 +81,11 @@ from runs
 where command = 'run' and outcome not in ('locked', 'running')
 group by 1, 2, 3;
 
-create trigger run_noted after insert on runs
-when new.command in ('run', 'pull') and new.outcome not in ('locked', 'running')
+-- What both triggers below do with a run that ended: whatever is inserted here is a row of runs.
+create view ended_runs as
+select * from runs;
+
+create trigger run_counted instead of insert on ended_runs
 begin
     insert into latest values (
         new.project, new.entity, new.id, iif(new.outcome in ('done', 'attention'), new.id, null),
@@ -108,29 +111,18 @@ begin
         seconds = seconds + excluded.seconds;
 end;
 
+create trigger run_noted after insert on runs
+when new.command in ('run', 'pull') and new.outcome not in ('locked', 'running')
+begin
+    insert into ended_runs
+    select * from runs
+    where id = new.id;
+end;
+
 create trigger run_ended after update of outcome on runs
 when old.outcome = 'running' and new.command in ('run', 'pull') and new.outcome not in ('locked', 'running')
 begin
-    insert into latest values (
-        new.project, new.entity, new.id, iif(new.outcome in ('done', 'attention'), new.id, null),
-        new.outcome in ('failed', 'guarded', 'broken off'),
-        iif(new.outcome in ('failed', 'guarded', 'broken off'), new.started_at, null)
-    )
-    on conflict do update set
-        last_id = excluded.last_id,
-        good_id = coalesce(excluded.good_id, good_id),
-        failures = iif(excluded.good_id is null, failures + excluded.failures, 0),
-        failing_since = iif(excluded.good_id is null, coalesce(failing_since, excluded.failing_since), null);
-    update latest set failures = 0, failing_since = null
-    where project = new.project and entity = '' and new.outcome in ('done', 'attention');
-    insert into days
-    select
-        new.project, new.entity, date(new.started_at, 'localtime'), 1,
-        new.outcome in ('failed', 'guarded', 'broken off'), coalesce(new.sent, 0), coalesce(new.requests, 0),
-        coalesce(new.quarantined, 0) + coalesce(new.refused, 0), coalesce(new.seconds, 0)
-    where new.command = 'run'
-    on conflict do update set
-        runs = runs + 1, failed = failed + excluded.failed, sent = sent + excluded.sent,
-        requests = requests + excluded.requests, withheld = iif(excluded.failed, withheld, excluded.withheld),
-        seconds = seconds + excluded.seconds;
+    insert into ended_runs
+    select * from runs
+    where id = new.id;
 end;
