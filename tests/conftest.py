@@ -31,6 +31,7 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 pytest_plugins = (
     "support.branch",
+    "support.browser",
     "support.client",
     "support.erp",
     "support.servers",

@@ -9,9 +9,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from support.command import PROGRAM, environment
 from support.console import PASSWORD, write_users
 
@@ -21,19 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
     from support.client import Client
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
 WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or Google's Chrome."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    assert program, "There is no Chromium here: sh tests/system-packages.sh installs it."
-    with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield found
-        found.close()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 from support.mapping import write_project
 
 from engine.errors import UsageError
@@ -26,24 +25,10 @@ from engine.review.model import ChangeBand, ColumnImpact, EntityReview, Impact, 
 from engine.review.text import review_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 PHONE, DESK = 360, 1280
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or Google's Chrome."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    assert program, "There is no Chromium here: sh tests/system-packages.sh installs it."
-    with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield found
-        found.close()
 
 
 class Opened:
