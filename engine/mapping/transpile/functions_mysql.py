@@ -37,9 +37,6 @@ UNSIGNED = """
 QUOTIENT_DECIMALS = 4
 """Decimals that a quotient or an average has more than what is divided: div_precision_increment."""
 
-SEEN_AS_IT_IS = frozenset({"Alias", "Select", "Paren", "Coalesce"})
-"""Parts that show a quotient with the decimals that it has."""
-
 
 def _is_shown(node: Any) -> bool:
     """Return whether a quotient becomes a column as it is: within a calculation it has more decimals."""
