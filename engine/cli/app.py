@@ -42,7 +42,6 @@ from engine.cli.command_line import (
 )
 from engine.cli.contract import error_entries
 from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
-from engine.cli.fleet_state import close_fleet_databases
 from engine.cli.log import engine_warnings
 from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
@@ -203,7 +202,7 @@ def _run_command(tree: Any, words: list[str], session: Session) -> int:
             show()
         return exit_code(error)
     finally:
-        close_fleet_databases()
+        session.resources.close()
 
 
 def _is_closed_pipe(error: OSError) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from engine.fleet.checkout import Checkout
     from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
-
-
-_databases: dict[str, FleetDatabase] = {}
-"""The open connections by their address: one for all jobs of a warm worker."""
 
 
 @contextmanager
@@ -53,11 +49,11 @@ def fleet_database(session: Session) -> FleetDatabase | None:
     if settings is None:
         return None
     session.terminal.hide([settings.database])
-    if settings.database not in _databases:
+    if session.fleet is None or session.fleet.url != settings.database:
         from engine.fleet.database import FleetDatabase
 
-        _databases[settings.database] = FleetDatabase(settings.database)
-    return _databases[settings.database]
+        session.fleet = session.resources.enter_context(closing(FleetDatabase(settings.database)))
+    return session.fleet
 
 
 def require_orders_here(session: Session, project: Project, *, takes: bool) -> None:
@@ -80,9 +76,3 @@ def take_in_runs(session: Session) -> None:
         from engine.fleet.shared_runs import take_in_runs as take_in
 
         take_in(database, state_folder(session.workspace(), os.environ))
-
-
-def close_fleet_databases() -> None:
-    """Close what was opened; a warm worker does so when it ends."""
-    while _databases:
-        _databases.popitem()[1].close()

@@ -153,7 +153,7 @@ def run_job(job: Json, stop: threading.Event, report: Callable[[Json], None]) ->
     )
     output = Output.text if request.text else Output.json
     session = Session(options=options, terminal=Terminal(write), output=output, stop=stop)
-    with engine_warnings(session):
+    with session.resources, engine_warnings(session):
         try:
             if job["task"] is None:
                 code, results = _run_project(session, job["project"], request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
 
 
@@ -61,7 +62,8 @@ class Session:
     ``output`` is how the command prints its result, and ``command`` its name, such as ``orders list``. ``subject`` is
     the one project that it is about, as the command line names it. ``project`` is the name of the project that was read
     last: a log line that names no other is about it. ``stop`` is set by whoever ends the command early; where it is
-    None, signals do.
+    None, signals do. ``fleet`` is the fleet's PostgreSQL, once it was needed.
+    ``resources`` are closed when the command has ended.
     """
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
@@ -72,6 +74,8 @@ class Session:
     answer: Answer = field(default_factory=Answer)
     project: str = ""
     stop: threading.Event | None = None
+    fleet: FleetDatabase | None = None
+    resources: ExitStack = field(default_factory=ExitStack)
 
     @property
     def logs_json(self) -> bool:
