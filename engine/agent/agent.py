@@ -1,8 +1,10 @@
 """Run every project of a workspace when its schedule says, for as long as the machine runs.
 
 Where a project's run begins within its cadence is its own: 200 projects that run every three minutes begin one after
-the other, not all at once. No project is run twice at a time; what falls due while it runs is left out, and so is what
-falls into quiet hours. A project whose last run took long runs in a lane of its own, so that the others keep theirs.
+the other, not all at once. It is counted by the clock, so that an agent that starts again goes on as the one before
+would have, and makes up at once for what fell due meanwhile. No project is run twice at a time; what falls due while it
+runs is left out, and so is what falls into quiet hours. A project whose last run took long runs in a lane of its own,
+so that the others keep theirs.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import math
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -40,6 +42,9 @@ CATCH_UP_SECONDS = 300.0
 
 CLOCK_CORRECTION = timedelta(hours=3)
 """A clock that is put back by more was wrong before; by less, nothing runs twice. Debian's cron has the same."""
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, without a zone, as all moments here
+"""From where turns are counted."""
 
 STALLED_SECONDS = 60.0
 """After so long without a turn the agent counts as stalled."""
@@ -74,6 +79,26 @@ class Projects:
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """Of a cadence of ``every`` seconds, the turn that a project had last.
+
+    ``first`` is when turn 0 was, on the agent's own clock: setting that of the machine leaves the turns where they are.
+    """
+
+    every: float
+    first: float
+    last: int
+
+    def number_at(self, moment: float) -> int:
+        """Which turn was the last one at a moment."""
+        return math.floor((moment - self.first) / self.every)
+
+    def begin(self, number: int) -> float:
+        """When a turn comes."""
+        return self.first + number * self.every
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A job that somebody asked for, and who is to know what became of it."""
 
@@ -89,9 +114,8 @@ class Agent:
         self._settings = settings
         self._seconds = dict(projects.seconds)
         self._busy: set[str] = set()
-        self._began = time.monotonic()
-        self._last_turn = self._began
-        self._slots: dict[str, tuple[float, int]] = {}
+        self._last_turn = time.monotonic()
+        self._slots: dict[str, Slots] = {}
         self._missed: dict[str, float] = {}
         self._moments: dict[str, tuple[Schedule, datetime, datetime]] = {}
         self._lanes: list[Lane] = []
@@ -179,30 +203,38 @@ class Agent:
         return name not in self._busy
 
     def _has_slot(self, name: str, every: float, moment: float, at: datetime) -> bool:
-        offset = spread(name) * every
-        slot = math.floor((moment - self._began - offset) / every)
-        before = self._slots.get(name)
-        if before is None or before[0] != every:  # a new project, or another cadence: its next turn
-            slot = max(slot, -1)
-            if before is None:
-                self._catch_up(name, every, moment, at, next_turn=self._began + offset + (slot + 1) * every)
-            before = (every, slot)
-            self._slots[name] = before
-        if slot <= before[1]:
+        known = self._slots.get(name)
+        if known is None or known.every != every:  # a new project, or another cadence: its next turn
+            first = moment - (at - EPOCH).total_seconds() + spread(name) * every
+            found = Slots(every, first, math.floor((moment - first) / every))
+            self._slots[name] = found
+            if known is None:
+                self._catch_up(name, found, moment, at)
             return False
-        self._slots[name] = (every, slot)
+        number = known.number_at(moment)
+        if number <= known.last:
+            return False
+        self._slots[name] = replace(known, last=number)
         return True
 
-    def _catch_up(self, name: str, every: float, moment: float, at: datetime, *, next_turn: float) -> None:
-        """Have a project run before its next turn where its cadence has passed since its last run, as far as known.
+    def _catch_up(self, name: str, slots: Slots, moment: float, at: datetime) -> None:
+        """Have a project run before its next turn where its last one passed without a run, as far as known.
 
-        An agent that is stopped every evening would otherwise never come to the turns of a long cadence.
+        It was due while no agent was there. Whoever was late by a few seconds runs within a few seconds: an agent that
+        starts again keeps the cadence of all.
         """
         began = self._projects.began.get(name)
-        left = 0.0 if began is None else (began - at).total_seconds() + every
-        due = moment + max(left, _soon(name, every))
-        if due < next_turn:
-            self._missed[name] = due
+        wait = _soon(name, slots.every)
+        if began is not None:
+            ago = (at - began).total_seconds()
+            if ago <= moment - slots.begin(slots.last):
+                return
+            wait = slots.every - ago if ago < slots.every else _soon(name, slots.every, ago - slots.every)
+        before_next = slots.begin(slots.last + 1) - moment - wait
+        if before_next > 0:
+            self._missed[name] = moment + wait
+            if slots.every > CATCH_UP_SECONDS and before_next < slots.every / 2:  # the next turn would be soon after it
+                self._slots[name] = replace(slots, last=slots.last + 1)
 
     def _has_moment(self, name: str, schedule: Schedule, at: datetime) -> bool:
         known = self._moments.get(name)
@@ -222,7 +254,8 @@ class Agent:
         name = ended.job.name
         asked = self._running.pop(name, None)
         if asked is None:
-            self._seconds[name] = seconds
+            # A run that failed, or found the project locked, does not say how long one takes.
+            self._seconds[name] = seconds if ended.is_good else max(seconds, self._seconds.get(name, 0.0))
         try:
             if asked is not None:
                 asked.on_end(ended)
@@ -251,9 +284,9 @@ class Agent:
                 lane.thread.join()
 
 
-def _soon(name: str, every: float) -> float:
-    """In how many seconds a turn is made up for: not all projects at once."""
-    return spread(name) * min(every, CATCH_UP_SECONDS)
+def _soon(name: str, *limits: float) -> float:
+    """In how many seconds a turn is made up for, all of ``limits`` at most: not all projects at once."""
+    return spread(name) * min(CATCH_UP_SECONDS, *limits)
 
 
 def spread(name: str) -> float:

@@ -55,6 +55,11 @@ class Ended:
     answer: Json | None = None
     exit_code: int = 0
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the job came to its end: its code says that it is done, or that rows are held back."""
+        return self.answer is not None and self.answer.get("code", 0) in {0, 4}
+
 
 class Workers:
     """At most ``count`` processes that run jobs with the function ``run``, such as ``engine.cli.run:run_job``."""

@@ -168,15 +168,15 @@ def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]
     began: dict[str, datetime] = {}
     try:
         with open_run_log(state_folder(session.workspace(), os.environ)) as log:
-            good, last = log.last_good_runs(), log.last_runs()
+            last = log.last_runs()
     except StateError as error:  # all that it has are copies, and the next run replaces a damaged one
         write_warning(session, f"{error.message} It is not known when projects ran last.")
         return seconds, began
-    for run in good:
-        job = run.project + ORDERS_JOB if run.command == "pull" else run.project
-        seconds[job] = seconds.get(job, 0.0) + (run.seconds or 0.0)
     for run in last:
         job = run.project + ORDERS_JOB if run.command == "pull" else run.project
+        # One that was broken off, such as by the end of the agent, may have hung ever since it began.
+        took = run.seconds if run.finished_at else (now() - run.started_at).total_seconds()
+        seconds[job] = seconds.get(job, 0.0) + (took or 0.0)
         began[job] = max(run.started_at, began.get(job, run.started_at))
     return seconds, began
 

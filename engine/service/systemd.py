@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "systemctl"
 
+RESTART_SECONDS = 10
+"""How long systemd waits before it starts an agent again that has ended."""
+
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 
 HARDENED = """\
@@ -135,7 +138,7 @@ def _service(service: Service) -> str:
     lines = [f"ExecStart={command}", "StandardOutput=null", "UMask=0077"]
     lines += [f"Environment={_quoted(f'{name}={value}', dollar='$')}" for name, value in service.environment.items()]
     if service.every is None:
-        lines += ["Restart=always", "RestartSec=10"]
+        lines += ["Restart=always", f"RestartSec={RESTART_SECONDS}"]
     else:
         lines += ["Type=oneshot", "SuccessExitStatus=4 75", f"TimeoutStartSec={RUN_HOURS}h"]
     lines.append(f"TimeoutStopSec={STOP_SECONDS}")

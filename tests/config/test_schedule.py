@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -147,7 +148,7 @@ def test_the_agent_begins_no_run_in_quiet_hours_and_makes_up_for_a_missed_moment
     quiet = Schedule(every=timedelta(seconds=1), quiet=(parse_quiet("20:00-21:00"),))
     daily = Schedule(cron="0 6 * * *")
     agent = make_agent(began={"missed": utc("2026-03-01 06:00:00")})
-    began = agent._began
+    began = 1000.0
     at = utc("2026-03-02 20:30:00")
     assert not any(agent._is_due("quiet", quiet, began + seconds, at) for seconds in range(5))
     assert agent._is_due("quiet", quiet, began + 5, utc("2026-03-02 21:00:00"))
@@ -169,9 +170,7 @@ def test_a_long_cadence_is_kept_by_an_agent_that_is_stopped_every_evening() -> N
         for each in seconds:
             moment = at + timedelta(seconds=each)
             schedules = {"yesterday": daily, "lately": daily, "never": daily, "quiet": night}
-            due = [
-                name for name in schedules if agent._is_due(name, schedules[name], agent._began + 0.1 + each, moment)
-            ]
+            due = [name for name in schedules if agent._is_due(name, schedules[name], 1000.0 + each, moment)]
             found += due
         return found
 
@@ -179,6 +178,27 @@ def test_a_long_cadence_is_kept_by_an_agent_that_is_stopped_every_evening() -> N
     assert find_turns(range(7200, 7510, 10)) == ["quiet"]
     turns = find_turns(range(7510, 86400 * 4, 60))
     assert {name for name in turns if turns.count(name) in {3, 4}} == {"yesterday", "lately", "never", "quiet"}
+
+
+def test_an_agent_that_is_killed_and_starts_again_keeps_the_cadence_of_all_projects() -> None:
+    """It was away for 20 of 180 seconds: who ran before keeps its turn, whose turn passed runs at once, none twice."""
+    every, names = Schedule(every=timedelta(minutes=3)), [f"client_{number}" for number in range(200)]
+    at = utc("2026-03-02 08:00:00")
+
+    def run(agent: Agent, seconds: range) -> dict[str, list[datetime]]:
+        turns: dict[str, list[datetime]] = {name: [] for name in names}
+        for each in seconds:
+            moment = at + timedelta(seconds=each)
+            for name in names:
+                if agent._is_due(name, every, 50.0 + each, moment):
+                    turns[name].append(moment)
+        return turns
+
+    before = run(make_agent(began={}), range(1000))
+    after = run(make_agent(began={name: turns[-1] for name, turns in before.items()}), range(1020, 2000))
+    gaps = {name: [b - a for a, b in pairwise([before[name][-1], *turns])] for name, turns in after.items()}
+    assert max(max(each) for each in gaps.values()) <= timedelta(seconds=180 + 2 * 20)
+    assert sum(gap != timedelta(minutes=3) for each in gaps.values() for gap in each) <= 2 * 200 * 20 / 180 * 1.5
 
 
 def test_a_clock_that_was_ahead_stops_no_project_of_cron() -> None:
