@@ -93,6 +93,12 @@ bench *ARGS: setup
     @sh tests/system-packages.sh
     uv run --no-sync python benchmarks/sync.py "$@"
 
+# Let the agent run 200 small projects and 3 large ones for an hour, killing it and its workers at random.
+[group('measure')]
+agent-hour *ARGS: setup
+    @sh tests/system-packages.sh
+    uv run --no-sync python benchmarks/agent_hour.py "$@"
+
 # Build the wheel and the source archive, with the hashes of what they need beside them.
 [group('release')]
 release: test

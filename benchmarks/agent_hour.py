@@ -1,6 +1,6 @@
 """Let `s2s agent` work for an hour on 200 small projects and 3 large ones, and kill it and its workers meanwhile.
 
-One client's database falls silent after a while, another project's configuration cannot be read, and rows change all
+One client's database stops responding, another project's configuration cannot be read, and rows change all
 the time. The agent runs with two workers beside a Stock2Shop in a process of its own; somebody opens the console's
 first page every few seconds. Workers and the agent are killed with SIGKILL at random; the agent is started again after
 as long as its systemd unit has it wait. At the end the run log says which cadence was kept, and what Stock2Shop holds
