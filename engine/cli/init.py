@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.introspection import Decided, look
-from engine.cli.session import session_of
+from engine.cli.introspection import Decided, Inspection, look
+from engine.cli.options import OutputFormat  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, session_of
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles, is_file
 from engine.scaffold.answers import SourceAnswers
@@ -20,7 +20,7 @@ from engine.scaffold.answers import SourceAnswers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.cli.terminal import Terminal
+    from engine.cli.session import Session
 
 
 @dataclass(kw_only=True)
@@ -30,6 +30,25 @@ class Answers(SourceAnswers):
     template: str | None = None
     introspect: bool = False
     statement: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What the command wrote, and what the new view means otherwise than the statement that it was taken from."""
+
+    written: tuple[Path, ...] = ()
+    differences: tuple[str, ...] = ()
+    inspected: Inspection = field(default_factory=Inspection)
+
+    def as_json(self, name: str) -> dict[str, object]:
+        """The command's result."""
+        return {
+            "project": name,
+            "written": [*dict.fromkeys((*self.written, *self.inspected.written))],
+            "kept": self.inspected.kept,
+            "differences": self.differences,
+            "proposals": [asdict(each) for each in self.inspected.proposals],
+        }
 
 
 def init(
@@ -71,10 +90,10 @@ def init(
     yes: Annotated[
         bool, typer.Option("--yes", help="With --introspect: take what is likeliest, and ask nothing.")
     ] = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Create a project: its folder, project.toml, first views and a .env to fill in. Without options it asks."""
     session = session_of(context)
-    terminal = session.terminal
     base = session.options.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
     given = Answers(
         template=template,
@@ -95,11 +114,13 @@ def init(
                 f"{name} exists already: its project.toml says how to reach its database.",
                 hint=f"Inspect it with `s2s init {name} --introspect` alone.",
             )
-        look(terminal, base, name, decided)
-        return
-    if given == Answers() and not there and sys.stdin.isatty() and sys.stdout.isatty():
-        given = _ask(terminal, base, name)
-    _create(terminal, base, name, given, decided)
+        made = Made(inspected=look(session, base, name, decided))
+    else:
+        if given == Answers() and not there and session.may_ask:
+            given = _ask(session, base, name)
+        made = _create(session, base, name, given, decided)
+    if output is Output.json:
+        session.answer.give(made.as_json(name))
 
 
 def _refuse_password(name: str, connection: str | None) -> None:
@@ -117,15 +138,14 @@ def _refuse_password(name: str, connection: str | None) -> None:
         )
 
 
-def _create(terminal: Terminal, base: Path, name: str, given: Answers, decided: Decided) -> None:
+def _create(session: Session, base: Path, name: str, given: Answers, decided: Decided) -> Made:
     from engine.mapping.mdbtools import NOTICE, uses_mdbtools
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import create_from_template, create_project
 
     template = given.template
     if given.statement is not None:
-        _take_over(terminal, base, name, given)
-        return
+        return _take_over(session, base, name, given)
     if template is not None:
         if given.database is not None or given.introspect:
             raise UsageError(
@@ -138,26 +158,26 @@ def _create(terminal: Terminal, base: Path, name: str, given: Answers, decided: 
         database = _from_project(base / "projects" / name, given.database)
         created = create_project(base, name, replace(given, dialect=dialect, database=database))
     for path in created:
-        terminal.print_text(f"wrote {path}")
+        session.print_text(f"wrote {path}")
     if uses_mdbtools(given.connection):
-        terminal.print_text(f"\n{NOTICE}")
+        session.print_text(f"\n{NOTICE}")
     if template is not None:
-        _write_first_snapshots(terminal, base, name)
-    if given.introspect:
-        look(terminal, base, name, decided)
+        created += _write_first_snapshots(session, base, name)
+    inspected = look(session, base, name, decided) if given.introspect else Inspection()
     test = f"  s2s test {name}            its views on the template's fixtures\n" if template else ""
     todo = "answer the questions in its README.md, " if template else ""
     todo += "look at the TODOs in its views, " if given.introspect else ""
-    terminal.print_text(
+    session.print_text(
         f"\nNext: {todo}fill in projects/{name}/.env, then\n"
         f"{test}"
         f"  s2s check {name}           the mapping, without a database\n"
         f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
         f"  s2s plan {name}            what a run would send"
     )
+    return Made(written=created, inspected=inspected)
 
 
-def _take_over(terminal: Terminal, base: Path, name: str, given: Answers) -> None:
+def _take_over(session: Session, base: Path, name: str, given: Answers) -> Made:
     """Create a project from the statement of the agent that runs today, and say what differs in meaning."""
     from engine.scaffold.introspect import dialect_of
     from engine.scaffold.scaffold import create_from_statement
@@ -181,20 +201,22 @@ def _take_over(terminal: Terminal, base: Path, name: str, given: Answers) -> Non
     file = given.statement.name
     taken = take_over(_read_script(given.statement), file=file, dialect=dialect or "tsql")
     answers = replace(given, dialect=dialect, database=_from_project(root, given.database))
-    for path in create_from_statement(base, name, taken, file, answers):
-        terminal.print_text(f"wrote {path}")
-    terminal.print_text("\nWhat differs in meaning:")
+    created = create_from_statement(base, name, taken, file, answers)
+    for path in created:
+        session.print_text(f"wrote {path}")
+    session.print_text("\nWhat differs in meaning:")
     for each in taken.differences:
-        terminal.print_text(f"  - {each}")
+        session.print_text(f"  - {each}")
     todos = taken.sql.count("-- TODO")
     look = f"decide the {todos} {'TODO' if todos == 1 else 'TODOs'} in its view, " if todos else ""
-    terminal.print_text(
+    session.print_text(
         f"\nNext: {look}fill in projects/{name}/.env, then\n"
         f"  s2s check {name}           the mapping, without a database\n"
         f"  s2s doctor {name}          drivers, login, Stock2Shop\n"
         f"  s2s adopt {name}           take what Stock2Shop holds as published; nothing is sent\n"
         f"  s2s plan {name}            what a run would send"
     )
+    return Made(written=created, differences=taken.differences)
 
 
 def _read_script(path: Path) -> str:
@@ -213,7 +235,7 @@ def _read_script(path: Path) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
+def _ask(session: Session, base: Path, name: str) -> Answers:
     """The answers of the engineer at the terminal; nothing is written before the last one."""
     from engine.config.values import DIALECTS
     from engine.scaffold.introspect import dialect_of
@@ -226,11 +248,11 @@ def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
         variable_prefix,
     )
 
-    print_text = terminal.print_text
+    print_text = session.terminal.print_text
     print_text("Enter takes the value in brackets; Ctrl-C quits without writing anything.\n")
     known = [*templates(base), "none"]
     given = Answers()
-    answer = _choose(terminal, "Which system does the client have", known, "none", "none: views from scratch")
+    answer = _choose(session, "Which system does the client have", known, "none", "none: views from scratch")
     given.template = None if answer == "none" else answer
     reach = ""
     if given.template is None:
@@ -246,7 +268,7 @@ def _ask(terminal: Terminal, base: Path, name: str) -> Answers:
     dialects = template_dialects(base, given.template) if given.template else sorted(set(DIALECTS.values()))
     guess = dialect_of(given.connection, given.database) or ("tsql" if "tsql" in dialects else dialects[0])
     certain = given.database is not None or len(dialects) == 1
-    given.dialect = guess if certain else _choose(terminal, "How does the database write SQL", dialects, guess)
+    given.dialect = guess if certain else _choose(session, "How does the database write SQL", dialects, guess)
     if given.database is None and given.connection is None:
         given.connection = default_connection(name, given.dialect)
     print_text("\nThese go to .env, which git ignores. Enter leaves one open.")
@@ -265,14 +287,14 @@ def _ask_text(question: str, *, hidden: bool = False) -> str:
     return str(typer.prompt(question, default="", show_default=False, hide_input=hidden)).strip()
 
 
-def _choose(terminal: Terminal, question: str, known: Sequence[str], default: str, default_text: str = "") -> str:
+def _choose(session: Session, question: str, known: Sequence[str], default: str, default_text: str = "") -> str:
     choices = [default_text if each == default and default_text else each for each in known]
-    terminal.print_text(f"{question}? {', '.join(choices)}")
+    session.print_text(f"{question}? {', '.join(choices)}")
     while True:
         answer = str(typer.prompt("One of them", default=default)).strip()
         if answer in known:
             return answer
-        terminal.print_text(f"{answer} is not one of them.")
+        session.print_text(f"{answer} is not one of them.")
 
 
 def _from_project(root: Path, database: str | None) -> str | None:
@@ -285,13 +307,15 @@ def _from_project(root: Path, database: str | None) -> str | None:
         return Path(database).absolute().as_posix()
 
 
-def _write_first_snapshots(terminal: Terminal, workspace: Path, name: str) -> None:
-    """Write the snapshots that a new project's tests are compared with."""
+def _write_first_snapshots(session: Session, workspace: Path, name: str) -> tuple[Path, ...]:
+    """Write the snapshots that a new project's tests are compared with; gives their files."""
     from engine.config.loader import load
     from engine.testing.fixture_run import fixture_session
     from engine.testing.snapshots import build_snapshots, update_snapshots
 
     project = load(name, workspace=workspace, environ=os.environ, offline=True)
     with fixture_session([project]) as fixtures:
-        for written in update_snapshots(build_snapshots(fixtures, project)):
-            terminal.print_text(f"wrote {written.path}")
+        written = update_snapshots(build_snapshots(fixtures, project))
+    for each in written:
+        session.print_text(f"wrote {each.path}")
+    return tuple(each.path for each in written)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
+from engine.cli.session import Output
 from engine.cli.tables import display_width, pad
 from engine.errors import UsageError
 from engine.files import WorkspaceFiles
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from engine.cli.session import Session
     from engine.cli.terminal import Terminal
     from engine.scaffold.introspect import Choices, Option, Proposal
 
@@ -58,7 +59,16 @@ class Decided:
         return Choices(tables=tables, columns=columns)
 
 
-def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What became of a look at a database: the views written, those kept that somebody edited, and what was found."""
+
+    written: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+
+
+def look(session: Session, base: Path, name: str, decided: Decided) -> Inspection:
     """Inspect a project's database, show what was found, and write the views that do not exist yet."""
     from engine.config.loader import load
     from engine.config.plain_secrets import named_secrets
@@ -83,51 +93,58 @@ def look(terminal: Terminal, base: Path, name: str, decided: Decided) -> None:
         )
     # Neither Stock2Shop's login nor a login that writes is needed to look.
     project = load(name, workspace=base, environ=os.environ, offline={"stock2shop", "orders"})
-    terminal.hide((*project.secrets, *named_secrets(root, workspace=base, environ=os.environ)))
-    asking = not decided.yes and sys.stdin.isatty() and sys.stdout.isatty()
+    session.terminal.hide((*project.secrets, *named_secrets(root, workspace=base, environ=os.environ)))
+    asking = not decided.yes and session.may_ask
 
     def choose(question: str, options: Sequence[Option]) -> int:
-        return _choose(terminal, question, options)
+        return _choose(session, question, options)
 
     system = known_system(base, table_names(project.source))
     if system is not None:
-        terminal.print_text(
+        session.print_text(
             f"\nThese are the tables of {system[1]}, whose views a template has: s2s init ANOTHER_NAME --template"
             f" {system[0]}"
         )
     proposals = introspect(project.source, choices, choose if asking else None)
     for proposal in proposals:
-        _print_proposal(terminal, proposal)
+        if session.output is Output.text:
+            _print_proposal(session.terminal, proposal)
     written = write_views(project, {each.entity: each.sql for each in proposals})
-    terminal.print_text("")
+    session.print_text("")
     for proposal in proposals:
         path = project.root / "views" / f"{proposal.entity}.sql"
         if path in written:
             todos = proposal.sql.count("-- TODO")
-            terminal.print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
+            session.print_text(f"wrote {path}, with {todos} {'TODO' if todos == 1 else 'TODOs'}")
         else:
-            terminal.print_text(
+            session.print_text(
                 f"{path} was edited by somebody, so it is kept. This would have been proposed:\n\n{proposal.sql}"
             )
     if all(each.entity != "products" for each in proposals):
         removed = " The example in views/products.sql is removed." if leave_out_products(project) else ""
-        terminal.print_text(
+        session.print_text(
             f"No table looks like products.{removed} Name it where you know it:"
             f" s2s init {name} --introspect --table NAME"
         )
+    paths = [project.root / "views" / f"{each.entity}.sql" for each in proposals]
+    return Inspection(
+        written=tuple(path for path in paths if path in written),
+        kept=tuple(path for path in paths if path not in written),
+        proposals=tuple(proposals),
+    )
 
 
-def _choose(terminal: Terminal, question: str, options: Sequence[Option]) -> int:
+def _choose(session: Session, question: str, options: Sequence[Option]) -> int:
     """Let somebody choose an option by its number."""
-    terminal.print_text(f"\n{question}")
+    session.print_text(f"\n{question}")
     widths = [max(display_width(each.label) for each in options), len(f"{len(options)}")]
     for number, each in enumerate(options, 1):
-        terminal.print_text(f"{number:>{widths[1]}}  {pad(each.label, widths[0])}  {each.detail}".rstrip())
+        session.print_text(f"{number:>{widths[1]}}  {pad(each.label, widths[0])}  {each.detail}".rstrip())
     while True:
         number = int(typer.prompt("Number", default=1, type=int))
         if 1 <= number <= len(options):
             return number - 1
-        terminal.print_text(f"{number} is not one of them.")
+        session.print_text(f"{number} is not one of them.")
 
 
 def _print_proposal(terminal: Terminal, proposal: Proposal) -> None:

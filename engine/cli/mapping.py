@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -184,6 +185,7 @@ def _review_text(session: Session, displayed: Sequence[Review], output: ReviewOu
 def docs(
     context: typer.Context,
     to: Annotated[Path, typer.Option(help="The folder to write it to.", metavar="FOLDER")] = Path("site"),
+    output: OutputFormat = Output.text,
 ) -> None:
     """Write the workspace as a small static site: clients, mapping tables, lineage; searchable without a network."""
     from engine.pages.site import build_site
@@ -196,7 +198,10 @@ def docs(
     for client in clients:
         for fault in client.faults:
             session.terminal.print_error(fault)
-    session.terminal.print_text(f"wrote {to / 'index.html'}: {_count(len(clients), 'client')}")
+    session.print_text(f"wrote {to / 'index.html'}: {_count(len(clients), 'client')}")
+    if output is Output.json:
+        found = [{"project": client.name, "faults": list(client.faults)} for client in clients]
+        session.answer.give({"page": str(to / "index.html"), "clients": found})
     raise typer.Exit(FAILED if any(client.faults for client in clients) else 0)
 
 
@@ -206,6 +211,7 @@ def capture(
     project: ProjectName,
     rows: Annotated[int, typer.Option(min=1, help="About so many rows a table.")] = 40,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the fixtures that there are.")] = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Make fixtures from the live source: a few rows of what the views read, personal data replaced."""
     from engine.testing.capture import capture_fixtures
@@ -216,8 +222,10 @@ def capture(
         captured = capture_fixtures(loaded, rows=rows, replace=replace, stop=stop, progress=progress)
     for each in captured:
         replaced = f"; replaced: {', '.join(each.replaced)}" if each.replaced else ""
-        session.terminal.print_text(f"wrote {each.path}: {each.rows:,} of {each.rows_read:,} rows{replaced}")
-    session.terminal.print_text(
+        session.print_text(f"wrote {each.path}: {each.rows:,} of {each.rows_read:,} rows{replaced}")
+    if output is Output.json:
+        session.answer.give([asdict(each) for each in captured])
+    session.print_text(
         "\nRead the files before you commit them: personal data was recognised by the columns' names and the shapes of"
         f" values.\nNext: s2s test {loaded.name} --update"
     )

@@ -127,6 +127,7 @@ def render(
     project: ProjectName,
     entity: Annotated[str, typer.Argument(help="products or customers.")] = "products",
     reveal: Annotated[bool, typer.Option("--reveal", help="Show what variables hold; on a terminal only.")] = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Print the SQL that an entity's view renders to; what comes from a variable is masked without --reveal."""
     from engine.mapping.render import render_view
@@ -136,7 +137,11 @@ def render(
     if not check_reveal(reveal=reveal):
         session.hide_variables(loaded)
     selected_entities(loaded, entity)
-    session.terminal.print_text(render_view(loaded, entity).sql.rstrip())
+    sql = render_view(loaded, entity).sql.rstrip()
+    if output is Output.json:
+        session.answer.give({"entity": entity, "sql": sql})
+    else:
+        session.terminal.print_text(sql)
 
 
 def doctor(

@@ -11,6 +11,15 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from engine.cli.fleet_results import Fleet, Time
 from engine.cli.order_results import ExplainedOrder, OrderDetail, OrderEntry, PlannedOrder, VerifiedOrder
+from engine.cli.setup_results import (
+    CapturedFixture,
+    CreatedProject,
+    RenderedView,
+    ServiceState,
+    ServiceSteps,
+    StoredSecret,
+    WrittenSite,
+)
 from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
@@ -394,14 +403,24 @@ class RetriedRows(TypedDict):
 
 
 RESULTS: dict[str, Any] = {
+    "init": CreatedProject,
     "list": list[ListedProject],
     "check": list[CheckedProject],
+    "render": RenderedView,
     "test": list[TestedProject],
+    "fixtures capture": list[CapturedFixture],
     "review": list[ReviewedProject],
+    "docs": WrittenSite,
     "preview": list[PreviewedEntity],
     "plan": list[PlannedEntity],
     "run": list[RanEntity],
     "status": list[StatusOfProject],
+    "agent install": ServiceSteps,
+    "agent remove": ServiceSteps,
+    "agent status": ServiceState,
+    "schedule install": ServiceSteps,
+    "schedule remove": ServiceSteps,
+    "schedule status": ServiceState,
     "fleet status": Fleet,
     "explain": Explanation,
     "history": History,
@@ -409,6 +428,8 @@ RESULTS: dict[str, Any] = {
     "verify": list[FoundDrift],
     "rebind": Rebound,
     "doctor": list[Finding],
+    "secret set": StoredSecret,
+    "secret remove": StoredSecret,
     "quarantine list": list[QuarantinedRow],
     "quarantine retry": RetriedRows,
     "orders import": list[OrderEntry],

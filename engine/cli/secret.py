@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import ProjectName  # noqa: TC001 - typer reads annotations at run time
-from engine.cli.session import session_of
+from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, session_of
 from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.cli.session import Session
 
 secret_app = typer.Typer(no_args_is_help=True, help="Keep a project's secrets in the operating system's own store.")
 
@@ -17,7 +22,9 @@ SecretName = Annotated[str, typer.Argument(help="The secret's name, such as PASS
 
 
 @secret_app.command("set")
-def set_secret(context: typer.Context, project: ProjectName, name: SecretName) -> None:
+def set_secret(
+    context: typer.Context, project: ProjectName, name: SecretName, output: OutputFormat = Output.text
+) -> None:
     """Ask for a secret without showing it, and write it to the system's store, for the account that is logged on."""
     from engine.config.secret_store import write_secret
 
@@ -31,20 +38,33 @@ def set_secret(context: typer.Context, project: ProjectName, name: SecretName) -
         raise UsageError("Nothing was typed, so nothing was written.", hint="Type the secret, or pipe it in as a line.")
     session.terminal.hide([value])
     store = write_secret(project, name, value)
-    session.terminal.print_text(
-        f"Written to {store}, where only this account reads it. In project.toml it is {reference}"
+    _print_stored(
+        session,
+        f"Written to {store}, where only this account reads it. In project.toml it is {reference}",
+        {"project": project, "name": name, "reference": reference, "store": store},
+        output,
     )
 
 
 @secret_app.command("remove")
-def remove_secret(context: typer.Context, project: ProjectName, name: SecretName) -> None:
+def remove_secret(
+    context: typer.Context, project: ProjectName, name: SecretName, output: OutputFormat = Output.text
+) -> None:
     """Remove a secret from the system's store."""
     from engine.config.secret_store import remove_secret as remove
 
     reference = _reference(project, name)
     if not remove(project, name):
         raise UsageError(f"This account's store has no {project}/{name.lower()}.", hint="Nothing was changed.")
-    session_of(context).terminal.print_text(f"Removed; {reference} has no value now.")
+    stored = {"project": project, "name": name, "reference": reference, "store": None}
+    _print_stored(session_of(context), f"Removed; {reference} has no value now.", stored, output)
+
+
+def _print_stored(session: Session, text: str, stored: Mapping[str, str | None], output: Output) -> None:
+    if output is Output.json:
+        session.answer.give(stored)
+    else:
+        session.terminal.print_text(text)
 
 
 def _reference(project: str, name: str) -> str:

@@ -15,7 +15,8 @@ import typer
 
 from engine.cli.agent import agent_app
 from engine.cli.agent_jobs import project_schedules
-from engine.cli.session import session_of
+from engine.cli.options import OutputFormat  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, session_of
 from engine.cli.status import NEEDS_PERSON
 from engine.errors import UsageError
 
@@ -74,11 +75,13 @@ def install_agent(
     account: AccountOption = None,
     name: NameOption = AGENT_NAME,
     print_only: PrintOption = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Have the system keep the agent running: it starts with the machine, and again should it end.
 
     Installing again puts other options and a newer s2s into service.
     """
+    del output  # it is the session's
     session = session_of(context)
     project_schedules(session, every)
     options = {"--every": every, "--workers": workers, "--port": port, "--run-limit": run_limit}
@@ -98,10 +101,12 @@ def install_schedule(
     account: AccountOption = None,
     name: NameOption = SCHEDULE_NAME,
     print_only: PrintOption = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Have the system's own scheduler run all projects, again and again; the agent needs none of it."""
     from engine.config.schedule import parse_duration
 
+    del output  # it is the session's
     session = session_of(context)
     try:
         cadence = parse_duration(every)
@@ -124,7 +129,9 @@ def _add_remove_and_status(app: typer.Typer, default_name: str, what: str, *, ev
         account: AccountOption = None,
         name: NameOption = default_name,
         print_only: PrintOption = False,
+        output: OutputFormat = Output.text,
     ) -> None:
+        del output  # it is the session's
         session, chosen = session_of(context), _scheduler(scheduler)
         service = _service(session, name, chosen, system=system, account=account, every=every)
         _remove(session, service, chosen, print_only=print_only)
@@ -136,7 +143,9 @@ def _add_remove_and_status(app: typer.Typer, default_name: str, what: str, *, ev
         system: SystemOption = False,
         account: AccountOption = None,
         name: NameOption = default_name,
+        output: OutputFormat = Output.text,
     ) -> None:
+        del output  # it is the session's
         session, chosen = session_of(context), _scheduler(scheduler)
         _print_state(session, _service(session, name, chosen, system=system, account=account, every=every), chosen)
 
@@ -148,34 +157,42 @@ _add_remove_and_status(schedule_app, SCHEDULE_NAME, "the schedule", every=timede
 def _install(session: Session, service: Service, scheduler: Scheduler, *, print_only: bool) -> None:
     from engine.service.schedulers import install_steps
 
-    _perform(session, install_steps(service, scheduler), print_only=print_only)
+    _perform(session, service, scheduler, install_steps(service, scheduler), print_only=print_only)
     if not print_only:
-        session.terminal.print_text(f"{service.name} is installed ({scheduler.name}). {scheduler.advice(service)}")
+        session.print_text(f"{service.name} is installed ({scheduler.name}). {scheduler.advice(service)}")
 
 
 def _remove(session: Session, service: Service, scheduler: Scheduler, *, print_only: bool) -> None:
     steps = scheduler.remove(service)
     if not steps:
-        session.terminal.print_text(f"{service.name} is not installed ({scheduler.name}); nothing was changed.")
-        return
-    _perform(session, steps, print_only=print_only)
-    if not print_only:
-        session.terminal.print_text(f"{service.name} is removed ({scheduler.name}).")
+        session.print_text(f"{service.name} is not installed ({scheduler.name}); nothing was changed.")
+    _perform(session, service, scheduler, steps, print_only=print_only)
+    if steps and not print_only:
+        session.print_text(f"{service.name} is removed ({scheduler.name}).")
 
 
-def _perform(session: Session, steps: Sequence[Step], *, print_only: bool) -> None:
+def _perform(
+    session: Session, service: Service, scheduler: Scheduler, steps: Sequence[Step], *, print_only: bool
+) -> None:
     from engine.service.steps import perform, steps_text
 
-    if print_only:
-        session.terminal.print_text(steps_text(steps))
-    else:
+    if not print_only:
         perform(steps)
+    elif steps:
+        session.print_text(steps_text(steps))
+    if session.output is Output.json:
+        described = [steps_text([step]) for step in steps]
+        session.answer.give(
+            {"name": service.name, "scheduler": scheduler.name, "steps": described, "performed": not print_only}
+        )
 
 
 def _print_state(session: Session, service: Service, scheduler: Scheduler) -> None:
     running = scheduler.is_running(service)
     what = "is installed and active" if running else "is not installed, or does not run"
-    session.terminal.print_text(f"{service.name} {what} ({scheduler.name}).")
+    session.print_text(f"{service.name} {what} ({scheduler.name}).")
+    if session.output is Output.json:
+        session.answer.give({"name": service.name, "scheduler": scheduler.name, "active": running})
     raise typer.Exit(0 if running else NEEDS_PERSON)
 
 

@@ -83,6 +83,11 @@ class Session:
         return self.options.log_format is LogFormat.json
 
     @property
+    def may_ask(self) -> bool:
+        """Whether somebody is there to answer a question: who reads JSON is a program."""
+        return self.output is not Output.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+    @property
     def shows_progress(self) -> bool:
         """Whether the last line of standard error shows how far the command is."""
         is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -189,6 +194,11 @@ class Session:
                 continue  # its own check says why
             self.terminal.hide(found[-1].secrets)
         return found
+
+    def print_text(self, text: str = "") -> None:
+        """Print a line, or lines, for people: nothing where the result is printed as JSON."""
+        if self.output is not Output.json:
+            self.terminal.print_text(text)
 
     def print_result(self, rows: list[dict[str, object]], headers: tuple[str, ...], output: Output) -> None:
         """Print rows as JSON, or as a table of the columns ``headers``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +19,6 @@ from engine.cli.command_line import GLOBAL_OPTIONS, arrange_words, walk_commands
 from engine.cli.results import RESULTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.branch import Branch
     from support.client import Client
     from support.erp import Erp
@@ -59,11 +58,16 @@ SYNC = {
     "adopt",
     "rebind",
     "quarantine retry",
+    "init",
+    "render",
+    "fixtures capture",
 }
-MAPPING = {"review", "test"}
+MAPPING = {"review", "test", "docs"}
+SECRETS = {"secret set", "secret remove"}
 ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise", "plan", "skip")}
 FLEET = {"fleet status"}
-"""The commands that each of the histories below looks at; those of a fleet are looked at with its workers."""
+SERVICES = {f"{name} {command}" for name in ("agent", "schedule") for command in ("install", "remove", "status")}
+"""The commands that each of the histories below looks at; the others are looked at where there is what they need."""
 
 
 def with_json() -> set[str]:
@@ -77,7 +81,7 @@ def with_json() -> set[str]:
 
 def test_the_schema_has_every_command_with_json_output() -> None:
     """Whoever adds one says what its result is."""
-    assert {*RESULTS} == with_json() == SYNC | MAPPING | ORDERS | FLEET
+    assert {*RESULTS} == with_json() == SYNC | MAPPING | SECRETS | ORDERS | FLEET | SERVICES
 
 
 def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Client) -> None:
@@ -117,6 +121,12 @@ def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Clien
     assert looked("verify", "acme", code=4)["result"][0]["kind"] == "differs"
     assert looked("status", code=5)["result"][0]["project"] == "broken"
     assert looked("doctor", "acme")["result"]
+    assert "from item" in looked("render", "acme")["result"]["sql"]
+    (captured,) = looked("fixtures", "capture", "acme")["result"]
+    assert (captured["rows"], captured["rows_read"]) == (2, 2)
+    made = looked("init", "second", "--database", str(client.root / "erp.duckdb"), "--introspect", "--yes")["result"]
+    view = client.workspace / "projects" / "second" / "views" / "products.sql"
+    assert (made["proposals"][0]["table"], str(view) in made["written"], made["kept"]) == ("item", True, [])
     assert looked.seen == SYNC
 
 
@@ -128,6 +138,8 @@ def test_what_the_commands_of_a_mapping_print_is_as_the_schema_says(branch: Bran
     assert reviewed["entities"][0]["impact"]["after"]["updates"]
     (tested,) = looked("test", "acme", code=1)["result"]
     assert tested["snapshots"][0]["state"]
+    written = looked("docs", "--to", str(branch.workspace / "site"))["result"]
+    assert (written["clients"][0], Path(written["page"]).is_file()) == ({"project": "acme", "faults": []}, True)
     assert looked.seen == MAPPING
 
 

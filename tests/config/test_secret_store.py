@@ -9,6 +9,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import NoKeyringError, PasswordDeleteError
 from support.command import run_command
+from support.output import read_result
 
 from engine.config.loader import load
 from engine.config.plain_secrets import plain_secrets
@@ -112,6 +113,11 @@ def test_a_secret_is_written_and_read_by_the_project(workspace: Path, store: Mem
     assert "none stands in a plain file" in doctor
     assert "hunter2" not in doctor
     assert s2s(workspace, "secret", "remove", "acme", "PASSWORD").returncode == 0
+    as_json = s2s(workspace, "secret", "set", "acme", "PASSWORD", "--output", "json", piped="hunter2hunter2\n").stdout
+    stored = read_result(as_json)
+    assert (stored["reference"], "hunter2" in as_json) == ("${keyring:acme/password}", False)
+    removed = s2s(workspace, "secret", "remove", "acme", "PASSWORD", "--output", "json")
+    assert read_result(removed.stdout) == {**stored, "store": None}
     again = s2s(workspace, "secret", "remove", "acme", "PASSWORD")
     assert (again.returncode, "no acme/password" in again.stderr) == (2, True)
 

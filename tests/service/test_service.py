@@ -9,10 +9,12 @@ import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.errors import UsageError
 from engine.service import cron, launchd, systemd
@@ -150,6 +152,24 @@ def test_a_unit_of_the_machine_may_write_to_the_workspace_alone(machine: Machine
     }
     assert "OnUnitInactiveSec=300s" in units[1].read_text("utf-8")
     assert machine.calls() == []
+
+
+def test_a_program_reads_what_a_service_takes_and_whether_it_runs(machine: Machine) -> None:
+    """`--output json`: the steps of --print, the same steps performed, the state, and nothing to remove."""
+    for kind, scheduler in (("agent", "systemd"), ("schedule", "systemd"), ("schedule", "cron")):
+
+        def read(command: str, *words: str, code: int = 0, named: tuple[str, str] = (kind, scheduler)) -> Any:
+            ran = machine.s2s(named[0], command, "--scheduler", named[1], "--output", "json", *words)
+            assert ran.returncode == code, ran.stderr
+            return read_result(ran.stdout)
+
+        planned = read("install", "--print")
+        assert (planned["performed"], bool(planned["steps"]), machine.calls()) == (False, True, [])
+        assert read("install") == {**planned, "performed": True}
+        assert read("status") == {"name": planned["name"], "scheduler": scheduler, "active": True}
+        assert read("remove")["steps"]
+        assert read("remove")["steps"] == []
+        assert machine.calls()
 
 
 def test_cron_keeps_every_other_line_of_the_crontab(machine: Machine) -> None:
