@@ -1,10 +1,11 @@
 """Let `s2s agent` work for an hour on 200 small projects and 3 large ones, and kill it and its workers meanwhile.
 
-One client's database stops responding, another project's configuration cannot be read, and rows change all
-the time. The agent runs with two workers beside a Stock2Shop in a process of its own; somebody opens the console's
-first page every few seconds. Workers and the agent are killed with SIGKILL at random; the agent is started again after
-as long as its systemd unit has it wait. At the end the run log says which cadence was kept, and what Stock2Shop holds
-is compared with every source. Run it with `just agent-hour`, or `just agent-hour --minutes 10 --small 50`.
+One client's database holds a lock and answers no query, another one's is behind a network that is lost, a project's
+configuration cannot be read, and rows change all the time. The agent runs with two workers beside a Stock2Shop in a
+process of its own; somebody opens the console's first page every few seconds. Workers and the agent are killed with
+SIGKILL at random; the agent is started again after as long as its systemd unit has it wait. At the end the run log says
+which cadence was kept, and what Stock2Shop holds is compared with every source. Run it with `just agent-hour`, or
+`just agent-hour --minutes 10 --small 50`.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from support.servers import Postgres, Proxy, free_port  # noqa: E402 - the tests' servers live beside, not in a package
+import pyodbc  # noqa: E402 - as below
+from support.servers import ADMIN, Postgres, Proxy, free_port  # noqa: E402 - the tests' servers live beside, not in a package
 
 from engine.service.systemd import RESTART_SECONDS  # noqa: E402 - as above
 
 CADENCE_SECONDS = 180
 SMALL_ROWS, LARGE_ROWS = 500, (30_000, 30_000, 40_000)
-HANGS, BROKEN = "small_007", "small_013"
+HANGS, SILENT, BROKEN = "small_007", "small_011", "small_013"
 PAGE_SECONDS, MEMORY_SECONDS, CHANGE_SECONDS, LARGE_CHANGE_SECONDS = 5.0, 10.0, 2.0, 45.0
 WORKER_KILL_SECONDS, AGENT_KILL_SECONDS = 150.0, 420.0
 """How long it takes until the next kill, on average."""
@@ -114,7 +116,7 @@ class Workspace:
         self.port = free_port()
         self.small = [f"small_{number:03}" for number in range(1, small + 1)]
         self.large = [f"large_{number}" for number in range(1, large + 1)]
-        self.healthy = [name for name in (*self.small, *self.large) if name not in {HANGS, BROKEN}]
+        self.healthy = [name for name in (*self.small, *self.large) if name not in {HANGS, SILENT, BROKEN}]
         more = {"HOUR_USER": "sandbox", "PYTHONPATH": str(HERE.parent), "XDG_CACHE_HOME": str(folder / "cache")}
         self.environment = {**os.environ, **more, "XDG_STATE_HOME": str(folder / "cache")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -129,16 +131,14 @@ class Workspace:
         """Where a project's database is."""
         return self.folder / "projects" / name / "erp.sqlite"
 
-    def add_silent(self, server: Postgres) -> Proxy:
-        """A project whose database is reached through the proxy that this gives."""
+    def add_served(self, name: str, server: Postgres, port: int) -> str:
+        """A project whose database is of a server, at a port of its or of a proxy's; gives the database's name."""
         database = server.fresh_database()
         rows = f"generate_series(1, {SMALL_ROWS}) as numbers(n)"
-        table = TABLE.partition("select\n")[2].format(name=HANGS).replace("from numbers", f"from {rows}")
+        table = TABLE.partition("select\n")[2].format(name=name).replace("from numbers", f"from {rows}")
         server.execute(database, f"create table item as select {table}")
-        proxy = Proxy(server.port, after=sys.maxsize, cuts=False)
-        connection = server.connection(database, port=proxy.port)
-        self._write(HANGS, f"dialect = 'postgres'\nconnection = '{connection}'")
-        return proxy
+        self._write(name, f"dialect = 'postgres'\nconnection = '{server.connection(database, port=port)}'")
+        return database
 
     def add_broken(self) -> None:
         """A project whose configuration cannot be read."""
@@ -271,9 +271,8 @@ class Supervisor:
                 self._restart()
             if moment - said > 300:
                 said = moment
-                print(
-                    f"{utc():%H:%M} {len(self.seen.pages)} pages, {len(self.seen.away)} kills of the agent", flush=True
-                )
+                kills = f"{self.seen.workers_killed} kills of workers, {len(self.seen.away)} of the agent"
+                print(f"{utc():%H:%M} {len(self.seen.pages)} pages, {kills}", flush=True)
             time.sleep(0.2)
 
     def stop(self) -> tuple[int, float]:
@@ -423,12 +422,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     chance = random.Random(given.seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-hour-", ignore_cleanup_errors=True)))
         server = Postgres()
         stack.callback(server.remove)
         workspace = Workspace(folder, small=given.small, large=given.large)
-        proxy = stack.enter_context(closing(workspace.add_silent(server)))
+        proxy = stack.enter_context(closing(Proxy(server.port, after=sys.maxsize, cuts=False)))
+        workspace.add_served(SILENT, server, proxy.port)
+        hanging = workspace.add_served(HANGS, server, server.port)
         sandbox = workspace.start_sandbox()
         stack.callback(sandbox.kill)
         began = time.monotonic()
@@ -450,6 +452,9 @@ def main() -> None:
         while not answers(f"{supervisor.address}ready"):
             time.sleep(0.2)
         proxy.silence()
+        holder = pyodbc.connect(server.connection(hanging, login=ADMIN), autocommit=False)
+        stack.callback(holder.close)
+        holder.execute("lock table item in access exclusive mode")
         since, began = utc(), time.monotonic()
         end = began + given.minutes * 60
         supervisor.serve(end, quiet_from=end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from engine.errors import ConfigError, SyncError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from engine.cli.session import Session
     from engine.config.schedule import Schedule
@@ -55,7 +57,6 @@ class Schedules:
 
     def __call__(self) -> Mapping[str, Schedule]:
         """Look at all projects."""
-        from engine.config.schedule import read_order_ways, read_schedule
         from engine.config.workspace import discover
 
         found: dict[str, Schedule] = {}
@@ -66,23 +67,40 @@ class Schedules:
             return self._known
         for name in names:
             try:
-                schedule = read_schedule(workspace, name)
-                orders = read_order_ways(workspace, name)
+                found |= self._read(workspace, name)
                 self._wrong.discard(name)
             except ConfigError as error:
-                found |= {job: self._known[job] for job in (name, name + ORDERS_JOB) if job in self._known}
-                if self._default.runs:
-                    found.setdefault(name, self._default)
+                jobs = {job: self._known[job] for job in (name, name + ORDERS_JOB) if job in self._known}
+                found |= jobs or self._read_last(workspace, name)
                 if name not in self._wrong:
                     self._wrong.add(name)
                     with suppress(OSError):  # nobody may be left to read it
                         write_warning(self._session, f"{error} Its schedule stays as it was.", name)
-                continue
-            schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
-            self.orders_taken = self.orders_taken or orders.taken
-            if schedule.runs:
-                found[name] = schedule
-                if orders.pulled:
-                    found[name + ORDERS_JOB] = schedule
         self._known = found
         return found
+
+    def _read(self, workspace: Path, name: str, root: Path | None = None) -> dict[str, Schedule]:
+        """The jobs of a project. Raises :class:`ConfigError` where a file cannot be read."""
+        from engine.config.schedule import read_order_ways, read_schedule
+
+        schedule, orders = read_schedule(workspace, name, root=root), read_order_ways(workspace, name, root=root)
+        schedule = schedule if schedule.runs else replace(schedule, every=self._default.every)
+        self.orders_taken = self.orders_taken or orders.taken
+        if not schedule.runs:
+            return {}
+        return {name: schedule, **({name + ORDERS_JOB: schedule} if orders.pulled else {})}
+
+    def _read_last(self, workspace: Path, name: str) -> dict[str, Schedule]:
+        """The jobs of a project whose file was broken before this agent began.
+
+        They are those of the version that runs in its place. Where there is none the workspace says when it runs, so
+        that its runs say what is wrong with it.
+        """
+        from engine.config.last_good import find_copy
+        from engine.config.workspace import state_folder
+
+        copied = find_copy(state_folder(workspace, os.environ), name)
+        for root in ([] if copied is None else [copied.folder]) + [workspace / "projects" / name / "nothing"]:
+            with suppress(ConfigError):
+                return self._read(workspace, name, root)
+        return {name: self._default} if self._default.runs else {}

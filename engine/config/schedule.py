@@ -264,13 +264,13 @@ def is_between(at: time, hours: QuietHours) -> bool:
     return begin <= at < end if begin <= end else at >= begin or at < end
 
 
-def read_schedule(workspace: Path, name: str) -> Schedule:
+def read_schedule(workspace: Path, name: str, *, root: Path | None = None) -> Schedule:
     """When the project ``name`` of a workspace is to run; nothing runs where nothing says so.
 
-    ``every`` or ``cron`` of the project counts before that of the workspace, and so do its quiet hours. Raises
-    :class:`ConfigError` where a file cannot be read.
+    ``every`` or ``cron`` of the project counts before that of the workspace, and so do its quiet hours. ``root`` is
+    where its files are, in place of its own folder. Raises :class:`ConfigError` where a file cannot be read.
     """
-    own = _file(workspace / "projects" / name / "project.toml", workspace)
+    own = _file((root or workspace / "projects" / name) / "project.toml", root or workspace)
     shared = _file(workspace / "workspace.toml", workspace)
     found = {**shared.cadence, **shared.hours}
     if own.cadence:
@@ -278,9 +278,9 @@ def read_schedule(workspace: Path, name: str) -> Schedule:
     return Schedule(**{**found, **own.hours})
 
 
-def read_order_ways(workspace: Path, name: str) -> OrderWays:
-    """How orders come to the project ``name``. Raises :class:`ConfigError` where its file cannot be read."""
-    return _file(workspace / "projects" / name / "project.toml", workspace).orders
+def read_order_ways(workspace: Path, name: str, *, root: Path | None = None) -> OrderWays:
+    """How orders come to the project ``name``, with the arguments and errors of :func:`read_schedule`."""
+    return _file((root or workspace / "projects" / name) / "project.toml", root or workspace).orders
 
 
 def read_run_parts(workspace: Path, name: str) -> frozenset[str]:

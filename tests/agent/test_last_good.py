@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -13,6 +14,7 @@ import pytest
 from support.erp import order_document
 
 from engine.cli import versions
+from engine.cli.agent_jobs import project_schedules
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.run import RunRequest, job_message, run_job
 from engine.cli.session import GlobalOptions, LogFormat, Session
@@ -96,6 +98,26 @@ def test_the_last_good_version_runs_while_an_edit_is_broken(client: Client) -> N
     ran = run(client)
     assert [line for line in ran["lines"] if line[0]] == []
     assert status(client).condition == "ok"
+
+
+def test_an_agent_that_begins_while_an_edit_is_broken_keeps_the_cadence(client: Client) -> None:
+    """That of the version that runs; what never had one runs when the workspace says, and fails."""
+    client.write(more='[schedule]\nevery = "7m"')
+    client.item("A")
+    assert run(client)["code"] == 0
+    settings = client.root / "project.toml"
+    settings.write_text(settings.read_text("utf-8") + "\n[products", "utf-8")
+    new = client.workspace / "projects" / "new"
+    new.mkdir()
+    (new / "project.toml").write_text("[source", "utf-8")
+    (client.workspace / "workspace.toml").write_text('[schedule]\nevery = "3m"', "utf-8")
+    session = Session(options=GlobalOptions(workspace=client.workspace))
+    with mock.patch.dict("os.environ", client.environment):
+        schedules = project_schedules(session, None)()
+    assert {name: each.every for name, each in schedules.items()} == {
+        "acme": timedelta(minutes=7),
+        "new": timedelta(minutes=3),
+    }
 
 
 def test_a_project_that_never_was_good_fails_as_it_does(client: Client) -> None:
