@@ -23,7 +23,7 @@ DOORS = {
     "keyring": {"config"},
     "email_validator": {"sync"},
     "pydantic": {"config"},
-    "jinja2": {"console", "mapping", "pages"},
+    "jinja2": {"html_templates", "mapping"},
     "markupsafe": {"mapping"},
     "sqlglot": {"mapping"},
     "pyodbc": {"database"},

@@ -6,16 +6,14 @@ import hashlib
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from engine.clock import local_text, now
+from engine.html_templates import HtmlTemplates
 from engine.orders.plan import display_value
 from engine.status.collect import age_text
 from engine.text import plural, short
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 TEMPLATE_FOLDER = Path(__file__).parent / "html"
 
@@ -40,22 +38,12 @@ def file_version(name: str) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Render a template."""
-    return _environment().get_template(template).render(**values)
+    return _templates().render(template, **values)
 
 
 @cache
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE_FOLDER, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.filters |= {
+def _templates() -> HtmlTemplates:
+    filters = {
         "number": _number,
         "seconds": _seconds,
         "when": _when,
@@ -66,8 +54,8 @@ def _environment() -> Environment:
         "shortened": short,
         "value": display_value,
     }
-    environment.globals |= {"plural": plural, "file_version": file_version}
-    return environment
+    functions = {"plural": plural, "file_version": file_version}
+    return HtmlTemplates(TEMPLATE_FOLDER, filters=filters, functions=functions)
 
 
 def _number(value: float | None) -> str:

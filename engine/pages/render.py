@@ -11,8 +11,9 @@ import json
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from engine.html_templates import HtmlTemplates
 from engine.pages.chart import BAR_HEIGHT, LABEL_WIDTH, change_chart
 from engine.pages.diagram import COLUMN_GAP, MAX_VALUE_LETTERS, lineage_diagram, lineage_list
 from engine.review.decisions import decisions, no_decisions, verdict
@@ -20,15 +21,12 @@ from engine.review.samples import changed_part
 from engine.review.text import impact_sentence, review_summary
 from engine.text import plural, short
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 TEMPLATE_FOLDER = Path(__file__).parent / "html"
 
 
 def render_page(name: str, **values: Any) -> str:
     """Render the template ``name`` with ``values``."""
-    return page_environment().get_template(name).render(**values)
+    return _templates().render(name, **values)
 
 
 def changed_values(before: str | None, after: str | None) -> tuple[str | None, str | None]:
@@ -51,18 +49,8 @@ def _csp_hash(text: str) -> str:
 
 
 @cache
-def page_environment() -> Environment:
-    """The Jinja environment of the pages, with the functions that they call; it escapes all text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE_FOLDER, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
+def _templates() -> HtmlTemplates:
+    functions = {
         "lineage_diagram": lineage_diagram,
         "lineage_list": lineage_list,
         "change_chart": change_chart,
@@ -82,10 +70,12 @@ def page_environment() -> Environment:
         "csp_hash": _csp_hash,
         "span": COLUMN_GAP,
         "value_length": MAX_VALUE_LETTERS,
+        "dict": dict,
     }
-    environment.filters["zip"] = zip
-    environment.globals["dict"] = dict
-    environment.filters["as_json"] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
-    environment.filters["shortened"] = short
-    environment.filters["number"] = lambda value: f"{value:,}"
-    return environment
+    filters = {
+        "zip": zip,
+        "as_json": lambda value: json.dumps(value, ensure_ascii=False, default=str),
+        "shortened": short,
+        "number": lambda value: f"{value:,}",
+    }
+    return HtmlTemplates(TEMPLATE_FOLDER, filters=filters, functions=functions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.pages.render import page_environment
+from engine.pages.render import render_page
 from engine.review.text import NEW_PROJECT
 
 if TYPE_CHECKING:
@@ -18,8 +18,4 @@ def review_page(reviews: Sequence[Review], *, against: str, version: str = "") -
 
     ``version`` names the two states that were compared, so that they can be found again from a signed page.
     """
-    return (
-        page_environment()
-        .get_template("review.html")
-        .render(reviews=reviews, against=against, version=version, new=NEW_PROJECT)
-    )
+    return render_page("review.html", reviews=reviews, against=against, version=version, new=NEW_PROJECT)

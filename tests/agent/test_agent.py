@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +16,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command import PROGRAM, environment, run_command
+from support.agent import running_agent
+from support.command import run_command
 
 from engine.agent import lanes, workers
 from engine.agent.agent import RELOAD_SECONDS, Agent, AgentSettings, Projects, spread
@@ -27,6 +26,8 @@ from engine.agent.workers import Job, Workers
 from engine.config.schedule import Schedule
 
 if TYPE_CHECKING:
+    import subprocess
+
     from support.client import Client
 
     from engine.agent.workers import Ended
@@ -156,34 +157,18 @@ def test_the_agent_goes_on_when_its_worker_is_killed(client: Client) -> None:
     # An item that the killed run sent without an answer counts as published, and one more would be twice as many.
     client.write(settings="max_changes = 10")
     client.item("A")
-    words = ("agent", "--every", "1s", "--workers", "1", "--port", "0")
-    with subprocess.Popen(
-        [*PROGRAM, *words],
-        cwd=client.workspace,
-        env=environment(client.environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            address = re.findall(r"http://\S+(?=/ )", first)[0]
-            _wait(lambda: sorted(client.held()) == ["A"])
-            (worker,) = _children(process.pid)
-            os.kill(worker, signal.SIGKILL)
-            client.item("B")
-            _wait(lambda: sorted(client.held()) == ["A", "B"])
-            assert urllib.request.urlopen(f"{address}/ready").read() == b"ok\n"
-            # The run that sent it ends a moment later; until then the last one is that which was killed.
-            _wait(lambda: b's2s_failing{project="acme"} 0\n' in urllib.request.urlopen(f"{address}/metrics").read())
-            left = _children(process.pid)
-            process.terminate()
-            out, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 0
-    assert "Stopped" in out
+    with running_agent(client.workspace, client.environment, "--every", "1s") as agent:
+        _wait(lambda: sorted(client.held()) == ["A"])
+        (worker,) = _children(agent.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        client.item("B")
+        _wait(lambda: sorted(client.held()) == ["A", "B"])
+        assert urllib.request.urlopen(f"{agent.address}/ready").read() == b"ok\n"
+        # The run that sent it ends a moment later; until then the last one is that which was killed.
+        good = b's2s_failing{project="acme"} 0\n'
+        _wait(lambda: good in urllib.request.urlopen(f"{agent.address}/metrics").read())
+        left = _children(agent.process.pid)
+        assert "Stopped" in agent.stop()
     for each in left:
         with pytest.raises(ProcessLookupError):
             os.kill(each, 0)
@@ -200,30 +185,17 @@ def test_the_agent_starts_and_goes_on_whatever_happens_to_the_files_of_its_works
     (odd / "project.toml").write_text("", "utf-8")
     (client.workspace / ".state").mkdir(mode=0o700, exist_ok=True)
     (client.workspace / ".state" / "runs.sqlite").write_bytes(b"this is no database" * 100)
-    with subprocess.Popen(
-        [*PROGRAM, "agent", "--every", "1s", "--workers", "1", "--port", "0"],
-        cwd=client.workspace,
-        env=environment({**client.environment, "S2S_WORKSPACE": ""}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            address = re.findall(r"http://\S+(?=/ )", process.stdout.readline())[0]
-            _wait(lambda: sorted(client.held()) == ["A"])
-            projects.rename(client.workspace / "away")
-            time.sleep(RELOAD_SECONDS + 0.5)
-            (client.workspace / "away").rename(projects)
-            client.item("B")
-            _wait(lambda: sorted(client.held()) == ["A", "B"])
-            assert b's2s_failing{project="acme"}' in urllib.request.urlopen(f"{address}/metrics").read()
-            process.terminate()
-            _, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 0, err
-    assert "It is not known when projects ran last." in err
+    variables = {**client.environment, "S2S_WORKSPACE": ""}
+    with running_agent(client.workspace, variables, "--every", "1s") as agent:
+        _wait(lambda: sorted(client.held()) == ["A"])
+        projects.rename(client.workspace / "away")
+        time.sleep(RELOAD_SECONDS + 0.5)
+        (client.workspace / "away").rename(projects)
+        client.item("B")
+        _wait(lambda: sorted(client.held()) == ["A", "B"])
+        assert b's2s_failing{project="acme"}' in urllib.request.urlopen(f"{agent.address}/metrics").read()
+        agent.stop()
+        assert "It is not known when projects ran last." in agent.errors
 
 
 def test_an_agent_that_would_run_nothing_says_so(client: Client) -> None:

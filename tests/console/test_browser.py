@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from support.command import PROGRAM, environment
+from support.agent import running_agent
 from support.console import PASSWORD, write_users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page
     from support.client import Client
 
 WAIT_MS = 60_000
 
-
-@contextmanager
-def agent_of(client: Client) -> Iterator[str]:
-    """An agent of the client's workspace that runs nothing until somebody asks; gives its address."""
-    with subprocess.Popen(
-        [*PROGRAM, "agent", "--every", "23h", "--workers", "1", "--port", "0"],
-        cwd=client.workspace,
-        env=environment(client.environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield re.findall(r"http://\S+(?=/ )", process.stdout.readline())[0]
-        finally:
-            process.terminate()
-            process.wait(60)
+IDLE = ("--every", "23h")
+"""An agent that runs nothing until somebody asks."""
 
 
 class Watched:
@@ -83,7 +62,8 @@ def test_an_operator_sees_what_needs_them_and_approves_a_plan(client: Client, br
     (projects / "broken").mkdir()
     (projects / "broken" / "project.toml").write_text("[source]\n", "utf-8")
     write_users(client.workspace)
-    with agent_of(client) as address:
+    with running_agent(client.workspace, client.environment, *IDLE) as agent:
+        address = agent.address
         watched = Watched(browser, address)
         page = watched.page
         page.goto(f"{address}/clients/acme")

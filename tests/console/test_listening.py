@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import requests
-from support.command import PROGRAM, environment
+from support.agent import running_agent
 from support.console import Visit, write_users
 from support.erp import order_document
 
@@ -36,25 +36,14 @@ def test_other_machines_reach_it_over_tls_and_with_a_login_alone(erp: Erp) -> No
     )
     subprocess.run([*words, *files], check=True, capture_output=True)
     write_users(erp.workspace, LISTENING)
-    with subprocess.Popen(
-        [*PROGRAM, "agent", "--every", "23h", "--workers", "1", "--port", "0"],
-        cwd=erp.workspace,
-        env=environment(erp.environment),
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
+    with running_agent(erp.workspace, erp.environment, "--every", "23h") as agent:
+        port = re.findall(r"https://0\.0\.0\.0:(\d+)", agent.address)[0]
+        _look(Visit(f"https://127.0.0.1:{port}"), erp.workspace / "own.pem")
         try:
-            assert process.stdout is not None
-            port = re.findall(r"https://0\.0\.0\.0:(\d+)/ ", process.stdout.readline())[0]
-            _look(Visit(f"https://127.0.0.1:{port}"), erp.workspace / "own.pem")
-            try:
-                plain = requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code
-            except requests.ConnectionError:
-                plain = 0
-            assert plain == 0
-        finally:
-            process.terminate()
-            process.wait(60)
+            plain = requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code
+        except requests.ConnectionError:
+            plain = 0
+        assert plain == 0
 
 
 def _look(visit: Visit, certificate: Path) -> None:
