@@ -181,15 +181,22 @@ def _arithmetic(node: Any, dialect: str) -> Any:
 def _guard_comparison(node: Any, made: Any) -> Any:
     """Raise in DuckDB where a text would be compared with a number."""
     values = operands(node)
-    text = any(has_known_type(value, "text") and not is_text_literal(value) for value in values)
+    text = any(_is_known_text(value) and not is_text_literal(value) for value in values)
     guard = NUMBER_ONLY if any(map(is_known_number, values)) else TEXT_ONLY if text else None
     if guard is None:
         return made
+    is_certain = is_known_number if guard is NUMBER_ONLY else _is_known_text
+    if all(is_certain(value) for value in values if type(value).__name__ in UNTYPED_NODES):
+        return made
     copy = (made or node).copy()
     for value in operands(copy):
-        if type(value).__name__ in UNTYPED_NODES:
+        if type(value).__name__ in UNTYPED_NODES and not is_certain(value):
             value.replace(snippet(guard, value=value))
     return copy
+
+
+def _is_known_text(node: Any) -> bool:
+    return has_known_type(node, "text")
 
 
 def _compare_as_dates(node: Any, made: Any) -> Any:

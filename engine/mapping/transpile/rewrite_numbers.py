@@ -16,7 +16,16 @@ from engine.mapping.transpile.facts import (
     is_text_literal,
     literal_integer,
 )
-from engine.mapping.transpile.snippets import DEFAULT_DECIMAL, NULL_WINS_DIALECTS, as_text, snippet, typed_snippet
+from engine.mapping.transpile.kinds import is_kind
+from engine.mapping.transpile.snippets import (
+    DEFAULT_DECIMAL,
+    NULL_WINS_DIALECTS,
+    as_text,
+    has_known_type,
+    is_known_number,
+    snippet,
+    typed_snippet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,15 +162,19 @@ def _reject_tie(value: Any, made: Any, decimals: int, dialect: str) -> Any:
     if decimals > EXACT_QUOTIENT_DECIMALS or (exact and dialect != "sqlite"):  # no price is so fine
         return made
     doubles = "true" if dialect == "sqlite" else _is_floating(value)
+    if doubles is None:
+        return made
     return snippet(REJECT_TIE, value=value, made=made, doubles=doubles, scale=str(10**decimals))
 
 
 def _is_floating(value: Any) -> Any:
-    """Return SQL for whether any operand of a number is a floating number."""
+    """Return SQL for whether any operand of a number is a floating number; None where all are known to be none."""
     from sqlglot import exp
 
-    kinds = [value]
+    kinds = [] if has_known_type(value, "text") else [value]
     for node in value.copy().walk(prune=lambda node: isinstance(node, exp.Query)):
+        if isinstance(node, exp.Column) and is_kind(node, "text", "integer", "decimal", "date", "timestamp"):
+            continue
         if isinstance(node, exp.Column):
             grouped = node.find_ancestor(exp.AggFunc, exp.Query, exp.Window)
             over = grouped is not None and isinstance(grouped.parent, (exp.Window, exp.Filter))
@@ -170,7 +183,7 @@ def _is_floating(value: Any) -> Any:
         elif isinstance(node, exp.Cast) and not isinstance(node.this, exp.Query):
             kinds.append(exp.Cast(this=exp.null(), to=node.to.copy()))
     asked = {kind.sql("duckdb"): snippet("typeof(VALUE) in ('DOUBLE', 'FLOAT')", value=kind) for kind in kinds}
-    return exp.or_(*asked.values())
+    return exp.or_(*asked.values()) if asked else None
 
 
 def _round(node: Any, dialect: str) -> Any:
@@ -194,7 +207,10 @@ def _to_integer(value: Any, to: Any, dialect: str) -> Any:
     cut = snippet("trunc(VALUE)", value=exact)
     if dialect == "sqlite":
         return typed_snippet("cast(VALUE as KIND)", kind, value=cut)
-    number = cut if dialect == "tsql" else _reject_tie(value, exact, 0, dialect)
+    whole = type(value).__name__ in {"Floor", "Ceil"}
+    number = cut if dialect == "tsql" else exact if whole else _reject_tie(value, exact, 0, dialect)
+    if is_known_number(value):
+        return typed_snippet("cast(NUMBER as KIND)", kind, number=number)
     return typed_snippet(AS_INTEGER, kind, value=value, number=number)
 
 

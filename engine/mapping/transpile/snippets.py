@@ -59,7 +59,8 @@ def add_all(parts: list[Any]) -> Any:
 
 def known_type(node: Any, dialect: str) -> str:
     """Return ``text`` for what is always a text, ``digits`` for a number whose type tells its text, else a blank."""
-    if is_textual(node) or (type(node).__name__ == "Column" and node.meta.get("kind") == "text"):
+    # A sum is a text in T-SQL where one of both is, but only if the other can be one too.
+    if is_textual(node) or (node.meta.get("kind") == "text" and type(node.unnest()).__name__ != "Add"):
         return "text"
     inner = node.unnest()
     cast = type(inner).__name__ == "Cast" and inner.to.this.name == "DECIMAL" and inner.to.expressions
