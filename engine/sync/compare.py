@@ -202,12 +202,19 @@ def _find_batch_ends(state: State, *, limit: int) -> tuple[int, ...]:
     removals, total = state.row("select count(*) filter (where kind = 'delete'), count(*) from run.outgoing")
     ends: list[int] = []
     for after, upto in ((0, removals), (removals, total)):
-        ends += [after + end for end in batches(_count_by_product(state, after, upto), limit=limit)]
+        ends += [after + end for end in batches(_count_by_product(state, after, upto, limit=limit), limit=limit)]
     return tuple(ends)
 
 
-def _count_by_product(state: State, after: int, upto: int) -> Iterator[int]:
-    """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``."""
+def _count_by_product(state: State, after: int, upto: int, *, limit: int) -> Iterator[int]:
+    """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``.
+
+    Rows that fit into one batch of ``limit`` are counted as if they were of one product.
+    """
+    if upto - after <= limit:
+        if upto > after:
+            yield upto - after
+        return
     product: str | None = None
     size = 0
     for start in range(after, upto, MAX_WINDOW_ROWS):

@@ -17,6 +17,7 @@ and where a double quote means a name in one and a text in the other, the result
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import tempfile
@@ -65,6 +66,9 @@ DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snow
 
 DIALECTS_IGNORING_CASE = frozenset({"tsql", "mysql"})
 """Dialects whose usual collations ignore case."""
+
+RARE_COLLECTIONS = (20_000, 10, 100)
+"""The collector's thresholds of a rehearsal, in objects and in collections of the younger generation."""
 
 SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
 SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
@@ -132,7 +136,19 @@ class FixtureSession:
 def fixture_session(projects: Sequence[Project]) -> Iterator[FixtureSession]:
     """A session for rehearsals of ``projects``; what is made for them is gone when this ends."""
     with ExitStack() as stack:
+        stack.enter_context(_rare_collections())
         yield FixtureSession(projects, stack)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Have the garbage collector look for cycles less often: in parsed SQL it would search for them in vain."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*RARE_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.model.query import Query
     from engine.model.settings import Project
 
-DIALECT_DIFFERENCE = re.compile("databases (differ in [^:]+)(?:: (.+))?")
+DIALECT_DIFFERENCE = re.compile('databases (differ in [^:"]+)(?:: ([^"\n]+))?')
 """The error that a transpiled view raises for a value which databases treat in different ways; see to_duckdb."""
 
 MISSING_TABLE = re.compile(r"(?i)Table with name \"?(\S.*?)\"? does not exist")

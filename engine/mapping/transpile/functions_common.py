@@ -125,11 +125,27 @@ def moves_moment(node: Any) -> bool:
     return fine and is_kind(at.parent.this, "date", "timestamp")
 
 
+WITHIN_CALENDAR = """
+    list_transform([VALUE], lambda made: case
+        when made is null or made between cast('0001-01-01' as KIND) and cast('9999-12-31 23:59:59.999999' as KIND)
+        then made
+        else cast('databases differ in dates before the year 1 and after 9999: leave such rows out' as KIND)
+    end)[1]"""
+
+
 def moved(moment: Any, operator: str, by: Any, *, months: bool) -> Any:
     """Return a date or a time as a time, moved by what :func:`interval` returned for ``months`` or a shorter unit."""
-    if months:
-        return snippet(f"cast(A as timestamp) {operator} B", a=moment, b=by)
-    return snippet(f"make_timestamp(epoch_us(cast(A as timestamp)) {operator} B)", a=moment, b=by)
+    text = "cast(A as timestamp) {} B" if months else "make_timestamp(epoch_us(cast(A as timestamp)) {} B)"
+    return within_calendar(snippet(text.format(operator), a=moment, b=by), "timestamp")
+
+
+def within_calendar(moment: Any, kind: str) -> Any:
+    """Return a date or time of this ``kind`` of DuckDB's, raising outside of the years that all databases write alike.
+
+    It raises by a cast, since DuckDB sorts no window by what calls ``error``; and in a list's function, so that the
+    moment is written once.
+    """
+    return typed_snippet(WITHIN_CALENDAR, kind, value=moment)
 
 
 def date_text(moment: Any, pattern: str, letters: str, *, literals: str = r"[-/. :,T_]") -> Any:

@@ -23,6 +23,7 @@ from engine.mapping.transpile.functions_common import (
     truncated,
     unit_of,
     whole_quotient,
+    within_calendar,
     written,
 )
 from engine.mapping.transpile.kinds import is_kind, kind
@@ -148,7 +149,9 @@ def _add(node: Any) -> Any:
     if is_kind(left, "date", "timestamp") and is_kind(right, "interval"):
         return moved(left, operator, right, months=kind(right) == "interval:months")
     if is_kind(left, "date") and (is_kind(right, "integer") or (is_kind(right, "date") and operator == "-")):
-        return snippet(f"A {operator} cast(B as integer)" if is_kind(right, "integer") else "A - B", a=left, b=right)
+        if is_kind(right, "date"):
+            return snippet("A - B", a=left, b=right)
+        return within_calendar(snippet(f"A {operator} cast(B as integer)", a=left, b=right), "date")
     return None
 
 

@@ -17,6 +17,7 @@ from engine.mapping.transpile.functions_common import (
     json_path,
     json_text,
     text_of,
+    within_calendar,
     written,
 )
 from engine.mapping.transpile.kinds import is_kind
@@ -128,7 +129,7 @@ def _moved(node: Any, values: list[Any]) -> Any:
             made = snippet(f"make_timestamp(epoch_us(VALUE) + {span})", value=made)
         else:
             return None
-    return made
+    return within_calendar(made, "timestamp") if len(values) > 1 else made
 
 
 def _date(node: Any) -> Any:

@@ -172,7 +172,7 @@ def _is_floating(value: Any) -> Any:
     from sqlglot import exp
 
     kinds = [] if has_known_type(value, "text") else [value]
-    for node in value.copy().walk(prune=lambda node: isinstance(node, exp.Query)):
+    for node in value.copy().walk(prune=lambda node: isinstance(node, (exp.Query, exp.Lambda))):
         if isinstance(node, exp.Column) and is_kind(node, "text", "integer", "decimal", "date", "timestamp"):
             continue
         if isinstance(node, exp.Column):

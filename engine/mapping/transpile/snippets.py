@@ -68,11 +68,25 @@ def known_type(node: Any, dialect: str) -> str:
     return "digits" if (cast or declared) and dialect in FIXED_SCALE_DIALECTS else ""
 
 
+class Notes(dict[str, Any]):
+    """What is noted of a part. Copies share the values, which nobody changes: to copy these took half of a rewrite."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Notes:
+        return Notes(self)
+
+
+def _set_notes(node: Any, notes: Notes | None) -> None:
+    node._meta = notes  # noqa: SLF001 - ``meta`` only gives a plain dictionary
+
+
 @lru_cache(maxsize=256)
 def _parse_snippet(text: str) -> Any:
     import sqlglot
 
-    return sqlglot.parse_one(text, dialect="duckdb")
+    parsed = sqlglot.parse_one(text, dialect="duckdb")
+    for node in parsed.walk():
+        _set_notes(node, None)  # the places in a snippet are none of the view
+    return parsed
 
 
 def snippet(text: str, **parts: Any) -> Any:
@@ -107,6 +121,7 @@ def copy_with(node: Any, **parts: Any) -> Any:
 def remember_types(nodes: list[Any], dialect: str) -> None:
     """Note in each part what is known of its type, before any is rewritten."""
     for node in nodes:
+        _set_notes(node, Notes(node.meta))
         node.meta["known"] = known_type(node, dialect)
         kind = str(node.meta.get("kind") or "")
         node.meta["number"] = is_numeric(node) or kind in {"integer", "double", "numeric"} or kind.startswith("decimal")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import ParseFailure, parse, plain_reason, start_offset
+from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start_offset
 from engine.mapping.scopes import is_star
 from engine.mapping.transpile.facts import FOR_XML
 from engine.mapping.transpile.kinds import infer_kinds
@@ -126,12 +126,13 @@ def _parse_view(query: Query, dialect: str) -> Any:
     """Return the parsed view. Raises :class:`ViewError` where it cannot be parsed."""
     from sqlglot import exp
 
-    found = parse(query.sql.lstrip("\ufeff"), dialect)
+    found = parse_cached(query.sql.lstrip("\ufeff"), dialect)
     if not isinstance(found, ParseFailure) and len(found) == 1 and isinstance(found[0], exp.Query):
-        for call in list(found[0].find_all(exp.Anonymous)):
+        statement = found[0].copy()
+        for call in list(statement.find_all(exp.Anonymous)):
             if str(call.this).lower() == "now" and not call.expressions:  # not every dialect of sqlglot knows it
                 call.replace(exp.CurrentTimestamp())
-        return found[0]
+        return statement
     failure = found if isinstance(found, ParseFailure) else ParseFailure(message="it is not one SELECT")
     message = f"The view cannot be parsed as {dialect}: {plain_reason(failure, query.sql.lstrip(BYTE_ORDER_MARK))}."
     unsupported = [unsupported_diagnostic(query, *found) for found in scan_text(query.sql, dialect)]
