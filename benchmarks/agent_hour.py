@@ -460,7 +460,7 @@ def main() -> None:
         supervisor.serve(end, quiet_from=end)
         until = utc()
         report(workspace, supervisor.seen, since, until)
-        supervisor.serve(end + 2 * CADENCE_SECONDS + 60, quiet_from=0)
+        supervisor.serve(end + CADENCE_SECONDS + 60, quiet_from=0)
         code, seconds = supervisor.stop()
         print(f"the agent ended with {code} after {seconds:.0f} s")
         wrong = workspace.differences()

@@ -4,7 +4,7 @@ Where a project's run begins within its cadence is its own: 200 projects that ru
 the other, not all at once. It is counted by the clock, so that an agent that starts again goes on as the one before
 would have, and makes up at once for what fell due meanwhile. No project is run twice at a time; what falls due while it
 runs is left out, and so is what falls into quiet hours. A project whose last run took long runs in a lane of its own,
-so that the others keep theirs.
+and one that then failed in another one, so that the others keep theirs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RELOAD_SECONDS = 5.0
 """How often the projects and their schedules are looked for."""
 
 LONG_RUN_SECONDS = 30.0
-"""A project whose last run took longer runs in the lane for long runs."""
+"""A project whose last run took longer runs in the lane for long runs; where it failed, in that for those that hang."""
 
 CATCH_UP_SECONDS = 300.0
 """Within so long projects run whose turn passed while the agent was off, or in quiet hours."""
@@ -52,11 +52,26 @@ STALLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """``workers`` are for ordinary runs; one more is for long ones. ``stop_seconds`` is how long stopping may take."""
+    """``workers`` are for ordinary runs; one more is for long ones, and one for those that hang, while there are any.
+
+    ``stop_seconds`` is how long stopping may take.
+    """
 
     workers: int = 2
     limits: LaneLimits = field(default_factory=LaneLimits)
     stop_seconds: float = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRuns:
+    """What is known of the last runs: how many ``seconds`` they took, which are ``failing``, and when they ``began``.
+
+    Moments are UTC. A turn that has passed since then is made up for, once.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failing: frozenset[str] = frozenset()
+    began: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +80,7 @@ class Projects:
 
     ``schedules`` gives each project's, and is asked again and again. ``run`` names the function that runs a job in a
     worker, and ``request`` gives what it takes for a project. ``on_event`` gets what a running job reports, ``on_end``
-    what became of it and its seconds; threads of the agent's call both. ``seconds`` are how long the last runs took,
-    and ``began`` is when they began, in UTC: a turn that has passed since then is made up for, once.
+    what became of it and its seconds; threads of the agent's call both. ``last`` are their runs before the agent began.
     """
 
     run: str
@@ -74,8 +88,7 @@ class Projects:
     request: Callable[[str], Json]
     on_event: Callable[[Json], None]
     on_end: Callable[[Ended, float], None]
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    began: Mapping[str, datetime] = field(default_factory=dict)
+    last: LastRuns = field(default_factory=LastRuns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,8 @@ class Agent:
     def __init__(self, projects: Projects, settings: AgentSettings) -> None:
         self._projects = projects
         self._settings = settings
-        self._seconds = dict(projects.seconds)
+        self._seconds = dict(projects.last.seconds)
+        self._failing = set(projects.last.failing)
         self._busy: set[str] = set()
         self._last_turn = time.monotonic()
         self._slots: dict[str, Slots] = {}
@@ -144,12 +158,15 @@ class Agent:
         """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
         ordinary: SimpleQueue[Job | None] = SimpleQueue()
         long: SimpleQueue[Job | None] = SimpleQueue()
-        queues = [*[ordinary] * self._settings.workers, long]
+        hanging: SimpleQueue[Job | None] = SimpleQueue()
+        limits = self._settings.limits
+        queues = [*[ordinary] * self._settings.workers, long, hanging]
         self._lanes = lanes = [
             Lane(
                 queue,
                 run=self._projects.run,
-                limits=self._settings.limits,
+                # Where something hangs, its worker takes no memory between two runs.
+                limits=replace(limits, max_runs=1) if queue is hanging else limits,
                 on_event=self._report,
                 on_end=self._end,
             )
@@ -170,7 +187,9 @@ class Agent:
                 for name, schedule in schedules.items():
                     if self._is_due(name, schedule, moment, at):
                         self._busy.add(name)
-                        queue = long if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS else ordinary
+                        queue = ordinary
+                        if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS:
+                            queue = hanging if name in self._failing else long
                         queue.put(Job(name, self._projects.request(name)))
         finally:
             self._stop(lanes, queues)
@@ -223,7 +242,7 @@ class Agent:
         It was due while no agent was there. Whoever was late by a few seconds runs within a few seconds: an agent that
         starts again keeps the cadence of all.
         """
-        began = self._projects.began.get(name)
+        began = self._projects.last.began.get(name)
         wait = _soon(name, slots.every)
         if began is not None:
             ago = (at - began).total_seconds()
@@ -239,7 +258,7 @@ class Agent:
     def _has_moment(self, name: str, schedule: Schedule, at: datetime) -> bool:
         known = self._moments.get(name)
         if known is None:  # the agent has just begun, or the project is new
-            known = (schedule, schedule.next_moment(min(at, self._projects.began.get(name, at))), at)
+            known = (schedule, schedule.next_moment(min(at, self._projects.last.began.get(name, at))), at)
         elif known[0] != schedule or at < known[2] - CLOCK_CORRECTION:
             known = (schedule, schedule.next_moment(at), at)
         has_come = known[1] <= at
@@ -254,8 +273,7 @@ class Agent:
         name = ended.job.name
         asked = self._running.pop(name, None)
         if asked is None:
-            # A run that failed, or found the project locked, does not say how long one takes.
-            self._seconds[name] = seconds if ended.is_good else max(seconds, self._seconds.get(name, 0.0))
+            self._note(name, seconds, is_good=ended.is_good)
         try:
             if asked is not None:
                 asked.on_end(ended)
@@ -263,6 +281,15 @@ class Agent:
                 self._projects.on_end(ended, seconds)
         finally:
             self._busy.discard(name)
+
+    def _note(self, name: str, seconds: float, *, is_good: bool) -> None:
+        """Keep how long a run took: one that failed soon, or found the project locked, does not say how long one is."""
+        if is_good:
+            self._failing.discard(name)
+            self._seconds[name] = seconds
+        elif seconds > LONG_RUN_SECONDS:
+            self._failing.add(name)
+            self._seconds[name] = seconds
 
     def _stop(self, lanes: list[Lane], queues: list[SimpleQueue[Job | None]]) -> None:
         """Begin nothing more, ask what runs to stop, and kill what has not ended after ``stop_seconds``."""

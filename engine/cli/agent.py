@@ -27,6 +27,7 @@ from engine.errors import StateError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from engine.agent.agent import LastRuns
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
 
@@ -84,11 +85,11 @@ def agent(
             print_event(session, event)
 
     def on_end(ended: Ended, seconds: float) -> None:
+        _note_death(session, ended)
         with printing:
             print_run(session, ended, RunRequest(several=True), seconds)
 
     count = workers or default_jobs()
-    seconds, began = _last_runs(session)
     running = Agent(
         Projects(
             run="engine.cli.run:run_job",
@@ -96,8 +97,7 @@ def agent(
             request=request,
             on_event=on_event,
             on_end=on_end,
-            seconds=seconds,
-            began=began,
+            last=_last_runs(session),
         ),
         AgentSettings(workers=count, limits=LaneLimits(run_seconds=run_limit)),
     )
@@ -148,6 +148,15 @@ def _refuse_options(context: typer.Context, command: str) -> None:
             )
 
 
+def _note_death(session: Session, ended: Ended) -> None:
+    """Have the run log know at once that a run's process has died, and how long it ran."""
+    from engine.config.workspace import state_folder
+    from engine.run_log.record import record_broken_off
+
+    if ended.answer is None:
+        record_broken_off(state_folder(session.workspace(), os.environ), ended.job.name.partition(ORDERS_JOB)[0])
+
+
 def print_run(session: Session, ended: Ended, request: RunRequest, seconds: float) -> None:
     """Print what a run came to; of one that had nothing to send and nothing to say, nothing."""
     quiet = ended.answer is not None and ended.answer["code"] == 0
@@ -159,26 +168,30 @@ def print_run(session: Session, ended: Ended, request: RunRequest, seconds: floa
     sys.stdout.flush()
 
 
-def _last_runs(session: Session) -> tuple[dict[str, float], dict[str, datetime]]:
-    """How long the last run of each project took, and when it began, as the run log knows."""
+def _last_runs(session: Session) -> LastRuns:
+    """What the run log knows of the last run of each project."""
+    from engine.agent.agent import LastRuns
     from engine.config.workspace import state_folder
     from engine.run_log.read import open_run_log
 
     seconds: dict[str, float] = {}
     began: dict[str, datetime] = {}
+    failing: set[str] = set()
     try:
         with open_run_log(state_folder(session.workspace(), os.environ)) as log:
             last = log.last_runs()
     except StateError as error:  # all that it has are copies, and the next run replaces a damaged one
         write_warning(session, f"{error.message} It is not known when projects ran last.")
-        return seconds, began
+        return LastRuns()
     for run in last:
         job = run.project + ORDERS_JOB if run.command == "pull" else run.project
         # One that was broken off, such as by the end of the agent, may have hung ever since it began.
         took = run.seconds if run.finished_at else (now() - run.started_at).total_seconds()
         seconds[job] = seconds.get(job, 0.0) + (took or 0.0)
         began[job] = max(run.started_at, began.get(job, run.started_at))
-    return seconds, began
+        if run.outcome in {"failed", "broken off"}:
+            failing.add(job)
+    return LastRuns(seconds=seconds, failing=frozenset(failing), began=began)
 
 
 def run_metrics(session: Session) -> str:

@@ -27,6 +27,9 @@ UNSEEN_AFTER = timedelta(hours=1)
 """After so long without progress a run of another machine or of Windows counts as broken off."""
 
 
+BROKEN_OFF = "The process ended before the run did."
+"""The message of a run whose process died."""
+
 NUMBER_GRACE = timedelta(minutes=1)
 """By so much a process may have begun after its run was noted: the clock may have been set meanwhile."""
 
@@ -317,8 +320,8 @@ def _run(row: dict[str, Any]) -> LoggedRun:
     host, process, progress_at = (row.pop(name) for name in ("host", "process", "progress_at"))
     seen_at = datetime.fromisoformat(progress_at or row["started_at"])
     run = LoggedRun(**{**row, **_times(row, "started_at", "finished_at")})
-    if run.outcome == "running" and not _is_alive(host, process, seen_at):
-        return replace(run, outcome="broken off", message="The process ended before the run did.")
+    if run.outcome == "running" and not is_alive(host, process, seen_at):
+        return replace(run, outcome="broken off", message=BROKEN_OFF)
     return run
 
 
@@ -326,7 +329,7 @@ def _times(row: dict[str, Any], *names: str) -> dict[str, datetime | None]:
     return {name: None if row[name] is None else datetime.fromisoformat(row[name]) for name in names}
 
 
-def _is_alive(host: str, process: int, seen_at: datetime) -> bool:
+def is_alive(host: str, process: int, seen_at: datetime) -> bool:
     """Whether a process that noted a run still exists, as far as this machine can know."""
     if host != socket.gethostname() or os.name != "posix":
         return now() - seen_at < UNSEEN_AFTER

@@ -12,11 +12,13 @@ import socket
 import sqlite3
 import time
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import now
 from engine.errors import CancelledError, GuardError, StateError, StateLockedError, SyncError, is_out_of_memory
 from engine.run_log.file import connect_run_log, prune, remove_damaged, run_log_path, time_text
+from engine.run_log.read import BROKEN_OFF, is_alive
 from engine.text import mask_secrets
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ class RunLog:
             self._connection = None
 
 
+def record_broken_off(state_folder: Path, project: str) -> None:
+    """Note the end of a project's runs whose process has died, now that somebody saw it die."""
+    run_log = RunLog(state_folder)
+
+    def work(connection: sqlite3.Connection) -> None:
+        sql = "select id, host, process, started_at from runs where project = ? and outcome = 'running'"
+        for number, host, process, started in connection.execute(sql, [project]).fetchall():
+            began = datetime.fromisoformat(started)
+            if not is_alive(host, process, began):
+                connection.execute(
+                    "update runs set outcome = 'broken off', message = ?, finished_at = ?, seconds = ? where id = ?",
+                    [BROKEN_OFF, time_text(now()), round((now() - began).total_seconds(), 3), number],
+                )
+
+    run_log.write(work)
+    run_log.close()
+
+
 class RunRecord:
     """One run of one entity in the run log."""
 
@@ -108,9 +128,8 @@ class RunRecord:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "update runs set outcome = 'broken off', message = 'The process ended before the run did.'"
-                " where project = ? and outcome = 'running'",
-                [self._of["project"]],
+                "update runs set outcome = 'broken off', message = ? where project = ? and outcome = 'running'",
+                [BROKEN_OFF, self._of["project"]],
             )
             self._id = _insert(connection, {**self._of, "started_at": self._started, "run_id": run_id})
             sql = "select count(*) from snapshots where project = ? and entity = ?"

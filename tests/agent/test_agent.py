@@ -19,8 +19,9 @@ import pytest
 from support.agent import running_agent
 from support.command import run_command
 
+from engine.agent import agent as agent_module
 from engine.agent import lanes, workers
-from engine.agent.agent import RELOAD_SECONDS, Agent, AgentSettings, Projects, spread
+from engine.agent.agent import RELOAD_SECONDS, Agent, AgentSettings, LastRuns, Projects, spread
 from engine.agent.lanes import Lane, LaneLimits
 from engine.agent.workers import Job, Workers
 from engine.config.schedule import Schedule
@@ -55,7 +56,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
         on_end=on_end,
-        seconds={"hangs": 999.0},
+        last=LastRuns(seconds={"hangs": 999.0}),
     )
     limits = LaneLimits(max_runs=3, run_seconds=1.0)
     agent = Agent(projects, AgentSettings(workers=1, limits=limits, stop_seconds=5))
@@ -82,6 +83,36 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_the_others_keep_their_caden
     for process in shared:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+def test_a_project_that_hangs_again_holds_up_none_whose_runs_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have lanes of their own."""
+    monkeypatch.setattr(agent_module, "RELOAD_SECONDS", 0.1)
+    often = Schedule(every=timedelta(seconds=0.5))
+    schedules = {"hangs": often}
+    ended: SimpleQueue[str] = SimpleQueue()
+
+    def request(name: str) -> dict[str, str]:
+        schedules["long"] = often  # not before the other one is in its lane
+        return {"name": name}
+
+    projects = Projects(
+        run="support.jobs:run",
+        schedules=lambda: dict(schedules),
+        request=request,
+        on_event=lambda _event: None,
+        on_end=lambda each, _seconds: ended.put(each.job.name),
+        last=LastRuns(seconds={"hangs": 999.0, "long": 999.0}, failing=frozenset({"hangs"})),
+    )
+    stop = threading.Event()
+    agent = Agent(projects, AgentSettings(workers=1, stop_seconds=0.1))
+    thread = threading.Thread(target=agent.serve, args=(stop,))
+    thread.start()
+    try:
+        assert ended.get(timeout=60) == "long"
+    finally:
+        stop.set()
+        thread.join(60)
 
 
 def test_a_worker_that_is_killed_while_it_answers_is_its_projects_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.agent.agent import Agent, AgentSettings, Projects
+from engine.agent.agent import Agent, AgentSettings, LastRuns, Projects
 from engine.config.loader import load
 from engine.config.schedule import Schedule, parse_quiet, read_order_ways, read_schedule
 from engine.errors import ConfigError
@@ -138,7 +138,7 @@ def make_agent(began: Mapping[str, datetime]) -> Agent:
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
         on_end=lambda _ended, _seconds: None,
-        began=began,
+        last=LastRuns(began=began),
     )
     return Agent(projects, AgentSettings())
 

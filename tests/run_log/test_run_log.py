@@ -24,7 +24,7 @@ from engine.orders.ledger_file import connect_ledger
 from engine.run_log import record
 from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
-from engine.run_log.record import RunLog, RunRecord, record_failure, record_order_changes, record_run
+from engine.run_log.record import RunLog, RunRecord, record_broken_off, record_failure, record_order_changes, record_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +71,13 @@ def test_a_run_whose_process_died_is_not_taken_for_running(tmp_path: Path) -> No
         if os.name == "posix":
             assert log.running() == []
             assert [run.outcome for run in log.last_runs()] == ["broken off"]
+            record_broken_off(tmp_path, "other")
+            assert [run.finished_at for run in log.last_runs()] == [None]
+            record_broken_off(tmp_path, "acme")
+            (dead,) = log.last_runs()
+            assert dead.finished_at is not None
+            took = (dead.finished_at - dead.started_at).total_seconds()
+            assert dead.seconds == pytest.approx(took, abs=0.1)
     with record_run(tmp_path, project="acme", entity="customers", command="run") as run:
         run.begin(2)
     with open_run_log(tmp_path) as log:
