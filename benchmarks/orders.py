@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 from support.erp import Erp, in_sqlite, on_server, order_document  # noqa: E402 - the tests' ERP lives beside
 from support.servers import MariaDb, Postgres  # noqa: E402 - found by the path above
 
-from engine.orders import pipeline  # noqa: E402 - as above
+from engine.orders import ledger_file  # noqa: E402 - as above
 from engine.orders.ledger_file import raising_lock  # noqa: E402 - as above
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def measure(name: str, erp: Erp, sizes: list[int]) -> None:
             yield
             held = time.perf_counter() - began
 
-    vars(pipeline)["raising_lock"] = watched_lock
+    vars(ledger_file)["raising_lock"] = watched_lock
     erp.write('default_customer = "CASH"')
     erp.receive(order_document(1))
     line = {"sku": "A", "qty": 1, "price": 1, "sub_total": 1, "tax": 0, "total": 1}

@@ -24,7 +24,6 @@ from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.files import WorkspaceFiles, exists, is_dir, is_file, is_open_to_others, may_write
 from engine.mapping.todos import standing_todos
 from engine.mapping.views import render_checked_view
-from engine.orders.ledger import open_ledger
 from engine.orders.statement_checks import check_statements
 from engine.orders.statement_trial import try_statements
 from engine.orders.statements import list_statements
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from engine.errors import Diagnostic
     from engine.model.settings import Project
+    from engine.orders.ledger import Ledgers
     from engine.stock2shop.user import User
 
 
@@ -77,7 +77,7 @@ def check_machine() -> Iterator[Finding]:
     )
 
 
-def check_project(project: Project) -> Iterator[Finding]:
+def check_project(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
     """Check one project: its views, source, Stock2Shop account, state and orders.
 
     Connects to the client's database and to Stock2Shop. What cannot be checked is a finding, not an exception.
@@ -87,7 +87,7 @@ def check_project(project: Project) -> Iterator[Finding]:
     yield from _check_source(project)
     yield from _check_stock2shop(project)
     yield from _check_state(project)
-    yield from _check_orders(project)
+    yield from _check_orders(project, ledgers)
 
 
 def check_live(project: Project) -> Iterator[Finding]:
@@ -250,7 +250,7 @@ def _check_source(project: Project) -> Iterator[Finding]:
         )
 
 
-def _check_orders(project: Project) -> Iterator[Finding]:
+def _check_orders(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
     if project.orders is None:
         return
     try:
@@ -261,7 +261,7 @@ def _check_orders(project: Project) -> Iterator[Finding]:
         with open_writer(project.orders.source) as writer:
             trial = try_statements(project, project.orders, writer)
         yield from _statement_findings(trial.problems)
-        with open_ledger(project) as ledger:
+        with ledgers.opened(project.name) as ledger:
             waiting = ledger.list_entries("status in ('waiting', 'failed')")
     except ConfigError as error:
         yield from _statement_findings(error.diagnostics)

@@ -92,7 +92,6 @@ FILE_READERS = {
     "files.py": "the door itself",
     "fleet/checkout.py": "the state, which is a cache of what the fleet has",
     "fleet/database.py": "the engine's SQL",
-    "fleet/order_home.py": "the name of this machine, beside the ledgers",
     "fleet/queue.py": "the library's SQL",
     "mapping/engine_sql.py": "itself",
     "orders/ledger_file.py": "the engine's SQL",

@@ -16,6 +16,7 @@ import typer
 from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
 from engine.cli.agent_orders import keep_receiving
 from engine.cli.console import make_console_routes, read_settings
+from engine.cli.fleet_state import order_ledgers
 from engine.cli.log import write_warning
 from engine.cli.notify import keep_notifying
 from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, print_event
@@ -26,6 +27,7 @@ from engine.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from engine.agent.agent import LastRuns
     from engine.agent.workers import Ended, Json
@@ -74,12 +76,6 @@ def agent(
     workspace = session.workspace()
     printing = threading.Lock()
 
-    def request(name: str) -> Json:
-        project, _, orders = name.partition(ORDERS_JOB)
-        task = {"do": "pull"} if orders else None
-        asked = RunRequest(several=True, text=not session.logs_json, last_good=True)
-        return job_message(session.options, workspace, project, asked, task)
-
     def on_event(event: Json) -> None:
         with printing:
             print_event(session, event)
@@ -94,7 +90,7 @@ def agent(
         Projects(
             run="engine.cli.run:run_job",
             schedules=schedules,
-            request=request,
+            request=lambda name: scheduled_job(session, workspace, name, last_good=True),
             on_event=on_event,
             on_end=on_end,
             last=_last_runs(session),
@@ -157,6 +153,14 @@ def _note_death(session: Session, ended: Ended) -> None:
         record_broken_off(state_folder(session.workspace(), os.environ), ended.job.name.partition(ORDERS_JOB)[0])
 
 
+def scheduled_job(session: Session, workspace: Path, name: str, *, last_good: bool) -> Json:
+    """The message for a job that is due: a project's run, or its pull of orders."""
+    project, orders, _ = name.partition(ORDERS_JOB)
+    task = {"do": "pull"} if orders else None
+    asked = RunRequest(several=True, text=not session.logs_json, last_good=last_good)
+    return job_message(session.options, workspace, project, asked, task)
+
+
 def print_run(session: Session, ended: Ended, request: RunRequest, seconds: float) -> None:
     """Print what a run came to; of one that had nothing to send and nothing to say, nothing."""
     quiet = ended.answer is not None and ended.answer["code"] == 0
@@ -201,5 +205,10 @@ def run_metrics(session: Session) -> str:
     from engine.status.prometheus import metrics_text
 
     workspace = session.workspace()
-    statuses = collect_statuses(workspace, discover(workspace), state_folder=state_folder(workspace, os.environ))
+    statuses = collect_statuses(
+        workspace,
+        discover(workspace),
+        state_folder=state_folder(workspace, os.environ),
+        ledgers=order_ledgers(session),
+    )
     return metrics_text(statuses, now())

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from engine.config.schedule import Schedule
 
 ORDERS_JOB = "/orders"
-"""What follows a project's name in the name of the job that pulls its orders; no folder's name has a slash."""
+"""What follows a project's name in the name of the job that pulls its orders; no folder's name has a slash.
+
+It is that of :data:`engine.fleet.lease.ORDERS_SUFFIX`."""
 
 
 def project_schedules(session: Session, every: str | None) -> Schedules:

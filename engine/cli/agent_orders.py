@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.cli.fleet_state import require_orders_here
+from engine.cli.fleet_state import order_ledgers
 from engine.cli.log import order_log
 from engine.cli.versions import good_files
 from engine.errors import ConfigError
@@ -40,10 +40,9 @@ def keep_receiving(session: Session, *, open_to_others: bool) -> Iterator[Receiv
             files = good_files(session, name, lambda text: log(name, text))
             project = load(name, workspace=workspace, environ=os.environ, files=files)
             session.terminal.hide(project.secrets)
-            require_orders_here(session, project, takes=True)
             return project
 
-        receivers = Receivers(load, on_event=log, open_to_others=open_to_others)
+        receivers = Receivers(load, order_ledgers(session), on_event=log, open_to_others=open_to_others)
         known: dict[str, Hashable] = {}
 
         def refresh() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.agent_jobs import ORDERS_JOB
+from engine.cli.fleet_state import order_ledgers
 from engine.cli.log import write_warning
 from engine.cli.run import RunRequest, job_message
 from engine.cli.session import STORED_TABLES, session_of
@@ -87,7 +88,7 @@ def make_console_routes(
     states = state_folder(workspace, os.environ)
     console = Console(
         access=Access(_Settings(session, workspace, settings), Passwords()),
-        workspace=Workspace(workspace, states),
+        workspace=Workspace(workspace, states, order_ledgers(session)),
         audit=AuditLog(states),
         work=_work(session, agent, workspace),
         on_accepted=on_accepted,
@@ -150,13 +151,13 @@ def _work(session: Session, agent: Agent, workspace: Path) -> Work:
     def skip(name: str, order: int, code: str | None) -> None:
         from engine.orders.operations import skip_order
 
-        skip_order(load(name), order, code=code)
+        skip_order(load(name), order_ledgers(session), order, code=code)
 
     def statements(name: str, order: int, reveal: bool) -> list[tuple[str, str, list[str]]]:  # noqa: FBT001 - of Work
         from engine.cli.orders import bound_text
         from engine.orders.plan import plan_orders
 
-        (found,) = plan_orders(load(name), (order,))
+        (found,) = plan_orders(load(name), order_ledgers(session), (order,))
         return [
             (f"orders/{path.name}", query.sql, [bound_text(each, reveal=reveal) for each in query.binds])
             for path, query in found.queries

@@ -38,7 +38,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "fleet pause": ("s2s fleet pause acme",),
     "fleet resume": ("s2s fleet resume acme",),
     "fleet adopt-local": ("s2s fleet adopt-local", "s2s fleet adopt-local acme --replace"),
-    "fleet take-orders": ("s2s fleet take-orders acme",),
     "fleet export-local": ("s2s fleet export-local",),
     "notify": ("s2s notify --test",),
     "explain": ("s2s explain acme HAM-500", "s2s explain HAM-500 --all --stored"),

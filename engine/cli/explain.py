@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import exit_code, gravest, report_error
-from engine.cli.fleet_state import state_at_hand
+from engine.cli.fleet_state import order_ledgers, state_at_hand
 from engine.cli.options import OutputFormat, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, selected_entities, session_of
 from engine.cli.stored import read_stored, zoned_rows
 from engine.clock import local_text
 from engine.errors import StateLockedError, SyncError, UnknownKeyError, UsageError
-from engine.files import exists
 
 if TYPE_CHECKING:
     from typing import Any
@@ -100,7 +99,7 @@ class _Search:
             from engine.cli.orders import order_json, print_order
 
             if self._output is Output.json:
-                order = order_json(project, order_id, reveal=self._reveal)
+                order = order_json(self._session, project, order_id, reveal=self._reveal)
                 self._found["orders"].append({"project": project.name, **order})
             else:
                 print_order(self._session, project, order_id, reveal=self._reveal)
@@ -183,11 +182,10 @@ class _Search:
 
     def _orders(self, project: Project) -> list[int]:
         """The orders with this number that a project's ledger knows."""
-        from engine.orders.ledger import ledger_path, open_ledger
-
-        if self._entity not in {None, "orders"} or project.orders is None or not exists(ledger_path(project)):
+        ledgers = order_ledgers(self._session)
+        if self._entity not in {None, "orders"} or project.orders is None or not ledgers.has_ledger(project.name):
             return []
-        with open_ledger(project) as ledger:
+        with ledgers.opened(project.name) as ledger:
             return [entry.order_id for entry in ledger.find_entries(self.code)]
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.fleet_state import fleet_database, require_orders_here, take_in_runs
+from engine.cli.fleet_state import fleet_database, take_in_runs
 from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
-from engine.cli.run import RunRequest, default_jobs, job_message, print_event, run_one_after_the_other
+from engine.cli.run import RunRequest, default_jobs, print_event, run_one_after_the_other
 from engine.cli.session import Output, session_of
 from engine.cli.signals import run_controls
 from engine.cli.stored import zoned_rows
@@ -59,22 +59,26 @@ def worker(
         int | None, typer.Option(min=1, max=64, help="Runs at a time; otherwise the machine's cores, at most 8.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where /health, /ready and /metrics are, on this machine alone.")
+        int, typer.Option(min=0, max=65535, help="Where its orders, /health, /ready and /metrics are.")
     ] = 8059,
     run_limit: Annotated[float, typer.Option(min=1, help="Stop a run that takes longer than so many seconds.")] = 6
     * 3600.0,
 ) -> None:
-    """Run this machine's share of the projects at their cadence, until it is stopped or drained."""
+    """Run this machine's share of the projects at their cadence, and take orders, until it is stopped or drained."""
     from engine.agent.agent import Projects
     from engine.agent.http import monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
-    from engine.cli.agent import print_run, run_metrics
-    from engine.cli.agent_jobs import ORDERS_JOB, project_schedules
+    from engine.cli.agent import print_run, run_metrics, scheduled_job
+    from engine.cli.agent_jobs import project_schedules
+    from engine.cli.agent_orders import keep_receiving
+    from engine.cli.console import read_settings
     from engine.config.console import ConsoleSettings
     from engine.console.access import may_read_metrics
     from engine.fleet.worker import FleetWorker, WorkerSettings
     from engine.http_server import Listener
     from engine.orders.connections import OpenConnections, limited_protocol
+    from engine.orders.http import order_routes
+    from engine.orders.serve import tls_context
 
     session = session_of(context)
     database = _database(session)
@@ -82,7 +86,6 @@ def worker(
     workspace = session.workspace()
     request = RunRequest(several=True)
     printing = threading.Lock()
-    schedules = project_schedules(session, every)
 
     def on_event(event: Json) -> None:
         with printing:
@@ -94,9 +97,8 @@ def worker(
 
     projects = Projects(
         run="engine.cli.run:run_job",
-        # Orders are one machine's: `s2s orders serve` and `pull`.
-        schedules=lambda: {name: each for name, each in schedules().items() if ORDERS_JOB not in name},
-        request=lambda name: job_message(session.options, workspace, name, request),
+        schedules=project_schedules(session, every),
+        request=lambda name: scheduled_job(session, workspace, name, last_good=False),
         on_event=on_event,
         on_end=on_end,
     )
@@ -111,13 +113,19 @@ def worker(
     )
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        here = ConsoleSettings()
-        routes = monitor_routes(
-            is_alive=lambda: running.is_alive,
-            metrics=metrics,
-            may_read=lambda request: may_read_metrics(here, request),
-        )
-        listener = Listener(host=here.host, port=port, protocol=limited_protocol(OpenConnections(), None))
+        listens = read_settings(session) or ConsoleSettings()
+        connections = OpenConnections()
+        receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
+        routes = [
+            *monitor_routes(
+                is_alive=lambda: running.is_alive,
+                metrics=metrics,
+                may_read=lambda request: may_read_metrics(listens, request),
+            ),
+            *order_routes(receivers.find, connections),
+        ]
+        tls = tls_context(listens.tls_certificate, listens.tls_key, table="[console]")
+        listener = Listener(host=listens.host, port=port, protocol=limited_protocol(connections, tls), tls=tls)
         try:
             address = stack.enter_context(serve_http(routes, listener))
         except OSError as error:
@@ -199,34 +207,23 @@ def adopt_local(
         bool, typer.Option("--replace", help="Also where the fleet has a state already, which is then lost.")
     ] = False,
 ) -> None:
-    """Take over the states that this machine has of its own; do that once, before the first worker runs."""
-    from engine.files import exists
+    """Take over the states and the orders that this machine has of its own; once, before the first worker runs."""
+    from engine.fleet.order_transfer import adopt_orders
     from engine.fleet.transfer import adopt_state
-    from engine.orders.ledger import ledger_path
+    from engine.orders.ledger_file import ledger_path
 
     session = session_of(context)
     database = _database(session)
     for name in projects or session.project_names():
         loaded = session.load_stored(name)
-        if adopt_state(database, loaded.name, loaded.state, replace=replace):
+        states = loaded.state.parent
+        has_state = adopt_state(database, loaded.name, loaded.state, replace=replace)
+        if has_state:
             session.terminal.print_text(f"{loaded.name}: its state is the fleet's now.")
-            if exists(ledger_path(loaded)):
-                require_orders_here(session, loaded, takes=True)
-        elif projects:
-            session.terminal.print_text(f"{loaded.name} has no state in {loaded.state.parent}.")
-
-
-@fleet_app.command("take-orders")
-def take_orders(context: typer.Context, project: ProjectName) -> None:
-    """Have this machine keep a project's orders from now on; bring the ledger over first."""
-    from engine.fleet.order_home import move_order_home
-
-    session = session_of(context)
-    loaded = session.load_stored(project)
-    before = move_order_home(_database(session), loaded.name, loaded.state.parent)
-    session.terminal.print_text(
-        f"This machine keeps the orders of {loaded.name}." + (f" {before} did before." if before else "")
-    )
+        if adopt_orders(database, loaded.name, ledger_path(states, loaded.name), replace=replace):
+            session.terminal.print_text(f"{loaded.name}: its orders are the fleet's now.")
+        elif projects and not has_state:
+            session.terminal.print_text(f"{loaded.name} has no state and no orders in {states}.")
 
 
 @fleet_app.command("export-local")
@@ -234,17 +231,23 @@ def export_local(
     context: typer.Context,
     projects: Annotated[list[str] | None, typer.Argument(help="The projects; otherwise all.")] = None,
 ) -> None:
-    """Bring states back to this machine, and pause the projects: the way back to one machine."""
+    """Bring states and orders back to this machine, and pause the projects: the way back to one machine."""
+    from engine.fleet.order_transfer import export_orders
     from engine.fleet.transfer import export_state
+    from engine.orders.ledger_file import ledger_path
 
     session = session_of(context)
     database = _database(session)
     for name in projects or session.project_names():
         loaded = session.load_stored(name)
-        if export_state(database, loaded.name, loaded.state):
+        ledger = ledger_path(loaded.state.parent, loaded.name)
+        has_state = export_state(database, loaded.name, loaded.state)
+        if has_state:
             session.terminal.print_text(f"{loaded.name}: its state is {loaded.state}; the fleet has paused it.")
-        elif projects:
-            session.terminal.print_text(f"The fleet has no state of {loaded.name}.")
+        if export_orders(database, loaded.name, ledger):
+            session.terminal.print_text(f"{loaded.name}: its orders are in {ledger}; the fleet takes no more.")
+        elif projects and not has_state:
+            session.terminal.print_text(f"The fleet has no state and no orders of {loaded.name}.")
 
 
 def _database(session: Session) -> FleetDatabase:

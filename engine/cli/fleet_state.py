@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.cli.session import session_of
+from engine.cli.session import FleetConnections, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.fleet.checkout import Checkout
     from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
+    from engine.orders.ledger import Ledgers
 
 
 @contextmanager
@@ -49,23 +50,33 @@ def fleet_database(session: Session) -> FleetDatabase | None:
     if settings is None:
         return None
     session.terminal.hide([settings.database])
-    if session.fleet is None or session.fleet.url != settings.database:
-        from engine.fleet.database import FleetDatabase
-
-        session.fleet = session.resources.enter_context(closing(FleetDatabase(settings.database)))
-    return session.fleet
+    if session.fleet is None or session.fleet.database.url != settings.database:
+        session.fleet = _connections(session, settings.database)
+    return session.fleet.database
 
 
-def require_orders_here(session: Session, project: Project, *, takes: bool) -> None:
-    """Raise :class:`UsageError` where another machine of the fleet keeps the orders of a project.
+def order_ledgers(session: Session) -> Ledgers:
+    """Where the orders of the workspace's projects are kept: in files of this machine, or in the fleet's PostgreSQL."""
+    if fleet_database(session) is not None and session.fleet is not None:
+        return session.fleet.ledgers
+    from engine.config.workspace import state_folder
+    from engine.orders.ledger_file import LocalLedgers
 
-    ``takes`` says that orders are about to be taken, which makes this machine keep them where none does.
-    """
-    database = fleet_database(session)
-    if database is not None:
-        from engine.fleet.order_home import require_order_home
+    return LocalLedgers(state_folder(session.workspace(), os.environ))
 
-        require_order_home(database, project.name, project.state.parent, takes=takes)
+
+def _connections(session: Session, address: str) -> FleetConnections:
+    """What reaches the fleet at an address until the command ends; nothing is connected before it is needed."""
+    from engine.config.workspace import state_folder
+    from engine.fleet.database import FleetDatabase
+    from engine.fleet.order_ledgers import FleetLedgers
+
+    return FleetConnections(
+        database=session.resources.enter_context(closing(FleetDatabase(address))),
+        ledgers=session.resources.enter_context(
+            closing(FleetLedgers(address, state_folder(session.workspace(), os.environ)))
+        ),
+    )
 
 
 def take_in_runs(session: Session) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import FAILED
-from engine.cli.fleet_state import take_in_runs
+from engine.cli.fleet_state import order_ledgers, take_in_runs
 from engine.cli.session import session_of
 from engine.clock import now
 from engine.errors import SyncError, UsageError
@@ -79,7 +79,8 @@ def _notify_now(session: Session, *, agent_since: datetime | None) -> None:
     warn(wrong)
     if secrets:
         take_in_runs(session)
-        send(workspace, state_folder(workspace, os.environ), settings, agent_since=agent_since)
+        folder = state_folder(workspace, os.environ)
+        send(workspace, folder, settings, ledgers=order_ledgers(session), agent_since=agent_since)
 
 
 @contextmanager

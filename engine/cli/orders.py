@@ -13,7 +13,7 @@ import typer
 
 from engine.cli.contract import error_entries
 from engine.cli.failures import ATTENTION
-from engine.cli.fleet_state import require_orders_here
+from engine.cli.fleet_state import order_ledgers
 from engine.cli.log import order_log
 from engine.cli.options import OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, session_of
@@ -50,14 +50,13 @@ def serve(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
     settings = order_settings(loaded)
     if port is not None:
         loaded = replace(loaded, orders=replace(settings, receiver=replace(settings.receiver, port=port)))
     gone = threading.Event()
     with run_controls(session, loaded.name, "orders") as (stop, _), order_log(session, loaded.name) as log:
         try:
-            with run_receiver(loaded, on_event=log, on_stopped=gone.set) as address:
+            with run_receiver(loaded, order_ledgers(session), on_event=log, on_stopped=gone.set) as address:
                 session.terminal.print_text(f"Orders for {loaded.name} are taken at {address}/orders; Ctrl-C stops it.")
                 if not (settings.receiver.token or settings.receiver.password):
                     session.terminal.print_text(
@@ -88,11 +87,10 @@ def import_(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
     found: list[Entry] = []
     wrong: list[tuple[Path, str]] = []
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        for file, entry, message in import_orders(loaded, path, stop=stop, hold=hold):
+        for file, entry, message in import_orders(loaded, order_ledgers(session), path, stop=stop, hold=hold):
             if entry is None:
                 wrong.append((file, message))
             else:
@@ -109,20 +107,19 @@ def pull(context: typer.Context, project: ProjectName, output: OutputFormat = Ou
     """Ask Stock2Shop for orders, raise them and answer; what is due from before is retried."""
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        found = pull_recorded(loaded, stop=stop)
+        found = pull_recorded(session, loaded, stop=stop)
     _print_outcome(session, loaded, found, output)
 
 
-def pull_recorded(project: Project, *, stop: threading.Event) -> list[Entry]:
+def pull_recorded(session: Session, project: Project, *, stop: threading.Event) -> list[Entry]:
     """Pull the orders of a project, as :func:`engine.orders.pull.pull_orders` does, and have the run log know of it."""
     from engine.orders.pull import pull_orders
     from engine.run_log.record import record_run
 
     names = {"project": project.name, "entity": "orders", "command": "pull"}
     with record_run(project.state.parent, **names, secrets=project.secrets) as record:
-        found = pull_orders(project, stop=stop)
+        found = pull_orders(project, order_ledgers(session), stop=stop)
         waits = any(entry.status in {"waiting", "failed"} for entry in found)
         record.facts |= {"outcome": "attention" if waits else "done", "source": len(found), "sent": 0}
     return found
@@ -139,16 +136,15 @@ def list_orders(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show the ledger: the status of each order, and why."""
-    from engine.orders.ledger import TRANSITIONS, open_ledger
+    from engine.orders.ledger import TRANSITIONS
     from engine.orders.pipeline import order_settings
 
     session = session_of(context)
     loaded = session.load_stored(project)
-    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     if status is not None and status not in TRANSITIONS:
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
-    with open_ledger(loaded) as ledger:
+    with order_ledgers(session).opened(loaded.name) as ledger:
         entries = ledger.list_newest(status=status, limit=limit)
     _print_entries(session, loaded, entries, output)
 
@@ -166,20 +162,17 @@ def show_order(
 
     session = session_of(context)
     loaded = session.load_stored(project)
-    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     reveal = check_reveal(reveal=reveal)
     if output is Output.json:
-        session.answer.give(order_json(loaded, order_id, reveal=reveal))
+        session.answer.give(order_json(session, loaded, order_id, reveal=reveal))
     else:
         print_order(session, loaded, order_id, reveal=reveal)
 
 
-def order_json(project: Project, order_id: int, *, reveal: bool) -> dict[str, Any]:
+def order_json(session: Session, project: Project, order_id: int, *, reveal: bool) -> dict[str, Any]:
     """What the ledger knows of an order, for machines. Raises :class:`UsageError` for an id that is not known."""
-    from engine.orders.ledger import open_ledger
-
-    with open_ledger(project) as ledger:
+    with order_ledgers(session).opened(project.name) as ledger:
         return {
             **ledger.get_entry(order_id).as_json(),
             "status_history": [
@@ -193,10 +186,9 @@ def order_json(project: Project, order_id: int, *, reveal: bool) -> dict[str, An
 
 def print_order(session: Session, project: Project, order_id: int, *, reveal: bool) -> None:
     """Print what the ledger knows of an order. Raises :class:`UsageError` for an id that is not known."""
-    from engine.orders.ledger import open_ledger
     from engine.orders.rules import RULES
 
-    with open_ledger(project) as ledger:
+    with order_ledgers(session).opened(project.name) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
         corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if reveal else None
@@ -231,9 +223,8 @@ def plan(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=False)
     reveal = check_reveal(reveal=reveal)
-    found = plan_orders(loaded, tuple(order_ids or ()))
+    found = plan_orders(loaded, order_ledgers(session), tuple(order_ids or ()))
     if output is Output.json:
         session.answer.give([_plan_json(each, reveal=reveal) for each in found])
         return
@@ -265,9 +256,8 @@ def retry(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        found = retry_orders(loaded, tuple(order_ids or ()), stop=stop)
+        found = retry_orders(loaded, order_ledgers(session), tuple(order_ids or ()), stop=stop)
     _print_outcome(session, loaded, found, output)
 
 
@@ -284,9 +274,8 @@ def raise_order(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        entry = raise_on_purpose(loaded, order_id, by=by, stop=stop)
+        entry = raise_on_purpose(loaded, order_ledgers(session), order_id, by=by, stop=stop)
     _print_outcome(session, loaded, [entry], output)
 
 
@@ -303,10 +292,10 @@ def verify(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=False)
     order_settings(loaded)
     with run_controls(session, loaded.name, "orders") as (stop, _):
-        found = verify_orders(loaded, list_raised(loaded, days=days), stop=stop)
+        ledgers = order_ledgers(session)
+        found = verify_orders(loaded, ledgers, list_raised(ledgers, loaded.name, days=days), stop=stop)
     wrong = [each for each in found if each.state != "there"]
     if output is Output.json:
         rows = [{**each.entry.as_json(), "state": each.state, "detail": each.detail} for each in found]
@@ -337,8 +326,7 @@ def skip(
 
     session = session_of(context)
     loaded = session.load(project)
-    require_orders_here(session, loaded, takes=True)
-    entry = skip_order(loaded, order_id, code=code)
+    entry = skip_order(loaded, order_ledgers(session), order_id, code=code)
     if output is Output.json:
         session.answer.give(entry.as_json())
         return

@@ -10,7 +10,7 @@ import typer
 from engine.cli.colour import paint_findings
 from engine.cli.contract import diagnostic_json
 from engine.cli.failures import FAILED
-from engine.cli.fleet_state import project_at_hand
+from engine.cli.fleet_state import order_ledgers, project_at_hand
 from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import CONNECTING_TABLES, Output, check_reveal, selected_entities, session_of
 from engine.errors import ConfigError, UsageError
@@ -164,7 +164,7 @@ def doctor(
     findings = list(check_machine())
     if project is not None:
         loaded, _ = project_at_hand(context, session.load(project))
-        findings += check_project(loaded)
+        findings += check_project(loaded, order_ledgers(session))
         findings += check_live(loaded) if live else ()
         findings += [
             Finding(name="source id", state="warn", detail=each.message, todo=each.hint)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import typer
 
     from engine.fleet.database import FleetDatabase
+    from engine.fleet.order_ledgers import FleetLedgers
     from engine.model.settings import Project
 
 
@@ -55,6 +56,14 @@ class GlobalOptions:
     log_format: LogFormat = LogFormat.text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConnections:
+    """What reaches the fleet's PostgreSQL: for one thing at a time, and for orders of several threads."""
+
+    database: FleetDatabase
+    ledgers: FleetLedgers
+
+
 @dataclass(slots=True, kw_only=True)
 class Session:
     """What one command needs of its surroundings; typer hands it on as ``context.obj``.
@@ -62,7 +71,7 @@ class Session:
     ``output`` is how the command prints its result, and ``command`` its name, such as ``orders list``. ``subject`` is
     the one project that it is about, as the command line names it. ``project`` is the name of the project that was read
     last: a log line that names no other is about it. ``stop`` is set by whoever ends the command early; where it is
-    None, signals do. ``fleet`` is the fleet's PostgreSQL, once it was needed.
+    None, signals do. ``fleet`` is what was opened of the fleet's PostgreSQL.
     ``resources`` are closed when the command has ended.
     """
 
@@ -74,7 +83,7 @@ class Session:
     answer: Answer = field(default_factory=Answer)
     project: str = ""
     stop: threading.Event | None = None
-    fleet: FleetDatabase | None = None
+    fleet: FleetConnections | None = None
     resources: ExitStack = field(default_factory=ExitStack)
 
     @property

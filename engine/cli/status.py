@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.failures import ATTENTION
-from engine.cli.fleet_state import take_in_runs
+from engine.cli.fleet_state import order_ledgers, take_in_runs
 from engine.cli.options import ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import session_of
 from engine.clock import local_text, now
@@ -81,7 +81,9 @@ def _collect(session: Session, names: Sequence[str]) -> list[ProjectStatus]:
 
     workspace = session.workspace()
     take_in_runs(session)
-    return collect_statuses(workspace, names, state_folder=state_folder(workspace, os.environ))
+    return collect_statuses(
+        workspace, names, state_folder=state_folder(workspace, os.environ), ledgers=order_ledgers(session)
+    )
 
 
 def _exit_code(found: Sequence[ProjectStatus]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.failures import ATTENTION, exit_code, report_error
-from engine.cli.fleet_state import require_orders_here, state_at_hand
+from engine.cli.fleet_state import order_ledgers, state_at_hand
 from engine.cli.signals import run_controls
 from engine.cli.versions import load_good
 from engine.errors import SyncError, UnknownKeyError, UsageError
@@ -38,18 +38,16 @@ def _pull(session: Session, name: str, _task: Mapping[str, Any]) -> tuple[int, R
     from engine.cli.orders import pull_recorded
 
     loaded = load_good(session, name)
-    require_orders_here(session, loaded, takes=True)
     with run_controls(session, name, "orders") as (stop, _):
-        return _tell(session, name, pull_recorded(loaded, stop=stop))
+        return _tell(session, name, pull_recorded(session, loaded, stop=stop))
 
 
 def _retry(session: Session, name: str, task: Mapping[str, Any]) -> tuple[int, Results]:
     from engine.orders.operations import retry_orders
 
     loaded = load_good(session, name)
-    require_orders_here(session, loaded, takes=True)
     with run_controls(session, name, "orders") as (stop, _):
-        return _tell(session, name, retry_orders(loaded, (task["order"],), stop=stop))
+        return _tell(session, name, retry_orders(loaded, order_ledgers(session), (task["order"],), stop=stop))
 
 
 def _tell(session: Session, name: str, entries: list[Entry]) -> tuple[int, Results]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import now
 from engine.config.workspace import discover
 from engine.console.masking import masked_text
-from engine.errors import StateError
-from engine.orders.summary import open_ledger_of
+from engine.errors import SyncError
 from engine.run_log.read import open_run_log
 from engine.status.collect import collect_statuses, current_parts
 from engine.sync.rules import RULES
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledgers
     from engine.run_log.read import Day, LoggedRun
     from engine.status.collect import ProjectStatus
 
@@ -54,11 +53,12 @@ class OrderFacts:
 
 
 class Workspace:
-    """The workspace whose projects the console shows, and the folder of their states."""
+    """The workspace whose projects the console shows, the folder of their states, and where their orders are kept."""
 
-    def __init__(self, folder: Path, state_folder: Path) -> None:
+    def __init__(self, folder: Path, state_folder: Path, ledgers: Ledgers) -> None:
         self.folder = folder
         self.state_folder = state_folder
+        self.ledgers = ledgers
 
     def names(self) -> tuple[str, ...]:
         """The names of the projects."""
@@ -66,7 +66,7 @@ class Workspace:
 
     def statuses(self, names: Sequence[str]) -> list[ProjectStatus]:
         """The status of projects, what needs a person first."""
-        return collect_statuses(self.folder, names, state_folder=self.state_folder)
+        return collect_statuses(self.folder, names, state_folder=self.state_folder, ledgers=self.ledgers)
 
     def days(self, since: date) -> dict[str, list[Day]]:
         """What each project's days came to."""
@@ -130,9 +130,9 @@ class Workspace:
     def orders(self, name: str) -> list[Entry] | None:
         """The newest orders, those that wait or failed first; None where there are none or they cannot be read."""
         try:
-            with open_ledger_of(self.state_folder, name) as ledger:
-                if ledger is None:
-                    return None
+            if not self.ledgers.has_ledger(name):
+                return None
+            with self.ledgers.opened(name) as ledger:
                 found = {entry.order_id: entry for entry in ledger.list_newest(limit=MAX_ORDERS)}
                 for status in ("failed", "waiting"):
                     found |= {each.order_id: each for each in ledger.list_newest(status=status, limit=MAX_ORDERS)}
@@ -140,16 +140,18 @@ class Workspace:
                     _without_people(each, ledger.load_document(each.order_id)) if each.reason or each.note else each
                     for each in found.values()
                 ]
-        except StateError:  # the status says so
+        except SyncError:  # the status says so
             return None
         waits = {"waiting": 0, "failed": 1}
         newest = sorted(entries, key=lambda entry: entry.received_at, reverse=True)
         return sorted(newest, key=lambda entry: waits.get(entry.status, 2))
 
     def order(self, name: str, order_id: int) -> OrderFacts | None:
-        """What the ledger has of an order; None where there is none. Raises :class:`StateError`."""
-        with open_ledger_of(self.state_folder, name) as ledger:
-            if ledger is None or not ledger.list_entries("order_id = ?", order_id):
+        """What the ledger has of an order; None where there is none. Raises what the ledger raises."""
+        if not self.ledgers.has_ledger(name):
+            return None
+        with self.ledgers.opened(name) as ledger:
+            if not ledger.list_entries("order_id = ?", order_id):
                 return None
             document = ledger.load_document(order_id)
             return OrderFacts(
@@ -168,9 +170,10 @@ class Workspace:
             if len(orders) >= MAX_FOUND:
                 break
             try:
-                with open_ledger_of(self.state_folder, name) as ledger:
-                    orders += [(name, entry) for entry in ([] if ledger is None else ledger.find_entries(text))]
-            except StateError:
+                if self.ledgers.has_ledger(name):
+                    with self.ledgers.opened(name) as ledger:
+                        orders += [(name, entry) for entry in ledger.find_entries(text)]
+            except SyncError:
                 continue  # the status says so
         with open_run_log(self.state_folder) as log:
             keys = [found for found in log.find_keys(text, limit=MAX_FOUND) if found[0] in names]

@@ -9,21 +9,23 @@ from __future__ import annotations
 import re
 import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import FleetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import psycopg
 
     Row = tuple[Any, ...]
+    Values = Mapping[str, object] | Sequence[object]
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """The version of the tables; ``sql/migrations.sql`` has a block for each version."""
 
 SCHEMA = "s2s_fleet"
@@ -78,7 +80,7 @@ class FleetDatabase:
                 self._connection.close()
                 self._connection = None
 
-    def rows(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
+    def rows(self, sql: str, values: Values | None = None) -> list[Row]:
         """Run one statement, which may be repeated, and give its rows."""
 
         def work(connection: psycopg.Connection[Row]) -> list[Row]:
@@ -87,7 +89,7 @@ class FleetDatabase:
 
         return self._with_retry(work)
 
-    def row(self, sql: str, values: Mapping[str, object] | None = None) -> Row | None:
+    def row(self, sql: str, values: Values | None = None) -> Row | None:
         """Run one statement, which may be repeated, and give its only row, or None."""
         found = self.rows(sql, values)
         return found[0] if found else None
@@ -101,6 +103,27 @@ class FleetDatabase:
 
         return self._with_retry(transaction)
 
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Row]]:
+        """Have the block be one transaction, which is not repeated: where it fails, it may have been done or not.
+
+        A connection that was lost before is opened again.
+        """
+        import psycopg
+
+        with self._in_use:
+            connection = self._with_retry(_begin)
+            try:
+                yield connection
+                connection.execute("commit")
+            except BaseException as error:
+                with suppress(psycopg.Error):
+                    connection.execute("rollback")
+                if isinstance(error, psycopg.Error):
+                    self.close()
+                    raise _translated(error) from error
+                raise
+
     def _with_retry(self, work: Callable[[psycopg.Connection[Row]], T]) -> T:
         import psycopg
 
@@ -112,15 +135,10 @@ class FleetDatabase:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self.close()
                 if time.monotonic() >= until:
-                    raise FleetError(
-                        f"The fleet's PostgreSQL is away: {_first_line(error)}.", hint=AWAY_HINT
-                    ) from error
+                    raise _translated(error) from error
                 time.sleep(RETRY_INTERVAL_SECONDS)
             except psycopg.Error as error:
-                raise FleetError(
-                    f"The fleet's PostgreSQL refused a statement: {_first_line(error)}.",
-                    hint="`s2s fleet init` creates what is missing. Check the rights of its user.",
-                ) from error
+                raise _translated(error) from error
 
     def _connected(self) -> psycopg.Connection[Row]:
         if self._connection is None:
@@ -195,6 +213,22 @@ def initialise(url: str) -> list[str]:
                 hint="Its user needs the right to create a schema in the database: grant create on database … to …;",
             ) from error
     return done
+
+
+def _begin(connection: psycopg.Connection[Row]) -> psycopg.Connection[Row]:
+    connection.execute("begin")
+    return connection
+
+
+def _translated(error: psycopg.Error) -> FleetError:
+    import psycopg
+
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return FleetError(f"The fleet's PostgreSQL is away: {_first_line(error)}.", hint=AWAY_HINT)
+    return FleetError(
+        f"The fleet's PostgreSQL refused a statement: {_first_line(error)}.",
+        hint="`s2s fleet init` creates what is missing. Check the rights of its user.",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 30.0
 """How long a lease lasts that is not renewed: how long a project waits for another machine after its own one died."""
 
+ORDERS_SUFFIX = "/orders"
+"""What follows a project's name in the name of the lease under which its orders are raised, and of the job that pulls
+them; no project's name has a slash."""
+
 _HELD_HINT = "Wait until it ends. Where that machine died, the lease ends by itself."
 
 

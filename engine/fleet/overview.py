@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.fleet.lease import ORDERS_SUFFIX
+
 if TYPE_CHECKING:
     from engine.fleet.database import FleetDatabase
 
@@ -37,7 +39,9 @@ def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
     rows = database.rows(
         "select project, case when expires_at > now() then holder end, paused, ended_at at time zone 'UTC',"
         " round(seconds::numeric, 1)::double precision,"
-        " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease order by project"
+        " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease"
+        " where project not like %(orders)s order by project",
+        {"orders": f"%{ORDERS_SUFFIX}"},
     )
     return [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
 

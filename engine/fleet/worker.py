@@ -218,6 +218,14 @@ class FleetWorker:
         self._waiting[id(job)] = (loop, ended_future)
         self._queues[lane].put(job)
         ended = await ended_future
+        if project.endswith(lease.ORDERS_SUFFIX) and ended.answer is not None:
+            # A pull has its lease only while an order is raised: what it came to is noted here.
+            sql = (
+                "update lease set failures = case when %(code)s in (0, 4) then 0 else failures + 1 end"
+                " where project = %(project)s returning paused"
+            )
+            await app.connector.execute_query_all_async(sql, project=project, code=ended.answer["code"])
+            return
         if ended.answer is None:
             sql = "update lease set failures = failures + 1 where project = %(project)s returning failures, paused"
         elif ended.answer["code"] == LOCKED_EXIT_CODE:

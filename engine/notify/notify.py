@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from engine.config.notifications import NotifySettings
     from engine.config.schedule import DigestTime
+    from engine.orders.ledger import Ledgers
     from engine.run_log.read import RunLogReader
     from engine.status.collect import ProjectStatus
 
@@ -52,7 +53,12 @@ class Memory:
 
 
 def notify(
-    workspace: Path, state_folder: Path, settings: Mapping[str, NotifySettings], *, agent_since: datetime | None
+    workspace: Path,
+    state_folder: Path,
+    settings: Mapping[str, NotifySettings],
+    *,
+    ledgers: Ledgers,
+    agent_since: datetime | None,
 ) -> None:
     """Send what is news of the projects with ``settings``.
 
@@ -60,7 +66,7 @@ def notify(
     without a zone; None where there is none.
     """
     try:
-        wrong = _notify(workspace, state_folder, settings, agent_since=agent_since)
+        wrong = _notify(workspace, state_folder, settings, ledgers=ledgers, agent_since=agent_since)
     except Exception as error:  # noqa: BLE001 - a notification never fails a run
         wrong = [f"{type(error).__name__}"]
     warn(wrong)
@@ -87,7 +93,12 @@ def send_test(settings: Mapping[str, NotifySettings]) -> tuple[int, list[str]]:
 
 
 def _notify(
-    workspace: Path, state_folder: Path, settings: Mapping[str, NotifySettings], *, agent_since: datetime | None
+    workspace: Path,
+    state_folder: Path,
+    settings: Mapping[str, NotifySettings],
+    *,
+    ledgers: Ledgers,
+    agent_since: datetime | None,
 ) -> list[str]:
     make_private_folder(state_folder)
     with file_lock(state_folder / "notified.lock", seconds=LOCK_SECONDS) as held:
@@ -95,7 +106,7 @@ def _notify(
             return []
         path = state_folder / "notified.json"
         memory = _read(path)
-        statuses = collect_statuses(workspace, [*settings], state_folder=state_folder)
+        statuses = collect_statuses(workspace, [*settings], state_folder=state_folder, ledgers=ledgers)
         with open_run_log(state_folder) as run_log:
             failing = run_log.failures_since_good(current_parts(workspace))
             digests, undelivered = _send_digests(memory, statuses, settings, run_log)

@@ -1,35 +1,33 @@
 """The order ledger: what is known of each order of a project, by its Stock2Shop id.
 
-The ledger is a SQLite file beside the state and not the DuckDB state itself: ``s2s orders serve`` runs for months and
-must not keep ``s2s run`` out, and several processes receive orders at once. Every change is on the disk before the
-method that makes it returns. An order changes its status only as :data:`TRANSITIONS` allows.
-
-Its file is opened, and orders are locked while they are raised, in :mod:`engine.orders.ledger_file`.
+Every change is on a disk before the method that makes it returns. An order changes its status only as
+:data:`TRANSITIONS` allows. Where the rows are, and who may raise orders, is the ledger's
+:class:`~engine.orders.ledger_store.LedgerStore`.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.clock import zoned_text
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, says_cancelled
-from engine.orders.identity import DERIVED_IDS, channel_key_of
-from engine.orders.ledger_file import LEDGER_SUFFIX, connect_ledger, translate_errors
+from engine.orders.identity import DERIVED_IDS, channel_key_of, is_derived
 from engine.run_log.record import RunLog, record_order_changes
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from decimal import Decimal
     from pathlib import Path
 
-    from engine.model.settings import Project
+    from engine.errors import SyncError
+    from engine.orders.ledger_store import LedgerStore
 
 OrderStatus = Literal["received", "raising", "waiting", "failed", "raised", "answered", "skipped"]
 
@@ -98,22 +96,39 @@ ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
 
 
 class Ledger:
-    """An open ledger, to be used by one thread.
+    """An open ledger, to be used by one thread; ``state_folder`` is that of the run log, which has each change as well.
 
-    Each method raises :class:`StateError` where the file cannot be used, and :class:`StateLockedError` where another
-    process keeps it locked.
+    Each method raises :class:`StateError` or :class:`FleetError` where the rows cannot be used, and
+    :class:`StateLockedError` where another process keeps them locked.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self.path = path
-        self._run_log = RunLog(path.parent)
+    def __init__(self, store: LedgerStore, project: str, state_folder: Path) -> None:
+        self._store = store
+        self._project = project
+        self._scope = "".join(f"{name} = ? and " for name in store.scope)
+        self._run_log = RunLog(state_folder)
         self._noted: list[tuple[int, str, str]] = []
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close what the ledger needs."""
+        self._store.close()
         self._run_log.close()
+
+    @property
+    def holders_may_return(self) -> bool:
+        """Whether a process that lost its turn to raise orders may still be alive, and wake up later."""
+        return self._store.holders_may_return
+
+    def now(self) -> str:
+        """Return the time in UTC, to the millisecond, as the ledger keeps all times, by the clock that it goes by."""
+        return self._store.now()
+
+    def raising(self) -> AbstractContextManager[None]:
+        """Have the turn to raise orders of the project: whoever has it, and finds an order in ``raising``, goes on.
+
+        Raises :class:`StateLockedError` where others have it for minutes.
+        """
+        return self._store.raising()
 
     def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
         """Store an order as ``received`` and return True; return False where its id is known already.
@@ -123,13 +138,16 @@ class Ledger:
         """
         raw = json.dumps(document, default=_format_number, sort_keys=True).encode()
         with self._change():
-            sql = "select document, latest, status, uncertain, rule from orders where order_id = ?"
-            known = self._connection.execute(sql, [order_id]).fetchone()
+            known = self._find("document, latest, status, uncertain, rule", order_id)
             if known is None:
-                self._connection.execute(
-                    "insert into orders (order_id, status, via, document, received_at, channel_key)"
-                    " values (?, 'received', ?, ?, ?, ?)",
-                    [order_id, via, raw, utc_now(), channel_key_of(document)],
+                self._insert(
+                    "orders",
+                    order_id=order_id,
+                    status="received",
+                    via=via,
+                    document=raw,
+                    received_at=self.now(),
+                    channel_key=channel_key_of(document),
                 )
                 self._note(order_id, "received", f"by {via}")
             elif known[0] is not None and raw not in {bytes(each) for each in known[:2] if each is not None}:
@@ -148,23 +166,16 @@ class Ledger:
             return
         modified = [str(each.get("modified") or "") for each in (newest, received)]
         if all(modified) and modified[1] < modified[0]:
-            self._update(order_id, note="An older version of it arrived later, and was not used.")
+            self._set(order_id, note="An older version of it arrived later, and was not used.")
         elif status in FINISHED_STATUSES or status == "raising" or uncertain:
             what = "was cancelled" if says_cancelled(received) else "arrived with other content"
             note = f"It {what} after it was raised: s2s orders show shows what changed."
-            self._update(order_id, latest=raw, note=note)
+            self._set(order_id, latest=raw, note=note)
         else:
-            self._update(order_id, document=raw, note="Its content changed before it was raised.", approved_by="")
+            self._set(order_id, document=raw, note="Its content changed before it was raised.", approved_by="")
             if status == "waiting" and rule != "held":
-                self._update(order_id, status="received", rule="", reason="")
+                self._set(order_id, status="received", rule="", reason="")
                 self._note(order_id, "received", "with other content")
-
-    def _update(self, order_id: int, **columns: object) -> None:
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        self._connection.execute(
-            f"update orders set {assignments} where order_id = ?",  # noqa: S608 - column names of this module
-            [*columns.values(), order_id],
-        )
 
     def move(self, order_id: int, status: OrderStatus, *, reason: str = "", **facts: object) -> None:
         """Change an order's status, together with ``reason`` and further columns of the ledger.
@@ -172,22 +183,17 @@ class Ledger:
         Raises :class:`UsageError` where its present status does not allow that.
         """
         before = [name for name, after in TRANSITIONS.items() if status in after]
-        values: dict[str, object] = {
-            "rule": "",
-            "next_attempt_at": None,
-            "finished_at": utc_now() if status in FINISHED_STATUSES else None,
-            **facts,
-            "status": status,
-            "reason": reason,
-        }
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        marks = ", ".join("?" * len(before))
         with self._change():
-            moved = self._connection.execute(
-                f"update orders set {assignments} where order_id = ? and status in ({marks})",  # noqa: S608 - column names of this module
-                [*values.values(), order_id, *before],
-            )
-            if moved.rowcount == 0:
+            values: dict[str, object] = {
+                "rule": "",
+                "next_attempt_at": None,
+                "finished_at": self.now() if status in FINISHED_STATUSES else None,
+                **facts,
+                "status": status,
+                "reason": reason,
+            }
+            condition = f"order_id = ? and status in ({', '.join('?' * len(before))})"
+            if not self._update(values, condition, order_id, *before):
                 entry = self.get_entry(order_id)
                 hint = "`s2s orders show` shows its history."
                 if entry.status == "raising":
@@ -205,14 +211,9 @@ class Ledger:
         """
         entry = self.get_entry(order_id)
         with self._change():
-            changed = self._connection.execute(
-                "update orders set status = 'received', rule = '', reason = '', next_attempt_at = null,"
-                " finished_at = null, raised_at = null, answered_at = null, source_order_code = null, gone_at = null,"
-                " approved_by = ?"
-                " where order_id = ? and status <> 'raising'",
-                [by, order_id],
-            )
-            if changed.rowcount == 0:
+            gone = ("next_attempt_at", "finished_at", "raised_at", "answered_at", "source_order_code", "gone_at")
+            columns = {"status": "received", "rule": "", "reason": "", "approved_by": by, **dict.fromkeys(gone)}
+            if not self._update(columns, "order_id = ? and status <> 'raising'", order_id):
                 raise UsageError(f"Order {order_id} is being raised now.", hint="Look again with `s2s orders show`.")
             former = f"; it was {entry.status} as {entry.source_order_code}" if entry.source_order_code else ""
             self._note(order_id, "received", f"to be raised on purpose, by {by}{former}")
@@ -223,20 +224,14 @@ class Ledger:
         From here on the order may be in the database, whatever becomes of this process.
         """
         with self._change():
-            self._connection.execute(
-                "update orders set commit_sent_at = ?, expected_code = ?, uncertain = 1"
-                " where order_id = ? and status = 'raising'",
-                [utc_now(), code, order_id],
-            )
+            columns = {"commit_sent_at": self.now(), "expected_code": code, "uncertain": 1}
+            self._update(columns, "order_id = ? and status = 'raising'", order_id)
 
     def mark_gone(self, order_id: int, *, gone: bool) -> None:
         """Note whether a raised order is gone from the database; once it is, until it is there again."""
         with self._change():
-            changed = self._connection.execute(
-                "update orders set gone_at = ? where order_id = ? and (gone_at is null) = ?",
-                [utc_now() if gone else None, order_id, int(gone)],
-            )
-            if changed.rowcount:
+            columns = {"gone_at": self.now() if gone else None}
+            if self._update(columns, f"order_id = ? and gone_at is {'null' if gone else 'not null'}", order_id):
                 status = self.get_entry(order_id).status
                 self._note(order_id, status, "gone from the database" if gone else "in the database again")
 
@@ -254,23 +249,22 @@ class Ledger:
 
         None where there is none, or it was skipped, or waits because of this one.
         """
-        first, last = DERIVED_IDS.start, DERIVED_IDS.stop - 1
+        own = self._find("channel_key", order_id)
+        if own is None or own[0] is None:
+            return None
+        between = "not between" if is_derived(order_id) else "between"
         found = self.list_entries(
-            "order_id <> ? and channel_key = (select channel_key from orders where order_id = ?)"
-            " and (order_id between ? and ?) <> (? between ? and ?)"
+            f"order_id <> ? and channel_key = ? and order_id {between} ? and ?"
             " and status <> 'skipped' and rule <> 'arrived_twice'",
-            *(order_id, order_id, first, last, order_id, first, last),
+            *(order_id, own[0], DERIVED_IDS.start, DERIVED_IDS.stop - 1),
         )
         return found[0] if found else None
 
     def mark_answered(self, order_id: int) -> None:
         """Note that Stock2Shop was told the order's code; do nothing where another process noted it first."""
         with self._change():
-            changed = self._connection.execute(
-                "update orders set status = 'answered', answered_at = ? where order_id = ? and status = 'raised'",
-                [utc_now(), order_id],
-            )
-            if changed.rowcount:
+            columns = {"status": "answered", "answered_at": self.now()}
+            if self._update(columns, "order_id = ? and status = 'raised'", order_id):
                 self._note(order_id, "answered", "")
 
     def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: object) -> None:
@@ -280,13 +274,13 @@ class Ledger:
         """
         attempts = self.get_entry(order_id).attempts + 1
         minutes = RETRY_DELAY_MINUTES[min(attempts, len(RETRY_DELAY_MINUTES)) - 1]
-        due = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+        due = add_seconds(self.now(), minutes * 60)
         self.move(
             order_id,
             "failed",
             reason=reason,
             attempts=attempts,
-            next_attempt_at=max(_format_time(due), not_before),
+            next_attempt_at=max(due, not_before),
             **facts,
         )
 
@@ -301,32 +295,26 @@ class Ledger:
 
     def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
         """Return the orders that fit an SQL condition, by id."""
-        sql = f"select {ENTRY_COLUMNS} from orders where {condition} order by order_id"  # noqa: S608 - conditions are written in this package
-        return [_read_entry(row) for row in self._read(sql, values)]
+        return [_read_entry(row) for row in self._select(ENTRY_COLUMNS, condition, values, "order by order_id")]
 
     def find_entries(self, number: str) -> list[Entry]:
         """Return the orders with a number: Stock2Shop's id, the channel's, or the order's code in the database."""
         return self.list_entries(
             "cast(order_id as text) = ? or source_order_code = ? or expected_code = ?"
-            " or substr(channel_key, instr(channel_key, '/') + 1) = ?",
+            " or substr(ltrim(channel_key, '0123456789'), 2) = ?",
             *(number,) * 4,
         )
 
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
-        if status is None:
-            condition = "order_id in (select order_id from orders order by received_at desc, order_id desc limit ?)"
-            return self.list_entries(condition, limit)
-        condition = (
-            "order_id in (select order_id from orders where status = ?"
-            " order by received_at desc, order_id desc limit ?)"
-        )
-        return self.list_entries(condition, status, limit)
+        condition, values = ("true", []) if status is None else ("status = ?", [status])
+        rows = self._select(ENTRY_COLUMNS, condition, values, f"order by received_at desc, order_id desc limit {limit}")
+        return sorted(map(_read_entry, rows), key=lambda entry: entry.order_id)
 
     def list_due(self) -> list[Entry]:
         """Return what should be raised now: new orders, failed ones that are due, and those whose process died."""
         return self.list_entries(
-            "status in ('received', 'raising') or (status = 'failed' and next_attempt_at <= ?)", utc_now()
+            "status in ('received', 'raising') or (status = 'failed' and next_attempt_at <= ?)", self.now()
         )
 
     def load_document(self, order_id: int) -> dict[str, Any] | None:
@@ -336,71 +324,98 @@ class Ledger:
 
     def load_raw_document(self, order_id: int) -> bytes | None:
         """Return the document's JSON; None where it was deleted after ``keep_days``."""
-        found = self._read("select document from orders where order_id = ?", [order_id])
-        return None if not found or found[0][0] is None else bytes(found[0][0])
+        found = self._find("document", order_id)
+        return None if found is None or found[0] is None else bytes(found[0])
 
     def has_newer_content(self, order_id: int) -> bool:
         """Return whether other content than the document arrived while the order was raised, or may have been."""
-        return bool(self._read("select 1 from orders where order_id = ? and latest is not null", [order_id]))
+        found = self._find("latest", order_id)
+        return found is not None and found[0] is not None
 
     def take_newest_content(self, order_id: int, **columns: object) -> None:
         """Let the newest content of an order count, which is not in the database; ``columns`` change with it."""
-        if self.has_newer_content(order_id):
-            with self._change():
-                sql = "select latest from orders where order_id = ?"
-                (latest,) = self._connection.execute(sql, [order_id]).fetchone()
+        if not self.has_newer_content(order_id):
+            return
+        with self._change():
+            found = self._find("latest", order_id)
+            if found is not None and found[0] is not None:
                 note = "Its content changed before it was raised."
-                self._update(order_id, document=latest, latest=None, note=note, **columns)
+                self._set(order_id, document=found[0], latest=None, note=note, **columns)
 
     def corrections(self, order_id: int) -> list[tuple[str, Any, Any]]:
         """Return what the newest content of an order has changed after it was raised: path, before and after."""
-        found = self._read("select document, latest from orders where order_id = ?", [order_id])
-        if not found or None in found[0]:
+        found = self._find("document, latest", order_id)
+        if found is None or None in found:
             return []
-        return list_corrections(*(parse_document(bytes(raw)) for raw in found[0]))
+        return list_corrections(*(parse_document(bytes(raw)) for raw in found))
 
     def status_history(self, order_id: int) -> list[tuple[str, str, str]]:
         """Return the order's past as (time in UTC, status, reason), the oldest first."""
-        sql = "select at, status, reason from transitions where order_id = ? order by rowid"
-        return self._read(sql, [order_id])
+        return self._select("at, status, reason", "order_id = ?", [order_id], "order by rowid", table="transitions")
 
     def prune(self, *, keep_days: int) -> None:
         """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data. Once a day."""
-        now = datetime.now(timezone.utc)
-        done = self._read("select done_at from maintenance where task = 'prune'", [])
-        if done and done[0][0] > _format_time(now - timedelta(days=1)):
+        now = self.now()
+        day = [add_seconds(now, -86_400)]
+        if self._select("1", "task = 'prune' and done_at > ?", day, table="maintenance"):
             return
         with self._change():
-            self._connection.execute(
-                "update orders set document = null, latest = null where document is not null and finished_at < ?",
-                [_format_time(now - timedelta(days=keep_days))],
-            )
-            self._connection.execute("insert or replace into maintenance values ('prune', ?)", [_format_time(now)])
+            before = add_seconds(now, -86_400 * keep_days)
+            self._update({"document": None, "latest": None}, "document is not null and finished_at < ?", before)
+            if not self._update({"done_at": now}, "task = 'prune'", table="maintenance"):
+                self._insert("maintenance", task="prune", done_at=now)
 
     def _note(self, order_id: int, status: str, reason: str) -> None:
-        at = utc_now()
-        self._connection.execute("insert into transitions values (?, ?, ?, ?)", [order_id, at, status, reason])
+        at = self.now()
+        self._insert("transitions", order_id=order_id, at=at, status=status, reason=reason)
         self._noted.append((order_id, at, status))
 
-    def _read(self, sql: str, values: Sequence[object]) -> list[Any]:
-        with translate_errors(self.path):
-            return self._connection.execute(sql, values).fetchall()
+    def _find(self, columns: str, order_id: int) -> Sequence[Any] | None:
+        """Columns of an order; None where it is not known."""
+        found = self._select(columns, "order_id = ?", [order_id])
+        return found[0] if found else None
+
+    def _set(self, order_id: int, **columns: object) -> None:
+        self._update(columns, "order_id = ?", order_id)
+
+    def _select(
+        self, columns: str, condition: str, values: Sequence[object], order: str = "", *, table: str = "orders"
+    ) -> list[Any]:
+        sql = f"select {columns} from {table} where {self._scope}({condition}) {order}"  # noqa: S608 - conditions are written in this package
+        return self._store.read(sql, [*self._store.scope.values(), *values])
+
+    def _update(self, columns: Mapping[str, object], condition: str, *values: object, table: str = "orders") -> int:
+        """Change the rows that fit an SQL condition; gives how many there were."""
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        sql = f"update {table} set {assignments} where {self._scope}({condition})"  # noqa: S608 - as above
+        return self._store.write(sql, [*columns.values(), *self._store.scope.values(), *values])
+
+    def _insert(self, table: str, **columns: object) -> None:
+        row = {**self._store.scope, **columns}
+        sql = f"insert into {table} ({', '.join(row)}) values ({', '.join('?' * len(row))})"  # noqa: S608 - as above
+        self._store.write(sql, [*row.values()])
 
     @contextmanager
     def _change(self) -> Iterator[None]:
         """Run the block in one transaction, which is on the disk when it ends, or undone; then the run log has it."""
         self._noted.clear()
-        with translate_errors(self.path):
-            self._connection.execute("begin immediate")
-            try:
-                yield
-                self._connection.execute("commit")
-            except BaseException:
-                if self._connection.in_transaction:  # a full disk ends it by itself
-                    self._connection.execute("rollback")
-                raise
+        with self._store.change():
+            yield
         if self._noted:
-            record_order_changes(self._run_log, self.path.name.removesuffix(LEDGER_SUFFIX), self._noted)
+            record_order_changes(self._run_log, self._project, self._noted)
+
+
+class Ledgers(Protocol):
+    """Where the ledgers of a workspace's projects are. Errors are those of :class:`Ledger`."""
+
+    def opened(self, project: str) -> AbstractContextManager[Ledger]:
+        """A project's ledger, opened, and created where there is none."""
+
+    def has_ledger(self, project: str) -> bool:
+        """Whether a project has a ledger; a look makes none."""
+
+    def count_pending(self, projects: Sequence[str]) -> Mapping[str, Mapping[str, int] | SyncError]:
+        """The number of each project's unfinished orders by status, or why its ledger cannot be read."""
 
 
 def _read_entry(row: Sequence[Any]) -> Entry:
@@ -408,25 +423,8 @@ def _read_entry(row: Sequence[Any]) -> Entry:
     return Entry(**{**columns, "uncertain": bool(columns["uncertain"]), "rolled_back": bool(columns["rolled_back"])})
 
 
-def ledger_path(project: Project) -> Path:
-    """Return where the project's ledger is, or would be."""
-    return project.state.with_name(f"{project.name}{LEDGER_SUFFIX}")
-
-
-@contextmanager
-def open_ledger(project: Project) -> Iterator[Ledger]:
-    """Open the project's ledger, creating it where there is none, readable by its owner only.
-
-    Raises :class:`StateError` where it cannot be used or is from a newer version, and :class:`StateLockedError` where
-    another process keeps it locked.
-    """
-    path = ledger_path(project)
-    with closing(Ledger(connect_ledger(path), path)) as ledger:
-        yield ledger
-
-
 def utc_now() -> str:
-    """Return the time in UTC, to the millisecond, as the ledger keeps all times."""
+    """Return the time in UTC, to the millisecond, by the clock of this machine."""
     return _format_time(datetime.now(timezone.utc))
 
 

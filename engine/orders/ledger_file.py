@@ -1,4 +1,7 @@
-"""The file of the order ledger: opening and migrating it, and the lock under which orders are raised.
+"""Ledgers in files: one SQLite file a project, beside its state, and the lock under which orders are raised.
+
+It is not the DuckDB state itself: ``s2s orders serve`` runs for months and must not keep ``s2s run`` out, and several
+processes receive orders at once.
 
 :func:`raising_lock` allows one process at a time to raise orders of a project. Whoever holds it and finds an order in
 ``raising`` therefore knows that the process which was raising it has died.
@@ -8,19 +11,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from engine.embedded import connect_own_sqlite
-from engine.errors import StateError, StateLockedError
+from engine.embedded import connect_own_sqlite, read_own_sqlite
+from engine.errors import StateError, StateLockedError, SyncError
 from engine.file_lock import file_lock, is_locked_error
-from engine.files import create_private_file, make_private_folder
+from engine.files import create_private_file, exists, make_private_folder
+from engine.orders.ledger import Ledger, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from engine.model.settings import Project
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -38,6 +42,107 @@ OPEN_TIMEOUT_SECONDS = 60
 
 LOCK_TIMEOUT_SECONDS = 120
 """How long a process waits for another one that raises an order."""
+
+
+class LedgerFile:
+    """The rows of a ledger in its file, see :class:`engine.orders.ledger_store.LedgerStore`.
+
+    Raises :class:`StateError` where it cannot be used or is from a newer version, and :class:`StateLockedError` where
+    another process keeps it locked.
+    """
+
+    scope: Mapping[str, object] = MappingProxyType({})
+    holders_may_return = False
+
+    def __init__(self, state_folder: Path, project: str) -> None:
+        self._folder = state_folder
+        self._project = project
+        self._path = ledger_path(state_folder, project)
+        self._connection = connect_ledger(self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def now(self) -> str:
+        """The time by the machine's clock."""
+        return utc_now()
+
+    def read(self, sql: str, values: Sequence[object]) -> list[Any]:
+        """Give the rows of a query."""
+        with translate_errors(self._path):
+            return self._connection.execute(sql, values).fetchall()
+
+    def write(self, sql: str, values: Sequence[object]) -> int:
+        """Run a statement; gives how many rows it changed."""
+        return self._connection.execute(sql, values).rowcount
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Have the block be one transaction, which is on the disk when it ends, or undone."""
+        with translate_errors(self._path):
+            self._connection.execute("begin immediate")
+            try:
+                yield
+                self._connection.execute("commit")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk ends it by itself
+                    self._connection.execute("rollback")
+                raise
+
+    def raising(self) -> AbstractContextManager[None]:
+        """Have the turn to raise orders of the project."""
+        return raising_lock(self._folder, self._project)
+
+
+class LocalLedgers:
+    """The ledgers that this machine keeps for itself, in the folder of states; see :class:`.ledger.Ledgers`."""
+
+    def __init__(self, state_folder: Path) -> None:
+        self._folder = state_folder
+
+    @contextmanager
+    def opened(self, project: str) -> Iterator[Ledger]:
+        """A project's ledger, opened, and created where there is none, readable by its owner only."""
+        with closing(Ledger(LedgerFile(self._folder, project), project, self._folder)) as ledger:
+            yield ledger
+
+    def has_ledger(self, project: str) -> bool:
+        """Whether there is a file with something in it."""
+        path = ledger_path(self._folder, project)
+        with translate_errors(path):
+            return exists(path) and path.stat().st_size > 0
+
+    def count_pending(self, projects: Sequence[str]) -> Mapping[str, Mapping[str, int] | SyncError]:
+        """The number of each project's unfinished orders by status, or why its ledger cannot be read."""
+        found: dict[str, Mapping[str, int] | SyncError] = {}
+        for project in projects:
+            try:
+                found[project] = self._count(project) if self.has_ledger(project) else {}
+            except StateError as error:
+                found[project] = error
+        return found
+
+    def _count(self, project: str) -> Mapping[str, int]:
+        """Count without writing anything: whoever looks may have no right to."""
+        path = ledger_path(self._folder, project)
+        with translate_errors(path), closing(read_own_sqlite(path, timeout=OPEN_TIMEOUT_SECONDS)) as connection:
+            try:
+                return dict(connection.execute(COUNT_PENDING).fetchall())
+            except sqlite3.OperationalError as error:
+                if "no such" in str(error):  # it is being made, or is older than this engine, which migrates it
+                    return {}
+                raise
+
+
+COUNT_PENDING = (
+    "select status, count(*) from orders where status in ('received', 'raising', 'waiting', 'failed') group by status"
+)
+
+
+def ledger_path(state_folder: Path, project: str) -> Path:
+    """Return where the ledger of a project is, or would be."""
+    return state_folder / f"{project}{LEDGER_SUFFIX}"
 
 
 def connect_ledger(path: Path) -> sqlite3.Connection:
@@ -95,12 +200,12 @@ def _read_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 @contextmanager
-def raising_lock(project: Project, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+def raising_lock(state_folder: Path, project: str, *, seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Let one thread of one process raise orders of ``project``; the lock is freed when its process dies.
 
     Raises :class:`StateLockedError` when another one holds it for ``seconds``.
     """
-    path = project.state.with_name(f"{project.name}.raising.sqlite")
+    path = state_folder / f"{project}.raising.sqlite"
     with ExitStack() as stack:
         with translate_errors(path):
             held = stack.enter_context(file_lock(path, seconds=seconds))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import OrderError, UsageError
 from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
-from engine.orders.ledger import NO_DOUBT, open_ledger, utc_now
+from engine.orders.ledger import NO_DOUBT
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.rules import ONLY_BY_ID_RULES
 from engine.orders.verify import verify_orders
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledgers
 
 
 def import_orders(
-    project: Project, path: Path, *, stop: threading.Event, hold: bool = False
+    project: Project, ledgers: Ledgers, path: Path, *, stop: threading.Event, hold: bool = False
 ) -> Iterator[tuple[Path, Entry | None, str]]:
     """Raise the orders in a JSON file, or in each ``*.json`` file of a folder.
 
@@ -35,7 +35,7 @@ def import_orders(
     files = list_paths(path, "*.json") if is_dir(path) else [path]
     if not files or not all(map(is_file, files)):
         raise UsageError(f"There is no order in {path}.", hint="Name a JSON file, or a folder of them.")
-    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
         for file in files:
             if stop.is_set():
                 return
@@ -56,13 +56,15 @@ def import_orders(
         ledger.prune(keep_days=processor.settings.keep_days)
 
 
-def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threading.Event) -> list[Entry]:
+def retry_orders(
+    project: Project, ledgers: Ledgers, order_ids: tuple[int, ...], *, stop: threading.Event
+) -> list[Entry]:
     """Raise the named orders, which wait or failed; where none is named, all of those and all that are due.
 
     Without ids, orders that may be in the database already, and cancelled ones, are left as they are. Returns what
     became of each order. Raises :class:`UsageError` for an id that is not known.
     """
-    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
             "status in ('waiting', 'failed')"
         )
@@ -89,7 +91,7 @@ def retry_orders(project: Project, order_ids: tuple[int, ...], *, stop: threadin
         return done
 
 
-def raise_on_purpose(project: Project, order_id: int, *, by: str, stop: threading.Event) -> Entry:
+def raise_on_purpose(project: Project, ledgers: Ledgers, order_id: int, *, by: str, stop: threading.Event) -> Entry:
     """Raise an order because ``by`` wants it: one that was cancelled, or that is gone from the database.
 
     Returns what became of it. Raises :class:`UsageError` for an id that is not known, a blank name, an order whose
@@ -97,7 +99,7 @@ def raise_on_purpose(project: Project, order_id: int, *, by: str, stop: threadin
     """
     if not (by.strip() and by.isprintable()):
         raise UsageError("It must be known who wants that.", hint="Give a name: --by NAME.")
-    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
         entry = ledger.get_entry(order_id)
         if ledger.load_document(order_id) is None:
             raise UsageError(
@@ -106,14 +108,14 @@ def raise_on_purpose(project: Project, order_id: int, *, by: str, stop: threadin
                 hint="Send it again from Stock2Shop, or enter it by hand.",
             )
         if entry.status in {"raised", "answered"}:
-            (found,) = verify_orders(project, [entry], stop=stop)
+            (found,) = verify_orders(project, ledgers, [entry], stop=stop)
             if found.state != "gone":
                 raise UsageError(f"Order {order_id} is not gone from the database: {found.detail}.")
         ledger.reopen(order_id, by=by.strip())
         return processor.raise_one(ledger, order_id)
 
 
-def skip_order(project: Project, order_id: int, *, code: str | None = None) -> Entry:
+def skip_order(project: Project, ledgers: Ledgers, order_id: int, *, code: str | None = None) -> Entry:
     """Mark an order as skipped, or with ``code`` as raised by hand under that code; return its entry.
 
     Raises :class:`UsageError` for an id that is not known, an unusable code, and an order whose status forbids it.
@@ -121,11 +123,11 @@ def skip_order(project: Project, order_id: int, *, code: str | None = None) -> E
     order_settings(project)
     if code is not None and not (code.strip() and code.isprintable()):
         raise UsageError("An order cannot have a blank code.", hint="Give the code that it has in the database.")
-    with open_ledger(project) as ledger:
+    with ledgers.opened(project.name) as ledger:
         if code is None:
             # Its code may be given to another order by now; that it may be there itself stays known.
             ledger.move(order_id, "skipped", reason="skipped by hand", expected_code=None)
         else:
-            facts = {"source_order_code": code.strip(), "raised_at": utc_now()}
+            facts = {"source_order_code": code.strip(), "raised_at": ledger.now()}
             ledger.move(order_id, "raised", reason="raised by hand", **{**NO_DOUBT, **facts})
         return ledger.get_entry(order_id)

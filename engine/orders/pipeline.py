@@ -6,7 +6,7 @@
    before anything else is done with it.
 3. :func:`~engine.orders.prepare.prepare_order` makes plain values of the document with
    :func:`~engine.orders.document.read_order`, and renders the statements as far as that needs no database.
-4. :meth:`OrderProcessor.raise_one` takes the lock of the project, so that one order is raised at a time.
+4. :meth:`OrderProcessor.raise_one` takes the project's turn, so that one order is raised at a time.
    :func:`~engine.orders.rules.check_order` checks the order: one that breaks a rule becomes ``waiting``, with the rule.
    One that Stock2Shop knows to be in this source already becomes ``raised`` without being raised.
 5. The order becomes ``raising``. From here on a process that dies leaves it so, and the next one continues.
@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
 from engine.orders.identity import order_id_of
-from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds, utc_now
-from engine.orders.ledger_file import raising_lock
+from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds
 from engine.orders.prepare import prepare_order
 from engine.orders.raise_order import Attempt, EarlierAttempt, SupersededError, raise_order
 from engine.orders.rules import RuleError, check_order
@@ -114,7 +113,7 @@ class OrderProcessor:
         ``prepared`` is what :meth:`prepare` returned, where that was called before.
         """
         prepared = prepared or self.prepare(ledger, order_id)
-        with raising_lock(self.project):
+        with ledger.raising():
             entry = ledger.get_entry(order_id)
             if entry.status in PENDING_STATUSES:
                 if not (entry.uncertain or entry.status == "raising"):
@@ -129,8 +128,8 @@ class OrderProcessor:
 
     def _raise(self, ledger: Ledger, entry: Entry, prepared: PreparedOrder) -> None:
         order_id = entry.order_id
-        grace_ends = self._grace_end(entry)
-        if grace_ends > utc_now():
+        grace_ends = self._grace_end(ledger, entry)
+        if grace_ends and grace_ends > ledger.now():
             self._postpone(ledger, entry, grace_ends)
             return
         earlier = _earlier_attempt(entry)
@@ -171,7 +170,7 @@ class OrderProcessor:
             self.close()
             if error.uncertain:
                 # It may have been sent until now: the network tries for a quarter of an hour.
-                ended = utc_now()
+                ended = ledger.now()
                 until = self._end_of_grace(ended)
                 ledger.mark_failed(order_id, reason=error.message, not_before=until, commit_sent_at=ended)
             elif error.retriable or self._is_transient(error.message):
@@ -191,7 +190,7 @@ class OrderProcessor:
                 reason="found in the database" if raised.found else "",
                 source_order_code=raised.source_order_code,
                 source_customer_code=raised.source_customer_code,
-                raised_at=utc_now(),
+                raised_at=ledger.now(),
                 note=" ".join(attempt.notes) or entry.note,
                 **NO_DOUBT,
             )
@@ -219,7 +218,7 @@ class OrderProcessor:
             reason=f"Stock2Shop knows it as {code} already",
             source_order_code=code,
             source_customer_code=customer,
-            raised_at=utc_now(),
+            raised_at=ledger.now(),
             **NO_DOUBT,
         )
 
@@ -247,10 +246,11 @@ class OrderProcessor:
                 if self._writer is not None:
                     self._writer.rollback()
 
-    def _grace_end(self, entry: Entry) -> str:
+    def _grace_end(self, ledger: Ledger, entry: Entry) -> str:
         """Return until when an order may not be looked up, because its commit may still be on its way; or ""."""
         # A file has no network before it: nothing is on its way there when a process has died.
-        if entry.commit_sent_at is None or self.settings.source.database is not None:
+        arrives_at_once = self.settings.source.database is not None and not ledger.holders_may_return
+        if entry.commit_sent_at is None or arrives_at_once:
             return ""
         return self._end_of_grace(entry.commit_sent_at)
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.orders.document import read_order
-from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import order_settings
 from engine.orders.rules import RuleError, check_order
 from engine.orders.statements import (
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from engine.model.query import Query
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
+    from engine.orders.ledger import Ledgers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class OrderPlan:
     reason: str = ""
 
 
-def plan_orders(project: Project, order_ids: tuple[int, ...]) -> list[OrderPlan]:
+def plan_orders(project: Project, ledgers: Ledgers, order_ids: tuple[int, ...]) -> list[OrderPlan]:
     """Plan the named orders; where none is named, all that are due or wait.
 
     Raises :class:`UsageError` for an id that is not known, and :class:`ConfigError` where a statement is wrong.
@@ -51,7 +51,7 @@ def plan_orders(project: Project, order_ids: tuple[int, ...]) -> list[OrderPlan]
     settings = order_settings(project)
     list_statements(project)
     plans = []
-    with open_ledger(project) as ledger:
+    with ledgers.opened(project.name) as ledger:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
             "status in ('received', 'waiting', 'failed', 'raising')"
         )

@@ -13,7 +13,6 @@ from engine.errors import OrderError, RefusedError
 from engine.orders import pipeline
 from engine.orders.document import parse_document
 from engine.orders.identity import is_derived, order_id_of
-from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.stock2shop.client import open_api
 from engine.stock2shop.exchange import Contents
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.model.settings import Project, PullSettings
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledgers
     from engine.stock2shop.client import Stock2Shop
 
 
@@ -33,7 +32,7 @@ OF_ORDERS = Contents(redact=own_words)
 """An answer about an order may repeat what it holds of a customer, which is not looked up for that."""
 
 
-def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
+def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
     Orders from before that are due are raised too. Returns what became of each. Raises :class:`OrderError`, after all
@@ -46,7 +45,7 @@ def pull_orders(project: Project, *, stop: threading.Event) -> list[Entry]:
     user = local_user(project.stock2shop, project.state.parent)
     with (
         open_api(project.stock2shop, stop=stop, user=user) as api,
-        open_ledger(project) as ledger,
+        ledgers.opened(project.name) as ledger,
         closing(OrderProcessor(project)) as processor,
     ):
         queue = settings.pull

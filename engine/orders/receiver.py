@@ -16,7 +16,7 @@ from engine.orders import pipeline
 from engine.orders.access import AccessRules
 from engine.orders.document import parse_document
 from engine.orders.identity import order_id_of
-from engine.orders.ledger import PENDING_STATUSES, open_ledger
+from engine.orders.ledger import PENDING_STATUSES
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.pull import answer_body
 from engine.orders.replies import Reply, error_reply
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.settings import Project, ReceiverSettings
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledgers
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,11 @@ class Receiver:
     its facts as keyword arguments.
     """
 
-    def __init__(self, project: Project, *, on_event: Callable[..., None] = lambda _text, **_facts: None) -> None:
+    def __init__(
+        self, project: Project, ledgers: Ledgers, *, on_event: Callable[..., None] = lambda _text, **_facts: None
+    ) -> None:
         self._on_event = on_event
+        self._ledgers = ledgers
         self.project = project
         self.settings: ReceiverSettings = order_settings(project).receiver
         self._processor = OrderProcessor(project)
@@ -64,16 +67,8 @@ class Receiver:
         """Raise all orders that are due. An error that stops it is reported once, until there is another one."""
         problem = ""
         try:
-            with open_ledger(self.project) as ledger:
-                for entry in ledger.list_due():
-                    if stop.is_set():
-                        return
-                    prepared = self._processor.prepare(ledger, entry.order_id)
-                    with self._raising:
-                        # Its own request may have raised it meanwhile.
-                        if ledger.get_entry(entry.order_id).status in PENDING_STATUSES:
-                            self._report(self._processor.raise_one(ledger, entry.order_id, prepared))
-                ledger.prune(keep_days=self._processor.settings.keep_days)
+            if self._ledgers.has_ledger(self.project.name):  # a look makes none
+                self._raise_due(stop)
         except SyncError as error:
             problem = f"{error.message} {error.hint}"
         except Exception as error:  # noqa: BLE001 - it is retried; its text may hold personal data
@@ -81,6 +76,18 @@ class Receiver:
         if problem and problem != self._last_error:
             self._emit(f"Earlier orders cannot be raised now: {problem}")
         self._last_error = problem
+
+    def _raise_due(self, stop: threading.Event) -> None:
+        with self._ledgers.opened(self.project.name) as ledger:
+            for entry in ledger.list_due():
+                if stop.is_set():
+                    return
+                prepared = self._processor.prepare(ledger, entry.order_id)
+                with self._raising:
+                    # Its own request may have raised it meanwhile.
+                    if ledger.get_entry(entry.order_id).status in PENDING_STATUSES:
+                        self._report(self._processor.raise_one(ledger, entry.order_id, prepared))
+            ledger.prune(keep_days=self._processor.settings.keep_days)
 
     def raise_due_regularly(self, stop: threading.Event) -> None:
         """Raise all orders that are due, again and again until ``stop`` is set; for a thread of its own."""
@@ -117,7 +124,7 @@ class Receiver:
     def _receive(self, raw: bytes) -> Reply:
         try:
             document = parse_document(raw)
-            with open_ledger(self.project) as ledger:
+            with self._ledgers.opened(self.project.name) as ledger:
                 order_id = order_id_of(document)
                 new = ledger.receive(order_id, document, via="serve")
                 pipeline.crash_point("after receipt")

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import SyncError
-from engine.files import exists
-from engine.orders.ledger import ledger_path
 from engine.orders.receiver import RETRY_INTERVAL_SECONDS, Receiver
 from engine.orders.replies import Reply, error_reply
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from engine.model.settings import Project
+    from engine.orders.ledger import Ledgers
 
 STOP_SECONDS = 60.0
 """How long orders that are being raised are waited for when the agent stops."""
@@ -41,8 +40,7 @@ class _Serving:
 
     def _serve(self) -> None:
         while not self.stop.is_set():
-            if exists(ledger_path(self.receiver.project)):  # a look makes none
-                self.receiver.raise_due(self.stop)
+            self.receiver.raise_due(self.stop)
             self.stop.wait(RETRY_INTERVAL_SECONDS)
         self.receiver.close()
 
@@ -50,15 +48,21 @@ class _Serving:
 class Receivers:
     """Gives the receiver of a project by its name.
 
-    ``load`` reads a project. ``on_event`` is called with a project's name, a sentence about one of its orders, and its
-    facts as keyword arguments. With ``open_to_others`` other machines reach the port, and no project takes orders
-    without a token.
+    ``load`` reads a project, and ``ledgers`` are where its orders are kept. ``on_event`` is called with a project's
+    name, a sentence about one of its orders, and its facts as keyword arguments. With ``open_to_others`` other machines
+    reach the port, and no project takes orders without a token.
     """
 
     def __init__(
-        self, load: Callable[[str], Project], *, on_event: Callable[..., None], open_to_others: bool = False
+        self,
+        load: Callable[[str], Project],
+        ledgers: Ledgers,
+        *,
+        on_event: Callable[..., None],
+        open_to_others: bool = False,
     ) -> None:
         self._load = load
+        self._ledgers = ledgers
         self._on_event = on_event
         self._open_to_others = open_to_others
         self._serving: dict[str, _Serving] = {}
@@ -79,7 +83,8 @@ class Receivers:
             self._versions[name] = version
             try:
                 project = self._load(name)
-                receiver = Receiver(project, on_event=self._events_of(name)) if project.orders is not None else None
+                on_event = self._events_of(name)
+                receiver = Receiver(project, self._ledgers, on_event=on_event) if project.orders is not None else None
             except (SyncError, OSError) as error:
                 kept = "Orders are taken as before." if name in self._serving else "Its orders are not taken."
                 self._on_event(name, f"The project cannot be read. {kept} {error}")

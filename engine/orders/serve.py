@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
+    from engine.orders.ledger import Ledgers
 
 
 def tls_context(certificate: Path | None, key: Path | None, *, table: str) -> ssl.SSLContext | None:
@@ -47,6 +48,7 @@ def tls_context(certificate: Path | None, key: Path | None, *, table: str) -> ss
 @contextmanager
 def run_receiver(
     project: Project,
+    ledgers: Ledgers,
     *,
     on_event: Callable[..., None] = lambda _text, **_facts: None,
     on_stopped: Callable[[], None] = lambda: None,
@@ -57,7 +59,7 @@ def run_receiver(
 
     Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
     """
-    receiver = Receiver(project, on_event=on_event)
+    receiver = Receiver(project, ledgers, on_event=on_event)
     settings = receiver.settings
     tls = tls_context(settings.tls_certificate, settings.tls_key, table="[orders.serve]")
     connections = OpenConnections()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal
 
 from engine.database.open import open_writer
 from engine.errors import UsageError
 from engine.orders.document import read_order
-from engine.orders.ledger import open_ledger
+from engine.orders.ledger import add_seconds
 from engine.orders.pipeline import order_settings
 from engine.orders.raise_order import Attempt, look_up_order
 from engine.orders.rules import RuleError
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledgers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +31,16 @@ class VerifiedOrder:
     detail: str
 
 
-def list_raised(project: Project, *, days: int) -> list[Entry]:
+def list_raised(ledgers: Ledgers, project: str, *, days: int) -> list[Entry]:
     """Return the orders that were raised in the last ``days`` days."""
-    since = (datetime.now(timezone.utc) - timedelta(days=days)).replace(tzinfo=None)
-    with open_ledger(project) as ledger:
-        return ledger.list_entries(
-            "status in ('raised', 'answered') and raised_at >= ?", since.isoformat(" ", timespec="milliseconds")
-        )
+    with ledgers.opened(project) as ledger:
+        since = add_seconds(ledger.now(), -86_400 * days)
+        return ledger.list_entries("status in ('raised', 'answered') and raised_at >= ?", since)
 
 
-def verify_orders(project: Project, entries: Sequence[Entry], *, stop: threading.Event) -> list[VerifiedOrder]:
+def verify_orders(
+    project: Project, ledgers: Ledgers, entries: Sequence[Entry], *, stop: threading.Event
+) -> list[VerifiedOrder]:
     """Look each order up in the database, where nothing is written; the ledger notes which are gone.
 
     Raises :class:`UsageError` where the project has no ``lookup.sql``, and :class:`SourceError` where the database
@@ -51,7 +50,7 @@ def verify_orders(project: Project, entries: Sequence[Entry], *, stop: threading
     if not statement_exists(project.root / "orders" / "lookup.sql"):
         raise UsageError("There is no orders/lookup.sql to ask.", hint="Write it: `s2s help orders` says how.")
     verified = []
-    with open_ledger(project) as ledger, open_writer(settings.source) as writer:
+    with ledgers.opened(project.name) as ledger, open_writer(settings.source) as writer:
         for entry in entries:
             if stop.is_set():
                 break

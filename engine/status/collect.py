@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.clock import now
 from engine.config.schedule import read_run_parts, read_schedule
-from engine.errors import ConfigError, StateError
-from engine.orders.summary import count_orders
+from engine.errors import ConfigError, SyncError
 from engine.run_log.read import open_run_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from engine.orders.ledger import Ledgers
     from engine.run_log.read import LoggedRun, RunLogReader
 
 Condition = Literal["failed", "guarded", "late", "held", "never run", "ok"]
@@ -80,7 +80,9 @@ class ProjectStatus:
         return {**facts, "seconds_since_good": age}
 
 
-def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Path) -> list[ProjectStatus]:
+def collect_statuses(
+    workspace: Path, names: Sequence[str], *, state_folder: Path, ledgers: Ledgers
+) -> list[ProjectStatus]:
     """The status of each of ``names``, what needs a person first, then by name.
 
     Raises :class:`StateError` where the run log cannot be read.
@@ -88,9 +90,9 @@ def collect_statuses(workspace: Path, names: Sequence[str], *, state_folder: Pat
     moment = now()
     with open_run_log(state_folder) as log:
         statuses, edits = _from_log(log, names, moment, current_parts(workspace)), log.broken_edits()
-    found = []
+    found, orders = [], ledgers.count_pending(names)
     for name in names:
-        status = _with_orders(statuses[name], state_folder)
+        status = _with_orders(statuses[name], orders.get(name, {}))
         if name in edits:
             status = _worsen(status, "failed", f"{edits[name][1]} {EDIT_NOTE}")
         found.append(_with_schedule(status, workspace, moment))
@@ -178,11 +180,9 @@ def _message(run: LoggedRun) -> str:
     return f"{run.entity}: {lines[0]}" if run.entity else lines[0]
 
 
-def _with_orders(status: ProjectStatus, state_folder: Path) -> ProjectStatus:
-    try:
-        counts = count_orders(state_folder, status.project)
-    except StateError as error:
-        return _worsen(status, "failed", error.message)
+def _with_orders(status: ProjectStatus, counts: Mapping[str, int] | SyncError) -> ProjectStatus:
+    if isinstance(counts, SyncError):
+        return _worsen(status, "failed", counts.message)
     waiting, failed = counts.get("waiting", 0), counts.get("failed", 0)
     status = replace(status, orders_waiting=waiting, orders_failed=failed)
     return _worsen(status, "held", f"s2s orders list {status.project} --status waiting") if waiting else status

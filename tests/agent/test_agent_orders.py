@@ -17,13 +17,16 @@ from support.erp import order_document
 
 from engine.agent.http import monitor_routes, serve_http
 from engine.cli import agent_orders
+from engine.cli.agent import scheduled_job
+from engine.cli.agent_jobs import project_schedules
 from engine.cli.agent_orders import keep_receiving
-from engine.cli.run import RunRequest, job_message, run_job
+from engine.cli.run import run_job
 from engine.cli.session import GlobalOptions, Session
 from engine.errors import StateError
 from engine.http_server import Listener
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.http import order_routes
+from engine.orders.ledger_file import LocalLedgers
 from engine.status.collect import collect_statuses
 
 if TYPE_CHECKING:
@@ -144,20 +147,25 @@ def test_orders_that_are_pulled_are_pulled_by_a_worker_and_the_status_knows_of_i
     """Also when that fails."""
     erp.write("[orders.pull]\nlimit = 2")
     erp.sandbox.place_order(order_document(1))
-    options = GlobalOptions(workspace=erp.workspace)
+    session = Session(options=GlobalOptions(workspace=erp.workspace))
+    (name,) = (each for each in project_schedules(session, "1m")() if each != "acme")
 
     def pull() -> dict[str, Any]:
         with mock.patch.dict("os.environ", erp.environment):
-            job = job_message(options, erp.workspace, "acme", RunRequest(several=True), {"do": "pull"})
+            job = scheduled_job(session, erp.workspace, name, last_good=True)
             return run_job(job, threading.Event(), lambda _event: None)
 
     answer = pull()
     assert (answer["code"], answer["lines"]) == (0, [(False, "acme: order 1 is answered as SO1")])
     assert pull()["results"] == []
-    (status,) = collect_statuses(erp.workspace, ["acme"], state_folder=erp.workspace / ".state")
+    (status,) = collect_statuses(
+        erp.workspace, ["acme"], state_folder=erp.workspace / ".state", ledgers=LocalLedgers(erp.workspace / ".state")
+    )
     assert (status.condition, status.runs) == ("ok", 0)
     erp.sandbox.place_order({**order_document(), "id": 0})
     assert pull()["code"] == 1
-    (status,) = collect_statuses(erp.workspace, ["acme"], state_folder=erp.workspace / ".state")
+    (status,) = collect_statuses(
+        erp.workspace, ["acme"], state_folder=erp.workspace / ".state", ledgers=LocalLedgers(erp.workspace / ".state")
+    )
     assert status.condition == "failed"
     assert status.message.startswith("orders: 1 of Stock2Shop's orders")

@@ -19,7 +19,7 @@ from engine.cli.agent_orders import keep_receiving
 from engine.cli.run import RunRequest, job_message, run_job
 from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.config.last_good import find_copy, read_files
-from engine.orders.ledger import open_ledger
+from engine.orders.ledger_file import LocalLedgers
 from engine.orders.receiver import Receiver
 from engine.status.collect import ProjectStatus, collect_statuses
 
@@ -46,7 +46,12 @@ def run(
 
 def status(client: Client) -> ProjectStatus:
     """How acme does."""
-    (found,) = collect_statuses(client.workspace, ["acme"], state_folder=client.workspace / ".state")
+    (found,) = collect_statuses(
+        client.workspace,
+        ["acme"],
+        state_folder=client.workspace / ".state",
+        ledgers=LocalLedgers(client.workspace / ".state"),
+    )
     return found
 
 
@@ -152,7 +157,7 @@ def test_orders_are_raised_by_the_last_good_statements(erp: Erp) -> None:
         with keep_receiving(session, open_to_others=False) as receivers:
             receiver = receivers.find("acme")
             assert isinstance(receiver, Receiver)
-            with closing(receiver), open_ledger(receiver.project) as ledger:
+            with closing(receiver), LocalLedgers(erp.workspace / ".state").opened("acme") as ledger:
                 ledger.receive(1001, order_document(), via="serve")
                 receiver.raise_due(threading.Event())
                 assert ledger.get_entry(1001).status == "raised"

@@ -15,6 +15,7 @@ from support.sql_server import browser, sql_server
 
 from engine.database.sql_server_network import look_at_network, server_address
 from engine.doctor import check_project
+from engine.orders.ledger_file import LocalLedgers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,8 @@ def test_doctor_shows_the_way_before_the_drivers_own_words(client: Client) -> No
         source = f"connection = 'Driver=none;Server=127.0.0.1,{port}'"
         lines = [source if line.startswith("database") else line for line in text.splitlines()]
         toml.write_text("\n".join(lines) + "\n", "utf-8")
-        found = [each for each in check_project(client.project) if each.name in {"network", "source"}]
+        ledgers = LocalLedgers(client.workspace / ".state")
+        found = [each for each in check_project(client.project, ledgers) if each.name in {"network", "source"}]
     assert [each.detail for each in found[:3]] == [
         "127.0.0.1 is 127.0.0.1",
         f"port {port} answers",

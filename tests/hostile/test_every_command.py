@@ -93,7 +93,6 @@ ELSEWHERE = {
     "fleet pause": "tests/fleet/test_fleet.py",
     "fleet resume": "tests/fleet/test_fleet.py",
     "fleet adopt-local": "tests/fleet/test_fleet.py",
-    "fleet take-orders": "tests/fleet/test_fleet.py",
     "fleet export-local": "tests/fleet/test_fleet.py",
     "console password": "tests/console/test_console.py",
     "notify": "tests/notify/test_notify.py",

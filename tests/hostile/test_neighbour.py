@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from support.erp import order_document
 from engine.errors import StateError
 from engine.files import create_private_file, make_private_folder
 from engine.orders import ledger_file
-from engine.orders.ledger import open_ledger
 from engine.scaffold.answers import SourceAnswers
 from engine.scaffold.scaffold import create_project
 from engine.state.store import open_state
@@ -54,7 +52,11 @@ def test_everything_beside_the_state_is_its_owners(erp: Erp) -> None:
     """The state, the ledger, the lock under which orders are raised, what is written beside them, and the folder."""
     erp.receive(order_document())
     folder = erp.project.state.parent
-    with open_state(erp.project.state) as state, open_ledger(erp.project), ledger_file.raising_lock(erp.project):
+    with (
+        open_state(erp.project.state) as state,
+        erp.ledger(),
+        ledger_file.raising_lock(erp.project.state.parent, "acme"),
+    ):
         state.set_meta("sync_token", "1")
         modes = {path.relative_to(folder).as_posix(): mode(path) for path in folder.iterdir()}
     assert {"acme.duckdb", "acme.orders.sqlite", "acme.orders.sqlite-wal", "acme.raising.sqlite"} <= {*modes}
@@ -113,7 +115,7 @@ def test_a_neighbour_cannot_hold_the_lock_of_orders(erp: Erp) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         folder.chmod(0o755)
-        with ledger_file.raising_lock(replace(erp.project, state=folder / "acme.duckdb")):
+        with ledger_file.raising_lock(folder, "acme"):
             pass
         lock = folder / "acme.raising.sqlite"
         assert lock.exists()
@@ -145,9 +147,12 @@ def test_a_ledger_is_not_made_in_a_folder_that_everybody_may_write_to(erp: Erp) 
     """Whoever comes first would hold it."""
     erp.project.state.parent.mkdir(mode=0o700)
     erp.project.state.parent.chmod(0o777)
-    with pytest.raises(StateError, match="Every user of this machine"), open_ledger(erp.project):
+    with pytest.raises(StateError, match="Every user of this machine"), erp.ledger():
         pass
-    with pytest.raises(StateError, match="Every user of this machine"), ledger_file.raising_lock(erp.project):
+    with (
+        pytest.raises(StateError, match="Every user of this machine"),
+        ledger_file.raising_lock(erp.project.state.parent, "acme"),
+    ):
         pass
 
 

@@ -22,6 +22,7 @@ from engine.config.schedule import parse_quiet
 from engine.errors import ConfigError
 from engine.notify import notify, send
 from engine.notify.changes import Change, compose, find_changes
+from engine.orders.ledger_file import LocalLedgers
 from engine.run_log.record import RunLog, RunRecord
 from engine.status.collect import EDIT_NOTE, ProjectStatus
 
@@ -246,12 +247,12 @@ def test_nobody_is_sent_the_same_again_because_the_disk_is_full(
     with monkeypatch.context() as full:
         full.setattr(notify, "replace_file", write_nothing)
         for _ in range(3):
-            notify.notify(office.workspace, state, settings, agent_since=None)
+            notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), agent_since=None)
     assert len(office.messages) == 1
     assert any("No space left on device" in each for each in notify._warned)
     assert not (state / "notified.json").exists()
     office.messages.clear()
-    notify.notify(office.workspace, state, settings, agent_since=None)
+    notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), agent_since=None)
     assert office.news() == []
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def retry(erp: Erp, *order_ids: int) -> list[Entry]:
     """Retry orders as the command does."""
-    return operations.retry_orders(erp.project, order_ids, stop=threading.Event())
+    return operations.retry_orders(erp.project, erp.ledgers, order_ids, stop=threading.Event())
 
 
 def run(erp: Erp, *statements: str) -> None:

@@ -11,7 +11,6 @@ from support.output import read_result
 
 from engine.orders import operations
 from engine.orders.corrections import list_corrections
-from engine.orders.ledger import open_ledger
 
 if TYPE_CHECKING:
     from support.erp import Erp
@@ -23,7 +22,7 @@ def test_a_correction_of_an_order_that_waits_is_raised(erp: Erp) -> None:
     assert entry.rule == "blank_sku"
     (entry,) = erp.receive(order_document(modified="2026-03-02 10:00:00"))
     assert (entry.status, len(erp.lines())) == ("raised", 2)
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         history = [status for _, status, _ in ledger.status_history(1001)]
     assert history == ["received", "waiting", "received", "raising", "raised"]
 
@@ -32,7 +31,7 @@ def test_the_same_content_again_lets_an_order_wait(erp: Erp) -> None:
     """Nothing about it has changed."""
     document = order_document(line_items=[order_line(sku="Z")], total=None)
     erp.receive(document, document)
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert [status for _, status, _ in ledger.status_history(1001)] == ["received", "raising", "waiting"]
 
 
@@ -51,7 +50,7 @@ def test_a_cancelled_order_waits_as_cancelled(erp: Erp) -> None:
     (entry,) = erp.receive(cancelled)
     assert (entry.status, entry.rule) == ("waiting", "cancelled")
     for ids in ((), (1001,)):
-        (entry,) = operations.retry_orders(erp.project, ids, stop=threading.Event())
+        (entry,) = operations.retry_orders(erp.project, erp.ledgers, ids, stop=threading.Event())
         assert (entry.rule, erp.orders()) == ("cancelled", [])
 
 
@@ -80,7 +79,7 @@ def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
     assert "changed after it was raised: notes\n" in shown
     assert "changed after it was raised: line_items[0].qty\n" in shown
     assert "Ring twice" not in shown
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert ("notes", "Leave at the gate", "Ring twice") in ledger.corrections(1001)
     listed = read_result(erp.s2s("orders", "show", "acme", "1001", "--output", "json").stdout)
     assert listed["corrections"] == ["line_items[0].qty", "notes"]
@@ -106,9 +105,9 @@ def test_a_correction_of_an_order_that_turns_out_not_to_be_there_is_raised(
     (entry,) = erp.receive(order_document(line_items=[order_line(qty=9)], total=None))
     if not lookup:
         assert (entry.status, entry.rule) == ("waiting", "uncertain")
-        (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+        (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
     assert (entry.status, erp.lines()) == ("raised", [("A", 9.0, 10.0)])
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert ledger.corrections(1001) == []
 
 

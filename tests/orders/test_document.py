@@ -14,7 +14,6 @@ from support.erp import order_document, parsed
 from engine.errors import OrderError
 from engine.model.settings import OrderSettings, SourceSettings
 from engine.orders import document, pipeline
-from engine.orders.ledger import open_ledger
 
 if TYPE_CHECKING:
     from support.erp import Erp
@@ -78,7 +77,7 @@ def read(raw: bytes) -> document.Order:
 
 def take(erp: Erp, raw: bytes) -> Entry:
     """Receive a document that Python would not write so."""
-    with open_ledger(erp.project) as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
+    with erp.ledger() as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
         return processor.receive(ledger, document.parse_document(raw), via="import")
 
 

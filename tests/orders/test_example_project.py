@@ -17,7 +17,7 @@ from support.servers import PASSWORDS
 from engine.config.loader import load
 from engine.orders import operations
 from engine.orders.document import parse_document
-from engine.orders.ledger import open_ledger
+from engine.orders.ledger_file import LocalLedgers
 from engine.orders.pipeline import OrderProcessor
 from engine.orders.statement_checks import check_statements
 
@@ -64,7 +64,10 @@ def karoo(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def receive(project: Project, **changes: Any) -> Entry:
     """Receive the example's order, changed."""
     document = json.loads((project.root / "fixtures" / "order.json").read_text("utf-8")) | changes
-    with open_ledger(project) as ledger, closing(OrderProcessor(project)) as processor:
+    with (
+        LocalLedgers(project.state.parent).opened(project.name) as ledger,
+        closing(OrderProcessor(project)) as processor,
+    ):
         return processor.receive(ledger, parse_document(json.dumps(document).encode()), via="import")
 
 
@@ -103,4 +106,7 @@ def test_the_examples_customer_is_the_one_that_stock2shop_names(karoo: tuple[Pro
     assert (entry.status, entry.rule) == ("waiting", "unknown_customer")
     entry = receive(project, id=3, customer={"email": "nobody@example.com"})
     assert (entry.status, entry.source_customer_code) == ("raised", "K001")
-    assert operations.retry_orders(project, (), stop=threading.Event())[0].status == "waiting"
+    assert (
+        operations.retry_orders(project, LocalLedgers(project.state.parent), (), stop=threading.Event())[0].status
+        == "waiting"
+    )

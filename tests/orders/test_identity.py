@@ -14,7 +14,6 @@ from support.erp import order_document, order_line
 from engine.errors import OrderError
 from engine.orders import operations
 from engine.orders.identity import is_derived
-from engine.orders.ledger import open_ledger
 from engine.orders.pull import pull_orders
 from engine.orders.receiver import Receiver
 
@@ -192,8 +191,10 @@ def test_an_order_that_arrives_with_an_id_and_without_is_raised_once(erp: Erp, f
     one, other = erp.receive(*(documents if first == "with the id" else reversed(documents)))
     assert (one.status, other.status, other.rule, len(erp.orders())) == ("raised", "waiting", "arrived_twice", 1)
     assert f"it is order {one.order_id}, raised as SO1" in other.reason
-    assert [entry.status for entry in operations.retry_orders(erp.project, (), stop=threading.Event())] == ["waiting"]
-    skipped = operations.skip_order(erp.project, other.order_id, code="SO1")
+    assert [
+        entry.status for entry in operations.retry_orders(erp.project, erp.ledgers, (), stop=threading.Event())
+    ] == ["waiting"]
+    skipped = operations.skip_order(erp.project, erp.ledgers, other.order_id, code="SO1")
     assert (skipped.status, len(erp.orders())) == ("raised", 1)
 
 
@@ -204,7 +205,7 @@ def test_an_order_that_waits_for_its_own_sake_is_raised_though_its_twin_came_lat
     assert (one.rule, other.rule) == ("unknown_sku", "arrived_twice")
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite", isolation_level=None)) as connection:
         connection.execute("insert into erp_item values ('NEW', 1)")
-    (one,) = operations.retry_orders(erp.project, (one.order_id,), stop=threading.Event())
+    (one,) = operations.retry_orders(erp.project, erp.ledgers, (one.order_id,), stop=threading.Event())
     assert (one.status, len(erp.orders())) == ("raised", 1)
 
 
@@ -216,7 +217,7 @@ def test_two_orders_that_only_look_like_one_are_raised_where_somebody_answers_fo
             "create table erp_order (id integer primary key, s2s_id, reference, customer, notes, placed, warehouse)"
         )
     _, other = erp.receive(system_order(), channel_order())
-    entry = operations.raise_on_purpose(erp.project, other.order_id, by="Thandi", stop=threading.Event())
+    entry = operations.raise_on_purpose(erp.project, erp.ledgers, other.order_id, by="Thandi", stop=threading.Event())
     assert (entry.status, entry.approved_by, len(erp.orders())) == ("raised", "Thandi", 2)
 
 
@@ -236,15 +237,15 @@ def test_orders_of_a_ledger_of_before_are_known_by_their_channel(erp: Erp) -> No
 def test_the_newest_orders_are_those_that_arrived_last(erp: Erp) -> None:
     """Whichever id they have."""
     erp.receive(channel_order(), order_document(1))
-    with open_ledger(erp.project) as ledger:
-        ledger._connection.execute("update orders set received_at = '2026-01-01' where order_id > 1")
+    with erp.ledger() as ledger:
+        ledger._store.write("update orders set received_at = '2026-01-01' where order_id > 1", [])
         assert [entry.order_id for entry in ledger.list_newest(limit=1)] == [1]
         assert [entry.order_id for entry in ledger.list_newest(status="raised", limit=1)] == [1]
 
 
 def test_a_receiver_answers_a_channels_document(erp: Erp) -> None:
     """With the code, as any other."""
-    with closing(Receiver(erp.project)) as receiver:
+    with closing(Receiver(erp.project, erp.ledgers)) as receiver:
         reply = receiver.receive(json.dumps(channel_order()).encode())
     assert (reply.status, reply.body["source_order_code"]) == (200, "SO1")
 
@@ -254,5 +255,5 @@ def test_a_queue_gives_no_order_without_an_id(erp: Erp) -> None:
     erp.sandbox.place_order(order_document(1))
     erp.sandbox.store._orders[1]["data"] = channel_order()
     with pytest.raises(OrderError, match="no id"):
-        pull_orders(erp.project, stop=threading.Event())
+        pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert erp.orders() == []

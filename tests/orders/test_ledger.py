@@ -15,10 +15,9 @@ from support.erp import order_document
 from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, UsageError
 from engine.orders import ledger_file
-from engine.orders.ledger import TRANSITIONS, open_ledger
+from engine.orders.ledger import TRANSITIONS
 from engine.orders.ledger_file import SQL_FOLDER
 from engine.orders.receiver import Receiver
-from engine.orders.summary import count_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ def test_an_order_goes_only_where_it_may(erp: Erp) -> None:
         "answered": ("raising", "raised", "answered"),
     }
     number = 0
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         for standing, way in ways.items():
             for target in TRANSITIONS:
                 number += 1
@@ -55,7 +54,7 @@ def test_an_order_goes_only_where_it_may(erp: Erp) -> None:
 def test_each_change_of_an_order_is_in_the_run_log(erp: Erp) -> None:
     """Of all projects in one file, without what is known of a person; an order is counted without a password."""
     erp.receive(order_document())
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         ledger.receive(7, {"id": 7}, via="import")
     folder = erp.project.state.parent
     with closing(connect_own_sqlite(folder / "runs.sqlite", timeout=1)) as log:
@@ -64,22 +63,21 @@ def test_each_change_of_an_order_is_in_the_run_log(erp: Erp) -> None:
         *(("acme", 1001, status) for status in ("received", "raising", "raised")),
         ("acme", 7, "received"),
     ]
-    assert count_orders(folder, "acme") == {"received": 1}
-    assert count_orders(folder, "nobody") == {}
+    assert erp.ledgers.count_pending(["acme", "nobody"]) == {"acme": {"received": 1}, "nobody": {}}
 
 
 def test_finished_orders_lose_their_documents_after_a_while(erp: Erp) -> None:
     """They are about people; the code stays, and the order is still known."""
     erp.receive(order_document())
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         # That it waited for long is no reason: what counts is when it was finished.
-        ledger._connection.execute("update orders set received_at = '2020-01-01 00:00:00.000'")
+        ledger._store.write("update orders set received_at = '2020-01-01 00:00:00.000'", [])
         ledger.prune(keep_days=30)
         assert ledger.load_document(1001) is not None
-        ledger._connection.execute("update orders set finished_at = '2020-01-01 00:00:00.000'")
+        ledger._store.write("update orders set finished_at = '2020-01-01 00:00:00.000'", [])
         ledger.prune(keep_days=30)
         assert ledger.load_document(1001) is not None, "once a day is enough"
-        ledger._connection.execute("delete from maintenance")
+        ledger._store.write("delete from maintenance", [])
         ledger.prune(keep_days=30)
         assert ledger.load_document(1001) is None
     (entry,) = erp.receive(order_document())
@@ -116,7 +114,7 @@ def test_a_ledger_that_cannot_be_used_is_said(erp: Erp, harm: Callable[[Path], N
         lambda ledger: ledger.status_history(1001),
     )
     for each in asked:
-        with pytest.raises(StateError, match=said), open_ledger(erp.project) as ledger:
+        with pytest.raises(StateError, match=said), erp.ledger() as ledger:
             each(ledger)
     ran = erp.s2s("orders", "list", "acme")
     assert (ran.returncode, said in ran.stderr, "→" in ran.stderr, "unforeseen" in ran.stderr) == (1, True, True, False)
@@ -141,7 +139,7 @@ def test_a_ledger_of_version_1_is_opened_with_all_that_is_in_it(erp: Erp) -> Non
     assert {(entry.status, entry.attempts, entry.next_attempt_at) for entry in entries} == {
         ("failed", 3, "2026-01-01 00:00:00.000")
     }
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert ledger.status_history(1001) == [("2026-01-01 00:00:00.000", "failed", "away")]
     (entry,) = erp.receive(order_document())
     assert (entry.status, len(erp.orders())) == ("raised", 1)
@@ -160,7 +158,7 @@ def test_a_ledger_whose_disk_is_full_is_said_at_once(erp: Erp, monkeypatch: pyte
 
     monkeypatch.setattr("engine.orders.ledger_file.connect_own_sqlite", lambda *_args, **_names: Full())
     before = time.monotonic()
-    with pytest.raises(StateError, match="disk is full"), open_ledger(erp.project):
+    with pytest.raises(StateError, match="disk is full"), erp.ledger():
         pass
     assert time.monotonic() - before < 5
 
@@ -170,7 +168,7 @@ def test_an_order_that_the_ledger_has_no_space_for_is_refused_at_once_and_lost_n
 ) -> None:
     """SQLite itself finds that it cannot grow; whoever sent the order sends it again, and it is raised once."""
     large = json.dumps(order_document(2, notes="x" * 100_000)).encode()
-    with closing(Receiver(erp.project)) as receiver:
+    with closing(Receiver(erp.project, erp.ledgers)) as receiver:
         receiver.receive(json.dumps(order_document(1)).encode())
         connect = connect_own_sqlite
 
@@ -193,6 +191,6 @@ def test_an_order_that_the_ledger_has_no_space_for_is_refused_at_once_and_lost_n
 def test_the_newest_orders_are_listed_and_no_others_read(erp: Erp) -> None:
     """Of one status or of all."""
     erp.receive(*(order_document(number) for number in (1, 2, 3)))
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert [entry.order_id for entry in ledger.list_newest(limit=2)] == [2, 3]
         assert ledger.list_newest(status="waiting", limit=2) == []

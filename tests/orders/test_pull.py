@@ -19,11 +19,11 @@ def test_orders_are_pulled_raised_and_answered(erp: Erp) -> None:
     """Through the queue, as far as that can be guessed; once each."""
     for number in (1, 2):
         erp.sandbox.place_order(order_document(number))
-    found = pull_orders(erp.project, stop=threading.Event())
+    found = pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert [(entry.order_id, entry.status) for entry in found] == [(1, "answered"), (2, "answered")]
     wanted = [{"source_id": 57, "source_order_code": "SO1", "source_customer_code": "C1"}]
     assert erp.sandbox.orders()[1]["sources"] == wanted
-    assert pull_orders(erp.project, stop=threading.Event()) == []
+    assert pull_orders(erp.project, erp.ledgers, stop=threading.Event()) == []
     assert len(erp.orders()) == 2
 
 
@@ -34,14 +34,14 @@ def test_orders_that_wait_in_the_queue_hide_no_newer_ones(erp: Erp) -> None:
         sku = "Z" if number < 5 else "A"
         lines = [order_line(sku=sku)]
         erp.sandbox.place_order(order_document(number, line_items=lines, total=None))
-    found = pull_orders(erp.project, stop=threading.Event())
+    found = pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert [(entry.order_id, entry.status) for entry in found] == [
         *((number, "waiting") for number in range(1, 5)),
         (5, "answered"),
     ]
     erp.sandbox.place_order(order_document(6))
     erp.write('[orders.pull]\nlimit = 2\noffset = "mode"')
-    found = pull_orders(erp.project, stop=threading.Event())
+    found = pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert [entry.order_id for entry in found] == [1, 2]
 
 
@@ -50,7 +50,7 @@ def test_a_document_that_cannot_be_read_stops_no_other(erp: Erp) -> None:
     erp.sandbox.place_order({**order_document(), "id": 0})
     erp.sandbox.place_order(order_document(5))
     with pytest.raises(OrderError, match="1 of Stock2Shop's orders"):
-        pull_orders(erp.project, stop=threading.Event())
+        pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert erp.entry(5).status == "answered"
 
 
@@ -59,8 +59,8 @@ def test_an_answer_that_is_refused_keeps_no_other_from_being_given(erp: Erp) -> 
     erp.receive(order_document(1), via="pull")
     erp.sandbox.place_order(order_document(2))
     with pytest.raises(OrderError, match="1 of Stock2Shop's orders"):
-        pull_orders(erp.project, stop=threading.Event())
+        pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert (erp.entry(1).status, erp.entry(2).status) == ("raised", "answered")
     erp.sandbox.place_order(order_document(1))
-    pull_orders(erp.project, stop=threading.Event())
+    pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert erp.entry(1).status == "answered"

@@ -12,7 +12,6 @@ import pytest
 from support.erp import order_document, order_line
 
 from engine.orders import operations
-from engine.orders.ledger import open_ledger
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
@@ -100,9 +99,9 @@ def test_a_waiting_order_is_raised_when_its_cause_is_fixed(erp: Erp) -> None:
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as connection:
         connection.execute("insert into erp_item values ('NEW', 1)")
         connection.commit()
-    (entry,) = operations.retry_orders(erp.project, (), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (), stop=threading.Event())
     assert entry.status == "raised"
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         told = [standing for _, standing, _ in ledger.status_history(1001)]
     assert told == ["received", "raising", "waiting", "received", "raising", "raised"]
 
@@ -178,7 +177,7 @@ def test_a_customer_without_a_code_is_found_by_what_is_known(erp: Erp) -> None:
     erp.receive(order_document(sources=[]), order_document(1002, sources=[], customer=stranger))
     assert (erp.entry().source_customer_code, erp.entry(1002).rule) == ("C1", "no_customer")
     erp.write('default_customer = "CASH"', statements=BY_NAME)
-    (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1002,), stop=threading.Event())
     assert entry.source_customer_code == "CASH"
 
 
@@ -190,7 +189,7 @@ def test_a_customer_who_may_be_one_of_two_is_not_guessed(erp: Erp) -> None:
     assert (entry.status, entry.rule, erp.orders()) == ("waiting", "ambiguous_customer", [])
     assert "C1, CASH" in entry.reason
     erp.write(statements={"find_customer.sql": f"{find} where code = 'C1' union all {find} where code = 'C1'"})
-    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
     assert (entry.status, erp.orders()) == ("raised", [("#1001", "C1")])
 
 
@@ -226,7 +225,7 @@ def test_a_price_with_tax_that_cannot_be_known_makes_the_order_wait(erp: Erp) ->
     (entry,) = erp.receive(document)
     assert (entry.status, entry.rule, "line 1, A" in entry.reason) == ("waiting", "no_price", True)
     erp.write()
-    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
     assert (entry.status, erp.lines()) == ("raised", [("A", 1.0, 10.0), ("B", 1.0, 10.0)])
 
 

@@ -19,7 +19,6 @@ from support.order_grammar import ADDRESS_FIELDS, ITEMS, SHIPPING_ITEM, Drawing,
 
 from engine.errors import OrderError
 from engine.orders.document import parse_document
-from engine.orders.ledger import open_ledger
 from engine.orders.pipeline import OrderProcessor
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ def test_random_orders_are_raised_whole_or_wait(any_erp: Erp) -> None:
     any_erp.write(configured, statements=statements(any_erp.dialect))
     sales, documents = histories(COUNT, foreign_lines=foreign_lines)
     ids: dict[int, int] = {}
-    with open_ledger(any_erp.project) as ledger, closing(OrderProcessor(any_erp.project)) as processor:
+    with any_erp.ledger() as ledger, closing(OrderProcessor(any_erp.project)) as processor:
         for number, raw in documents:
             with pytest.raises(OrderError):
                 parse_document(spoil(raw, number))

@@ -29,7 +29,6 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import ConfigError, UnavailableError
 from engine.orders import access, connections, pipeline, receiver
-from engine.orders.ledger import open_ledger
 from engine.orders.rules import RULES
 from engine.orders.serve import run_receiver
 
@@ -48,7 +47,7 @@ HEAD = "POST /orders HTTP/1.1\r\nHost: localhost\r\n"
 def receiver_url(erp: Erp) -> Iterator[str]:
     """The receiver of a client with a token."""
     erp.write(f'default_customer = "CASH"\n[orders.serve]\nport = 0\ntoken = "{TOKEN}"\nmax_body = 100000')
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         yield address
 
 
@@ -114,7 +113,7 @@ def test_hundreds_of_orders_from_eight_senders_are_all_raised_once(erp: Erp, rec
         answers = list(pool.map(lambda number: send(receiver_url, order_document(number)).status_code, range(1, 301)))
     assert set(answers) == {200}
     assert [reference for reference, _ in sorted(erp.orders())] == sorted(f"#{number}" for number in range(1, 301))
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         assert len(ledger.list_entries("status = 'answered'")) == 300
 
 
@@ -227,7 +226,7 @@ def test_a_receiver_raises_what_is_due_when_it_begins(erp: Erp, monkeypatch: pyt
     # The next look is half a minute later.
     monkeypatch.setattr("engine.orders.receiver.RETRY_INTERVAL_SECONDS", 1_000_000)
     erp.write(f"[orders.serve]\nport = {free_port()}")
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         while erp.entry().status != "raised":
             threading.Event().wait(0.02)
         answer = requests.post(f"{address}/orders", json=order_document(), timeout=30)
@@ -249,7 +248,7 @@ def raw(address: str, *lines: str) -> bytes:
 def open_receiver(erp: Erp) -> Iterator[str]:
     """The address of a receiver without a token, which listens on this machine alone."""
     erp.write("[orders.serve]\nport = 0")
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         yield address
 
 
@@ -277,7 +276,7 @@ def test_a_page_cannot_use_the_password_that_a_browser_keeps(erp: Erp) -> None:
     """A token no browser sends by itself, so with one the page's name does not matter."""
     erp.write(f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"\nusername = "s2s"\npassword = "a-password"')
     page, url = {"Origin": "https://example.com"}, ""
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         url = f"{address}/orders"
         with_password = requests.post(url, json=[], headers=page, auth=("s2s", "a-password"), timeout=30)
         with_token = requests.post(url, json=[], headers={**page, "Authorization": f"Bearer {TOKEN}"}, timeout=30)
@@ -323,7 +322,7 @@ def test_a_wrong_guess_is_answered_late_and_its_connection_closed(erp: Erp, monk
     erp.write(f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"')
     monkeypatch.setattr(access, "FAILED_LOGIN_DELAY_SECONDS", 1_000_000)
     with (
-        run_receiver(erp.project, on_event=lambda *_, **__: guessed.set()) as address,
+        run_receiver(erp.project, erp.ledgers, on_event=lambda *_, **__: guessed.set()) as address,
         ThreadPoolExecutor(1) as pool,
     ):
         guess = pool.submit(raw, address, *request)
@@ -373,7 +372,10 @@ def test_orders_in_hand_are_not_cut_off_for_new_connections(erp: Erp, monkeypatc
     monkeypatch.setattr(connections, "HEADER_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(connections, "REQUEST_TIMEOUT_SECONDS", 0.1)
     erp.write("[orders.serve]\nport = 0")
-    with run_receiver(erp.project) as address, closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as holder:
+    with (
+        run_receiver(erp.project, erp.ledgers) as address,
+        closing(sqlite3.connect(erp.workspace / "erp.sqlite")) as holder,
+    ):
         holder.isolation_level = None
         holder.execute("begin immediate")
         with ThreadPoolExecutor(2) as pool:
@@ -388,7 +390,7 @@ def test_orders_in_hand_are_not_cut_off_for_new_connections(erp: Erp, monkeypatc
 
 def ledger_entries(erp: Erp) -> list[object]:
     """All orders that have come in."""
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         return [*ledger.list_entries("1 = 1")]
 
 
@@ -412,7 +414,7 @@ def test_orders_come_over_tls_and_handshakes_that_never_end_keep_none_away(
         f'[orders.serve]\nport = 0\ntoken = "{TOKEN}"\ntls_certificate = "own.pem"\ntls_key = "own.key"',
     )
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         port = int(address.rpartition(":")[2])
         assert address.startswith("https://")
         half = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(8)]
@@ -435,7 +437,7 @@ def test_orders_come_over_tls_and_handshakes_that_never_end_keep_none_away(
 def test_a_web_page_cannot_send_orders_to_a_receiver_without_a_token(erp: Erp) -> None:
     """A browser on the same machine would do so for any page; it says where the page is from."""
     erp.write(f"[orders.serve]\nport = {free_port()}")
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         body, headers = json.dumps(order_document()), {"Origin": "https://example.com", "Content-Type": "text/plain"}
         answer = requests.post(f"{address}/orders", data=body, headers=headers, timeout=30)
     assert (answer.status_code, erp.orders()) == (403, [])
@@ -445,7 +447,7 @@ def test_a_sender_that_hangs_up_in_the_middle_leaves_nothing(erp: Erp, caplog: p
     """Half an order is none; the next one is taken."""
     port = free_port()
     erp.write(f"[orders.serve]\nport = {port}")
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         with closing(socket.create_connection(("127.0.0.1", port))) as half:
             half.sendall(b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n" + b'{"id": 1001, ')
         answer = requests.post(f"{address}/orders", json=order_document(1002), timeout=30)
@@ -460,7 +462,7 @@ def test_one_order_that_comes_over_several_ways_at_once_is_raised_once(any_erp: 
     path = any_erp.workspace / "order.json"
     path.write_text(json.dumps(order_document()), "utf-8")
     environment = {**any_erp.environment, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    with run_receiver(any_erp.project) as address:
+    with run_receiver(any_erp.project, any_erp.ledgers) as address:
         ways = [["orders", "import", "acme", str(path)]] * 4 + [["orders", "pull", "acme"]]
         running = [
             subprocess.Popen(
@@ -482,7 +484,7 @@ def test_one_order_that_comes_over_several_ways_at_once_is_raised_once(any_erp: 
 
 def in_hand(erp: Erp) -> bool:
     """Whether an order is being raised."""
-    with open_ledger(erp.project) as ledger:
+    with erp.ledger() as ledger:
         return bool(ledger.list_entries("status = 'raising'"))
 
 
@@ -540,7 +542,7 @@ def test_a_request_that_never_ends_is_hung_up_on(erp: Erp, monkeypatch: pytest.M
     monkeypatch.setattr(connections, "HEADER_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(connections, "REQUEST_TIMEOUT_SECONDS", 0.3)
     erp.write(f"[orders.serve]\nport = {free_port()}")
-    with run_receiver(erp.project) as address:
+    with run_receiver(erp.project, erp.ledgers) as address:
         port = int(address.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
             slow.sendall(begun)
@@ -552,7 +554,7 @@ def test_a_request_that_never_ends_is_hung_up_on(erp: Erp, monkeypatch: pytest.M
 def test_a_scheme_is_the_same_in_any_case(erp: Erp) -> None:
     """As HTTP has it: a tunnel may write bearer, or BASIC."""
     erp.write('[orders.serve]\ntoken = "a-long-token-of-the-tests"\nusername = "s2s"\npassword = "a-password"')
-    taker = receiver.Receiver(erp.project)
+    taker = receiver.Receiver(erp.project, erp.ledgers)
     assert taker.access.check_credentials("bearer a-long-token-of-the-tests") is None
     assert taker.access.check_credentials("BASIC czJzOmEtcGFzc3dvcmQ=") is None
     assert taker.access.check_credentials("Bearer A-LONG-TOKEN-OF-THE-TESTS") is not None
@@ -572,7 +574,7 @@ def test_tls_files_that_cannot_be_used_are_named(erp: Erp, said: str) -> None:
 def test_a_receiver_says_once_what_keeps_it_from_raising(erp: Erp) -> None:
     """Nobody has to send an order first; and again when it is something else."""
     told: list[str] = []
-    taker = receiver.Receiver(erp.project, on_event=lambda text, **_: told.append(text))
+    taker = receiver.Receiver(erp.project, erp.ledgers, on_event=lambda text, **_: told.append(text))
     ledger = erp.project.state.with_name("acme.orders.sqlite")
     ledger.parent.mkdir()
     ledger.write_bytes(b"no ledger" * 100)
@@ -589,8 +591,8 @@ def test_a_receiver_says_once_what_keeps_it_from_raising(erp: Erp) -> None:
 def test_an_order_that_was_raised_meanwhile_is_told_once(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads of it twice would fear that it is there twice."""
     told: list[str] = []
-    taker = receiver.Receiver(erp.project, on_event=lambda text, **_: told.append(text))
-    with open_ledger(erp.project) as ledger:
+    taker = receiver.Receiver(erp.project, erp.ledgers, on_event=lambda text, **_: told.append(text))
+    with erp.ledger() as ledger:
         ledger.receive(1001, order_document(), via="serve")
         due = ledger.list_due()
     taker.receive(json.dumps(order_document()).encode())

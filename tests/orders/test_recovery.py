@@ -23,7 +23,6 @@ from engine.database import error_messages as complaints
 from engine.database import odbc, watchdog, writer
 from engine.errors import WriteError
 from engine.orders import document, operations, pipeline, receiver
-from engine.orders.ledger import open_ledger
 from engine.orders.pull import pull_orders
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def test_a_killed_process_leaves_what_is_due_to_the_next_retry(erp: Erp) -> None
     """Nobody has to send the order again."""
     erp.die_at("in the transaction", order_document())
     assert erp.entry().status == "raising"
-    (entry,) = operations.retry_orders(erp.project, (), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (), stop=threading.Event())
     assert (entry.status, len(erp.orders())) == ("raised", 1)
 
 
@@ -66,11 +65,11 @@ def test_without_a_lookup_a_killed_order_waits_for_somebody_to_look(erp: Erp) ->
     erp.die_at("after the commit", order_document())
     (entry,) = erp.receive(order_document())
     assert (entry.status, entry.rule, len(erp.orders())) == ("waiting", "uncertain", 1)
-    assert operations.skip_order(erp.project, 1001, code="SO1").source_order_code == "SO1"
+    assert operations.skip_order(erp.project, erp.ledgers, 1001, code="SO1").source_order_code == "SO1"
     erp.die_at("in the transaction", order_document(1002))
     (entry,) = erp.receive(order_document(1002))
     assert entry.rule == "uncertain"
-    (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1002,), stop=threading.Event())
     assert (entry.status, len(erp.orders())) == ("raised", 2)
 
 
@@ -120,7 +119,7 @@ def test_the_runner_of_the_crash_tests_raises_when_it_is_not_killed(any_erp: Erp
 
 def take(erp: Erp, raw: bytes) -> Entry:
     """Receive a document that Python would not write so."""
-    with open_ledger(erp.project) as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
+    with erp.ledger() as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
         return processor.receive(ledger, document.parse_document(raw), via="import")
 
 
@@ -208,7 +207,7 @@ def test_a_commit_that_fails_is_uncertain_unless_it_was_undone(
 def test_a_connection_that_went_away_between_two_orders_is_made_anew(any_erp: Erp) -> None:
     """Nobody has to look: the first statement failed, so nothing was kept."""
     any_erp.write(statements={"lookup.sql": None})
-    with open_ledger(any_erp.project) as ledger, closing(pipeline.OrderProcessor(any_erp.project)) as processor:
+    with any_erp.ledger() as ledger, closing(pipeline.OrderProcessor(any_erp.project)) as processor:
         for number in (1, 2):
             entry = processor.receive(ledger, parsed(order_document(number)), via="import")
             if any_erp.dialect != "sqlite":
@@ -280,7 +279,7 @@ def test_a_database_that_falls_silent_holds_no_order_up(
     """
     erp, proxy = behind_proxy
     impatient(monkeypatch)
-    with open_ledger(erp.project) as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
+    with erp.ledger() as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
 
         def receive(number: int) -> Entry:
             return processor.receive(ledger, parsed(order_document(number)), via="serve")
@@ -333,7 +332,7 @@ def test_an_order_that_may_be_there_stays_so_whatever_rule_it_breaks_meanwhile(e
     erp.write("known_channels_only = true", statements=nothing)
     assert erp.receive(order_document())[0].rule == "unknown_channel"
     erp.write(statements=nothing)
-    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
     assert (entry.rule, len(erp.orders())) == ("uncertain", 1)
 
 
@@ -342,7 +341,7 @@ def test_an_import_raises_what_is_due_from_before(erp: Erp) -> None:
     erp.die_at("in the transaction", order_document())
     path = erp.workspace / "next.json"
     path.write_text(json.dumps(order_document(1002)), "utf-8")
-    found = list(operations.import_orders(erp.project, path, stop=threading.Event()))
+    found = list(operations.import_orders(erp.project, erp.ledgers, path, stop=threading.Event()))
     assert [entry.order_id for _, entry, _ in found if entry is not None] == [1002, 1001]
     assert len(erp.orders()) == 2
 
@@ -377,7 +376,7 @@ def test_a_process_that_only_sleeps_still_holds_the_order(any_erp: Erp) -> None:
     assert sleeping.wait(timeout=60) == 0
     assert entry.status in {"raised", "answered"}
     assert any_erp.rows("select id from erp_order") == [(int(str(entry.source_order_code).removeprefix("SO")),)]
-    with open_ledger(any_erp.project) as ledger:
+    with any_erp.ledger() as ledger:
         told = [standing for _, standing, _ in ledger.status_history(1001)]
     assert told == ["received", "raising", "raised", "answered"]
 
@@ -479,11 +478,11 @@ def test_a_command_that_is_killed_raises_the_order_once_all_the_same(erp: Erp, w
                 requests.post(f"http://127.0.0.1:{port}/orders", json=order_document(), timeout=60)
         assert dying.wait(60) == -signal.SIGKILL
     if way == "import":
-        list(operations.import_orders(erp.project, path, stop=threading.Event()))
+        list(operations.import_orders(erp.project, erp.ledgers, path, stop=threading.Event()))
     elif way == "pull":
-        pull_orders(erp.project, stop=threading.Event())
+        pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     else:
-        receiver.Receiver(erp.project).receive(path.read_bytes())
+        receiver.Receiver(erp.project, erp.ledgers).receive(path.read_bytes())
     assert (erp.entry().status, erp.entry().source_order_code) == ("raised" if way == "import" else "answered", "SO1")
     assert (erp.orders(), len(erp.lines())) == ([("#1001", "C1")], 2)
     if way == "pull":
@@ -497,7 +496,7 @@ def test_a_database_that_only_reads_for_the_night_is_tried_again(any_erp: Erp) -
     (entry,) = any_erp.receive(order_document())
     assert (entry.status, entry.attempts) == ("failed", 1), entry.reason
     any_erp.write()
-    (entry,) = operations.retry_orders(any_erp.project, (1001,), stop=threading.Event())
+    (entry,) = operations.retry_orders(any_erp.project, any_erp.ledgers, (1001,), stop=threading.Event())
     assert entry.status == "raised"
 
 
@@ -513,5 +512,5 @@ def test_an_error_that_the_project_knows_to_pass_is_tried_again(erp: Erp) -> Non
         (entry,) = erp.receive(order_document(1002))
         assert (entry.status, entry.attempts) == ("failed", 1)
         connection.execute("drop trigger closed")
-    (entry,) = operations.retry_orders(erp.project, (1002,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1002,), stop=threading.Event())
     assert entry.status == "raised"

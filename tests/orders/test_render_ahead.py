@@ -14,7 +14,6 @@ from support.erp import STATEMENTS, order_document, order_line, parsed
 from engine.mapping import limits
 from engine.mapping.render import BoundStatement
 from engine.orders import ledger_file, pipeline, statements
-from engine.orders.ledger import open_ledger
 from engine.orders.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def rendered_late(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             names.append(statement._path.name)
         return render(statement, values)
 
-    monkeypatch.setattr(pipeline, "raising_lock", watched_lock)
+    monkeypatch.setattr(ledger_file, "raising_lock", watched_lock)
     monkeypatch.setattr(BoundStatement, "render", watched_render)
     return names
 
@@ -109,7 +108,7 @@ def test_a_column_that_a_statement_does_not_return_is_named(erp: Erp) -> None:
 
 def test_a_correction_that_arrives_before_an_orders_turn_is_what_is_raised(erp: Erp) -> None:
     """What was rendered of the former content is not used."""
-    with open_ledger(erp.project) as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
+    with erp.ledger() as ledger, closing(pipeline.OrderProcessor(erp.project)) as processor:
         ledger.receive(1001, parsed(order_document()), via="serve")
         prepared = processor.prepare(ledger, 1001)
         ledger.receive(1001, parsed(order_document(line_items=[order_line(qty=7)], total=None)), via="serve")
@@ -129,7 +128,7 @@ def test_a_short_order_does_not_wait_for_the_rendering_of_a_long_one(erp: Erp, m
         return render(renderer, path, values)
 
     monkeypatch.setattr(statements.StatementRenderer, "render_unwritten", slow)
-    with closing(Receiver(erp.project)) as receiver, ThreadPoolExecutor() as pool:
+    with closing(Receiver(erp.project, erp.ledgers)) as receiver, ThreadPoolExecutor() as pool:
         long = pool.submit(receiver.receive, json.dumps(order_document(1)).encode())
         assert rendering.wait(60)
         short = pool.submit(receiver.receive, json.dumps(order_document(2)).encode()).result(timeout=60)

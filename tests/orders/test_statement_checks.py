@@ -167,5 +167,5 @@ def test_a_statement_that_nobody_can_render_is_tried_again_once_it_is_fixed(erp:
     (entry,) = erp.receive(order_document())
     assert (entry.status, "nots" in entry.reason) == ("failed", True)
     erp.write()
-    (entry,) = operations.retry_orders(erp.project, (1001,), stop=threading.Event())
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
     assert entry.status == "raised"

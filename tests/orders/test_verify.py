@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from support.erp import order_document
 from support.output import read_result
 
-from engine.orders.ledger import open_ledger
-
 if TYPE_CHECKING:
     from support.erp import Erp
 
@@ -39,7 +37,7 @@ def test_orders_that_are_gone_are_named_and_raised_again_one_by_one(any_erp: Erp
     ran = any_erp.s2s("orders", "raise", "acme", "1", "--by", "Thandi of the shop")
     assert (ran.returncode, any_erp.entry(1).status) == (0, "raised"), ran.stdout + ran.stderr
     assert {reference for reference, _ in any_erp.orders()} == {"#1", "#2"}
-    with open_ledger(any_erp.project) as ledger:
+    with any_erp.ledger() as ledger:
         reasons = [reason for _, _, reason in ledger.status_history(1)]
     assert "to be raised on purpose, by Thandi of the shop; it was raised as SO1" in reasons
     found = read_result(any_erp.s2s("orders", "verify", "acme", "--output", "json").stdout)
@@ -58,8 +56,8 @@ def test_an_order_that_is_there_is_not_raised_again(erp: Erp) -> None:
 def test_an_order_whose_document_was_deleted_is_verified_by_its_id(erp: Erp) -> None:
     """And said to be beyond raising again."""
     erp.receive(order_document())
-    with open_ledger(erp.project) as ledger:
-        ledger._connection.execute("update orders set document = null")
+    with erp.ledger() as ledger:
+        ledger._store.write("update orders set document = null", [])
     assert erp.s2s("orders", "verify", "acme").returncode == 0
     run(erp, "delete from erp_order")
     assert erp.s2s("orders", "verify", "acme").returncode == 4

@@ -16,7 +16,6 @@ from support.erp import STATEMENTS, order_document, order_line, wait_until
 from engine.database.writer import DbApiWriter
 from engine.errors import WriteError
 from engine.orders import operations, pipeline, raise_order
-from engine.orders.ledger import open_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +56,7 @@ def drop_unique(erp: Erp) -> None:
 
 def retry(erp: Erp, *order_ids: int) -> list[Entry]:
     """Retry orders as the command does."""
-    return operations.retry_orders(erp.project, order_ids, stop=threading.Event())
+    return operations.retry_orders(erp.project, erp.ledgers, order_ids, stop=threading.Event())
 
 
 def test_two_channels_with_one_number_are_two_orders(erp: Erp) -> None:
@@ -137,7 +136,7 @@ def test_half_an_order_is_not_taken_for_a_whole_one_on_purpose_either(erp: Erp) 
     erp.die_at("in the transaction", order_document())
     run(erp, "insert into erp_order (s2s_id, reference, customer) values (1001, 'half', 'C1')")
     assert erp.receive(order_document())[0].rule == "half_raised"
-    entry = operations.raise_on_purpose(erp.project, 1001, by="Thandi", stop=threading.Event())
+    entry = operations.raise_on_purpose(erp.project, erp.ledgers, 1001, by="Thandi", stop=threading.Event())
     assert (entry.status, entry.rule, len(erp.orders())) == ("waiting", "half_raised", 1)
 
 
@@ -232,7 +231,7 @@ def test_a_retry_without_ids_leaves_orders_alone_that_changed_meanwhile(
 
     def raise_after_somebody_skipped(processor: Any, ledger: Any, order_id: int) -> Entry:
         if order_id == 1:
-            operations.skip_order(erp.project, 2)
+            operations.skip_order(erp.project, erp.ledgers, 2)
         return raise_one(processor, ledger, order_id)
 
     monkeypatch.setattr(pipeline.OrderProcessor, "raise_one", raise_after_somebody_skipped)
@@ -244,7 +243,7 @@ def test_a_skipped_order_keeps_its_code_from_no_other(erp: Erp) -> None:
     erp.write(statements={"lookup.sql": None})
     erp.die_at("before the commit", order_document(1))
     assert erp.receive(order_document(1))[0].rule == "uncertain"
-    operations.skip_order(erp.project, 1)
+    operations.skip_order(erp.project, erp.ledgers, 1)
     (entry,) = erp.receive(order_document(2))
     assert (entry.status, entry.source_order_code) == ("raised", "SO1")
 
@@ -264,7 +263,7 @@ def test_a_process_that_died_before_its_commit_leaves_no_doubt(erp: Erp) -> None
     run(erp, "insert into erp_order (s2s_id, reference, customer) values (1001, 'by hand', 'C1')")
     (entry,) = erp.receive(order_document())
     assert (entry.status, entry.rule) == ("waiting", "half_raised")
-    assert operations.skip_order(erp.project, 1001, code="SO1").status == "raised"
+    assert operations.skip_order(erp.project, erp.ledgers, 1001, code="SO1").status == "raised"
 
 
 def test_a_line_statement_that_writes_no_row_makes_the_order_wait(any_erp: Erp) -> None:
@@ -363,13 +362,15 @@ def test_an_order_in_doubt_is_looked_up_only_after_a_while(any_erp: Erp, monkeyp
     assert (entry.status, entry.uncertain, any_erp.orders()) == ("failed", True, [])
     assert "looked up in the database after" in entry.reason
     assert entry.next_attempt_at is not None
-    with open_ledger(any_erp.project) as ledger:
+    with any_erp.ledger() as ledger:
         assert ledger.list_due() == []
     assert [each.status for each in retry(any_erp, 1001)] == ["failed"], "not by hand either"
-    on_purpose = operations.raise_on_purpose(any_erp.project, 1001, by="Thandi", stop=threading.Event())
+    on_purpose = operations.raise_on_purpose(
+        any_erp.project, any_erp.ledgers, 1001, by="Thandi", stop=threading.Event()
+    )
     assert (on_purpose.status, on_purpose.uncertain) == ("failed", True), "not on purpose either"
-    with open_ledger(any_erp.project) as ledger:
-        ledger._connection.execute("update orders set commit_sent_at = '2026-01-01 00:00:00.000'")
+    with any_erp.ledger() as ledger:
+        ledger._store.write("update orders set commit_sent_at = '2026-01-01 00:00:00.000'", [])
     assert [(each.status, len(any_erp.orders())) for each in retry(any_erp, 1001)] == [("raised", 1)]
 
 
@@ -379,8 +380,8 @@ def test_the_grace_period_begins_when_the_commit_was_given_up(any_erp: Erp, monk
     any_erp.write("commit_grace = 3600")
 
     def give_up(_writer: Any) -> None:
-        with open_ledger(any_erp.project) as ledger:
-            ledger._connection.execute("update orders set commit_sent_at = '2026-01-01 00:00:00.000'")
+        with any_erp.ledger() as ledger:
+            ledger._store.write("update orders set commit_sent_at = '2026-01-01 00:00:00.000'", [])
         raise WriteError("The connection was lost.", retriable=True, uncertain=True)
 
     monkeypatch.setattr(DbApiWriter, "commit", give_up)

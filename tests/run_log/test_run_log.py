@@ -19,8 +19,7 @@ import pytest
 from engine.clock import now
 from engine.embedded import connect_own_sqlite
 from engine.errors import GuardError, StateLockedError
-from engine.orders.ledger import Ledger
-from engine.orders.ledger_file import connect_ledger
+from engine.orders.ledger_file import LocalLedgers
 from engine.run_log import record
 from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
@@ -104,16 +103,16 @@ def test_what_the_status_reads_can_be_read_in_a_folder_that_is_read_only() -> No
     """As on a disk that the system took from writers after a fault, or in a backup; nothing is written beside it."""
     program = (
         "import os, sys, urllib.parse; from pathlib import Path; from engine.run_log.read import open_run_log\n"
-        "from engine.orders.summary import count_orders\n"
+        "from engine.orders.ledger_file import LocalLedgers\n"
         "if os.getuid() == 0: os.setuid(65534)\n"  # to whom rights apply
         "with open_run_log(Path(sys.argv[1])) as log: print([run.outcome for run in log.last_runs()])\n"
-        "print(count_orders(Path(sys.argv[1]), 'acme'))"
+        "print(LocalLedgers(Path(sys.argv[1])).count_pending(['acme']))"
     )
     with TemporaryDirectory() as name:  # that of pytest is its owner's alone
         folder = Path(name)
         record_failure(folder, GuardError("no"), project="acme", command="run")
         ledger = folder / "acme.orders.sqlite"
-        with closing(Ledger(connect_ledger(ledger), ledger)) as orders:
+        with LocalLedgers(folder).opened("acme") as orders:
             orders.receive(1001, {}, via="serve")
         files = {run_log_path(folder), ledger}
         for lock in {*folder.iterdir()} - files:
@@ -123,7 +122,7 @@ def test_what_the_status_reads_can_be_read_in_a_folder_that_is_read_only() -> No
         folder.chmod(0o555)
         ran = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
         folder.chmod(0o755)
-        assert ran.stdout == "['guarded']\n{'received': 1}\n", ran.stderr
+        assert ran.stdout == "['guarded']\n{'acme': {'received': 1}}\n", ran.stderr
         assert {*folder.iterdir()} == files
 
 

@@ -22,8 +22,7 @@ from engine.errors import GuardError
 from engine.http_server import Listener
 from engine.model.plan import Counts
 from engine.orders.connections import OpenConnections, limited_protocol
-from engine.orders.ledger import Ledger
-from engine.orders.ledger_file import connect_ledger
+from engine.orders.ledger_file import LocalLedgers
 from engine.run_log.record import record_run
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def serve_console(workspace: Path, statements: Any = None) -> Iterator[Served]:
 
     console = Console(
         access=Access(lambda: read_console(workspace), Passwords()),
-        workspace=Workspace(workspace, workspace / ".state"),
+        workspace=Workspace(workspace, workspace / ".state", LocalLedgers(workspace / ".state")),
         audit=AuditLog(workspace / ".state"),
         work=Work(
             run=lambda *words: note("run", *words),
@@ -163,10 +162,8 @@ def fill(workspace: Path) -> None:
 
 def add_order(workspace: Path, document: dict[str, Any]) -> None:
     """An order in acme's ledger that waits."""
-    path = workspace / ".state" / "acme.orders.sqlite"
-    ledger = Ledger(connect_ledger(path), path)
     order = int(document["id"])
-    ledger.receive(order, document, via="serve")
-    ledger.move(order, "raising")
-    ledger.move(order, "waiting", rule="unknown_sku", reason=f"Duplicate entry 'thandi@example.com' {HOSTILE}")
-    ledger.close()
+    with LocalLedgers(workspace / ".state").opened("acme") as ledger:
+        ledger.receive(order, document, via="serve")
+        ledger.move(order, "raising")
+        ledger.move(order, "waiting", rule="unknown_sku", reason=f"Duplicate entry 'thandi@example.com' {HOSTILE}")

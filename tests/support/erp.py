@@ -17,16 +17,17 @@ import pytest
 
 from engine.config.loader import load
 from engine.orders.document import parse_document
-from engine.orders.ledger import open_ledger
+from engine.orders.ledger_file import LocalLedgers
 from engine.orders.pipeline import OrderProcessor
 from support.command import run_command, run_process
 from support.rights import powerless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry
+    from engine.orders.ledger import Entry, Ledger
     from engine.sandbox.server import Sandbox
     from support.servers import MariaDb, Postgres
 
@@ -159,14 +160,23 @@ class Erp:
         """The project as it is loaded now."""
         return load("acme", workspace=self.workspace, environ=self.environment)
 
+    @property
+    def ledgers(self) -> LocalLedgers:
+        """Where the orders of the workspace are kept."""
+        return LocalLedgers(self.project.state.parent)
+
+    def ledger(self) -> AbstractContextManager[Ledger]:
+        """The project's ledger, opened."""
+        return self.ledgers.opened("acme")
+
     def receive(self, *documents: dict[str, Any], via: str = "import") -> list[Entry]:
         """Receive orders, one after the other."""
-        with open_ledger(self.project) as ledger, closing(OrderProcessor(self.project)) as processor:
+        with self.ledger() as ledger, closing(OrderProcessor(self.project)) as processor:
             return [processor.receive(ledger, parsed(each), via=via) for each in documents]
 
     def entry(self, order_id: int = 1001) -> Entry:
         """What the ledger says of an order."""
-        with open_ledger(self.project) as ledger:
+        with self.ledger() as ledger:
             return ledger.get_entry(order_id)
 
     def orders(self) -> list[tuple[Any, ...]]:
@@ -216,6 +226,7 @@ import os, signal, sys
 from pathlib import Path
 from engine.orders import pipeline
 from engine.config.loader import load
+from engine.orders.ledger_file import LocalLedgers
 from engine.orders.receiver import Receiver
 
 def die(name):
@@ -224,7 +235,7 @@ def die(name):
 
 pipeline.crash_point = die
 project = load("acme", workspace=Path(sys.argv[2]), environ=os.environ)
-print(Receiver(project).receive(Path(sys.argv[3]).read_bytes()))
+print(Receiver(project, LocalLedgers(project.state.parent)).receive(Path(sys.argv[3]).read_bytes()))
 """
 
 

@@ -1,7 +1,8 @@
 """One machine of a fleet as a process: ``python -m support.fleet_machine POINT COUNT WORDS…`` runs ``s2s WORDS``.
 
 It freezes itself with SIGSTOP at a point, when that is come to for the COUNT-th time: before a POST of products, before
-a receipt is recorded, before what is left is stored at the end. Leases and retries are short, as in the tests.
+a receipt is recorded, before what is left is stored at the end; of an order, before it is noted that its commit is
+sent, and before that. Leases and retries are short, as in the tests.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ POINTS = {
     "post": ("engine.stock2shop.session", "Session", "request"),
     "receipt": ("engine.sync.dispatch", "", "record_receipt"),
     "store": ("engine.fleet.checkout", "Checkout", "finish"),
+    "note": ("engine.orders.ledger", "Ledger", "mark_commit_sent"),
+    "commit": ("engine.database.writer", "DbApiWriter", "commit"),
 }
 
 

@@ -107,3 +107,70 @@ create table worker (
     seen_at timestamptz not null default now(),
     draining boolean not null default false
 );
+
+-- version 2
+-- The ledgers of orders. They are what a machine of its own keeps in a file for each project, and are asked in the same
+-- SQL: see engine/orders/ledger_store.py. Times are UTC, as text that sorts by time, by this server's clock. Whoever
+-- changes a ledger locks the row PROJECT/orders of `lease`, which is also the lease under which orders are raised; it is
+-- `paused` where a machine has taken the ledger for itself.
+create table orders (
+    project text not null,
+    order_id bigint not null,
+    status text not null,
+    via text not null,
+    document bytea,
+    rule text not null default '',
+    reason text not null default '',
+    uncertain integer not null default 0,
+    attempts integer not null default 0,
+    next_attempt_at text collate "C",
+    source_order_code text,
+    source_customer_code text,
+    received_at text collate "C" not null,
+    raised_at text collate "C",
+    answered_at text collate "C",
+    note text not null default '',
+    expected_code text,
+    commit_sent_at text collate "C",
+    rolled_back integer not null default 0,
+    approved_by text not null default '',
+    latest bytea,
+    finished_at text collate "C",
+    gone_at text collate "C",
+    channel_key text,
+    primary key (project, order_id)
+);
+
+create index orders_status on orders (project, status, received_at);
+
+create index orders_received on orders (project, received_at);
+
+create index orders_code on orders (project, source_order_code);
+
+create index orders_expected_code on orders (project, expected_code);
+
+create index orders_channel_key on orders (project, channel_key);
+
+create index orders_finished on orders (project, finished_at) where document is not null;
+
+create table transitions (
+    rowid bigint generated always as identity primary key,
+    project text not null,
+    order_id bigint not null,
+    at text collate "C" not null,
+    status text not null,
+    reason text not null
+);
+
+create index transitions_of on transitions (project, order_id);
+
+create table maintenance (
+    project text not null,
+    task text not null,
+    done_at text collate "C" not null,
+    primary key (project, task)
+);
+
+-- The version before raised orders from a file, on the machine that this table named. Without it that takes no orders,
+-- which it must not do beside this version.
+drop table order_home;

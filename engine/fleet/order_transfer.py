@@ -1,0 +1,131 @@
+"""Take the ledger of a machine's own orders over into the fleet, and bring it back to one machine."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StateError
+from engine.files import exists
+from engine.fleet.lease import renewing, take_lease
+from engine.fleet.order_ledgers import orders_lease
+from engine.orders.ledger_file import connect_ledger, raising_lock, translate_errors
+from engine.orders.ledger_store import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
+
+    from engine.fleet.database import FleetDatabase
+    from engine.fleet.lease import Lease
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+_ORDER_OF = {"transitions": "rowid"}
+"""By what a table's rows are in order, where that counts."""
+
+
+def adopt_orders(database: FleetDatabase, project: str, own: Path, *, replace: bool) -> bool:
+    """Store the ledger in the file ``own`` as the fleet's, and put it aside; False where there is none.
+
+    What the fleet has of other orders stays, unless all is to be replaced. Raises :class:`StateError` where it has one
+    of these, unless all is to be replaced, and :class:`StateLockedError` where a process of this machine takes orders.
+    """
+    if not exists(own):
+        return False
+    with raising_lock(own.parent, project):
+        rows = _read_file(own)
+        lease = take_lease(database, orders_lease(project), even_paused=True)
+        with renewing(lease):
+            try:
+                database.transact(lambda connection: _store(connection, lease, project, rows, replace=replace))
+            finally:
+                lease.give_back(seconds=0.0, exit_code=None)
+        with translate_errors(own):
+            own.replace(own.with_name(f"{own.name}.adopted"))
+    return True
+
+
+def export_orders(database: FleetDatabase, project: str, own: Path) -> bool:
+    """Bring the fleet's ledger of a project to the file ``own``; False where it has none.
+
+    From then on the fleet takes no orders of the project, until they are brought back. Raises :class:`StateError` where
+    there is such a file already.
+    """
+    if database.row("select 1 from orders where project = %s limit 1", [project]) is None:
+        return False
+    if exists(own):
+        raise StateError(f"There is {own} already.", hint="Move it away: the fleet's ledger is newer.")
+    lease = take_lease(database, orders_lease(project), even_paused=True)
+    with renewing(lease):
+        try:
+            rows = database.transact(lambda connection: _take_out(connection, lease, project))
+            _write_file(own, rows)
+        finally:
+            lease.give_back(seconds=0.0, exit_code=None)
+    return True
+
+
+def _read_file(own: Path) -> dict[str, list[Any]]:
+    with closing(connect_ledger(own)) as connection, translate_errors(own):
+        # Only who is alone with the file may do that; and everything is in this one file then.
+        connection.execute("pragma journal_mode = delete")
+        return {
+            table: connection.execute(
+                f"select {', '.join(columns)} from {table} order by {_ORDER_OF.get(table, 1)}"  # noqa: S608 - names of this package
+            ).fetchall()
+            for table, columns in TABLES.items()
+        }
+
+
+def _write_file(own: Path, rows: dict[str, list[Any]]) -> None:
+    with closing(connect_ledger(own)) as connection, translate_errors(own):
+        connection.execute("begin immediate")
+        for table, columns in TABLES.items():
+            marks = ", ".join("?" * len(columns))
+            sql = f"insert into {table} ({', '.join(columns)}) values ({marks})"  # noqa: S608 - as above
+            connection.executemany(sql, rows[table])
+        connection.execute("commit")
+
+
+def _store(connection: Connection, lease: Lease, project: str, rows: dict[str, list[Any]], *, replace: bool) -> None:
+    _lock(connection, lease, away=False)
+    if not replace:
+        known = connection.execute(
+            "select count(*), min(order_id) from orders where project = %s and order_id = any(%s)",
+            [project, [row[0] for row in rows["orders"]]],
+        ).fetchone()
+        if known is not None and known[0]:
+            raise StateError(
+                f"The fleet has orders of {project} already that this machine has, {known[0]:,} of them, such as"
+                f" {known[1]}.",
+                hint="To replace them all by this machine's, which may not know what the fleet raised: --replace.",
+            )
+    for table, columns in TABLES.items():
+        if replace:
+            connection.execute(f"delete from {table} where project = %s".encode(), [project])  # noqa: S608 - as above
+        names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
+        sql = f"insert into {table} (project, {names}) values (%s, {marks}) on conflict do nothing"  # noqa: S608 - as above
+        with connection.cursor() as cursor:
+            cursor.executemany(sql.encode(), [(project, *row) for row in rows[table]])
+
+
+def _take_out(connection: Connection, lease: Lease, project: str) -> dict[str, list[Any]]:
+    _lock(connection, lease, away=True)
+    return {
+        table: connection.execute(
+            f"select {', '.join(columns)} from {table} where project = %s order by {_ORDER_OF.get(table, 1)}".encode(),  # noqa: S608 - as above
+            [project],
+        ).fetchall()
+        for table, columns in TABLES.items()
+    }
+
+
+def _lock(connection: Connection, lease: Lease, *, away: bool) -> None:
+    """Keep all others from changing the ledger until the transaction ends; from then on it is the fleet's or not."""
+    held = connection.execute(
+        "update lease set paused = %s where project = %s and epoch = %s", [away, lease.project, lease.epoch]
+    )
+    if not held.rowcount:
+        raise lease.lost()

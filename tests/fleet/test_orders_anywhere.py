@@ -1,0 +1,209 @@
+"""Any machine of a fleet takes and raises orders of any project, each once."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from support.erp import Erp, on_server, order_document, parsed
+from support.output import read_envelope
+from support.servers import free_port
+
+from engine.fleet.order_ledgers import FleetLedgers
+from engine.orders.ledger_file import LocalLedgers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import Popen
+
+    from support.fleet import Fleet
+    from support.servers import Postgres
+
+    from engine.orders.ledger import Ledger
+
+
+@pytest.fixture
+def erp(fleet: Fleet, postgres: Postgres) -> Erp:
+    """The client's ERP, in PostgreSQL, whose orders the fleet raises."""
+    made = on_server(postgres, "postgres", fleet.client.workspace, fleet.client.sandbox)
+    made.write('default_customer = "CASH"')
+    (made.root / "views" / "products.sql").unlink()
+    return made
+
+
+def serve(fleet: Fleet, machine: str) -> tuple[Popen[bytes], str]:
+    """A receiver on a machine, and where it takes orders."""
+    port = free_port()
+    process = fleet.start(machine, "orders", "serve", "acme", "--port", str(port))
+    fleet.wait(lambda: f":{port}/orders" in fleet.printed(process), process)
+    return process, f"http://127.0.0.1:{port}/orders"
+
+
+def send(number: int, addresses: list[str]) -> None:
+    """Send an order until it is answered with its code, to one receiver after the other, as a load balancer does."""
+    for turn in range(600):
+        try:
+            answer = requests.post(addresses[(number + turn) % 2], json=order_document(number), timeout=60)
+        except requests.ConnectionError:
+            answer = None
+        if answer is not None and answer.status_code == 200:
+            return
+        sleep(0.1)
+    pytest.fail(f"Order {number} was not raised.")
+
+
+def test_orders_over_two_machines_are_raised_once_each_though_one_is_killed(fleet: Fleet, erp: Erp) -> None:
+    """Whoever sends an order that was not answered sends it to the other one."""
+    (killed, first), (other, second) = serve(fleet, "a"), serve(fleet, "b")
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(send, number, [first, second]) for number in range(1, 25)]
+        fleet.wait(lambda: len(erp.orders()) >= 6, killed, other)
+        killed.kill()
+        for each in sent:
+            each.result()
+    assert sorted(erp.rows("select s2s_id, count(*) from erp_order group by s2s_id")) == [(n, 1) for n in range(1, 25)]
+    listed = read_envelope(fleet.run("c", "orders", "list", "acme", "--output", "json"))["result"]
+    assert [(each["order_id"], each["status"]) for each in listed] == [(number, "answered") for number in range(1, 25)]
+    other.terminate()
+    fleet.end(other, code=0)
+
+
+@pytest.mark.parametrize(("point", "found"), [("note", ""), ("commit", "found in the database")])
+def test_a_machine_that_is_frozen_in_an_orders_commit_raises_it_once(
+    fleet: Fleet, erp: Erp, point: str, found: str
+) -> None:
+    """Before it says that it commits, and right before it does: who takes over waits for the lock in the database."""
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps(order_document()), "utf-8")
+    zombie = fleet.start("a", "orders", "import", "acme", str(path), freeze=point, at=1)
+    fleet.wait_until_frozen(zombie)
+    other = fleet.start("b", "orders", "import", "acme", str(path))
+    waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and wait_event = 'advisory'"
+    fleet.wait(lambda: erp.rows(waits) == [(1,)], other)
+    zombie.send_signal(signal.SIGCONT)
+    assert "took acme/orders over" in fleet.end(zombie, code=75)
+    fleet.end(other, code=0)
+    assert len(erp.orders()) == 1
+    (raised,) = read_envelope(fleet.run("c", "orders", "list", "acme", "--output", "json"))["result"]
+    assert (raised["status"], raised["reason"]) == ("raised", found)
+
+
+def test_orders_of_one_machine_become_the_fleets_and_go_back(fleet: Fleet, erp: Erp) -> None:
+    """Every command sees them from any machine. What is not adopted yet, or was taken out, is refused."""
+    shared = fleet.client.workspace / "workspace.toml"
+    settings = shared.read_text("utf-8")
+    shared.unlink()
+    path = erp.workspace / "order.json"
+    path.write_text(json.dumps([]), "utf-8")
+    assert fleet.run("a", "orders", "import", "acme", str(path), code=4)
+    for number, changes in ((1, {}), (2, {"line_items": [{"sku": "Z", "qty": 1, "price": 10}], "total": None})):
+        path.write_text(json.dumps(order_document(number, **changes)), "utf-8")
+        fleet.run("a", "orders", "import", "acme", str(path), code=4 if changes else 0)
+    shared.write_text(settings, "utf-8")
+    assert "adopt-local acme" in fleet.run("a", "orders", "list", "acme", code=1)
+    assert "its orders are the fleet's now" in fleet.run("a", "fleet", "adopt-local")
+    assert "no state and no orders" in fleet.run("a", "fleet", "adopt-local", "acme")
+
+    assert "unknown_sku" in fleet.run("b", "orders", "show", "acme", "2", "--output", "json")
+    (status,) = read_envelope(fleet.run("b", "status", "--output", "json", code=4))["result"]
+    assert status["orders_waiting"] == 1
+    assert "order 1: raised as SO1" in fleet.run("b", "explain", "acme", "#1")
+    erp.rows("insert into erp_item values ('Z', 5) returning code")
+    fleet.run("c", "orders", "retry", "acme", "2")
+    assert [name for name, _ in erp.orders()] == ["#1", "#2"]
+    assert "acme/orders" not in fleet.run("b", "fleet", "status")
+
+    assert "the fleet takes no more" in fleet.run("c", "fleet", "export-local", "acme")
+    assert "brought them to one machine" in fleet.run("b", "orders", "list", "acme", code=1)
+    assert "There is" in fleet.run("c", "fleet", "export-local", "acme", code=1)
+    shared.unlink()
+    path.write_text(json.dumps(order_document(3)), "utf-8")
+    fleet.run("c", "orders", "import", "acme", str(path))
+    assert fleet.run("c", "orders", "list", "acme").count("raised") == 3
+    shared.write_text(settings, "utf-8")
+    assert "2 of them, such as 1" in fleet.run("c", "fleet", "adopt-local", "acme", code=1)
+    fleet.run("c", "fleet", "adopt-local", "acme", "--replace")
+    assert fleet.run("a", "orders", "list", "acme").count("raised") == 3
+
+
+def test_a_worker_takes_orders_and_pulls_them(fleet: Fleet, erp: Erp) -> None:
+    """On its port, for each project; and from Stock2Shop's queue, at the project's cadence."""
+    erp.write("[orders.pull]\nlimit = 5")
+    erp.sandbox.place_order(order_document(2))
+    port = str(free_port())
+    worker = fleet.start("a", "fleet", "worker", "--every", "1s", "--slots", "1", "--port", port)
+    fleet.wait(lambda: "Ctrl-C stops it" in fleet.printed(worker), worker)
+    answer = requests.post(f"http://127.0.0.1:{port}/orders/acme", json=order_document(1), timeout=60)
+    assert (answer.status_code, answer.json()["source_customer_code"]) == (200, "C1")
+    fleet.wait(lambda: erp.sandbox.orders()[2].get("sources", [{}])[0].get("source_order_code"), worker)
+    assert sorted(name for name, _ in erp.orders()) == ["#1", "#2"]
+    worker.terminate()
+    fleet.end(worker, code=0)
+
+
+def do_everything(ledger: Ledger) -> list[Any]:
+    """Do all that can be done with a ledger; gives what it says of it, without times."""
+    twin = {**order_document(7), "id": None}
+    derived = 8 * 10**15 + 5
+    said: list[Any] = [ledger.receive(number, parsed(order_document(number)), via="serve") for number in (3, 1, 2, 1)]
+    ledger.receive(7, parsed(order_document(7)), via="pull")
+    ledger.receive(derived, parsed(twin), via="serve")
+    said += [ledger.find_twin(7), ledger.find_twin(derived), ledger.find_twin(1)]
+    ledger.move(1, "raising")
+    ledger.mark_commit_sent(1, "SO9")
+    said += [ledger.find_order_with_code("SO9", besides=2), ledger.find_order_with_code("SO9", besides=1)]
+    ledger.receive(1, parsed(order_document(1, notes="Other\0wise")), via="serve")
+    said += [ledger.corrections(1), ledger.has_newer_content(1)]
+    ledger.mark_failed(1, reason="It is away\0.", rolled_back=1)
+    said.append([entry.order_id for entry in ledger.list_due()])
+    ledger.move(1, "raising")
+    ledger.move(1, "raised", source_order_code="SO1", raised_at=ledger.now(), uncertain=0)
+    ledger.mark_gone(1, gone=True)
+    ledger.mark_gone(1, gone=True)
+    ledger.mark_gone(1, gone=False)
+    ledger.mark_answered(1)
+    ledger.mark_answered(1)
+    ledger.reopen(1, by="Thandi")
+    ledger.take_newest_content(1, uncertain=0)
+    ledger.move(2, "waiting", rule="held", reason="held back")
+    ledger.move(3, "skipped", reason="by hand")
+    said += [ledger.find_entries("#1"), ledger.find_entries("SO1"), ledger.find_entries("3"), ledger.find_entries("1/")]
+    said += [ledger.list_newest(status="waiting", limit=5), len(ledger.list_newest(limit=2))]
+    said += [ledger.load_document(number) for number in (1, 2)]
+    ledger.prune(keep_days=-1)
+    said += [ledger.load_document(number) is None for number in (2, 3)]
+    said += [ledger.status_history(number) for number in (1, 2, 3, 7)]
+    said += [ledger.list_entries()]
+    return said
+
+
+def without_times(said: Any) -> Any:
+    """What a ledger says, without when it was and with NULs as PostgreSQL has them."""
+    return re.sub(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", "TIME", repr(said).replace("\\x00", "\N{REPLACEMENT CHARACTER}")
+    )
+
+
+def test_a_ledger_of_the_fleet_says_what_a_file_does(fleet: Fleet, tmp_path: Path) -> None:
+    """Whatever is done with it; and projects do not see each other's orders."""
+    ledgers = FleetLedgers(fleet.client.environment["S2S_FLEET"], tmp_path / "a")
+    with closing(ledgers), LocalLedgers(tmp_path / "b").opened("acme") as file:
+        with ledgers.opened("other") as other:
+            other.receive(1, parsed(order_document(1)), via="serve")
+        with ledgers.opened("acme") as stored:
+            assert without_times(do_everything(stored)) == without_times(do_everything(file))
+        assert ledgers.count_pending(["acme", "other", "new"]) == {
+            "acme": {"received": 3, "waiting": 1},
+            "other": {"received": 1},
+            "new": {},
+        }
+        assert (ledgers.has_ledger("other"), ledgers.has_ledger("new")) == (True, False)
+        with ledgers.opened("other") as other:
+            assert [entry.status for entry in other.list_entries()] == ["received"]
