@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from functools import cache
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import Annotated, Any
 
@@ -136,11 +137,19 @@ app.command(rich_help_panel=LEARN, short_help="Serve a local Stock2Shop to try t
 app.command("help", rich_help_panel=LEARN, short_help="Print a page of the documentation.")(help_pages.show_help)
 
 
+@cache
 def command_tree() -> Any:
-    """The commands as typer builds them, with their examples."""
+    """The commands as typer builds them, with their examples; each tells its session which project it is about."""
     tree = get_command(app)
     add_examples(tree)
+    for _, command in walk_commands(tree):
+        if command.callback is not None and not hasattr(command, "commands"):
+            note_project(command, _note_subject)
     return tree
+
+
+def _note_subject(context: typer.Context, project: str | None) -> None:
+    session_of(context).subject = project
 
 
 def main() -> None:
@@ -173,13 +182,6 @@ def main() -> None:
 
 def _run_command(tree: Any, words: list[str], session: Session) -> int:
     """Run one command, and give its exit code; only a closed pipe is raised."""
-
-    def note(project: str | None) -> None:
-        session.subject = project
-
-    for _, command in walk_commands(tree):
-        if command.callback is not None and not hasattr(command, "commands"):
-            note_project(command, note)
     try:
         with engine_warnings(session):
             # Outside its standalone mode typer gives a command's exit code back instead of leaving with it.

@@ -108,13 +108,13 @@ def add_examples(tree: Any) -> None:
             command.epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[path])])
 
 
-def note_project(command: Any, note: Callable[[str | None], None]) -> None:
-    """Have ``note`` called with the one project that a command is about, or None, before the command runs."""
-    callback = command.callback
+def note_project(command: Any, note: Callable[[Any, str | None], None]) -> None:
+    """Have ``note`` called with a command's context and the one project it is about, or None, before the command runs."""
+    invoke = command.invoke
 
-    def call(**params: Any) -> Any:
-        named = params.get("projects") or [params.get("project")]
-        note(named[0] if len(named) == 1 else None)
-        return callback(**params)
+    def invoke_noted(context: Any) -> Any:
+        named = context.params.get("projects") or [context.params.get("project")]
+        note(context, named[0] if len(named) == 1 else None)
+        return invoke(context)
 
-    command.callback = call
+    command.invoke = invoke_noted
