@@ -1,6 +1,6 @@
 """Run the engine's commands in processes of their own without paying for Python's start each time.
 
-A process that has imported the engine, and made one run so that what is read once has been read, forks for every
+A process that has imported the engine, and made some runs so that what is read once has been read, forks for every
 command; the child is what ``python -m engine …`` would be a moment after its start. So each command is a real
 process that can really be killed.
 
@@ -12,14 +12,18 @@ of the signal that ended it, negative.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from model import oracle, sources
 
 MODULES = (
     "duckdb",
@@ -59,11 +63,17 @@ def run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
         os._exit(code)
 
 
+VIEWS = (("products", "csv"), ("products", "columns"), ("products", "both"), ("customers", ""))
+"""The entities, and how a view of them says prices: every view that a history can have."""
+
+
 def warm() -> None:
-    """Import what commands import, and run a project of one item once."""
+    """Import what commands import, and run a project of each view twice, with a change between.
+
+    What is kept for as long as a process lives, such as its own statements that DuckDB has parsed, is there then.
+    """
     for module in MODULES:
         importlib.import_module(module)
-    from engine.cli.app import main
     from engine.sandbox.server import Sandbox
     from engine.sandbox.settings import SandboxSettings
 
@@ -73,20 +83,34 @@ def warm() -> None:
         contextlib.redirect_stderr(io.StringIO()),
         Sandbox(SandboxSettings(pace=0)) as sandbox,
     ):
-        root = Path(folder, "projects", "warm")
-        (root / "views").mkdir(parents=True)
-        with contextlib.closing(sqlite3.connect(root / "erp.sqlite")) as source:
-            source.executescript("create table item (code text); insert into item values ('A')")
-        names = ("source_product_code", "source_variant_code", "title", "product_active", "variants.sku")
-        columns = ", ".join(f"'1' as \"{name}\"" for name in names)
-        (root / "views" / "products.sql").write_text(f"select {columns} from item", "utf-8")
-        (root / "project.toml").write_text(
-            '[source]\ndialect = "sqlite"\ndatabase = "erp.sqlite"\n'
-            f'[stock2shop]\nurl = "{sandbox.url}"\nsource_id = 1\nusername = "sandbox"\npassword = "sandbox"\n',
-            "utf-8",
-        )
         os.environ["S2S_STATE"] = str(Path(folder, "state"))
-        sys.argv = ["s2s", "--workspace", folder, "run", "warm"]
+        for entity, pricing in VIEWS:
+            _warm_view(Path(folder), sandbox.url, entity, pricing)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page that it looks at
+
+
+def _warm_view(folder: Path, url: str, entity: str, pricing: str) -> None:
+    from engine.cli.app import main
+
+    name = f"warm-{entity}-{pricing}".rstrip("-")
+    root = folder / "projects" / name
+    (root / "views").mkdir(parents=True)
+    mapped = oracle.MAPPINGS[entity] | oracle.PRICES.get(pricing, {})
+    view = sources.view(entity, "sqlite", mapped)
+    (root / "views" / f"{entity}.sql").write_text(view, "utf-8")
+    (root / "project.toml").write_text(
+        '[source]\ndialect = "sqlite"\ndatabase = "erp.sqlite"\n'
+        f'[stock2shop]\nurl = "{url}"\nsource_id = 1\nusername = "sandbox"\npassword = "sandbox"\n',
+        "utf-8",
+    )
+    source = sources.Sqlite(root)
+    sources.create(source, entity)
+    for title in ("Old", "New"):
+        values = {"code": "K1", "product": "P1", "title": title, "last": title, "active": "Active", "sku": "S1"}
+        row = dict.fromkeys(sources.COLUMNS[entity]) | {**values, "email": "one@example.com", "track": "true"}
+        sources.write(source, entity, {1: {key: row[key] for key in sources.COLUMNS[entity]}}, frozenset(), "whole")
+        sys.argv = ["s2s", "--workspace", str(folder), "run", name]
         with contextlib.suppress(SystemExit):
             main()
 
@@ -103,6 +127,7 @@ def serve() -> None:
         _say(pid=pid)
         _, status = os.waitpid(pid, 0)
         _say(status=os.waitstatus_to_exitcode(status))
+    gc.unfreeze()  # or DuckDB's module says at the end that it was not tidied up
 
 
 def _say(**line: int) -> None:

@@ -377,6 +377,7 @@ def _faults_of(entity: str, item: Json, account: Account) -> list[str]:
 def _handler(shop: Stock2Shop) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or an answer's body waits 40 ms for its headers to be acknowledged
 
         def do_GET(self) -> None:
             self._serve(None)
