@@ -109,7 +109,7 @@ def add_examples(tree: Any) -> None:
 
 
 def note_project(command: Any, note: Callable[[Any, str | None], None]) -> None:
-    """Have ``note`` called with a command's context and the one project it is about, or None, before the command runs."""
+    """Have ``note`` called, before a command runs, with its context and the one project it is about, or None."""
     invoke = command.invoke
 
     def invoke_noted(context: Any) -> Any:

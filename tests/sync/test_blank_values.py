@@ -100,6 +100,19 @@ def test_what_is_held_of_a_blank_value_is_known_after_an_adoption(client: Client
     assert client.held()["A"]["price"] == 12.5
 
 
+def test_a_held_price_of_0_counts_as_none_where_the_view_says_none(client: Client) -> None:
+    """Stock2Shop may give 0 for a price that was never sent."""
+    client.write(view=VIEW.replace("    vendor,", '    vendor as "variants.price",'))
+    client.item("A", vendor="0", price=None)
+    client.item("B", vendor="3", price=None)
+    client.run()
+    client.sql("update item set vendor = null where code = 'A'")
+    client.project.state.unlink()
+    adopt(client.project, "products")
+    plan = client.plan()
+    assert (plan.quarantine, plan.changes) == ((), ())
+
+
 def test_a_price_that_somebody_typed_is_left_alone_where_a_list_of_tiers_never_has_one(client: Client) -> None:
     """A view with tiers only does not speak of the default price."""
     client.item("A", price="12.50,Trade:9")
