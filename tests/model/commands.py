@@ -37,7 +37,7 @@ class Result:
 
 
 class Commands:
-    """Runs commands one after the other, in forks of a process that has imported the engine."""
+    """Runs commands one after the other, in a process that has imported the engine, or in forks of it."""
 
     def __init__(self, folder: Path) -> None:
         self._out, self._err = folder / "out.txt", folder / "err.txt"
@@ -60,11 +60,12 @@ class Commands:
         started: Callable[[int], object] = lambda _: None,
         kill_after: float | None = None,
         fresh: bool = False,
+        warm: bool = False,
     ) -> Result:
         """Run one command to its end.
 
         ``started`` is given the process's number; ``kill_after`` sends SIGKILL after so many seconds; ``fresh`` starts
-        ``python -m engine`` instead of a fork.
+        ``python -m engine`` instead of a fork, and ``warm`` runs it in the process that else forks.
         """
         done = threading.Event()
         child: subprocess.Popen[bytes] | None = None
@@ -80,7 +81,9 @@ class Commands:
                 )
             pid = child.pid
         else:
-            self._ask({"argv": list(argv), "env": dict(env), "out": str(self._out), "err": str(self._err)})
+            self._ask(
+                {"argv": list(argv), "env": dict(env), "out": str(self._out), "err": str(self._err), "here": warm}
+            )
             pid = int(self._answer("pid"))
         started(pid)
 

@@ -4,9 +4,10 @@ A process that has imported the engine, and made some runs so that what is read 
 command; the child is what ``python -m engine …`` would be a moment after its start. So each command is a real
 process that can really be killed.
 
-Reads one JSON object a line from standard input, ``{"argv": […], "env": {…}, "out": path, "err": path}``, and writes
-two lines for it: ``{"pid": …}`` when the child runs, ``{"status": …}`` when it has ended: its exit code, or the number
-of the signal that ended it, negative.
+Reads one JSON object a line from standard input, ``{"argv": […], "env": {…}, "out": path, "err": path, "here": …}``,
+and writes two lines for it: ``{"pid": …}`` when the command runs, and ``{"status": …}`` when it has ended: its exit
+code, or the number of the signal that ended it, negative. With ``here`` it runs in this process, as in an agent's
+worker, which does one run after the other.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -41,26 +43,53 @@ MODULES = (
 )
 
 
-def run(argv: list[str], env: dict[str, str], out: str, err: str) -> None:
-    """Be the command, and end with its exit code."""
+def be_command(argv: list[str], env: dict[str, str], out: str, err: str) -> NoReturn:
+    """Be the command in a process of its own, and end with its exit code."""
     code = 1
     try:
-        for number, path in ((1, out), (2, err)):
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.dup2(file, number)
-            os.close(file)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.environ.update(env)
-        sys.argv = ["s2s", *argv]
-        from engine.cli.app import main
-
-        main()
-    except SystemExit as left:
-        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        for number, path in ((0, os.devnull), (1, out), (2, err)):
+            _redirect(number, path)
+        code = _call(argv, env)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def run_here(argv: list[str], env: dict[str, str], out: str, err: str) -> int:
+    """Run the command in this process, as an agent's worker does; gives its exit code."""
+    kept = [os.dup(number) for number in (0, 1, 2)]
+    environ = dict(os.environ)
+    try:
+        for number, path in ((0, os.devnull), (1, out), (2, err)):
+            _redirect(number, path)
+        return _call(argv, env)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.environ.clear()
+        os.environ.update(environ)
+        for number, file in enumerate(kept):
+            os.dup2(file, number)
+            os.close(file)
+
+
+def _redirect(number: int, path: str) -> None:
+    file = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(file, number)
+    os.close(file)
+
+
+def _call(argv: list[str], env: dict[str, str]) -> int:
+    from engine.cli.app import main
+
+    os.environ.update(env)
+    sys.argv = ["s2s", *argv]
+    try:
+        main()
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    return 0
 
 
 VIEWS = (("products", "csv"), ("products", "columns"), ("products", "both"), ("customers", ""))
@@ -121,9 +150,14 @@ def serve() -> None:
     _say(ready=True)
     for line in sys.stdin:
         asked = json.loads(line)
+        words = (asked["argv"], asked["env"], asked["out"], asked["err"])
+        if asked["here"]:
+            _say(pid=os.getpid())
+            _say(status=run_here(*words))
+            continue
         pid = os.fork()
         if pid == 0:
-            run(asked["argv"], asked["env"], asked["out"], asked["err"])
+            be_command(*words)
         _say(pid=pid)
         _, status = os.waitpid(pid, 0)
         _say(status=os.waitstatus_to_exitcode(status))

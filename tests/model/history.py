@@ -72,6 +72,8 @@ class Setting:
     batch: int = 2
     retries: int = 0
     moves: bool = False
+    warm: bool = False
+    """Whether one process runs one command after the other, as an agent's worker does, until a kill is meant for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ def draw(seed: int, *, dialects: tuple[str, ...] = ("sqlite", "duckdb"), length:
         batch=dice.choice((1, 2, 3, 500)),
         retries=dice.choice((0, 0, 1)),
         moves=dice.random() < 0.5,
+        warm=seed % 2 == 1,
     )
     drawn = _Drawing(dice, setting)
     for _ in range(dice.randint(3, 7)):

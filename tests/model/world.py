@@ -257,6 +257,7 @@ class World:
         ever = words.pop("ever", None)
         refused = frozenset(words.pop("refused", ()))
         told = Faults(at=at, ever=tuple(ever) if ever else None, refused=refused, **words)
+        dies = kill_after is not None or any(name.startswith(("kill", "term")) for name in at.values())
         self.referee.begin(told, killed=kill_after is not None)
         self.shop.expect(told)
         argv = ["quarantine", "retry", "acme"] if command == "quarantine" else [command, "acme", *options]
@@ -268,6 +269,7 @@ class World:
             started=self.shop.started,
             kill_after=kill_after,
             fresh=fresh,
+            warm=self.setting.warm and not dies,
         )
         with self.shop.lock:
             said = " ".join(re.sub(r"\s+", " ", result.out + " | " + result.err).split())
