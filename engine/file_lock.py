@@ -26,7 +26,7 @@ def file_lock(path: Path, *, seconds: float) -> Iterator[bool]:
     """Hold the lock ``path`` inside the block; gives whether it came free within ``seconds``, and it is held.
 
     The file is created for its owner alone: an account that may open it may hold the lock. Raises :class:`OSError` and
-    :class:`sqlite3.Error` where it cannot be used.
+    :class:`StateError` where it cannot be used.
     """
     with _thread_locks_guard:
         thread_lock = _thread_locks.setdefault(path, threading.RLock())
@@ -36,13 +36,25 @@ def file_lock(path: Path, *, seconds: float) -> Iterator[bool]:
     try:
         make_private_folder(path.parent)
         create_private_file(path)
-        connection = connect_own_sqlite(path, timeout=seconds)
+        connection, held = _lock(path, seconds)
         try:
-            yield _is_locked_now(connection)
+            yield held
         finally:
             connection.close()
     finally:
         thread_lock.release()
+
+
+def _lock(path: Path, seconds: float) -> tuple[sqlite3.Connection, bool]:
+    try:
+        connection = connect_own_sqlite(path, timeout=seconds)
+        try:
+            return connection, _is_locked_now(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise OSError(f"the lock {path} cannot be used: {error}") from error
 
 
 def _is_locked_now(connection: sqlite3.Connection) -> bool:

@@ -124,6 +124,11 @@ def make_private_folder(folder: Path) -> None:
         parent = parent.parent
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
+    check_private_folder(folder)
+
+
+def check_private_folder(folder: Path) -> None:
+    """Raise :class:`StateError` for a folder that every user of this machine may write to."""
     if "anybody" in may_write(folder):
         raise StateError(
             f"Every user of this machine may write to the folder {folder}, which is for a client's state.",

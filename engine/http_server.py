@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 import threading
@@ -26,6 +27,26 @@ class Listener:
     port: int
     protocol: type[asyncio.Protocol]
     tls: ssl.SSLContext | None = None
+
+
+log = logging.getLogger(__name__)
+
+
+class _Lines(logging.Handler):
+    """Has what uvicorn logs in the program's own log, as one line without the text of an error: it may name a person.
+
+    What it says before it listens is in the error of whoever wanted it to.
+    """
+
+    def __init__(self, server: uvicorn.Server) -> None:
+        super().__init__(logging.WARNING)
+        self._server = server
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the first line, and the kind of the error."""
+        if self._server.started:
+            kind = f": {record.exc_info[0].__name__}" if record.exc_info and record.exc_info[0] else ""
+            log.warning("%s%s", record.getMessage().partition("\n")[0], kind)
 
 
 @contextmanager
@@ -57,6 +78,8 @@ def serve_in_thread(
         timeout_graceful_shutdown=grace_seconds,
     )
     server = uvicorn.Server(config)
+    messages = logging.getLogger("uvicorn.error")
+    messages.propagate, messages.handlers = False, [_Lines(server)]
 
     def run() -> None:
         with suppress(BaseException):  # uvicorn leaves with SystemExit where it cannot listen

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,15 +23,19 @@ from engine.cli.run import RunRequest, default_jobs, job_message, print_ended, p
 from engine.cli.session import session_of
 from engine.cli.signals import run_controls
 from engine.clock import now
-from engine.errors import StateError, UsageError
+from engine.errors import StateError, StateLockedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
     from engine.agent.agent import LastRuns
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
+
+LOCK_SECONDS = 2.0
+"""How long an agent waits for another one of the workspace that is just ending."""
 
 agent_app = typer.Typer(invoke_without_command=True)
 
@@ -71,7 +75,7 @@ def agent(
 
     session = session_of(context)
     names = session.project_names()
-    schedules = project_schedules(session, every)
+    schedules = project_schedules(session, every, keeps_copy=True)
     scheduled = schedules()
     workspace = session.workspace()
     printing = threading.Lock()
@@ -100,6 +104,7 @@ def agent(
     connections = OpenConnections()
     console = read_settings(session)
     with ExitStack() as stack:
+        stack.enter_context(_only_agent(session))
         stop, _ = stack.enter_context(run_controls(session, ""))
         listens = console or ConsoleSettings()
         receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
@@ -142,6 +147,31 @@ def _refuse_options(context: typer.Context, command: str) -> None:
                 f"{option} stands before {command}, where it means nothing.",
                 hint=f"For example `s2s agent install {option} …`.",
             )
+
+
+@contextmanager
+def _only_agent(session: Session) -> Iterator[None]:
+    """Be the only agent of the workspace for as long as the block lasts; the system ends that with the process.
+
+    Raises :class:`StateLockedError` where there is another one. Where that cannot be known, a warning says so.
+    """
+    from engine.config.workspace import state_folder
+    from engine.file_lock import file_lock
+
+    with ExitStack() as stack:
+        try:
+            path = state_folder(session.workspace(), os.environ) / "agent.lock"
+            held = stack.enter_context(file_lock(path, seconds=LOCK_SECONDS))
+        except (OSError, StateError) as error:
+            write_warning(session, f"It is not known whether another agent runs this workspace: {error}")
+            held = True
+        if not held:
+            raise StateLockedError(
+                f"Another agent runs the projects of {session.workspace()}.",
+                hint="Two would run each project twice as often. Stop the other one first; where the system keeps it"
+                " running, with `systemctl stop s2s-agent`.",
+            )
+        yield
 
 
 def _note_death(session: Session, ended: Ended) -> None:

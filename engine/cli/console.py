@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,10 +62,19 @@ def password(
 def read_settings(session: Session) -> ConsoleSettings | None:
     """The settings of the console; None where they are wrong, which is said: orders and metrics need none."""
     from engine.config.console import read_console
+    from engine.config.last_good import find_workspace_file
+    from engine.config.workspace import state_folder
 
+    workspace = session.workspace()
     try:
-        return read_console(session.workspace())
+        return read_console(workspace)
     except ConfigError as error:
+        copy = find_workspace_file(state_folder(workspace, os.environ))
+        if copy is not None:
+            with suppress(ConfigError):
+                found = read_console(workspace, shared=copy)
+                write_warning(session, f"{error} The console is as the last version of the file says.")
+                return found
         write_warning(session, f"{error} The console is not served until the agent starts again.")
         return None
 

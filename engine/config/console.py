@@ -66,13 +66,16 @@ class ConsoleSettings:
         return self.host not in LOOPBACK_HOSTS or bool(self.proxy_header or self.names)
 
 
-def read_console(workspace: Path) -> ConsoleSettings:
-    """The console's settings. Raises :class:`ConfigError` where they cannot be read, or would let in anybody."""
-    path = workspace / "workspace.toml"
+def read_console(workspace: Path, *, shared: Path | None = None) -> ConsoleSettings:
+    """The console's settings, those of ``shared`` in place of workspace.toml.
+
+    Raises :class:`ConfigError` where they cannot be read, or would let in anybody.
+    """
+    path = shared or workspace / "workspace.toml"
     try:
         if not exists(path):
             return ConsoleSettings()
-        text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
+        text = WorkspaceFiles((path.parent,)).read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
     table = parse_toml(text, path=path, hint="`s2s help console` has an example of [console].").get("console", {})

@@ -1,7 +1,8 @@
 """The last version of a project's files that had no errors, kept beside the states: what runs while an edit is broken.
 
 A copy has what a run reads: ``project.toml``, views, statements of orders and data tests. Variables, database files and
-the workspace's shared templates are not in it: they are as they are now.
+the workspace's shared templates are not in it: they are as they are now. Of ``workspace.toml`` the agent keeps a copy
+as well: an agent that begins while that is broken knows when projects run, and whom to tell.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from typing import TYPE_CHECKING
 
 from engine.clock import now
 from engine.file_lock import file_lock
-from engine.files import WorkspaceFiles, create_private_file, exists, is_file, list_paths, make_private_folder
+from engine.files import (
+    WorkspaceFiles,
+    create_private_file,
+    exists,
+    is_file,
+    list_paths,
+    make_private_folder,
+    replace_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 FOLDER = "last-good"
+
+WORKSPACE_COPY = ".workspace.toml"
+"""The copy of workspace.toml; no project is called so."""
 
 NOTE = "copied.json"
 """The file of a copy that says which version it is, and since when it is good."""
@@ -96,6 +108,22 @@ def keep_copy(state_folder: Path, name: str, files: Mapping[str, bytes]) -> None
     with file_lock(parent / "lock.sqlite", seconds=LOCK_SECONDS) as held:
         if held:
             _replace_copy(parent, name, files)
+
+
+def keep_workspace_file(state_folder: Path, content: bytes) -> None:
+    """Keep what workspace.toml has as its last good version. Raises :class:`OSError` and :class:`StateError`."""
+    parent = state_folder / FOLDER
+    make_private_folder(parent)
+    replace_file(parent / WORKSPACE_COPY, content, mode=0o600)
+
+
+def find_workspace_file(state_folder: Path) -> Path | None:
+    """The copy of the last good workspace.toml; None where there is none."""
+    path = state_folder / FOLDER / WORKSPACE_COPY
+    try:
+        return path if is_file(path) else None
+    except OSError:
+        return None
 
 
 def _replace_copy(parent: Path, name: str, files: Mapping[str, bytes]) -> None:

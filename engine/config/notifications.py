@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from engine.config.last_good import find_workspace_file
 from engine.config.schedule import is_between, parse_digest, parse_duration, parse_quiet
 from engine.config.toml_text import parse_toml
 from engine.config.variables import VARIABLE, read_variables
-from engine.config.workspace import discover
+from engine.config.workspace import discover, state_folder
 from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
@@ -63,13 +64,21 @@ class NotifySettings:
         return (*self.urls, self.ping) if self.ping else self.urls
 
 
-def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str], shared_only: bool = False) -> NotifySettings:
+def read_notify(
+    workspace: Path,
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    shared_only: bool = False,
+    shared: Path | None = None,
+) -> NotifySettings:
     """The settings of the project ``name``; without addresses where nothing says so.
 
-    With ``shared_only`` those that the workspace has for it. Raises :class:`ConfigError` where they cannot be read.
+    With ``shared_only`` those that the workspace has for it; ``shared`` is read in place of workspace.toml. Raises
+    :class:`ConfigError` where they cannot be read.
     """
     own = workspace / "projects" / name
-    shared_path, own_path = workspace / "workspace.toml", own / "project.toml"
+    shared_path, own_path = shared or workspace / "workspace.toml", own / "project.toml"
     table: dict[str, Any] = {}
     for path in (shared_path,) if shared_only else (shared_path, own_path):
         found = _table(path, workspace)
@@ -86,16 +95,21 @@ def read_notify(workspace: Path, name: str, *, environ: Mapping[str, str], share
 def read_all_notify(workspace: Path, *, environ: Mapping[str, str]) -> tuple[dict[str, NotifySettings], list[str]]:
     """The settings of each project, and what is wrong with those that cannot be read.
 
-    For a project whose own cannot be read the workspace's count: that its file is broken is what people must hear.
+    For a project whose own cannot be read the workspace's count, and where those cannot be read, the last good ones:
+    that a file is broken is what people must hear.
     """
     found: dict[str, NotifySettings] = {}
     wrong: list[str] = []
+    copy = find_workspace_file(state_folder(workspace, environ))
     for name in discover(workspace):
         try:
             found[name] = read_notify(workspace, name, environ=environ)
         except ConfigError as error:
-            with suppress(ConfigError):
-                found[name] = read_notify(workspace, name, environ=environ, shared_only=True)
+            others = [(False, copy), (True, None), (True, copy)] if copy else [(True, None)]
+            for shared_only, shared in others:
+                with suppress(ConfigError):
+                    found[name] = read_notify(workspace, name, environ=environ, shared_only=shared_only, shared=shared)
+                    break
             wrong += [f"{each.relative_location(workspace)}: {each.message}".rstrip(".") for each in error.diagnostics]
     return found, wrong
 
@@ -110,10 +124,11 @@ def _table(path: Path, workspace: Path) -> dict[str, Any]:
     try:
         if not exists(path):
             return {}
-        text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
+        root = workspace if path.is_relative_to(workspace) else path.parent
+        text = WorkspaceFiles((root,)).read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
-    if "notify" not in text:  # 200 projects, and none is parsed for nothing
+    if path.name == "project.toml" and "notify" not in text:  # 200 projects, and none is parsed for nothing
         return {}
     table: Any = parse_toml(text, path=path, hint="`s2s check` says more.").get("notify")
     return table if isinstance(table, dict) else {}

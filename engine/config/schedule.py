@@ -264,22 +264,23 @@ def is_between(at: time, hours: QuietHours) -> bool:
     return begin <= at < end if begin <= end else at >= begin or at < end
 
 
-def read_schedule(workspace: Path, name: str, *, root: Path | None = None) -> Schedule:
+def read_schedule(workspace: Path, name: str, *, root: Path | None = None, shared: Path | None = None) -> Schedule:
     """When the project ``name`` of a workspace is to run; nothing runs where nothing says so.
 
     ``every`` or ``cron`` of the project counts before that of the workspace, and so do its quiet hours. ``root`` is
-    where its files are, in place of its own folder. Raises :class:`ConfigError` where a file cannot be read.
+    where its files are, in place of its own folder, and ``shared`` a copy of workspace.toml to read in its place.
+    Raises :class:`ConfigError` where a file cannot be read.
     """
     own = _file((root or workspace / "projects" / name) / "project.toml", root or workspace)
-    shared = _file(workspace / "workspace.toml", workspace)
-    found = {**shared.cadence, **shared.hours}
+    of_all = _file(shared or workspace / "workspace.toml", workspace if shared is None else shared.parent)
+    found = {**of_all.cadence, **of_all.hours}
     if own.cadence:
-        found = {**own.cadence, **shared.hours}
+        found = {**own.cadence, **of_all.hours}
     return Schedule(**{**found, **own.hours})
 
 
 def read_order_ways(workspace: Path, name: str, *, root: Path | None = None) -> OrderWays:
-    """How orders come to the project ``name``, with the arguments and errors of :func:`read_schedule`."""
+    """How orders come to the project ``name``, with ``root`` and the errors of :func:`read_schedule`."""
     return _file((root or workspace / "projects" / name) / "project.toml", root or workspace).orders
 
 

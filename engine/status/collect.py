@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.clock import now
 from engine.config.schedule import read_run_parts, read_schedule
-from engine.errors import ConfigError, SyncError
+from engine.errors import ConfigError, StateError, SyncError
+from engine.files import check_private_folder
 from engine.run_log.read import open_run_log
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ Condition = Literal["failed", "guarded", "late", "held", "never run", "ok"]
 SEVERITY: Mapping[Condition, int] = {"failed": 0, "guarded": 1, "late": 2, "held": 3, "never run": 4, "ok": 5}
 """What needs a person first: the order in which projects are listed."""
 
+
+MIN_FREE_BYTES = 1_000_000
+"""With less room on the disk no run works, and none can be noted in the run log: a state grows by so much at once."""
 
 EDIT_NOTE = "The last good version runs."
 """What follows the error of an edit that is not in service."""
@@ -91,12 +96,26 @@ def collect_statuses(
     with open_run_log(state_folder) as log:
         statuses, edits = _from_log(log, names, moment, current_parts(workspace)), log.broken_edits()
     found, orders = [], ledgers.count_pending(names)
+    fault = _folder_fault(state_folder)
     for name in names:
         status = _with_orders(statuses[name], orders.get(name, {}))
+        status = _worsen(status, "failed", fault) if fault else status
         if name in edits:
             status = _worsen(status, "failed", f"{edits[name][1]} {EDIT_NOTE}")
         found.append(_with_schedule(status, workspace, moment))
     return sorted(found, key=lambda each: (SEVERITY[each.condition], each.project))
+
+
+def _folder_fault(state_folder: Path) -> str:
+    """Why no run of any project can work, which the run log cannot know where it cannot be written; or blank."""
+    try:
+        check_private_folder(state_folder)
+        free = shutil.disk_usage(state_folder).free
+    except StateError as error:
+        return error.message
+    except OSError:  # there is none yet, or it may not be looked at
+        return ""
+    return f"The disk is full: {state_folder} has no room for what a run writes." if free < MIN_FREE_BYTES else ""
 
 
 def current_parts(workspace: Path) -> Callable[[str, str], bool]:

@@ -157,7 +157,7 @@ class SharedTokens:
             with ExitStack() as stack:
                 try:
                     held = stack.enter_context(file_lock(lock, seconds=0))
-                except (sqlite3.Error, OSError, StateError) as error:
+                except (OSError, StateError) as error:
                     self._file.give_up(error)
                     held = True
                 if held:

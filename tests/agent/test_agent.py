@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -195,6 +197,8 @@ def test_the_agent_goes_on_when_its_worker_is_killed(client: Client) -> None:
         client.item("B")
         _wait(lambda: sorted(client.held()) == ["A", "B"])
         assert urllib.request.urlopen(f"{agent.address}/ready").read() == b"ok\n"
+        second = run_command("agent", "--every", "1s", folder=client.workspace, variables=client.environment)
+        assert (second.returncode, "Another agent runs the projects" in second.stderr) == (75, True)
         # The run that sent it ends a moment later; until then the last one is that which was killed.
         good = b's2s_failing{project="acme"} 0\n'
         _wait(lambda: good in urllib.request.urlopen(f"{agent.address}/metrics").read())
@@ -227,6 +231,14 @@ def test_the_agent_starts_and_goes_on_whatever_happens_to_the_files_of_its_works
         assert b's2s_failing{project="acme"}' in urllib.request.urlopen(f"{agent.address}/metrics").read()
         agent.stop()
         assert "It is not known when projects ran last." in agent.errors
+
+
+def test_a_port_that_is_taken_is_one_line_of_the_log(client: Client) -> None:
+    """Which is JSON, as every other one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = ("--log-format", "json", "agent", "--every", "1h", "--port", str(taken.getsockname()[1]))
+        ran = run_command(*words, folder=client.workspace, variables=client.environment)
+    assert (ran.returncode, json.loads(ran.stderr)["kind"]) == (2, "usage")
 
 
 def test_an_agent_that_would_run_nothing_says_so(client: Client) -> None:

@@ -91,6 +91,25 @@ def test_numbers_that_cannot_be_told_are_an_answer_of_their_own() -> None:
         assert requests.get(f"{address}/health", timeout=10).status_code == 200
 
 
+def test_an_error_that_nobody_foresaw_is_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without its text, which may name a person, and without a traceback; the next request is answered."""
+
+    def metrics() -> str:
+        raise ValueError("Thandi Nkosi")
+
+    routes = monitor_routes(is_alive=lambda: True, metrics=metrics, may_read=lambda _: True)
+    listener = Listener(host="127.0.0.1", port=0, protocol=limited_protocol(OpenConnections(), None))
+    with serve_http(routes, listener) as address:
+        assert requests.get(f"{address}/metrics", timeout=10).status_code == 500
+        assert requests.get(f"{address}/health", timeout=10).status_code == 200
+    assert [(each.name, each.getMessage()) for each in caplog.records if each.levelname == "WARNING"] == [
+        ("engine.http_server", "Exception in ASGI application: ValueError")
+    ]
+    assert capfd.readouterr().err == ""
+
+
 def test_each_project_has_its_own_address_and_a_broken_one_holds_up_no_other(port: Port) -> None:
     """The checks are those of `s2s orders serve`; a broken edit leaves the last good version in service."""
     assert port.send("acme", 1).json()["source_order_code"] == "SO1"

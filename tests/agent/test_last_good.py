@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from support.console import write_users
 from support.erp import order_document
 
 from engine.cli import versions
 from engine.cli.agent_jobs import project_schedules
 from engine.cli.agent_orders import keep_receiving
+from engine.cli.console import read_settings
 from engine.cli.run import RunRequest, job_message, run_job
 from engine.cli.session import GlobalOptions, LogFormat, Session
 from engine.config.last_good import find_copy, read_files
+from engine.config.notifications import read_all_notify
+from engine.errors import ConfigError
 from engine.orders.ledger_file import LocalLedgers
 from engine.orders.receiver import Receiver
 from engine.status.collect import ProjectStatus, collect_statuses
@@ -123,6 +127,31 @@ def test_an_agent_that_begins_while_an_edit_is_broken_keeps_the_cadence(client: 
         "acme": timedelta(minutes=7),
         "new": timedelta(minutes=3),
     }
+
+
+def test_an_agent_that_begins_while_workspace_toml_is_broken_goes_by_the_last_good_one(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When projects run, who may look, and who hears of it. Where there is none it says what is wrong."""
+    more = '[schedule]\nevery = "3m"\n[notify]\nurls = ["json://127.0.0.1:1"]\n'
+    write_users(client.workspace)
+    shared = client.workspace / "workspace.toml"
+    shared.write_text(f"{more}{shared.read_text('utf-8')}", "utf-8")
+    session = Session(options=GlobalOptions(workspace=client.workspace))
+    before = dict(project_schedules(session, None, keeps_copy=True)())
+    assert [each.every for each in before.values()] == [timedelta(minutes=3)]
+    shared.write_text("[schedule\n", "utf-8")
+    assert project_schedules(session, None, keeps_copy=True)() == before
+    console = read_settings(session)
+    assert console is not None
+    assert {*console.users} == {"olga", "victor"}
+    settings, wrong = read_all_notify(client.workspace, environ={})
+    assert settings["acme"].urls == ("json://127.0.0.1:1",)
+    assert "This is not TOML" in wrong[0]
+    assert capsys.readouterr().err.count("This is not TOML") == 2
+    (client.workspace / ".state" / "last-good" / ".workspace.toml").unlink()
+    with pytest.raises(ConfigError, match="This is not TOML"):
+        project_schedules(session, None)
 
 
 def test_a_project_that_never_was_good_fails_as_it_does(client: Client) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -133,6 +135,24 @@ def test_what_is_stored_is_read_while_a_run_holds_the_state_and_without_password
         each.stdout.splitlines()[-1].split()[1:] for each in free[1:]
     ]
     assert (status["activity"]["command"], status["activity"]["entity"]) == ("run", "products")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the mode of a folder says who may write to it")
+def test_a_folder_in_which_no_run_can_work_is_each_projects_fault(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk, or where anybody may write. The run log lies there, and knows nothing of the runs that fail."""
+    folder = client.workspace / ".state"
+    with record_run(folder, project="acme", entity="products", command="run"):
+        pass
+    assert s2s(client, "status").returncode == 0
+    folder.chmod(0o777)
+    shown = s2s(client, "status")
+    assert (shown.returncode, "Every user of this machine may write to the folder" in shown.stdout) == (5, True)
+    folder.chmod(0o700)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=200_000))
+    shown = s2s(client, "status")
+    assert (shown.returncode, f"The disk is full: {folder} has no room" in shown.stdout) == (5, True)
 
 
 def test_metrics_are_exact_and_name_any_project() -> None:
