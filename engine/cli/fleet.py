@@ -97,7 +97,7 @@ def worker(
 
     projects = Projects(
         run="engine.cli.run:run_job",
-        schedules=project_schedules(session, every),
+        schedules=project_schedules(session, every, keeps_copy=True),
         request=lambda name: scheduled_job(session, workspace, name, last_good=False),
         on_event=on_event,
         on_end=on_end,

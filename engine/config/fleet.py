@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.config.last_good import find_workspace_file
 from engine.config.toml_text import parse_toml
 from engine.config.variables import VARIABLE, read_variables
+from engine.config.workspace import state_folder
 from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
@@ -38,9 +40,7 @@ def read_fleet(workspace: Path, *, environ: Mapping[str, str]) -> FleetSettings 
         text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(path, f"The file cannot be read: {error}") from None
-    if "fleet" not in text:
-        return None
-    table: Any = parse_toml(text, path=path, hint=_HINT).get("fleet")
+    table: Any = _table(text, path, find_workspace_file(state_folder(workspace, environ)))
     if table is None:
         return None
     database = table.get("database") if isinstance(table, dict) else None
@@ -60,3 +60,26 @@ def read_fleet(workspace: Path, *, environ: Mapping[str, str]) -> FleetSettings 
 
 def _wrong(path: Path, message: str) -> ConfigError:
     return ConfigError([Diagnostic(path=path, message=f"{message}.", hint=_HINT)])
+
+
+def _table(text: str, path: Path, copy: Path | None) -> Any:
+    """The table [fleet] of a text; None where it has none.
+
+    Where it is no TOML, the last good version says whether one machine runs the workspace: the rest of an edit may have
+    been cut off. Raises :class:`ConfigError` where that is a fleet, or not known.
+    """
+    try:
+        return parse_toml(text, path=path, hint=_HINT).get("fleet")
+    except ConfigError:
+        known = "fleet" in text if copy is None else "fleet" in _read_copy(copy)
+        if known:
+            raise
+        return None
+
+
+def _read_copy(path: Path) -> dict[str, Any]:
+    """What the last good version says. Raises :class:`ConfigError` where it cannot be read."""
+    try:
+        return parse_toml(WorkspaceFiles((path.parent,)).read(path).decode("utf-8-sig"), path=path, hint=_HINT)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrong(path, f"The file cannot be read: {error}") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.config.fleet import read_fleet
+from engine.config.last_good import keep_workspace_file
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,3 +48,18 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, message
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.path == tmp_path / "workspace.toml"
     assert "S2S_FLEET" in diagnostic.hint
+
+
+@pytest.mark.parametrize("text", ["[schedule", "[fleet", ""], ids=["cut off", "broken", "emptied"])
+def test_a_broken_edit_makes_no_machine_of_a_fleet_run_on_its_own(tmp_path: Path, text: str) -> None:
+    """The last good version says whether the workspace is a fleet's; what is no TOML says nothing."""
+    state = tmp_path / ".state"
+    (tmp_path / "workspace.toml").write_text(text, "utf-8")
+    keep_workspace_file(state, b'[fleet]\ndatabase = "x"\n')
+    if text:
+        with pytest.raises(ConfigError, match="This is not TOML"):
+            read_fleet(tmp_path, environ={})
+    else:  # is TOML: somebody has taken the table out
+        assert read_fleet(tmp_path, environ={}) is None
+    keep_workspace_file(state, b"[schedule]  # no fleet\n")
+    assert read_fleet(tmp_path, environ={}) is None
