@@ -72,6 +72,11 @@ class Checkout:
         self._snapshot_bytes = lease.stored.snapshot_bytes
         self._file: BinaryIO | None = None
 
+    @property
+    def seconds_since_vanished(self) -> float | None:
+        """How long ago the last holder's lease ended that never gave it back, by PostgreSQL's clock."""
+        return self._lease.seconds_since_vanished
+
     def user(self, settings: Stock2ShopSettings) -> User:
         """The token and the pace of the project's Stock2Shop user, which the whole fleet shares."""
         return fleet_user(settings, self._lease)

@@ -31,12 +31,13 @@ them; no project's name has a slash."""
 _HELD_HINT = "Wait until it ends. Where that machine died, the lease ends by itself."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What PostgreSQL has of a project's state: entries up to ``last_seq``, of which ``snapshot_seq`` is a whole file.
 
     ``last_epoch`` is that of the holder who stored the last one. ``snapshot_seq`` is 0 where there is none. The bytes
-    are packed. ``written_by`` is the DuckDB that wrote it.
+    are packed. ``written_by`` is the DuckDB that wrote it. ``vanished_ago`` is how many seconds ago the last lease
+    ended that was never given back.
     """
 
     last_seq: int
@@ -46,6 +47,7 @@ class Stored:
     journal_bytes: int
     format: int
     written_by: str
+    vanished_ago: float | None
 
 
 class Lease:
@@ -58,8 +60,15 @@ class Lease:
         self.stored = stored
         self.login_is_due = vanished
         """Whether a holder vanished, whose token may still be in use: so this one logs in to Stock2Shop once more."""
-        self._good_until = time.monotonic() + LEASE_SECONDS
+        self._taken_at = time.monotonic()
+        self._good_until = self._taken_at + LEASE_SECONDS
         self._is_lost = False
+
+    @property
+    def seconds_since_vanished(self) -> float | None:
+        """How long ago the last lease ended that was never given back; None where all were."""
+        ago = self.stored.vanished_ago
+        return None if ago is None else ago + time.monotonic() - self._taken_at
 
     @property
     def key(self) -> dict[str, object]:
@@ -129,10 +138,11 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         "update lease set holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above
         # By the clock, so that none comes twice where PostgreSQL was restored from a backup.
         " epoch = greatest(epoch + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint),"
+        " vanished_at = case when expires_at > '-infinity' then expires_at else vanished_at end,"
         f" vanished = vanished or expires_at > '-infinity', expires_at = now() + interval '{LEASE_SECONDS} s'"
         " where project = %(project)s and expires_at < now() and (not paused or %(even_paused)s)"
         " returning epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, journal_bytes, format,"
-        " written_by"
+        " written_by, extract(epoch from now() - vanished_at)::double precision"
     )
     row = database.row(sql, values)
     if row is None:
@@ -140,10 +150,7 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         row = database.row(sql, values)
     if row is None:
         raise _not_free(database, project)
-    names = ("last_seq", "last_epoch", "snapshot_seq", "snapshot_bytes", "journal_bytes", "format", "written_by")
-    return Lease(
-        database, project, epoch=row[0], vanished=row[1], stored=Stored(**dict(zip(names, row[2:], strict=True)))
-    )
+    return Lease(database, project, epoch=row[0], vanished=row[1], stored=Stored(*row[2:]))
 
 
 def _not_free(database: FleetDatabase, project: str) -> LeaseError:

@@ -48,6 +48,10 @@ def no_progress(_step: str, _done: int, _total: int | None) -> None:
 class Replica(Protocol):
     """Keeps a project's state somewhere else, too, so that another machine can go on with it at any moment."""
 
+    @property
+    def seconds_since_vanished(self) -> float | None:
+        """How long ago the last machine vanished that had the project; None where none did."""
+
     def user(self, settings: Stock2ShopSettings) -> User:
         """The token and the pace of the Stock2Shop user, which are shared with those machines."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.database.connection_string import parse_options, unquote
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
+from engine.sync.unanswered import forget_unanswered
 
 if TYPE_CHECKING:
     from engine.model.settings import Project, SourceSettings
@@ -97,6 +98,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
         if forget:
             state.run(render_sql("forget.sql", tables=[*_tables(state), "approved", "quarantine"]))
             state.forget_meta("sync_token")
+            forget_unanswered(state)
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)

@@ -38,6 +38,7 @@ from engine.sync.removals import recent_removals
 from engine.sync.report import plan_json
 from engine.sync.runs import begin_run, finish_run, prune_history
 from engine.sync.steps import Steps
+from engine.sync.unanswered import doubt_unanswered
 from engine.text import plural
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def run(
                     deadline=deadline,
                     replica=replica,
                 )
+                doubt_unanswered(state, entity, replica=replica, read_timeout=project.stock2shop.read_timeout)
                 comparison, recent, planned = _compare_and_plan(context, notes)
                 if planned.violations and not options.reveal:
                     record.plan = plan_json(planned)

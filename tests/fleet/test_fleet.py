@@ -133,6 +133,30 @@ def test_a_machine_that_wakes_up_after_another_took_over_changes_nothing(
     assert prices(client) == sold
 
 
+def test_what_stock2shop_works_on_late_is_sent_once_more(fleet: Fleet) -> None:
+    """What a machine had sent before it vanished may arrive after what was sent since; also of rows that are gone."""
+    client = fleet.client
+    client.write(settings="max_changes = 100\nmax_deletes = 100")
+    client.items(7)
+    vanished = fleet.start("a", "run", "acme", freeze="post", at=1)
+    fleet.wait_until_frozen(vanished)
+    client.sql("update item set price = '7'", "delete from item where code = 'I003'")
+    fleet.run("b", "run", "acme")
+    sold = {f"I00{number}": 7.0 for number in range(7) if number != 3}
+    assert prices(client) == sold
+    for code in sold:
+        client.sandbox.change(57, code, price=100)
+    posted = client.posted()
+    fleet.run("c", "run", "acme")
+    assert client.posted() == posted
+    fleet.sql("update s2s_fleet.lease set vanished_at = vanished_at - interval '2 minutes'")
+    fleet.run("b", "run", "acme")
+    assert client.posted() == posted + 7
+    assert prices(client) == sold
+    fleet.run("c", "run", "acme")
+    assert client.posted() == posted + 7
+
+
 @pytest.mark.parametrize("checkpoints", ["64MB", "1KB"])
 def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet, checkpoints: str) -> None:
     """The other machine waits for the lease to end, knows every receipt, and needs no second approval.

@@ -174,3 +174,7 @@ create table maintenance (
 -- The version before raised orders from a file, on the machine that this table named. Without it that takes no orders,
 -- which it must not do beside this version.
 drop table order_home;
+
+-- version 3
+-- When the last lease of a project ended that was never given back.
+alter table lease add column vanished_at timestamptz;
