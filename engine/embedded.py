@@ -183,9 +183,15 @@ MAX_PARSED_SCRIPTS = 1_000
 _parsed_scripts: dict[str, Sequence[duckdb.Statement]] = {}
 
 
+def parse_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement | None:
+    """The one statement in ``sql``, to be run; None where it is none that only reads, or more than one."""
+    statements = connection.extract_statements(sql)
+    return statements[0] if [statement.type.name for statement in statements] == ["SELECT"] else None
+
+
 def is_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether ``sql`` is one statement that only reads, as :func:`parse_duckdb` says."""
-    return [kind for kind, _ in parse_duckdb(connection, sql)] == ["SELECT"]
+    """Whether ``sql`` is one statement that only reads, as :func:`parse_select` says."""
+    return parse_select(connection, sql) is not None
 
 
 def find_foreign_relations(connection: duckdb.DuckDBPyConnection, sql: str, *, own: str) -> list[str]:

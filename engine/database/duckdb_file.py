@@ -12,7 +12,7 @@ from engine.database.connection import NOT_ONE_SELECT, NOT_ONE_SELECT_HINT, Serv
 from engine.database.error_messages import plain_message, translate_error
 from engine.database.session import closed_on_error, run_session_statements
 from engine.database.watchdog import Watchdog
-from engine.embedded import connect_duckdb, is_one_select
+from engine.embedded import connect_duckdb, parse_select
 from engine.errors import ConnectError, QueryError, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ class DuckDbSource:
         """Run one SELECT, as :class:`~engine.database.connection.Connection` says."""
 
         def reading() -> tuple[tuple[str, ...], list[str], pa.RecordBatchReader]:
-            if not is_one_select(self._connection, sql):
+            statement = parse_select(self._connection, sql)
+            if statement is None:
                 raise QueryError(NOT_ONE_SELECT, hint=NOT_ONE_SELECT_HINT)
-            relation = self._connection.sql(sql)
+            relation = self._connection.sql(statement)
             texts = [_duck_text(number, str(kind)) for number, kind in enumerate(relation.types, start=1)]
             kinds = [str(kind) for kind in relation.types]
             reader = _arrow_reader(relation.project(", ".join(texts)), self._settings.batch_rows)

@@ -27,14 +27,15 @@ from engine.mapping.transpile.functions_common import (
     written,
 )
 from engine.mapping.transpile.kinds import is_kind, kind
+from engine.mapping.transpile.rewrite_text import uppercase
 from engine.mapping.transpile.snippets import as_text, snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-INITCAP = r"""
-    array_to_string(list_transform(regexp_extract_all(VALUE, '[\p{L}\p{N}]+|[^\p{L}\p{N}]+'),
-    lambda word: upper(left(word, 1)) || lower(substring(word, 2))), '')"""
+INITCAP = rf"""
+    array_to_string(list_transform(regexp_extract_all(VALUE, '[\p{{L}}\p{{N}}]+|[^\p{{L}}\p{{N}}]+'),
+    lambda word: {uppercase("left(word, 1)")} || lower(substring(word, 2))), '')"""
 
 DATE_PARTS = {
     "DAY": "day", "MONTH": "month", "YEAR": "year", "QUARTER": "quarter", "DOW": "dow", "ISODOW": "isodow",

@@ -138,7 +138,12 @@ def _upper(node: Any, dialect: str) -> Any:
     """SQLite changes the case of 26 letters only; no database but DuckDB has an upper case for ß."""
     if dialect == "sqlite":
         return snippet(f"translate(VALUE, '{ASCII_LETTERS}', '{ASCII_LETTERS.upper()}')", value=node.this)
-    return snippet("replace(upper(replace(VALUE, 'ß', chr(57344))), chr(57344), 'ß')", value=node.this)
+    return snippet(uppercase("VALUE"), value=node.this)
+
+
+def uppercase(text: str) -> str:
+    """Return SQL for a text, given as SQL, in capitals, and with every ß as it is."""
+    return f"replace(upper(replace({text}, 'ß', chr(57344))), chr(57344), 'ß')"
 
 
 def _string_length(node: Any, dialect: str) -> Any:
