@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.browser import faults, overflow
 from support.mapping import write_project
 
 from engine.errors import UsageError
@@ -46,11 +47,6 @@ class Opened:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(file.as_uri())
 
-    @property
-    def overflow(self) -> int:
-        """By how many pixels the page is wider than its window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
 
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -81,11 +77,11 @@ def test_a_review_page_asks_nothing_of_a_network_and_complains_of_nothing(browse
     assert opened.page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "flex"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [PHONE, 768, DESK])
-def test_a_review_page_is_as_wide_as_the_window(browser: Browser, reviewed: Path, width: int, scheme: str) -> None:
-    """Only the drawing and the SQL scroll sideways, in boxes of their own."""
-    assert Opened(browser, reviewed, width=width, scheme=scheme).overflow == 0
+@pytest.mark.parametrize("name", ["review", "index", "karoo_outdoor"])
+def test_everybody_can_read_a_page(browser: Browser, reviewed: Path, site: Path, name: str) -> None:
+    """By axe's rules, in the light and in the dark, at a desk and on a phone; only the drawing and the SQL scroll."""
+    page = Opened(browser, reviewed if name == "review" else site / f"{name}.html", width=DESK).page
+    assert faults(page, widths=(DESK, 390)) == []
 
 
 def test_texts_of_the_client_are_shown_and_never_run(browser: Browser, reviewed: Path) -> None:
@@ -134,7 +130,7 @@ def test_a_change_far_behind_in_a_long_value_is_seen(browser: Browser, tmp_path:
     sample = Sample(key="K" * 90, label="A" * 400, before="x " * 400 + "old end", after="x " * 400 + "new end")
     page = _page_of(tmp_path, sample)
     opened = Opened(browser, page, width=PHONE)
-    assert opened.overflow == 0
+    assert overflow(opened.page) == 0
     assert "old end" in opened.page.locator("del").inner_text()
     assert "new end" in opened.page.locator("ins").inner_text()
     assert "old end" in review_text(_of(sample))
@@ -192,7 +188,7 @@ def test_a_page_of_many_clients_begins_with_what_changes_for_each(browser: Brows
     file = tmp_path / "review.html"
     file.write_text(review_page([first, gone], against="main"), "utf-8")
     opened = Opened(browser, file, width=PHONE)
-    assert opened.overflow == 0
+    assert overflow(opened.page) == 0
     lines = opened.page.locator(".overview tbody tr").all_inner_texts()
     assert "products: 1 changes" in lines[0]
     assert "no longer in the workspace" in lines[1]
@@ -312,11 +308,11 @@ def test_the_site_finds_a_field_by_the_words_that_are_typed(browser: Browser, si
 def test_a_client_of_the_site_is_a_page_with_its_mapping_and_its_guards(browser: Browser, site: Path) -> None:
     """From a link of the index."""
     opened = Opened(browser, site / "index.html", width=PHONE)
-    assert opened.overflow == 0
+    assert overflow(opened.page) == 0
     opened.page.get_by_role("link", name="karoo_outdoor").first.click()
     assert opened.page.locator("h1").inner_text() == "Karoo Outdoor, a database of its own (an example)"
     assert "of commit abc1234 of 2026-03-01" in opened.page.locator("header").inner_text()
-    assert opened.overflow == 0
+    assert overflow(opened.page) == 0
     # On a phone a list takes the place of the drawing.
     assert opened.page.locator("svg.lineage").first.is_hidden()
     assert opened.page.locator(".narrow li", has_text="warehouse").first.is_visible()

@@ -137,21 +137,24 @@ def _select(node: Any, dialect: str) -> Any:
     from sqlglot import exp
 
     group = node.args.get("group")
-    keys = _folded_keys(group.expressions, dialect) if group is not None else []
+    grouped = _folded_keys(group.expressions, dialect) if group is not None else []
+    listed: list[tuple[Any, str]] = []
+    if node.args.get("distinct") is not None:
+        outputs = (part.unalias() for part in node.selects)
+        listed = [(key, fold) for key, fold in _folded_keys(outputs, dialect) if not isinstance(key, exp.Window)]
+    if not grouped and not listed:
+        return None
     made = node.copy()
-    if keys:
+    if grouped:
         having = made.args.get("having")
         condition = having.this if having is not None else exp.true()
         made.set("having", None)
-        made.set("qualify", exp.Qualify(this=_reject_ambiguous(keys, condition)))
-    if node.args.get("distinct") is not None:
-        outputs = (part.unalias() for part in node.selects)
-        keys = [(key, fold) for key, fold in _folded_keys(outputs, dialect) if not isinstance(key, exp.Window)]
-        if keys:
-            qualify = made.args.get("qualify")
-            condition = qualify.this if qualify is not None else exp.true()
-            made.set("qualify", exp.Qualify(this=_reject_ambiguous(keys, condition)))
-    return made if made.args.get("qualify") is not None else None
+        made.set("qualify", exp.Qualify(this=_reject_ambiguous(grouped, condition)))
+    if listed:
+        qualify = made.args.get("qualify")
+        condition = qualify.this if qualify is not None else exp.true()
+        made.set("qualify", exp.Qualify(this=_reject_ambiguous(listed, condition)))
+    return made
 
 
 def _union(node: Any, dialect: str) -> Any:
