@@ -35,7 +35,13 @@ RELOAD_SECONDS = 5.0
 """How often the projects and their schedules are looked for."""
 
 LONG_RUN_SECONDS = 30.0
-"""A project whose last run took longer runs in the lane for long runs; where it failed, in that for those that hang."""
+"""A project whose last run took longer runs in the lane for long runs.
+
+A run that takes longer while others wait, and was not known to, is begun again in the lane for those that hang.
+"""
+
+HANGING_SECONDS = 5.0
+"""A project whose last run failed after more runs in the lane for those that hang, as a network does that is lost."""
 
 CATCH_UP_SECONDS = 300.0
 """Within so long projects run whose turn passed while the agent was off, or in quiet hours."""
@@ -126,7 +132,9 @@ class Agent:
         self._projects = projects
         self._settings = settings
         self._seconds = dict(projects.last.seconds)
-        self._failing = set(projects.last.failing)
+        self._hanging = {name for name in projects.last.failing if self._seconds.get(name, 0.0) > HANGING_SECONDS}
+        self._aside: SimpleQueue[Job | None] = SimpleQueue()
+        self._stopping = False
         self._busy: set[str] = set()
         self._last_turn = time.monotonic()
         self._slots: dict[str, Slots] = {}
@@ -158,19 +166,15 @@ class Agent:
         """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
         ordinary: SimpleQueue[Job | None] = SimpleQueue()
         long: SimpleQueue[Job | None] = SimpleQueue()
-        hanging: SimpleQueue[Job | None] = SimpleQueue()
         limits = self._settings.limits
-        queues = [*[ordinary] * self._settings.workers, long, hanging]
+        of_queues = [
+            *[(ordinary, replace(limits, waited_seconds=LONG_RUN_SECONDS))] * self._settings.workers,
+            (long, limits),
+            (self._aside, replace(limits, max_runs=1)),  # where something hangs, no worker stays between two runs
+        ]
         self._lanes = lanes = [
-            Lane(
-                queue,
-                run=self._projects.run,
-                # Where something hangs, its worker takes no memory between two runs.
-                limits=replace(limits, max_runs=1) if queue is hanging else limits,
-                on_event=self._report,
-                on_end=self._end,
-            )
-            for queue in queues
+            Lane(queue, run=self._projects.run, limits=each, on_event=self._report, on_end=self._end)
+            for queue, each in of_queues
         ]
         schedules: Mapping[str, Schedule] = {}
         reload_at = 0.0
@@ -187,12 +191,11 @@ class Agent:
                 for name, schedule in schedules.items():
                     if self._is_due(name, schedule, moment, at):
                         self._busy.add(name)
-                        queue = ordinary
-                        if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS:
-                            queue = hanging if name in self._failing else long
-                        queue.put(Job(name, self._projects.request(name)))
+                        queue = long if self._seconds.get(name, 0.0) > LONG_RUN_SECONDS else ordinary
+                        queue = self._aside if name in self._hanging else queue
+                        queue.put(Job(name, self._projects.request(name), gives_way=queue is ordinary))
         finally:
-            self._stop(lanes, queues)
+            self._stop(lanes, [queue for queue, _ in of_queues])
 
     def _take_asked(self) -> list[tuple[str, Asked]]:
         """What people asked for that can begin."""
@@ -274,25 +277,29 @@ class Agent:
         asked = self._running.pop(name, None)
         if asked is None:
             self._note(name, seconds, is_good=ended.is_good)
+        goes_on = ended.gave_way and not ended.is_good and not self._stopping
         try:
             if asked is not None:
                 asked.on_end(ended)
             with suppress(OSError):  # as above
                 self._projects.on_end(ended, seconds)
         finally:
-            self._busy.discard(name)
+            if goes_on:
+                self._aside.put(Job(name, self._projects.request(name)))
+            else:
+                self._busy.discard(name)
 
     def _note(self, name: str, seconds: float, *, is_good: bool) -> None:
         """Keep how long a run took: one that failed soon, or found the project locked, does not say how long one is."""
         if is_good:
-            self._failing.discard(name)
+            self._hanging.discard(name)
             self._seconds[name] = seconds
-        elif seconds > LONG_RUN_SECONDS:
-            self._failing.add(name)
-            self._seconds[name] = seconds
+        elif seconds > HANGING_SECONDS:
+            self._hanging.add(name)
 
     def _stop(self, lanes: list[Lane], queues: list[SimpleQueue[Job | None]]) -> None:
         """Begin nothing more, ask what runs to stop, and kill what has not ended after ``stop_seconds``."""
+        self._stopping = True
         for queue in {id(queue): queue for queue in queues}.values():
             try:
                 while True:

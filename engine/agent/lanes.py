@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.agent.memory import resident_bytes
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 KILL_AFTER_SECONDS = 60.0
 """How long a run that is asked to stop may take to do so: a request to Stock2Shop is waited for."""
 
+WAITING_SECONDS = 0.5
+"""How often a run that takes long looks whether others wait."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,12 +35,14 @@ class LaneLimits:
     """When a worker is renewed, and for how long one run may take.
 
     A worker is renewed after so many runs, or once it has so much memory; a run that takes longer than ``run_seconds``
-    is asked to stop, and its worker is killed :data:`KILL_AFTER_SECONDS` later.
+    is asked to stop, and its worker is killed :data:`KILL_AFTER_SECONDS` later. So is one that gives way and takes
+    longer than ``waited_seconds``, once others wait.
     """
 
     max_runs: int = 500
     max_bytes: int = 300_000_000
     run_seconds: float = 6 * 3600.0
+    waited_seconds: float = math.inf
 
 
 class Lane:
@@ -102,17 +108,30 @@ class Lane:
                 ask_to_stop(process)
         self._runs += 1
         done = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(done,), name="run limit", daemon=True)
+        gave_way = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(job, done, gave_way), name="run limit", daemon=True)
         watch.start()
         try:
-            return run_in_worker(process, job, self._on_event)
+            ended = run_in_worker(process, job, self._on_event)
         finally:
             done.set()
             watch.join()
+        return replace(ended, gave_way=gave_way.is_set())
 
-    def _watch(self, done: threading.Event) -> None:
+    def _watch(self, job: Job, done: threading.Event, gave_way: threading.Event) -> None:
         """Stop a run that takes too long, and kill its worker where that does not help."""
-        if done.wait(self._limits.run_seconds):
+        left = self._limits.run_seconds
+        if job.gives_way and self._limits.waited_seconds < left:
+            if done.wait(self._limits.waited_seconds):
+                return
+            left -= self._limits.waited_seconds
+            while self._waiting.empty() and left > 0:
+                if done.wait(WAITING_SECONDS):
+                    return
+                left -= WAITING_SECONDS
+            if left > 0:
+                gave_way.set()
+        elif done.wait(left):
             return
         self.stop()
         if not done.wait(KILL_AFTER_SECONDS):

@@ -37,10 +37,14 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do in a worker: ``name`` is what it is called, ``request`` what its function takes, as JSON."""
+    """Something to do in a worker: ``name`` is what it is called, ``request`` what its function takes, as JSON.
+
+    One that ``gives_way`` may be stopped where it takes long and others wait, to be begun again elsewhere.
+    """
 
     name: str
     request: Callable[[], Json] | Json
+    gives_way: bool = False
 
     def message(self) -> bytes:
         """The line that a worker takes; a request that is a function is made when the job begins."""
@@ -49,11 +53,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What became of a job: its answer, or the exit code of the worker that died of it; negative ones are signals."""
+    """What became of a job: its answer, or the exit code of the worker that died of it; negative ones are signals.
+
+    ``gave_way`` is whether it was asked to stop so that others could run.
+    """
 
     job: Job
     answer: Json | None = None
     exit_code: int = 0
+    gave_way: bool = False
 
     @property
     def is_good(self) -> bool:

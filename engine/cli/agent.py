@@ -85,7 +85,7 @@ def agent(
             print_event(session, event)
 
     def on_end(ended: Ended, seconds: float) -> None:
-        _note_death(session, ended)
+        _note_end(session, ended)
         with printing:
             print_run(session, ended, RunRequest(several=True), seconds)
 
@@ -174,11 +174,14 @@ def _only_agent(session: Session) -> Iterator[None]:
         yield
 
 
-def _note_death(session: Session, ended: Ended) -> None:
-    """Have the run log know at once that a run's process has died, and how long it ran."""
+def _note_end(session: Session, ended: Ended) -> None:
+    """Say that a run gave way; have the run log know at once that the process of one has died, and how long it ran."""
     from engine.config.workspace import state_folder
     from engine.run_log.record import record_broken_off
 
+    if ended.gave_way and not ended.is_good:
+        text = "It takes long, and others wait: it is begun again where it holds up none of them."
+        write_warning(session, text, ended.job.name)
     if ended.answer is None:
         record_broken_off(state_folder(session.workspace(), os.environ), ended.job.name.partition(ORDERS_JOB)[0])
 

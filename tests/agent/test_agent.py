@@ -117,6 +117,43 @@ def test_a_project_that_hangs_again_holds_up_none_whose_runs_take_long(monkeypat
         thread.join(60)
 
 
+def test_many_databases_that_hang_at_once_hold_up_no_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gives way once others wait, and is tried again where it holds up those that hang alone."""
+    monkeypatch.setattr(agent_module, "LONG_RUN_SECONDS", 0.2)
+    monkeypatch.setattr(lanes, "WAITING_SECONDS", 0.05)
+    began: list[str] = []
+    ended: SimpleQueue[Ended] = SimpleQueue()
+    schedules = {f"waits_{number}": Schedule(every=timedelta(seconds=0.5)) for number in range(4)}
+
+    def request(name: str) -> dict[str, str]:
+        began.append(name)
+        if len(began) >= 2:
+            schedules["one"] = Schedule(every=timedelta(seconds=0.5))
+        return {"name": name}
+
+    projects = Projects(
+        run="support.jobs:run",
+        schedules=lambda: dict(schedules),
+        request=request,
+        on_event=lambda _event: None,
+        on_end=lambda each, _seconds: ended.put(each),
+    )
+    monkeypatch.setattr(agent_module, "RELOAD_SECONDS", 0.1)
+    stop = threading.Event()
+    agent = Agent(projects, AgentSettings(workers=1, stop_seconds=1))
+    thread = threading.Thread(target=agent.serve, args=(stop,))
+    thread.start()
+    seen: list[Ended] = []
+    try:
+        while [each.job.name for each in seen].count("one") < 2:
+            seen.append(ended.get(timeout=60))
+    finally:
+        stop.set()
+        thread.join(60)
+    assert {each.gave_way for each in seen if each.job.name != "one"} == {True}
+    assert {each.gave_way for each in seen if each.job.name == "one"} == {False}
+
+
 def test_a_worker_that_is_killed_while_it_answers_is_its_projects_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The half of an answer ends neither the run of all projects nor the agent; nor does a machine without memory."""
     with Workers("support.jobs:run", count=1) as running:

@@ -31,6 +31,9 @@ def run(job: Mapping[str, Any], stop: threading.Event, report: Callable[[Mapping
         os._exit(9)
     if job["name"] == "hangs":
         time.sleep(600)  # and does not listen to `stop`
+    if job["name"].startswith("waits"):
+        stop.wait(600)
+        return {"process": os.getpid(), "code": 130}
     if job["name"] == "garbage":  # what a process writes that is killed in the middle of its answer
         os.write(_answers(), b'{"answer": {"pro')
         os._exit(9)
