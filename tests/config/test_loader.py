@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import tomli
 
@@ -689,15 +689,15 @@ def test_without_a_workspace_the_hint_is_to_begin_one(tmp_path: Path) -> None:
 def test_the_schema_takes_a_sound_project_and_refuses_an_unknown_key() -> None:
     """Editors say the same as the engine."""
     made = schema()
-    jsonschema.Draft202012Validator.check_schema(made)
+    jsonschema_rs.meta.validate(made)
     text = (
         SOUND
         + '[products]\nmax_deletes = "10%"\nmax_changes = { share = "50%", floor = 5 }\nactive = { Active = ["A"] }\n'
     )
-    jsonschema.validate(tomli.loads(text), made)
+    jsonschema_rs.validate(made, tomli.loads(text))
     for wrong in ("[product]\n", "[products]\nview = 1\n", '[products]\nactive = { On = ["A"] }\n'):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(tomli.loads(SOUND + wrong), made)
+        with pytest.raises(jsonschema_rs.ValidationError):
+            jsonschema_rs.validate(made, tomli.loads(SOUND + wrong))
 
 
 @pytest.mark.parametrize(
@@ -771,4 +771,4 @@ def test_an_editor_says_of_a_project_what_the_engine_says(tmp_path: Path, more: 
         load("acme", workspace=tmp_path, environ=environ)
     except ProjectError:
         read = False
-    assert jsonschema.Draft202012Validator(schema()).is_valid(tomli.loads(text)) == read
+    assert jsonschema_rs.Draft202012Validator(schema()).is_valid(tomli.loads(text)) == read

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "output.schema.json"
 
@@ -31,5 +31,5 @@ def _validator() -> Any:
     schema = json.loads(SCHEMA.read_text("utf-8"))
     for definition in (schema, *schema["$defs"].values()):
         definition["additionalProperties"] = False
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+    jsonschema_rs.meta.validate(schema)
+    return jsonschema_rs.Draft202012Validator(schema)
