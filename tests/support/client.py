@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,8 +17,6 @@ from engine.sync import pipeline as sync
 from engine.sync.context import RunOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.model.plan import Outcome, Plan
     from engine.model.settings import Project
     from engine.sandbox.server import Sandbox
@@ -174,6 +175,16 @@ def client(tmp_path: Path, sandbox: Sandbox, short_backoff: None) -> Client:
     """A client with an empty item table and a sandbox that holds nothing."""
     made = Client(workspace=tmp_path, sandbox=sandbox)
     made.write()
-    columns = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
-    made.sql(f"create table item ({columns})")
+    (made.root / "erp.duckdb").write_bytes(_empty_database())
     return made
+
+
+@cache
+def _empty_database() -> bytes:
+    """The file with the empty item table; opening a database of DuckDB costs more than most tests' own work."""
+    columns = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "erp.duckdb")
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"create table item ({columns})")
+        return path.read_bytes()
