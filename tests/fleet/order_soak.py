@@ -1,10 +1,12 @@
 """Kill receivers of a fleet at random moments, and see that each order is in the client's database once.
 
     python tests/fleet/order_soak.py --orders 2000 --kills 40
+    python tests/fleet/order_soak.py --orders 1000 --kills 10 --freezes 15 --restarts 5
 
-Real processes and a real PostgreSQL, which has the fleet's tables and the client's. Each sender sends an order to one
-of the receivers, and again to any of them until it is answered with the order's code. Each kill is of a random
-receiver, in whatever it does, and another one on a machine of its own is started in its place.
+Real processes and two real PostgreSQL servers: the fleet's and the client's. Each sender sends an order to one of the
+receivers, and again to any of them until it is answered with the order's code. Each kill is of a random receiver, in
+whatever it does, and another one on a machine of its own is started in its place; a frozen one wakes up after its lease
+has ended; a server is killed and started again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +32,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 import requests  # noqa: E402 - after the path
 from support.erp import Erp, on_server, order_document  # noqa: E402 - the checkout's own
+from support.fleet_machine import LEASE_SECONDS  # noqa: E402 - as above
 from support.servers import ADMIN, PASSWORDS, Postgres, free_port  # noqa: E402 - as above
 
 from engine.sandbox.server import Sandbox  # noqa: E402 - as above
@@ -42,8 +47,8 @@ class Soak:
         self.options = options
         self.draw = random.Random(options.seed)
         self.sandbox = Sandbox(SandboxSettings()).start()
-        self.postgres = Postgres()
-        self.erp: Erp = on_server(self.postgres, "postgres", folder, self.sandbox)
+        self.postgres, self.client = Postgres(), Postgres()
+        self.erp: Erp = on_server(self.client, "postgres", folder, self.sandbox)
         self.erp.write('default_customer = "CASH"')
         (folder / "workspace.toml").write_text('[fleet]\ndatabase = "${S2S_FLEET}"\n', "utf-8")
         self.receivers: dict[int, subprocess.Popen[bytes]] = {}
@@ -83,6 +88,23 @@ class Soak:
         process.kill()
         process.wait()
 
+    def freeze_receiver(self) -> None:
+        """Freeze a random receiver for longer than its lease lasts."""
+        process = self.draw.choice([*self.receivers.values()])
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(self.draw.uniform(1.0, 3.0) * LEASE_SECONDS)
+        process.send_signal(signal.SIGCONT)
+
+    def restart_server(self) -> None:
+        """Kill one of the servers, and start it again."""
+        server = self.draw.choice([self.postgres, self.client])
+        server.stop()
+        for _ in range(20):
+            time.sleep(self.draw.uniform(0.5, 2.0))
+            with suppress(AssertionError):  # what it had started is still ending
+                server.start()
+                return
+
     def send(self, number: int) -> None:
         """Send an order until it is answered with its code."""
         while True:
@@ -105,6 +127,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--freezes", type=int, default=0)
+    parser.add_argument("--restarts", type=int, default=0)
     parser.add_argument("--receivers", type=int, default=2)
     parser.add_argument("--senders", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
@@ -117,6 +141,7 @@ def main() -> int:
             while soak.receivers:
                 soak.kill_receiver()
             soak.postgres.remove()
+            soak.client.remove()
             soak.sandbox.stop()
 
 
@@ -127,15 +152,20 @@ def run(soak: Soak) -> int:
     for _ in range(options.receivers):
         soak.start_receiver()
     began, done = time.monotonic(), threading.Event()
-    kills = 0
+    faults = [soak.kill_receiver] * options.kills + [soak.freeze_receiver] * options.freezes
+    faults += [soak.restart_server] * options.restarts
+    soak.draw.shuffle(faults)
+    made: Counter[str] = Counter()
     with ThreadPoolExecutor(options.senders) as pool:
         sent = [pool.submit(soak.send, number) for number in range(1, options.orders + 1)]
         while not all(each.done() for each in sent):
             done.wait(soak.draw.uniform(0.5, 4.0))
-            if kills < options.kills and not all(each.done() for each in sent):
-                soak.kill_receiver()
-                soak.start_receiver()
-                kills += 1
+            if faults and not all(each.done() for each in sent):
+                fault = faults.pop()
+                fault()
+                made[fault.__name__] += 1
+                while len(soak.receivers) < options.receivers:
+                    soak.start_receiver()
     seconds = time.monotonic() - began
     times = dict(soak.erp.rows("select s2s_id, count(*) from erp_order group by s2s_id"))
     listed = json.loads(soak.call("orders", "list", "acme", "--limit", "1000000", "--output", "json"))["result"]
@@ -146,7 +176,7 @@ def run(soak: Soak) -> int:
         "raised twice": sum(count > 1 for count in times.values()),
         "missing": sum(number not in times for number in range(1, options.orders + 1)),
         "lines": soak.erp.rows("select count(*) from erp_line")[0][0],
-        "kills": kills,
+        "faults": dict(made),
         "seconds": round(seconds, 1),
         "answers": dict(soak.answers),
         "in the ledger": dict(Counter(each["status"] for each in listed)),
