@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from engine.agent.agent import Agent
-    from engine.agent.workers import Ended
+    from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
     from engine.config.console import ConsoleSettings
     from engine.console.pages import Routes
     from engine.console.work import Work
     from engine.model.settings import Project
 
-console_app = typer.Typer(no_args_is_help=True, help="Let people in to the agent's web page; `s2s agent` serves it.")
+console_app = typer.Typer(
+    no_args_is_help=True, help="Let people in to the web page of `s2s agent` and `s2s fleet worker`."
+)
 
 MIN_PASSWORD_LENGTH = 12
 
@@ -79,9 +80,16 @@ def read_settings(session: Session) -> ConsoleSettings | None:
         return None
 
 
+class Workers(Protocol):
+    """Whoever has jobs done that people ask for: see :meth:`engine.agent.agent.Agent.ask`."""
+
+    def ask(self, name: str, request: Json, on_end: Callable[[Ended], None] = ..., /) -> bool:
+        """Have a job begun; gives whether it was taken."""
+
+
 def make_console_routes(
     session: Session,
-    agent: Agent,
+    workers: Workers,
     settings: ConsoleSettings,
     *,
     on_accepted: Callable[[tuple[str, int] | None], None],
@@ -100,7 +108,7 @@ def make_console_routes(
         access=Access(_Settings(session, workspace, settings), Passwords()),
         workspace=Workspace(workspace, states, order_ledgers(session)),
         audit=AuditLog(states),
-        work=_work(session, agent, workspace),
+        work=_work(session, workers, workspace),
         on_accepted=on_accepted,
     )
     return console_routes(console)
@@ -137,19 +145,19 @@ class _Settings:
         return found if found.needs_login or not self._first.needs_login else self._settings
 
 
-def _work(session: Session, agent: Agent, workspace: Path) -> Work:
+def _work(session: Session, workers: Workers, workspace: Path) -> Work:
     from engine.console.work import Work
 
     def ask(name: str, task: Mapping[str, Any] | None = None, *, suffix: str = "", **request: Any) -> bool:
         asked = RunRequest(several=True, text=not session.logs_json, last_good=True, **request)
         message = job_message(session.options, workspace, name, asked, task)
-        return agent.ask(name + suffix, message)
+        return workers.ask(name + suffix, message)
 
     def explain(name: str, code: str, keep: Callable[[Sequence[Mapping[str, Any]], str], None]) -> bool:
         task = {"do": "explain", "code": code}
         asked = RunRequest(several=True, text=not session.logs_json)
         message = job_message(session.options, workspace, name, asked, task)
-        return agent.ask(name, message, lambda ended: keep(*_stories(ended)))
+        return workers.ask(name, message, lambda ended: keep(*_stories(ended)))
 
     def load(name: str) -> Project:
         from engine.config.loader import load

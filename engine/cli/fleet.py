@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.fleet_state import fleet_database, take_in_runs
+from engine.cli.fleet_state import fleet_database, keep_taking_in_runs
 from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.run import RunRequest, default_jobs, print_event, run_one_after_the_other
 from engine.cli.session import Output, session_of
@@ -59,7 +59,7 @@ def worker(
         int | None, typer.Option(min=1, max=64, help="Runs at a time; otherwise the machine's cores, at most 8.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where its orders, /health, /ready and /metrics are.")
+        int, typer.Option(min=0, max=65535, help="Where its web page, its orders, /health, /ready and /metrics are.")
     ] = 8059,
     run_limit: Annotated[float, typer.Option(min=1, help="Stop a run that takes longer than so many seconds.")] = 6
     * 3600.0,
@@ -71,7 +71,7 @@ def worker(
     from engine.cli.agent import print_run, run_metrics, scheduled_job
     from engine.cli.agent_jobs import project_schedules
     from engine.cli.agent_orders import keep_receiving
-    from engine.cli.console import read_settings
+    from engine.cli.console import make_console_routes, read_settings
     from engine.config.console import ConsoleSettings
     from engine.console.access import may_read_metrics
     from engine.fleet.worker import FleetWorker, WorkerSettings
@@ -103,26 +103,28 @@ def worker(
         on_end=on_end,
     )
 
-    def metrics() -> str:
-        take_in_runs(session)
-        return run_metrics(session)
-
     count = slots or default_jobs()
     running = FleetWorker(
         projects, WorkerSettings(url=database.url, slots=count, limits=LaneLimits(run_seconds=run_limit))
     )
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        listens = read_settings(session) or ConsoleSettings()
+        console = read_settings(session)
+        listens = console or ConsoleSettings()
         connections = OpenConnections()
         receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
         routes = [
             *monitor_routes(
                 is_alive=lambda: running.is_alive,
-                metrics=metrics,
+                metrics=lambda: run_metrics(session),
                 may_read=lambda request: may_read_metrics(listens, request),
             ),
             *order_routes(receivers.find, connections),
+            *(
+                []
+                if console is None
+                else make_console_routes(session, running, console, on_accepted=connections.accept)
+            ),
         ]
         tls = tls_context(listens.tls_certificate, listens.tls_key, table="[console]")
         listener = Listener(host=listens.host, port=port, protocol=limited_protocol(connections, tls), tls=tls)
@@ -131,10 +133,11 @@ def worker(
         except OSError as error:
             raise UsageError(str(error), hint="Choose another port with --port, or stop the other worker.") from None
         session.terminal.print_text(
-            f"This worker runs {count:,} projects at a time, and a long one. {address}/metrics has its numbers;"
-            " Ctrl-C stops it."
+            f"This worker runs {count:,} projects at a time, and a long one. {address}/ shows how all do; Ctrl-C stops"
+            " it."
         )
         sys.stdout.flush()
+        stack.enter_context(keep_taking_in_runs(session))
         running.serve(stop)
     session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
 

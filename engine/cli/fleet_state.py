@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+import threading
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.cli.session import FleetConnections, session_of
+from engine.errors import SyncError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
     from engine.orders.ledger import Ledgers
+
+
+TAKE_IN_SECONDS = 5.0
+"""How often a worker looks what other machines did."""
+
+STOP_SECONDS = 10.0
+"""How long that is waited for at the end."""
 
 
 @contextmanager
@@ -77,6 +86,25 @@ def _connections(session: Session, address: str) -> FleetConnections:
             closing(FleetLedgers(address, state_folder(session.workspace(), os.environ)))
         ),
     )
+
+
+@contextmanager
+def keep_taking_in_runs(session: Session) -> Iterator[None]:
+    """Have what other machines did in this machine's run log all the while, until the block ends."""
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.wait(TAKE_IN_SECONDS):
+            with suppress(SyncError, OSError):  # the workspace or PostgreSQL is away for a moment
+                take_in_runs(session)
+
+    thread = threading.Thread(target=serve, name="run logs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(STOP_SECONDS)
 
 
 def take_in_runs(session: Session) -> None:

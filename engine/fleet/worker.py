@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from engine.fleet.database import connection_options
 from engine.fleet.due import FAILURES_TO_BACK_OFF, LANES, LastRun, find_due
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Callable
 
     import psycopg
     from procrastinate import App
@@ -85,6 +86,8 @@ class FleetWorker:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._queues: dict[str, SimpleQueue[Job | None]] = {lane: SimpleQueue() for lane in LANES}
         self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Future[Ended]]] = {}
+        self._asked: dict[str, tuple[Job, Callable[[Ended], None]]] = {}
+        self._asking = threading.Lock()
         self._lanes: list[Lane] = []
         self._last_beat = time.monotonic()
         self._is_registered = False
@@ -95,6 +98,20 @@ class FleetWorker:
         return time.monotonic() - self._last_beat < 2 * STALLED_SECONDS and all(
             lane.thread.is_alive() for lane in self._lanes
         )
+
+    def ask(self, name: str, request: Json, on_end: Callable[[Ended], None] = lambda _: None) -> bool:
+        """Have a job begun on this machine as soon as it has a slot; gives whether it was taken.
+
+        It is not where one of this name was asked for and has not ended. ``on_end`` is called with what became of it.
+        Any thread may ask.
+        """
+        with self._asking:
+            if name in self._asked:
+                return False
+            job = Job(name, request)
+            self._asked[name] = (job, on_end)
+        self._queues["runs"].put(job)
+        return True
 
     def serve(self, stop: threading.Event) -> None:
         """Run jobs until ``stop`` is set or somebody drains this worker.
@@ -241,10 +258,21 @@ class FleetWorker:
         """Say how a job ended: to whoever prints it, and to the queue, unless that was lost meanwhile."""
         with suppress(OSError):  # nobody may be left to read it
             self._projects.on_end(ended, seconds)
+        self._answer(ended)
         loop, future = self._waiting.pop(id(ended.job), (None, None))
         if loop is not None and future is not None:
             with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(_resolve, future, ended)
+
+    def _answer(self, ended: Ended) -> None:
+        """Tell who asked for a job what became of it."""
+        with self._asking:
+            job, on_end = self._asked.get(ended.job.name, (None, None))
+            if job is not ended.job:
+                return
+            del self._asked[ended.job.name]
+        assert on_end is not None
+        on_end(ended)
 
     def _report(self, event: Json) -> None:
         with suppress(OSError):  # as above

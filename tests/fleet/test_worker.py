@@ -9,6 +9,7 @@ from itertools import pairwise
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from support.console import Visit, write_users
 from support.output import read_envelope
 from support.servers import free_port
 
@@ -101,6 +102,28 @@ def test_workers_share_projects_and_one_goes_on_for_another_that_died(fleet: Fle
     third.terminate()
     fleet.end(third, code=0)
     assert overlaps(runs(fleet, "a", "b", "c")) == 0
+
+
+def test_a_worker_shows_what_other_machines_did_and_runs_what_is_asked(fleet: Fleet) -> None:
+    """Whoever is let in to its console sees the whole fleet there, and has a project run on this machine."""
+    client, path = fleet.client, fleet.client.workspace / "workspace.toml"
+    settings = path.read_text("utf-8")
+    write_users(client.workspace)
+    path.write_text(path.read_text("utf-8") + settings, "utf-8")
+    client.items(3)
+    port = free_port()
+    worker = fleet.start("b", "fleet", "worker", "--every", "23h", "--slots", "1", "--port", str(port))
+    fleet.wait(lambda: "Ctrl-C stops it" in fleet.printed(worker), worker)
+    visit = Visit(f"http://127.0.0.1:{port}")
+    assert visit.log_in("olga").status_code == 303
+    assert "It has not run yet" in visit.get("/").text
+    fleet.run("a", "run", "acme")
+    fleet.wait(lambda: "It has not run yet" not in visit.get("/").text, worker)
+    client.sql("update item set price = '7' where code = 'I001'")
+    assert visit.post("/clients/acme/run").status_code == 303
+    fleet.wait(lambda: client.posted() == 4, worker)
+    worker.terminate()
+    fleet.end(worker, code=0)
 
 
 def test_projects_are_due_at_their_own_moment_and_less_often_where_they_fail() -> None:
