@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,12 +19,17 @@ from engine.errors import SyncError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from engine.cli.session import Session
 
 INTERVAL_SECONDS = 60.0
 """How often the agent looks for news."""
+
+CLOCK_JUMP_SECONDS = 30.0
+"""Once the clock was set by more, or the machine slept for longer, the agent counts as having just begun.
+
+What did not run meanwhile is not late: it runs within its cadence.
+"""
 
 STOP_SECONDS = 20
 """How long the agent waits for a message that is being sent when it stops."""
@@ -54,19 +61,19 @@ def notify(
     raise typer.Exit(FAILED if wrong + failed else 0)
 
 
-def notify_now(session: Session, *, agent_since: datetime | None = None) -> None:
+def notify_now(session: Session, *, up_for: timedelta | None = None) -> None:
     """Send what is news of the workspace's projects; where it cannot be sent, a warning says so, and nothing fails."""
     from engine.notify.notify import warn
 
     try:
-        _notify_now(session, agent_since=agent_since)
+        _notify_now(session, up_for=up_for)
     except SyncError as error:  # the workspace is away for a moment, or the fleet's database
         warn([str(error).partition("\n")[0].rstrip(".")])
     except Exception as error:  # noqa: BLE001 - a notification never fails a run, nor the notifications after it
         warn([type(error).__name__])
 
 
-def _notify_now(session: Session, *, agent_since: datetime | None) -> None:
+def _notify_now(session: Session, *, up_for: timedelta | None) -> None:
     from engine.config.notifications import read_all_notify
     from engine.config.workspace import state_folder
     from engine.notify.notify import notify as send
@@ -80,17 +87,21 @@ def _notify_now(session: Session, *, agent_since: datetime | None) -> None:
     if secrets:
         take_in_runs(session)
         folder = state_folder(workspace, os.environ)
-        send(workspace, folder, settings, ledgers=order_ledgers(session), agent_since=agent_since)
+        send(workspace, folder, settings, ledgers=order_ledgers(session), up_for=up_for)
 
 
 @contextmanager
 def keep_notifying(session: Session) -> Iterator[None]:
     """Send what is news, again and again, in a thread, until the block ends."""
-    stop, began = threading.Event(), now()
+    stop = threading.Event()
+    up_since, ahead = time.monotonic(), _clock_ahead()
 
     def serve() -> None:
+        nonlocal up_since, ahead
         while not stop.wait(INTERVAL_SECONDS):
-            notify_now(session, agent_since=began)
+            if abs(_clock_ahead() - ahead) > CLOCK_JUMP_SECONDS:
+                up_since, ahead = time.monotonic(), _clock_ahead()
+            notify_now(session, up_for=timedelta(seconds=time.monotonic() - up_since))
 
     thread = threading.Thread(target=serve, name="notify", daemon=True)
     thread.start()
@@ -99,3 +110,8 @@ def keep_notifying(session: Session) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(STOP_SECONDS)
+
+
+def _clock_ahead() -> float:
+    """By how many seconds the clock is ahead of the time for which the machine has been awake."""
+    return (now() - datetime(1970, 1, 1)).total_seconds() - time.monotonic()  # noqa: DTZ001 - as ``now`` has it

@@ -58,15 +58,15 @@ def notify(
     settings: Mapping[str, NotifySettings],
     *,
     ledgers: Ledgers,
-    agent_since: datetime | None,
+    up_for: timedelta | None,
 ) -> None:
     """Send what is news of the projects with ``settings``.
 
-    Raises nothing: what cannot be sent is warned of, and sent later. ``agent_since`` is when the agent began, in UTC
-    without a zone; None where there is none.
+    Raises nothing: what cannot be sent is warned of, and sent later. ``up_for`` is how long an agent has been up; None
+    where there is none.
     """
     try:
-        wrong = _notify(workspace, state_folder, settings, ledgers=ledgers, agent_since=agent_since)
+        wrong = _notify(workspace, state_folder, settings, ledgers=ledgers, up_for=up_for)
     except Exception as error:  # noqa: BLE001 - a notification never fails a run
         wrong = [f"{type(error).__name__}"]
     warn(wrong)
@@ -98,7 +98,7 @@ def _notify(
     settings: Mapping[str, NotifySettings],
     *,
     ledgers: Ledgers,
-    agent_since: datetime | None,
+    up_for: timedelta | None,
 ) -> list[str]:
     make_private_folder(state_folder)
     with file_lock(state_folder / "notified.lock", seconds=LOCK_SECONDS) as held:
@@ -110,7 +110,7 @@ def _notify(
         with open_run_log(state_folder) as run_log:
             failing = run_log.failures_since_good(current_parts(workspace))
             digests, undelivered = _send_digests(memory, statuses, settings, run_log)
-        known, wrong = _send_changes(memory, statuses, settings, failing=failing, agent_since=agent_since)
+        known, wrong = _send_changes(memory, statuses, settings, failing=failing, up_for=up_for)
         pinged, failed = _send_pings(memory, statuses, settings)
         after = Memory(known=known, pinged=pinged, digests=digests)
         unsaved = _keep(path, after) if after != memory or path in _unsaved else []
@@ -123,7 +123,7 @@ def _send_changes(
     settings: Mapping[str, NotifySettings],
     *,
     failing: Collection[str],
-    agent_since: datetime | None,
+    up_for: timedelta | None,
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Send one message to each group of addresses; gives what people know then, and what went wrong."""
     moment = now()
@@ -135,7 +135,6 @@ def _send_changes(
         of = settings[status.project]
         if not of.urls or is_quiet(of, local):
             continue
-        up_for = None if agent_since is None else moment - agent_since
         changes, after = find_changes(
             known[status.project], status, of, failing=status.project in failing, up_for=up_for
         )

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -211,6 +212,27 @@ def test_who_runs_notifies_and_never_fails_by_it(office: Office, monkeypatch: py
     assert [each["title"] for each in office.messages] == ["Stock2Shop: beta fails"]
 
 
+def test_a_machine_that_slept_or_whose_clock_was_set_alarms_nobody(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ran meanwhile, and all of it runs within its cadence: the agent counts as having just begun."""
+    looked: SimpleQueue[timedelta] = SimpleQueue()
+    ahead = timedelta()
+
+    def look(_session: Session, *, up_for: timedelta) -> None:
+        nonlocal ahead
+        looked.put(up_for)
+        ahead = timedelta(hours=8)
+
+    monkeypatch.setattr(command, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(command, "notify_now", look)
+    monkeypatch.setattr(command, "now", lambda: now() + ahead)
+    with command.keep_notifying(Session(options=GlobalOptions(workspace=office.workspace))):
+        before, after, later = (looked.get(timeout=60) for _ in range(3))
+    assert after < before < timedelta(minutes=1)
+    assert after < later
+
+
 def test_a_server_that_answers_for_ever_keeps_nobody_waiting(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named, and of the answer to a ping nothing is read; a password with a bracket in it is no fault."""
     monkeypatch.setattr(send, "SEND_SECONDS", 0.5)
@@ -247,12 +269,12 @@ def test_nobody_is_sent_the_same_again_because_the_disk_is_full(
     with monkeypatch.context() as full:
         full.setattr(notify, "replace_file", write_nothing)
         for _ in range(3):
-            notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), agent_since=None)
+            notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), up_for=None)
     assert len(office.messages) == 1
     assert any("No space left on device" in each for each in notify._warned)
     assert not (state / "notified.json").exists()
     office.messages.clear()
-    notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), agent_since=None)
+    notify.notify(office.workspace, state, settings, ledgers=LocalLedgers(state), up_for=None)
     assert office.news() == []
 
 
