@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
     from engine.orders.ledger import Ledgers
+    from engine.stock2shop.user import User
 
 
 TAKE_IN_SECONDS = 5.0
@@ -72,6 +73,22 @@ def order_ledgers(session: Session) -> Ledgers:
     from engine.orders.ledger_file import LocalLedgers
 
     return LocalLedgers(state_folder(session.workspace(), os.environ))
+
+
+@contextmanager
+def user_of_pull(session: Session, project: Project) -> Iterator[User | None]:
+    """The token and the pace with which a project's orders are pulled, where the workspace is a fleet's; else None.
+
+    Raises :class:`LeaseError` where another machine of the fleet pulls them.
+    """
+    database = fleet_database(session)
+    if database is None:
+        yield None
+        return
+    from engine.fleet.users import user_of_pull as user_of
+
+    with user_of(database, project.name, project.stock2shop) as user:
+        yield user
 
 
 def _connections(session: Session, address: str) -> FleetConnections:

@@ -13,7 +13,7 @@ import typer
 
 from engine.cli.contract import error_entries
 from engine.cli.failures import ATTENTION
-from engine.cli.fleet_state import order_ledgers
+from engine.cli.fleet_state import order_ledgers, user_of_pull
 from engine.cli.log import order_log
 from engine.cli.options import OutputFormat, ProjectName, Reveal  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import Output, check_reveal, session_of
@@ -118,8 +118,12 @@ def pull_recorded(session: Session, project: Project, *, stop: threading.Event) 
     from engine.run_log.record import record_run
 
     names = {"project": project.name, "entity": "orders", "command": "pull"}
-    with record_run(project.state.parent, **names, secrets=project.secrets) as record:
-        found = pull_orders(project, order_ledgers(session), stop=stop)
+    ledgers = order_ledgers(session)
+    with (
+        user_of_pull(session, project) as user,
+        record_run(project.state.parent, **names, secrets=project.secrets) as record,
+    ):
+        found = pull_orders(project, ledgers, stop=stop, user=user)
         waits = any(entry.status in {"waiting", "failed"} for entry in found)
         record.facts |= {"outcome": "attention" if waits else "done", "source": len(found), "sent": 0}
     return found

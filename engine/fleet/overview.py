@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.fleet.lease import ORDERS_SUFFIX
-
 if TYPE_CHECKING:
     from engine.fleet.database import FleetDatabase
 
@@ -40,8 +38,7 @@ def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
         "select project, case when expires_at > now() then holder end, paused, ended_at at time zone 'UTC',"
         " round(seconds::numeric, 1)::double precision,"
         " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease"
-        " where project not like %(orders)s order by project",
-        {"orders": f"%{ORDERS_SUFFIX}"},
+        " where project not like '%/%' order by project"
     )
     return [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from engine.errors import UnavailableError
+from engine.errors import SyncError, UnavailableError
+from engine.fleet.lease import renewing, take_lease
 from engine.stock2shop.transport import MAX_WAIT_SECONDS, RETRY_HINT
 from engine.stock2shop.user import User, check_of_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from engine.fleet.database import FleetDatabase
     from engine.fleet.lease import Lease
     from engine.model.settings import Stock2ShopSettings
 
@@ -39,6 +42,21 @@ def fleet_user(settings: Stock2ShopSettings, lease: Lease) -> User:
     return User(
         tokens=FleetTokens(lease, digest[:32], settings.password), pace=FleetPace(lease, digest[:32], settings.pace)
     )
+
+
+@contextmanager
+def user_of_pull(database: FleetDatabase, project: str, settings: Stock2ShopSettings) -> Iterator[User]:
+    """The token and the pace of a user inside the block, in which this machine alone pulls a project's orders.
+
+    Raises :class:`LeaseError` where another machine pulls them.
+    """
+    lease = take_lease(database, f"{project}/pull")
+    try:
+        with renewing(lease):
+            yield fleet_user(settings, lease)
+    finally:
+        with suppress(SyncError):  # it expires by itself
+            lease.give_back(seconds=0.0, exit_code=None)
 
 
 class FleetTokens:

@@ -238,7 +238,8 @@ class FleetWorker:
         if project.endswith(lease.ORDERS_SUFFIX) and ended.answer is not None:
             # A pull has its lease only while an order is raised: what it came to is noted here.
             sql = (
-                "update lease set failures = case when %(code)s in (0, 4) then 0 else failures + 1 end"
+                "update lease set failures = case when %(code)s in (0, 4) then 0 when %(code)s = 75 then failures"
+                " else failures + 1 end"
                 " where project = %(project)s returning paused"
             )
             await app.connector.execute_query_all_async(sql, project=project, code=ended.answer["code"])

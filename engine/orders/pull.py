@@ -26,23 +26,25 @@ if TYPE_CHECKING:
     from engine.model.settings import Project, PullSettings
     from engine.orders.ledger import Entry, Ledgers
     from engine.stock2shop.client import Stock2Shop
+    from engine.stock2shop.user import User
 
 
 OF_ORDERS = Contents(redact=own_words)
 """An answer about an order may repeat what it holds of a customer, which is not looked up for that."""
 
 
-def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event) -> list[Entry]:
+def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, user: User | None = None) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
-    Orders from before that are due are raised too. Returns what became of each. Raises :class:`OrderError`, after all
+    ``user`` has the token and the pace of the project's Stock2Shop user, this machine's where there is none. Orders
+    from before that are due are raised too. Returns what became of each. Raises :class:`OrderError`, after all
     others are done, where a document of the queue cannot be read or an answer is refused, and :class:`ApiError` where
     Stock2Shop cannot be asked.
     """
     settings = order_settings(project)
     done: dict[int, Entry] = {}
     problems: list[str] = []
-    user = local_user(project.stock2shop, project.state.parent)
+    user = user or local_user(project.stock2shop, project.state.parent)
     with (
         open_api(project.stock2shop, stop=stop, user=user) as api,
         ledgers.opened(project.name) as ledger,

@@ -31,7 +31,7 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 import requests  # noqa: E402 - after the path
-from support.erp import Erp, on_server, order_document  # noqa: E402 - the checkout's own
+from support.erp import NOTHING_UNIQUE, Erp, on_server, order_document  # noqa: E402 - the checkout's own
 from support.fleet_machine import LEASE_SECONDS  # noqa: E402 - as above
 from support.servers import ADMIN, PASSWORDS, Postgres, free_port  # noqa: E402 - as above
 
@@ -49,7 +49,7 @@ class Soak:
         self.sandbox = Sandbox(SandboxSettings()).start()
         self.postgres, self.client = Postgres(), Postgres()
         self.erp: Erp = on_server(self.client, "postgres", folder, self.sandbox)
-        self.erp.write('default_customer = "CASH"')
+        self.erp.write('default_customer = "CASH"', statements=NOTHING_UNIQUE)
         (folder / "workspace.toml").write_text('[fleet]\ndatabase = "${S2S_FLEET}"\n', "utf-8")
         self.receivers: dict[int, subprocess.Popen[bytes]] = {}
         self.started = 0

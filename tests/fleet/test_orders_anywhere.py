@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from support.erp import Erp, on_server, order_document, parsed
+from support.erp import NOTHING_UNIQUE, Erp, on_server, order_document, parsed
 from support.output import read_envelope
 from support.servers import free_port
 
@@ -61,6 +61,7 @@ def send(number: int, addresses: list[str]) -> None:
 
 def test_orders_over_two_machines_are_raised_once_each_though_one_is_killed(fleet: Fleet, erp: Erp) -> None:
     """Whoever sends an order that was not answered sends it to the other one."""
+    erp.write('default_customer = "CASH"', statements=NOTHING_UNIQUE)
     (killed, first), (other, second) = serve(fleet, "a"), serve(fleet, "b")
     with ThreadPoolExecutor(4) as pool:
         sent = [pool.submit(send, number, [first, second]) for number in range(1, 25)]
@@ -80,6 +81,7 @@ def test_a_machine_that_is_frozen_in_an_orders_commit_raises_it_once(
     fleet: Fleet, erp: Erp, point: str, found: str
 ) -> None:
     """Before it says that it commits, and right before it does: who takes over waits for the lock in the database."""
+    erp.write('default_customer = "CASH"', statements=NOTHING_UNIQUE)
     path = erp.workspace / "order.json"
     path.write_text(json.dumps(order_document()), "utf-8")
     zombie = fleet.start("a", "orders", "import", "acme", str(path), freeze=point, at=1)
@@ -144,6 +146,8 @@ def test_a_worker_takes_orders_and_pulls_them(fleet: Fleet, erp: Erp) -> None:
     assert (answer.status_code, answer.json()["source_customer_code"]) == (200, "C1")
     fleet.wait(lambda: erp.sandbox.orders()[2].get("sources", [{}])[0].get("source_order_code"), worker)
     assert sorted(name for name, _ in erp.orders()) == ["#1", "#2"]
+    fleet.run("b", "orders", "pull", "acme")
+    assert len([request for request in erp.sandbox.requests if request.path.endswith("authenticate")]) == 1
     worker.terminate()
     fleet.end(worker, code=0)
 

@@ -68,6 +68,11 @@ STATEMENTS = {
     "90_code.sql": "select 'SO' || id as source_order_code from erp_order where id = {{ results.header.id }}",
 }
 
+NOTHING_UNIQUE: dict[str, str | None] = {
+    "10_header.sql": STATEMENTS["10_header.sql"].replace("{{ order.reference }}", "null")
+}
+"""With this, nothing in the database keeps an order from being there twice."""
+
 MYSQL = {
     "lookup.sql": "select concat('SO', id) as source_order_code, customer as source_customer_code from erp_order"
     " where s2s_id = {{ order.id }}",
