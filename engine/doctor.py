@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from engine.clock import local_text
 from engine.config.plain_secrets import plain_secrets
-from engine.database.odbc_driver import installed_drivers
+from engine.database.odbc_driver import find_driver_logs, installed_drivers
 from engine.database.open import open_source, open_writer
 from engine.database.sql_server_network import look_at_network
 from engine.errors import ConfigError, StateLockedError, SyncError
@@ -247,6 +247,14 @@ def _check_source(project: Project) -> Iterator[Finding]:
     for note in facts.notes:
         yield Finding(
             name="driver", state="warn", detail=note, todo="The driver's page says more: `s2s help` lists them."
+        )
+    for log in find_driver_logs():
+        yield Finding(
+            name="driver",
+            state="warn",
+            detail=f"the driver begins a log file for each process, such as {log}",
+            todo="Write `Debug = 0` and `CommLog = 0` for the driver in odbcinst.ini, and take them out of `connection`:"
+            " `odbcinst -j` says where the file is.",
         )
 
 

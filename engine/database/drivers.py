@@ -106,6 +106,9 @@ PROFILES = (
             ("LFConversion", "0"),
             ("UseDeclareFetch", "0"),
             ("ReadOnly", "0"),
+            # A data source may ask for logs, which would hold the password and every row.
+            ("Debug", "0"),
+            ("CommLog", "0"),
             ("KeepaliveTime", "60"),
             ("KeepaliveInterval", "10"),
         ),

@@ -6,9 +6,13 @@ that reads a DuckDB or SQLite file needs none.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from engine.errors import DriverError
+
+LOG_FOLDER = Path("/tmp")  # noqa: S108 - where psqlODBC writes its logs, whatever TMPDIR says
 
 
 def installed_drivers() -> tuple[str, ...]:
@@ -32,3 +36,13 @@ def load_pyodbc() -> Any:
         ) from None
     pyodbc.pooling = False  # a pooled connection would come back with another run's session settings
     return pyodbc
+
+
+def find_driver_logs() -> list[Path]:
+    """The log files that psqlODBC has begun for this process, once a connection was made.
+
+    It names them ``psqlodbc_PROGRAM_USERNUMBER.log`` and ``mylog_…`` after the process.
+    """
+    return sorted(
+        path for kind in ("psqlodbc", "mylog") for path in LOG_FOLDER.glob(f"{kind}_*[!0-9]{os.getpid()}.log")
+    )

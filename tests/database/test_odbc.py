@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from support.client import COLUMNS
+from support.command import run_process
 from support.erp import ROOT, wait_until
-from support.servers import PASSWORDS, READER, cutting, falling_silent, free_port
+from support.servers import PASSWORDS, READER, braced, cutting, falling_silent, free_port
 
 from engine.database import odbc, watchdog
 from engine.database.drivers import PROFILES, profile_of
@@ -365,6 +367,28 @@ def test_a_login_that_may_write_is_told_from_one_that_may_not(postgres: Postgres
             with open_source(settings) as connection:
                 facts = connection.describe()
             assert (facts.read_only, facts.login_may_write) == (True, may_write)
+
+
+def test_doctor_names_the_log_that_the_driver_begins_and_no_password_is_in_it(
+    client: Client, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Debian's driver begins one for each process, and a data source may ask it to log whatever is sent."""
+    drivers = tmp_path / "odbcinst.ini"
+    drivers.write_text("[PostgreSQL Unicode]\nDriver=psqlodbcw.so\nDebug=0\nCommLog=1\n", "utf-8")
+    sources = tmp_path / "odbc.ini"
+    server = f"Servername=127.0.0.1\nPort={postgres.port}\nDatabase={postgres.fresh_database()}"
+    sources.write_text(f"[erp]\nDriver=PostgreSQL Unicode\n{server}\nCommLog=1\nDebug=1\n", "utf-8")
+    source = "connection = " + json.dumps(f"DSN=erp;UID={READER};PWD={braced(PASSWORDS[READER])}")
+    settings = (client.root / "project.toml").read_text("utf-8").replace('"duckdb"', '"postgres"')
+    (client.root / "project.toml").write_text(settings.replace('database = "erp.duckdb"', source), "utf-8")
+    variables = {**client.environment, "ODBCSYSINI": str(tmp_path), "ODBCINI": str(sources)}
+    ran = run_process("doctor", "acme", folder=client.workspace, variables=variables)
+    (log,) = {Path(name) for name in re.findall(r"/tmp/\w+\.log", ran.stdout)}
+    written = log.read_text("utf-8")
+    log.unlink()
+    assert "`odbcinst -j` says where the file is" in ran.stdout
+    assert PASSWORDS[READER] not in written
+    assert "127.0.0.1" not in written
 
 
 def test_a_file_that_is_not_there_or_not_a_database_is_said(tmp_path: Path) -> None:
