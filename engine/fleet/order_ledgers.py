@@ -11,12 +11,14 @@ No change is repeated where the connection is lost: that is the same as a proces
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import FleetError, LeaseError, StateError, StateLockedError, SyncError
 from engine.files import exists
+from engine.fleet import database
 from engine.fleet.database import FleetDatabase
 from engine.fleet.lease import ORDERS_SUFFIX, renewing, take_lease
 from engine.orders.ledger import Ledger
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 TURN_POLL_SECONDS = 0.05
 """How often to look whether another machine has raised its order."""
 
-MAX_IDLE_CONNECTIONS = 4
-"""How many connections are kept open for the next orders."""
+MAX_CONNECTIONS = 8
+"""How many connections one process has for orders, however many come at once: an order needs one for milliseconds."""
 
 _NOW = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
 
@@ -50,13 +52,54 @@ def orders_lease(project: str) -> str:
     return f"{project}{ORDERS_SUFFIX}"
 
 
+class OrderConnections:
+    """Connections that threads share: each has one for a statement or a transaction, and gives it back."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self._idle: list[FleetDatabase] = []
+
+    @contextmanager
+    def borrowed(self) -> Iterator[FleetDatabase]:
+        """A connection, in the block alone. Raises :class:`FleetError` where none gets free."""
+        if not self._free.acquire(timeout=database.RETRY_SECONDS):
+            raise FleetError("The fleet's PostgreSQL is too slow for the orders that come.", hint=database.AWAY_HINT)
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = FleetDatabase(self._url, name="orders")
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+        finally:
+            self._free.release()
+
+    def row(self, sql: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """The only row of a query."""
+        with self.borrowed() as connection:
+            return connection.row(sql, values)
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        """The rows of a query."""
+        with self.borrowed() as connection:
+            return connection.rows(sql, values)
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+
 class StoredLedger:
     """The rows of a project's ledger, see :class:`engine.orders.ledger_store.LedgerStore`."""
 
     holders_may_return = True
 
-    def __init__(self, database: FleetDatabase, project: str) -> None:
-        self._database = database
+    def __init__(self, connections: OrderConnections, project: str) -> None:
+        self._connections = connections
         self._project = project
         self._lease: Lease | None = None
         self._transaction: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -68,20 +111,20 @@ class StoredLedger:
         return {"project": self._project}
 
     def close(self) -> None:
-        """Do nothing: the connection is whose it is."""
+        """Do nothing: no connection is kept."""
 
     def now(self) -> str:
         """The time by PostgreSQL's clock; inside of a change the time at which it began."""
         if self._transaction is not None:
             return self._locked_at
-        row = self._database.row(f"select {_NOW}")
+        row = self._connections.row(f"select {_NOW}")
         return str(row[0]) if row else ""
 
     def read(self, sql: str, values: Sequence[object]) -> list[Any]:
         """Give the rows of a query."""
         if self._transaction is not None:
             return self._transaction.execute(_own(sql).encode(), _own_values(values)).fetchall()
-        return self._database.rows(_own(sql), _own_values(values))
+        return self._connections.rows(_own(sql), _own_values(values))
 
     def write(self, sql: str, values: Sequence[object]) -> int:
         """Run a statement inside of a change; gives how many rows it changed."""
@@ -95,7 +138,7 @@ class StoredLedger:
         Raises :class:`LeaseError` where another machine took over the raising of orders, :class:`StateError` where the
         ledger is not the fleet's any more.
         """
-        with self._database.transaction() as connection:
+        with self._connections.borrowed() as borrowed, borrowed.transaction() as connection:
             self._lock(connection)
             self._transaction = connection
             try:
@@ -137,9 +180,10 @@ class StoredLedger:
         until = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while True:
             try:
-                return take_lease(self._database, orders_lease(self._project))
+                with self._connections.borrowed() as borrowed:
+                    return take_lease(borrowed, orders_lease(self._project))
             except LeaseError as error:
-                require_in_fleet(self._database, self._project)
+                require_in_fleet(self._connections, self._project)
                 if time.monotonic() >= until:
                     raise StateLockedError(
                         f"Another process has been raising orders of {self._project} for {LOCK_TIMEOUT_SECONDS:.0f} s:"
@@ -156,14 +200,12 @@ class FleetLedgers:
     """
 
     def __init__(self, url: str, state_folder: Path) -> None:
-        self._url = url
+        self._connections = OrderConnections(url)
         self._folder = state_folder
-        self._idle: list[FleetDatabase] = []
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while self._idle:
-            self._idle.pop().close()
+        self._connections.close()
 
     @contextmanager
     def opened(self, project: str) -> Iterator[Ledger]:
@@ -178,16 +220,14 @@ class FleetLedgers:
                 f"{own} is a ledger of this machine's own, which the fleet does not know.",
                 hint=f"`s2s fleet adopt-local {project}` takes it over; or move the file away.",
             )
-        with self._connected() as database:
-            require_in_fleet(database, project)
-            with closing(Ledger(StoredLedger(database, project), project, self._folder)) as ledger:
-                yield ledger
+        require_in_fleet(self._connections, project)
+        with closing(Ledger(StoredLedger(self._connections, project), project, self._folder)) as ledger:
+            yield ledger
 
     def has_ledger(self, project: str) -> bool:
         """Whether there is an order of a project."""
-        with self._connected() as database:
-            row = database.row("select exists (select 1 from orders where project = %s)", [project])
-            return bool(row and row[0])
+        row = self._connections.row("select exists (select 1 from orders where project = %s)", [project])
+        return bool(row and row[0])
 
     def count_pending(self, projects: Sequence[str]) -> Mapping[str, Mapping[str, int] | SyncError]:
         """The number of each project's unfinished orders by status, or why none can be counted."""
@@ -197,32 +237,16 @@ class FleetLedgers:
             " and status in ('received', 'raising', 'waiting', 'failed') group by project, status"
         )
         try:
-            with self._connected() as database:
-                for project, status, count in database.rows(sql, [[*projects]]):
-                    found[project][status] = count
+            for project, status, count in self._connections.rows(sql, [[*projects]]):
+                found[project][status] = count
         except SyncError as error:
             return dict.fromkeys(projects, error)
         return found
 
-    @contextmanager
-    def _connected(self) -> Iterator[FleetDatabase]:
-        """A connection of the caller's own: one project's order must not wait for another's."""
-        try:
-            database = self._idle.pop()
-        except IndexError:
-            database = FleetDatabase(self._url, name="orders")
-        try:
-            yield database
-        finally:
-            if len(self._idle) < MAX_IDLE_CONNECTIONS:
-                self._idle.append(database)
-            else:
-                database.close()
 
-
-def require_in_fleet(database: FleetDatabase, project: str) -> None:
+def require_in_fleet(connections: OrderConnections, project: str) -> None:
     """Raise :class:`StateError` where the ledger of a project was brought back to one machine."""
-    row = database.row("select paused from lease where project = %s", [orders_lease(project)])
+    row = connections.row("select paused from lease where project = %s", [orders_lease(project)])
     if row is not None and row[0]:
         raise _away(project)
 

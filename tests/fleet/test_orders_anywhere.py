@@ -146,10 +146,10 @@ def test_a_worker_takes_orders_and_pulls_them(fleet: Fleet, erp: Erp) -> None:
     assert (answer.status_code, answer.json()["source_customer_code"]) == (200, "C1")
     fleet.wait(lambda: erp.sandbox.orders()[2].get("sources", [{}])[0].get("source_order_code"), worker)
     assert sorted(name for name, _ in erp.orders()) == ["#1", "#2"]
-    fleet.run("b", "orders", "pull", "acme")
-    assert len([request for request in erp.sandbox.requests if request.path.endswith("authenticate")]) == 1
     worker.terminate()
     fleet.end(worker, code=0)
+    fleet.run("b", "orders", "pull", "acme")
+    assert len([request for request in erp.sandbox.requests if request.path.endswith("authenticate")]) == 1
 
 
 def do_everything(ledger: Ledger) -> list[Any]:
