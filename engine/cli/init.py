@@ -94,6 +94,7 @@ def init(
 ) -> None:
     """Create a project: its folder, project.toml, first views and a .env to fill in. Without options it asks."""
     session = session_of(context)
+    session.subject = name
     base = session.options.workspace or Path(os.environ.get("S2S_WORKSPACE") or Path.cwd())
     given = Answers(
         template=template,

@@ -13,7 +13,8 @@ import typer
 
 from engine.cli.failures import FAILED
 from engine.cli.fleet_state import order_ledgers, take_in_runs
-from engine.cli.session import session_of
+from engine.cli.options import OutputFormat  # noqa: TC001 - typer reads annotations at run time
+from engine.cli.session import Output, session_of
 from engine.clock import now
 from engine.errors import SyncError, UsageError
 
@@ -40,6 +41,7 @@ def notify(
     test: Annotated[
         bool, typer.Option("--test", help="Send a test to every address, and say what went wrong.")
     ] = False,
+    output: OutputFormat = Output.text,
 ) -> None:
     """Send what is news to the addresses of [notify], as every run and the agent do; --test tries them."""
     from engine.config.notifications import read_all_notify
@@ -51,13 +53,18 @@ def notify(
     session.terminal.hide([secret for each in settings.values() for secret in each.secrets])
     if not test:
         notify_now(session)
+        if output is Output.json:
+            session.answer.give({"addresses": None, "failed": []})
         return
     if not wrong and not any(each.secrets for each in settings.values()):
         raise UsageError("No [notify] has an address.", hint="`s2s help schedule` has an example for workspace.toml.")
     count, failed = send_test(settings)
-    for message in dict.fromkeys(wrong + failed):
+    messages = [*dict.fromkeys(wrong + failed)]
+    for message in messages:
         session.terminal.print_error(f"{message}.")
-    session.terminal.print_text(f"{count - len(failed):,} of {count:,} addresses took a test.")
+    session.print_text(f"{count - len(failed):,} of {count:,} addresses took a test.")
+    if output is Output.json:
+        session.answer.give({"addresses": count, "failed": messages})
     raise typer.Exit(FAILED if wrong + failed else 0)
 
 

@@ -14,6 +14,7 @@ from engine.cli.order_results import ExplainedOrder, OrderDetail, OrderEntry, Pl
 from engine.cli.setup_results import (
     CapturedFixture,
     CreatedProject,
+    Notified,
     RenderedView,
     ServiceState,
     ServiceSteps,
@@ -421,6 +422,7 @@ RESULTS: dict[str, Any] = {
     "schedule install": ServiceSteps,
     "schedule remove": ServiceSteps,
     "schedule status": ServiceState,
+    "notify": Notified,
     "fleet status": Fleet,
     "explain": Explanation,
     "history": History,

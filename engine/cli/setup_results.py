@@ -74,3 +74,10 @@ class ServiceState(TypedDict):
     name: str
     scheduler: str
     active: bool
+
+
+class Notified(TypedDict):
+    """Whom a test could be sent to; what is news is sent without saying to whom."""
+
+    addresses: Annotated[int | None, "How many were tried; null without --test."]
+    failed: Annotated[list[str], "What went wrong."]

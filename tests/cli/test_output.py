@@ -67,6 +67,7 @@ SECRETS = {"secret set", "secret remove"}
 ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise", "plan", "skip")}
 FLEET = {"fleet status"}
 SERVICES = {f"{name} {command}" for name in ("agent", "schedule") for command in ("install", "remove", "status")}
+NOTIFICATIONS = {"notify"}
 """The commands that each of the histories below looks at; the others are looked at where there is what they need."""
 
 
@@ -81,7 +82,7 @@ def with_json() -> set[str]:
 
 def test_the_schema_has_every_command_with_json_output() -> None:
     """Whoever adds one says what its result is."""
-    assert {*RESULTS} == with_json() == SYNC | MAPPING | SECRETS | ORDERS | FLEET | SERVICES
+    assert {*RESULTS} == with_json() == SYNC | MAPPING | SECRETS | ORDERS | FLEET | SERVICES | NOTIFICATIONS
 
 
 def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Client) -> None:
@@ -124,7 +125,9 @@ def test_what_every_command_of_a_sync_prints_is_as_the_schema_says(client: Clien
     assert "from item" in looked("render", "acme")["result"]["sql"]
     (captured,) = looked("fixtures", "capture", "acme")["result"]
     assert (captured["rows"], captured["rows_read"]) == (2, 2)
-    made = looked("init", "second", "--database", str(client.root / "erp.duckdb"), "--introspect", "--yes")["result"]
+    created = looked("init", "second", "--database", str(client.root / "erp.duckdb"), "--introspect", "--yes")
+    made = created["result"]
+    assert (created["project"], made["project"]) == ("second", "second")
     view = client.workspace / "projects" / "second" / "views" / "products.sql"
     assert (made["proposals"][0]["table"], str(view) in made["written"], made["kept"]) == ("item", True, [])
     assert looked.seen == SYNC

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.command import run_command
+from support.output import read_result
 
 from engine.cli import notify as command
 from engine.cli.session import GlobalOptions, Session
@@ -313,6 +314,9 @@ def test_a_test_says_which_address_takes_nothing(office: Office) -> None:
     sent = office.s2s("notify", "--test")
     assert (sent.returncode, sent.stdout) == (1, "1 of 2 addresses took a test.\n")
     assert sent.stderr == "Address 2 (nonsense://…) is none that apprise knows.\n"
+    as_json = read_result(office.s2s("notify", "--test", "--output", "json").stdout)
+    assert as_json == {"addresses": 2, "failed": ["Address 2 (nonsense://…) is none that apprise knows"]}
+    assert read_result(office.s2s("notify", "--output", "json").stdout) == {"addresses": None, "failed": []}
     (office.workspace / "workspace.toml").unlink()
     assert office.s2s("notify", "--test").returncode == 2
 
