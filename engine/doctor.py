@@ -253,8 +253,8 @@ def _check_source(project: Project) -> Iterator[Finding]:
             name="driver",
             state="warn",
             detail=f"the driver begins a log file for each process, such as {log}",
-            todo="Write `Debug = 0` and `CommLog = 0` for the driver in odbcinst.ini, and take them out of `connection`:"
-            " `odbcinst -j` says where the file is.",
+            todo="Write `Debug = 0` and `CommLog = 0` for the driver in odbcinst.ini, and take them out of"
+            " `connection`: `odbcinst -j` says where the file is.",
         )
 
 

@@ -72,11 +72,13 @@ class AgentSettings:
 class LastRuns:
     """What is known of the last runs: how many ``seconds`` they took, which are ``failing``, and when they ``began``.
 
-    Moments are UTC. A turn that has passed since then is made up for, once.
+    Moments are UTC. A turn that has passed since then is made up for, once; so is a run that was ``broken_off`` by the
+    end of the agent before.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     failing: frozenset[str] = frozenset()
+    broken_off: frozenset[str] = frozenset()
     began: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -133,6 +135,7 @@ class Agent:
         self._settings = settings
         self._seconds = dict(projects.last.seconds)
         self._hanging = {name for name in projects.last.failing if self._seconds.get(name, 0.0) > HANGING_SECONDS}
+        self._ordinary: SimpleQueue[Job | None] = SimpleQueue()
         self._aside: SimpleQueue[Job | None] = SimpleQueue()
         self._stopping = False
         self._busy: set[str] = set()
@@ -164,7 +167,7 @@ class Agent:
 
     def serve(self, stop: threading.Event) -> None:
         """Run projects until ``stop`` is set; those that run then are asked to stop, and killed where they do not."""
-        ordinary: SimpleQueue[Job | None] = SimpleQueue()
+        ordinary = self._ordinary
         long: SimpleQueue[Job | None] = SimpleQueue()
         limits = self._settings.limits
         of_queues = [
@@ -247,7 +250,9 @@ class Agent:
         """
         began = self._projects.last.began.get(name)
         wait = _soon(name, slots.every)
-        if began is not None:
+        if name in self._projects.last.broken_off:
+            wait = 0.0
+        elif began is not None:
             ago = (at - began).total_seconds()
             if ago <= moment - slots.begin(slots.last):
                 return
@@ -277,17 +282,30 @@ class Agent:
         asked = self._running.pop(name, None)
         if asked is None:
             self._note(name, seconds, is_good=ended.is_good)
-        goes_on = ended.gave_way and not ended.is_good and not self._stopping
+        after = None if asked is not None or self._stopping else self._next_job(ended, seconds)
         try:
             if asked is not None:
                 asked.on_end(ended)
             with suppress(OSError):  # as above
                 self._projects.on_end(ended, seconds)
         finally:
-            if goes_on:
-                self._aside.put(Job(name, self._projects.request(name)))
+            if after is not None:
+                queue = self._ordinary if after.gives_way else self._aside
+                queue.put(after)
             else:
                 self._busy.discard(name)
+
+    def _next_job(self, ended: Ended, seconds: float) -> Job | None:
+        """What is begun at once in place of a job that came to nothing.
+
+        That is one that gave way to others, and once one whose worker died, unless it may have hung: its turn is not
+        lost because somebody killed a process.
+        """
+        job = ended.job
+        if ended.gave_way and not ended.is_good:
+            return replace(job, gives_way=False)
+        died = ended.answer is None and not job.repeats and seconds < LONG_RUN_SECONDS
+        return replace(job, gives_way=True, repeats=True) if died else None
 
     def _note(self, name: str, seconds: float, *, is_good: bool) -> None:
         """Keep how long a run took: one that failed soon, or found the project locked, does not say how long one is."""

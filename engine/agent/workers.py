@@ -39,12 +39,14 @@ POLL_SECONDS = 0.5
 class Job:
     """Something to do in a worker: ``name`` is what it is called, ``request`` what its function takes, as JSON.
 
-    One that ``gives_way`` may be stopped where it takes long and others wait, to be begun again elsewhere.
+    One that ``gives_way`` may be stopped where it takes long and others wait, to be begun again elsewhere. One that
+    ``repeats`` another is that of a worker that died.
     """
 
     name: str
     request: Callable[[], Json] | Json
     gives_way: bool = False
+    repeats: bool = False
 
     def message(self) -> bytes:
         """The line that a worker takes; a request that is a function is made when the job begins."""

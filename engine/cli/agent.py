@@ -214,6 +214,7 @@ def _last_runs(session: Session) -> LastRuns:
     seconds: dict[str, float] = {}
     began: dict[str, datetime] = {}
     failing: set[str] = set()
+    broken_off: set[str] = set()
     try:
         with open_run_log(state_folder(session.workspace(), os.environ)) as log:
             last = log.last_runs()
@@ -224,11 +225,13 @@ def _last_runs(session: Session) -> LastRuns:
         job = run.project + ORDERS_JOB if run.command == "pull" else run.project
         # One that was broken off, such as by the end of the agent, may have hung ever since it began.
         took = run.seconds if run.finished_at else (now() - run.started_at).total_seconds()
+        if run.finished_at is None:
+            broken_off.add(job)
         seconds[job] = seconds.get(job, 0.0) + (took or 0.0)
         began[job] = max(run.started_at, began.get(job, run.started_at))
         if run.outcome in {"failed", "broken off"}:
             failing.add(job)
-    return LastRuns(seconds=seconds, failing=frozenset(failing), began=began)
+    return LastRuns(seconds=seconds, failing=frozenset(failing), broken_off=frozenset(broken_off), began=began)
 
 
 def run_metrics(session: Session) -> str:

@@ -26,6 +26,7 @@ from engine.agent import lanes, workers
 from engine.agent.agent import RELOAD_SECONDS, Agent, AgentSettings, LastRuns, Projects, spread
 from engine.agent.lanes import Lane, LaneLimits
 from engine.agent.workers import Job, Workers
+from engine.clock import now
 from engine.config.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -112,6 +113,27 @@ def test_a_project_that_hangs_again_holds_up_none_whose_runs_take_long(monkeypat
     thread.start()
     try:
         assert ended.get(timeout=60) == "long"
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_no_turn_is_lost_because_a_worker_was_killed(tmp_path: Path) -> None:
+    """The run is begun once more, at once: its next turn is an hour away."""
+    ended: SimpleQueue[Ended] = SimpleQueue()
+    projects = Projects(
+        run="support.jobs:run",
+        schedules=lambda: {"dies_once": Schedule(every=timedelta(hours=1))},
+        request=lambda name: {"name": name, "marker": str(tmp_path / "marker")},
+        on_event=lambda _event: None,
+        on_end=lambda each, _seconds: ended.put(each),
+        last=LastRuns(began={"dies_once": now() - timedelta(hours=1, seconds=1)}),
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=Agent(projects, AgentSettings(workers=1, stop_seconds=1)).serve, args=(stop,))
+    thread.start()
+    try:
+        assert [ended.get(timeout=60).answer is None for _ in range(2)] == [True, False]
     finally:
         stop.set()
         thread.join(60)

@@ -15,7 +15,7 @@ from engine.config.schedule import Schedule, parse_quiet, read_order_ways, read_
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 JOHANNESBURG, BERLIN = ZoneInfo("Africa/Johannesburg"), ZoneInfo("Europe/Berlin")
@@ -130,15 +130,15 @@ def test_a_moment_of_cron_that_brought_no_run_makes_a_project_late_after_ten_min
     assert quiet.late_by(last, utc("2026-03-01 10:30:00")) == timedelta(minutes=30)
 
 
-def make_agent(began: Mapping[str, datetime]) -> Agent:
-    """An agent that runs nothing, and when its projects ran last."""
+def make_agent(began: Mapping[str, datetime], broken_off: Collection[str] = ()) -> Agent:
+    """An agent that runs nothing, when its projects ran last, and which runs the end of another agent broke off."""
     projects = Projects(
         run="support.jobs:run",
         schedules=dict,
         request=lambda name: {"name": name},
         on_event=lambda _event: None,
         on_end=lambda _ended, _seconds: None,
-        last=LastRuns(began=began),
+        last=LastRuns(began=began, broken_off=frozenset(broken_off)),
     )
     return Agent(projects, AgentSettings())
 
@@ -195,7 +195,11 @@ def test_an_agent_that_is_killed_and_starts_again_keeps_the_cadence_of_all_proje
         return turns
 
     before = run(make_agent(began={}), range(1000))
-    after = run(make_agent(began={name: turns[-1] for name, turns in before.items()}), range(1020, 2000))
+    last = {name: turns[-1] for name, turns in before.items()}
+    broken_off = max(last, key=last.__getitem__)
+    after = run(make_agent(began=last, broken_off={broken_off}), range(1020, 2000))
+    assert after[broken_off][0] == at + timedelta(seconds=1020)
+    del after[broken_off]
     gaps = {name: [b - a for a, b in pairwise([before[name][-1], *turns])] for name, turns in after.items()}
     assert max(max(each) for each in gaps.values()) <= timedelta(seconds=180 + 2 * 20)
     assert sum(gap != timedelta(minutes=3) for each in gaps.values() for gap in each) <= 2 * 200 * 20 / 180 * 1.5

@@ -7,6 +7,7 @@ import signal
 import stat
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def run(job: Mapping[str, Any], stop: threading.Event, report: Callable[[Mapping
         os._exit(9)
     if job["name"] == "hangs":
         time.sleep(600)  # and does not listen to `stop`
+    if job["name"] == "dies_once" and not (marker := Path(job["marker"])).exists():
+        marker.touch()
+        os._exit(9)
     if job["name"].startswith("waits"):
         stop.wait(600)
         return {"process": os.getpid(), "code": 130}
