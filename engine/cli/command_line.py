@@ -76,16 +76,20 @@ def option_value(words: Sequence[str], option: str) -> str | None:
     return found
 
 
+def words_of_command(words: Sequence[str]) -> Iterator[str]:
+    """Those of ``words`` that are no options: the command and what it is about; an option's own value may be one."""
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            yield word
+        elif GLOBAL_OPTIONS.get(word):
+            next(left, None)
+
+
 def command_name(tree: Any, words: Sequence[str]) -> str:
     """The command that ``words`` call, such as ``orders list``; empty where there is none of that name."""
     names: list[str] = []
-    left = list(words)
-    while left:
-        word = left.pop(0)
-        if word.startswith("-"):
-            if GLOBAL_OPTIONS.get(word) and left:
-                left.pop(0)
-            continue
+    for word in words_of_command(words):
         tree = (getattr(tree, "commands", None) or {}).get(word)
         if tree is None:
             break

@@ -73,3 +73,18 @@ def test_every_command_has_an_example_in_its_help(tmp_path: Path) -> None:
         assert all(example.startswith(f"s2s {path}") for example in examples), path
     printed = run_command("orders", "list", "-h", folder=tmp_path, variables={}).stdout
     assert "  Examples:\n    s2s orders list acme\n    s2s orders list acme --status waiting --output json\n" in printed
+
+
+@pytest.mark.parametrize("words", [(), ("-h",), ("--help", "plan"), ("--debug", "-h", "plan", "acme")])
+def test_help_before_a_command_lists_all_commands(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Although a command that is called is the only one to be built."""
+    ran = run_command(*words, folder=tmp_path, variables={})
+    printed = ran.stdout or ran.stderr
+    listed = {name for name, _ in walk_commands(command_tree()) if " " not in name}
+    assert {line.split()[0] for line in printed.splitlines() if re.match(r"  [a-z]+ ", line)} >= listed
+
+
+def test_a_command_that_is_not_there_leads_to_the_one_that_is_like_it(tmp_path: Path) -> None:
+    """Of all commands, and of those of a group."""
+    for words, meant in ((("rnu", "acme"), "run"), (("orders", "lits"), "list")):
+        assert f"Did you mean '{meant}'" in run_command(*words, folder=tmp_path, variables={}).stderr
