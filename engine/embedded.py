@@ -24,6 +24,7 @@ import tempfile
 from contextlib import closing
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -301,9 +302,9 @@ def find_syntax_error(sql: str, dialect: str) -> str:
     if dialect == "duckdb":
         import duckdb
 
-        with closing(connect_duckdb(":memory:")) as connection:
+        with _parser_lock:
             try:
-                parse_duckdb(connection, sql)
+                parse_duckdb(_parser(), sql)
             except duckdb.ParserException as error:
                 return str(error).partition("\n")[0].removeprefix("Parser Error: ")
     elif dialect == "sqlite":
@@ -315,6 +316,15 @@ def find_syntax_error(sql: str, dialect: str) -> str:
                 found = str(error)
                 return found if _SQLITE_SYNTAX_ERROR.search(found) else ""
     return ""
+
+
+_parser_lock = Lock()
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """An empty database that only parses: to open one takes longer than to parse a view."""
+    return connect_duckdb(":memory:")
 
 
 _SQLITE_SYNTAX_ERROR = re.compile(r"syntax error$|^incomplete input$|^unrecognized token: ")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.embedded import find_syntax_error
 from engine.mapping.column_hazards import find_column_hazards
 from engine.mapping.hazards import find_hazards
-from engine.mapping.locate import diagnostic_at, find_word
+from engine.mapping.locate import diagnostic_at, find_word, locate_error
 from engine.mapping.parse import (
     LOWERCASE_DIALECTS,
     UPPERCASE_DIALECTS,
@@ -52,7 +52,8 @@ def check_view(
 
     1. What no database accepts, such as a quote without an end, and a keyword that writes.
     2. That the view does not parse, which is a warning: ERPs have unusual dialects, and the database decides. It is an
-       error where a semicolon in it may begin another statement, and where the parser of a file's database agrees.
+       error where a semicolon in it may begin another statement, and where a file's database does not read the view,
+       whatever the parser makes of it.
     3. No statement, several statements, or one that is no SELECT.
     4. A ``*`` among the output columns.
     5. Everything about the output columns: without a name, unknown, repeated, missing, or with an alias that the
@@ -63,18 +64,22 @@ def check_view(
     if problems:
         return None, problems
     statements = parse_cached(sql, dialect)
+    refusal = find_syntax_error(sql, dialect) if is_file else ""
     if isinstance(statements, ParseFailure):
         problems = (
             *check_keywords(query, sql, dialect, parsed=False),
             *check_semicolons(query, sql, dialect, parsed=False),
             *unquoted_dots(query, sql, dialect),
         )
-        refusal = find_syntax_error(sql, dialect) if is_file else ""
         return None, problems[:1] or (_parse_problem(query, dialect, statements, sql, refusal=refusal),)
     problem = _check_statement(query, sql, statements, dialect)
     if problem is not None:
         return None, (problem,)
     problems = (*check_semicolons(query, sql, dialect, parsed=True), *unquoted_dots(query, sql, dialect))
+    if not problems and refusal:
+        place = locate_error(query, refusal, dialect=dialect)
+        hint = "Look at what stands before it: a comma, an operator or a bracket may be missing."
+        problems = (diagnostic_at(query, place, f"The database does not read the view: {refusal}.", hint),)
     if problems:
         return None, problems
     return _check_parsed_columns(query, statements[0], dialect=dialect, entity=entity, linked=linked)

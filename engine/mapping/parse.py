@@ -80,6 +80,8 @@ def parse(sql: str, dialect: str) -> list[Any] | ParseFailure:
         return ParseFailure(message=str(error).splitlines()[0])
     except RecursionError:
         return ParseFailure(message="it is nested too deeply")
+    except Exception:  # noqa: BLE001 - of what is not SQL, sqlglot may raise anything
+        return ParseFailure(message="it is not understood")
     return [statement for statement in found if statement is not None and not isinstance(statement, exp.Semicolon)]
 
 

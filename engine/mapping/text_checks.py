@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from engine.mapping.locate import diagnostic_at
+from engine.mapping.token_checks import find_missing_parts
 from engine.quoting import alias, blanked, regions
 from engine.text import describe_lookalike
 
@@ -51,13 +52,6 @@ UNCERTAIN = re.compile(r"[\\$`\[\]#\r]|/\*|--|//|[^\W\d_]'", re.ASCII)
 """What databases read in different ways: after it, nobody can say without the database what is inside of quotes."""
 
 
-DANGLING_OPERATOR = re.compile(
-    r"(=|<>|<=|>=|!=|\b(?:and|or|like|between))\s*(?=\Z|[),;]|\b(?:from|where|group\s+by|order\s+by|having|then|else|end|and|or)\b)",
-    re.IGNORECASE,
-)
-"""An operator that needs a value behind it, where the statement or a part of it ends."""
-
-
 def check_text(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
     """Yield what no database accepts in a view: quotes without an end, odd characters, missing columns, scripts.
 
@@ -76,16 +70,8 @@ def check_text(query: Query, sql: str, dialect: str) -> Iterator[Diagnostic]:
     yield from _check_script(query, text, dialect)
     yield from _check_commas(query, _filled(sql, found), dialect)
     yield from _check_brackets(query, text)
-    yield from _check_operators(query, _filled(sql, found))
-
-
-def _check_operators(query: Query, text: str) -> Iterator[Diagnostic]:
-    """Yield the first operator that nothing follows: no database accepts it."""
-    found = DANGLING_OPERATOR.search(text)
-    if found is not None:
-        name = found[1].upper()
-        message = f"Something is missing after {name}."
-        yield diagnostic_at(query, found.start(1), message, f"Write what {name} is to be used with, or remove it.")
+    for offset, message, hint in find_missing_parts(_filled(sql, found), dialect):
+        yield diagnostic_at(query, offset, message, hint)
 
 
 def _check_characters(query: Query, text: str, dialect: str) -> Iterator[Diagnostic]:
