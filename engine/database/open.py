@@ -83,6 +83,7 @@ def open_writer(settings: SourceSettings) -> Iterator[Writer]:
             without_secrets=odbc.without_secrets,
             to_driver_sql=odbc.to_driver_sql,
             watchdog=odbc.watchdog,
+            confirm_statement="select 1" if settings.dialect in {"postgres", "mysql", "tsql"} else "",
         )
     try:
         yield writer

@@ -38,7 +38,8 @@ class DbApiWriter:
     ``to_driver_value`` and ``to_driver_sql`` turn values and statements into what the driver takes; ``errors`` are the
     exceptions that it raises. ``begin_statement`` begins a transaction where the driver does not by itself.
     ``own_cursor`` is False where another cursor would be another transaction. ``count_column`` is the column in which
-    the driver returns how many rows a statement wrote, where it returns that as a row.
+    the driver returns how many rows a statement wrote, where it returns that as a row. ``confirm_statement`` is run
+    after each commit, where the driver may call one a success that never reached the server.
     """
 
     connection: Any
@@ -50,6 +51,7 @@ class DbApiWriter:
     to_driver_sql: Callable[[str], str] = str
     own_cursor: bool = True
     count_column: str = ""
+    confirm_statement: str = ""
     watchdog: Watchdog | None = None
     _in_transaction: bool = False
 
@@ -87,9 +89,19 @@ class DbApiWriter:
             # Never abandoned: it might arrive after the order was looked up and raised again. The network itself drops
             # what it cannot deliver, after about a quarter of an hour.
             self._call(self.connection.commit, seconds=math.inf)
+            if self.confirm_statement:
+                self._call(self._confirm, seconds=math.inf)
         except self.errors as error:
             raise self._failed(error, committing=True) from None
-        self._in_transaction = False
+        self._in_transaction = bool(self.confirm_statement)
+
+    def _confirm(self) -> None:
+        """Have the server answer over the connection of the commit.
+
+        psqlODBC says that a commit succeeded where it learned, with the result of the statement before, that the
+        server ended the connection. Every later statement fails then.
+        """
+        self.connection.cursor().execute(self.confirm_statement).fetchall()
 
     def rollback(self) -> None:
         """Roll the transaction back, where one is open."""

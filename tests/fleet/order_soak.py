@@ -182,6 +182,8 @@ def run(soak: Soak) -> int:
         "in the ledger": dict(Counter(each["status"] for each in listed)),
         "codes agree": {each["source_order_code"] for each in listed} == codes,
     }
+    for number in [number for number in range(1, options.orders + 1) if times.get(number) != 1]:
+        print(soak.call("orders", "show", "acme", str(number), "--output", "json"))
     print(json.dumps(found, indent=2))
     return 0 if found["raised once"] == options.orders and found["codes agree"] else 1
 

@@ -21,6 +21,7 @@ from support.servers import falling_silent, free_port
 
 from engine.database import error_messages as complaints
 from engine.database import odbc, watchdog, writer
+from engine.database.odbc import OdbcConnection
 from engine.errors import WriteError
 from engine.orders import document, operations, pipeline, receiver
 from engine.orders.pull import pull_orders
@@ -185,6 +186,35 @@ def cut_connections(erp: Erp) -> None:
     for (number,) in erp.rows(others):
         with suppress(Exception):  # a statement that gives no rows
             erp.rows(f"kill {number}")
+
+
+class Lost:
+    """A connection that the server ends before the commit, which the driver then calls a success all the same."""
+
+    def __init__(self, erp: Erp, real: Any) -> None:
+        self._erp, self._real = erp, real
+
+    def commit(self) -> None:
+        """End the session, and say nothing of it."""
+        (process,) = self._real.cursor().execute("select pg_backend_pid()").fetchone()
+        self._erp.rows(f"select pg_terminate_backend({process}, 10000)")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@pytest.mark.parametrize("any_erp", ["postgres"], indirect=True)
+def test_a_commit_that_the_driver_only_says_has_succeeded_raises_nothing(
+    any_erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As psqlODBC does where the server is killed right before; the next attempt looks the order up, and raises it."""
+    begin = OdbcConnection.begin_transactions
+    with monkeypatch.context() as lying:
+        lying.setattr(OdbcConnection, "begin_transactions", lambda connection: Lost(any_erp, begin(connection)))
+        (entry,) = any_erp.receive(order_document())
+    assert (entry.status, entry.uncertain, any_erp.orders()) == ("failed", True, [])
+    (entry,) = any_erp.receive(order_document())
+    assert (entry.status, len(any_erp.orders())) == ("raised", 1)
 
 
 @pytest.mark.parametrize(
