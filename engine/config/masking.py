@@ -79,6 +79,16 @@ def has_variable(text: str) -> bool:
     return any(found["name"] is not None for found in VARIABLE.finditer(text))
 
 
+def has_variable_vars(settings: str) -> bool:
+    """Whether a value under ``[vars]`` of a ``project.toml`` comes from the environment; true where it is no TOML."""
+    import tomli
+
+    try:
+        return has_variable(str(tomli.loads(settings).get("vars", "")))
+    except (ValueError, RecursionError):
+        return True
+
+
 def _hide_variables(text: str) -> tuple[str, list[str]]:
     """``text`` with a mark for each ``${NAME}``, so that their braces are not taken for ODBC's, and what they were."""
     names: list[str] = []

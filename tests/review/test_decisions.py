@@ -161,6 +161,115 @@ def test_only_what_changes_nothing_is_safe_to_merge(branch: Branch) -> None:
     assert verdict(branch.reviewed()) == "read this first"
 
 
+def write(branch: Branch, path: str, text: str) -> None:
+    """Write a file of the workspace."""
+    (branch.workspace / path).parent.mkdir(parents=True, exist_ok=True)
+    (branch.workspace / path).write_text(text, "utf-8")
+
+
+PROJECT_FILE = "projects/acme/project.toml"
+ORDER = "insert into o values ({{ order.id }})"
+
+UNSEEN = {
+    "a branch of a view that only a variable's value takes": (
+        {
+            "[vars]": '\n[vars]\nmode = "${ACME_MODE}"\n',
+            "item.descr as": "{% if vars.mode == 'x' %}1{% endif %}item.descr as",
+        },
+        "projects/acme/views/products.sql",
+        ("'x' %}1", "'x' %}2"),
+    ),
+    "a macro that a view calls in such a branch": (
+        {
+            "[vars]": '\n[vars]\nmode = "${ACME_MODE}"\n',
+            "select\n": "{% import 'shop/a.sql' as shop %}\nselect\n{% if vars.mode == 'x' %}{{ shop.a() }}{% endif %}",
+            "templates/sql/shop/a.sql": "{% macro a() %}1 as meta_a,{% endmacro %}",
+        },
+        "templates/sql/shop/a.sql",
+        ("1 as", "2 as"),
+    ),
+    "a template of an order statement that no order of the fixtures renders": (
+        {
+            "projects/acme/orders/10_header.sql": "{% include 'shop/order.sql' %}",
+            "templates/sql/shop/order.sql": ORDER,
+        },
+        "templates/sql/shop/order.sql",
+        ("order.id", "order.id + 1"),
+    ),
+    "a value in a statement that is masked": (
+        {"projects/acme/orders/10_header.sql": "insert into o (password) values (password = 'one')"},
+        "projects/acme/orders/10_header.sql",
+        ("'one'", "'two'"),
+    ),
+    "a password in the settings": (
+        {"[vars]": "\n[orders]\nconnection = 'DSN=x;PWD=one'\n"},
+        PROJECT_FILE,
+        ("PWD=one", "PWD=two"),
+    ),
+    "a default of a var": (
+        {"[vars]": "\n[vars]\nrate = 1\n"},
+        PROJECT_FILE,
+        ("rate = 1", "rate = 1.001"),
+    ),
+    "a limit of a guard": (
+        {"[vars]": '\n[products]\nmax_deletes = "10%"\n'},
+        PROJECT_FILE,
+        ("10%", "90%"),
+    ),
+    "the severity of a data test": (
+        {"projects/acme/tests/x.sql": "-- severity: error\nselect source_variant_code from products where false"},
+        "projects/acme/tests/x.sql",
+        ("severity: error", "severity: warning"),
+    ),
+}
+"""What the fixtures show nothing of: the files before the change, and what changes in which one."""
+
+
+@pytest.mark.parametrize("what", UNSEEN)
+def test_what_the_fixtures_show_nothing_of_is_never_safe_to_merge(branch: Branch, what: str) -> None:
+    """A run would take it all the same."""
+    files, path, (old, new) = UNSEEN[what]
+    for name, text in files.items():
+        if name == "[vars]":
+            write(branch, PROJECT_FILE, (branch.workspace / PROJECT_FILE).read_text("utf-8") + text)
+        elif name.endswith(".sql"):
+            write(branch, name, text)
+        else:
+            branch.view(name, text)
+    branch.commit("Before")
+    assert verdict(branch.reviewed()) == "safe to merge"
+    changed = branch.workspace / path
+    write(branch, path, changed.read_text("utf-8").replace(old, new))
+    reviewed = branch.reviewed()
+    assert verdict(reviewed) == "read this first"
+    assert path.removeprefix("projects/acme/") in reviewed.settings
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "decision"),
+    [
+        ("price.amount as", "price.amount + 0.001 as", "csv_price_tiers changes in 42 of 44 rows"),
+        (
+            "item.web as",
+            "case when item.code = 'M7' then 'Del' else item.web end as",
+            "1 row of products is newly held back",
+        ),
+        ("item.code as source_variant_code", "lower(item.code) as source_variant_code", "are new in Stock2Shop"),
+        ("left join price on", "join price on price.amount <> 7 and", "1 row of products is removed from Stock2Shop"),
+        (
+            "left join price on",
+            "join (select code from price where amount < 40) cheap on cheap.code = item.code\nleft join price on",
+            "are removed from Stock2Shop",
+        ),
+        ("item.qty as", "case when item.qty < 40 then item.qty else 40 end as", "variants.qty changes in"),
+    ],
+)
+def test_a_small_change_is_decided_upon_like_a_large_one(many: Branch, old: str, new: str, decision: str) -> None:
+    """One row, or the third decimal."""
+    many.view(old, new)
+    assert any(decision in sentence for sentence in decisions(many.reviewed())), decisions(many.reviewed())
+
+
 def test_a_view_that_does_not_run_would_stop_a_run(branch: Branch) -> None:
     """Whatever else changes."""
     branch.view("item.qty as", "item.quantity as")
