@@ -31,11 +31,15 @@ def remember_approval(state: State, entity: str, *, run_id: int) -> None:
 
 
 def drop_stale_approvals(state: State, entity: str) -> None:
-    """Forget the approval of each change that is no part of the delta any more, though others were stopped."""
+    """Forget the approval of each change that is no part of the delta any more, though others were stopped.
+
+    Where a row is back under another product, its old variant goes as before, but nobody approved that this row goes.
+    """
     if _has_approvals(state, entity):
         state.run(
             "delete from approved where entity = $1"
-            " and change not in (select hash(kind, _key, _group, _fingerprint) from run.outgoing)",
+            " and change not in (select hash(kind, _key, _group, _fingerprint) from run.outgoing"
+            " where cause is distinct from 'replaced')",
             [entity],
         )
 

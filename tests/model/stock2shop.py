@@ -401,7 +401,7 @@ def _handler(shop: Stock2Shop) -> type[BaseHTTPRequestHandler]:
                     self._cut()
                     return
                 case "slow":
-                    time.sleep(0.6)  # longer than the project's read_timeout
+                    time.sleep(1.5)  # longer than the project's read_timeout
             payload = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -304,7 +304,7 @@ class World:
             f"source_id = {source_id}",
             f'username = "{USERNAME}"',
             "password = '${SOAK_PASSWORD}'",
-            f"pace = 0\nbatch_variants = {setting.batch}\nretries = {setting.retries}\nread_timeout = 0.3",
+            f"pace = 0\nbatch_variants = {setting.batch}\nretries = {setting.retries}\nread_timeout = 1",
             f"[{self.entity}]",
             f'missing = "{setting.missing}"\nmax_deletes = {setting.max_deletes}\nmax_changes = {setting.max_changes}',
         ]

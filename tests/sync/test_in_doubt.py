@@ -219,15 +219,17 @@ def test_an_approval_is_of_its_own_keys(client: Client, monkeypatch: pytest.Monk
     assert len(client.held()) == 200
 
 
+@pytest.mark.parametrize("product", ["product", "'M' || product"], ids=["as they were", "under another product"])
 def test_an_approval_does_not_outlive_a_read_in_which_its_keys_were_back(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    product: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were seen again, in a run that others stopped: when they vanish anew, somebody has to look anew."""
     client.items(300)
     client.run()
     client.sql("create table kept as select * from item where code < 'I060'", "delete from item where code < 'I060'")
     run_without_stock2shop(client, monkeypatch, approve_deletes=60)
-    client.sql("insert into item select * from kept", "create table others as select * from item where code >= 'I245'")
+    client.sql(f"update kept set product = {product}", "insert into item select * from kept")
+    client.sql("create table others as select * from item where code >= 'I245'")
     client.sql("delete from item where code >= 'I245'")
     with pytest.raises(GuardError):
         client.run()
