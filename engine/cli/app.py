@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from copy import copy
@@ -49,7 +48,7 @@ from engine.cli.failures import FAILED, INTERRUPTED, exit_code, report_error
 from engine.cli.log import engine_warnings
 from engine.cli.log_file import LogFile
 from engine.cli.session import GlobalOptions, LogFormat, Output, Session, session_of
-from engine.cli.terminal import configure_encoding, flush_errors, open_missing_streams
+from engine.cli.terminal import configure_encoding, flush_errors, is_closed_pipe, open_missing_streams
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def main() -> None:
             session.terminal.print_json_line(session.take_answer())
         sys.stdout.flush()
     except OSError as error:
-        if not _is_closed_pipe(error):
+        if not is_closed_pipe(error):
             session.terminal.print_error(f"The result cannot be printed: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
@@ -215,7 +214,7 @@ def _run_command(tree: Any, words: list[str], session: Session) -> int:
             session.answer.errors += error_entries(error, message="It was interrupted.", hint="", exit_code=INTERRUPTED)
         return INTERRUPTED
     except Exception as error:
-        if isinstance(error, OSError) and _is_closed_pipe(error):
+        if isinstance(error, OSError) and is_closed_pipe(error):
             raise
         show = getattr(error, "show", None)  # typer's own errors have it; their class is not public
         if not callable(show):
@@ -229,12 +228,3 @@ def _run_command(tree: Any, words: list[str], session: Session) -> int:
         return exit_code(error)
     finally:
         session.resources.close()
-
-
-def _is_closed_pipe(error: OSError) -> bool:
-    """Whether nobody reads the output any more; Windows says of such a pipe that the argument is invalid."""
-    if isinstance(error, BrokenPipeError):
-        return True
-    if sys.platform == "win32":
-        return error.errno == errno.EINVAL and error.winerror is None and error.filename is None
-    return False

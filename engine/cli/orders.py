@@ -49,6 +49,7 @@ def serve(
     from engine.orders.serve import run_receiver
 
     session = session_of(context)
+    session.terminal.go_on_unread()
     loaded = session.load(project)
     settings = order_settings(loaded)
     if port is not None:
@@ -86,6 +87,7 @@ def import_(
     from engine.orders.operations import import_orders
 
     session = session_of(context)
+    session.terminal.go_on_unread()
     loaded = session.load(project)
     found: list[Entry] = []
     wrong: list[tuple[Path, str]] = []

@@ -102,6 +102,7 @@ def run(
     from engine.cli.run import RunRequest, default_jobs, run_in_workers, run_one_after_the_other
 
     session = session_of(context)
+    session.terminal.go_on_unread()
     names = list(dict.fromkeys(projects or []))
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or pass --all.", hint="`s2s list` shows the projects.")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from engine.cli.colour import paint_table, wants_colour
 from engine.cli.tables import cut, table_text
@@ -56,6 +56,7 @@ class Terminal:
         self._write = write or _write_to_streams
         self._is_on_streams = write is None
         self._log: LogFile | None = None
+        self._goes_on_unread = False
         self._secrets: set[str] = set()
 
     def log_to(self, log: LogFile) -> None:
@@ -80,9 +81,18 @@ class Terminal:
     def print_text(self, text: str = "", *, paint: Paint | None = None) -> None:
         """Print a line, or lines, to standard output, coloured by ``paint`` where the output is a terminal."""
         shown = escape_controls(self.mask(text))
-        self._write(
-            paint(shown) if paint is not None and self._is_on_streams and wants_colour(sys.stdout) else shown, err=False
-        )
+        if paint is not None and self._is_on_streams and wants_colour(sys.stdout):
+            shown = paint(shown)
+        try:
+            self._write(shown, err=False)
+        except OSError as error:
+            if not (self._goes_on_unread and is_closed_pipe(error)):
+                raise
+            _lead_nowhere(sys.stdout)
+
+    def go_on_unread(self) -> None:
+        """Have whoever reads standard output, such as `head`, leave without ending a command that is at work."""
+        self._goes_on_unread = True
 
     def print_error(self, text: str) -> None:
         """Print a line, or lines, to standard error."""
@@ -154,8 +164,25 @@ def _write_to_streams(text: str, *, err: bool) -> None:
         # Only colours hold an escape here: everything else was escaped before.
         typer.echo(text, err=err, color=True if "\x1b" in text else None)
     except OSError as error:
-        if not err or error.errno not in FULL_DISK:  # a line of the log that has no room stops no run
+        # A line of the log that has no room stops no run, nor does one that nobody reads.
+        if err and is_closed_pipe(error):
+            _lead_nowhere(sys.stderr)
+        elif not err or error.errno not in FULL_DISK:
             raise
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Whether nobody reads the output any more; Windows says of such a pipe that the argument is invalid."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    if sys.platform == "win32":
+        return error.errno == errno.EINVAL and error.winerror is None and error.filename is None
+    return False
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """Drop what a stream still holds, and whatever is written to it from now on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def shown_value(value: Any) -> Any:
@@ -177,7 +204,7 @@ def flush_errors() -> None:
     try:
         sys.stderr.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        _lead_nowhere(sys.stderr)
 
 
 def open_missing_streams() -> None:

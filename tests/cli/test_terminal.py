@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
+import duckdb
 import pytest
 from support.command import PROGRAM, environment, run_command
 
@@ -161,6 +163,30 @@ def test_a_disk_without_room_for_the_output_stops_no_run(tmp_path: Path) -> None
         assert [run.project for run in log.last_runs()] == ["acme", "beta"]
     shown = call("status >/dev/full")
     assert (shown.returncode, shown.stderr.splitlines()[0]) == (1, "The disk is full.")
+
+
+@pytest.mark.parametrize("words", ["run --all --jobs 1", "run --all --jobs 2", "run --all --jobs 1 2>&1"])
+def test_a_reader_that_leaves_stops_no_run(words: str, client: Client) -> None:
+    """Such as `head`: what it would have read is dropped, and every project is sent."""
+    other = client.root.with_name("beta")
+    shutil.copytree(client.root, other)
+    client.item("A", price="-1")
+    client.item("B")
+    with duckdb.connect(str(other / "erp.duckdb")) as connection:
+        connection.execute(
+            "insert into item (product, code, title, active, price, sku) values ('C', 'C', 'C', 'a', '1', 'C')"
+        )
+    line = f"exec 3>&1; ({shlex.join(PROGRAM)} {words}; echo $? >&3) | true"
+    ran = subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=client.workspace,
+        env=environment(client.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("4\n", "")
+    assert sorted(client.held()) == ["B", "C"]
 
 
 def test_a_log_of_its_own_is_kept_small(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
