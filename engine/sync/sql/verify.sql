@@ -1,5 +1,6 @@
 {# Where published and Stock2Shop differ; what is held is staged with the published values wherever it agrees with what is
-   sent for them. A row that was sent and not answered may be held: it is in doubt, and nobody else's. #}
+   sent for them. What was sent and not answered is in doubt: Stock2Shop may hold what was sent or what is published, and
+   the key is this project's in either case. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -10,6 +11,13 @@ select
 from {{ published | ident }} as published
 anti join run.remote as remote
     on remote._key = published._key
+where (published._key, published._group) not in (
+    select (key, product)
+    from in_doubt
+    where
+        entity = {{ entity }}
+        and kind = 'delete'
+)
 union all
 select
     remote._key as key,
@@ -63,4 +71,11 @@ from (
     from {{ published | ident }} as published
     inner join run.remote as remote
         on remote._key = published._key
+    where published._key not in (
+        select key
+        from in_doubt
+        where
+            entity = {{ entity }}
+            and kind <> 'delete'
+    )
 );
