@@ -12,5 +12,5 @@ select
     null as position
 from (select unnest(json_extract($rows::json, '$[*]')) as row)
 where
-    row ->> '$[2]' <> 'delete'
-    or row ->> '$[0]' in (select _key from {{ published | ident }});
+    (row ->> '$[2]') <> 'delete'
+    or (row ->> '$[0]') in (select _key from {{ published | ident }});
