@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import threading
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -92,7 +93,7 @@ def test_a_run_that_waits_for_anothers_login_can_be_stopped(sandbox: Sandbox, tm
 
     with file_lock(lock, seconds=0), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(wait_for_login)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(futures.TimeoutError):  # before Python 3.11 not the built-in one
             waiting.result(timeout=0.2)
         stop.set()
         with pytest.raises(CancelledError):
