@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from engine.agent.agent import LastRuns
+    from engine.agent.agent import Agent, LastRuns
     from engine.agent.workers import Ended, Json
     from engine.cli.session import Session
+    from engine.fleet.worker import FleetWorker
 
 LOCK_SECONDS = 2.0
 """How long an agent waits for another one of the workspace that is just ending."""
@@ -64,14 +65,7 @@ def agent(
         _refuse_options(context, context.invoked_subcommand)
         return
     from engine.agent.agent import Agent, AgentSettings, Projects
-    from engine.agent.http import monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
-    from engine.config.console import ConsoleSettings
-    from engine.console.access import may_read_metrics
-    from engine.http_server import Listener
-    from engine.orders.connections import OpenConnections, limited_protocol
-    from engine.orders.http import order_routes
-    from engine.orders.serve import tls_context
 
     session = session_of(context)
     names = session.project_names()
@@ -101,12 +95,38 @@ def agent(
         ),
         AgentSettings(workers=count, limits=LaneLimits(run_seconds=run_limit)),
     )
-    connections = OpenConnections()
-    console = read_settings(session)
     with ExitStack() as stack:
         stack.enter_context(_only_agent(session))
         stop, _ = stack.enter_context(run_controls(session, ""))
-        listens = console or ConsoleSettings()
+        address = stack.enter_context(serving_pages(session, running, port, besides="the other agent"))
+        session.terminal.print_text(
+            f"{len([each for each in scheduled if ORDERS_JOB not in each]):,} of {len(names):,} projects run at their"
+            f" cadence, {count:,} at a time. {address}/ shows how they do; Ctrl-C stops it."
+        )
+        sys.stdout.flush()
+        stack.enter_context(keep_notifying(session))
+        running.serve(stop)
+    session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
+
+
+@contextmanager
+def serving_pages(session: Session, running: Agent | FleetWorker, port: int, *, besides: str) -> Iterator[str]:
+    """Serve the web page, the orders and the numbers of ``running`` until the block ends; gives the address.
+
+    Raises :class:`UsageError` where the port is taken, perhaps by what ``besides`` names.
+    """
+    from engine.agent.http import monitor_routes, serve_http
+    from engine.config.console import ConsoleSettings
+    from engine.console.access import may_read_metrics
+    from engine.http_server import Listener
+    from engine.orders.connections import OpenConnections, limited_protocol
+    from engine.orders.http import order_routes
+    from engine.orders.serve import tls_context
+
+    console = read_settings(session)
+    listens = console or ConsoleSettings()
+    connections = OpenConnections()
+    with ExitStack() as stack:
         receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
         routes = [
             *monitor_routes(
@@ -126,15 +146,8 @@ def agent(
         try:
             address = stack.enter_context(serve_http(routes, listener))
         except OSError as error:
-            raise UsageError(str(error), hint="Choose another port with --port, or stop the other agent.") from None
-        session.terminal.print_text(
-            f"{len([each for each in scheduled if ORDERS_JOB not in each]):,} of {len(names):,} projects run at their"
-            f" cadence, {count:,} at a time. {address}/ shows how they do; Ctrl-C stops it."
-        )
-        sys.stdout.flush()
-        stack.enter_context(keep_notifying(session))
-        running.serve(stop)
-    session.terminal.print_text("Stopped; what was not sent is sent by the next run.")
+            raise UsageError(str(error), hint=f"Choose another port with --port, or stop {besides}.") from None
+        yield address
 
 
 def _refuse_options(context: typer.Context, command: str) -> None:

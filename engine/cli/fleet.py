@@ -66,19 +66,10 @@ def worker(
 ) -> None:
     """Run this machine's share of the projects at their cadence, and take orders, until it is stopped or drained."""
     from engine.agent.agent import Projects
-    from engine.agent.http import monitor_routes, serve_http
     from engine.agent.lanes import LaneLimits
-    from engine.cli.agent import print_run, run_metrics, scheduled_job
+    from engine.cli.agent import print_run, scheduled_job, serving_pages
     from engine.cli.agent_jobs import project_schedules
-    from engine.cli.agent_orders import keep_receiving
-    from engine.cli.console import make_console_routes, read_settings
-    from engine.config.console import ConsoleSettings
-    from engine.console.access import may_read_metrics
     from engine.fleet.worker import FleetWorker, WorkerSettings
-    from engine.http_server import Listener
-    from engine.orders.connections import OpenConnections, limited_protocol
-    from engine.orders.http import order_routes
-    from engine.orders.serve import tls_context
 
     session = session_of(context)
     database = _database(session)
@@ -109,29 +100,7 @@ def worker(
     )
     with ExitStack() as stack:
         stop, _ = stack.enter_context(run_controls(session, ""))
-        console = read_settings(session)
-        listens = console or ConsoleSettings()
-        connections = OpenConnections()
-        receivers = stack.enter_context(keep_receiving(session, open_to_others=listens.is_open_to_others))
-        routes = [
-            *monitor_routes(
-                is_alive=lambda: running.is_alive,
-                metrics=lambda: run_metrics(session),
-                may_read=lambda request: may_read_metrics(listens, request),
-            ),
-            *order_routes(receivers.find, connections),
-            *(
-                []
-                if console is None
-                else make_console_routes(session, running, console, on_accepted=connections.accept)
-            ),
-        ]
-        tls = tls_context(listens.tls_certificate, listens.tls_key, table="[console]")
-        listener = Listener(host=listens.host, port=port, protocol=limited_protocol(connections, tls), tls=tls)
-        try:
-            address = stack.enter_context(serve_http(routes, listener))
-        except OSError as error:
-            raise UsageError(str(error), hint="Choose another port with --port, or stop the other worker.") from None
+        address = stack.enter_context(serving_pages(session, running, port, besides="the other worker"))
         session.terminal.print_text(
             f"This worker runs {count:,} projects at a time, and a long one. {address}/ shows how all do; Ctrl-C stops"
             " it."
