@@ -145,6 +145,7 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
     from engine.config.workspace import discover
     from engine.review.compare import Checkouts, is_removed, review_live, review_on_fixtures
     from engine.review.git import at_reference
+    from engine.review.workspace import review_workspace
 
     code = 0
     found: list[Review] = []
@@ -153,6 +154,8 @@ def _reviewed(session: Session, names: Sequence[str], *, against: str, live: boo
         session.hide_written_secrets(workspace)
         session.hide_written_secrets(earlier)
         checkouts = Checkouts(workspace, earlier, against)
+        shared = review_workspace(workspace, earlier, against=against)
+        found += [shared] if shared else []
         for name in names or sorted({*discover(workspace), *discover(earlier)}):
             try:
                 if live and not is_removed(name, checkouts):

@@ -25,7 +25,7 @@ from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
 from engine.review.decisions import Verdict
-from engine.review.model import ColumnImpact, FieldChange, HeldRow, RowRule, Sample
+from engine.review.model import ColumnImpact, FieldChange, FileChange, HeldRow, RowRule, Sample, SettingChange
 from engine.status.collect import Condition
 from engine.sync.origin import Origin
 from engine.sync.preview import PreviewFault
@@ -133,7 +133,7 @@ class ReviewedEntity(TypedDict):
 
 
 class ReviewedProject(TypedDict):
-    """What a change does to one project."""
+    """What a change does to one project, or to workspace.toml, which then stands in the place of a project's name."""
 
     project: str
     description: str
@@ -144,6 +144,9 @@ class ReviewedProject(TypedDict):
     settings: Annotated[str, "A unified diff."]
     orders: Annotated[str, "A unified diff."]
     entities: list[ReviewedEntity]
+    setting_changes: list[SettingChange]
+    file_changes: list[FileChange]
+    shared: Annotated[bool, "It is workspace.toml."]
     faults: list[str]
     notes: list[str]
     verdict: Verdict

@@ -6,7 +6,7 @@ The descriptions are the text of the reference page and of the hints in editors 
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from engine.config.schedule import (
     DIGEST,
@@ -37,6 +37,9 @@ from engine.config.values import (
     reject_boolean,
 )
 from engine.model.settings import CLOSED_BOOKS, DEFAULT_MAX_CHANGES, DEFAULT_MAX_DELETES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @cache
@@ -427,3 +430,20 @@ def document_model() -> Any:
         ),
         **entities,
     )
+
+
+def find_setting(at: Sequence[str]) -> Any:
+    """The field of the model for the key at a place, such as ``("stock2shop", "pace")``; None where there is none.
+
+    What stands below a key that takes any keys, such as ``[vars]``, has the field of that key.
+    """
+    table, field = document_model(), None
+    for name in at:
+        field = table.model_fields.get(name)
+        if field is None:
+            return None
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        table = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        if table is None or getattr(field.annotation, "__origin__", None) is dict:
+            break
+    return field

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.config.connection_strings import parse_connection, passwords_in, without_braces
-from engine.config.document import document_model
+from engine.config.document import find_setting
 from engine.config.secret_names import is_secret_name, looks_secret, may_hold_secret, quoted_texts
 from engine.config.variables import VARIABLE
 
@@ -48,6 +49,9 @@ HARMLESS_OPTIONS = frozenset(
 
 _TABLES_OF_NAMES = frozenset({"tests", "products", "customers"})
 """Tables whose keys may be names of columns and of data tests, such as ``no_blank_password = "warning"``."""
+
+_SECRET_ADDRESSES = frozenset({("notify", "urls"), ("notify", "ping")})
+"""Keys whose addresses let whoever knows them send or answer in somebody's name."""
 
 _HIDDEN = re.compile(r"\ue000(\d+)\ue001")
 
@@ -104,6 +108,63 @@ def _hide_variables(text: str) -> tuple[str, list[str]]:
 
 def _show_variables(text: str, names: list[str]) -> str:
     return _HIDDEN.sub(lambda found: names[int(found[1])], text).replace("$\ue002", "$${")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedValue:
+    """A value that two versions of a file do not share, as it may be shown: None where the version does not have it.
+
+    ``at`` are the keys that lead to it. Of a table that is new or gone there is one as well, under the table's name.
+    """
+
+    at: tuple[str, ...]
+    before: str | None
+    after: str | None
+
+
+def changed_values(before: str, now: str) -> list[ChangedValue] | None:
+    """What differs between two versions of a ``project.toml`` or ``workspace.toml``; None where one is not TOML.
+
+    A table that is gone is one value. Secrets are masked, so both values of a change may be shown alike.
+    """
+    import tomli
+
+    try:
+        old, new = tomli.loads(before), tomli.loads(now)
+    except (ValueError, RecursionError):
+        return None
+    values = [dict(_all_values(data)) for data in (old, new)]
+    found = []
+    for name in dict.fromkeys((*old, *new)):
+        was, will = ({at: value for at, value in each.items() if at[0] == name} for each in values)
+        if (name not in new or name not in old) and isinstance(new.get(name, old.get(name)), dict):
+            found.append(ChangedValue((name,), *("" if name in data else None for data in (old, new))))
+            was = {}
+        for at in dict.fromkeys((*was, *will)):
+            if at in was and at in will and json.dumps(was[at], default=str) == json.dumps(will[at], default=str):
+                continue
+            found.append(ChangedValue(at, *(_value(each[at], at) if at in each else None for each in (was, will))))
+    return found
+
+
+def _all_values(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Each value that is no table, or an empty one below another, with the keys that lead to it."""
+    for name, value in data.items():
+        if isinstance(value, dict) and (value or not at):
+            yield from _all_values(value, (*at, name))
+        else:
+            yield (*at, name), value
+
+
+def variable_names(settings: str) -> frozenset[str]:
+    """The names of all ``${NAME}`` that a ``project.toml`` or ``workspace.toml`` fills in; none where it is no TOML."""
+    import tomli
+
+    try:
+        values = str(list(_all_values(tomli.loads(settings))))
+    except (ValueError, RecursionError):
+        return frozenset()
+    return frozenset(found["name"] for found in VARIABLE.finditer(values) if found["name"] is not None)
 
 
 def mask_settings(before: str, now: str) -> tuple[str, str] | None:
@@ -208,22 +269,8 @@ def _masked(text: str, at: tuple[str, ...]) -> str:
     if at[-1] == "session":
         harmless = _SHOWN_STATEMENT.match(text) and not may_hold_secret(text)
         return text if harmless else f"{text.split(maxsplit=1)[0]} {MASK}"
-    secret = bool(secret_texts(text, at)) or looks_secret(text)
-    return MASK if secret or not _is_known(at) else text
-
-
-def _is_known(at: tuple[str, ...]) -> bool:
-    """Whether a key is one of the engine's own, or under one that takes any keys, such as ``[vars]``."""
-    table = document_model()
-    for name in at:
-        field = table.model_fields.get(name)
-        if field is None:
-            return False
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        table = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
-        if table is None or getattr(field.annotation, "__origin__", None) is dict:
-            return True
-    return True
+    secret = bool(secret_texts(text, at)) or looks_secret(text) or at[:2] in _SECRET_ADDRESSES
+    return MASK if secret or find_setting(at) is None else text
 
 
 def _key(name: str) -> str:

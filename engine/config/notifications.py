@@ -114,6 +114,17 @@ def read_all_notify(workspace: Path, *, environ: Mapping[str, str]) -> tuple[dic
     return found, wrong
 
 
+def check_notify(workspace: Path) -> None:
+    """Raise :class:`ConfigError` where [notify] of workspace.toml is wrong, whatever its variables hold."""
+    path = workspace / "workspace.toml"
+    table = _table(path, workspace)
+    stand_ins = {name: f"https://{name}" for name in VARIABLE.sub(r"\n\g<name>\n", str(table)).split("\n")}
+    try:
+        _checked(_filled(table, stand_ins))
+    except ValueError as error:
+        raise ConfigError([Diagnostic(path=path, message=f"[notify] {error}.")]) from None
+
+
 def is_quiet(settings: NotifySettings, local: datetime) -> bool:
     """Whether a moment of this machine's zone is in the quiet hours."""
     return settings.quiet is not None and is_between(local.time(), settings.quiet)

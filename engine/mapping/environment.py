@@ -49,6 +49,24 @@ ITEM_FILTERS = frozenset(
 deterministic."""
 
 
+def named_templates(text: str) -> set[str] | None:
+    """The names of the templates that a template's ``text`` includes, imports or extends.
+
+    None where it computes one of them, or cannot be parsed.
+    """
+    import jinja2
+    from jinja2.meta import find_referenced_templates
+
+    if "{%" not in text:
+        return set()
+    try:
+        names = set(find_referenced_templates(jinja2.Environment(autoescape=False).parse(text)))  # noqa: S701 - of SQL
+    except (jinja2.TemplateSyntaxError, RecursionError):
+        return None
+    found = {name for name in names if name is not None}
+    return found if len(found) == len(names) else None
+
+
 def template_loader(
     name: str, view: Path, folders: tuple[Path, ...], used: list[Path], *, files: WorkspaceFiles
 ) -> Any:

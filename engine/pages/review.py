@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.pages.render import render_page
-from engine.review.text import NEW_PROJECT
+from engine.review.decisions import NEW_PROJECT
+from engine.review.text import SHARED_DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,4 +19,6 @@ def review_page(reviews: Sequence[Review], *, against: str, version: str = "") -
 
     ``version`` names the two states that were compared, so that they can be found again from a signed page.
     """
-    return render_page("review.html", reviews=reviews, against=against, version=version, new=NEW_PROJECT)
+    return render_page(
+        "review.html", reviews=reviews, against=against, version=version, new=NEW_PROJECT, shared=SHARED_DESCRIPTION
+    )

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.config.loader import load
+from engine.config.shared_sources import shared_sources
 from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
@@ -28,8 +29,9 @@ from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.review.diffs import file_diffs, unified_diff
 from engine.review.impact import measure_impact
-from engine.review.model import EntityReview, FieldChange, Impact, Review, RowRule
+from engine.review.model import EntityReview, FieldChange, Impact, Review, RowRule, SettingChange
 from engine.review.rows import FixtureRows, LiveRows, LiveSource
+from engine.review.settings import setting_changes
 from engine.sync.context import no_progress
 from engine.sync.data_tests import data_tests
 from engine.testing.fixture_run import entities, fixture_session
@@ -42,7 +44,12 @@ if TYPE_CHECKING:
     from engine.mapping.lineage import MappingRow, Trace
     from engine.model.query import Query
     from engine.model.settings import Project
+    from engine.review.diffs import FileDiff
+    from engine.review.model import FileChange
     from engine.review.rows import RowSource
+
+
+RENAMED = "If the client was renamed, rename its state files with it; without them everything counts as new."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,7 @@ def _review_removed(name: str, checkouts: Checkouts) -> Review:
 
 def _review_files(name: str, checkouts: Checkouts, *, faults: tuple[str, ...]) -> Review:
     """Review a project of which only the files can be compared."""
+    files = list(file_diffs(name, checkouts.earlier, checkouts.workspace))
     return Review(
         project=name,
         description="",
@@ -146,9 +154,11 @@ def _review_files(name: str, checkouts: Checkouts, *, faults: tuple[str, ...]) -
         rows="none",
         new=name not in discover(checkouts.earlier),
         faults=faults,
-        settings="".join(file_diffs(name, checkouts.earlier, checkouts.workspace)),
+        settings="".join(each.diff for each in files),
         orders="",
         entities=(),
+        setting_changes=_setting_changes(files),
+        file_changes=_file_changes(files),
     )
 
 
@@ -179,18 +189,71 @@ def _build_review(
     notes: tuple[str, ...],
 ) -> Review:
     orders, faults = _order_statements(now)
+    files = list(file_diffs(now.name, checkouts.earlier, now.workspace, root=now.root))
     return Review(
         project=now.name,
         description=now.description,
         against=checkouts.against,
         rows=rows,
         new=now.name not in discover(checkouts.earlier),
-        settings="".join(file_diffs(now.name, checkouts.earlier, now.workspace, root=now.root)),
+        settings="".join(each.diff for each in files),
         orders="" if faults else unified_diff(_order_statements(before)[0], orders, "orders.sql"),
         entities=tuple(found),
+        setting_changes=(
+            *_setting_changes(files, before, now),
+            *_shared_accounts(now, before, checkouts),
+        ),
+        file_changes=_file_changes(files),
         faults=faults,
         notes=notes,
     )
+
+
+def _file_changes(files: Sequence[FileDiff]) -> tuple[FileChange, ...]:
+    return tuple(each.change for each in files if each.path != "project.toml")
+
+
+def _setting_changes(
+    files: Sequence[FileDiff], before: Project | None = None, now: Project | None = None
+) -> tuple[SettingChange, ...]:
+    """The settings that differ; none of a project that is new or gone, of which all of them do."""
+    projects = (before, now) if before and now else None
+    return tuple(
+        change
+        for each in files
+        if each.path == "project.toml" and each.change.kind == "changed"
+        for change in setting_changes(each.before, each.after, each.path, projects=projects)
+    )
+
+
+def _shared_accounts(now: Project, before: Project | None, checkouts: Checkouts) -> Iterator[SettingChange]:
+    """Who else sends to the source that a project sends to from now on, or sent to it before this change."""
+    if not now.stock2shop.source_id or (before is not None and before.stock2shop.account == now.stock2shop.account):
+        return
+    others = list(_other_projects(now.name, checkouts.workspace))
+    effects = [each.message + " Each would remove what the other sent." for each in shared_sources(now, others)]
+    names = {*discover(checkouts.workspace), now.name}
+    effects += [
+        f"{each.name}, which is no longer in the workspace, sent to this source. {RENAMED}"
+        for each in _other_projects(now.name, checkouts.earlier)
+        if each.name not in names and each.stock2shop.account == now.stock2shop.account
+    ]
+    for effect in effects:
+        yield SettingChange(
+            file="project.toml",
+            name="stock2shop.source_id",
+            before=None,
+            after=str(now.stock2shop.source_id),
+            effect=effect,
+        )
+
+
+def _other_projects(name: str, workspace: Path) -> Iterator[Project]:
+    """The projects of a workspace that can be loaded, but for one; variables stand for their names."""
+    for other in discover(workspace):
+        if other != name:
+            with suppress(ConfigError):
+                yield load(other, workspace=workspace, environ={}, offline=True)
 
 
 def _order_statements(project: Project | None) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from engine.review.samples import item_name, sample_values
 from engine.text import plural, short
 
 if TYPE_CHECKING:
-    from engine.review.model import ColumnImpact, EntityReview, Impact, Review
+    from engine.review.model import ColumnImpact, EntityReview, FileChange, Impact, Review, SettingChange
 
 Verdict = Literal["safe to merge", "read this first", "a run would stop"]
 
@@ -19,6 +19,8 @@ REMOVED_PROJECT = (
 )
 
 RENAMED_PROJECT = "If it was only renamed, rename its state files with it; without them everything counts as new."
+
+NEW_PROJECT = "This client is new: everything counts as new, and is sent for the first time."
 
 NO_DECISIONS = {
     "fixtures": "On the fixtures no row is removed or quarantined, and no price, quantity, flag or key changes. The"
@@ -36,7 +38,8 @@ def verdict(reviewed: Review) -> Verdict:
     - ``safe to merge``: nothing changes.
     - ``read this first``: everything else.
     """
-    if not reviewed.runs or any(each.impact is not None and each.impact.stops for each in reviewed.entities):
+    stops = any(each.impact is not None and each.impact.stops for each in reviewed.entities)
+    if not reviewed.runs or stops or any(each.stops for each in reviewed.setting_changes):
         return "a run would stop"
     return "read this first" if reviewed.changed else "safe to merge"
 
@@ -44,16 +47,23 @@ def verdict(reviewed: Review) -> Verdict:
 def decisions(reviewed: Review) -> list[str]:
     """Sentences on what the reader must agree to.
 
-    They say what does not run, what would stop a run, which rows are new, removed, moved or quarantined, and each
-    change of a price, a quantity, a flag, a key, or of what a customer sees. Keys and values in them are as they are: a
+    They say what does not run, what would stop a run, which rows are new, removed, moved or quarantined, each change of
+    a price, a quantity, a flag, a key, or of what a customer sees, and each setting and file that changes what a run
+    does. Keys and values in them are as they are: a
     printer has to escape them.
     """
     if reviewed.gone:
         return [REMOVED_PROJECT, RENAMED_PROJECT]
     sentences = [f"This is wrong: {fault}" for fault in reviewed.faults]
+    sentences += [
+        f"{each.file}: the next run would stop. {each.stops}" for each in reviewed.setting_changes if each.stops
+    ]
     for each in reviewed.entities:
         name = each.entity.capitalize()
         sentences += [f"{failure_heading(each)}: {fault}" for fault in each.faults]
+        if not (each.mapping or each.faults):
+            sentences.append(f"{name} are no longer synced. What Stock2Shop holds of them stays as it is.")
+            continue
         sentences += [
             f"{name}: {change.field} is no longer mapped."
             for change in each.fields
@@ -69,12 +79,15 @@ def decisions(reviewed: Review) -> list[str]:
                 for column in each.impact.columns
                 if column.reviewed or column.blanked
             ]
-    return sentences
+    sentences += map(_setting_decision, reviewed.setting_changes)
+    return sentences + [_file_decision(each) for each in reviewed.file_changes if not reviewed.new]
 
 
 def no_decisions(reviewed: Review) -> str:
     """What can be said of a review without decisions."""
-    return NO_DECISIONS[reviewed.rows] if reviewed.changed else "Nothing changes."
+    if reviewed.new:
+        return NEW_PROJECT
+    return NO_DECISIONS[reviewed.rows] if reviewed.changed and not reviewed.shared else "Nothing changes."
 
 
 def failure_heading(each: EntityReview) -> str:
@@ -82,11 +95,43 @@ def failure_heading(each: EntityReview) -> str:
     return f"A data test of {each.entity} does not run" if each.impact else f"{each.entity.capitalize()} do not run"
 
 
+def _setting_decision(change: SettingChange) -> str:
+    """Such as: project.toml: products.min_rows changes from 1, the default, to 5. Fewer rows … stop the run."""
+    before, after = (None if value is None else short(value) for value in (change.before, change.after))
+    if not (before or after):
+        words = "is gone" if change.after is None else "is new"
+    elif before == after:
+        words = "changes in what is masked"
+    elif before is None:
+        words = f"is {after}"
+    elif after is None:
+        words = f"is no longer set; it was {before}"
+    else:
+        words = f"changes from {before}{',' if before.endswith('default') else ''} to {after}"
+    return f"{change.file}: {change.name} {words}. {change.effect}"
+
+
+FILE_EFFECTS = {
+    "orders/": "It says what is written to the client's database when an order is raised.",
+    "tests/": "A run is stopped, or warned of, by its data tests.",
+    "": "It is a part of what runs render, and what it comes to in a live run is not all shown by fixtures.",
+}
+"""What a change of a file does, by how its path begins."""
+
+
+def _file_decision(change: FileChange) -> str:
+    """Such as: tests/free.sql is gone. A run is stopped, or warned of, by its data tests."""
+    words = {"new": "is new", "changed": "changes", "gone": "is gone"}[change.kind]
+    effect = next(effect for begin, effect in FILE_EFFECTS.items() if change.path.startswith(begin))
+    return f"{change.path} {words}. {effect}"
+
+
 def _row_decisions(entity: str, impact: Impact) -> list[str]:
     counted = [
         (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
         (impact.after.replaced, "is moved to another product", "are moved to another product"),
+        (impact.after.resends, "is sent again, without a change", "are sent again, without a change"),
         (impact.quarantined, "is newly held back", "are newly held back"),
         (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
     ]

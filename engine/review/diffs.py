@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import difflib
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.config.masking import has_variable_vars, mask_settings, mask_sql
 from engine.errors import OutsideWorkspaceError
 from engine.files import WorkspaceFiles, is_file
+from engine.mapping.environment import named_templates
+from engine.review.model import FileChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_INCLUDES = re.compile(r"\{%-?\s*(extends|include|import|from)\b")
+TEMPLATES = "templates/sql/"
 
 
-def file_diffs(name: str, earlier: Path, workspace: Path, *, root: Path | None = None) -> Iterator[str]:
-    """Unified diffs of project.toml, the order statements and the data tests, with secrets masked.
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """A file in both versions, blank where one does not have it, and a unified diff in which secrets are masked."""
+
+    path: str
+    before: str
+    after: str
+    diff: str
+
+    @property
+    def change(self) -> FileChange:
+        """What becomes of the file."""
+        kind = "new" if not self.before.strip() else "gone" if not self.after.strip() else "changed"
+        return FileChange(path=self.path, kind=kind)  # type: ignore[arg-type]  # one of three words
+
+
+def settings_diff(earlier: Path, workspace: Path, file: str) -> FileDiff:
+    """The difference of a ``project.toml`` or ``workspace.toml``, which stands at ``file`` below both folders."""
+    old, new = (_file_text(folder / file, WorkspaceFiles.of(folder, folder)) for folder in (earlier, workspace))
+    return _settings_diff(old, new, file)
+
+
+def _settings_diff(old: str, new: str, name: str) -> FileDiff:
+    masked = mask_settings(old, new)
+    if masked is not None:
+        return FileDiff(name, old, new, unified_diff(*masked, name))
+    hidden = f"# {name} changed. It is not shown: it is not valid TOML, so secrets in it cannot be masked.\n"
+    return FileDiff(name, old, new, hidden if old != new else "")
+
+
+def file_diffs(name: str, earlier: Path, workspace: Path, *, root: Path | None = None) -> Iterator[FileDiff]:
+    """What differs of project.toml, which comes first, the order statements and the data tests, with secrets masked.
 
     They are those of the project ``name`` in both workspaces, or of ``root`` where it was named by its path. Of views
     and templates the rendered SQL is compared, which is not all of them: where a value of ``[vars]`` comes from the
@@ -26,32 +58,57 @@ def file_diffs(name: str, earlier: Path, workspace: Path, *, root: Path | None =
     the one order of the fixtures. Then the diffs of what they are made of are here, too.
     """
     roots = (earlier / "projects" / name, root or workspace / "projects" / name)
-    sides = [(root, WorkspaceFiles.of(folder, root)) for root, folder in zip(roots, (earlier, workspace), strict=True)]
-    old, new = (_file_text(root / "project.toml", files) for root, files in sides)
-    masked = mask_settings(old, new)
-    if masked is not None:
-        yield unified_diff(*masked, "project.toml")
-    elif old != new:
-        yield "# project.toml changed. It is not shown: it is not valid TOML, so secrets in it cannot be masked.\n"
-    hidden = any(map(has_variable_vars, (old, new)))
-    included = hidden or any(_includes_templates(root, files) for root, files in sides)
-    pairs = {path.relative_to(root).as_posix(): roots for root in roots for path in root.glob("**/*.sql")}
-    pairs = {file: roots for file, roots in pairs.items() if hidden or not file.startswith("views/")}
-    shared = (earlier / "templates" / "sql", workspace / "templates" / "sql")
-    templates = {path.relative_to(root).as_posix() for root in shared for path in root.glob("**/*.sql") if included}
-    compared = [(file, file, bases) for file, bases in pairs.items()]
-    compared += [(f"templates/sql/{file}", file, shared) for file in templates]
-    for label, file, bases in sorted(compared):
-        before, after = (_file_text(base / file, files) for base, (_, files) in zip(bases, sides, strict=True))
+    sides = [
+        _Side(root, folder, WorkspaceFiles.of(folder, root))
+        for root, folder in zip(roots, (earlier, workspace), strict=True)
+    ]
+    settings = [side.text("project.toml") for side in sides]
+    found = _settings_diff(settings[0], settings[1], "project.toml")
+    if found.diff:
+        yield found
+    hidden = any(map(has_variable_vars, settings))
+    for label in sorted(set().union(*(side.files_of_runs(views=hidden) for side in sides))):
+        before, after = (side.text(label) for side in sides)
         shown = unified_diff(mask_sql(before), mask_sql(after), label)
         if not shown and before.split() != after.split():
             shown = f"# {label} changed in a value that is masked.\n"
-        yield shown
+        if shown:
+            yield FileDiff(label, before, after, shown)
 
 
-def _includes_templates(root: Path, files: WorkspaceFiles) -> bool:
-    """Whether an order statement of the project in the folder ``root`` is made of further templates."""
-    return any(_INCLUDES.search(_file_text(path, files)) for path in root.glob("orders/*.sql"))
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A project in one of the two versions of a workspace."""
+
+    root: Path
+    workspace: Path
+    files: WorkspaceFiles
+
+    def text(self, label: str) -> str:
+        """The text of a file of the project, or of the workspace's templates."""
+        return _file_text((self.workspace if label.startswith(TEMPLATES) else self.root) / label, self.files)
+
+    def files_of_runs(self, *, views: bool) -> set[str]:
+        """The project's statements and tests, its views where those count, and the templates that these are made of."""
+        own = {path.relative_to(self.root).as_posix() for path in self.root.glob("**/*.sql")}
+        found = {label for label in own if views or not label.startswith("views/")}
+        waiting = list(found)
+        while waiting:
+            names = named_templates(self.text(waiting.pop()))
+            for label in self._all_templates(own) if names is None else filter(None, map(self._label, names)):
+                if label not in found:
+                    found.add(label)
+                    waiting.append(label)
+        return found
+
+    def _label(self, template: str) -> str | None:
+        """The file that a template's name stands for, where it is one of the project's or of the workspace's."""
+        own, shared = self.root / template, self.workspace / TEMPLATES / template
+        return template if is_file(own) else f"{TEMPLATES}{template}" if is_file(shared) else None
+
+    def _all_templates(self, own: set[str]) -> set[str]:
+        shared = self.workspace / TEMPLATES
+        return own | {f"{TEMPLATES}{path.relative_to(shared).as_posix()}" for path in shared.glob("**/*.sql")}
 
 
 def _file_text(path: Path, files: WorkspaceFiles) -> str:

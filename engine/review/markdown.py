@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from engine.review.decisions import decisions, no_decisions, verdict
+from engine.review.decisions import NEW_PROJECT, decisions, no_decisions, verdict
 from engine.review.samples import (
     blanked_text,
     changed_part,
@@ -15,7 +15,7 @@ from engine.review.samples import (
     sample_values,
     transitions,
 )
-from engine.review.text import MAX_NAMES, NEW_PROJECT, ROWS_DESCRIPTION, impact_sentence, review_summary
+from engine.review.text import MAX_NAMES, clients_text, impact_sentence, review_summary, rows_description
 from engine.text import short
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
     lines = []
     if len(reviews) > 1:
         lines += [
-            f"## {len(reviews)} clients change",
+            f"## {clients_text(reviews)} change",
             "",
             "| client | verdict | what changes | to decide |",
             "| --- | --- | --- | --: |",
@@ -65,13 +65,14 @@ def reviews_markdown(reviews: Sequence[Review]) -> str:
 
 def review_markdown(reviewed: Review) -> str:
     """One review as a part of a comment."""
-    lines = [f"## {escape(reviewed.project)}: the mapping against {_code(reviewed.against)}", ""]
+    what = "" if reviewed.shared else "the mapping "
+    lines = [f"## {escape(reviewed.project)}: {what}against {_code(reviewed.against)}", ""]
     reason = "" if decisions(reviewed) else f" {no_decisions(reviewed)}"
     lines += [f"**{verdict(reviewed).capitalize()}.**{reason}", ""]
     if not reviewed.changed:
         return "\n".join(lines)
     if not reviewed.gone:
-        lines += [f"_{ROWS_DESCRIPTION[reviewed.rows].capitalize()}.{f' {NEW_PROJECT}' if reviewed.new else ''}_", ""]
+        lines += [f"_{rows_description(reviewed).capitalize()}.{f' {NEW_PROJECT}' if reviewed.new else ''}_", ""]
     if decisions(reviewed):
         lines += ["**To decide**", "", *(f"- {escape(each)}" for each in decisions(reviewed)), ""]
     lines += [f"- {escape(note)}" for note in reviewed.notes]

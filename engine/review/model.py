@@ -154,12 +154,37 @@ class EntityReview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """A key of project.toml or workspace.toml that changes, and what that does to runs.
+
+    ``name`` is dotted, such as ``stock2shop.pace``, or a whole table that is new or gone. ``before`` and ``after`` are
+    values in TOML, secrets masked, None where there is none. ``stops`` says why the next run would stop, if it would.
+    """
+
+    file: str
+    name: str
+    before: str | None
+    after: str | None
+    effect: str
+    stops: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A file that a run reads and fixtures do not show all of: a statement, a data test, or a template of these."""
+
+    path: str
+    kind: Literal["new", "changed", "gone"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a change does to one project. ``settings`` and ``orders`` are unified diffs.
+    """What a change does to one project, or to workspace.toml. ``settings`` and ``orders`` are unified diffs.
 
     ``rows`` says which rows the mappings were run over. ``new`` is a project that the reference does not have, ``gone``
-    one that only the reference has. ``faults`` say why the project cannot be read or its order statements not be
-    rendered.
+    one that only the reference has. ``setting_changes`` and ``file_changes`` name what ``settings`` shows. ``shared``
+    is workspace.toml, which is every project's. ``faults`` say why the project cannot be read or its order statements
+    not be rendered.
     """
 
     project: str
@@ -170,7 +195,10 @@ class Review:
     settings: str
     orders: str
     entities: tuple[EntityReview, ...]
+    setting_changes: tuple[SettingChange, ...] = ()
+    file_changes: tuple[FileChange, ...] = ()
     gone: bool = False
+    shared: bool = False
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from engine.review.decisions import decisions, no_decisions, verdict
+from engine.review.decisions import NEW_PROJECT, decisions, no_decisions, verdict
 from engine.review.samples import (
     blanked_text,
     changed_part,
@@ -34,7 +34,20 @@ ROWS_DESCRIPTION = {
     "none": "without fixtures only the SQL and the mapping are compared",
 }
 
-NEW_PROJECT = "This client is new: everything counts as new."
+
+SHARED_DESCRIPTION = "which all clients share"
+
+
+def rows_description(reviewed: Review) -> str:
+    """What a review is worked out on."""
+    return SHARED_DESCRIPTION if reviewed.shared else ROWS_DESCRIPTION[reviewed.rows]
+
+
+def clients_text(reviews: Sequence[Review]) -> str:
+    """How many clients change, and workspace.toml where it does: such as ``2 clients and workspace.toml``."""
+    clients = [each for each in reviews if not each.shared]
+    parts = [f"{len(clients):,} {plural(len(clients), 'client')}"] if clients else []
+    return " and ".join([*parts, *(each.project for each in reviews if each.shared)])
 
 
 def impact_sentence(impact: Impact, noun: str) -> str:
@@ -51,6 +64,7 @@ def _row_changes(impact: Impact) -> list[str]:
         (impact.after.updates, "changes", "change"),
         (impact.after.replaced, "is moved to another product", "are moved to another product"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
+        (impact.after.resends, "is sent again", "are sent again"),
         (impact.quarantined, "is newly held back", "are newly held back"),
         (impact.released, "is no longer held back", "are no longer held back"),
         (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
@@ -87,7 +101,7 @@ def review_text(reviewed: Review) -> str:
     if reviewed.gone:
         lines = [f"{reviewed.project} · against {reviewed.against}", *_decision_lines(reviewed)]
     else:
-        lines = [f"{reviewed.project} · against {reviewed.against} · {ROWS_DESCRIPTION[reviewed.rows]}"]
+        lines = [f"{reviewed.project} · against {reviewed.against} · {rows_description(reviewed)}"]
     if not reviewed.changed:
         return "\n".join([*lines, f"  {verdict(reviewed).capitalize()}: nothing changes."])
     if reviewed.new:
@@ -112,7 +126,7 @@ def reviews_text(reviews: Sequence[Review]) -> str:
     texts = [review_text(each) for each in reviews]
     if len(reviews) > 1:
         lines = [line for each in reviews for line in _wrap(f"{each.project}: {review_summary(each)}")]
-        texts = ["\n".join([f"{len(reviews)} clients change.", *lines]), *texts]
+        texts = ["\n".join([f"{clients_text(reviews)} change.", *lines]), *texts]
     return "\n\n".join(texts)
 
 
