@@ -38,7 +38,7 @@ test *ARGS: setup
     uv run --no-sync lint-imports --no-logo
     uv run --no-sync pytest -n $(($(nproc) + 1)) --maxprocesses 4 --dist worksteal "$@"
 
-# Play random histories of faults and kills for so many minutes, against a Stock2Shop and an oracle of the tests' own.
+# Play random histories of faults and kills for so many minutes, with --fleet on several machines, against a Stock2Shop and an oracle of the tests' own.
 [group('check')]
 soak *ARGS: setup
     @sh tests/system-packages.sh

@@ -238,11 +238,11 @@ def adopt(
     from engine.sync.adopt import adopt as adopt_entity
 
     session = session_of(context)
-    loaded, _ = project_at_hand(context, session.load(project))
+    loaded, checkout = project_at_hand(context, session.load(project))
     found = []
     for name in _readable_entities(session, loaded, entity):
         with run_controls(session, loaded.name, name) as (stop, progress):
-            adopted = adopt_entity(loaded, name, cancel=stop, progress=progress)
+            adopted = adopt_entity(loaded, name, cancel=stop, progress=progress, replica=checkout)
         found.append({"entity": name, **asdict(adopted)})
         if output is Output.json:
             continue

@@ -28,12 +28,18 @@ LOGIN_POLL_SECONDS = 0.1
 """How often to look whether another run has logged in."""
 
 LOGIN_CLAIM_SECONDS = 90
-"""How long a run may take to log in, before another one does."""
+"""How long a run may take to log in, before another one does. Where its machine died, its claim ends with its lease."""
 
 MAX_LOGIN_WAIT_SECONDS = 180.0
 """How long to wait for others that log in; longer, and Stock2Shop cannot be reached."""
 
 _IS_HELD = "exists (select 1 from lease where project = %(project)s and epoch = %(epoch)s)"
+
+_CLAIMANT_IS_GONE = (
+    "(position(' ' in login_by) > 0 and not exists (select 1 from lease as claimant where expires_at > now()"
+    " and claimant.epoch || ' ' || claimant.project = substr(login_by, position(' ' in login_by) + 1)))"
+)
+"""An earlier version writes no lease into ``login_by``; its claims end by time alone."""
 
 
 def fleet_user(settings: Stock2ShopSettings, lease: Lease) -> User:
@@ -92,14 +98,14 @@ class FleetTokens:
 
         A claim ends by itself, and holds no lock: a run that is frozen while it logs in stops nobody.
         """
-        me = secrets.token_hex(8)
+        me = f"{secrets.token_hex(8)} {self._lease.epoch} {self._lease.project}"
         waited = 0.0
         self._database.rows("insert into stock2shop_user (name) values (%(name)s) on conflict do nothing", self._of)
         while waited < MAX_LOGIN_WAIT_SECONDS:
             claimed = self._database.row(
                 "update stock2shop_user set login_by = %(me)s,"  # noqa: S608 - no value
                 " login_until = now() + make_interval(secs => %(claim)s)"
-                f" where name = %(name)s and login_until < now() and {_IS_HELD} returning 1",
+                f" where name = %(name)s and (login_until < now() or {_CLAIMANT_IS_GONE}) and {_IS_HELD} returning 1",
                 {**self._of, "me": me, "claim": LOGIN_CLAIM_SECONDS},
             )
             if claimed is not None:

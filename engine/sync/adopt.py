@@ -30,6 +30,7 @@ from engine.sync.origin import record_origin, require_same_origin
 from engine.sync.recording import recorded
 from engine.sync.runs import begin_run, finish_run
 from engine.sync.stage import land, prepare
+from engine.sync.unanswered import doubt_unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from engine.model.settings import EntitySettings, Project
     from engine.state.store import State
     from engine.stock2shop.read_back import Held
+    from engine.sync.context import Replica
     from engine.sync.layout import StagingLayout
 
 BATCH_ROWS = 5_000
@@ -76,17 +78,20 @@ def adopt(
     *,
     cancel: threading.Event | None = None,
     progress: Callable[[str, int, int | None], None] = no_progress,
+    replica: Replica | None = None,
 ) -> Adoption:
     """Take what Stock2Shop holds as published, in place of whatever was; the next run sends only true differences.
 
     Nothing is sent. The source is read, because one document may be what several rows come to: where what is held is
     what is sent of a row, the row itself is taken as published. What Stock2Shop holds and the source does not show is
-    removed by the next run, as far as the guards allow.
+    removed by the next run, as far as the guards allow. What a machine of a fleet had sent a moment before it vanished
+    may still be taken after this has looked: ``replica`` says so, and a later run sends it once more.
     """
     with recorded(project, entity, command="adopt") as record, open_state(project.state) as state:
         require_same_origin(state, project)
         run_id = begin_run(state, entity=entity, command="adopt")
         record.begin(run_id)
+        doubt_unanswered(state, entity, replica=replica, read_timeout=project.stock2shop.read_timeout)
         report = record.progress(progress)
         held = _read_back(state, project, entity, cancel or threading.Event(), report, with_source=True)
         layout, token, rows = held.layout, held.token, held.rows

@@ -1,8 +1,8 @@
 """Send once more what a machine of a fleet had sent when it vanished.
 
-Whoever takes over sends what the vanished machine got no answer to, as it is now. Stock2Shop may still be at work on
-what that machine had sent a moment before, and then holds the older values. So these keys are in doubt again once the
-time is over in which Stock2Shop would have answered.
+Whoever takes over sends what the vanished machine got no answer to, as it is now, or reads back what Stock2Shop made of
+it. Stock2Shop may still be at work on what that machine had sent a moment before, and then holds the older values. So
+these keys are in doubt again once the time is over in which Stock2Shop would have answered.
 """
 
 from __future__ import annotations

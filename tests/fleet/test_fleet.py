@@ -157,6 +157,18 @@ def test_what_stock2shop_works_on_late_is_sent_once_more(fleet: Fleet) -> None:
     assert client.posted() == posted + 7
 
 
+def test_nobody_waits_for_the_login_of_a_machine_that_died(fleet: Fleet) -> None:
+    """It had begun to log in, so that no other would: that ends with its lease."""
+    client = fleet.client
+    client.items(3)
+    dead = fleet.start("a", "run", "acme", freeze="login", at=1)
+    fleet.wait_until_frozen(dead)
+    dead.kill()
+    fleet.sql("update s2s_fleet.stock2shop_user set login_until = now() + interval '1 hour'")
+    fleet.run("b", "run", "acme")
+    assert client.posted() == 3
+
+
 @pytest.mark.parametrize("checkpoints", ["64MB", "1KB"])
 def test_a_killed_run_is_taken_over_and_one_batch_is_sent_twice(fleet: Fleet, checkpoints: str) -> None:
     """The other machine waits for the lease to end, knows every receipt, and needs no second approval.

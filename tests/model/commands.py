@@ -23,24 +23,30 @@ MAX_COMMAND_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a command ended: its exit code, or the negative number of the signal, and what it printed."""
+    """How a command ended: its exit code, or the negative number of the signal, and what it printed.
+
+    One that was frozen with SIGSTOP has not ended: :meth:`Commands.wake` takes this.
+    """
 
     argv: tuple[str, ...]
     code: int
     out: str
     err: str
+    pid: int
+    printed: tuple[Path, Path]
 
     @property
-    def killed(self) -> bool:
-        """Whether a signal ended the process before it could."""
-        return self.code < 0
+    def is_frozen(self) -> bool:
+        """Whether the process is stopped, and may go on at any time."""
+        return self.code == -signal.SIGSTOP
 
 
 class Commands:
     """Runs commands one after the other, in a process that has imported the engine, or in forks of it."""
 
     def __init__(self, folder: Path) -> None:
-        self._out, self._err = folder / "out.txt", folder / "err.txt"
+        self._folder = folder
+        self._begun = 0
         # Half of what a tiny run costs is threads that have nothing to do.
         own = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
         self._process = subprocess.Popen(
@@ -69,8 +75,10 @@ class Commands:
         """
         done = threading.Event()
         child: subprocess.Popen[bytes] | None = None
+        self._begun += 1  # one that was frozen may still write
+        printed = (self._folder / f"{self._begun}.out", self._folder / f"{self._begun}.err")
         if fresh:
-            with self._out.open("wb") as out, self._err.open("wb") as err:
+            with printed[0].open("wb") as out, printed[1].open("wb") as err:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "engine", *argv],
                     env={**os.environ, **env},
@@ -82,7 +90,7 @@ class Commands:
             pid = child.pid
         else:
             self._ask(
-                {"argv": list(argv), "env": dict(env), "out": str(self._out), "err": str(self._err), "here": warm}
+                {"argv": list(argv), "env": dict(env), "out": str(printed[0]), "err": str(printed[1]), "here": warm}
             )
             pid = int(self._answer("pid"))
         started(pid)
@@ -97,7 +105,12 @@ class Commands:
         code = int(self._answer("status")) if child is None else child.wait()
         done.set()
         watcher.join()
-        return Result(argv=tuple(argv), code=code, out=self._out.read_text(), err=self._err.read_text())
+        return _result(tuple(argv), code, pid, printed)
+
+    def wake(self, frozen: Result) -> Result:
+        """Have a command go on that was frozen, and wait until it ends."""
+        self._ask({"wake": frozen.pid})
+        return _result(frozen.argv, int(self._answer("status")), frozen.pid, frozen.printed)
 
     def close(self) -> None:
         """End the process that forks."""
@@ -117,3 +130,12 @@ class Commands:
         if not line:
             raise RuntimeError("The process that runs the commands has ended.")
         return json.loads(line)[name]
+
+
+def _result(argv: tuple[str, ...], code: int, pid: int, printed: tuple[Path, Path]) -> Result:
+    out, err = (path.read_text() for path in printed)
+    result = Result(argv=argv, code=code, out=out, err=err, pid=pid, printed=printed)
+    if not result.is_frozen:
+        for path in printed:
+            path.unlink()
+    return result

@@ -8,6 +8,9 @@ Reads one JSON object a line from standard input, ``{"argv": […], "env": {…}
 and writes two lines for it: ``{"pid": …}`` when the command runs, and ``{"status": …}`` when it has ended: its exit
 code, or the number of the signal that ended it, negative. With ``here`` it runs in this process, as in an agent's
 worker, which does one run after the other.
+
+A command that was frozen with SIGSTOP has that signal's number for its status, too; ``{"wake": pid}`` has it go on, and
+is answered with how it ends.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,16 +29,23 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support import fleet_machine
+
 from model import oracle, sources
 
 MODULES = (
     "duckdb",
+    "psycopg",
     "pyarrow",
     "pyodbc",
     "requests",
     "sqlglot",
     "engine.cli.app",
     "engine.config.loader",
+    "engine.fleet.checkout",
+    "engine.fleet.order_ledgers",
+    "engine.fleet.transfer",
+    "engine.fleet.users",
     "engine.mapping.views",
     "engine.sync.adopt",
     "engine.sync.history",
@@ -146,10 +157,15 @@ def _warm_view(folder: Path, url: str, entity: str, pricing: str) -> None:
 
 def serve() -> None:
     """Answer until standard input ends."""
+    fleet_machine.shorten()
     warm()
     _say(ready=True)
     for line in sys.stdin:
         asked = json.loads(line)
+        if "wake" in asked:
+            os.kill(asked["wake"], signal.SIGCONT)
+            _say(status=_wait(asked["wake"]))
+            continue
         words = (asked["argv"], asked["env"], asked["out"], asked["err"])
         if asked["here"]:
             _say(pid=os.getpid())
@@ -159,9 +175,14 @@ def serve() -> None:
         if pid == 0:
             be_command(*words)
         _say(pid=pid)
-        _, status = os.waitpid(pid, 0)
-        _say(status=os.waitstatus_to_exitcode(status))
+        _say(status=_wait(pid))
     gc.unfreeze()  # or DuckDB's module says at the end that it was not tidied up
+
+
+def _wait(pid: int) -> int:
+    """How a command ends, or that it was frozen."""
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    return -os.WSTOPSIG(status) if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
 
 
 def _say(**line: int) -> None:

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from model.stock2shop import FAULTS, LOST, REFUSALS
+from model.stock2shop import FAULTS, FLEET_FAULTS, LOST_FOR_FLEET, LOST_FOR_ONE, REFUSALS
 
 Step = tuple[str, dict[str, Any]]
 
@@ -74,6 +74,17 @@ class Setting:
     moves: bool = False
     warm: bool = False
     """Whether one process runs one command after the other, as an agent's worker does, until a kill is meant for it."""
+    machines: int = 0
+    """How many machines of a fleet share the project; 0 where one has it for itself."""
+
+    @property
+    def read_timeout(self) -> float:
+        """Seconds to wait for an answer.
+
+        In a fleet also those in which Stock2Shop may still be at work on a batch: so many that they pass when a history
+        says so, however busy the machine is.
+        """
+        return 60.0 if self.machines else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +96,13 @@ class History:
     steps: tuple[Step, ...]
 
 
-def draw(seed: int, *, dialects: tuple[str, ...] = ("sqlite", "duckdb"), length: int = 9) -> History:
-    """The history of a seed: about ``length`` moments after the first load, each of some edits and a command."""
+def draw(
+    seed: int, *, dialects: tuple[str, ...] = ("sqlite", "duckdb"), length: int = 9, fleet: bool = False
+) -> History:
+    """The history of a seed: about ``length`` moments after the first load, each of some edits and a command.
+
+    In a ``fleet`` it happens to several machines, and machines and PostgreSQL have their share of what goes wrong.
+    """
     dice = random.Random(seed)
     entity = dice.choice(("products", "products", "products", "customers"))
     setting = Setting(
@@ -100,6 +116,7 @@ def draw(seed: int, *, dialects: tuple[str, ...] = ("sqlite", "duckdb"), length:
         retries=dice.choice((0, 0, 1)),
         moves=dice.random() < 0.5,
         warm=seed % 2 == 1,
+        machines=dice.choice((2, 2, 3)) if fleet else 0,
     )
     drawn = _Drawing(dice, setting)
     for _ in range(dice.randint(3, 7)):
@@ -275,6 +292,8 @@ class _Drawing:
             self.console: 4,
             self.lose_state: 2,
         }
+        if self.setting.machines:
+            commands |= {self.look: 6, self.wait: 6, self.wake: 5, self.clear_cache: 4, self.move_project: 3}
         self.dice.choices(list(commands), list(commands.values()))[0]()
 
     def run(self, fault_share: float = 0.45) -> None:
@@ -324,16 +343,50 @@ class _Drawing:
         """The state file is lost, and what Stock2Shop holds is adopted."""
         self.add("lose_state")
 
+    def look(self) -> None:
+        """Somebody looks at the project from any machine."""
+        how = self.dice.choice(("explain", "status", "history", "quarantine"))
+        self.add("look", how=how, code=self.dice.choice(CODES))
+
+    def wait(self) -> None:
+        """Nothing happens for minutes."""
+        self.add("wait")
+        self.run()
+
+    def wake(self) -> None:
+        """What was frozen goes on."""
+        self.add("wake")
+        self.run()
+
+    def clear_cache(self) -> None:
+        """A machine loses what it has."""
+        self.add("clear_cache")
+        self.run()
+
+    def move_project(self) -> None:
+        """One machine takes the project for itself, or the fleet has it again."""
+        self.add("move_project")
+        self.run()
+
     def faults(self, share: float) -> dict[str, Any]:
         """What goes wrong while a command runs; nothing, mostly."""
         dice = self.dice
         if dice.random() >= share:
             return {}
         kinds = {"at": 50, "ever": 16, "refused": 22, "killed": 8, "asking": 4}
+        if self.setting.machines:
+            kinds["network"] = 10
         kind = dice.choices(list(kinds), list(kinds.values()))[0]
+        if kind == "network":
+            return {"network": [dice.choice(("away", "blink", "blink")), round(dice.uniform(0.01, 0.6), 3)]}
         if kind == "at":
-            lost = sorted(LOST)
-            names = [dice.choice(lost if dice.random() < 0.7 else FAULTS) for _ in range(dice.choice((1, 1, 2)))]
+            lost, every = sorted(LOST_FOR_ONE), FAULTS
+            if self.setting.machines:  # where what is slow would take minutes
+                lost.remove("slow")
+                every = tuple(each for each in FAULTS if each != "slow")
+            if self.setting.machines and dice.random() < 0.6:
+                lost, every = [*sorted(LOST_FOR_FLEET), "kill_late"], FLEET_FAULTS
+            names = [dice.choice(lost if dice.random() < 0.7 else every) for _ in range(dice.choice((1, 1, 2)))]
             return {"at": {str(dice.choice((1, 1, 1, 2, 2, 3, 4))): name for name in names}}
         if kind == "ever":
             return {"ever": [dice.choice((1, 1, 2, 3)), dice.choice(("cut_before", "cut_after", "503_after", "429"))]}
@@ -342,4 +395,4 @@ class _Drawing:
             return {"refused": codes, "refusal": dice.choice(REFUSALS)}
         if kind == "killed":
             return {"kill_after": round(dice.uniform(0.01, 0.6), 3)}
-        return {"asking": dice.choice(("cut_before", "503", "slow"))}
+        return {"asking": dice.choice(("cut_before", "503", "503" if self.setting.machines else "slow"))}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.commands import Commands
+from model.places import Fleet, FleetServer, OneMachine
 from model.referee import ViolationError
 from model.sources import DuckDb, PostgresDatabase, Sqlite, create
 from model.stock2shop import Stock2Shop
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
     from support.servers import Postgres
 
-    from model.commands import Commands
     from model.history import History
+    from model.places import Place
     from model.sources import Source
 
 
@@ -41,7 +43,41 @@ class Played:
         return "\n".join([head, *self.log, f"VIOLATION of {self.violation}"])
 
 
-def play(history: History, commands: Commands, postgres: Callable[[], Postgres] | None = None) -> Played:
+class Machines:
+    """What histories are played with: processes for commands, and a PostgreSQL, each begun when it is first needed."""
+
+    def __init__(self, folder: Path, postgres: Callable[[], Postgres]) -> None:
+        self._folder = folder
+        self.postgres = postgres
+        self._commands: list[Commands] = []
+        self._fleet: FleetServer | None = None
+
+    def commands(self, count: int = 1) -> list[Commands]:
+        """So many processes that run commands."""
+        while len(self._commands) < count:
+            folder = self._folder / str(len(self._commands))
+            folder.mkdir()
+            self._commands.append(Commands(folder))
+        return self._commands[:count]
+
+    def place(self, history: History, folder: Path) -> Place:
+        """Where the commands of a history run."""
+        count = history.setting.machines
+        if not count:
+            return OneMachine(folder, *self.commands())
+        if self._fleet is None:
+            self._fleet = FleetServer(self.postgres(), self._folder / "fleet", *self.commands())
+        # Commands that fork share nothing; what one warm process remembers is one machine's.
+        commands = self.commands(count) if history.setting.warm else self.commands() * count
+        return Fleet(folder, self._fleet, commands, seed=history.seed)
+
+    def close(self) -> None:
+        """End the processes."""
+        for each in self._commands:
+            each.close()
+
+
+def play(history: History, machines: Machines) -> Played:
     """Play ``history`` in a folder of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-soak-")))
@@ -54,12 +90,13 @@ def play(history: History, commands: Commands, postgres: Callable[[], Postgres] 
             case "duckdb":
                 source = DuckDb(root)
             case _:
-                assert postgres is not None
-                source = PostgresDatabase(postgres())
+                source = PostgresDatabase(machines.postgres())
         stack.enter_context(closing(source))
         create(source, history.setting.entity)
-        shop = stack.enter_context(Stock2Shop(moves=history.setting.moves))
-        world = World(history, folder, commands, source, shop)
+        setting = history.setting
+        shop = stack.enter_context(Stock2Shop(moves=setting.moves, read_timeout=setting.read_timeout))
+        place = stack.enter_context(closing(machines.place(history, folder)))
+        world = World(history, folder, place, source, shop)
         violation = None
         done = 0
         try:
@@ -79,9 +116,7 @@ def play(history: History, commands: Commands, postgres: Callable[[], Postgres] 
         )
 
 
-def shorten(
-    failed: Played, commands: Commands, postgres: Callable[[], Postgres] | None = None, *, seconds: float
-) -> Played:
+def shorten(failed: Played, machines: Machines, *, seconds: float) -> Played:
     """A history with fewer steps that violates the same invariant; the shortest that ``seconds`` suffice to find."""
     assert failed.violation is not None
     kind = failed.violation.kind
@@ -95,7 +130,7 @@ def shorten(
             if time.monotonic() > ends:
                 return best
             steps = best.history.steps
-            tried = play(replace(best.history, steps=steps[:start] + steps[start + size :]), commands, postgres)
+            tried = play(replace(best.history, steps=steps[:start] + steps[start + size :]), machines)
             if tried.violation is not None and tried.violation.kind == kind:
                 best, shorter = tried, True
             else:

@@ -42,6 +42,15 @@ class Referee:
         """The accounts that runs of this state had to do with; the state may belong to each of them."""
         self.acknowledged_at: str | None = None
         """The account that took something, or was adopted, since the state was new."""
+        self.acknowledged: dict[tuple[str, str], dict[str, Any]] = {}
+        """What was last taken of a product's item, by the codes of both, where its sender has recorded so for good."""
+        self._unanswered: set[tuple[str, str]] = set()
+        self._once_more: set[str] = set()
+        """Products of which something was unanswered when a machine of a fleet vanished."""
+        self.late: set[str] = set()
+        """Keys of which Stock2Shop may hold what a machine had sent that vanished, because it was taken late."""
+        self._is_late_over = False
+        self._logins_when_frozen = 0
         self.blanked: dict[int, str] = {}
         """Rows whose code is blank now, with the code that a read last saw."""
         self._codes: dict[int, str] = {}
@@ -56,6 +65,8 @@ class Referee:
         self.met.clear()
         self.acknowledged_at = None
         self.approved.clear()
+        self.late.clear()
+        self.acknowledged.clear()
 
     @property
     def elsewhere(self) -> bool:
@@ -87,10 +98,7 @@ class Referee:
         """Hold what a command did against what it may do. Raises :class:`ViolationError`."""
         world = self.world
         catalogue = world.judged()
-        printed = result.out + result.err
-        for words in ("Traceback", "fault of s2s", "unforeseen"):
-            if words in printed:
-                raise ViolationError("crash", f"{' '.join(result.argv[2:])} says {words!r}")
+        self._look_at_words(result)
         if world.shop.undocumented:
             raise ViolationError("undocumented request", world.shop.undocumented[0])
         if command != "run" and world.shop.sent:
@@ -98,14 +106,68 @@ class Referee:
         self._look_at_account(command, result)
         self._look_at_items(catalogue, options)
         self._look_at_limits(catalogue, options)
+        self._look_at_repeats(result)
         self._look_at_code(command, options, result, catalogue, planned)
         if command in {"run", "plan"} and "--output" not in options and result.code in {0, 4}:
             self._look_at_accounts_of_rows(result, catalogue)
         self._remember(command, options, result, catalogue)
+        if result.is_frozen:
+            self._logins_when_frozen = world.shop.logins
         if command == "run" and result.code in {0, 4} and "--deadline" not in options:
             self.in_step(catalogue)
 
+    # --- what docs/fleet.md promises besides, where several machines run the project ---
+
+    def look_at_held(self, result: Result) -> None:
+        """Nobody runs a project that another machine may still be at work on: "exit code 75 where another has it"."""
+        self._look_at_words(result)
+        if result.code != 75 or self.world.shop.sent:
+            raise ViolationError("lease", f"{result.argv} ended with {result.code} although the lease is held")
+
+    def look_at_woken(self, result: Result) -> None:
+        """A machine that was frozen, and wakes up after another took over, changes nothing.
+
+        "Its next request, batch or receipt is refused, and it ends with exit code 75, or with 1 where it learns that a
+        request had failed. A batch that it was just about to send is refused by Stock2Shop, whose token changed": so it
+        may be taken as long as nobody has logged in since.
+        """
+        self._look_at_words(result)
+        if result.code not in {75, 1}:
+            raise ViolationError("lease", f"what was frozen ended with {result.code}: {result.err[:300]}")
+        shop = self.world.shop
+        if len({one.batch for one in shop.sent}) > (shop.logins == self._logins_when_frozen):
+            raise ViolationError("lease", f"what was frozen sent {len(shop.sent)} items after another took over")
+
+    def arrived_late(self, codes: set[tuple[str, str]]) -> None:
+        """What a machine had sent that vanished was taken after what was sent since: ``codes`` of products and items.
+
+        "The keys that it got no answer to are sent at once, and once more by the first run that begins ``read_timeout``
+        after it was last heard of." Until then Stock2Shop may hold the older values of them, and of their products.
+        """
+        products = {product for product, _ in codes}
+        self.late |= {code for _, code in codes}
+        self.late |= {key for key, places in self.world.held().items() if products & {product for product, _ in places}}
+        self._is_late_over = False
+
+    def time_passed(self) -> None:
+        """The next run that comes to its end begins so much later."""
+        self._is_late_over = True
+
+    def look_at_a_look(self, result: Result) -> None:
+        """A command that only looks says something, on any machine."""
+        self._look_at_words(result)
+        if self.world.shop.sent:
+            raise ViolationError("sent by a look", f"{result.argv} sent {len(self.world.shop.sent)} items")
+        if result.code == 75:
+            raise ViolationError("lease", f"{result.argv} ended with 75 although nobody has the lease")
+
     # --- each thing that must hold ---
+
+    @staticmethod
+    def _look_at_words(result: Result) -> None:
+        for words in ("Traceback", "fault of s2s", "unforeseen"):
+            if words in result.out + result.err:
+                raise ViolationError("crash", f"{' '.join(result.argv[2:])} says {words!r}")
 
     def _look_at_account(self, command: str, result: Result) -> None:
         world = self.world
@@ -180,7 +242,7 @@ class Referee:
 
     def _doubtful(self, catalogue: Catalogue) -> set[str]:
         """Keys of which Stock2Shop may hold anything: changed by hand, or refused as the source has them now."""
-        found = set(self.drifted)
+        found = self.drifted | self.late
         for (key, _), refused in self.refused.items():
             now = self._said(key, catalogue)
             if (refused is now) if refused is None or now is None else not differences(now, refused, shared=False):
@@ -211,6 +273,32 @@ class Referee:
             limit = max(limit, int(options[options.index("--approve-deletes") + 1]))
         if len(removed - self.approved) > limit:
             raise ViolationError("limit", f"{len(removed)} were removed, {limit} may be: {sorted(removed)}")
+
+    def _look_at_repeats(self, result: Result) -> None:
+        """What was acknowledged is not sent again as it is, but for the last batch of a command that died."""
+        shop, fleet = self.world.shop, self.world.fleet
+        vanished = result.code < 0 or (fleet is not None and fleet.vanished)
+        last = max((one.batch for one in shop.sent), default=0) if vanished else 0
+        for one in shop.sent:
+            place = (one.product, one.code)
+            if self.acknowledged.get(place) == one.item and one.product not in self._once_more:
+                raise ViolationError("sent again", f"{one.product}/{one.code}, as it was acknowledged before")
+            if one.taken and one.answered and one.batch != last:
+                self.forget_items(code=one.code)
+                self.acknowledged[place] = one.item
+                self._unanswered.discard(place)
+            else:
+                self.forget_items(product=one.product, code=one.code)
+                self._unanswered.add(place)
+        if vanished and fleet is not None:
+            self._once_more |= {product for product, _ in self._unanswered}
+            self._is_late_over = False
+
+    def forget_items(self, *, product: str = "", code: str = "") -> None:
+        """What was acknowledged of a product and of a code may be sent again as it was."""
+        self.acknowledged = {
+            place: item for place, item in self.acknowledged.items() if place[0] != product and place[1] != code
+        }
 
     def _look_at_code(
         self,
@@ -290,6 +378,11 @@ class Referee:
             self.acknowledged_at = world.account
         if command in {"run", "adopt"} and result.code == 0 and not world.held():
             self.acknowledged_at = None  # what holds nothing is nobody's
+        if command == "run" and result.code in {0, 4} and self._is_late_over:
+            self.late.clear()
+            self._once_more.clear()
+        if (command == "adopt" or "--repair" in options) and result.code != 3:
+            self.acknowledged.clear()
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
             self.drifted.clear()
 
@@ -329,10 +422,7 @@ class Referee:
     def _quarantined(self) -> set[str]:
         """The keys that the engine says it holds back."""
         world = self.world
-        listed = world.commands.run(
-            ["--workspace", str(world.folder), "quarantine", "list", "acme", "--output", "json"],
-            {"S2S_STATE": str(world.folder / "state")},
-        )
+        listed = world.place.run(["quarantine", "list", "acme", "--output", "json"])
         return {str(entry["key"]) for entry in json.loads(listed.out)["result"] or ()}
 
 

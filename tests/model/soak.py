@@ -1,4 +1,4 @@
-"""Play random histories for so many minutes: ``just soak MINUTES``, or one with ``--seed``."""
+"""Play random histories for so many minutes: ``just soak MINUTES``, or one with ``--seed``; on a ``--fleet`` too."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.servers import Postgres
 
-from model.commands import Commands
 from model.history import draw
-from model.play import Played, play, shorten
+from model.play import Machines, Played, play, shorten
 
 
 def main() -> int:
@@ -30,6 +29,7 @@ def main() -> int:
     parser.add_argument("--shorten", type=float, default=60.0, help="seconds for making a failing history shorter")
     parser.add_argument("--keep-going", type=int, default=10, help="so many violations end the soak")
     parser.add_argument("--no-postgres", action="store_true")
+    parser.add_argument("--fleet", action="store_true", help="on the machines of a fleet, any of which runs a command")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="fix a setting, as pricing=csv"
     )
@@ -50,13 +50,13 @@ def main() -> int:
     first = secrets.randbelow(2**40) * 1000 if asked.seed is None else asked.seed
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(Commands(Path(folder))) as commands,
+        closing(Machines(Path(folder), postgres)) as machines,
         suppress(KeyboardInterrupt),
     ):
         while True:
-            history = draw(first + len(played), dialects=dialects)
+            history = draw(first + len(played), dialects=dialects, fleet=asked.fleet)
             history = replace(history, setting=replace(history.setting, **dict(each.split("=") for each in asked.set)))
-            done = play(history, commands, postgres)
+            done = play(history, machines)
             played.append(done)
             if len(played) % 25 == 0:
                 sys.stderr.write(f"{_summary(played)} so far\n")
@@ -64,7 +64,7 @@ def main() -> int:
                 failed.append(done)
                 if done.violation.kind not in asked.pass_over:
                     reported += 1
-                    shortest = shorten(done, commands, postgres, seconds=asked.shorten) if asked.shorten else done
+                    shortest = shorten(done, machines, seconds=asked.shorten) if asked.shorten else done
                     _say(shortest.told() + "\n")
             if asked.seed is not None or time.monotonic() > ends or reported >= asked.keep_going:
                 break

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Self
 
 Json = dict[str, Any]
@@ -31,14 +33,28 @@ Json = dict[str, Any]
 MAX_ITEMS = 500
 USERNAME, PASSWORD = "soak", "only of this test"
 
-LOST = frozenset({"cut_after", "half", "slow", "kill_after", "kill_answered", "500_after", "503_after"})
-"""Faults of a batch that was taken, and whose sender does not learn it."""
+LOST_FOR_ONE = frozenset({"cut_after", "half", "slow", "kill_after", "kill_answered", "500_after", "503_after"})
+NOT_TAKEN_OF_ONE = frozenset({"cut_before", "500_before", "429", "401", "kill_before", "term_before"})
 
-NOT_TAKEN = frozenset({"cut_before", "500_before", "429", "401", "kill_before", "term_before"})
+FAULTS = (*sorted(LOST_FOR_ONE), *sorted(NOT_TAKEN_OF_ONE), "term_after")
+"""What may befall a batch; ``term_after`` is a stop that is asked for while it is on its way, which is answered."""
+
+LOST_FOR_FLEET = frozenset({"freeze_after", "freeze_answered", "away_after", "away_answered"})
+NOT_TAKEN_OF_FLEET = frozenset({"freeze_before", "away_before", "kill_late"})
+
+FLEET_FAULTS = (*sorted(LOST_FOR_FLEET), *sorted(NOT_TAKEN_OF_FLEET), "blink_before", "blink_after", "blink_answered")
+"""What besides may befall one where several machines run the project.
+
+``freeze``: the process is stopped, and may go on at any time. ``away``: its machine no longer reaches PostgreSQL.
+``blink``: its connections to PostgreSQL break, and new ones can be made. ``kill_late``: the process dies, and the
+batch, which has arrived, is taken late.
+"""
+
+LOST = LOST_FOR_ONE | LOST_FOR_FLEET
+"""Faults of a batch that was taken, and whose sender does not learn it, or can tell nobody."""
+
+NOT_TAKEN = NOT_TAKEN_OF_ONE | NOT_TAKEN_OF_FLEET
 """Faults of a batch that was not taken."""
-
-FAULTS = (*sorted(LOST), *sorted(NOT_TAKEN), "term_after")
-"""All faults; ``term_after`` is a stop that is asked for while a batch is on its way, which is answered."""
 
 REFUSALS = ("400", "422", "413", "500", "errors", "errors_taken", "short", "error_status")
 """How a refused item is answered: by status, or with a success that complains."""
@@ -123,7 +139,8 @@ class Faults:
 
     ``at`` gives what befalls the queue's requests by their number, from 1; ``ever`` what befalls every one from that
     number on. ``refused`` are the codes of products and items that are refused, in the way that ``refusal`` names.
-    ``asking`` befalls the other requests: the login, the source, the search.
+    ``asking`` befalls the other requests: the login, the source, the search. ``elsewhere`` is whether something goes
+    wrong that is not of Stock2Shop's making.
     """
 
     at: dict[int, str] = field(default_factory=dict)
@@ -131,6 +148,7 @@ class Faults:
     refused: frozenset[str] = frozenset()
     refusal: str = "400"
     asking: str = ""
+    elsewhere: bool = False
 
     def of(self, number: int) -> str:
         """What befalls the queue's request ``number``; blank for nothing."""
@@ -141,7 +159,7 @@ class Faults:
     @property
     def any(self) -> bool:
         """Whether something may go wrong at all."""
-        return bool(self.at or self.ever or self.refused or self.asking)
+        return bool(self.at or self.ever or self.refused or self.asking or self.elsewhere)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,15 +195,24 @@ class Sent:
 
 
 class Stock2Shop:
-    """The accounts, behind HTTP on loopback. An account's name is a path such as ``a/57``."""
+    """The accounts, behind HTTP on loopback. An account's name is a path such as ``a/57``.
 
-    def __init__(self, *, moves: bool) -> None:
+    ``read_timeout`` is how many seconds the project waits for an answer.
+    """
+
+    def __init__(self, *, moves: bool, read_timeout: float) -> None:
+        self.read_timeout = read_timeout
         self.accounts = {name: Account(int(name[2:]), moves) for name in ("a/57", "a/58", "b/57")}
         self.faults = Faults()
         self.sent: list[Sent] = []
         self.removed: list[tuple[str, str, str]] = []
         self.undocumented: list[str] = []
         self.befell: list[str] = []
+        self.late: list[tuple[str, str, list[Json]]] = []
+        """Batches that have arrived, and are taken late: each with its account and its entity."""
+        self.logins = 0
+        self.on_network: Callable[[str], object] = lambda _: None
+        """What makes the way to PostgreSQL fail, in the way that it is given."""
         self.lock = threading.RLock()
         self.victim: int | None = None
         self._victim_known = threading.Event()
@@ -255,11 +282,22 @@ class Stock2Shop:
         assert self.victim is not None
         os.kill(self.victim, number)
 
+    def befall(self, how: str) -> None:
+        """Let happen what befalls the sender of a batch, or the batch on its way."""
+        match how:
+            case "kill" | "freeze" | "term":
+                self.kill({"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "term": signal.SIGTERM}[how])
+            case "away" | "blink":
+                self.on_network(how)
+            case "slow":
+                time.sleep(self.read_timeout + 0.5)
+
     def _authenticate(self, body: Any) -> tuple[int, Json, str]:
         if body != {"system_user_auth": {"username": USERNAME, "password": PASSWORD}}:
             return 401, _error("Wrong user or password."), ""
         token = secrets.token_hex(8)
         self._tokens = {token}
+        self.logins += 1
         return 200, {"system_user": {"token": token, "client_id": 1, "channels": [], "sources": []}}, ""
 
     def _found(self, base: str, entity: str, body: Json) -> Json:
@@ -289,6 +327,8 @@ class Stock2Shop:
             self._record(name, entity, items, taken=frozenset(), answered=False)
             if fault == "401":
                 self._tokens.clear()
+            if fault == "kill_late":
+                self.late.append((name, entity, items))
             status = {"500_before": 500, "429": 429, "401": 401}.get(fault, 503)
             return status, _error("Not now."), fault
         bad = [number for number, item in enumerate(items) if self._is_refused(entity, item)]
@@ -299,6 +339,15 @@ class Stock2Shop:
         done = {"system_products": {"sync_product": len(items)}, "system_customers": {"sync_customer": len(items)}}
         status = {"500_after": 500, "503_after": 503}.get(fault, 200)
         return status, {f"system_{entity}": done[f"system_{entity}"]} if status == 200 else _error("Oh."), fault
+
+    def take_late(self, batch: tuple[str, str, list[Json]]) -> set[tuple[str, str]]:
+        """Take a batch that arrived before; gives the codes of the products and the items that it is about."""
+        name, entity, items = batch
+        with self.lock:
+            self._take(self.accounts[name], name, entity, items)
+            self.removed.clear()
+        sent = (Sent(account=name, entity=entity, item=item, batch=0, taken=True, answered=False) for item in items)
+        return {(one.product, one.code) for one in sent}
 
     def _refuse(self, name: str, entity: str, items: list[Json], bad: list[int]) -> tuple[int, Json, str]:
         """Refuse a batch for some of its items, in the way that is asked for."""
@@ -390,18 +439,12 @@ def _handler(shop: Stock2Shop) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             status, document, fault = shop.answer(self.command, parts.path, query, body)
-            match fault:
-                case "kill_before" | "kill_after":
-                    shop.kill(signal.SIGKILL)
-                    self._cut()
-                    return
-                case "term_before" | "term_after":
-                    shop.kill(signal.SIGTERM)
-                case "cut_before" | "cut_after":
-                    self._cut()
-                    return
-                case "slow":
-                    time.sleep(1.5)  # longer than the project's read_timeout
+            how, _, moment = fault.partition("_")
+            if moment != "answered":
+                shop.befall(how)
+            if how in {"kill", "freeze", "cut"} and moment != "answered":
+                self._cut()
+                return
             payload = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -413,9 +456,9 @@ def _handler(shop: Stock2Shop) -> type[BaseHTTPRequestHandler]:
             self.wfile.flush()
             if fault == "half":
                 self._cut()
-            if fault == "kill_answered":
+            if moment == "answered":
                 time.sleep(secrets.randbelow(8) / 1000)
-                shop.kill(signal.SIGKILL)
+                shop.befall(how)
 
         def _cut(self) -> None:
             """End the connection without a word, as a broken network does."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
+import time
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from model import oracle, sources
+from model.places import Fleet
 from model.referee import Referee, ViolationError
 from model.stock2shop import PASSWORD, USERNAME, Faults, Stock2Shop
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from model.commands import Commands, Result
+    from model.commands import Result
     from model.history import History, Setting
     from model.oracle import Catalogue
+    from model.places import Place
     from model.sources import Row, Source
 
 MAX_SETTLING_RUNS = 2
@@ -31,9 +33,12 @@ MAX_BLOCKED_RUNS = 6
 class World:
     """Everything that a history can touch. ``settle`` plays the end that every history must come to."""
 
-    def __init__(self, history: History, folder: Path, commands: Commands, source: Source, shop: Stock2Shop) -> None:
+    def __init__(self, history: History, folder: Path, place: Place, source: Source, shop: Stock2Shop) -> None:
         self.setting: Setting = history.setting
-        self.folder, self.commands, self.source, self.shop = folder, commands, source, shop
+        self.place, self.source, self.shop = place, source, shop
+        self.fleet = place if isinstance(place, Fleet) else None
+        if self.fleet is not None:
+            shop.on_network = self.fleet.fail
         self.entity = self.setting.entity
         self.rows: dict[int, Row] = {}
         self.next_row = 1
@@ -157,6 +162,7 @@ class World:
 
     def _do_account(self, to: str) -> None:
         self.account = to
+        self.referee.acknowledged.clear()
         self._configure()
 
     def _do_console(self, item: int, how: str) -> None:
@@ -164,6 +170,7 @@ class World:
         if self.entity == "customers":
             if account.customers:
                 code = sorted(account.customers)[item % len(account.customers)]
+                self.referee.forget_items(code=code)
                 if how == "remove":
                     del account.customers[code]
                 else:
@@ -175,6 +182,7 @@ class World:
             return
         product, key = variants[item % len(variants)]
         self.referee.drifted.add(key)
+        self.referee.forget_items(product=product, code=key)
         if how == "remove":
             account.remove(product, key)
         elif how == "qty":
@@ -230,7 +238,8 @@ class World:
         self._begin_with_what_is_held()
 
     def _do_lose_state(self) -> None:
-        shutil.rmtree(self.folder / "state", ignore_errors=True)
+        self.shop.late.clear()
+        self.place.lose_state()
         self.referee.state_lost()
         self._begin_with_what_is_held()
 
@@ -238,6 +247,63 @@ class World:
         """Adopt, from a source that can be read: a first load without it would leave what Stock2Shop has too much."""
         self.mode = "whole"
         self._expect_done(self.run("adopt", faults={}))
+
+    # --- what only a fleet has ---
+
+    def _do_look(self, how: str, code: str) -> None:
+        words = {"explain": ["explain", "acme", code], "quarantine": ["quarantine", "list", "acme"]}
+        self._write()
+        self.shop.expect(Faults())
+        result = self.place.run(words.get(how, [how, "acme"]), warm=self.setting.warm)
+        self._tell(result)
+        self.referee.look_at_a_look(result)
+
+    def _do_wait(self) -> None:
+        """The time is over in which Stock2Shop might still be at work on what a machine had sent that vanished."""
+        if self.fleet is not None:
+            self.fleet.wait()
+            self.referee.time_passed()
+
+    def _do_wake(self) -> None:
+        if self.fleet is None:
+            return
+        self.shop.expect(Faults())
+        for result in self.fleet.wake():
+            with self.shop.lock:
+                self._tell(result)
+                self.referee.look_at_woken(result)
+                self.shop.expect(Faults())
+
+    def _do_clear_cache(self) -> None:
+        if self.fleet is not None and self.fleet.home is None:
+            self.fleet.clear_cache()
+
+    def _do_move_project(self) -> None:
+        if self.fleet is not None:
+            self.shop.late.clear()
+            for result in self.fleet.move():
+                self._tell(result)
+                self._expect_done(result)
+
+    def _try_at_once(self, argv: list[str]) -> None:
+        """Somebody does not wait until the lease of a machine that vanished has ended."""
+        if self.fleet is None:
+            return
+        self.shop.expect(Faults())
+        result = self.fleet.try_at_once(argv)
+        if result is not None:
+            self._tell(result)
+            self.referee.look_at_held(result)
+
+    def _take_late(self, batches: list[Any]) -> None:
+        """What a machine had sent that vanished is taken after another command, unless that took too long."""
+        if self.fleet is None or time.monotonic() - self.fleet.vanished_at > self.setting.read_timeout / 2:
+            return
+        for batch in batches:
+            codes = self.shop.take_late(batch)
+            self.log.append(f"    taken late: {sorted(codes)}")
+            if batch[0] == self.account:
+                self.referee.arrived_late(codes)
 
     # --- commands ---
 
@@ -252,39 +318,49 @@ class World:
         """Run a command on the project as it is now, with ``faults``, and have the referee look at what it did."""
         self._write()
         words = dict(faults)
-        kill_after = words.pop("kill_after", None)
+        kill_after, network = words.pop("kill_after", None), words.pop("network", None)
         at = {int(number): name for number, name in words.pop("at", {}).items()}
         ever = words.pop("ever", None)
         refused = frozenset(words.pop("refused", ()))
-        told = Faults(at=at, ever=tuple(ever) if ever else None, refused=refused, **words)
-        dies = kill_after is not None or any(name.startswith(("kill", "term")) for name in at.values())
+        told = Faults(
+            at=at, ever=tuple(ever) if ever else None, refused=refused, elsewhere=network is not None, **words
+        )
+        dies = kill_after is not None or any(name.startswith(("kill", "term", "freeze")) for name in at.values())
+        argv = ["quarantine", "retry", "acme"] if command == "quarantine" else [command, "acme", *options]
+        self._try_at_once(argv)
         self.referee.begin(told, killed=kill_after is not None)
         self.shop.expect(told)
-        argv = ["quarantine", "retry", "acme"] if command == "quarantine" else [command, "acme", *options]
+        late, self.shop.late = self.shop.late, []
         if command != "quarantine":
             self.reads.append((deepcopy(self.rows), self.hidden))
-        result = self.commands.run(
-            ["--workspace", str(self.folder), *argv],
-            {"S2S_STATE": str(self.folder / "state")},
+        result = self.place.run(
+            argv,
             started=self.shop.started,
             kill_after=kill_after,
-            fresh=fresh,
+            network=network,
+            fresh=fresh and not dies,
             warm=self.setting.warm and not dies,
         )
         with self.shop.lock:
-            said = " ".join(re.sub(r"\s+", " ", result.out + " | " + result.err).split())
-            sent = [
-                f"{'-' if one.removes else '+'}{one.product}/{one.code}{'' if one.taken else '(not taken)'}"
-                for one in self.shop.sent
-            ]
-            self.log.append(
-                f"    $ {' '.join(argv)} → {result.code}; {self.shop.befell or ''} sent {sent}; {said[:600]}"
-            )
+            self._tell(result)
             self.runs += command == "run"
-            self.kills += result.code == -9
-            self.faults += len(self.shop.befell)
+            self.kills += result.code < 0
+            self.faults += len(self.shop.befell) + (network is not None)
             self.referee.look(command, options, result, planned)
+        self._take_late(late)
         return result
+
+    def _tell(self, result: Result) -> None:
+        """Note what was done, and what came of it."""
+        said = " ".join(re.sub(r"\s+", " ", result.out + " | " + result.err).split())
+        sent = [
+            f"{'-' if one.removes else '+'}{one.product}/{one.code}{'' if one.taken else '(not taken)'}"
+            for one in self.shop.sent
+        ]
+        self.log.append(
+            f"    {self.place.name}$ {' '.join(result.argv[2:])} → {result.code}; {self.shop.befell or ''} sent {sent};"
+            f" {said[:600]}"
+        )
 
     def _write(self) -> None:
         now = (deepcopy(self.rows), self.hidden, self.mode)
@@ -304,7 +380,8 @@ class World:
             f"source_id = {source_id}",
             f'username = "{USERNAME}"',
             "password = '${SOAK_PASSWORD}'",
-            f"pace = 0\nbatch_variants = {setting.batch}\nretries = {setting.retries}\nread_timeout = 1",
+            f"pace = 0\nbatch_variants = {setting.batch}\nretries = {setting.retries}",
+            f"read_timeout = {setting.read_timeout}",
             f"[{self.entity}]",
             f'missing = "{setting.missing}"\nmax_deletes = {setting.max_deletes}\nmax_changes = {setting.max_changes}',
         ]
@@ -325,6 +402,10 @@ class World:
         if self.referee.elsewhere:
             self._do_rebind()
         self._converge()
+        if self.fleet is not None:
+            self._do_wake()
+            self._do_wait()
+            self._converge()
         self.log.append("every row is made sound")
         self._make_sound()
         self._converge()

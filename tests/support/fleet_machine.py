@@ -1,8 +1,8 @@
 """One machine of a fleet as a process: ``python -m support.fleet_machine POINT COUNT WORDS…`` runs ``s2s WORDS``.
 
-It freezes itself with SIGSTOP at a point, when that is come to for the COUNT-th time: before a POST of products, before
-a receipt is recorded, before what is left is stored at the end; of an order, before it is noted that its commit is
-sent, and before that. Leases and retries are short, as in the tests.
+It freezes itself with SIGSTOP at a point, when that is come to for the COUNT-th time: before it logs in, before a POST
+of products, before a receipt is recorded, before what is left is stored at the end; of an order, before it is noted
+that its commit is sent, and before that. Leases and retries are short, as in the tests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 2.0
 
 POINTS = {
+    "login": ("engine.stock2shop.client", "Stock2Shop", "_authenticate"),
     "post": ("engine.stock2shop.session", "Session", "request"),
     "receipt": ("engine.sync.dispatch", "", "record_receipt"),
     "store": ("engine.fleet.checkout", "Checkout", "finish"),

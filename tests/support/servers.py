@@ -211,6 +211,13 @@ class Postgres(Server):
         )
         return name
 
+    def copy_database(self, template: str) -> str:
+        """A new database with what another one has, to which nobody is connected."""
+        self._databases += 1
+        name = f"client_{self._databases}"
+        self.execute("postgres", f"create database {name} template {template}")
+        return name
+
 
 class MariaDb(Server):
     """A MariaDB server."""
@@ -289,12 +296,21 @@ class Proxy:
         self._left = sys.maxsize
         self._speaks.set()
 
+    def cut(self) -> None:
+        """Cut every connection, and each new one as soon as the server answers, until it is to speak again."""
+        self._cuts, self._left = True, 0
+        self._end_connections()
+
     def forget(self) -> None:
-        """Forward again, for new connections: both ends of those that were silent learn that they are lost."""
+        """Forward again, for new connections: both ends of those that were there learn that they are lost."""
+        self._end_connections()
+        self.speak()
+
+    def _end_connections(self) -> None:
         for each in self._sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self.speak()
+        self._sockets.clear()
 
     def _accept(self) -> None:
         with suppress(OSError):
