@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import ViewError
 from engine.mapping.check import resolve_column
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import ParseFailure, parse, parse_cached, sqlglot_dialect, start_offset, union_arms
+from engine.mapping.parse import ParseFailure, parse, parse_cached, sqlglot_dialect, start_offset, union_arms, write_sql
 from engine.mapping.scopes import Scopes, is_star, output_stars
 from engine.quoting import blanked, regions
 
@@ -86,7 +86,7 @@ def trace_columns(
                 alias=part.output_name,
                 sources=tuple(sources),
                 kind=kind,
-                expression=text or re.sub(r"\s+", " ", plain.sql(dialect=sqlglot_dialect(dialect), comments=False)),
+                expression=text or re.sub(r"\s+", " ", write_sql(plain, sqlglot_dialect(dialect))),
             )
         )
     return tuple(found)

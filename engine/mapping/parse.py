@@ -50,6 +50,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def write_sql(node: Any, dialect: str | None) -> str:
+    """Return a part of a statement as SQL of one of sqlglot's dialects, without comments.
+
+    What that dialect lacks is left out, and nothing is said of it: it is for comparing and for showing.
+    """
+    with _quiet():
+        return str(node.sql(dialect=dialect, comments=False))
+
+
 def sqlglot_dialect(dialect: str) -> str | None:
     """Return sqlglot's name for a dialect; None stands for sqlglot's own."""
     return dialect if dialect in SQLGLOT_DIALECTS else NEAREST_DIALECT.get(dialect)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.lineage import parsed_view
-from engine.mapping.parse import sqlglot_dialect, union_arms
+from engine.mapping.parse import sqlglot_dialect, union_arms, write_sql
 from engine.mapping.scopes import qualified_name
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class _Sentences:
 
     def _sql(self, node: Any) -> str:
         # Blanks stay as they are: a password that is written out is masked later, where it stands to the letter.
-        return str(node.sql(dialect=sqlglot_dialect(self.dialect), comments=False))
+        return write_sql(node, sqlglot_dialect(self.dialect))
 
 
 def _joined(select: Any) -> list[Any]:

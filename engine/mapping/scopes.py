@@ -22,7 +22,7 @@ class Scopes:
         from sqlglot import exp
 
         for table in self._statement.find_all(exp.Table, bfs=False):
-            if not isinstance(self._named(table), (exp.Query,)):
+            if not is_function(table) and not isinstance(self._named(table), exp.Query):
                 yield qualified_name(table)
 
     def of(self, node: Any, seen: set[tuple[int, str]]) -> Iterator[tuple[str, str]]:
@@ -173,7 +173,7 @@ class Scopes:
             inner = part.this if isinstance(part, exp.Lateral) else part
             if isinstance(inner, exp.Table):
                 named = self._named(inner)
-                source = named if isinstance(named, exp.Query) else qualified_name(inner)
+                source = "?" if is_function(inner) else named if isinstance(named, exp.Query) else qualified_name(inner)
                 yield (part.alias_or_name or inner.name).lower(), source
                 for more in inner.args.get("joins") or ():
                     if isinstance(more.this, exp.Table):
@@ -247,6 +247,13 @@ def _output_names(source: Any) -> list[str]:
     listed = [column.name.lower() for column in alias.args.get("columns") or ()] if alias else []
     names[: len(listed)] = listed
     return names
+
+
+def is_function(table: Any) -> bool:
+    """Whether what stands for a table is a call, such as ``json_each(item.tags)``: it is none of the database."""
+    from sqlglot import exp
+
+    return isinstance(table.this, exp.Func)
 
 
 def qualified_name(table: Any) -> str:

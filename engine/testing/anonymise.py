@@ -2,19 +2,22 @@
 
 A column counts as personal by its name, by the Stock2Shop field that it feeds, or by the shape of a value (an e-mail
 address, a telephone number). A value gets the same replacement wherever it stands in one capture, so that joins and
-repeated names survive; a random key decides which, and is thrown away afterwards.
+repeated names survive; a random key decides which, and is thrown away afterwards. A replacement is one that the column
+can hold: a number stays a number, JSON keeps its keys, and a truth or a date that is nobody's birthday stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.testing.column_types import Form
     from engine.testing.sampling import SampledTable
 
 UNQUOTED_NAME = re.compile(r"[A-Za-z_]\w*")
@@ -98,6 +101,13 @@ def is_personal_column(column: str) -> bool:
     return any(pattern.search(column) for pattern in _PERSONAL_COLUMNS.values())
 
 
+def _patterns_of(
+    table: SampledTable, column: str, patterns: dict[str, re.Pattern[str]]
+) -> Iterable[tuple[str, re.Pattern[str]]]:
+    """Those that the name of a column is compared with; what a country or a price list is called is no person's."""
+    return (_PERSONAL_COLUMNS if column.lower() in table.plain else patterns).items()
+
+
 def _is_code(core: str) -> bool:
     """Whether a value is a number or a code such as ``C-1001`` or ``ZA``, and so says nothing of a person by itself."""
     return bool(re.fullmatch(r"(?=.*\d)[^\s@]{1,40}|[A-Z]{1,3}", core)) and not _PHONE.fullmatch(core)
@@ -123,7 +133,7 @@ class Anonymiser:
         patterns = _CUSTOMER_COLUMNS if table.holds_people else _PERSONAL_COLUMNS
         return [
             next(
-                (kind for kind, pattern in patterns.items() if pattern.search(column)),
+                (kind for kind, pattern in _patterns_of(table, column, patterns) if pattern.search(column)),
                 table.field_kinds.get(column.lower()),
             )
             for column in table.columns
@@ -147,10 +157,23 @@ class Anonymiser:
         digest = hmac.new(self._key, core.lower().encode(), hashlib.sha256).hexdigest()[:12]
         return f"{digest}@example.com" if _EMAIL.fullmatch(core) else f"key {digest}"
 
-    def __call__(self, value: str, kind: str | None) -> str:
-        """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; its padding stays."""
+    def __call__(self, value: str, kind: str | None, form: Form = "text") -> str:
+        """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; its padding stays.
+
+        ``form`` is what the column holds, and what stands in the value's place.
+        """
         core = value.strip()
         if not core:
+            return value
+        if form == "json" or (form == "text" and core[0] + core[-1] in {"{}", "[]"}):
+            replaced = self._replace_in_json(value, kind)
+            if replaced is not None:
+                return replaced
+        if form == "moment" and kind == "born":
+            return self._replacement(core, kind)
+        if form == "number" and kind in {"phone", "zip", "number"}:
+            return self._other_number(core)
+        if form != "text":
             return value
         if core.lower() in self._keys:
             key = self._keys[core.lower()]
@@ -163,6 +186,30 @@ class Anonymiser:
             return self._replace_mentions(value)
         replacement = self._replacement(core, kind)
         return replacement.ljust(len(value)) if value.endswith(" ") else replacement
+
+    def _replace_in_json(self, value: str, kind: str | None) -> str | None:
+        """Replace the texts in JSON, and leave its keys; None where the value is no JSON."""
+        try:
+            document = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+
+        def replaced(part: Any) -> Any:
+            if isinstance(part, dict):
+                return {key: replaced(each) for key, each in part.items()}
+            if isinstance(part, list):
+                return [replaced(each) for each in part]
+            return self(part, kind) if isinstance(part, str) else part
+
+        found = replaced(document)
+        return value if found == document else json.dumps(found, ensure_ascii=False)
+
+    def _other_number(self, core: str) -> str:
+        """Another number of no more digits, which its column can hold, too."""
+        digest = hmac.new(self._key, core.encode(), hashlib.sha256).digest()
+        digits = re.sub(r"\D", "", core)
+        other = iter(str(int.from_bytes(digest, "big") % max(int(digits or 0), 1)).zfill(len(digits)))
+        return re.sub(r"\d", lambda _: next(other), core)
 
     def _replace_mentions(self, text: str) -> str:
         """Replace the names in a text that :meth:`learn` has remembered."""

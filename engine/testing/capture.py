@@ -26,7 +26,7 @@ from engine.quoting import ident
 from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.catalogue_types import read_catalogue_types
-from engine.testing.column_types import FILE_NAME, parse_type, write_column_types
+from engine.testing.column_types import FILE_NAME, parse_type, value_form, write_column_types
 from engine.testing.fixture_run import entities
 from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type
 from engine.testing.sampling import SampledTable, choose_rows, join_key
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.database.connection import Batches, Connection
     from engine.model.query import Query
     from engine.model.settings import Project
+    from engine.testing.column_types import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,8 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
     people: set[str] = set()
     fed: dict[tuple[str, str], set[str]] = {}
     others: set[tuple[str, str]] = set()
+    plain: set[tuple[str, str]] = set()
+    about: set[tuple[str, str]] = set()
     joined: set[tuple[str, str]] = set()
     for entity, query in queries.items():
         joined |= joined_columns(query, dialect=dialect, schema=schema)
@@ -141,6 +144,7 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
                     fed.setdefault(place, set()).add(FIELD_KINDS.get(each.field.name.rpartition(".")[2], "person"))
                 elif not each.field.personal:
                     others.add(place)
+                (about if each.field.personal or each.field.type == "code" else plain).add(place)
         for read in tables_read(query, dialect=dialect, schema=schema):
             known = columns.setdefault(read.table.lower(), {})
             names.setdefault(read.table.lower(), read.table)
@@ -160,6 +164,7 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
             },
             spelled=_database_names(tuple(columns[key].values()), schema.get(key, ())),
             joined=frozenset(column for table, column in joined if table == key),
+            plain=frozenset(column for table, column in plain - about if table == key),
         )
         for key in sorted(columns, key=lambda key: (-len(columns[key]), key))
     ]
@@ -229,12 +234,13 @@ def _write(
     folder: Path, table: SampledTable, types: Mapping[str, str], anonymiser: Anonymiser, files: WorkspaceFiles
 ) -> CapturedTable:
     kinds = anonymiser.kinds(table)
+    forms = [_form(table, place, types.get(column)) for place, column in enumerate(table.columns)]
     replaced: dict[str, None] = {}
     lines = []
     for row in sorted(table.chosen, key=lambda row: [(value is not None, value or "") for value in row]):
         cells = []
-        for column, kind, value in zip(table.columns, kinds, row, strict=True):
-            shown = value if value is None else anonymiser(value, kind)
+        for column, kind, form, value in zip(table.columns, kinds, forms, row, strict=True):
+            shown = value if value is None else anonymiser(value, kind, form)
             if shown != value:
                 replaced[column] = None
             cells.append(_csv_value(shown))
@@ -247,6 +253,17 @@ def _write(
     path = folder / fixture_file_name(table.name)
     files.write(path, "\n".join([header, *lines, ""]).encode("utf-8"))
     return CapturedTable(path=path, rows=len(lines), rows_read=table.rows_read, replaced=tuple(replaced))
+
+
+def _form(table: SampledTable, place: int, known: str | None) -> Form:
+    """What a column holds: as the catalogue says, else as its values read."""
+    kind = parse_type(known) if known else None
+    if kind is not None:
+        return value_form(kind)
+    meant = infer_type(value for row in table.chosen if (value := row[place]) is not None)
+    if meant in {"date", "timestamp"}:
+        return "moment"
+    return "number" if meant == "bigint" and _heading_type(table, place) is None else "text"
 
 
 def _csv_heading(text: str) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine.config.toml_text import parse_toml
 from engine.errors import ConfigError, Diagnostic, FixtureError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from engine.files import WorkspaceFiles
 
 FILE_NAME = "types.toml"
+
+Form = Literal["text", "number", "moment", "json", "other"]
 
 _TYPE = re.compile(
     r"(?P<name>[\w ]*?\w)\s*(?:\(\s*(?P<sizes>max|\d+\s*(?:,\s*\d+\s*)?)\s*\))?(?P<more>[\w ]*?)"
@@ -53,6 +55,7 @@ _TEXTS = _PADDED | {
     ),
     *("clob", "nclob", "ntext", "citext", "enum", "set", "uuid", "uniqueidentifier", "name", "sysname", "shorttext"),
 }
+_FIXED_VALUES = frozenset({"enum", "set", "uuid", "uniqueidentifier"})
 _INTEGERS = {
     **dict.fromkeys(("int", "integer", "int4", "mediumint", "serial", "smallint", "int2", "tinyint"), "integer"),
     **dict.fromkeys(("bigint", "int8", "bigserial"), "bigint"),
@@ -203,6 +206,17 @@ def has_zero_dates(values: Iterable[str | None]) -> bool:
     known = [value for value in values if value is not None]
     dates = all(re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?", value) for value in known)
     return dates and any(re.search("^0000|-00", value[:10]) for value in known)
+
+
+def value_form(kind: ColumnType) -> Form:
+    """What the values of a column are written as, which decides what another value of it may be."""
+    if kind.name in {"json", "jsonb"}:
+        return "json"
+    if kind.name in _MOMENTS or kind.name.startswith(("timestamp", "datetimeoffset", "time")):
+        return "moment"
+    if kind.name in _INTEGERS or kind.name in _DOUBLES or kind.name in _DECIMALS or kind.name in _MONEY:
+        return "number"
+    return "text" if kind.name in _TEXTS - _FIXED_VALUES or "char" in kind.name or "text" in kind.name else "other"
 
 
 def stored_value(value: str | None, kind: ColumnType, dialect: str) -> str | None:

@@ -33,7 +33,8 @@ class SampledTable:
     (lower case), as told by the Stock2Shop fields that the columns feed. ``arrived_types`` are ``"bigint"`` for a
     column whose values all arrived as integers, else None. ``chosen`` has the rows as keys, in order. ``matched`` says
     whether any row held a key. ``spelled`` are the columns as the database spells them, where it was asked, and
-    ``joined`` those (lower case) that are keys or join tables: their values may only be replaced one to one.
+    ``joined`` those (lower case) that are keys or join tables: their values may only be replaced one to one. ``plain``
+    are those (lower case) that only feed fields which say nothing of a person, such as a country.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SampledTable:
     matched: bool = False
     spelled: tuple[str, ...] = ()
     joined: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
 
 
 def choose_rows(

@@ -539,6 +539,52 @@ def test_capture_asks_the_database_what_its_digits_are(tmp_path: Path, postgres:
     }
 
 
+def test_what_capture_puts_in_place_of_personal_values_can_be_read_back(tmp_path: Path, postgres: Postgres) -> None:
+    """A truth, a date or a number under a personal name stays one, JSON keeps its keys, a country its name."""
+    database = postgres.fresh_database()
+    postgres.execute(
+        database,
+        "create table partner (ref varchar, name varchar, email varchar, is_company boolean, person_rank int, phone_no"
+        " bigint, registered_on timestamp, birthday date, address jsonb, country_id int, contact_kind uuid)",
+        "create table country (id int, name jsonb)",
+        'insert into country values (1, \'{"en_US": "South Africa"}\')',
+        "insert into partner values ('C1', 'Thandi Mokoena', 'thandi@home.example', true, 3, 27825550100,"
+        ' \'2024-02-29 10:11:12\', \'1985-01-01\', \'{"street": "9 Mokoena Way", "tags": ["x", 7]}\', 1,'
+        " '11111111-1111-4111-8111-111111111111')",
+    )
+    root = write_project(
+        tmp_path,
+        dialect="postgres",
+        fixtures={},
+        view="select p.ref as source_product_code, p.ref as source_variant_code, p.ref as title, 'Yes' as"
+        " product_active, p.ref as \"variants.sku\", (select string_agg(t, ',' order by t) from"
+        " json_array_elements_text((p.address->'tags')::json) as t) as tags from partner p",
+    )
+    write(
+        root / "views" / "customers.sql",
+        "select p.ref as source_customer_code, case when p.is_company then 'Yes' end as customer_active, p.name as"
+        " first_name, p.email, p.address->>'street' as \"address1.address1\", c.name->>'en_US' as"
+        ' "address1.country", p.person_rank as meta_rank, p.phone_no as meta_phone, p.registered_on as meta_since,'
+        " p.birthday as meta_born, p.contact_kind as meta_kind from partner p join country c on c.id = p.country_id",
+    )
+    text = (root / "project.toml").read_text("utf-8")
+    connection = next(line for line in text.splitlines() if line.startswith("connection"))
+    live = f"connection = {json.dumps(postgres.connection(database))}"
+    write(root / "project.toml", text.replace(connection, live))
+    files = captured(tmp_path)
+    for secret in ("thandi", "mokoena", "27825550100", "1985-01-01"):
+        assert secret not in "".join(files.values()).lower()
+    partner = read_fixture(root / "fixtures" / "partner.csv")
+    row = dict(zip(partner.columns, partner.rows[0], strict=True))
+    assert str(row["is_company"]).lower() == "true"
+    assert row["person_rank"] == "3"
+    assert str(row["registered_on"]).startswith("2024-02-29 10:11:12")
+    assert row["contact_kind"] == "11111111-1111-4111-8111-111111111111"
+    assert json.loads(str(row["address"]))["tags"][1] == 7
+    ((_, document),) = rehearsed(tmp_path, "customers").documents
+    assert document["customer"]["addresses"][0]["country"] == "South Africa"
+
+
 def test_capture_asks_a_sqlite_file_what_its_digits_are(tmp_path: Path) -> None:
     """SQLite has its own way to tell a column's type."""
     (tmp_path / "projects" / "acme").mkdir(parents=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
-from engine.mapping.parse import ParseFailure, parse_cached
+from engine.mapping.parse import ParseFailure, parse_cached, write_sql
 from engine.mapping.transpile.facts import KNOWN_DIALECTS, PADDED_TYPES, TEXT_TYPES, construct_name
 from engine.mapping.transpile.kinds import infer_kinds
 from engine.mapping.transpile.rewrite import is_read_differently, rewrite_node
@@ -73,7 +73,7 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
     if len(statements) != 1:
         return own
     guarded = guard_statement(statements[0], dialect)
-    return own if guarded == statements[0] else replace(own, sql=guarded.sql("duckdb", comments=False))
+    return own if guarded == statements[0] else replace(own, sql=write_sql(guarded, "duckdb"))
 
 
 def _statements(query: Query, dialect: str) -> list[Any]:
@@ -89,7 +89,7 @@ def _rewritten_parts(statement: Any, dialect: str) -> Iterator[Any]:
     for original, node in zip(statement.walk(), nodes, strict=True):
         if find_unsupported(original, dialect) is None:
             made = rewrite_node(node, dialect, text_order=False)
-            if made is not None and made.sql("duckdb") != node.sql("duckdb"):
+            if made is not None and write_sql(made, "duckdb") != write_sql(node, "duckdb"):
                 yield original
 
 
