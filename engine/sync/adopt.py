@@ -141,7 +141,11 @@ def verify(
         report = record.progress(progress)
         held = _read_back(state, project, entity, cancel or threading.Event(), report, with_source=False)
         layout, token = held.layout, held.token
-        state.run_with_retry(render_sql("verify.sql", entity=entity, published=layout.published, fields=layout.fields))
+        state.run_with_retry(
+            render_sql(
+                "verify.sql", entity=entity, published=layout.published, fields=layout.fields, shared=layout.shared
+            )
+        )
         drifts = tuple(
             Drift(
                 key=key,

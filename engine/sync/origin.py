@@ -64,8 +64,8 @@ def require_same_origin(state: State, project: Project) -> None:
     name = project.name
     if recorded.account != now.account:
         raise OriginChangedError(
-            f"The state of {name} holds what {recorded.account} acknowledged, but project.toml names {now.account}."
-            " Nothing was planned or sent.",
+            f"The state of {name} holds what {recorded.account} acknowledged or refused,"
+            f" but project.toml names {now.account}. Nothing was planned or sent.",
             hint=f"If it is another account: `s2s rebind {name} --forget`, then `s2s adopt {name}` where it already"
             f" holds products. If it is the same one under another address: `s2s rebind {name} --keep`."
             " To try a sandbox beside the live account, give it a state of its own: S2S_STATE=FOLDER.",
@@ -120,8 +120,10 @@ def _database(source: SourceSettings, project: Project) -> str:
 
 
 def holds_rows(state: State) -> bool:
-    """Whether anything counts as published, or may have been taken."""
-    return any(state.value(render_sql("count.sql", table=table)) for table in _tables(state))
+    """Whether anything counts as published, may have been taken, or was refused."""
+    return any(state.value(render_sql("count.sql", table=table)) for table in _tables(state)) or bool(
+        state.value("select count(*) from quarantine where rule = 'refused' and resolved_at is null")
+    )
 
 
 def _tables(state: State) -> list[str]:

@@ -376,7 +376,7 @@ class Referee:
             self.met.add(world.account)
         if any(one.taken for one in world.shop.sent) or (command == "adopt" and result.code == 0):
             self.acknowledged_at = world.account
-        if command in {"run", "adopt"} and result.code == 0 and not world.held():
+        if command in {"run", "adopt"} and result.code in {0, 4} and not world.held():
             self.acknowledged_at = None  # what holds nothing is nobody's
         if command == "run" and result.code in {0, 4} and self._is_late_over:
             self.late.clear()

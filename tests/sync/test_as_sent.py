@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from support.client import VIEW
 
-from engine.errors import UnavailableError
+from engine.errors import CancelledError, UnavailableError
 from engine.state.store import open_state
 from engine.sync import history
+from engine.sync import pipeline as sync
 from engine.sync.adopt import verify
 
 if TYPE_CHECKING:
@@ -57,6 +59,56 @@ def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: s
         "S-C": "Second",
         "Z": "Item Z",
     }
+    assert in_step(shirts)
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        "delete from item where code = 'S-A'",
+        "update item set active = 'Delete' where code = 'S-A'",
+        "update item set product = 'T' where code = 'S-A'",
+        "update item set sku = null where code = 'S-A'",
+        "update item set active = 'Ignore' where code = 'S-A'",
+    ],
+)
+@pytest.mark.parametrize("full", ["no", "yes"])
+def test_the_next_variant_speaks_after_a_run_that_broke_off_when_the_first_had_left(
+    shirts: Client, leaves: str, full: str
+) -> None:
+    """Its removal was acknowledged; what all others are now sent with was not."""
+    shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
+    shirts.sql(leaves)
+    stop = threading.Event()
+
+    def progress(step: str, _done: int, _total: int | None) -> None:
+        if step == "sending":
+            stop.set()
+
+    with pytest.raises(CancelledError):
+        sync.run(shirts.project, "products", cancel=stop, progress=progress)
+    shirts.run(full=full == "yes")
+    assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("Second", "Second")
+    assert in_step(shirts)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"code": "S-A", "product": "T"},
+        {"code": "S-A", "product": "T", "active": "Ignore"},
+        {"code": "X", "product": "T", "sku": "S-A"},
+    ],
+    ids=["code", "ignored", "sku"],
+)
+@pytest.mark.parametrize("full", ["no", "yes"])
+def test_the_next_variant_speaks_when_another_row_has_the_first_one_held(
+    shirts: Client, columns: dict[str, str], full: str
+) -> None:
+    """The first variant's own row did not change: a rule over several rows holds it, and the others are sent anew."""
+    shirts.item(**columns)
+    assert "S-A" in {problem.key for problem in shirts.run(full=full == "yes").plan.quarantine}
+    assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("Second", "Second")
     assert in_step(shirts)
 
 
@@ -161,6 +213,20 @@ def test_a_title_that_is_in_doubt_is_said_again_with_another_variant(client: Cli
     client.run()
     assert titles(client) == {"S-B": "Title"}
     assert in_step(client)
+
+
+def test_a_title_that_is_in_doubt_is_no_difference_of_another_variant(shirts: Client) -> None:
+    """Stock2Shop took the last variant's new title for all; it is gone now, and so are the others, and all are kept."""
+    shirts.write(settings="missing = 'keep'", remote="pace = 0\nbatch_variants = 1")
+    shirts.sql("update item set title = 'New' where code = 'S-A'")
+    shirts.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        shirts.run()
+    shirts.sandbox.faults.clear()
+    shirts.sql("delete from item where product = 'S'")
+    shirts.run()
+    assert titles(shirts)["S-B"] == "New"
+    assert verify(shirts.project, "products") == ()
 
 
 def test_a_title_that_is_in_doubt_is_said_once_with_another_variant(client: Client) -> None:

@@ -44,7 +44,7 @@ def test_another_account_is_sent_nothing_before_somebody_says_what_is_meant(move
     """It holds nothing of what was acknowledged elsewhere; the message names both accounts and the way on."""
     ran = s2s(moved, command, "acme")
     assert ran.returncode == 3
-    assert "source 57 acknowledged, but project.toml names" in ran.stderr
+    assert "source 57 acknowledged or refused, but project.toml names" in ran.stderr
     assert "s2s rebind acme --forget" in ran.stderr
     assert moved.held() == {}
 
@@ -80,6 +80,18 @@ def test_what_one_account_refused_is_offered_to_the_other(client: Client, make_s
     s2s(client, "rebind", "acme", "--forget")
     client.run()
     assert sorted(client.held()) == ["A", "B"]
+
+
+def test_what_one_account_refused_alone_keeps_the_state_its_own(
+    client: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """Else the other one would never be offered what it may well take."""
+    client.item("B")
+    client.sandbox.faults.refused_skus = {"B"}
+    assert client.run().refused == 1
+    client.sandbox = make_sandbox()
+    with pytest.raises(OriginChangedError, match="acknowledged or refused"):
+        client.run()
 
 
 def test_keeping_goes_on_where_the_account_only_moved(moved: Client) -> None:

@@ -143,11 +143,11 @@ class Way:
 
     def sent(self) -> list[Any]:
         """The bodies that were queued since this was last asked, their numbers as they were written."""
-        requests = [request for request in self.client.sandbox.requests if request.body]
         assert_documented(self.client.sandbox)
-        bodies = [json.loads(request.body, parse_float=str, parse_int=str) for request in requests]
+        bodies = [request.body for request in self.client.sandbox.requests if request.body is not None]
         self.client.sandbox.requests.clear()
-        return [body for body in bodies if "system_products" in body]
+        loaded = [json.loads(body, parse_float=str, parse_int=str) for body in bodies if body]
+        return [body for body in loaded if "system_products" in body]
 
     def recorded(self) -> dict[str, list[Any]]:
         """What the state holds, without times and without fingerprints of rows as they arrived."""

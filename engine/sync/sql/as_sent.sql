@@ -10,7 +10,9 @@ select
     {{ field.name | ident }}
     {%- endfor +%}
 from run.differing_variant
-where (_key, _raw) not in (select (key, raw) from run.violation where key is not null)
+where
+    (_key, _raw) not in (select (key, raw) from run.violation where key is not null)
+    and not (peer and _key in (select key from run.violation where peer))
 qualify row_number() over (partition by _group order by _key) = 1;
 
 {# Inserted and deleted, not updated: an update of long texts holds all of them in memory. #}

@@ -126,23 +126,24 @@ create or replace table run.peer (_key varchar);
 {% endfor %}
 {% endif %}
 {% if overridden %}
-{# Siblings of a row that left or changed, where any of them was published with the product fields of another variant. #}
+{# A product whose variants were published with the product fields of one of them is compared whole, where one of them left,
+   changed, came twice or is compared: or one would count as the lowest code that is not, and what the next lowest says
+   would not be sent. #}
 {% call add_peers() %}published._group in (
     select _group
     from {{ published | ident }}
     where
         _own is not null
-        and _group in (select product from run.unmatched where standing = 'published')
-){% endcall %}
-
-{# A product whose variants differ is compared whole, or one of them would count as the lowest code among those that are
-   there. #}
-{% call add_peers() %}published._group in (
-    select _group
-    from {{ published | ident }}
-    where
-        _own is not null
-        and _key in (select _key from run.peer)
+        and (
+            _group in (select product from run.unmatched where standing = 'published')
+            or _group in (
+                select _group
+                from {{ published | ident }}
+                where
+                    _key in (select _key from run.peer)
+                    or _key in (select key from run.fault where rule = 'repeated_key')
+            )
+        )
 ){% endcall %}
 {% endif %}
 

@@ -1,6 +1,6 @@
 {# Where published and Stock2Shop differ; what is held is staged with the published values wherever it agrees with what is
    sent for them. What was sent and not answered is in doubt: Stock2Shop may hold what was sent or what is published, and
-   the key is this project's in either case. #}
+   the key is this project's in either case. With a variant, the fields of its product are in doubt. #}
 create or replace table run.drift as
 select
     published._key as key,
@@ -56,7 +56,17 @@ from (
                     end
                     {%- for field in fields %},
                     case
-                        when published.{{ field.name | ident }} is distinct from remote.{{ field.name | ident }}
+                        when
+                            published.{{ field.name | ident }} is distinct from remote.{{ field.name | ident }}
+                            {% if field in shared %}
+                            and published._group not in (
+                                select product
+                                from in_doubt
+                                where
+                                    entity = {{ entity }}
+                                    and kind <> 'delete'
+                            )
+                            {% endif %}
                             then {
                                 'column_name': {{ field.name }},
                                 'published': published.{{ field.name | ident }}::varchar,
