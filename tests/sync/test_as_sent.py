@@ -92,6 +92,16 @@ def test_the_next_variant_speaks_after_a_run_that_broke_off_when_the_first_had_l
     assert in_step(shirts)
 
 
+def test_the_next_variant_speaks_where_the_first_was_removed_by_hand_and_then_left(shirts: Client) -> None:
+    """A repair takes over that Stock2Shop lacks it; the source lacks it, too, before the next run."""
+    shirts.sandbox.store.remove_variant(57, "S-A")
+    verify(shirts.project, "products", repair=True)
+    shirts.sql("delete from item where code = 'S-A'")
+    shirts.run()
+    assert titles(shirts) == {"S-B": "Second", "S-C": "Second", "Z": "Item Z"}
+    assert in_step(shirts)
+
+
 @pytest.mark.parametrize(
     "columns",
     [

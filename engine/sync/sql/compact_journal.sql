@@ -35,14 +35,13 @@ where
 
     );
 
-{# Where a variant was removed, what the other ones were sent with may have been its own: they are compared again. The run
-   that removed it sends them itself, unless it broke off between the two. #}
+{# Where a variant was removed, what the other ones were sent with may have been its own: they are compared again. Those
+   that the same run sent are in the journal, too; it may have broken off before it did. #}
 update {{ published | ident }}
 set _raw = null
 where
     _own is not null
-    and _group in (select _group from {{ acknowledged | ident }} where _kind <> 'upsert')
-    and _key not in (select _key from {{ acknowledged | ident }});
+    and _group in (select _group from {{ acknowledged | ident }} where _kind <> 'upsert');
 
 {% endif %}
 delete from {{ published | ident }}

@@ -6,6 +6,15 @@
 where _key in (select key from run.drift where kind in ('missing', 'differs'))
 {% endif %}
 {% endset %}
+{% if differing_only %}
+{# Where a variant is gone, what the other ones were sent with may have been its own: they are compared again. #}
+update {{ published | ident }}
+set _raw = null
+where
+    _own is not null
+    and _group in (select _group from {{ published | ident }}{{ keys | sql }});
+
+{% endif %}
 delete from {{ published | ident }}{{ keys | sql }};
 
 delete from {{ settled | ident }}{{ keys | sql }};
