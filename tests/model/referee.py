@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from model.commands import Result
     from model.oracle import Catalogue, Expected
+    from model.sources import Row
     from model.stock2shop import Faults, Sent
     from model.world import World
 
@@ -42,8 +43,9 @@ class Referee:
         """The accounts that runs of this state had to do with; the state may belong to each of them."""
         self.acknowledged_at: str | None = None
         """The account that took something, or was adopted, since the state was new."""
-        self.acknowledged: dict[tuple[str, str], dict[str, Any]] = {}
-        """What was last taken of a product's item, by the codes of both, where its sender has recorded so for good."""
+        self.acknowledged: dict[tuple[str, str], tuple[dict[str, Any], list[Row]]] = {}
+        """What was last taken of a product's item, by the codes of both, where its sender has recorded so for good; and
+        the rows of the source that have its code."""
         self._unanswered: set[tuple[str, str]] = set()
         self._once_more: set[str] = set()
         """Products of which something was unanswered when a machine of a fleet vanished."""
@@ -275,17 +277,22 @@ class Referee:
             raise ViolationError("limit", f"{len(removed)} were removed, {limit} may be: {sorted(removed)}")
 
     def _look_at_repeats(self, result: Result) -> None:
-        """What was acknowledged is not sent again as it is, but for the last batch of a command that died."""
+        """What was acknowledged is not sent again as it is while its row is as it was.
+
+        But for the last batch of a command that died.
+        """
         shop, fleet = self.world.shop, self.world.fleet
         vanished = result.code < 0 or (fleet is not None and fleet.vanished)
         last = max((one.batch for one in shop.sent), default=0) if vanished else 0
         for one in shop.sent:
             place = (one.product, one.code)
-            if self.acknowledged.get(place) == one.item and one.product not in self._once_more:
+            rows = [dict(row) for row in self.world.visible if (row["code"] or "").strip() == one.code]
+            if self.acknowledged.get(place) == (one.item, rows) and one.product not in self._once_more:
                 raise ViolationError("sent again", f"{one.product}/{one.code}, as it was acknowledged before")
             if one.taken and one.answered and one.batch != last:
                 self.forget_items(code=one.code)
-                self.acknowledged[place] = one.item
+                self._forget_variants(one)
+                self.acknowledged[place] = (one.item, rows)
                 self._unanswered.discard(place)
             else:
                 self.forget_items(product=one.product, code=one.code)
@@ -293,6 +300,15 @@ class Referee:
         if vanished and fleet is not None:
             self._once_more |= {product for product, _ in self._unanswered}
             self._is_late_over = False
+
+    def _forget_variants(self, sent: Sent) -> None:
+        """The other variants may be sent again after one was sent with other product fields: those changed for all."""
+        fields = _product_fields(sent.item)
+        self.acknowledged = {
+            place: (item, rows)
+            for place, (item, rows) in self.acknowledged.items()
+            if place[0] != sent.product or _product_fields(item) == fields
+        }
 
     def forget_items(self, *, product: str = "", code: str = "") -> None:
         """What was acknowledged of a product and of a code may be sent again as it was."""
@@ -428,3 +444,7 @@ class Referee:
 
 def _number(words: str) -> int:
     return int(words.replace(",", ""))
+
+
+def _product_fields(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.get("product", {}).items() if name != "variants"}
