@@ -50,7 +50,7 @@ class Counts:
     ``removals`` are the deletes that the guard counts, and ``replaced`` those that are created again at once.
     ``published`` is how many keys Stock2Shop holds as far as anybody knows: those that it acknowledged and those that
     are in doubt, since they were sent and the answer was lost. ``strays`` are removals of such a key from a product
-    that it was sent under then and is not sent under now.
+    that it was sent under then and is not sent under now, and ``strays_refused`` those that Stock2Shop refused before.
     """
 
     source: int
@@ -70,6 +70,7 @@ class Counts:
     removals: int = 0
     replaced: int = 0
     strays: int = 0
+    strays_refused: int = 0
     published: int = 0
 
     @property
@@ -158,4 +159,5 @@ class Outcome:
     def needs_attention(self) -> bool:
         """Whether something is quarantined or refused, however the run ended."""
         counts = self.plan.counts
-        return bool(self.plan.quarantine or counts.refused or counts.missing_refused or self.refused)
+        refused = counts.refused + counts.missing_refused + counts.strays_refused + self.refused
+        return bool(self.plan.quarantine or refused)

@@ -138,12 +138,17 @@ def acknowledge_all(state: State, staged: Staged, *, delivery_key: str) -> None:
 def record_refusal(state: State, *, entity: str, position: int, reason: str, taken: bool) -> None:
     """Quarantine the row at ``position``, which Stock2Shop refused, until it changes or somebody asks to retry it.
 
-    ``taken`` says that Stock2Shop may hold it nevertheless: then it stays in doubt.
+    ``taken`` says that Stock2Shop may hold it nevertheless: then it stays in doubt. So does a variant that was to leave
+    its product for another one: published will have it in that one alone, and Stock2Shop has it in both.
     """
 
     def record() -> None:
         if not taken:
-            state.run("delete from in_doubt where entity = $1 and position = $2", [entity, position])
+            state.run(
+                "delete from in_doubt where entity = $1 and position = $2 and not exists"
+                " (from run.outgoing where position = $2 and kind = 'delete' and cause = 'replaced')",
+                [entity, position],
+            )
         state.run(
             "insert into quarantine select $1, _key, _group, coalesce(_raw, 0), _fingerprint, 'the row', 'refused',"
             " kind, $3, $4, $4, null from run.outgoing where position = $2",

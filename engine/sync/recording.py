@@ -39,7 +39,7 @@ def outcome_facts(outcome: Outcome) -> dict[str, Any]:
         "source": counts.source,
         "sent": outcome.sent,
         "quarantined": counts.quarantined,
-        "refused": counts.refused + counts.missing_refused + outcome.refused,
+        "refused": counts.refused + counts.missing_refused + counts.strays_refused + outcome.refused,
         "requests": outcome.requests,
         "digest": outcome.plan.digest,
         "message": outcome.message,

@@ -125,6 +125,10 @@ def _count_lines(counts: Counts) -> list[str]:
         }
         summary = " + ".join(f"{number:,} {name}" for name, number in fates.items() if number)
         lines.append(f"  keys gone    {counts.missing:,} = {summary}")
+    if counts.strays_refused:
+        lines.append(
+            f"  moved        {counts.strays_refused:,} still in another product, too: the removal was refused before"
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import GuardError, UnavailableError
 from engine.state.store import open_state
+from engine.sync import history
 from engine.sync.adopt import verify
 from engine.sync.journal import mark_in_flight
 
@@ -273,3 +274,33 @@ def test_an_approval_ends_with_the_run_that_stays_within_the_limits(
     client.sql("delete from item where code < 'I060'")
     with pytest.raises(GuardError, match="max_deletes allows 20"):
         client.run()
+
+
+@pytest.mark.parametrize("again", ["asked", "changed", "gone"])
+def test_a_variant_whose_removal_from_its_old_product_is_refused_is_not_forgotten_there(
+    client: Client, again: str
+) -> None:
+    """Stock2Shop has it in both: that stands in quarantine, nothing is sent for it, and later it is tried again."""
+    client.shirt("P", "S")
+    client.item("B")
+    client.run()
+    client.sql("update item set product = 'Q', sku = 'NEW' where code = 'P-S'")
+    client.sandbox.faults.refuse_sku("P-S")
+    outcome = client.run()
+    assert (outcome.sent, outcome.refused) == (1, 1)
+    for full in (False, True):
+        outcome = client.run(full=full)
+        assert (outcome.sent, outcome.refused, outcome.outcome) == (0, 0, "attention")
+    client.sandbox.faults.clear()
+    if again == "asked":
+        with open_state(client.project.state) as state:
+            assert history.retry(state, keys=("P-S",)) == 1
+    elif again == "changed":
+        client.sql("update item set price = '7' where code = 'P-S'")
+    else:
+        client.sql("delete from item where code = 'P-S'")
+    client.run()
+    with open_state(client.project.state) as state:
+        acknowledged = history.changes(state, limit=9, key="P-S")
+    assert ("delete", "P") in {(change["kind"], change["product"]) for change in acknowledged}
+    assert (doubted(client), client.run().sent) == ([], 0)

@@ -65,6 +65,23 @@ select
     verdicts.refused,
     fates.*,
     delta.*,
+    {% if in_doubt %}
+    {# Removals from a product that a key has left. #}
+    (
+        select count(*)
+        from quarantine
+        where
+            entity = {{ entity }}
+            and rule = 'refused'
+            and resolved_at is null
+            and fingerprint = 0
+            and (key, product) in (select (key, product) from in_doubt where entity = {{ entity }})
+            and (key, product) not in (select (_key, _group) from run.outgoing)
+            and (key, product) not in (select (_key, _group) from run.missing)
+    )
+    {%- else %}
+    0
+    {%- endif %} as strays_refused,
     (select count(*) from {{ published | ident }})
     {%- if in_doubt %}
 

@@ -3,10 +3,31 @@
 {# The verdict on each valid row that landed. What is in doubt is sent as it is now, whatever the comparison says; so are
    the other variants of a product that was sent with other product fields, unless they are removed. What was refused is tried again when it is
    other than it was: a removal has no content, so its row is compared. #}
+{% set refused_removals %}
+from quarantine
+where
+    entity = {{ entity }}
+    and rule = 'refused'
+    and resolved_at is null
+    and fingerprint = 0
+{% endset %}
 {% set doubted_key %}
 {% if in_doubt %}
 (
-    candidate._key in (select key from in_doubt where entity = {{ entity }})
+    (
+        candidate._key in (select key from in_doubt where entity = {{ entity }})
+        {# Where a removal was refused, the key waits for another row, or for somebody to have it tried again. #}
+        and (
+            (candidate._key, candidate._raw) not in (select (key, raw) {{ refused_removals }})
+            or candidate._key in (
+                select key
+                from in_doubt
+                where
+                    entity = {{ entity }}
+                    and (kind <> 'delete' or (key, product) not in (select (key, product) {{ refused_removals }}))
+            )
+        )
+    )
     or (
         candidate._flag = 'Active'
         and coalesce(
