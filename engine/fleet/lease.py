@@ -8,6 +8,7 @@ another holder has a higher one.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 import time
@@ -27,6 +28,8 @@ LEASE_SECONDS = 30.0
 ORDERS_SUFFIX = "/orders"
 """What follows a project's name in the name of the lease under which its orders are raised, and of the job that pulls
 them; no project's name has a slash."""
+
+_MARK = " #"
 
 _HELD_HINT = "Wait until it ends. Where that machine died, the lease ends by itself."
 
@@ -122,7 +125,7 @@ class Lease:
         )
         self.database.rows(
             f"update lease set expires_at = '-infinity'{'' if exit_code is None else outcome}"  # noqa: S608 - as above
-            " where project = %(project)s and epoch = %(epoch)s",
+            " where project = %(project)s and epoch = %(epoch)s and expires_at > '-infinity'",
             {**self.key, "seconds": seconds, "code": exit_code},
         )
 
@@ -131,9 +134,14 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
     """Take the lease of a project. Raises :class:`LeaseError` where another holder has it, or the project is paused."""
     values = {
         "project": project,
-        "holder": f"{socket.gethostname()}, process {os.getpid()}",
+        # What follows the mark is this very call's: where the answer was lost, it finds its own lease.
+        "holder": f"{socket.gethostname()}, process {os.getpid()}{_MARK}{secrets.token_hex(8)}",
         "even_paused": even_paused,
     }
+    taken = (
+        "epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, journal_bytes, format, written_by,"
+        " extract(epoch from now() - vanished_at)::double precision"
+    )
     sql = (
         "update lease set holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above
         # By the clock, so that none comes twice where PostgreSQL was restored from a backup.
@@ -141,13 +149,15 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         " vanished_at = case when expires_at > '-infinity' then expires_at else vanished_at end,"
         f" vanished = vanished or expires_at > '-infinity', expires_at = now() + interval '{LEASE_SECONDS} s'"
         " where project = %(project)s and expires_at < now() and (not paused or %(even_paused)s)"
-        " returning epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, journal_bytes, format,"
-        " written_by, extract(epoch from now() - vanished_at)::double precision"
+        f" returning {taken}"
     )
     row = database.row(sql, values)
     if row is None:
         database.rows("insert into lease (project) values (%(project)s) on conflict do nothing", values)
         row = database.row(sql, values)
+    if row is None:
+        own = f"select {taken} from lease where project = %(project)s and holder = %(holder)s"  # noqa: S608 - no value
+        row = database.row(own, values)
     if row is None:
         raise _not_free(database, project)
     return Lease(database, project, epoch=row[0], vanished=row[1], stored=Stored(*row[2:]))
@@ -161,8 +171,17 @@ def _not_free(database: FleetDatabase, project: str) -> LeaseError:
     )
     if row is not None and row[0] and not row[1]:
         return LeaseError(f"{project} is paused.", hint=f"`s2s fleet resume {project}` lets it run again.")
-    holder, since = (row[2], row[3]) if row else ("", "")
+    holder, since = (shown_holder(row[2]), row[3]) if row else ("", "")
     return LeaseError(f"{project} is held by {holder}, since {since} UTC.", hint=_HELD_HINT)
+
+
+def shown_holder(holder: str) -> str:
+    """Who has a lease, as people read it; blank for nobody.
+
+    >>> shown_holder("north, process 12 #0f3a")
+    'north, process 12'
+    """
+    return holder.partition(_MARK)[0]
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.fleet.lease import shown_holder
+
 if TYPE_CHECKING:
     from engine.fleet.database import FleetDatabase
 
@@ -16,7 +18,7 @@ def set_paused(database: FleetDatabase, project: str, *, paused: bool) -> str:
         " returning case when expires_at > now() then holder else '' end",
         {"project": project, "paused": paused},
     )
-    return str(row[0]) if row else ""
+    return shown_holder(row[0]) if row else ""
 
 
 PROJECT_COLUMNS = (
@@ -40,7 +42,8 @@ def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
         " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease"
         " where project not like '%/%' order by project"
     )
-    return [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
+    found = [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
+    return [{**each, "held_by": each["held_by"] and shown_holder(each["held_by"])} for each in found]
 
 
 def list_workers(database: FleetDatabase) -> list[dict[str, Any]]:

@@ -28,14 +28,19 @@ def hand_on_runs(lease: Lease, state_folder: Path) -> None:
         if not unsent.runs:
             return
         row = lease.database.row(
-            "with entry as (insert into run_log (project, machine, runs) select project, %(machine)s, %(runs)s"
-            " from lease where project = %(project)s and epoch = %(epoch)s returning id, project),"
+            "with stored as (select id from run_log where project = %(project)s and id > %(cursor)s"
+            " and machine = %(machine)s and runs = %(runs)s),"
+            " entry as (insert into run_log (project, machine, runs) select project, %(machine)s, %(runs)s"
+            " from lease where project = %(project)s and epoch = %(epoch)s"
+            # Where the answer was lost, it is there already.
+            " and not exists (select 1 from stored) returning id, project),"
             " copy as (insert into run_copy (project, id, body) select project, id, %(copies)s from entry"
             " where %(copies)s::text is not null"
             " on conflict (project) do update set id = excluded.id, body = excluded.body)"
-            " select id from entry",
+            " select id from entry union all select id from stored",
             {
                 **lease.key,
+                "cursor": exchange.cursors().get(lease.project, 0),
                 "machine": exchange.machine(),
                 "runs": json.dumps(unsent.runs),
                 "copies": json.dumps(unsent.copies) if unsent.copies else None,

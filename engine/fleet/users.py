@@ -105,7 +105,8 @@ class FleetTokens:
             claimed = self._database.row(
                 "update stock2shop_user set login_by = %(me)s,"  # noqa: S608 - no value
                 " login_until = now() + make_interval(secs => %(claim)s)"
-                f" where name = %(name)s and (login_until < now() or {_CLAIMANT_IS_GONE}) and {_IS_HELD} returning 1",
+                f" where name = %(name)s and (login_until < now() or login_by = %(me)s or {_CLAIMANT_IS_GONE})"
+                f" and {_IS_HELD} returning 1",
                 {**self._of, "me": me, "claim": LOGIN_CLAIM_SECONDS},
             )
             if claimed is not None:

@@ -2,6 +2,7 @@
 
     python tests/fleet/soak.py --kills 50 --projects 6 --workers 3
     python tests/fleet/soak.py --kills 0 --projects 20 --workers 2 --every 10 --seconds 120 --quiet
+    python tests/fleet/soak.py --kills 0 --projects 500 --rows 2000 --workers 4 --every 180 --seconds 720 --quiet --full
 
 Real processes, a real PostgreSQL, and a sandbox in a process of this program. Sources change all the while; each kill
 is of a random worker and all its processes, in whatever it does, and another worker is started in its place. In the end
@@ -50,7 +51,7 @@ source_id = 57
 username = "${TEST_USER}"
 password = "${TEST_PASSWORD}"
 pace = 0
-batch_variants = 50
+batch_variants = BATCH
 
 [products]
 max_changes = 1000000
@@ -83,7 +84,7 @@ class Soak:
         for name in self.names:
             root = folder / "projects" / name
             (root / "views").mkdir(parents=True)
-            (root / "project.toml").write_text(PROJECT, "utf-8")
+            (root / "project.toml").write_text(PROJECT.replace("BATCH", str(options.batch)), "utf-8")
             (root / "views" / "products.sql").write_text(VIEW, "utf-8")
             with closing(sqlite3.connect(self.source(name))) as erp, erp:
                 erp.execute("create table item (code text primary key, price text)")
@@ -157,6 +158,18 @@ class Soak:
         """What it does hold."""
         return {code: float(each["price"]) for code, each in self.sandbox.products(57).items()}
 
+    def wait_until_equal(self, seconds: float) -> float:
+        """Wait until Stock2Shop is as the sources are, for so long at most; gives the seconds that it took."""
+        began = time.monotonic()
+        looked = 0.0  # what a look takes is half of the time at most: the sandbox is in this process
+        while time.monotonic() < began + seconds:
+            time.sleep(max(0.2, looked))
+            look_began = time.monotonic()
+            if self.held() == self.wanted():
+                break
+            looked = time.monotonic() - look_began
+        return time.monotonic() - began
+
     def runs(self) -> list[tuple[str, str, str, str]]:
         """The project, the begin, the end and the outcome of each run, as all machines' run logs have them."""
         found: set[tuple[str, str, str, str]] = set()  # a machine has the others' runs as well
@@ -204,6 +217,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--projects", type=int, default=6)
     parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=50, help="rows a request")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0, help="how long to go on after the last kill")
@@ -228,9 +242,7 @@ def run(soak: Soak) -> int:
     soak.call("fleet", "init")
     for _ in range(options.workers):
         soak.start_worker()
-    deadline = time.monotonic() + 300
-    while soak.held() != soak.wanted() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    first_load = soak.wait_until_equal(1800)
     done = threading.Event()
 
     def keep_changing() -> None:
@@ -246,26 +258,33 @@ def run(soak: Soak) -> int:
         print(f"kill {number + 1}", flush=True)
     measured = measure(soak)
     done.set()
-    quiet_since = time.monotonic()
-    while soak.held() != soak.wanted() and time.monotonic() < quiet_since + 120:
-        time.sleep(0.2)
-    settled = time.monotonic() - quiet_since
+    settled = soak.wait_until_equal(120)
     time.sleep(3 * options.every)
     equal = soak.held() == soak.wanted()
-    found = {"equal": equal, "seconds until equal": round(settled, 1), **report(soak), "measured": measured}
+    found = {
+        "equal": equal,
+        "seconds of the first load": round(first_load, 1),
+        "seconds until equal": round(settled, 1),
+        **report(soak),
+        "measured": measured,
+    }
     print(json.dumps(found, indent=2))
     return 0 if equal else 1
 
 
 def measure(soak: Soak) -> dict[str, object]:
     """What runs cost for a while."""
-    began, runs, cpu, server = time.monotonic(), len(soak.runs()), cpu_seconds(soak), server_seconds(soak)
+    before = {*soak.runs()}
+    began, cpu, server = time.monotonic(), cpu_seconds(soak), server_seconds(soak)
     time.sleep(soak.options.seconds)
-    lasted, runs = time.monotonic() - began, len(soak.runs()) - runs
+    lasted, made = time.monotonic() - began, {*soak.runs()} - before
+    runs, turns = len(made), int(lasted / soak.options.every)
+    by_project = Counter(project for project, *_ in made)
     return {
         "seconds": round(lasted, 1),
         "runs": runs,
-        "turns": round(lasted / soak.options.every * len(soak.names)),
+        "turns": turns * len(soak.names),
+        "turns without a run": sum(max(0, turns - by_project[name]) for name in soak.names),
         "CPU seconds a run": round((cpu_seconds(soak) - cpu) / runs, 3) if runs else None,
         "of PostgreSQL": round((server_seconds(soak) - server) / runs, 4) if runs else None,
     }

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from support.fleet_machine import LEASE_SECONDS
 from support.output import read_envelope
-from support.servers import falling_silent
+from support.servers import cutting, falling_silent
+
+from engine.fleet import database, lease, users
+from engine.fleet.checkout import check_out
+from engine.sync import pipeline
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -155,6 +162,42 @@ def test_what_stock2shop_works_on_late_is_sent_once_more(fleet: Fleet) -> None:
     assert prices(client) == sold
     fleet.run("c", "run", "acme")
     assert client.posted() == posted + 7
+
+
+def test_an_answer_of_postgresql_that_is_lost_changes_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one of a run's is lost once: the run finds what it had done already, and does nothing twice."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 60.0)
+    monkeypatch.setattr(database, "RETRY_SECONDS", 30.0)
+    monkeypatch.setattr(database, "RETRY_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(users, "MAX_LOGIN_WAIT_SECONDS", 1.0)
+    client = fleet.client
+    client.items(3)
+    fleet.run("a", "run", "acme")
+
+    def run(cut_after: int) -> list[int]:
+        """Run on the other machine, with a cut after so many bytes; gives the bytes after each answer."""
+        fleet.sql("update s2s_fleet.stock2shop_user set token = ''")
+        with cutting(fleet.postgres.port, cut_after=cut_after, once=True) as proxy:
+            address = client.environ["S2S_FLEET"].replace(f":{fleet.postgres.port}/", f":{proxy.port}/")
+            own_state = fleet.folder / "b" / "acme.duckdb"
+            with (
+                closing(database.FleetDatabase(address)) as connected,
+                check_out(connected, "acme", own_state) as checkout,
+            ):
+                project = replace(client.project, state=checkout.path)
+                assert pipeline.run(project, "products", replica=checkout).sent == 0
+                checkout.exit_code = 1
+            return proxy.passed
+
+    run(sys.maxsize)  # which fetches the state
+    answers = run(sys.maxsize)
+    for number, begins in enumerate([0, *answers[:-1]]):
+        run(begins + 1)
+        row = fleet.postgres.row(fleet.database, "select failures, expires_at = '-infinity' from s2s_fleet.lease")
+        assert (row[0], bool(int(row[1]))) == (number + 3, True), answers
+    (status,) = read_envelope(fleet.run("c", "status", "--output", "json"))["result"]
+    assert status["runs"] == len(answers) + 3
+    assert client.posted() == 3
 
 
 def test_nobody_waits_for_the_login_of_a_machine_that_died(fleet: Fleet) -> None:

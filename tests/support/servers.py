@@ -274,9 +274,15 @@ class MariaDb(Server):
 
 
 class Proxy:
-    """A TCP proxy that cuts every connection, or falls silent, once so many bytes came back from the server."""
+    """A TCP proxy that cuts every connection, or falls silent, once so many bytes came back from the server.
 
-    def __init__(self, port: int, *, after: int, cuts: bool) -> None:
+    With ``once`` it cuts the one connection, and lets others be made. ``passed`` is how many bytes had come back after
+    each answer.
+    """
+
+    def __init__(self, port: int, *, after: int, cuts: bool, once: bool = False) -> None:
+        self.passed: list[int] = []
+        self._once = once
         self._target = port
         self._left = after
         self._cuts = cuts
@@ -326,7 +332,10 @@ class Proxy:
             while data := source.recv(16_384):
                 if counted:
                     self._left -= len(data)
+                    self.passed.append(len(data) + (self.passed[-1] if self.passed else 0))
                     if self._left < 0:
+                        if self._once:
+                            self._left = sys.maxsize
                         if self._cuts:
                             break
                         self.silence()
@@ -339,14 +348,16 @@ class Proxy:
 
     def close(self) -> None:
         """Stop listening, and let go who waits."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # which closing alone does not tell the thread that accepts
         self._listener.close()
         self.speak()
 
 
 @contextmanager
-def cutting(port: int, *, cut_after: int) -> Iterator[Proxy]:
+def cutting(port: int, *, cut_after: int, once: bool = False) -> Iterator[Proxy]:
     """A proxy to ``port`` that cuts after ``cut_after`` bytes."""
-    with closing(Proxy(port, after=cut_after, cuts=True)) as proxy:
+    with closing(Proxy(port, after=cut_after, cuts=True, once=once)) as proxy:
         yield proxy
 
 
