@@ -98,24 +98,21 @@ class OneMachine:
 
 
 class FleetServer:
-    """A PostgreSQL that has the tables of a fleet, to begin each history with a copy of them."""
+    """A PostgreSQL with the tables of a fleet, for one history after the other."""
 
     def __init__(self, server: Postgres, folder: Path, commands: Commands) -> None:
-        self.server = server
-        self._template = server.fresh_database()
+        self._server = server
+        self._database = server.fresh_database()
+        self.port = server.port
         (folder / "projects").mkdir(parents=True, exist_ok=True)
         write_settings(folder)
-        environ = {"S2S_FLEET": self.address(self._template, server.port), "S2S_STATE": str(folder / "state")}
+        environ = {"S2S_FLEET": self.address(self.port), "S2S_STATE": str(folder / "state")}
         made = commands.run(["--workspace", str(folder), "fleet", "init"], environ)
         assert made.code == 0, made
 
-    def address(self, database: str, port: int) -> str:
-        """The address of a database at a port."""
-        return f"postgresql://{ADMIN}:{quote(PASSWORDS[ADMIN])}@127.0.0.1:{port}/{database}"
-
-    def fresh_database(self) -> str:
-        """A new database with the fleet's tables."""
-        return self.server.copy_database(self._template)
+    def address(self, port: int) -> str:
+        """The address of the database, behind the proxy at a port."""
+        return f"postgresql://{ADMIN}:{quote(PASSWORDS[ADMIN])}@127.0.0.1:{port}/{self._database}"
 
 
 def write_settings(folder: Path) -> None:
@@ -146,9 +143,7 @@ class Fleet:
         self._folder, self._server = folder, server
         self._dice = random.Random(f"fleet {seed}")
         self._resources = ExitStack()
-        self._database = server.fresh_database()
-        address = server.address(self._database, server.server.port)
-        options = "-c search_path=s2s_fleet"
+        address, options = server.address(server.port), "-c search_path=s2s_fleet"
         self._sql: Any = self._resources.enter_context(
             closing(psycopg.connect(address, autocommit=True, options=options))
         )
@@ -157,10 +152,11 @@ class Fleet:
                 name,
                 each,
                 folder / f"machine-{name}",
-                self._resources.enter_context(closing(Proxy(server.server.port, after=sys.maxsize, cuts=False))),
+                self._resources.enter_context(closing(Proxy(server.port, after=sys.maxsize, cuts=False))),
             )
             for name, each in zip("ABCDEFGH", commands, strict=False)
         ]
+        self._begin_anew()
         write_settings(folder)
         self._at_work = self._machines[0]
         self.home: Machine | None = None
@@ -258,8 +254,7 @@ class Fleet:
 
     def lose_state(self) -> None:
         """PostgreSQL is begun anew."""
-        self._sql.execute("truncate lease, journal, snapshot, run_log, run_copy, stock2shop_user")
-        self._sql.execute("update fleet set id = gen_random_uuid()")
+        self._begin_anew()
         self.vanished = False
         if self.home is not None:
             shutil.rmtree(self.home.folder, ignore_errors=True)
@@ -283,22 +278,23 @@ class Fleet:
         return results
 
     def close(self) -> None:
-        """End what is frozen, and drop the database."""
+        """End what is frozen."""
         for machine, result, _ in self.frozen:
             with suppress(ProcessLookupError):
                 os.kill(result.pid, signal.SIGKILL)
             machine.commands.wake(result)
         self._resources.close()
-        self._server.server.execute("postgres", f"drop database {self._database} with (force)")
+
+    def _begin_anew(self) -> None:
+        for table in ("lease", "journal", "snapshot", "run_log", "run_copy", "stock2shop_user"):
+            self._sql.execute(f"delete from {table}")
+        self._sql.execute("update fleet set id = gen_random_uuid()")
 
     def _call(self, machine: Machine, *words: str) -> Result:
         return machine.commands.run(["--workspace", str(self._folder), *words], self._environ(machine))
 
     def _environ(self, machine: Machine) -> Mapping[str, str]:
-        return {
-            "S2S_STATE": str(machine.folder),
-            "S2S_FLEET": self._server.address(self._database, machine.network.port),
-        }
+        return {"S2S_STATE": str(machine.folder), "S2S_FLEET": self._server.address(machine.network.port)}
 
     def _lease(self) -> tuple[int, bool]:
         """The epoch of the last lease, and whether it was not given back."""

@@ -211,13 +211,6 @@ class Postgres(Server):
         )
         return name
 
-    def copy_database(self, template: str) -> str:
-        """A new database with what another one has, to which nobody is connected."""
-        self._databases += 1
-        name = f"client_{self._databases}"
-        self.execute("postgres", f"create database {name} template {template}")
-        return name
-
 
 class MariaDb(Server):
     """A MariaDB server."""
