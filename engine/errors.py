@@ -20,6 +20,8 @@
     ├── OrderError                  1  an order that cannot even be kept: its sender is wrong
     ├── StateError                  1  look at the state file
     │   ├── StateMemoryError           the machine has too little memory for rows this wide
+    │   ├── ObjectStoreError           the fleet's object store cannot be reached, or refuses a request
+    │   │   └── MissingObjectError         it does not have what was stored there
     │   └── StateLockedError       75  wait: another run holds the project
     │       └── LeaseError             another machine of the fleet has it, or took it over, or it is paused
     ├── FleetError                  1  look at the fleet's PostgreSQL
@@ -237,6 +239,14 @@ class StateLockedError(StateError):
 
 class LeaseError(StateLockedError):
     """Another machine of the fleet has the project, or took it over; or the project is paused."""
+
+
+class ObjectStoreError(StateError):
+    """The fleet's object store cannot be reached, or refuses a request."""
+
+
+class MissingObjectError(ObjectStoreError):
+    """The fleet's object store does not have an object, or one of another size."""
 
 
 class FleetError(SyncError):

@@ -37,6 +37,7 @@ pytest_plugins = (
     "support.servers",
     "support.stock2shop",
     "support.fleet",
+    "support.object_store",
 )
 
 QUICK = ("config", "mapping", "state", "stock2shop", "test_architecture.py")

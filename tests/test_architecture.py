@@ -31,6 +31,7 @@ DOORS = {
     "sqlite3": {"embedded", "file_lock", "database", "orders", "stock2shop", "run_log"},
     "duckdb": {"embedded", "database", "state", "testing", "doctor"},
     "numpy": {"state", "sync"},
+    "obstore": {"fleet"},
     "procrastinate": {"fleet"},
     "psycopg": {"fleet"},
     "psycopg_pool": {"fleet"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.fleet_state import fleet_database, keep_taking_in_runs
+from engine.cli.fleet_state import fleet_connections, keep_taking_in_runs
 from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.run import RunRequest, default_jobs, print_event, run_one_after_the_other
 from engine.cli.session import Output, session_of
@@ -19,7 +19,7 @@ from engine.errors import UsageError
 
 if TYPE_CHECKING:
     from engine.agent.workers import Ended, Json
-    from engine.cli.session import Session
+    from engine.cli.session import FleetConnections, Session
     from engine.fleet.database import FleetDatabase
 
 fleet_app = typer.Typer(
@@ -31,11 +31,15 @@ _NO_FLEET = 'Write [fleet] and below it database = "${S2S_FLEET}" into workspace
 
 @fleet_app.command()
 def init(context: typer.Context) -> None:
-    """Create the fleet's tables in PostgreSQL, or bring them up to date; nothing that is there is lost."""
+    """Create the fleet's tables in PostgreSQL, or bring them up to date, and try its object store; nothing is lost."""
     from engine.fleet.database import initialise
 
     session = session_of(context)
-    done = initialise(_database(session).url)
+    fleet = _fleet(session)
+    done = initialise(fleet.database.url)
+    if fleet.objects is not None:
+        fleet.objects.check()
+        done.append(f"a try: {fleet.objects.address} takes, gives and removes an object")
     session.terminal.print_text("\n".join(f"Made {each}." for each in done) or "Everything is up to date.")
 
 
@@ -185,14 +189,14 @@ def adopt_local(
     from engine.orders.ledger_file import ledger_path
 
     session = session_of(context)
-    database = _database(session)
+    fleet = _fleet(session)
     for name in projects or session.project_names():
         loaded = session.load_stored(name)
         states = loaded.state.parent
-        has_state = adopt_state(database, loaded.name, loaded.state, replace=replace)
+        has_state = adopt_state(fleet.database, fleet.objects, loaded.name, loaded.state, replace=replace)
         if has_state:
             session.terminal.print_text(f"{loaded.name}: its state is the fleet's now.")
-        if adopt_orders(database, loaded.name, ledger_path(states, loaded.name), replace=replace):
+        if adopt_orders(fleet.database, loaded.name, ledger_path(states, loaded.name), replace=replace):
             session.terminal.print_text(f"{loaded.name}: its orders are the fleet's now.")
         elif projects and not has_state:
             session.terminal.print_text(f"{loaded.name} has no state and no orders in {states}.")
@@ -209,25 +213,30 @@ def export_local(
     from engine.orders.ledger_file import ledger_path
 
     session = session_of(context)
-    database = _database(session)
+    fleet = _fleet(session)
     for name in projects or session.project_names():
         loaded = session.load_stored(name)
         ledger = ledger_path(loaded.state.parent, loaded.name)
-        has_state = export_state(database, loaded.name, loaded.state)
+        has_state = export_state(fleet.database, fleet.objects, loaded.name, loaded.state)
         if has_state:
             session.terminal.print_text(f"{loaded.name}: its state is {loaded.state}; the fleet has paused it.")
-        if export_orders(database, loaded.name, ledger):
+        if export_orders(fleet.database, loaded.name, ledger):
             session.terminal.print_text(f"{loaded.name}: its orders are in {ledger}; the fleet takes no more.")
         elif projects and not has_state:
             session.terminal.print_text(f"The fleet has no state and no orders of {loaded.name}.")
 
 
+def _fleet(session: Session) -> FleetConnections:
+    """What reaches the fleet. Raises :class:`UsageError` where the workspace is no fleet's."""
+    fleet = fleet_connections(session)
+    if fleet is None:
+        raise UsageError("This workspace is run by one machine: workspace.toml has no [fleet].", hint=_NO_FLEET)
+    return fleet
+
+
 def _database(session: Session) -> FleetDatabase:
     """The fleet's PostgreSQL. Raises :class:`UsageError` where the workspace is no fleet's."""
-    database = fleet_database(session)
-    if database is None:
-        raise UsageError("This workspace is run by one machine: workspace.toml has no [fleet].", hint=_NO_FLEET)
-    return database
+    return _fleet(session).database
 
 
 def _known(session: Session, name: str) -> str:

@@ -19,7 +19,7 @@ class FleetProject(TypedDict):
     exit_code: int | None
     failures: Annotated[int, "How many runs in a row have failed."]
     epoch: Annotated[int, "Rises each time its lease is taken."]
-    stored_bytes: Annotated[int, "What PostgreSQL has of its state, packed."]
+    stored_bytes: Annotated[int, "What is stored of its state, packed, in PostgreSQL and the object store."]
 
 
 class FleetWorker(TypedDict):

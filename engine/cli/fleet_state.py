@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import typer
 
     from engine.cli.session import Session
+    from engine.config.fleet import FleetSettings
     from engine.fleet.checkout import Checkout
     from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
@@ -37,13 +38,13 @@ def state_at_hand(session: Session, project: Project) -> Iterator[tuple[Project,
 
     Raises :class:`LeaseError` where another machine of the fleet has the project.
     """
-    database = fleet_database(session)
-    if database is None:
+    fleet = fleet_connections(session)
+    if fleet is None:
         yield project, None
         return
     from engine.fleet.checkout import check_out
 
-    with check_out(database, project.name, project.state) as checkout:
+    with check_out(fleet.database, fleet.objects, project.name, project.state) as checkout:
         yield replace(project, state=checkout.path), checkout
 
 
@@ -52,23 +53,30 @@ def project_at_hand(context: typer.Context, project: Project) -> tuple[Project, 
     return context.with_resource(state_at_hand(session_of(context), project))
 
 
-def fleet_database(session: Session) -> FleetDatabase | None:
-    """The fleet's PostgreSQL, which nothing that is printed names; None where one machine runs the workspace."""
+def fleet_connections(session: Session) -> FleetConnections | None:
+    """What reaches the fleet, of whose secrets nothing is printed; None where one machine runs the workspace."""
     from engine.config.fleet import read_fleet
 
     settings = read_fleet(session.workspace(), environ=os.environ)
     if settings is None:
         return None
-    session.terminal.hide([settings.database])
-    if session.fleet is None or session.fleet.database.url != settings.database:
-        session.fleet = _connections(session, settings.database)
-    return session.fleet.database
+    session.terminal.hide([settings.database, *settings.secrets])
+    if session.fleet is None or session.fleet.settings != settings:
+        session.fleet = _connections(session, settings)
+    return session.fleet
+
+
+def fleet_database(session: Session) -> FleetDatabase | None:
+    """The fleet's PostgreSQL; None where one machine runs the workspace."""
+    fleet = fleet_connections(session)
+    return None if fleet is None else fleet.database
 
 
 def order_ledgers(session: Session) -> Ledgers:
     """Where the orders of the workspace's projects are kept: in files of this machine, or in the fleet's PostgreSQL."""
-    if fleet_database(session) is not None and session.fleet is not None:
-        return session.fleet.ledgers
+    fleet = fleet_connections(session)
+    if fleet is not None:
+        return fleet.ledgers
     from engine.config.workspace import state_folder
     from engine.orders.ledger_file import LocalLedgers
 
@@ -91,14 +99,18 @@ def user_of_pull(session: Session, project: Project) -> Iterator[User | None]:
         yield user
 
 
-def _connections(session: Session, address: str) -> FleetConnections:
-    """What reaches the fleet at an address until the command ends; nothing is connected before it is needed."""
+def _connections(session: Session, settings: FleetSettings) -> FleetConnections:
+    """What reaches a fleet until the command ends; nothing is connected before it is needed."""
     from engine.config.workspace import state_folder
     from engine.fleet.database import FleetDatabase
+    from engine.fleet.object_store import ObjectStore
     from engine.fleet.order_ledgers import FleetLedgers
 
+    address = settings.database
     return FleetConnections(
+        settings=settings,
         database=session.resources.enter_context(closing(FleetDatabase(address))),
+        objects=ObjectStore(settings.snapshots, settings.store_variables) if settings.snapshots else None,
         ledgers=session.resources.enter_context(
             closing(FleetLedgers(address, state_folder(session.workspace(), os.environ)))
         ),

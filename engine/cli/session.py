@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     import typer
 
+    from engine.config.fleet import FleetSettings
     from engine.fleet.database import FleetDatabase
+    from engine.fleet.object_store import ObjectStore
     from engine.fleet.order_ledgers import FleetLedgers
     from engine.model.settings import Project
 
@@ -58,9 +60,14 @@ class GlobalOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetConnections:
-    """What reaches the fleet's PostgreSQL: for one thing at a time, and for orders of several threads."""
+    """What reaches the fleet: its PostgreSQL for one thing at a time, and for orders of several threads.
 
+    ``objects`` is its object store, None where all states are in PostgreSQL. This was made of ``settings``.
+    """
+
+    settings: FleetSettings
     database: FleetDatabase
+    objects: ObjectStore | None
     ledgers: FleetLedgers
 
 

@@ -2,14 +2,17 @@
 
 [fleet]
 database = "${S2S_FLEET}"
+snapshots = "s3://bucket/prefix"   # where large states are; without it they are in the database as well
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.config.last_good import find_workspace_file
+from engine.config.secret_names import is_secret_name
 from engine.config.toml_text import parse_toml
 from engine.config.variables import VARIABLE, read_variables
 from engine.config.workspace import state_folder
@@ -17,18 +20,39 @@ from engine.errors import ConfigError, Diagnostic
 from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Mapping
     from pathlib import Path
 
 _HINT = 'Write [fleet] and below it database = "${S2S_FLEET}", and S2S_FLEET=postgresql://… in .env.'
 
+_STORE_HINT = (
+    "Write it like s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or file:///srv/shared/folder. Whoever"
+    " may use it is said by variables such as AWS_ACCESS_KEY_ID, never by the address."
+)
+
+KEYS = ("database", "snapshots")
+
+_STORE_ADDRESS = re.compile(r"(?:s3|gs|az)://[^/@\s?#]+(?:/[^@\s?#]*)?|file:///[^\s?#]+")
+
+_STORE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSettings:
-    """``database`` is the address of the fleet's PostgreSQL, with its password."""
+    """``database`` is the address of the fleet's PostgreSQL, with its password.
+
+    ``snapshots`` is that of an object store for large states, without a secret, blank where there is none;
+    ``store_variables`` are the variables with which its own tools log in to it, such as AWS_SECRET_ACCESS_KEY.
+    """
 
     database: str = field(repr=False)
+    snapshots: str = ""
+    store_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of ``store_variables`` that must not be printed."""
+        return tuple(value for name, value in self.store_variables.items() if is_secret_name(name))
 
 
 def read_fleet(workspace: Path, *, environ: Mapping[str, str]) -> FleetSettings | None:
@@ -43,23 +67,35 @@ def read_fleet(workspace: Path, *, environ: Mapping[str, str]) -> FleetSettings 
     table: Any = _table(text, path, find_workspace_file(state_folder(workspace, environ)))
     if table is None:
         return None
-    database = table.get("database") if isinstance(table, dict) else None
-    if not isinstance(database, str) or [*table] != ["database"]:
-        raise _wrong(path, "[fleet] has one key, `database`, which is a text")
+    texts = table if isinstance(table, dict) else {}
+    if "database" not in texts or not all(key in KEYS and isinstance(value, str) for key, value in texts.items()):
+        raise _wrong(path, "[fleet] has the key `database`, and perhaps `snapshots`, which are texts")
     variables = read_variables(workspace, workspace=workspace, environ=environ)[0]
 
-    def value(found: re.Match[str]) -> str:
-        if found["name"] is None:
-            return "${"
-        if not variables.get(found["name"]):
-            raise _wrong(path, f"[fleet] database: the variable {found['name']} is not set")
-        return variables[found["name"]]
+    def filled(key: str) -> str:
+        def value(found: re.Match[str]) -> str:
+            if found["name"] is None:
+                return "${"
+            if not variables.get(found["name"]):
+                raise _wrong(path, f"[fleet] {key}: the variable {found['name']} is not set")
+            return variables[found["name"]]
 
-    return FleetSettings(database=VARIABLE.sub(value, database))
+        return VARIABLE.sub(value, texts.get(key, ""))
+
+    snapshots = filled("snapshots")
+    if snapshots and not _STORE_ADDRESS.fullmatch(snapshots):
+        raise _wrong(path, "[fleet] snapshots: this is no address of an object store", hint=_STORE_HINT)
+    return FleetSettings(
+        database=filled("database"),
+        snapshots=snapshots,
+        store_variables={
+            name: value for name, value in sorted(variables.items()) if snapshots and name.startswith(_STORE_VARIABLES)
+        },
+    )
 
 
-def _wrong(path: Path, message: str) -> ConfigError:
-    return ConfigError([Diagnostic(path=path, message=f"{message}.", hint=_HINT)])
+def _wrong(path: Path, message: str, *, hint: str = "") -> ConfigError:
+    return ConfigError([Diagnostic(path=path, message=f"{message}.", hint=hint or _HINT)])
 
 
 def _table(text: str, path: Path, copy: Path | None) -> Any:

@@ -11,6 +11,7 @@ written to besides, which DuckDB does for many rows at once, is stored whole.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,11 +19,18 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from engine.errors import FleetError, LeaseError, StateError, StateLockedError, SyncError
+from engine.errors import FleetError, LeaseError, ObjectStoreError, StateError, StateLockedError, SyncError
 from engine.files import create_private_file, exists, list_paths, make_private_folder, replace_file
 from engine.fleet.lease import renewing, take_lease
 from engine.fleet.shared_runs import hand_on_runs, take_in_runs
-from engine.fleet.stored_states import require_readable, restore, store_journal, store_snapshot
+from engine.fleet.stored_states import (
+    is_large,
+    remove_unused_objects,
+    require_readable,
+    restore,
+    store_journal,
+    store_snapshot,
+)
 from engine.fleet.users import fleet_user
 from engine.state.store import open_state
 
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 
     from engine.fleet.database import FleetDatabase
     from engine.fleet.lease import Lease
+    from engine.fleet.object_store import ObjectStore
     from engine.model.settings import Stock2ShopSettings
     from engine.state.store import State
     from engine.stock2shop.user import User
@@ -49,20 +58,25 @@ MAX_JOURNAL_SHARE = 0.2
 """Beyond this share of the stored file the journal is replaced by a whole file."""
 
 
+log = logging.getLogger(__name__)
+
+
 class Checkout:
     """A project's state on this machine, under a lease; see :class:`engine.sync.context.Replica`.
 
     ``exit_code`` is set by whoever runs the project: what the run came to. ``was_known`` says whether the fleet had a
-    state of it before.
+    state of it before, and ``has_stored_file`` whether a whole file was stored since.
     """
 
-    def __init__(self, lease: Lease, own_state: Path) -> None:
+    def __init__(self, lease: Lease, own_state: Path, objects: ObjectStore | None = None) -> None:
         self.exit_code: int | None = None
         self.was_known = lease.stored.snapshot_seq > 0
+        self.has_stored_file = False
         self.path = own_state.with_name(f"{own_state.stem}.{lease.epoch}.duckdb")
         self._own_state = own_state
         self._mark_path = own_state.with_suffix(".fleet")
         self._lease = lease
+        self._objects = objects
         self._fleet_id = lease.database.fleet_id
         self._is_here = False
         self._seq = lease.stored.last_seq
@@ -93,7 +107,8 @@ class Checkout:
     def secure(self, state: State) -> None:
         """Store what was committed to ``state``, which is this very file, since the last time.
 
-        Raises :class:`LeaseError` where the lease is lost, and :class:`FleetError` where PostgreSQL is away.
+        Raises :class:`LeaseError` where the lease is lost, :class:`FleetError` where PostgreSQL is away, and
+        :class:`ObjectStoreError` where the object store is needed and cannot be used.
         """
         self._lease.check()
         if self._is_untouched():
@@ -103,16 +118,17 @@ class Checkout:
         assert self._file is not None
         self._store_file(self._file)
 
-    def bring(self, *, adopts: bool) -> None:
+    def bring(self) -> None:
         """Have the state here as it is stored, or an empty one where the project is new.
 
-        Raises :class:`StateError` where it is new and this machine has a state of its own, unless that is adopted.
+        Raises :class:`StateError` where it is new and this machine has a state of its own, and where what is stored
+        cannot be read: an older state is never taken instead.
         """
         with _translated(self.path):
             make_private_folder(self.path.parent)
             self._use_cache()
             if not self.was_known:
-                if not adopts and exists(self._own_state):
+                if exists(self._own_state):
                     raise StateError(
                         f"{self._own_state} is a state of this machine's own, which the fleet does not know.",
                         hint=f"`s2s fleet adopt-local {self._lease.project}` takes it over; or move the file away.",
@@ -127,11 +143,15 @@ class Checkout:
         self._is_here = True
 
     def replace_by(self, file: Path) -> None:
-        """Have a copy of another state file here, and store it. Nothing may have the state here open."""
-        self.close()
-        self._journal.unlink(missing_ok=True)
-        shutil.copyfile(file, self.path)
-        self.store_own()
+        """Have a copy of another state file here in place of :meth:`bring`, and store it, whatever is stored."""
+        with _translated(self.path):
+            self._use_cache()
+            for path in (self.path, self._journal):
+                path.unlink(missing_ok=True)
+            create_private_file(self.path)
+            shutil.copyfile(file, self.path)
+            self.store_own()
+        self._is_here = True
 
     def store_own(self) -> None:
         """Store the file that is here, whole; an empty state where there is none."""
@@ -147,11 +167,13 @@ class Checkout:
             return
         self._lease.check()  # where it is lost, another run of this very machine may have removed the file
         with _translated(self.path):
-            share = max(MIN_JOURNAL_BYTES, self._snapshot_bytes * MAX_JOURNAL_SHARE)
-            if not self._is_untouched() or self._journal_bytes > share:
+            if not self._is_untouched():
                 self.store_own()
             elif _size(self._journal) > self._stored_to:
                 self._store_journal()
+            share = max(MIN_JOURNAL_BYTES, self._snapshot_bytes * MAX_JOURNAL_SHARE)
+            if self._journal_bytes > share and self._can_store_file():
+                self.store_own()
             mark = {**self._entry(), "file": self.path.name, "journal": self._stored_to}
             replace_file(self._mark_path, json.dumps(mark).encode(), mode=0o600)
 
@@ -160,6 +182,16 @@ class Checkout:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _can_store_file(self) -> bool:
+        """Whether a whole file can be stored now. Where not, the journal goes on growing: nothing is lost."""
+        if self._objects is not None and is_large(_size(self.path)):
+            try:
+                self._objects.require_reachable()
+            except ObjectStoreError as error:
+                log.warning("The whole state of %s is stored later: %s", self._lease.project, error)
+                return False
+        return True
 
     @property
     def _journal(self) -> Path:
@@ -176,9 +208,10 @@ class Checkout:
         self._stored_to += len(body)
 
     def _store_file(self, file: BinaryIO) -> None:
-        self._snapshot_bytes = store_snapshot(self._lease, self._seq + 1, file)
+        self._snapshot_bytes = store_snapshot(self._lease, self._seq + 1, file, self._objects, self.path.parent)
         self._seq, self._last_epoch = self._seq + 1, self._lease.epoch
         self._stored_to = self._journal_bytes = 0
+        self.has_stored_file = True
         self._touch()
 
     def _entry(self) -> dict[str, object]:
@@ -217,7 +250,7 @@ class Checkout:
             path.unlink(missing_ok=True)
             create_private_file(path)
         with self.path.open("wb") as file, self._journal.open("wb") as journal:
-            restore(self._lease, file, journal)
+            restore(self._lease, file, journal, self._objects, self.path.parent)
         if not _size(self._journal):
             self._journal.unlink()
 
@@ -238,24 +271,32 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def check_out(
-    database: FleetDatabase, project: str, own_state: Path, *, even_paused: bool = False, adopts: bool = False
+    database: FleetDatabase,
+    objects: ObjectStore | None,
+    project: str,
+    own_state: Path,
+    *,
+    even_paused: bool = False,
+    adopts: bool = False,
 ) -> Iterator[Checkout]:
     """Have the state of a project at the checkout's ``path`` inside the block; what it commits is stored.
 
-    ``own_state`` is where the project's state would be without a fleet; the fleet's is beside it. However the block
-    ends, that is done, unless the lease is lost. Raises :class:`LeaseError` where another machine has the project or
-    took it over, :class:`FleetError` where PostgreSQL is away.
+    ``own_state`` is where the project's state would be without a fleet; the fleet's is beside it. With ``adopts``
+    nothing is fetched, and the block calls :meth:`Checkout.replace_by`. However the block ends, what it committed is
+    stored, unless the lease is lost. Raises :class:`LeaseError` where another machine has the project or took it over,
+    :class:`FleetError` where PostgreSQL is away.
     """
     began = time.monotonic()
     lease = take_lease(database, project, even_paused=even_paused)
     with ExitStack() as stack:
         stack.enter_context(renewing(lease))
         take_in_runs(database, own_state.parent, [project])
-        checkout = Checkout(lease, own_state)
+        checkout = Checkout(lease, own_state, objects)
         stack.callback(checkout.close)
         try:
             require_readable(project, lease.stored)
-            checkout.bring(adopts=adopts)
+            if not adopts:
+                checkout.bring()
             yield checkout
         except (LeaseError, FleetError):  # the lease is lost, or expires: whoever takes it next logs in once more
             raise
@@ -265,8 +306,18 @@ def check_out(
                     checkout.finish()
             _give_back(lease, checkout, began)
             raise
-        checkout.finish()
+        try:
+            checkout.finish()
+        except (LeaseError, FleetError):  # as above
+            raise
+        except StateError:
+            if checkout.exit_code is not None:
+                checkout.exit_code = StateError.exit_code
+            _give_back(lease, checkout, began)
+            raise
         _give_back(lease, checkout, began)
+        if objects is not None and checkout.has_stored_file:
+            remove_unused_objects(database, objects)
 
 
 def _give_back(lease: Lease, checkout: Checkout, began: float) -> None:

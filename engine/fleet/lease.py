@@ -39,14 +39,16 @@ class Stored:
     """What PostgreSQL has of a project's state: entries up to ``last_seq``, of which ``snapshot_seq`` is a whole file.
 
     ``last_epoch`` is that of the holder who stored the last one. ``snapshot_seq`` is 0 where there is none. The bytes
-    are packed. ``written_by`` is the DuckDB that wrote it. ``vanished_ago`` is how many seconds ago the last lease
-    ended that was never given back.
+    are packed. ``snapshot_object`` is the name of the file in the object store, None where PostgreSQL has it.
+    ``written_by`` is the DuckDB that wrote it. ``vanished_ago`` is how many seconds ago the last lease ended that was
+    never given back.
     """
 
     last_seq: int
     last_epoch: int
     snapshot_seq: int
     snapshot_bytes: int
+    snapshot_object: str | None
     journal_bytes: int
     format: int
     written_by: str
@@ -139,8 +141,8 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
         "even_paused": even_paused,
     }
     taken = (
-        "epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, journal_bytes, format, written_by,"
-        " extract(epoch from now() - vanished_at)::double precision"
+        "epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, snapshot_object, journal_bytes, format,"
+        " written_by, extract(epoch from now() - vanished_at)::double precision"
     )
     sql = (
         "update lease set holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above

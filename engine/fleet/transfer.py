@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.fleet.database import FleetDatabase
+    from engine.fleet.object_store import ObjectStore
 
 
-def adopt_state(database: FleetDatabase, project: str, own_state: Path, *, replace: bool) -> bool:
+def adopt_state(
+    database: FleetDatabase, objects: ObjectStore | None, project: str, own_state: Path, *, replace: bool
+) -> bool:
     """Store the state file ``own_state`` as the fleet's, and put it aside; False where there is none.
 
     Raises :class:`StateError` where the fleet has a state of the project already, unless that is to be replaced.
@@ -27,7 +30,7 @@ def adopt_state(database: FleetDatabase, project: str, own_state: Path, *, repla
     aside = own_state.with_name(f"{own_state.name}.adopted")
     with open_state(own_state):
         pass  # nobody else has it open, and its journal is in it
-    with check_out(database, project, own_state, even_paused=True, adopts=True) as checkout:
+    with check_out(database, objects, project, own_state, even_paused=True, adopts=True) as checkout:
         if checkout.was_known and not replace:
             raise StateError(
                 f"The fleet has a state of {project} already.",
@@ -38,7 +41,7 @@ def adopt_state(database: FleetDatabase, project: str, own_state: Path, *, repla
     return True
 
 
-def export_state(database: FleetDatabase, project: str, own_state: Path) -> bool:
+def export_state(database: FleetDatabase, objects: ObjectStore | None, project: str, own_state: Path) -> bool:
     """Pause a project and bring its state to ``own_state``; False where the fleet has none.
 
     Raises :class:`StateError` where there is such a file already.
@@ -48,7 +51,7 @@ def export_state(database: FleetDatabase, project: str, own_state: Path) -> bool
     if exists(own_state):
         raise StateError(f"There is {own_state} already.", hint="Move it away: the fleet's state is newer.")
     set_paused(database, project, paused=True)
-    with check_out(database, project, own_state, even_paused=True) as checkout:
+    with check_out(database, objects, project, own_state, even_paused=True) as checkout:
         with open_state(checkout.path):
             pass  # its journal is in it now
         make_private_folder(own_state.parent)

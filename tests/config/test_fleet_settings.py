@@ -34,9 +34,10 @@ def test_the_address_comes_from_variables_and_shows_in_nothing(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[fleet]\n", "has one key, `database`"),
-        ('[fleet]\ndatabase = "x"\nlease = 3\n', "has one key, `database`"),
+        ("[fleet]\n", "has the key `database`"),
+        ('[fleet]\ndatabase = "x"\nlease = 3\n', "has the key `database`"),
         ('[fleet]\ndatabase = "${NOT_SET}"\n', "the variable NOT_SET is not set"),
+        ('[fleet]\ndatabase = "x"\nsnapshots = "s3://key:secret@bucket"\n', "no address of an object store"),
         ("fleet = [", "This is not TOML"),
     ],
 )
@@ -47,7 +48,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, message
         read_fleet(tmp_path, environ={})
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.path == tmp_path / "workspace.toml"
-    assert "S2S_FLEET" in diagnostic.hint
+    assert ("s3://bucket/prefix" if "snapshots" in text else "S2S_FLEET") in diagnostic.hint
 
 
 @pytest.mark.parametrize("text", ["[schedule", "[fleet", ""], ids=["cut off", "broken", "emptied"])

@@ -182,7 +182,7 @@ def test_an_answer_of_postgresql_that_is_lost_changes_nothing(fleet: Fleet, monk
             own_state = fleet.folder / "b" / "acme.duckdb"
             with (
                 closing(database.FleetDatabase(address)) as connected,
-                check_out(connected, "acme", own_state) as checkout,
+                check_out(connected, None, "acme", own_state) as checkout,
             ):
                 project = replace(client.project, state=checkout.path)
                 assert pipeline.run(project, "products", replica=checkout).sent == 0

@@ -47,7 +47,7 @@ class Machines:
         lease = take_lease(self._database, "acme")
         checkout = Checkout(lease, next(self._states))
         try:
-            checkout.bring(adopts=False)
+            checkout.bring()
             yield checkout
         except model.Killed:
             checkout.close()

@@ -51,14 +51,16 @@ class Fleet:
         """Run a statement in the fleet's PostgreSQL."""
         self.postgres.execute(self.database, statement)
 
-    def start(self, machine: str, *words: str, freeze: str = "never", at: int = 0) -> subprocess.Popen[bytes]:
+    def start(
+        self, machine: str, *words: str, freeze: str = "never", at: int = 0, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a command on a machine, in a process of its own that freezes at a point; see ``fleet_machine``."""
         log = self.folder / f"{machine}-{len(self.started)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "support.fleet_machine", freeze, str(at), *words],
                 cwd=self.client.workspace,
-                env=environment({**self.variables(machine), "PYTHONPATH": str(TESTS)}),
+                env=environment({**self.variables(machine), **(env or {}), "PYTHONPATH": str(TESTS)}),
                 stdout=file,
                 stderr=file,
             )

@@ -1,8 +1,9 @@
 """One machine of a fleet as a process: ``python -m support.fleet_machine POINT COUNT WORDS…`` runs ``s2s WORDS``.
 
 It freezes itself with SIGSTOP at a point, when that is come to for the COUNT-th time: before it logs in, before a POST
-of products, before a receipt is recorded, before what is left is stored at the end; of an order, before it is noted
-that its commit is sent, and before that. Leases and retries are short, as in the tests.
+of products, before a receipt is recorded, before what is left is stored at the end, before a whole file that is
+uploaded becomes the state; of an order, before it is noted that its commit is sent, and before that. Leases and retries
+are short, as in the tests.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ POINTS = {
     "post": ("engine.stock2shop.session", "Session", "request"),
     "receipt": ("engine.sync.dispatch", "", "record_receipt"),
     "store": ("engine.fleet.checkout", "Checkout", "finish"),
+    "pointer": ("engine.fleet.stored_states", "", "_is_next"),
     "note": ("engine.orders.ledger", "Ledger", "mark_commit_sent"),
     "commit": ("engine.database.writer", "DbApiWriter", "commit"),
 }
@@ -48,13 +50,15 @@ def freeze_at(point: str, count: int) -> None:
 
 def shorten() -> None:
     """Have leases, retries and the worker's own times be short."""
-    from engine.fleet import database, lease, worker
+    from engine.fleet import database, lease, object_store, stored_states, worker
     from engine.state.store import DUCKDB_SETTINGS
 
     lease.LEASE_SECONDS, database.RETRY_SECONDS = LEASE_SECONDS, 1.0
     worker.TICK_SECONDS, worker.BEAT_SECONDS, worker.RESTART_SECONDS = 0.5, 0.1, 0.5
     if "CHECKPOINTS" in os.environ:
         DUCKDB_SETTINGS["wal_autocheckpoint"] = os.environ["CHECKPOINTS"]
+    if "OBJECT_BYTES" in os.environ:
+        stored_states.MIN_OBJECT_BYTES, object_store.RETRY_SECONDS = int(os.environ["OBJECT_BYTES"]), 1
     worker.HEARTBEAT_SECONDS, worker.STALLED_SECONDS = 0.5, 2.0
 
 

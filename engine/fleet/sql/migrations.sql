@@ -178,3 +178,21 @@ drop table order_home;
 -- version 3
 -- When the last lease of a project ended that was never given back.
 alter table lease add column vanished_at timestamptz;
+
+-- version 4
+-- Large state files are objects in an object store. `snapshot_object` of a lease names the one that is its state as of
+-- `snapshot_seq`; it is null where parts in `snapshot` are. An object is noted before it is uploaded: `unused_since` is
+-- null only while a lease names it.
+create table snapshot_object (
+    name text primary key,
+    project text not null,
+    bytes bigint not null,
+    sha256 bytea not null,
+    unused_since timestamptz default now()
+);
+
+create index snapshot_object_unused on snapshot_object (unused_since);
+
+create index snapshot_object_of_project on snapshot_object (project);
+
+alter table lease add column snapshot_object text;
