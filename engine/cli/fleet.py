@@ -36,11 +36,15 @@ def init(context: typer.Context) -> None:
 
     session = session_of(context)
     fleet = _fleet(session)
-    done = initialise(fleet.database.url)
+    done, left = initialise(fleet.database.url)
     if fleet.objects is not None:
         fleet.objects.check()
         done.append(f"a try: {fleet.objects.address} takes, gives and removes an object")
     session.terminal.print_text("\n".join(f"Made {each}." for each in done) or "Everything is up to date.")
+    if left:
+        session.terminal.print_text(
+            f"Left for when no older worker runs any more, {', '.join(left)}: run `s2s fleet init` once more then."
+        )
 
 
 @fleet_app.command()
@@ -118,7 +122,7 @@ def worker(
 @fleet_app.command()
 def status(context: typer.Context, output: OutputFormat = Output.text) -> None:
     """Show the fleet's projects, its workers, and how many projects wait."""
-    from engine.fleet.overview import PROJECT_COLUMNS, count_queue, list_projects, list_workers
+    from engine.fleet.overview import PROJECT_COLUMNS, count_queue, find_outdated, list_projects, list_workers
 
     session = session_of(context)
     database = _database(session)
@@ -130,6 +134,9 @@ def status(context: typer.Context, output: OutputFormat = Output.text) -> None:
     if workers:
         session.terminal.print_text("")
         session.print_result(workers, tuple(workers[0]), output)
+    outdated = find_outdated(database)
+    if outdated:
+        session.terminal.print_text("\n" + "\n".join(outdated))
     waiting = ", ".join(f"{lane}: {each['waiting']:,} wait, {each['running']:,} run" for lane, each in queue.items())
     session.terminal.print_text(f"\nQueue: {waiting or 'empty'}.")
 

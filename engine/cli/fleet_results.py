@@ -20,6 +20,10 @@ class FleetProject(TypedDict):
     failures: Annotated[int, "How many runs in a row have failed."]
     epoch: Annotated[int, "Rises each time its lease is taken."]
     stored_bytes: Annotated[int, "What is stored of its state, packed, in PostgreSQL and the object store."]
+    readable_by: Annotated[
+        str | None,
+        "Which of the workers that take jobs read its state: 'all workers', or '2 of 3 workers' in a deploy.",
+    ]
 
 
 class FleetWorker(TypedDict):
@@ -30,6 +34,7 @@ class FleetWorker(TypedDict):
     started_at: Time
     seen_seconds_ago: float
     draining: bool
+    versions: Annotated[str, "What it reads, such as 'duckdb=2.0 state=4'."]
 
 
 class FleetLane(TypedDict):

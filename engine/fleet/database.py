@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 4
+VERSION = 5
 """The version of the tables; ``sql/migrations.sql`` has a block for each version."""
 
 SCHEMA = "s2s_fleet"
@@ -183,8 +183,11 @@ def _checked_version(connection: psycopg.Connection[Row]) -> str:
     return str(row[0])
 
 
-def initialise(url: str) -> list[str]:
-    """Create the fleet's tables and those of its job queue, or bring them up to date; gives what was done, in words."""
+def initialise(url: str) -> tuple[list[str], list[str]]:
+    """Create the fleet's tables and those of its job queue, or bring them up to date.
+
+    Gives what was done, and what is left for when no older worker runs any more, in words.
+    """
     import psycopg
 
     from engine.fleet.queue import migrate_queue
@@ -206,13 +209,13 @@ def initialise(url: str) -> list[str]:
                         connection.execute(block.encode())
                         connection.execute("update fleet set version = %s", [int(number)])
                     done.append(f"the fleet's tables, version {number}")
-            done += migrate_queue(connection)
+            of_queue, left = migrate_queue(connection)
         except psycopg.Error as error:
             raise FleetError(
                 f"The fleet's tables cannot be created: {_first_line(error)}.",
                 hint="Its user needs the right to create a schema in the database: grant create on database … to …;",
             ) from error
-    return done
+    return done + of_queue, left
 
 
 def _begin(connection: psycopg.Connection[Row]) -> psycopg.Connection[Row]:

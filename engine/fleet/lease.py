@@ -40,8 +40,9 @@ class Stored:
 
     ``last_epoch`` is that of the holder who stored the last one. ``snapshot_seq`` is 0 where there is none. The bytes
     are packed. ``snapshot_object`` is the name of the file in the object store, None where PostgreSQL has it.
-    ``written_by`` is the DuckDB that wrote it. ``vanished_ago`` is how many seconds ago the last lease ended that was
-    never given back.
+    ``format`` is how the file is stored, and ``written_versions`` what else must be known to read it, see
+    :mod:`engine.fleet.versions`. ``vanished_ago`` is how many seconds ago the last lease ended that was never given
+    back.
     """
 
     last_seq: int
@@ -51,7 +52,7 @@ class Stored:
     snapshot_object: str | None
     journal_bytes: int
     format: int
-    written_by: str
+    written_versions: str
     vanished_ago: float | None
 
 
@@ -142,7 +143,7 @@ def take_lease(database: FleetDatabase, project: str, *, even_paused: bool = Fal
     }
     taken = (
         "epoch, vanished, last_seq, last_epoch, snapshot_seq, snapshot_bytes, snapshot_object, journal_bytes, format,"
-        " written_by, extract(epoch from now() - vanished_at)::double precision"
+        " written_versions, extract(epoch from now() - vanished_at)::double precision"
     )
     sql = (
         "update lease set holder = %(holder)s, taken_at = now(),"  # noqa: S608 - as above

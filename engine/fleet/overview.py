@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.fleet import versions
 from engine.fleet.lease import shown_holder
+from engine.fleet.versions import NEEDS_SQL, WORKERS_SQL, Versions, Worker, needs_of, workers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.fleet.database import FleetDatabase
 
 
@@ -31,6 +35,7 @@ PROJECT_COLUMNS = (
     "failures",
     "epoch",
     "stored_bytes",
+    "readable_by",
 )
 
 
@@ -42,25 +47,60 @@ def list_projects(database: FleetDatabase) -> list[dict[str, Any]]:
         " exit_code, failures, epoch, snapshot_bytes + journal_bytes from lease"
         " where project not like '%/%' order by project"
     )
-    found = [dict(zip(PROJECT_COLUMNS, row, strict=True)) for row in rows]
+    needs, workers = needs_of(database.rows(NEEDS_SQL)), _taking_workers(database)
+    found = [
+        dict(zip(PROJECT_COLUMNS, (*row, _readable_by(needs.get(row[0], Versions()), workers)), strict=True))
+        for row in rows
+    ]
     return [{**each, "held_by": each["held_by"] and shown_holder(each["held_by"])} for each in found]
+
+
+def _readable_by(needed: Versions, workers: Sequence[Worker]) -> str | None:
+    reading = sum(worker.known.reads(needed) for worker in workers)
+    if not workers:
+        return None
+    return "all workers" if reading == len(workers) else f"{reading} of {len(workers)} workers"
+
+
+def find_outdated(database: FleetDatabase) -> list[str]:
+    """What workers leave to newer ones, in sentences; there are some during a deploy only."""
+    workers, needs = _taking_workers(database), needs_of(database.rows(NEEDS_SQL))
+    found = []
+    for worker in workers:
+        missing = [each for each in map(worker.known.missing, needs.values()) if each.numbers]
+        if missing:
+            found.append(
+                f"{worker.name} leaves {len(missing):,} projects to newer workers: it does not read"
+                f" {', '.join(sorted(set(map(str, missing))))}. Drain it, and update s2s and DuckDB there."
+            )
+    found += [
+        f"No worker reads the state of {project}, which wants {needed}: start one of the version that wrote it."
+        for project, needed in sorted(needs.items())
+        if workers and not any(worker.known.reads(needed) for worker in workers)
+    ]
+    return found
+
+
+def _taking_workers(database: FleetDatabase) -> list[Worker]:
+    return workers_of(database.rows(WORKERS_SQL, {"alive": versions.ALIVE_SECONDS}))
 
 
 def list_workers(database: FleetDatabase) -> list[dict[str, Any]]:
     """Each worker that was heard from in the last minutes; times are UTC."""
     rows = database.rows(
         "select name, slots, started_at at time zone 'UTC',"
-        " round(extract(epoch from now() - seen_at))::double precision, draining from worker order by name"
+        " round(extract(epoch from now() - seen_at))::double precision, draining, versions from worker order by name"
     )
-    names = ("worker", "slots", "started_at", "seen_seconds_ago", "draining")
+    names = ("worker", "slots", "started_at", "seen_seconds_ago", "draining", "versions")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def count_queue(database: FleetDatabase) -> dict[str, dict[str, int]]:
     """How many projects wait and run, by lane."""
     rows = database.rows(
-        "select queue_name, count(*) filter (where status = 'todo'), count(*) filter (where status = 'doing')"
-        " from procrastinate_jobs where status in ('todo', 'doing') group by queue_name order by queue_name"
+        "select split_part(queue_name, '-', 1) as lane,"
+        " count(*) filter (where status = 'todo'), count(*) filter (where status = 'doing')"
+        " from procrastinate_jobs where status in ('todo', 'doing') group by lane order by lane"
     )
     return {lane: {"waiting": waiting, "running": running} for lane, waiting, running in rows}
 

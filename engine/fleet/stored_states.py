@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.embedded import duckdb_version
 from engine.errors import MissingObjectError, StateError, SyncError
+from engine.fleet.versions import known_versions, needed_versions, written_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +34,10 @@ if TYPE_CHECKING:
     from engine.fleet.lease import Lease, Stored
     from engine.fleet.object_store import ObjectStore
 
-FORMAT = 2
-"""The newest version of what is stored that this s2s reads; each state has the oldest that says what it is.
-
-1 is a DuckDB file in parts, and pieces of its journal, each packed by itself with zstd; 2 has the file in an object
-store, its packed parts one after the other, which is a file that `zstd -d` unpacks."""
+PARTS, OBJECT = 1, 2
+"""How a file is stored, as `format` of its lease: in parts in PostgreSQL, each packed by itself with zstd; or in the
+object store, its packed parts one after the other, which is a file that `zstd -d` unpacks. What comes next raises
+:data:`engine.fleet.versions.SNAPSHOT_VERSION`."""
 
 PART_BYTES = 8_000_000
 """Bytes of a file that are packed and stored at a time."""
@@ -67,11 +67,11 @@ log = logging.getLogger(__name__)
 
 def require_readable(project: str, stored: Stored) -> None:
     """Raise :class:`StateError` where a newer s2s or DuckDB wrote what is stored of a project."""
-    written, own = (tuple(version.lstrip("v").split(".")[:2]) for version in (stored.written_by, duckdb_version()))
-    newer = stored.written_by != "" and [int(part) for part in written] > [int(part) for part in own]
-    if stored.format > FORMAT or newer:
+    missing = known_versions().missing(needed_versions(stored.written_versions, stored.format))
+    if missing.numbers:
         raise StateError(
-            f"The state of {project} was written by a newer s2s or DuckDB ({stored.written_by}) on another machine.",
+            f"The state of {project} was written by a newer s2s or DuckDB on another machine: this one does not read"
+            f" {missing}.",
             hint="Update s2s and DuckDB on this machine; until then the others run the project.",
         )
 
@@ -82,10 +82,10 @@ def store_journal(lease: Lease, seq: int, body: bytes) -> int:
     Raises :class:`LeaseError` where the lease is lost.
     """
     packed = _pack(body)
-    values = {**lease.key, "seq": seq, "body": packed, "bytes": len(packed)}
+    values = {**lease.key, "seq": seq, "body": packed, "bytes": len(packed), **_written()}
     row = lease.database.row(
         "with held as (update lease set last_seq = %(seq)s, last_epoch = epoch,"
-        " journal_bytes = journal_bytes + %(bytes)s"
+        " journal_bytes = journal_bytes + %(bytes)s, written_by = %(duckdb)s, written_versions = %(written)s"
         " where project = %(project)s and epoch = %(epoch)s and last_seq = %(seq)s - 1 returning project)"
         " insert into journal (project, seq, epoch, body)"
         " select project, %(seq)s, %(epoch)s, %(body)s from held returning seq",
@@ -197,9 +197,17 @@ def _replace_snapshot(
         [name, project, name],
     )
     connection.execute(
-        "update lease set last_seq = %s, last_epoch = epoch, snapshot_seq = %s, snapshot_bytes = %s,"
-        " snapshot_object = %s, journal_bytes = 0, format = %s, written_by = %s where project = %s",
-        [seq, seq, size, name, 1 if name is None else FORMAT, duckdb_version(), project],
+        "update lease set last_seq = %(seq)s, last_epoch = epoch, snapshot_seq = %(seq)s, snapshot_bytes = %(size)s,"
+        " snapshot_object = %(name)s, journal_bytes = 0, format = %(format)s, written_by = %(duckdb)s,"
+        " written_versions = %(written)s where project = %(project)s",
+        {
+            **lease.key,
+            "seq": seq,
+            "size": size,
+            "name": name,
+            "format": PARTS if name is None else OBJECT,
+            **_written(),
+        },
     )
 
 
@@ -276,6 +284,11 @@ def _restore_object(lease: Lease, name: str, file: BinaryIO, objects: ObjectStor
             raise StateError(f"{objects.location(name)} is damaged: it is not what was stored there.", hint=hint)
         packed.seek(0)
         _unpack_file(packed, file)
+
+
+def _written() -> dict[str, str]:
+    """What must be known to read what this s2s writes; ``written_by`` is for versions that know of nothing else."""
+    return {"duckdb": duckdb_version(), "written": written_versions()}
 
 
 def _is_stored(lease: Lease, seq: int) -> bool:

@@ -4,6 +4,9 @@ Each worker looks at what is due, one of them at a time. A job is a project; a p
 once at a time. What a worker that died had begun is finished as failed and queued again. It is never retried as the
 same job: where the project is queued already, that would be refused for ever.
 
+During a deploy workers of two versions share the projects. One whose state only some of them read is queued for those,
+and a worker that meets such a project all the same hands it over; see :mod:`engine.fleet.versions`.
+
 The queue ends a worker that lost PostgreSQL. It is then started again here, and what runs goes on meanwhile as far as
 it can: its lease says how far.
 """
@@ -25,12 +28,23 @@ from typing import TYPE_CHECKING, Any
 
 from engine.agent.lanes import Lane, LaneLimits
 from engine.agent.workers import Job
-from engine.fleet import lease
+from engine.fleet import lease, versions
 from engine.fleet.database import connection_options
 from engine.fleet.due import FAILURES_TO_BACK_OFF, LANES, LastRun, find_due
+from engine.fleet.queue import worker_versions
+from engine.fleet.versions import (
+    NEEDS_SQL,
+    WORKERS_SQL,
+    Versions,
+    Worker,
+    choose_queue,
+    needs_of,
+    own_queue,
+    workers_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
     from procrastinate import App
@@ -89,6 +103,7 @@ class FleetWorker:
         self._asked: dict[str, tuple[Job, Callable[[Ended], None]]] = {}
         self._asking = threading.Lock()
         self._lanes: list[Lane] = []
+        self._known = worker_versions()
         self._last_beat = time.monotonic()
         self._is_registered = False
 
@@ -175,7 +190,7 @@ class FleetWorker:
                     asyncio.create_task(
                         app.run_worker_async(
                             name=f"{self._name}-{lane}",
-                            queues=[lane],
+                            queues=[lane, own_queue(lane, self._known)],
                             concurrency=self._settings.slots if lane == "runs" else 1,
                             delete_jobs="always",
                             install_signal_handlers=False,
@@ -218,17 +233,22 @@ class FleetWorker:
         )
 
         @app.task(name=TASK, pass_context=True)
-        async def run_project(context: JobContext, project: str) -> None:
-            await self._run(app, str(context.job.queue), project)
+        async def run_project(context: JobContext, /, project: str, **_of_newer_versions: object) -> None:
+            await self._run(app, _lane_of(str(context.job.queue)), project)
 
         return app
 
     async def _run(self, app: App, lane: str, project: str) -> None:
-        """Run a project in a warm process.
+        """Run a project in a warm process, unless a newer version has its state: then whoever reads that runs it.
 
         It is queued again for a little later where another holder still has its lease, and for the end of the lease
         where the process died; not where it has died or failed again and again.
         """
+        needed = needs_of(await _fetch(app, f"{NEEDS_SQL} where project = %(project)s", project=project))
+        if not self._known.reads(needed.get(project, Versions())):
+            itself = Worker(name=self._name, slots=0, known=self._known)
+            await _choose_and_queue(app, lane, project, needed, [*await _list_workers(app), itself])
+            return
         loop = asyncio.get_running_loop()
         ended_future: asyncio.Future[Ended] = loop.create_future()
         job = Job(project, self._projects.request(project))
@@ -301,9 +321,9 @@ class FleetWorker:
     async def _is_drained(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:
         """Note that this worker is there; gives whether it is to take no more."""
         cursor = await connection.execute(
-            "insert into worker (name, host, process, slots) values (%s, %s, %s, %s)"
+            "insert into worker (name, host, process, slots, versions) values (%s, %s, %s, %s, %s)"
             " on conflict (name) do update set seen_at = now() returning draining",
-            [self._name, socket.gethostname(), os.getpid(), self._settings.slots],
+            [self._name, socket.gethostname(), os.getpid(), self._settings.slots, str(self._known)],
         )
         row = await cursor.fetchone()
         return row is not None and bool(row[0])
@@ -325,12 +345,15 @@ class FleetWorker:
         }
         after, upto = (datetime.fromtimestamp(at, timezone.utc).replace(tzinfo=None) for at in span)
         due = find_due(self._projects.schedules(), last_runs, after=after, upto=upto)
-        for project, lane in due.items():
-            await _queue(app, lane, project)
+        if due:
+            workers, needs = await _list_workers(app), needs_of(await _fetch(app, NEEDS_SQL))
+            for project, lane in due.items():
+                await _choose_and_queue(app, lane, project, needs, workers)
         # Only now: where this worker died before, another one looks at the same time again.
         await connection.execute("update fleet set ticked_at = greatest(ticked_at, %s)", [span[1]])
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
             await _requeue_stalled(app, job)
+        await _requeue_stranded(app)
         await connection.execute("delete from worker where seen_at < now() - interval '5 minutes'")
         await connection.execute("delete from run_log where at < now() - make_interval(days => %s)", [KEEP_RUNS_DAYS])
 
@@ -375,4 +398,47 @@ async def _requeue_stalled(app: App, job: Any) -> None:
 
     with suppress(ProcrastinateException):  # it ended by itself just now
         await app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
-        await _queue(app, job.queue, str(job.task_kwargs["project"]))
+        project = str(job.task_kwargs["project"])
+        needs = needs_of(await _fetch(app, f"{NEEDS_SQL} where project = %(project)s", project=project))
+        await _choose_and_queue(app, _lane_of(job.queue), project, needs, await _list_workers(app))
+
+
+async def _requeue_stranded(app: App) -> None:
+    """Queue projects again that wait for workers of a version of which none is left."""
+    waiting = await _fetch(
+        app,
+        "select id, queue_name, args ->> 'project' from procrastinate_jobs"
+        " where status = 'todo' and queue_name like '%%-%%' and task_name = %(task)s",
+        task=TASK,
+    )
+    if not waiting:
+        return
+    workers = await _list_workers(app)
+    served = {own_queue(lane, worker.known) for lane in LANES for worker in workers}
+    needs = needs_of(await _fetch(app, NEEDS_SQL))
+    for job, queue, project in waiting:
+        if queue not in served and await app.job_manager.cancel_job_by_id_async(job, delete_job=True):
+            await _choose_and_queue(app, _lane_of(queue), project, needs, workers)
+
+
+async def _choose_and_queue(
+    app: App, lane: str, project: str, needs: Mapping[str, Versions], workers: Sequence[Worker]
+) -> None:
+    """Queue a project of a lane for those who read its state; where nobody does, its next turn looks again."""
+    queue = choose_queue(lane, needs.get(project, Versions()), workers)
+    if queue is not None:
+        await _queue(app, queue, project)
+
+
+async def _list_workers(app: App) -> list[Worker]:
+    return workers_of(await _fetch(app, WORKERS_SQL, alive=versions.ALIVE_SECONDS))
+
+
+async def _fetch(app: App, sql: str, **values: object) -> list[tuple[Any, ...]]:
+    """The rows of a statement, through the queue's connections."""
+    return [tuple(row.values()) for row in await app.connector.execute_query_all_async(sql, **values)]
+
+
+def _lane_of(queue: str) -> str:
+    """The lane of a queue, of which those have their own who know the same."""
+    return queue.partition("-")[0]

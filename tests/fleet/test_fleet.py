@@ -89,10 +89,10 @@ def test_what_cannot_be_read_is_left_to_others_and_never_begun_from_nothing(flee
     assert "Run `s2s fleet init`" in fleet.run("a", "run", "acme", code=1)
     fleet.run("a", "fleet", "init")
     fleet.run("a", "run", "acme")
-    written = fleet.postgres.row(fleet.database, "select written_by from s2s_fleet.lease")[0]
-    fleet.sql("update s2s_fleet.lease set written_by = '99.0.1'")
-    assert "written by a newer s2s or DuckDB (99.0.1)" in fleet.run("b", "run", "acme", code=1)
-    fleet.sql(f"update s2s_fleet.lease set written_by = '{written}', last_seq = last_seq + 1")
+    written = fleet.postgres.row(fleet.database, "select written_versions from s2s_fleet.lease")[0]
+    fleet.sql("update s2s_fleet.lease set written_versions = 'duckdb=99.0 state=4'")
+    assert "this one does not read duckdb=99.0" in fleet.run("b", "run", "acme", code=1)
+    fleet.sql(f"update s2s_fleet.lease set written_versions = '{written}', last_seq = last_seq + 1")
     assert "has a gap" in fleet.run("b", "run", "acme", code=1)
     fleet.sql("update s2s_fleet.lease set last_seq = last_seq - 1")
     fleet.run("b", "run", "acme")

@@ -60,7 +60,7 @@ class Fleet:
             process = subprocess.Popen(
                 [sys.executable, "-m", "support.fleet_machine", freeze, str(at), *words],
                 cwd=self.client.workspace,
-                env=environment({**self.variables(machine), **(env or {}), "PYTHONPATH": str(TESTS)}),
+                env=environment({**self.variables(machine), "PYTHONPATH": str(TESTS), **(env or {})}),
                 stdout=file,
                 stderr=file,
             )

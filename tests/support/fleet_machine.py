@@ -50,16 +50,17 @@ def freeze_at(point: str, count: int) -> None:
 
 def shorten() -> None:
     """Have leases, retries and the worker's own times be short."""
-    from engine.fleet import database, lease, object_store, stored_states, worker
+    from engine.fleet import database, lease, object_store, stored_states, versions, worker
     from engine.state.store import DUCKDB_SETTINGS
 
-    lease.LEASE_SECONDS, database.RETRY_SECONDS = LEASE_SECONDS, 1.0
+    lease.LEASE_SECONDS, database.RETRY_SECONDS = float(os.environ.get("LEASE_SECONDS", LEASE_SECONDS)), 1.0
     worker.TICK_SECONDS, worker.BEAT_SECONDS, worker.RESTART_SECONDS = 0.5, 0.1, 0.5
     if "CHECKPOINTS" in os.environ:
         DUCKDB_SETTINGS["wal_autocheckpoint"] = os.environ["CHECKPOINTS"]
     if "OBJECT_BYTES" in os.environ:
         stored_states.MIN_OBJECT_BYTES, object_store.RETRY_SECONDS = int(os.environ["OBJECT_BYTES"]), 1
     worker.HEARTBEAT_SECONDS, worker.STALLED_SECONDS = 0.5, 2.0
+    versions.ALIVE_SECONDS = 2.0
 
 
 def run_job(job: Mapping[str, Any], stop: threading.Event, report: Callable[[Mapping[str, Any]], None]) -> Any:

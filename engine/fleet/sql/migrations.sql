@@ -196,3 +196,10 @@ create index snapshot_object_unused on snapshot_object (unused_since);
 create index snapshot_object_of_project on snapshot_object (project);
 
 alter table lease add column snapshot_object text;
+
+-- version 5
+-- What must be known to read a state, and what a worker knows: see engine/fleet/versions.py. The default is what the
+-- version before knew.
+alter table lease add column written_versions text not null default '';
+
+alter table worker add column versions text not null default 'duckdb=2.0 queue=3.10 snapshot=2 state=4';
