@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.clock import Deadline
+from engine.clock import Deadline, now
 from engine.database.open import open_source
 from engine.errors import QueryError, UsageError
 from engine.files import WorkspaceFiles
@@ -115,7 +115,7 @@ def capture_fixtures(
             anonymiser.learn(column, kind, joined=name.lower() in table.joined)
     captured = tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
     written = {fixture_table(table.name): types[table.name] for table in tables}
-    files.write(folder / FILE_NAME, write_column_types(written).encode("utf-8"))
+    files.write(folder / FILE_NAME, write_column_types(written, captured=now()).encode("utf-8"))
     return captured
 
 

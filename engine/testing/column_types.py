@@ -7,6 +7,7 @@ One table a fixture, one line a column, in the database's own words, so that a d
     name = "varchar(60) collate utf8mb4_general_ci"
     price = "numeric(12,4)"
 
+Before them ``captured = 2024-05-31T10:20:30`` says when that was, in UTC: the clock of a rehearsal stands there.
 ``s2s fixtures capture`` writes the file, and a hand-written fixture may do without. What a type means on fixtures:
 :func:`duckdb_type` says how its values are kept, :func:`stored_value` how they are padded, and :func:`kind_of_column`
 what a translation may rely on.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from engine.config.toml_text import parse_toml
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from engine.files import WorkspaceFiles
 
 FILE_NAME = "types.toml"
+
+CAPTURED = "captured"
+"""The key beside the tables for when the fixtures were captured."""
 
 Form = Literal["text", "number", "moment", "json", "other"]
 
@@ -63,6 +68,9 @@ _INTEGERS = {
 _DOUBLES = frozenset(
     {"double", "double precision", "float", "float4", "float8", "real", "binary_float", "binary_double"}
 )
+_SINGLES = {"postgres": ("real", "float4"), "tsql": ("real",), "mysql": ("float",)}
+"""Numbers of single precision, which databases calculate with as what they are: 6.1 is 6.0999999."""
+
 _DECIMALS = frozenset({"decimal", "numeric", "number", "dec"})
 _MONEY = {"money": 4, "smallmoney": 4}
 _MOMENTS = {
@@ -144,9 +152,29 @@ def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str
 _HINT = 'Write a table for each fixture: [item], and a line for each column: code = "varchar(12) not null".'
 
 
-def write_column_types(tables: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the text of ``types.toml`` with the types, as written, of columns by table."""
+def read_capture_time(folder: Path, files: WorkspaceFiles) -> datetime | None:
+    """Return when the fixtures were captured, in UTC without a zone, as ``types.toml`` says it; None where it does not.
+
+    Raises :class:`FixtureError` where the file cannot be read.
+    """
+    path = folder / FILE_NAME
+    if not is_file(path):
+        return None
+    try:
+        found = parse_toml(read_fixture_text(path, files), path=path, hint=_HINT).get(CAPTURED)
+    except ConfigError as error:
+        raise FixtureError(error.diagnostics) from None
+    return found.replace(tzinfo=None) if isinstance(found, datetime) else None
+
+
+def write_column_types(tables: Mapping[str, Mapping[str, str]], *, captured: datetime) -> str:
+    """Return the text of ``types.toml`` with the types, as written, of columns by table.
+
+    ``captured`` is when that was, in UTC without a zone: what the clock of a rehearsal says.
+    """
     parts = ["# The types of the source's columns, as its catalogue has them. Made by `s2s fixtures capture`.\n"]
+    if CAPTURED not in tables:  # which TOML would not tell from the table
+        parts.append(f"{CAPTURED} = {captured:%Y-%m-%dT%H:%M:%S}\n")
     for table, columns in sorted(tables.items()):
         if columns:
             parts.append(f"\n[{_key(table)}]\n")
@@ -236,6 +264,8 @@ def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
     if found == "text":
         folding = "-".join(_foldings(kind, dialect))
         return f"text/{folding}" if folding else "text"
+    if found == "double" and kind.name in _SINGLES.get(dialect, ()):
+        return "single"
     without_scale = kind.name in _DECIMALS and not kind.sizes and dialect != "sqlite"
     return "numeric" if without_scale and found.startswith("decimal") else found
 

@@ -20,7 +20,7 @@ from engine.testing.fixtures import csv_files, infer_type, read_fixture, read_fi
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -132,16 +132,20 @@ def uncollated_texts(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, 
     return frozenset(text for (text,) in found if text is not None)
 
 
-def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str]) -> None:
-    """Fix the current time of each schema to the newest time in its fixtures, so that every run gives the same."""
+def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Mapping[str, datetime | None]) -> None:
+    """Fix the current time of each schema, so that every run gives the same.
+
+    It is the time that is given, when the fixtures were captured; else the newest time in the schema's fixtures.
+    """
     columns = connection.execute(
         "select schema_name, table_name, column_name from duckdb_columns()"
         " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
     ).fetchall()
     newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
     connection.execute("begin transaction")
-    for schema in schemas:
-        connection.execute(render_sql("clock.sql", schema=schema, moment=newest.get(schema, DEFAULT_TIME)))
+    for schema, captured in schemas.items():
+        moment = captured or newest.get(schema, DEFAULT_TIME)
+        connection.execute(render_sql("clock.sql", schema=schema, moment=moment))
     connection.execute("commit")
 
 

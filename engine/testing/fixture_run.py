@@ -43,6 +43,7 @@ from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
+from engine.testing.column_types import read_capture_time
 from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures, uncollated_texts
 from engine.testing.fixtures import has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
@@ -50,6 +51,7 @@ from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_f
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from engine.mapping.transpile.kinds import Columns
     from engine.model.plan import Counts, Problem
@@ -155,6 +157,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
     database = folder / "fixtures.duckdb"
     schemas: dict[Path, str] = {}
+    clocks: dict[str, datetime | None] = {}
     tables: dict[Path, Columns] = {}
     faults: dict[Path, ConfigError] = {}
     uncollated: dict[Path, frozenset[str]] = {}
@@ -162,20 +165,23 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
         for project in projects:
             if not has_fixtures(project.root) or project.root in schemas:
                 continue
-            schemas[project.root] = f"client{len(schemas)}"
+            schemas[project.root] = schema = f"client{len(schemas)}"
+            clocks[schema] = None
+            files = WorkspaceFiles.of(project.workspace, project.root)
             try:
+                clocks[schema] = read_capture_time(project.root / "fixtures", files)
                 tables[project.root] = load_fixtures(
                     connection,
                     project.root,
-                    schema=schemas[project.root],
+                    schema=schema,
                     dialect=project.source.dialect,
-                    files=WorkspaceFiles.of(project.workspace, project.root),
+                    files=files,
                 )
                 if project.source.dialect in DIALECTS_IGNORING_CASE:
                     uncollated[project.root] = uncollated_texts(connection, tables[project.root])
             except ConfigError as error:
                 faults[project.root] = error
-        freeze_time(connection, list(schemas.values()))
+        freeze_time(connection, clocks)
     # Held open, so that each run's own connection finds the database already loaded.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))

@@ -144,6 +144,10 @@ SQL_NAMES = {
     "Slice": "[…:…]",
     "AtTimeZone": "AT TIME ZONE",
     "RegexpLike": "a regular expression",
+    "RegexpILike": "a regular expression without case (~*)",
+    "ByteString": "a text with escapes (E'…')",
+    "TsOrDsToTimestamp": "the format of what may be no date",
+    "TsOrDsToDate": "the date of what may be none",
     "Window": "a window function",
     "Literal": "a literal",
     "Any": "= ANY (…)",
@@ -229,7 +233,7 @@ def is_fractional(node: Any, dialect: str) -> bool:
     """Return whether it is known not to be an integer."""
     name = type(node).__name__
     kind = str(node.meta.get("kind") or "")  # of a declared type; SQLite keeps 5.00 as a whole number
-    if kind in {"double", "numeric"} or (kind.startswith("decimal") and dialect != "sqlite"):
+    if kind in {"double", "single", "numeric"} or (kind.startswith("decimal") and dialect != "sqlite"):
         return True
     if name == "Literal":
         return not node.is_string and "." in node.name

@@ -93,6 +93,13 @@ def text_of(node: Any) -> str | None:
     return str(node.name) if node is not None and is_text_literal(node) else None
 
 
+def text_literal(text: str) -> Any:
+    """Return a text that is written out."""
+    from sqlglot import exp
+
+    return exp.Literal.string(text)
+
+
 def unit_of(node: Any) -> str:
     """Return the unit of an interval or of a function of dates, in capitals and without a plural's S; or a blank."""
     unit = node.args.get("unit")
@@ -156,12 +163,45 @@ def date_text(moment: Any, pattern: str, letters: str, *, literals: str = r"[-/.
     return snippet(f"strftime(cast(VALUE as timestamp), '{pattern}')", value=moment)
 
 
+CLASS_OF_LETTERS = r"\[\^?[-\w. /,:;#()+*<>=\"'!@%?$|{}~]+\]"
+"""A set of letters that all regular expression engines read alike."""
+
+OTHER_DIGITS = r"""
+    case when regexp_matches(VALUE, '[^\x00-\x7f]')
+        and regexp_matches(regexp_replace(VALUE, '[0-9]', '', 'g'), '\p{Nd}')
+    then error('databases differ in digits of other scripts: write [0-9] for \d') else VALUE end"""
+"""A text in which ``\\d`` finds the same everywhere: some databases take other digits than 0 to 9 for such, too."""
+
+
+def plain_pattern(pattern: str) -> str:
+    r"""Return a regular expression with its digits, and its escaped signs, as sets of letters.
+
+    >>> plain_pattern(r"\D+[.]\(")
+    '[^0-9]+[.][(]'
+    """
+
+    def letters(found: re.Match[str]) -> str:
+        return {"d": "[0-9]", "D": "[^0-9]"}.get(found[1], f"[{found[1]}]")
+
+    return re.sub(r"\\([dD.()+*?|/-])", letters, pattern)
+
+
+def finds_alike(pattern: str) -> bool:
+    """Return whether a regular expression, as :func:`plain_pattern` gives it, finds the same text in all engines."""
+    outside = re.sub(CLASS_OF_LETTERS, "x", pattern, flags=re.ASCII)
+    return bool(re.fullmatch(r"\^?(?:[\w ,/:;#<>=\"'!@%~-][+*]?)+\$?", outside, flags=re.ASCII))
+
+
+def searched(value: Any, pattern: str) -> Any:
+    """Return the text that a regular expression is looked for in: one with other digits raises, where they matter."""
+    return snippet(OTHER_DIGITS, value=value) if re.search(r"\\[dD]", pattern) else value
+
+
 def portable_replacement(pattern: str | None, replacement: str | None) -> bool:
     """Return whether a regular expression finds the same text in all engines, and is replaced alike."""
     if pattern is None or replacement is None or re.search(r"[\\&$]", replacement):
         return False
-    outside = re.sub(r"\[\^?[-\w. /,:;#()+*]+\]", "x", pattern, flags=re.ASCII)
-    return bool(re.fullmatch(r"\^?(?:[\w ,/:;#-][+*]?)+\$?", outside, flags=re.ASCII))
+    return finds_alike(plain_pattern(pattern))
 
 
 def truncated(node: Any) -> Any:
@@ -169,7 +209,14 @@ def truncated(node: Any) -> Any:
     decimals = node.args.get("decimals")
     count = 0 if decimals is None else literal_integer(decimals)
     scale = scale_of(node.this)
-    if scale is None or count is None or not 0 <= count <= MAX_DECIMALS:
+    if count is None or not 0 <= count <= MAX_DECIMALS:
+        return None
+    if is_kind(node.this, "numeric"):
+        text = (
+            f"cast(sign(VALUE) * floor(abs(VALUE) * 1{'0' * count}) as decimal(26, 0)) * cast({10**-count:.{count}f} as"
+        )
+        return snippet(f"{text} decimal({count + 1}, {count}))", value=node.this)
+    if scale is None:
         return None
     if count >= scale:
         return node.this.copy()
@@ -194,7 +241,7 @@ def number_text(value: Any, *, decimals: int, grouped: bool, digits: int = 15, p
 
     ``digits`` are the most that it may have before the point, ``padded`` the fewest; ``grouped`` puts commas.
     """
-    if scale_of(value) is None or decimals > MAX_DECIMALS:
+    if (scale_of(value) is None and not is_kind(value, "numeric")) or decimals > MAX_DECIMALS:
         return None
     whole = "cast(trunc(abs(ROUNDED)) as bigint)"
     text_of_whole = f"cast({whole} as varchar)"
@@ -207,6 +254,17 @@ def number_text(value: Any, *, decimals: int, grouped: bool, digits: int = 15, p
         else (case when ROUNDED < 0 then '-' else '' end) || {shown} {fraction} end"""
     rounded = snippet(f"cast(round(VALUE, {decimals}) as decimal(38, {decimals}))", value=value)
     return snippet(text, value=value, rounded=rounded)
+
+
+ONE_VALUE = """
+    case when count(distinct VALUE) > 1 or count(VALUE) not in (0, count(*))
+    then error('databases differ in a column that is not the same in all rows of a group: add it to GROUP BY')
+    else any_value(VALUE) end"""
+
+
+def one_value(node: Any) -> Any:
+    """Return the value that all rows of a group have."""
+    return snippet(ONE_VALUE, value=node.this)
 
 
 def in_list(node: Any) -> Any:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import literal_integer
 from engine.mapping.transpile.functions_common import (
     MAX_DECIMALS,
+    finds_alike,
     json_text,
     number_text,
+    one_value,
+    plain_pattern,
     portable_replacement,
     same_name,
+    searched,
     summed,
+    text_literal,
     text_of,
     truncated,
     whole_quotient,
     written,
 )
 from engine.mapping.transpile.functions_mysql_dates import MYSQL_DATE_RULES, moved_moment
-from engine.mapping.transpile.kinds import fold_of, is_kind, kind, scale_of
+from engine.mapping.transpile.kinds import fold_of, is_kind, kind, mixes_texts, scale_of
 from engine.mapping.transpile.snippets import snippet, typed_snippet
 from engine.mapping.transpile.text_equality import counts_all, folded
 
@@ -225,9 +231,37 @@ def _regexp_replace(node: Any) -> Any:
     pattern, replacement = text_of(node.expression), text_of(node.args.get("replacement"))
     if not portable_replacement(pattern, replacement) or not is_kind(node.this, "text"):
         return None
-    if any(letter.isalpha() for letter in pattern or ""):  # with or without case, as the collation says
+    plain = plain_pattern(pattern or "")
+    if any(letter.isalpha() for letter in plain):  # with or without case, as the collation says
         return None
-    return snippet("regexp_replace(A, B, C, 'g')", a=node.this, b=node.expression, c=node.args["replacement"])
+    made = text_literal(plain)
+    return snippet(
+        "regexp_replace(A, B, C, 'g')", a=searched(node.this, pattern or ""), b=made, c=node.args["replacement"]
+    )
+
+
+def _coalesce(node: Any) -> Any:
+    """COALESCE and IFNULL of texts and dates or whole numbers, which are texts there."""
+    values = [node.this, *node.expressions]
+    kinds = {kind(value) for value in values if type(value).__name__ != "Null"}
+    if len(kinds) == 1 or not mixes_texts(kinds, values):
+        return None
+    from sqlglot import exp
+
+    texts = [
+        value.copy() if is_kind(value, "text") else snippet("cast(VALUE as varchar)", value=value) for value in values
+    ]
+    return exp.Coalesce(this=texts[0], expressions=texts[1:])
+
+
+def _regexp(node: Any) -> Any:
+    """REGEXP with letters, whose case counts as the column's collation says."""
+    pattern, fold = text_of(node.expression), fold_of(node.this).split("-")
+    if pattern is None or not pattern.isascii() or not re.search("[A-Za-z]", pattern) or "known" not in fold:
+        return None
+    if not finds_alike(pattern.removesuffix("$")):
+        return None
+    return snippet(f"regexp_matches(A, B, '{'i' if 'ci' in fold else 'c'}')", a=node.this, b=node.expression)
 
 
 def _square_root(node: Any) -> Any:
@@ -313,6 +347,9 @@ MYSQL_RULES: Mapping[str, Callable[[Any], Any]] = {
     "Ascii": written("case when A is null then null when A = '' then 0 else unicode(left(A, 1)) end", "text"),
     "octet_length()": written("strlen(A)", "text"),
     "RegexpReplace": _regexp_replace,
+    "AnyValue": one_value,
+    "Coalesce": _coalesce,
+    "RegexpLike": _regexp,
     "Sqrt": _square_root,
     "Pow": _power,
     "Sum": summed,

@@ -29,19 +29,48 @@ FULL_UNITS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
 MOMENTS = ("date", "timestamp")
 
 
+NO_DATE = """
+    case when VALUE like '0000%' or VALUE like '%-00%'
+    then error('databases differ in what they make of a date such as 0000-00-00: compare it with that before')
+    else cast(VALUE as timestamp) end"""
+
+
 def _date_format(node: Any) -> Any:
     pattern = text_of(node.args.get("format"))
     if pattern is None:
         return None
-    return date_text(node.this, pattern, "Y y m d H M S -d -m B b A a j p I -H -I %")
+    made = date_text(node.this, pattern, "Y y m d H M S -d -m B b A a j p I -H -I %")
+    inner = node.this.meta.get("zero") or (node.this.this if type(node.this).__name__ == "TsOrDsToTimestamp" else None)
+    if made is None or not is_kind(inner, "zerodate", "zerotime") or not re.fullmatch(r"(?:%[YymdHMS]|[^%])+", pattern):
+        return made
+    zeros = re.sub("%[ymdHMS]", "00", pattern.replace("%Y", "0000"))
+    text = f"case when A like '0000-00-00%' then '{zeros}' else B end"
+    return snippet(text, a=inner, b=made)
+
+
+def _moment(value: Any) -> Any:
+    """A date or a time, as a column or written out; one that may be zero raises where it is. None for others."""
+    if is_kind(value, "date", "timestamp"):
+        return value
+    if is_kind(value, "zerodate", "zerotime"):
+        return snippet(NO_DATE, value=value)
+    if WRITTEN_DATE.fullmatch(text_of(value) or "") and not ZERO_DATE.fullmatch(text_of(value) or ""):
+        return snippet("cast(VALUE as timestamp)", value=value)
+    return None
 
 
 def _as_moment(node: Any) -> Any:
     """What sqlglot puts around a date or a time that is formatted."""
-    if not is_kind(node.this, "date", "timestamp"):
+    moment = _moment(node.this) if text_of(node.this) is None else None
+    if moment is None:
         return None
     kind = "date" if type(node).__name__ in {"TsOrDsToDate", "Date"} else "timestamp"
-    return snippet(f"cast(VALUE as {kind})", value=node.this) if not node.expressions else None
+    if node.expressions:
+        return None
+    made = snippet(f"cast(VALUE as {kind})", value=moment)
+    if moment is not node.this:
+        made.meta["zero"] = node.this.copy()
+    return made
 
 
 def _str_to_date(node: Any) -> Any:
@@ -56,18 +85,17 @@ def _str_to_date(node: Any) -> Any:
 
 
 def _date_diff(node: Any) -> Any:
-    if not (is_kind(node.this, "date", "timestamp") and is_kind(node.expression, "date", "timestamp")):
+    later, earlier = _moment(node.this), _moment(node.expression)
+    if later is None or earlier is None or "'0000-01-01'" in node.expression.sql():  # as TO_DAYS is read
         return None
-    if "0000" in node.expression.sql():  # as TO_DAYS is read
-        return None
-    return snippet("date_diff('day', cast(B as date), cast(A as date))", a=node.this, b=node.expression)
+    return snippet("date_diff('day', cast(B as date), cast(A as date))", a=later, b=earlier)
 
 
 def _timestamp_diff(node: Any) -> Any:
     """Complete units between two dates or times; of months, a day of the month that is reached."""
     unit = unit_of(node)
-    later, earlier = node.this, node.expression
-    if not unit or not (is_kind(later, "date", "timestamp") and is_kind(earlier, "date", "timestamp")):
+    later, earlier = _moment(node.this), _moment(node.expression)
+    if not unit or later is None or earlier is None:
         return None
     first, last = "cast(EARLIER as timestamp)", "cast(LATER as timestamp)"
     months = f"(year({last}) - year({first})) * 12 + month({last}) - month({first})"
@@ -119,7 +147,22 @@ def _days_shift(operator: str) -> Callable[[Any], Any]:
 def _date_part(text: str, *kinds: str) -> Callable[[Any], Any]:
     def rule(node: Any) -> Any:
         value = node.expressions[0] if type(node).__name__ == "Anonymous" else node.this
-        return snippet(text, a=value) if is_kind(value, *kinds) else None
+        moment = _moment(value) if text_of(value) is None else None
+        fine = is_kind(value, *kinds, "zerotime", *(("zerodate",) if "date" in kinds else ()))
+        return snippet(text, a=moment) if fine and moment is not None else None
+
+    return rule
+
+
+def _part_or_zero(text: str) -> Callable[[Any], Any]:
+    """YEAR, MONTH and DAY, which are 0 of a zero date."""
+
+    def rule(node: Any) -> Any:
+        inner = node.this.meta.get("zero") or (node.this.this if type(node.this).__name__ == "TsOrDsToDate" else None)
+        if not is_kind(inner, "zerodate", "zerotime"):
+            return None
+        made = snippet(text, a=node.this)
+        return snippet("case when A like '0000-00-00%' then 0 else B end", a=inner, b=made)
 
     return rule
 
@@ -195,6 +238,9 @@ MYSQL_DATE_RULES: Mapping[str, Callable[[Any], Any]] = {
     "TimestampAdd": _date_shift,
     "adddate()": _days_shift("+"),
     "subdate()": _days_shift("-"),
+    "Year": _part_or_zero("year(A)"),
+    "Month": _part_or_zero("month(A)"),
+    "Day": _part_or_zero("day(A)"),
     "DayOfWeek": _date_part("dayofweek(A) + 1", *MOMENTS),
     "DayOfMonth": _date_part("day(A)", *MOMENTS),
     "DayOfYear": _date_part("dayofyear(A)", *MOMENTS),

@@ -16,7 +16,7 @@ from engine.mapping.transpile.functions_common import (
     moved,
     moves_moment,
     number_text,
-    portable_replacement,
+    one_value,
     same_name,
     summed,
     text_of,
@@ -26,9 +26,10 @@ from engine.mapping.transpile.functions_common import (
     within_calendar,
     written,
 )
+from engine.mapping.transpile.functions_postgres_text import POSTGRES_TEXT_RULES
 from engine.mapping.transpile.kinds import is_kind, kind
 from engine.mapping.transpile.rewrite_text import uppercase
-from engine.mapping.transpile.snippets import as_text, snippet
+from engine.mapping.transpile.snippets import as_text, snippet, typed_snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,17 +100,6 @@ def _array_agg(node: Any) -> Any:
     return _as_list(node.copy()) if ordered and type(node.parent).__name__ == "ArrayToString" else None
 
 
-def _regexp_replace(node: Any) -> Any:
-    flags = text_of(node.args.get("modifiers")) or ""
-    if node.args.get("modifiers") is not None and flags != "g":
-        return None
-    pattern, replacement = text_of(node.expression), text_of(node.args.get("replacement"))
-    if not portable_replacement(pattern, replacement) or not is_kind(node.this, "text"):
-        return None
-    return snippet("regexp_replace(A, B, C, FLAGS)" if flags else "regexp_replace(A, B, C)", a=node.this,
-                   b=node.expression, c=node.args["replacement"], flags="'g'")  # fmt: skip
-
-
 def _to_char(node: Any) -> Any:
     """TO_CHAR of a date by its numbers, and of a number by FM, zeros, nines and commas."""
     pattern = text_of(node.args.get("format")) or ""
@@ -119,7 +109,7 @@ def _to_char(node: Any) -> Any:
         decimals = len(number[2] or "")
         zeros = len(whole.lstrip("9"))
         return number_text(node.this, decimals=decimals, grouped="," in number[1], digits=len(whole), padded=zeros)
-    return date_text(node.this, pattern, "Y m d H M S")
+    return date_text(node.this, re.sub(r'"([TZ :./-]*)"', r"\1", pattern), "Y m d H M S", literals=r"[-/. :,TZ_]")
 
 
 def _date_trunc(node: Any) -> Any:
@@ -246,23 +236,13 @@ def _any(node: Any) -> Any:
     return node.copy() if type(node.parent).__name__ == "EQ" and in_list(node.parent) is not None else None
 
 
-def _regexp_match(node: Any) -> Any:
-    """``~`` and ``~*`` with what all engines read alike; a dot matches a line break, too."""
-    pattern = text_of(node.expression)
-    if pattern is None or not is_kind(node.this, "text"):
-        return None
-    outside = re.sub(r"\[\^?[-\w. /,:;#()+*]+\]", "x", pattern, flags=re.ASCII)
-    if not re.fullmatch(r"\^?(?:[\w ,/:;#.()|-][+*?]?)+\$?", outside, flags=re.ASCII) or "(?" in outside:
-        return None
-    flags = "'is'" if type(node).__name__ == "RegexpILike" else "'s'"
-    return snippet(f"regexp_matches(A, B, {flags})", a=node.this, b=node.expression)
-
-
 def _cast(node: Any) -> Any:
     """A text of a date, a truth or an exact number; a date of a time."""
     to = node.to.this.name if hasattr(node.to.this, "name") else "INTERVAL"
     if to == "INTERVAL":
         return _cast_interval(node)
+    if to == "DECIMAL" and node.to.expressions and is_kind(node.this, "single"):
+        return typed_snippet(SINGLE_AS_DECIMAL, node.to.sql("duckdb"), value=node.this)
     if to in {"TEXT", "VARCHAR"} and not node.to.expressions and is_kind(node.this, "date", "boolean", "decimal"):
         return snippet("cast(VALUE as varchar)", value=node.this)
     if to == "DATE" and is_kind(node.this, "timestamp", "date"):
@@ -270,6 +250,12 @@ def _cast(node: Any) -> Any:
     if to in {"TIMESTAMP", "TIMESTAMPNTZ"} and is_kind(node.this, "date"):
         return snippet("cast(VALUE as timestamp)", value=node.this)
     return None
+
+
+SINGLE_AS_DECIMAL = r"""
+    case when length(ltrim(regexp_replace(cast(VALUE as varchar), '[^0-9]', '', 'g'), '0')) > 6
+    then error('databases differ in the digits after the sixth of a number of single precision')
+    else cast(VALUE as KIND) end"""
 
 
 def _cast_interval(node: Any) -> Any:
@@ -358,14 +344,13 @@ def _bits(operator: str) -> Callable[[Any], Any]:
 
 
 POSTGRES_RULES: Mapping[str, Callable[[Any], Any]] = {
+    **POSTGRES_TEXT_RULES,
     "Initcap": _initcap,
     "ArrayToString": _array_to_string,
     "Array": _array,
     "ArrayAgg": _array_agg,
     "StringToArray": _string_to_array,
-    "RegexpReplace": _regexp_replace,
-    "RegexpLike": _regexp_match,
-    "RegexpILike": _regexp_match,
+    "AnyValue": one_value,
     "TimeToStr": _to_char,
     "TimestampTrunc": _date_trunc,
     "Interval": _interval,

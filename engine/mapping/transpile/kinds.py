@@ -31,7 +31,7 @@ TEXT_PARTS = frozenset(
     {"Concat", "ConcatWs", "DPipe", "GroupConcat", "Initcap", "Left", "Lower", "MD5", "National", "Pad", "Replace"}
     | {"Right", "SplitPart", "Repeat", "Reverse", "Space", "Stuff", "Substring", "SubstringIndex", "ToChar", "Trim"}
     | {"Upper", "TimeToStr", "ArrayToString", "RegexpReplace", "Overlay", "Translate", "Hex", "LowerHex", "Elt"}
-    | {"NumberToStr", "Format", "Dayname", "SHA"}
+    | {"NumberToStr", "Format", "Dayname", "SHA", "ByteString"}
 )
 
 INTEGER_PARTS = frozenset(
@@ -99,6 +99,13 @@ def is_kind(node: Any, *kinds: str) -> bool:
     )
 
 
+def mixes_texts(kinds: set[str], values: Iterable[Any]) -> bool:
+    """Return whether values of these kinds are texts, dates and whole numbers; a date that is written out is none."""
+    written = [str(value.name) for value in values if type(value).__name__ == "Literal" and value.is_string]
+    dates = "date" in kinds and any(re.match(r"\d{4}-\d\d-\d\d", text) for text in written)
+    return "text" in kinds and kinds <= {"text", "date", "integer"} and not dates
+
+
 def scale_of(node: Any) -> int | None:
     """Return the decimals of a whole or decimal number; None for what is neither."""
     found = kind(node)
@@ -146,6 +153,8 @@ class _Inference:
         scales = [
             0 if each == "integer" else int(each[8:]) for each in kinds if each == "integer" or each[:8] == "decimal:"
         ]
+        if "numeric" in kinds and len(scales) + 1 == len(kinds):
+            return "numeric"
         return f"decimal:{max(scales)}" if kinds and len(scales) == len(kinds) else ""
 
     def column(self, node: Any) -> str:
@@ -176,9 +185,9 @@ class _Inference:
                 self._declared(*each).partition("/")[2] if isinstance(each, tuple) else self.fold(each)
                 for each in self._scopes.definitions(node)
             )
-        if name in {"Paren", "Alias"}:
+        if name in {"Paren", "Alias", "AnyValue"}:
             return self.fold(node.this)
-        if self.dialect == "postgres" and name in BRANCHING_PARTS | {"Max", "Min"}:
+        if self.dialect == "postgres" and name in BRANCHING_PARTS | {"Max", "Min", "AnyValue"}:
             parts = _branches(node) if name in BRANCHING_PARTS else [node.this]
             return self._one_of(self.fold(part) for part in parts if type(part).__name__ != "Literal")
         if self.dialect in {"mysql", "tsql"} and self.kind(node) == "text":
@@ -213,6 +222,8 @@ class _Inference:
             if left == right == "integer":
                 return "integer"
             return f"decimal:{sum(scales) if name == 'Mul' else max(scales)}"
+        if "numeric" in {left, right} and len(scales) + [left, right].count("numeric") == 2:  # noqa: PLR2004 - as above
+            return "numeric"
         return "double" if "double" in {left, right} and {left, right} <= {"double", "integer", ""} else ""
 
     def _moved(self, name: str, moment: str, by: Any) -> str:
@@ -284,6 +295,18 @@ def _span(sql: str) -> str:
     return "interval:months" if re.search(r"(?i)year|quarter|month", sql) else "interval:time"
 
 
+def _coalesced(inference: _Inference, node: Any) -> str:
+    """The kind of a COALESCE: in MySQL a text where one of its values is a text."""
+    values = _branches(node)
+    kinds = {inference.kind(part) for part in values if type(part).__name__ != "Null"}
+    return "text" if inference.dialect == "mysql" and mixes_texts(kinds, values) else inference.common(values)
+
+
+def _call(inference: _Inference, node: Any) -> str:
+    """The kind of a function that sqlglot does not know."""
+    return "integer" if inference.dialect == "mysql" and str(node.this).lower() in {"field", "find_in_set"} else ""
+
+
 def _same(inference: _Inference, node: Any) -> str:
     return inference.kind(node.this)
 
@@ -328,6 +351,9 @@ def _moment_shift(inference: _Inference, node: Any) -> str:
 KIND_RULES: dict[str, Callable[[_Inference, Any], str]] = {
     "Column": lambda inference, node: inference.column(node),
     "Literal": _literal,
+    "Anonymous": _call,
+    "AnyValue": _same,
+    "Coalesce": _coalesced,
     "Cast": _cast,
     "TryCast": _cast,
     "Convert": _cast,

@@ -43,7 +43,7 @@ AS_TEXT = """
     else error('databases differ in the text of a number, a date or a truth: write sql.number_text(…)') end"""
 """Texts and whole numbers have the same text in every database."""
 
-UNTYPED_NODES = frozenset({"Column", "Case", "Coalesce", "If", "Max", "Min", "Nullif", "Greatest", "Least"})
+UNTYPED_NODES = frozenset({"AnyValue", "Column", "Case", "Coalesce", "If", "Max", "Min", "Nullif", "Greatest", "Least"})
 """Parts whose type is that of their columns."""
 
 

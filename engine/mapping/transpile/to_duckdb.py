@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
 from engine.mapping.locate import diagnostic_at
-from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start_offset
+from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start_offset, write_sql
 from engine.mapping.scopes import is_star
 from engine.mapping.transpile.facts import FOR_XML
 from engine.mapping.transpile.kinds import infer_kinds
@@ -32,6 +32,7 @@ from engine.mapping.transpile.unsupported import (
     scan_text,
     unsupported_diagnostic,
 )
+from engine.mapping.transpile.unsupported_text import BACKSLASH_PATTERN_DIALECTS
 from engine.quoting import blanked
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 
 
 BYTE_ORDER_MARK = "\ufeff"
+
+
+DEPENDENT_COLUMNS_DIALECTS = frozenset({"mysql", "postgres"})
+"""Dialects that take a column in a SELECT with GROUP BY that is not grouped, where it depends on what is."""
 
 
 def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> str:
@@ -132,6 +137,12 @@ def _parse_view(query: Query, dialect: str) -> Any:
         for call in list(statement.find_all(exp.Anonymous)):
             if str(call.this).lower() == "now" and not call.expressions:  # not every dialect of sqlglot knows it
                 call.replace(exp.CurrentTimestamp())
+        if dialect in BACKSLASH_PATTERN_DIALECTS:
+            for part in list(statement.find_all(exp.Like, exp.ILike)):
+                _name_escape(part)
+        if dialect in DEPENDENT_COLUMNS_DIALECTS:
+            for select in list(statement.find_all(exp.Select)):
+                _take_one_value(select)
         return statement
     failure = found if isinstance(found, ParseFailure) else ParseFailure(message="it is not one SELECT")
     message = f"The view cannot be parsed as {dialect}: {plain_reason(failure, query.sql.lstrip(BYTE_ORDER_MARK))}."
@@ -161,6 +172,49 @@ def _unsupported_parts(query: Query, statement: Any, dialect: str) -> Iterator[D
             yield unsupported_diagnostic(query, nearest_offset(node), _function_name(query, node) or name, instead)
         if unsupported is not None or id(node.parent) in refused:
             refused.add(id(node))
+
+
+def _take_one_value(select: Any) -> None:
+    """Put ANY_VALUE around the columns of a SELECT with GROUP BY that are neither grouped nor aggregated.
+
+    Some databases take those that depend on what is grouped, as all columns of a table do on its primary key.
+    """
+    from sqlglot import exp
+
+    group = select.args.get("group")
+    if group is None or any(isinstance(part, exp.Literal) for part in group.expressions):
+        return
+    aliases = {part.alias.lower(): part.unalias() for part in select.selects if part.alias}
+    grouped = {write_sql(part, None) for part in group.expressions}
+    grouped |= {write_sql(aliases[name.lower()], None) for name in grouped if name.lower() in aliases}
+    clauses = [select.args.get(name) for name in ("having", "order")]
+    for place in [*select.selects, *(clause for clause in clauses if clause is not None)]:
+        for column in list(place.find_all(exp.Column)):
+            named = place not in select.selects and not column.table and column.name.lower() in aliases
+            if named or is_star(column) or column.parent_select is not select or not column.name:
+                continue
+            at, single = column, False
+            while at is not select and at is not None and not single:
+                single = isinstance(at, (exp.AggFunc, exp.Filter, exp.WithinGroup)) or write_sql(at, None) in grouped
+                at = at.parent
+            if not single:
+                made = exp.AnyValue(this=column.copy())
+                made.meta.update({key: column.meta[key] for key in ("start", "end") if key in column.meta})
+                column.replace(made)
+
+
+def _name_escape(like: Any) -> None:
+    """Give a LIKE with a backslash, which escapes a wildcard in some databases, an ESCAPE with another sign."""
+    from sqlglot import exp
+
+    pattern = like.expression.name if isinstance(like.expression, exp.Literal) else ""
+    sign = next((sign for sign in "!~^|" if sign not in pattern), "")
+    if "\\" not in pattern or not sign or isinstance(like.parent, exp.Escape):
+        return
+    if re.fullmatch(r"(?:[^\\]|\\[%_])*", pattern, flags=re.DOTALL):
+        escaped = like.copy()
+        escaped.set("expression", exp.Literal.string(pattern.replace("\\", sign)))
+        like.replace(exp.Escape(this=escaped, expression=exp.Literal.string(sign)))
 
 
 def _function_name(query: Query, node: Any) -> str:

@@ -70,6 +70,15 @@ RANKING_FUNCTIONS = frozenset({"RowNumber", "Rank", "DenseRank"})
 """Window functions that number rows."""
 
 
+CALCULATIONS = (
+    COMPARISONS
+    | {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Round", "Trunc", "Sum", "Avg", "Floor"}
+    | {
+        *("Ceil", "Sign", "Abs", "Pow", "Sqrt", "Sqrt"),
+    }
+)
+"""Parts that may tell a number of single precision from the decimal that it is written as."""
+
 PATTERN_MATCHES = frozenset({"Like", "ILike", "RegexpLike", "RegexpILike", "SimilarTo"})
 """Comparisons with a pattern."""
 
@@ -108,6 +117,11 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
     name = type(node).__name__
     if name in COMPARISONS | {"Nullif"} and comparison_fold(node, dialect) == "?":
         return "a comparison of columns whose collations differ", "a column of one collation."
+    if name in CALCULATIONS and any(is_kind(part, "single") for part in node.iter_expressions()):
+        return (
+            "a calculation with a number of single precision",
+            "a cast of it to a decimal, such as numeric(12,2), first.",
+        )
     if name in PATTERN_MATCHES and "padded" in fold_of(node.this).split("-"):
         return f"{construct_name(node)} of a CHAR, whose blanks count there", "= or a cast to text before it."
     if apply_rule(node, dialect) is not None:
@@ -133,8 +147,13 @@ def _select(node: Any, dialect: str) -> Unsupported:
     if others:
         return others[0].strip("_").upper(), "plainer SQL."
     distinct = node.args.get("distinct")
-    if distinct is not None and distinct.args.get("on") is not None and not node.args.get("order"):
-        return "DISTINCT ON without ORDER BY", "ORDER BY too."
+    if distinct is not None and distinct.args.get("on") is not None:
+        if not node.args.get("order"):
+            return "DISTINCT ON without ORDER BY", "ORDER BY too."
+        groups = list(distinct.args["on"].expressions)
+        deciding = [part.this for part in node.args["order"].expressions if part.this not in groups]
+        if not all(is_kind(part, "number", "date", "timestamp", "boolean") for part in deciding):
+            return "DISTINCT ON that an order of texts decides", "an order by numbers or dates."
     if dialect == "tsql" or any(not counts_all(fold_of(part)) for part in node.walk()):
         return _merged_rows(node)
     return None
@@ -167,7 +186,7 @@ def _join(node: Any, _: str) -> Unsupported:
 
 def _tuple(node: Any, _: str) -> Unsupported:
     """Refuse row values: with NULL among them, DuckDB compares them in another way."""
-    if type(node.parent).__name__ == "Values":
+    if type(node.parent).__name__ in {"Values", "Distinct"}:  # that of DISTINCT ON (a, b)
         return None
     return "row values, as (a, b) = (c, d)", "a condition for each of the columns."
 

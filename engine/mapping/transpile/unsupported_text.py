@@ -146,7 +146,15 @@ def _group_concat(node: Any, dialect: str) -> Unsupported:
     """Refuse an aggregate of texts without an order."""
     from sqlglot import exp
 
-    if isinstance(node.this, exp.Order) or isinstance(node.parent, exp.WithinGroup):
+    order = node.this if isinstance(node.this, exp.Order) else None
+    if order is not None and isinstance(order.this, exp.Distinct):
+        (text,) = order.this.expressions[:1]
+        if len(order.expressions) > 1 or order.expressions[0].this != text:
+            return (
+                "texts of several rows without duplicates, in an order of something else",
+                "ORDER BY the text itself.",
+            )
+    if order is not None or isinstance(node.parent, exp.WithinGroup):
         return None
     select = node.find_ancestor(exp.Select)
     source = select.args["from_"].this if select is not None and select.args.get("from_") else None

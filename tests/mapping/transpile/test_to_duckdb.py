@@ -610,7 +610,7 @@ def test_what_the_columns_types_make_different_is_an_error_of_the_query(dialect:
         ("mysql", "select round(price / 3 * 100, 2) as title from item", "rounds in its own way"),
         ("mysql", "select datediff(code, name) as title from item", "difference of dates"),
         ("mysql", "select group_concat(code) as title from item", "without an order"),
-        ("mysql", "select code from item where name like 'a\\_b'", "backslash"),
+        ("mysql", "select code from item where name like 'a\\\\b'", "backslash"),
         ("mysql", "select code from item where qty = '5.5'", "a number in quotes"),
         ("mysql", "select qty div 2 as title from item", "without a remainder"),
         ("oracle", "select a.code as title from item a, kit b where a.code = b.code (+)", "(+)"),
