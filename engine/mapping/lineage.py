@@ -14,7 +14,7 @@ from engine.mapping.scopes import Scopes, is_star, output_stars
 from engine.quoting import blanked, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.model.fields import Entity, Field
     from engine.model.query import Query
@@ -65,6 +65,10 @@ def trace_columns(
     sql = query.sql.lstrip("\ufeff")
     plain_sql = blanked(sql, dialect)
     starts = frozenset(match.end() for match in _SELECT.finditer(plain_sql))
+    shown = [part for part in statement.selects if not _is_column(part.unalias())]
+    texts = dict(
+        zip(map(id, shown), _source_texts(shown, sql, dialect, plain_sql=plain_sql, starts=starts), strict=True)
+    )
     for position, part in enumerate(statement.selects):
         sources: dict[tuple[str, str], None] = {}
         for arm in union_arms(statement):
@@ -79,7 +83,7 @@ def trace_columns(
             kind = "constant"
         elif _is_column(plain):
             kind = "column"
-        text = _source_text(part, sql, dialect, plain_sql=plain_sql, starts=starts) if kind != "column" else ""
+        text = texts.get(id(part), "") if kind != "column" else ""
         found.append(
             Trace(
                 field=field,
@@ -205,12 +209,33 @@ def mapping_markdown(rows: Sequence[MappingRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _source_text(part: Any, sql: str, dialect: str, *, plain_sql: str, starts: frozenset[int]) -> str:
-    """An output column's expression as the view has it, on one line; blank where that cannot be told.
+def _source_texts(
+    parts: Sequence[Any], sql: str, dialect: str, *, plain_sql: str, starts: frozenset[int]
+) -> Iterator[str]:
+    """Output columns' expressions as the view has them, each on one line; blank where that cannot be told.
 
-    No writer's next release changes it, and none has a function's name in Pervasive or Firebird. ``plain_sql`` is the
-    SQL with its texts and comments blanked out, and ``starts`` are the places where a first output column begins.
+    No writer's next release changes them, and none has a function's name in Pervasive or Firebird. ``plain_sql`` is the
+    SQL with its texts and comments blanked out, and ``starts`` are the places where a first output column begins. That
+    a text is the expression is proved by parsing it: all at once, and one by one where they do not parse together.
     """
+    texts = [_source_text(part, sql, dialect, plain_sql=plain_sql, starts=starts) for part in parts]
+    known = [text for text in texts if text]
+    together = _parsed_outputs(", ".join(known), dialect) if known else []
+    each = iter(together if len(together) == len(known) else ())
+    for part, text in zip(parts, texts, strict=True):
+        again = next(each, None) if text else None
+        same = text and (again == part.this or _parsed_outputs(text, dialect) == [part.this])
+        yield text if same else ""
+
+
+def _parsed_outputs(text: str, dialect: str) -> list[Any]:
+    """The output columns of a SELECT of ``text``; none where it is not one statement."""
+    found = parse(f"select {text}", dialect)
+    return [] if isinstance(found, ParseFailure) or len(found) != 1 else list(found[0].selects)
+
+
+def _source_text(part: Any, sql: str, dialect: str, *, plain_sql: str, starts: frozenset[int]) -> str:
+    """What stands before an output column's alias, on one line; blank where it has none."""
     from sqlglot import exp
 
     end = start_offset(part) if isinstance(part, exp.Alias) else None
@@ -225,10 +250,7 @@ def _source_text(part: Any, sql: str, dialect: str, *, plain_sql: str, starts: f
         if depth < 0 or (depth == 0 and (letter == "," or begin in starts)):
             break
         begin -= 1
-    text = _on_one_line(sql[begin:end], dialect)
-    again = parse(f"select {text}", dialect)
-    same = not isinstance(again, ParseFailure) and len(again) == 1 and again[0].selects == [part.this]
-    return text if same else ""
+    return _on_one_line(sql[begin:end], dialect)
 
 
 def _on_one_line(sql: str, dialect: str) -> str:
