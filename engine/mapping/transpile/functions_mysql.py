@@ -40,6 +40,12 @@ UNSIGNED = """
     case when RESULT < 0 then cast(RESULT as hugeint) + 18446744073709551616 else cast(RESULT as hugeint) end"""
 """A whole number of 64 bits without a sign, which MySQL's operators of bits give."""
 
+LAST_LINE_BREAK = r"""
+    case when regexp_matches(VALUE, '\n$')
+    then error('databases differ in where a text with a line break ends: replace the line break first')
+    else VALUE end"""
+"""A text whose end is the same for every regular expression engine."""
+
 QUOTIENT_DECIMALS = 4
 """Decimals that a quotient or an average has more than what is divided: div_precision_increment."""
 
@@ -235,9 +241,10 @@ def _regexp_replace(node: Any) -> Any:
     if any(letter.isalpha() for letter in plain):  # with or without case, as the collation says
         return None
     made = text_literal(plain)
-    return snippet(
-        "regexp_replace(A, B, C, 'g')", a=searched(node.this, pattern or ""), b=made, c=node.args["replacement"]
-    )
+    value = searched(node.this, pattern or "")
+    if plain.endswith("$"):
+        value = snippet(LAST_LINE_BREAK, value=value)
+    return snippet("regexp_replace(A, B, C, 'g')", a=value, b=made, c=node.args["replacement"])
 
 
 def _coalesce(node: Any) -> Any:
@@ -261,7 +268,9 @@ def _regexp(node: Any) -> Any:
         return None
     if not finds_alike(pattern.removesuffix("$")):
         return None
-    return snippet(f"regexp_matches(A, B, '{'i' if 'ci' in fold else 'c'}')", a=node.this, b=node.expression)
+    end = "\n?$" if pattern.endswith("$") else ""  # which also matches before a text's last line break
+    made = text_literal(pattern.removesuffix("$") + end)
+    return snippet(f"regexp_matches(A, B, '{'i' if 'ci' in fold else 'c'}')", a=node.this, b=made)
 
 
 def _square_root(node: Any) -> Any:
