@@ -239,7 +239,8 @@ class Fleet:
     def wait(self) -> None:
         """Let the time pass in which Stock2Shop might still be at work on what a holder had sent that vanished."""
         self.end_lease()
-        self._sql.execute("update lease set vanished_at = vanished_at - interval '1 hour'")
+        passed = "interval '1 hour'"
+        self._sql.execute(f"update lease set vanished_at = vanished_at - {passed}, expires_at = expires_at - {passed}")
 
     def wake(self) -> list[Result]:
         """Have those that were frozen go on whose lease another command has had since; gives how they ended."""

@@ -47,8 +47,11 @@ class Referee:
         """What was last taken of a product's item, by the codes of both, where its sender has recorded so for good; and
         the rows of the source that have its code."""
         self._unanswered: set[tuple[str, str]] = set()
+        self._removed_as: dict[tuple[str, str], str | None] = {}
+        """What was taken to be removed, and what the source said of it then."""
         self._once_more: set[str] = set()
-        """Products of which something was unanswered when a machine of a fleet vanished."""
+        """Products of which something was unanswered when a machine of a fleet vanished, or shortly after."""
+        self._has_vanished = False
         self.late: set[str] = set()
         """Keys of which Stock2Shop may hold what a machine had sent that vanished, because it was taken late."""
         self._is_late_over = False
@@ -108,7 +111,7 @@ class Referee:
         self._look_at_account(command, result)
         self._look_at_items(catalogue, options)
         self._look_at_limits(catalogue, options)
-        self._look_at_repeats(result)
+        self._look_at_repeats(result, catalogue)
         self._look_at_code(command, options, result, catalogue, planned)
         if command in {"run", "plan"} and "--output" not in options and result.code in {0, 4}:
             self._look_at_accounts_of_rows(result, catalogue)
@@ -276,7 +279,7 @@ class Referee:
         if len(removed - self.approved) > limit:
             raise ViolationError("limit", f"{len(removed)} were removed, {limit} may be: {sorted(removed)}")
 
-    def _look_at_repeats(self, result: Result) -> None:
+    def _look_at_repeats(self, result: Result, catalogue: Catalogue) -> None:
         """What was acknowledged is not sent again as it is while its row is as it was.
 
         But for the last batch of a command that died.
@@ -284,6 +287,10 @@ class Referee:
         shop, fleet = self.world.shop, self.world.fleet
         vanished = result.code < 0 or (fleet is not None and fleet.vanished)
         last = max((one.batch for one in shop.sent), default=0) if vanished else 0
+        for place, fate in list(self._removed_as.items()):
+            if catalogue.fates.get(place[1]) != fate:  # what was settled of the row before is settled no more
+                del self._removed_as[place]
+                self.acknowledged.pop(place, None)
         for one in shop.sent:
             place = (one.product, one.code)
             rows = [dict(row) for row in self.world.visible if (row["code"] or "").strip() == one.code]
@@ -293,13 +300,16 @@ class Referee:
                 self.forget_items(code=one.code)
                 self._forget_variants(one)
                 self.acknowledged[place] = (one.item, rows)
+                if one.removes:
+                    self._removed_as[place] = catalogue.fates.get(one.code)
                 self._unanswered.discard(place)
             else:
                 self.forget_items(product=one.product, code=one.code)
                 self._unanswered.add(place)
         if vanished and fleet is not None:
+            self._has_vanished, self._is_late_over = True, False
+        if self._has_vanished:
             self._once_more |= {product for product, _ in self._unanswered}
-            self._is_late_over = False
 
     def _forget_variants(self, sent: Sent) -> None:
         """The other variants may be sent again after one was sent with other product fields: those changed for all."""
@@ -397,6 +407,7 @@ class Referee:
         if command == "run" and result.code in {0, 4} and self._is_late_over:
             self.late.clear()
             self._once_more.clear()
+            self._has_vanished = False
         if (command == "adopt" or "--repair" in options) and result.code != 3:
             self.acknowledged.clear()
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
