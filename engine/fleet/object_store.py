@@ -51,7 +51,7 @@ class ObjectStore:
         import obstore
 
         file.seek(0)
-        with self._translated(name):
+        with self._translated(name, is_asked_for=False):
             obstore.put(self._opened(), name, file, chunk_size=CHUNK_BYTES, max_concurrency=CONCURRENT_CHUNKS)
 
     def download(self, name: str, size: int) -> Iterator[bytes]:
@@ -136,7 +136,8 @@ class ObjectStore:
         return config
 
     @contextmanager
-    def _translated(self, name: str) -> Iterator[None]:
+    def _translated(self, name: str, *, is_asked_for: bool = True) -> Iterator[None]:
+        """Raise the engine's own errors; what is missing is the object only where one ``is_asked_for``."""
         try:
             from obstore.exceptions import BaseError, NotFoundError
         except ImportError:
@@ -146,9 +147,9 @@ class ObjectStore:
             ) from None
         try:
             yield
-        except (FileNotFoundError, NotFoundError):
-            raise MissingObjectError(f"{self.location(name)} is not there.") from None
         except (BaseError, OSError, ValueError) as error:
+            if is_asked_for and isinstance(error, FileNotFoundError | NotFoundError):
+                raise MissingObjectError(f"{self.location(name)} is not there.") from None
             raise ObjectStoreError(
                 f"The fleet's object store {self.address} cannot be used: {_reason(error)}.",
                 hint="Check `snapshots` under [fleet] of workspace.toml, the variables that say who may use it, and the"

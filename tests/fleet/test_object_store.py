@@ -155,6 +155,11 @@ def test_a_store_that_is_away_loses_nothing(stored: Fleet, bucket: Bucket) -> No
     assert f"object store s3://{bucket.name}/states cannot be used" in said
     assert "Check `snapshots` under [fleet]" in said
     assert "cannot be used" in stored.run("a", "fleet", "init", code=1)
+    settings = (client.workspace / "workspace.toml").read_text("utf-8")
+    use(stored, "s3://no-such-bucket/states", **bucket.variables)
+    assert "s3://no-such-bucket/states cannot be used" in stored.run("a", "fleet", "init", code=1)
+    (client.workspace / "workspace.toml").write_text(settings, "utf-8")
+    client.environ["AWS_ENDPOINT_URL"] = NOWHERE
 
     client.sql("update item set price = '8'")
     must_store = stored.start("a", "run", "acme", env={"CHECKPOINTS": "1KB"})
