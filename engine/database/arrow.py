@@ -29,8 +29,8 @@ MAX_BATCH_BYTES = 4_000_000
 """About how large a batch may be: of rows with descriptions of 100 KB, 2,000 would take 200 MB."""
 
 MIN_BATCH_ROWS = 80
-"""Rows that a batch has at least, however wide they are: DuckDB's joins collect batches of up to 64 rows until they
-have 2,048."""
+"""Rows that a batch has at least, however wide they are, and that the first one has: DuckDB's joins collect batches of
+up to 64 rows until they have 2,048."""
 
 
 @dataclass

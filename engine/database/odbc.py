@@ -23,7 +23,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.database.arrow import FETCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
+from engine.database.arrow import MIN_BATCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
 from engine.database.binary import BinaryValueError
 from engine.database.connection import ServerFacts
 from engine.database.connection_string import connection_string, parse_options, secret_values, unquote
@@ -321,7 +321,7 @@ class OdbcConnection:
     @property
     def _first_batch_rows(self) -> int:
         """So many rows to begin with, before it is known how wide they are."""
-        return min(FETCH_ROWS, self._settings.batch_rows)
+        return min(MIN_BATCH_ROWS, self._settings.batch_rows)
 
     def _describe(self, cursor: Any, sql: str) -> tuple[Column, ...]:
         """The view's columns, where the driver needs some of them cast; else nothing.

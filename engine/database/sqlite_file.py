@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.database.arrow import FETCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
+from engine.database.arrow import MIN_BATCH_ROWS, BatchResult, FetchedColumn, fetch_batch, next_batch_rows
 from engine.database.binary import BinaryValueError
 from engine.database.connection import ServerFacts
 from engine.database.error_messages import translate_error
@@ -74,7 +74,7 @@ class SqliteSource:
 
     def _batches(self, cursor: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         columns = [FetchedColumn(name) for name in names]
-        size = min(FETCH_ROWS, self._settings.batch_rows)
+        size = min(MIN_BATCH_ROWS, self._settings.batch_rows)
         try:
             while True:
                 batch = self._call(partial(fetch_batch, cursor.fetchmany, columns, size))
