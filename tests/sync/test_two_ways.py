@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from engine.state.store import State
     from engine.sync.layout import Window
 
-HISTORIES = int(os.environ.get("S2S_EXAMPLES", "2"))
+HISTORIES = int(os.environ.get("S2S_EXAMPLES", "1"))
 """How many histories are played on each database; for more set S2S_EXAMPLES."""
 
-MOMENTS = 7
+MOMENTS = 5
 """Moments a history: some changes, a plan, and a run that may be left without an answer."""
 
 SETTINGS = "max_deletes = 1000\nmax_changes = 1000\nmax_deletes_per_day = 1000"
