@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from support.client import Client
 
 
+LEAVES = (
+    "delete from item where code = 'S-A'",
+    "update item set active = 'Delete' where code = 'S-A'",
+    "update item set product = 'T' where code = 'S-A'",
+    "update item set sku = null where code = 'S-A'",
+)
+"""How the first variant leaves: removed, flagged, moved, or in quarantine."""
+
+
 def titles(client: Client) -> dict[str, str]:
     """The titles that Stock2Shop holds, by variant code."""
     return {code: row["title"] for code, row in client.held().items()}
@@ -40,15 +49,7 @@ def shirts(client: Client) -> Client:
     return client
 
 
-@pytest.mark.parametrize(
-    "leaves",
-    [
-        "delete from item where code = 'S-A'",
-        "update item set active = 'Delete' where code = 'S-A'",
-        "update item set product = 'T' where code = 'S-A'",
-        "update item set sku = null where code = 'S-A'",
-    ],
-)
+@pytest.mark.parametrize("leaves", LEAVES)
 @pytest.mark.parametrize("full", ["no", "yes"])
 def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: str, full: str) -> None:
     """Removed, flagged, moved or in quarantine: nothing of the others changed, and still their titles are sent."""
@@ -62,16 +63,7 @@ def test_the_next_variant_speaks_when_the_first_leaves(shirts: Client, leaves: s
     assert in_step(shirts)
 
 
-@pytest.mark.parametrize(
-    "leaves",
-    [
-        "delete from item where code = 'S-A'",
-        "update item set active = 'Delete' where code = 'S-A'",
-        "update item set product = 'T' where code = 'S-A'",
-        "update item set sku = null where code = 'S-A'",
-        "update item set active = 'Ignore' where code = 'S-A'",
-    ],
-)
+@pytest.mark.parametrize("leaves", [*LEAVES, "update item set active = 'Ignore' where code = 'S-A'"])
 @pytest.mark.parametrize("full", ["no", "yes"])
 def test_the_next_variant_speaks_after_a_run_that_broke_off_when_the_first_had_left(
     shirts: Client, leaves: str, full: str

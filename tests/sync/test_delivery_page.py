@@ -46,6 +46,15 @@ HELD: dict[str, tuple[str, ...]] = {
         "sync/test_properties.py where_variants_differ_the_lowest_code_speaks_for_the_product",
     ),
     "a row is refused with a 4xx: It was not taken": ("sync/test_in_doubt.py a_row_that_was_refused_is_not_in_doubt",),
+    "a variant moves, and its removal from the old product is refused: It stays in doubt": (
+        "sync/test_in_doubt.py a_variant_whose_removal_from_its_old_product_is_refused_is_not_forgotten_there",
+    ),
+    "a variant moves, and its removal from the old product is refused: Stock2Shop has it in both": (
+        "sync/test_in_doubt.py a_variant_whose_removal_from_its_old_product_is_refused_is_not_forgotten_there",
+    ),
+    "a variant moves, and its removal from the old product is refused: Nothing is sent for it": (
+        "sync/test_in_doubt.py a_variant_whose_removal_from_its_old_product_is_refused_is_not_forgotten_there",
+    ),
     "a row is refused with a 4xx: What an earlier run left": (
         "sync/test_in_doubt.py a_row_that_was_refused_is_sent_when_the_source_goes_back_to_what_is_in_doubt",
     ),

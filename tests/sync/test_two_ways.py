@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.client import VIEW as CLIENT_VIEW
 from support.client import Client
 from support.documents import document
 from support.stock2shop import assert_documented
@@ -51,6 +52,7 @@ COLUMNS = {
     "qty": "integer",
     "sku": "varchar(20)",
     "size": "varchar(20)",
+    "colour": "varchar(20)",
     "trade": "double precision",
     "tags": "varchar(200)",
     "barcode": "bigint",
@@ -60,27 +62,9 @@ COLUMNS = {
     "html": "text",
 }
 
-VIEW = """\
-select
-    product as source_product_code,
-    code as source_variant_code,
-    title,
-    active as product_active,
-    price as csv_price_tiers,
-    qty as "variants.qty",
-    sku as "variants.sku",
-    true as "variants.inventory_management",
-    size as "variants.option1_value",
-    trade as "price_Trade",
-    qty as "qty_Cape Town",
-    tags,
-    barcode as "variants.barcode",
-    vendor,
-    made as "meta_made",
-    seen as "meta_seen",
-    html as body_html
-from item
-"""
+VIEW = CLIENT_VIEW.replace(
+    "\nfrom item", ',\n    qty as "qty_Cape Town",\n    made as "meta_made",\n    seen as "meta_seen"\nfrom item'
+)
 
 CODES = ("A", "B", "C", "P-1", "P-2", "P-3")
 

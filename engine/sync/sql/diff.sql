@@ -3,13 +3,15 @@
 {# The verdict on each valid row that landed. What is in doubt is sent as it is now, whatever the comparison says; so are
    the other variants of a product that was sent with other product fields, unless they are removed. What was refused is tried again when it is
    other than it was: a removal has no content, so its row is compared. #}
-{% set refused_removals %}
+{% set refused %}
 from quarantine
 where
     entity = {{ entity }}
     and rule = 'refused'
     and resolved_at is null
-    and fingerprint = 0
+{% endset %}
+{% set refused_removals %}
+{{ refused }}    and fingerprint = 0
 {% endset %}
 {% set doubted_key %}
 {% if in_doubt %}
@@ -72,12 +74,7 @@ select
             candidate._fingerprint,
             case when candidate._flag = 'Delete' then candidate._raw else 0 end
         ) in (
-            select (key, product, fingerprint, case when fingerprint = 0 then raw else 0 end)
-            from quarantine
-            where
-                entity = {{ entity }}
-                and rule = 'refused'
-                and resolved_at is null
+            select (key, product, fingerprint, case when fingerprint = 0 then raw else 0 end) {{ refused }}
         ) then 'refused'
         when candidate._flag = 'Delete' then
             case
@@ -182,13 +179,7 @@ select
             not base.is_published
             and exists (from run.blank_row) then 'withheld'
         when (base._key, base._group) in (
-            select (key, product)
-            from quarantine
-            where
-                entity = {{ entity }}
-                and rule = 'refused'
-                and resolved_at is null
-                and fingerprint = 0
+            select (key, product) {{ refused_removals }}
                 and raw = 0
         ) then 'refused'
         else 'deleted'
@@ -261,13 +252,7 @@ stray as (
         doubt.entity = {{ entity }}
         and (doubt.key, doubt.product) not in (select (_key, _group) from delta)
         and (doubt.key, doubt.product, coalesce(delta._raw, 0)) not in (
-            select (key, product, raw)
-            from quarantine
-            where
-                entity = {{ entity }}
-                and rule = 'refused'
-                and resolved_at is null
-                and fingerprint = 0
+            select (key, product, raw) {{ refused_removals }}
         )
 )
 {%- endif %}
