@@ -64,6 +64,8 @@ class Referee:
         self._faults: Any = None
         self._killed = False
         self._held_before: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        self._held_once: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        """What Stock2Shop held of keys before their removal, which is unanswered."""
 
     def state_lost(self) -> None:
         """The state file is gone: nothing is bound to an account any more."""
@@ -72,6 +74,7 @@ class Referee:
         self.approved.clear()
         self.late.clear()
         self.acknowledged.clear()
+        self._held_once.clear()
 
     @property
     def elsewhere(self) -> bool:
@@ -260,10 +263,11 @@ class Referee:
         return catalogue.expected.get(key) if catalogue.fates.get(key) in {"active", "unclear"} else None
 
     def _unsaid(self, catalogue: Catalogue) -> set[str]:
-        """Keys of which the source says no price where Stock2Shop has one: held back, or sent in a way that clears."""
+        """Keys of which the source says no price where Stock2Shop has one, or may: held, or sent in a way that clears."""
         found = set()
         for key, expected in catalogue.expected.items():
-            for _, document in [*self._held_before.get(key, []), *self.world.held().get(key, [])]:
+            held_at_times = (self._held_before, self._held_once, self.world.held())
+            for _, document in [each for held in held_at_times for each in held.get(key, [])]:
                 held = understood(self.world.entity, expected.product, document)
                 found |= {key for name in expected.unsaid if held.own[name] is not None}
         return found
@@ -388,6 +392,11 @@ class Referee:
         self._removals += sum(one.removes for one in world.shop.sent)
         for one in world.shop.sent:
             if one.taken and one.answered:
+                self._held_once.pop(one.code, None)
+            elif one.removes and one.code in self._held_before:
+                self._held_once.setdefault(one.code, self._held_before[one.code])
+        for one in world.shop.sent:
+            if one.taken and one.answered:
                 self.refused.pop((one.code, one.product), None)
             elif self._faults.refused:
                 told = self._said(one.code, catalogue) if one.removes else self._told(one)
@@ -429,6 +438,8 @@ class Referee:
                 kept = [name for own in still for name in expected.unsaid if own[name]]
                 if kept and key not in quarantined:
                     raise ViolationError("believed", f"{key} turned blank in {kept}, which Stock2Shop still holds")
+                if not still and key not in quarantined:
+                    raise ViolationError("believed", f"{key} belongs in {expected.product}, and is nowhere")
                 continue
             places = held.get(key, [])
             if len(places) != 1:
