@@ -263,7 +263,7 @@ class Referee:
         return catalogue.expected.get(key) if catalogue.fates.get(key) in {"active", "unclear"} else None
 
     def _unsaid(self, catalogue: Catalogue) -> set[str]:
-        """Keys of which the source says no price where Stock2Shop has one, or may: held, or sent in a way that clears."""
+        """Keys of which the source says no price where Stock2Shop may have one: held, or sent in a way that clears."""
         found = set()
         for key, expected in catalogue.expected.items():
             held_at_times = (self._held_before, self._held_once, self.world.held())
