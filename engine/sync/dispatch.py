@@ -172,7 +172,8 @@ def _record(context: RunContext, comparison: Comparison, delivery: Delivery, *, 
         comparison.staged.layout,
         Window(delivery.rows[0]["position"] - 1, delivery.rows[-1]["position"]),
         kinds={row["kind"] for row in delivery.rows},
-        ends_doubt=any(row["is_doubted"] for row in delivery.rows),
+        # What is in doubt about a variant that was removed in this run went over to another one.
+        ends_doubt=comparison.staged.in_doubt or any(row["is_doubted"] for row in delivery.rows),
         receipt=Receipt(run_id=run_id, delivery_key=context.delivery_key, status=delivery.receipt.status),
     )
     return True

@@ -105,11 +105,12 @@ def record_receipt(
     """Record one receipt, of the rows of ``run.window_rows`` in ``window``; with it these rows are no longer in doubt.
 
     ``kinds`` are the kinds of change that are among them, or may be: an update has differences to be kept.
-    ``ends_doubt`` tells that something of these keys is in doubt from before this batch.
+    ``ends_doubt`` tells that something of these keys may be in doubt from before this batch.
     """
     sql = render_sql(
         "receipt.sql",
         acknowledged=layout.acknowledged,
+        published=layout.published,
         entity=layout.entity.name,
         fields=layout.fields,
         carried=layout.carried,

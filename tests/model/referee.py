@@ -64,8 +64,8 @@ class Referee:
         self._faults: Any = None
         self._killed = False
         self._held_before: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        self._held_once: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        """What Stock2Shop held of keys before their removal, which is unanswered."""
+        self._unanswered_values: dict[str, list[Expected]] = {}
+        """What Stock2Shop may hold of keys: what it held before their removal, or was sent, without an answer."""
 
     def state_lost(self) -> None:
         """The state file is gone: nothing is bound to an account any more."""
@@ -74,7 +74,7 @@ class Referee:
         self.approved.clear()
         self.late.clear()
         self.acknowledged.clear()
-        self._held_once.clear()
+        self._unanswered_values.clear()
 
     @property
     def elsewhere(self) -> bool:
@@ -266,10 +266,10 @@ class Referee:
         """Keys of which the source says no price where Stock2Shop may have one: held, or sent in a way that clears."""
         found = set()
         for key, expected in catalogue.expected.items():
-            held_at_times = (self._held_before, self._held_once, self.world.held())
-            for _, document in [each for held in held_at_times for each in held.get(key, [])]:
-                held = understood(self.world.entity, expected.product, document)
-                found |= {key for name in expected.unsaid if held.own[name] is not None}
+            documents = [*self._held_before.get(key, []), *self.world.held().get(key, [])]
+            held = [understood(self.world.entity, product, document) for product, document in documents]
+            for one in [*held, *self._unanswered_values.get(key, [])]:
+                found |= {key for name in expected.unsaid if one.own[name] is not None}
         return found
 
     def _look_at_limits(self, catalogue: Catalogue, options: Sequence[str]) -> None:
@@ -390,11 +390,7 @@ class Referee:
         world = self.world
         self._known |= {one.code for one in world.shop.sent} | set(world.held())
         self._removals += sum(one.removes for one in world.shop.sent)
-        for one in world.shop.sent:
-            if one.taken and one.answered:
-                self._held_once.pop(one.code, None)
-            elif one.removes and one.code in self._held_before:
-                self._held_once.setdefault(one.code, self._held_before[one.code])
+        self._remember_unanswered_values()
         for one in world.shop.sent:
             if one.taken and one.answered:
                 self.refused.pop((one.code, one.product), None)
@@ -421,6 +417,19 @@ class Referee:
             self.acknowledged.clear()
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
             self.drifted.clear()
+
+    def _remember_unanswered_values(self) -> None:
+        world = self.world
+        for one in world.shop.sent:
+            if one.taken and one.answered:
+                self._unanswered_values.pop(one.code, None)
+            elif one.removes:
+                before = self._held_before.get(one.code, [])
+                self._unanswered_values.setdefault(one.code, []).extend(
+                    understood(world.entity, product, document) for product, document in before
+                )
+            elif not (self._faults.refused and self._faults.refusal.startswith("4")):
+                self._unanswered_values.setdefault(one.code, []).append(self._told(one))
 
     def in_step(self, catalogue: Catalogue, *, strict: bool = False) -> None:
         """Stock2Shop holds what the oracle says; not asked of keys in doubt, but where ``strict``."""

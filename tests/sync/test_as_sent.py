@@ -15,6 +15,8 @@ from engine.sync import pipeline as sync
 from engine.sync.adopt import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.client import Client
 
 
@@ -35,6 +37,14 @@ def titles(client: Client) -> dict[str, str]:
 def in_step(client: Client) -> bool:
     """Whether neither the next run nor one that compares every row again has anything to send."""
     return (client.run().sent, client.run(full=True).sent) == (0, 0)
+
+
+def _stop_when_something_was_sent(stop: threading.Event) -> Callable[[str, int, int | None], None]:
+    def progress(step: str, _done: int, _total: int | None) -> None:
+        if step == "sending":
+            stop.set()
+
+    return progress
 
 
 @pytest.fixture
@@ -72,13 +82,8 @@ def test_the_next_variant_speaks_after_a_run_that_broke_off_when_the_first_had_l
     shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
     shirts.sql(leaves)
     stop = threading.Event()
-
-    def progress(step: str, _done: int, _total: int | None) -> None:
-        if step == "sending":
-            stop.set()
-
     with pytest.raises(CancelledError):
-        sync.run(shirts.project, "products", cancel=stop, progress=progress)
+        sync.run(shirts.project, "products", cancel=stop, progress=_stop_when_something_was_sent(stop))
     shirts.run(full=full == "yes")
     assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("Second", "Second")
     assert in_step(shirts)
@@ -229,6 +234,52 @@ def test_a_title_that_is_in_doubt_is_no_difference_of_another_variant(shirts: Cl
     shirts.run()
     assert titles(shirts)["S-B"] == "New"
     assert verify(shirts.project, "products") == ()
+
+
+@pytest.mark.parametrize("leaves", LEAVES[:3])
+@pytest.mark.parametrize("breaks_off", [False, True], ids=["", "breaks off"])
+def test_a_title_that_is_in_doubt_stays_so_when_its_variant_has_left(
+    shirts: Client, leaves: str, *, breaks_off: bool
+) -> None:
+    """The first variant may have been taken with a new title, and is removed; the others come back as they were."""
+    shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
+    shirts.sql("update item set title = 'New' where code = 'S-A'")
+    shirts.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        shirts.run()
+    shirts.sandbox.faults.clear()
+    assert set(titles(shirts).values()) == {"New", "Item Z"}
+    shirts.sql("update item set title = 'First' where code = 'S-B'")
+    if not breaks_off:
+        shirts.sql("update item set active = 'Ignore' where code in ('S-B', 'S-C')")
+    shirts.sql(leaves)
+    stop = threading.Event()
+    if breaks_off:
+        with pytest.raises(CancelledError):
+            sync.run(shirts.project, "products", cancel=stop, progress=_stop_when_something_was_sent(stop))
+    else:
+        shirts.run()
+        shirts.sql("update item set active = 'Active' where code in ('S-B', 'S-C')")
+    assert titles(shirts)["S-B"] == "New"
+    shirts.run()
+    assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("First", "First")
+    assert in_step(shirts)
+
+
+def test_a_title_that_is_in_doubt_goes_with_the_last_variant(shirts: Client) -> None:
+    """All variants of the product are removed one by one: nothing of it is in doubt any more."""
+    shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
+    shirts.sql("update item set title = 'New' where code = 'S-A'")
+    shirts.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        shirts.run()
+    shirts.sandbox.faults.clear()
+    shirts.sql("update item set active = 'Delete' where product = 'S'")
+    assert shirts.run().sent == 3
+    assert titles(shirts) == {"Z": "Item Z"}
+    assert in_step(shirts)
+    with open_state(shirts.project.state) as state:
+        assert state.value("select count(*) from in_doubt") == 0
 
 
 def test_a_title_that_is_in_doubt_is_said_once_with_another_variant(client: Client) -> None:

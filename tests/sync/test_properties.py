@@ -316,6 +316,24 @@ def test_a_code_that_turns_blank_removes_nothing(client: Client) -> None:
     assert sorted(client.held()) == ["A", "C"]
 
 
+@pytest.mark.parametrize("flag", ["Active", "Ignore"])
+def test_an_adopted_item_is_held_whose_row_lost_its_code_before(client: Client, flag: str) -> None:
+    """The state had not known the item when the row was first read without a code."""
+    for code in "ABC":
+        client.item(code)
+    client.run()
+    client.project.state.unlink()
+    client.sql(f"update item set code = ' ', active = '{flag}' where code = 'B'")
+    client.run()
+    adopt(client.project, "products")
+    for _ in range(2):
+        assert client.run().plan.counts.withheld == 1
+    assert sorted(client.held()) == ["A", "B", "C"]
+    client.sql("delete from item where code = ' '")
+    client.run()
+    assert sorted(client.held()) == ["A", "C"]
+
+
 def test_an_item_that_is_delisted_is_removed_beside_an_old_blank_row(client: Client) -> None:
     """A row without a code that was always there does not hold every delete."""
     for code in "ABC":

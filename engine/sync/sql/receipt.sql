@@ -33,6 +33,41 @@ where
     and position <= $upto;
 {% if ends_doubt %}
 
+{# A variant that is removed may have left its product fields with the product: that stays in doubt, with another variant. #}
+insert into in_doubt
+select
+    {{ entity }} as entity,
+    other._key as key,
+    other._group as product,
+    'update' as kind,
+    null as fingerprint,
+    doubt.shared,
+    null as unclearable,
+    null as position
+from in_doubt as doubt
+inner join (
+    select
+        _group,
+        min(_key) as _key
+    from {{ published | ident }}
+    where
+        _group in (select product from in_doubt where entity = {{ entity }})
+        and (_key, _group) not in (select (_key, _group) from {{ acknowledged | ident }} where _kind <> 'upsert')
+    group by _group
+) as other
+    on other._group = doubt.product
+where
+    doubt.entity = {{ entity }}
+    and doubt.kind <> 'delete'
+    and (doubt.key, doubt.product) in (
+        select (_key, _group)
+        from run.window_rows
+        where
+            position > $after
+            and position <= $upto
+            and kind = 'delete'
+    );
+
 {# What an earlier run left in doubt about these keys. #}
 delete from in_doubt
 where

@@ -23,6 +23,17 @@ delete from {{ settled | ident }}{{ keys | sql }};
 delete from in_doubt
 where entity = {{ entity }};
 
+{# A row whose key is blank may be any key that was not published before: all of them count as not seen until now. #}
+delete from held
+where entity = {{ entity }};
+
+update quarantine
+set raw = 0
+where
+    entity = {{ entity }}
+    and rule = 'blank_key'
+    and resolved_at is null;
+
 {# What is flagged Delete and not held is removed already. #}
 insert into {{ settled | ident }}
 select
