@@ -15,8 +15,6 @@ from engine.sync import pipeline as sync
 from engine.sync.adopt import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from support.client import Client
 
 
@@ -39,12 +37,16 @@ def in_step(client: Client) -> bool:
     return (client.run().sent, client.run(full=True).sent) == (0, 0)
 
 
-def _stop_when_something_was_sent(stop: threading.Event) -> Callable[[str, int, int | None], None]:
-    def progress(step: str, _done: int, _total: int | None) -> None:
-        if step == "sending":
+def run_and_break_off(client: Client, *, after: int) -> None:
+    """Run, and stop once so many changes were acknowledged."""
+    stop = threading.Event()
+
+    def progress(step: str, done: int, _total: int | None) -> None:
+        if step == "sending" and done >= after:
             stop.set()
 
-    return progress
+    with pytest.raises(CancelledError):
+        sync.run(client.project, "products", cancel=stop, progress=progress)
 
 
 @pytest.fixture
@@ -81,9 +83,7 @@ def test_the_next_variant_speaks_after_a_run_that_broke_off_when_the_first_had_l
     """Its removal was acknowledged; what all others are now sent with was not."""
     shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
     shirts.sql(leaves)
-    stop = threading.Event()
-    with pytest.raises(CancelledError):
-        sync.run(shirts.project, "products", cancel=stop, progress=_stop_when_something_was_sent(stop))
+    run_and_break_off(shirts, after=1)
     shirts.run(full=full == "yes")
     assert (titles(shirts)["S-B"], titles(shirts)["S-C"]) == ("Second", "Second")
     assert in_step(shirts)
@@ -204,6 +204,25 @@ def test_a_variant_that_was_not_sent_is_known_to_have_the_products_title(client:
     assert in_step(client)
 
 
+def test_a_variant_that_was_only_removed_elsewhere_is_known_to_have_the_products_title(client: Client) -> None:
+    """The run broke off when it was removed from its old product, where that had been refused, and another was sent."""
+    client.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
+    client.item("A", product="S", title="Title", size="A")
+    client.item("B", product="OLD", title="Title", size="B")
+    client.run()
+    client.sql("update item set product = 'S', sku = 'NEW' where code = 'B'")
+    client.sandbox.faults.refuse_sku("B")
+    assert client.run().refused == 1
+    client.sandbox.faults.clear()
+    client.sql("update item set title = 'Other' where code = 'A'", "update item set qty = '9' where code = 'B'")
+    run_and_break_off(client, after=2)
+    assert titles(client) == {"A": "Other", "B": "Other"}
+    client.sql("delete from item where code = 'A'", "update item set qty = '5' where code = 'B'")
+    client.run()
+    assert titles(client) == {"B": "Title"}
+    assert in_step(client)
+
+
 def test_a_title_that_is_in_doubt_is_said_again_with_another_variant(client: Client) -> None:
     """The first variant's new title may have been taken for the product, and then the first variant went."""
     client.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
@@ -253,10 +272,8 @@ def test_a_title_that_is_in_doubt_stays_so_when_its_variant_has_left(
     if not breaks_off:
         shirts.sql("update item set active = 'Ignore' where code in ('S-B', 'S-C')")
     shirts.sql(leaves)
-    stop = threading.Event()
     if breaks_off:
-        with pytest.raises(CancelledError):
-            sync.run(shirts.project, "products", cancel=stop, progress=_stop_when_something_was_sent(stop))
+        run_and_break_off(shirts, after=1)
     else:
         shirts.run()
         shirts.sql("update item set active = 'Active' where code in ('S-B', 'S-C')")

@@ -21,13 +21,13 @@ from (
             from {{ published | ident }}
             where
                 _group in (select _group from {{ acknowledged | ident }} where _kind = 'upsert')
-                and _key not in (select _key from {{ acknowledged | ident }})
+                and _key not in (select _key from {{ acknowledged | ident }} where _kind = 'upsert')
         )
     qualify row_number() over (partition by _group order by _key) = 1
 ) as sent
 where
     {{ published | ident }}._group = sent._group
-    and {{ published | ident }}._key not in (select _key from {{ acknowledged | ident }})
+    and {{ published | ident }}._key not in (select _key from {{ acknowledged | ident }} where _kind = 'upsert')
     and (
         {%- for name in shared %}
         {{ published | ident }}.{{ name | ident }} is distinct from sent.{{ name | ident }}{% if not loop.last %} or{% endif %}
