@@ -53,11 +53,15 @@ def compact_journal(state: State, entity: str) -> int:
 
 
 def _product_columns(state: State, entity: str) -> list[str]:
-    """The columns of published that all variants of a product have in common."""
+    """The columns of published that all variants of a product have in common.
+
+    None where an older version wrote the state: it has every variant's own values as published, and is converted later.
+    """
     catalogue = ENTITIES[entity]
-    if catalogue.group is None:
+    columns = state.columns(table_names(entity)["published"])
+    if catalogue.group is None or "_own" not in columns:
         return []
-    fields = (catalogue.resolve(column) for column in state.columns(table_names(entity)["published"]))
+    fields = (catalogue.resolve(column) for column in columns)
     return [field.name for field in fields if field is not None and field.level == "product"]
 
 

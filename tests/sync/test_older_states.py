@@ -55,3 +55,18 @@ def test_a_state_of_version_3_sends_nothing_but_what_was_tried(client: Client, f
     client.sql("delete from item where code = 'V1'")
     client.run(approve_deletes=2)
     assert client.held()["V2"]["title"] == "Two"
+
+
+def test_a_state_of_version_3_whose_run_broke_off_goes_on(client: Client) -> None:
+    """Its journal is folded as it was written, before its rows are made what was sent."""
+    client.item("V1", product="V", title="One", size="1")
+    client.item("V2", product="V", title="Two", size="2")
+    client.run()
+    with open_state(client.project.state) as state:
+        state.run(
+            "insert into acknowledged_products by name select *, 'upsert' as _kind from published_products"
+            " where _key = 'V1'"
+        )
+    downgrade(client.project.state)
+    client.item("T")
+    assert [(change.key, change.kind) for change in client.plan().changes] == [("T", "insert")]
