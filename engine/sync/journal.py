@@ -46,6 +46,8 @@ def compact_journal(state: State, entity: str) -> int:
             "compact_journal.sql", **tables, **facts, entity=entity, shared=_product_columns(state, entity)
         )
         state.transaction_with_retry(lambda: state.run(sql))
+    if facts["has_refused"] and "_own" in state.columns(tables["published"]):
+        state.run_with_retry(render_sql("refused_speakers.sql", published=tables["published"], entity=entity))
     if facts["has_doubts"]:
         # What was not answered stays in doubt, whatever run it was of.
         state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])

@@ -99,6 +99,25 @@ def test_the_next_variant_speaks_where_the_first_was_removed_by_hand_and_then_le
     assert in_step(shirts)
 
 
+@pytest.mark.parametrize("leaves", LEAVES[:3])
+@pytest.mark.parametrize("asked", ["no", "yes"])
+def test_the_next_variant_speaks_when_a_refused_first_one_leaves(shirts: Client, leaves: str, asked: str) -> None:
+    """It was never published, so nothing is missing when it leaves; what was refused may be asked for again by then."""
+    shirts.item("S-0", product="S", title="Zeroth", size="0")
+    shirts.sandbox.faults.refuse_sku("S-0")
+    assert shirts.run().refused == 1
+    assert titles(shirts)["S-C"] == "Zeroth"
+    assert shirts.run().sent == 0
+    shirts.sandbox.faults.clear()
+    if asked == "yes":
+        with open_state(shirts.project.state) as state:
+            history.retry(state, keys=())
+    shirts.sql(leaves.replace("S-A", "S-0"))
+    shirts.run()
+    assert {titles(shirts)[code] for code in ("S-A", "S-B", "S-C")} == {"First"}
+    assert in_step(shirts)
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -2,4 +2,12 @@
 select
     (select count(*) from {{ acknowledged | ident }}) as entries,
     exists (from {{ settled | ident }}) as has_settled,
-    exists (from in_doubt where entity = {{ entity }}) as has_doubts;
+    exists (from in_doubt where entity = {{ entity }}) as has_doubts,
+    exists (
+        from quarantine
+        where
+            entity = {{ entity }}
+            and rule = 'refused'
+            and fingerprint <> 0
+            and resolved_at is null
+    ) as has_refused;

@@ -53,7 +53,26 @@ where
 {% for part in range(parts) %}
 update {{ published | ident }}
 set
+    {% if "has_quarantine" in facts %}
+    {# Where a refused variant spoke for it, it is compared again, see refused_speakers.sql. #}
+    _raw = case
+        when
+            verdict._own is null
+            or verdict._group not in (
+                select product
+                from quarantine
+                where
+                    entity = {{ entity }}
+                    and rule = 'refused'
+                    and fingerprint <> 0
+                    and resolved_at is null
+                    and product is not null
+            )
+            then verdict._raw
+    end,
+    {% else %}
     _raw = verdict._raw,
+    {% endif %}
     _own = verdict._own
 from run.verdict as verdict
 where
