@@ -250,9 +250,21 @@ def windows(state: State, staged: Staged) -> Iterator[Window]:
 def load_window(state: State, layout: StagingLayout, window: Window) -> None:
     """Fill ``run.window_rows`` with the whole rows of the delta in ``window``."""
     state.run_with_retry(
-        render_sql("window.sql", published=layout.published, fields=layout.fields, carried=layout.carried),
+        render_sql(
+            "window.sql",
+            published=layout.published,
+            fields=layout.fields,
+            carried=layout.carried,
+            carried_shared=[name for name in layout.carried if _is_shared(layout, name)],
+        ),
         window.bounds,
     )
+
+
+def _is_shared(layout: StagingLayout, name: str) -> bool:
+    """Whether all variants of a product have the column ``name`` in common."""
+    field = layout.entity.resolve(name)
+    return layout.entity.group is not None and field is not None and field.level == "product"
 
 
 def _required_fields(layout: StagingLayout, settings: EntitySettings) -> tuple[Field, ...]:

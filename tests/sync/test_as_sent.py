@@ -430,6 +430,35 @@ def test_a_field_that_left_the_mapping_is_still_known_as_it_was_sent(client: Cli
     assert in_step(client)
 
 
+def test_a_new_variant_has_what_its_product_keeps_of_a_field_that_left_the_mapping(client: Client) -> None:
+    """So the others are not sent for it, and what is kept is still known when the field is mapped again and blank."""
+    client.item("S-B", product="S", title="Title", size="B", vendor="Acme")
+    client.run()
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    client.item("S-A", product="S", title="Title", size="A")
+    assert client.run().sent == 1
+    assert in_step(client)
+    client.sql("update item set vendor = null")
+    client.write()
+    client.run()
+    assert {row["vendor"] for row in client.held().values()} == {""}
+    assert in_step(client)
+
+
+def test_a_product_that_is_created_again_keeps_nothing_of_a_field_that_left_the_mapping(client: Client) -> None:
+    """It went with its last variant, whose options changed."""
+    client.item("S", vendor="Acme")
+    client.run()
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    client.sql("update item set size = 'L'")
+    client.run()
+    assert "vendor" not in client.held()["S"]
+    client.write()
+    client.run()
+    assert client.held()["S"]["vendor"] == "Acme"
+    assert in_step(client)
+
+
 def test_a_price_tier_that_left_the_mapping_is_sent_anew_when_it_is_mapped_again(client: Client) -> None:
     """The list of tiers was sent without it in the meantime."""
     client.item("A", price="100,Retail:90", trade="80")

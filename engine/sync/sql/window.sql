@@ -20,8 +20,13 @@ select
     end as {{ field.name | ident }}
     {%- endfor %}
     {%- for name in carried %},
-    {# What was published of a field that left the mapping is still so: nothing is sent for it. #}
+    {# What was published of a field that left the mapping is still so: nothing is sent for it. A new variant has what its
+       product has. #}
+    {% if name in carried_shared -%}
+    coalesce(published.{{ name | ident }}, sibling.{{ name | ident }}) as {{ name | ident }}
+    {%- else -%}
     published.{{ name | ident }}
+    {%- endif %}
     {%- endfor +%}
 from run.outgoing as outgoing
 left join run.landed as landed
@@ -30,6 +35,30 @@ left join {{ published | ident }} as published
     on
         published._key = outgoing._key
         and outgoing.kind in ('delete'{% if carried %}, 'update', 'resend'{% endif %})
+{% if carried_shared %}
+left join (
+    select
+        _group
+        {%- for name in carried_shared %},
+        any_value({{ name | ident }}) as {{ name | ident }}
+        {%- endfor %}
+    from {{ published | ident }}
+    where
+        _group in (
+            select _group
+            from run.outgoing
+            where
+                kind = 'insert'
+                and position > $after
+                and position <= $upto
+        )
+        and (_key, _group) not in (select (_key, _group) from run.outgoing where kind = 'delete')
+    group by _group
+) as sibling
+    on
+        sibling._group = outgoing._group
+        and outgoing.kind = 'insert'
+{% endif %}
 where
     outgoing.position > $after
     and outgoing.position <= $upto;
