@@ -304,3 +304,20 @@ def test_a_variant_whose_removal_from_its_old_product_is_refused_is_not_forgotte
         acknowledged = history.changes(state, limit=9, key="P-S")
     assert ("delete", "P") in {(change["kind"], change["product"]) for change in acknowledged}
     assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_price_that_a_refused_removal_left_is_held_where_it_turns_blank(client: Client) -> None:
+    """It is published in the other product alone, and Stock2Shop has it in both, with its price."""
+    client.item("A", product="P")
+    client.item("B")
+    client.run()
+    client.sql("update item set product = 'Q', sku = 'NEW' where code = 'A'")
+    client.sandbox.faults.refuse_sku("A")
+    client.run()
+    client.sandbox.faults.clear()
+    client.sql("update item set product = 'P', price = null where code = 'A'")
+    assert client.run().plan.quarantine_rules == {"cannot_be_cleared": 1}
+    client.sql("update item set price = '7' where code = 'A'")
+    client.run()
+    assert (client.held()["A"]["source_product_code"], client.held()["A"]["price"]) == ("P", 7)
+    assert (doubted(client), client.run().sent) == ([], 0)

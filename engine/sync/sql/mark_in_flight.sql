@@ -8,8 +8,10 @@ select
     _fingerprint as fingerprint,
     _shared as shared,
     {% if unclearable %}
+    {# A variant that leaves its product for another one is published in that one alone from then on: what it may keep in
+       the old one where its removal is refused is known from here. #}
     case
-        when kind <> 'delete'
+        when kind <> 'delete' or _moves_away
             then list_filter(
                 [
                     {%- for each in unclearable %}

@@ -10,6 +10,8 @@ select
     outgoing._fingerprint,
     coalesce(landed._variable, false) as _variable,
     outgoing.is_doubted,
+    coalesce(outgoing.kind = 'delete' and outgoing.cause = 'replaced' and landed._group <> outgoing._group, false)
+        as _moves_away,
     case when outgoing.kind <> 'delete' then landed._own end as _own,
     case when outgoing.kind <> 'delete' then landed._shared end as _shared
     {%- for field in fields %},
