@@ -321,3 +321,25 @@ def test_a_price_that_a_refused_removal_left_is_held_where_it_turns_blank(client
     client.run()
     assert (client.held()["A"]["source_product_code"], client.held()["A"]["price"]) == ("P", 7)
     assert (doubted(client), client.run().sent) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "gone", ["delete from item where code = 'A'", "update item set active = 'Delete' where code = 'A'"]
+)
+def test_a_removal_that_is_refused_from_one_product_does_not_hold_up_that_from_another(
+    client: Client, gone: str
+) -> None:
+    """An earlier run had sent it under another product, and did not hear of it."""
+    client.write(settings="max_deletes = 10")
+    client.item("A", product="P")
+    client.item("B")
+    client.run()
+    client.sql(gone, "update item set price = '7' where code = 'B'")
+    client.sandbox.faults.refuse_sku("A")
+    assert client.run().refused == 1
+    client.sandbox.faults.clear()
+    with open_state(client.project.state) as state:
+        state.run("insert into in_doubt values ('products', 'A', 'OLD', 'insert', 1, 1, null, null)")
+    assert [(change.kind, change.group) for change in client.plan().changes] == [("delete", "OLD")]
+    assert client.run().sent == 1
+    assert (doubted(client), client.run().sent) == ([], 0)

@@ -234,7 +234,29 @@ with delta as (
 )
 {%- if in_doubt %},
 
-{# A key may be held under another product than the one that it is sent or removed under now. #}
+{# A key may be held under another product than the one that it is sent or removed under now, or that Stock2Shop refuses to
+   remove it from. #}
+leaving as (
+    select
+        _key,
+        _raw
+    from delta
+    union all
+    select
+        _key,
+        _raw
+    from run.verdict
+    where
+        verdict = 'refused'
+        and _flag = 'Delete'
+    union all
+    select
+        _key,
+        null as _raw
+    from run.missing
+    where fate = 'refused'
+),
+
 stray as (
     select distinct
         doubt.key as _key,
@@ -243,15 +265,15 @@ stray as (
         'in doubt' as cause,
         true as is_held,
         true as is_doubted,
-        delta._raw,
+        leaving._raw,
         0::ubigint as _fingerprint
     from in_doubt as doubt
-    inner join delta
-        on delta._key = doubt.key
+    inner join leaving
+        on leaving._key = doubt.key
     where
         doubt.entity = {{ entity }}
         and (doubt.key, doubt.product) not in (select (_key, _group) from delta)
-        and (doubt.key, doubt.product, coalesce(delta._raw, 0)) not in (
+        and (doubt.key, doubt.product, coalesce(leaving._raw, 0)) not in (
             select (key, product, raw) {{ refused_removals }}
         )
 )
