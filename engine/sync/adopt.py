@@ -84,8 +84,10 @@ def adopt(
 
     Nothing is sent. The source is read, because one document may be what several rows come to: where what is held is
     what is sent of a row, the row itself is taken as published. What Stock2Shop holds and the source does not show is
-    removed by the next run, as far as the guards allow. What a machine of a fleet had sent a moment before it vanished
-    may still be taken after this has looked: ``replica`` says so, and a later run sends it once more.
+    removed by the next run, as far as the guards allow. A variant that it holds in several products is taken in the one
+    where the source has it, and removed from the others by the next run. What a machine of a fleet had sent a moment
+    before it vanished may still be taken after this has looked: ``replica`` says so, and a later run sends it once
+    more.
     """
     with recorded(project, entity, command="adopt") as record, open_state(project.state) as state:
         require_same_origin(state, project)
@@ -97,6 +99,7 @@ def adopt(
         layout, token, rows = held.layout, held.token, held.rows
         before = int(state.value(render_sql("count.sql", table=layout.published)))
         readable = int(state.value("select count(*) from run.remote"))
+        elsewhere = int(state.value("select count(*) from run.elsewhere"))
         sql = render_sql(
             "take_remote.sql",
             **layout.tables,
@@ -116,7 +119,7 @@ def adopt(
 
         state.transaction_with_retry(take)
         finish_run(state, run_id, outcome="done", figures={"adopted": readable})
-        return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable)
+        return Adoption(remote=rows, before=before, published=readable, unreadable=rows - readable - elsewhere)
 
 
 def verify(
@@ -130,9 +133,9 @@ def verify(
 ) -> tuple[Drift, ...]:
     """Compare published with what Stock2Shop really holds.
 
-    ``repair`` takes what Stock2Shop holds for the keys that differ as published, so that the next run sends them
-    again. Keys that only Stock2Shop knows are named and left alone. Personal data is masked unless ``reveal`` is asked
-    for.
+    ``repair`` takes what Stock2Shop holds for the keys that differ as published, so that the next run sends them again.
+    It also takes over that Stock2Shop holds nothing of what was sent and not answered. Keys that only Stock2Shop knows
+    are named and left alone. Personal data is masked unless ``reveal`` is asked for.
     """
     shown = unmasked if reveal else masked
     with recorded(project, entity, command="verify") as record, open_state(project.state) as state:
@@ -158,7 +161,8 @@ def verify(
                 "select key, kind, column_name, published, remote from run.drift order by key, column_name"
             )
         )
-        if repair and drifts:
+        in_doubt = bool(state.value("select count(*) from in_doubt where entity = $1", [entity]))
+        if repair and (drifts or in_doubt):
             run_id = begin_run(state, entity=entity, command="verify --repair")
             sql = render_sql(
                 "take_remote.sql",
@@ -198,7 +202,8 @@ def _read_back(
     1. Take the rows that it should hold: those of the source, in ``run.reference``, or else the published ones.
     2. Read every product or customer back, and write it as a row of the view: with a row's own values wherever what is
        held is what is sent for them. Into a file, since DuckDB cannot look rows up while it is reading others.
-    3. Stage the rows like those of a source.
+    3. Stage the rows like those of a source. Where a variant is held in several products, one of them is where it
+       should be; the others come into ``run.elsewhere``.
     """
     settings = project.entities.get(entity)
     if settings is None:
@@ -240,7 +245,8 @@ def _read_back(
         )
     state.with_retry(lambda: land(context, _read_rows(path), layout=layout, full=True))
     path.unlink()
-    state.run_with_retry(render_sql("remote.sql", fields=layout.fields, entity=layout.entity))
+    unclearable = find_unclearable(layout, settings)
+    state.run_with_retry(render_sql("remote.sql", reference=reference, fields=layout.fields, unclearable=unclearable))
     return ReadBack(layout, token, rows)
 
 

@@ -127,6 +127,15 @@ WENT_WRONG = {
     "the variant that a product's fields come from is gone": (
         *(_insert("K1", title="Old"), _insert("K2", title="New"), RUN, ("delete", {"row": 0, "many": 1}), RUN),
     ),
+    "a variant moves, its removal is refused, and what Stock2Shop holds of both products is adopted": (
+        *(_insert("K1", "P1"), _insert("K2", "P2"), RUN, _change(0, "product", "P0")),
+        *(_run(refused=["P1"], refusal="400"), ("lose_state", {}), RUN),
+    ),
+    "a variant moves, its removal is refused, and a repair comes before it is gone": (
+        *(_insert("K1", "P0"), _insert("K2", "P2"), RUN, _change(0, "product", "P1")),
+        *(_run(refused=["P0"], refusal="400"), ("verify", {"repair": True, "faults": {}})),
+        *(("delete", {"row": 0, "many": 1}), RUN),
+    ),
     "a variant moves, its removal is refused, and it comes back without a price": (
         *(_insert("K1"), _insert("K2", "P2"), RUN, _change(0, "product", "P1"), _run(refused=["P0"], refusal="400")),
         *(_change(0, "product", "P0"), _change(0, "prices", None), RUN),

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import GuardError, UnavailableError
 from engine.state.store import open_state
 from engine.sync import history
-from engine.sync.adopt import verify
+from engine.sync.adopt import adopt, verify
 from engine.sync.journal import mark_in_flight
 
 if TYPE_CHECKING:
@@ -342,4 +342,80 @@ def test_a_removal_that_is_refused_from_one_product_does_not_hold_up_that_from_a
         state.run("insert into in_doubt values ('products', 'A', 'OLD', 'insert', 1, 1, null, null)")
     assert [(change.kind, change.group) for change in client.plan().changes] == [("delete", "OLD")]
     assert client.run().sent == 1
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def hold_twice(client: Client) -> None:
+    """Let Stock2Shop hold A, which is P's, in the product B as well."""
+    client.write(settings="max_deletes = 10")
+    client.item("A", product="P")
+    client.item("B", size="B")
+    client.run()
+    other, product = sorted(client.sandbox.store.all_products(), key=lambda each: str(each["source_product_code"]))
+    other["variants"]["A"] = {**product["variants"]["A"], "price": 1}
+
+
+def removed_from(client: Client, key: str) -> set[str]:
+    """The products from which Stock2Shop acknowledged that a variant was removed."""
+    with open_state(client.project.state) as state:
+        return {change["product"] for change in history.changes(state, limit=9, key=key) if change["kind"] == "delete"}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_variant_that_stock2shop_holds_in_two_products_is_adopted_in_its_own(client: Client, *, gone: bool) -> None:
+    """The next run removes it from the other one, and from both where the source has it no more."""
+    hold_twice(client)
+    client.project.state.unlink()
+    if gone:
+        client.sql("delete from item where code = 'A'")
+    taken = adopt(client.project, "products")
+    assert (taken.remote, taken.published, taken.unreadable) == (3, 2, 0)
+    client.run()
+    assert removed_from(client, "A") == ({"B", "P"} if gone else {"B"})
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_variant_that_stock2shop_holds_in_two_products_is_a_difference(client: Client) -> None:
+    """In the one where nothing of it was sent; a repair has the next run remove it from there."""
+    hold_twice(client)
+    (drift,) = verify(client.project, "products", repair=True)
+    assert (drift.key, drift.column, drift.published, drift.remote) == ("A", "product", "P", "B")
+    client.run()
+    assert removed_from(client, "A") == {"B"}
+    assert (doubted(client), client.run().sent) == ([], 0)
+
+
+def test_a_variant_whose_removal_is_refused_is_no_difference_in_either_product(client: Client) -> None:
+    """That it is in both is known, and a repair forgets neither."""
+    client.shirt("P", "L", "S")
+    client.run()
+    (product,) = client.sandbox.store.all_products()
+    old = product["variants"]["P-S"]
+    client.sql("update item set product = 'Q', price = '7', sku = 'NEW' where code = 'P-S'")
+    client.sandbox.faults.refuse_sku("P-S")
+    client.run()
+    product["variants"]["P-S"] = old
+    assert verify(client.project, "products", repair=True) == ()
+
+
+@pytest.mark.parametrize("taken", ["removal", "nothing"])
+def test_a_blank_price_is_sent_once_a_repair_has_seen_that_nothing_is_held(
+    client: Client, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    """A removal was taken and not answered, or a first load was not taken; then the row shows no price."""
+    client.item("B")
+    client.run()
+    client.item("A")
+    if taken == "removal":
+        client.run()
+        client.sql("create table kept as select * from item where code = 'A'", "delete from item where code = 'A'")
+        run_unanswered(client)
+        client.sql("insert into item from kept")
+    else:
+        run_without_stock2shop(client, monkeypatch)
+    client.sql("update item set price = null where code = 'A'")
+    assert client.run().plan.quarantine_rules == {"cannot_be_cleared": 1}
+    assert verify(client.project, "products", repair=True) == ()
+    assert client.run().plan.quarantine_rules == {}
+    assert sorted(client.held()) == ["A", "B"]
     assert (doubted(client), client.run().sent) == ([], 0)

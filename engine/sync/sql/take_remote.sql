@@ -6,7 +6,38 @@
 where _key in (select key from run.drift where kind in ('missing', 'differs'))
 {% endif %}
 {% endset %}
+{% set places %}
+select (_key, _group)
+    from run.landed
+    where
+        _key is not null
+        and _group is not null
+{% endset %}
 {% if differing_only %}
+{# What may have been removed, and is not held, was removed; of what is not held no value is kept. It stays in doubt: what
+   is still on its way to Stock2Shop may arrive. #}
+delete from {{ published | ident }}
+where
+    (_key, _group) in (
+        select (key, product)
+        from in_doubt
+        where
+            entity = {{ entity }}
+            and kind = 'delete'
+    )
+    and (_key, _group) not in (
+        {{ places | sql }}
+    );
+
+update in_doubt
+set unclearable = null
+where
+    entity = {{ entity }}
+    and unclearable is not null
+    and (key, product) not in (
+        {{ places | sql }}
+    );
+
 {# Where a variant is gone, what the other ones were sent with may have been its own: they are compared again. #}
 update {{ published | ident }}
 set _raw = null
@@ -66,3 +97,24 @@ from run.remote
 {% if differing_only %}
 where _key in (select key from run.drift where kind = 'differs')
 {% endif %};
+
+{# A key that Stock2Shop holds in another product, too, is removed from there by the next run. #}
+insert into in_doubt
+select
+    {{ entity }} as entity,
+    _key as key,
+    _group as product,
+    'delete' as kind,
+    0 as fingerprint,
+    null as shared,
+    unclearable,
+    null as position
+from run.elsewhere
+where
+    _key in (select _key from run.remote)
+    and _key in (select _key from {{ published | ident }})
+    and (_key, _group) not in (
+        select (key, product)
+        from in_doubt
+        where entity = {{ entity }}
+    );

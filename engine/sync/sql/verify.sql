@@ -34,6 +34,22 @@ where (remote._key, remote._group) not in (
     where entity = {{ entity }}
 )
 union all
+{# A key that is in another product, too. #}
+select
+    elsewhere._key as key,
+    'differs' as kind,
+    'product' as column_name,
+    published._group as published,
+    elsewhere._group as remote
+from run.elsewhere as elsewhere
+inner join {{ published | ident }} as published
+    on published._key = elsewhere._key
+where (elsewhere._key, elsewhere._group) not in (
+    select (key, product)
+    from in_doubt
+    where entity = {{ entity }}
+)
+union all
 select
     key,
     'differs' as kind,
