@@ -81,8 +81,9 @@ RULES: dict[str, Rule] = {
     ),
     "cannot_be_cleared": Rule(
         severity="error",
-        reason="Stock2Shop was sent a value and would keep it, since a blank cannot be sent for this field",
-        remedy="Give the field a value in the source, such as 0 for a price, or flag the row Delete.",
+        reason="Stock2Shop was sent a value and may still have it, and a blank cannot be sent for this field",
+        remedy="Give the field a value in the source, such as 0 for a price, or flag the row Delete."
+        " Where Stock2Shop does not have the item: `s2s verify --repair`.",
     ),
     "refused": Rule(
         severity="error",
