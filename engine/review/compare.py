@@ -21,7 +21,7 @@ from engine.config.shared_sources import shared_sources
 from engine.config.variables import read_variables
 from engine.config.workspace import discover
 from engine.database.open import open_source
-from engine.errors import ConfigError, located_messages
+from engine.errors import ConfigError, SourceError, located_messages
 from engine.mapping.lineage import mapping_rows, trace_columns
 from engine.mapping.render import render_view
 from engine.mapping.row_rules import row_rules
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from engine.review.model import FileChange
     from engine.review.rows import RowSource
 
+
+READING = ("encoding", "decoding", "wide_decoding", "attributes", "session", "reader")
+"""The settings of a source that say how it is read, not which it is: each mapping is run with its own."""
 
 RENAMED = "If the client was renamed, rename its state files with it; without them everything counts as new."
 
@@ -97,9 +100,10 @@ def review_live(
     """Compare the project ``name`` as it is now with the same at the reference, over the rows of its live source.
 
     The source is read through the connection of the project as it is now, in one snapshot transaction where the
-    database has such. Nothing is sent, and the project's own state is not touched. Personal data is masked. ``environ``
-    has the variables of project.toml. Raises :class:`ConfigError` where the project cannot be loaded, and
-    :class:`SourceError` where the source cannot be read.
+    database has such; where the session or the encoding differs, each mapping is read with its own. Nothing is sent,
+    and the project's own state is not touched. Personal data is masked. ``environ`` has the variables of project.toml.
+    Raises :class:`ConfigError` where the project cannot be loaded, and :class:`SourceError` where the source cannot be
+    read.
     """
     if is_removed(name, checkouts):
         return _review_removed(name, checkouts)
@@ -108,22 +112,28 @@ def review_live(
     values, _ = read_variables(now.root, workspace=checkouts.workspace, environ=environ)
     before, notes = _load_reference(now, checkouts.earlier, environ=values, offline=False)
     if before is not None:
-        before = replace(before, source=replace(now.source, dialect=before.source.dialect))
+        read = {name: getattr(before.source, name) for name in ("dialect", *READING)}
+        before = replace(before, source=replace(now.source, **read))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
+        connection = stack.enter_context(open_source(now.source))
+        earlier, reading = connection, ()
+        if before is not None and any(getattr(before.source, name) != getattr(now.source, name) for name in READING):
+            try:
+                earlier = stack.enter_context(open_source(before.source))
+            except SourceError as error:
+                reading = (f"Both mappings read the source as it is read now, since as before it cannot be: {error}",)
         live = LiveSource(
-            connection=stack.enter_context(open_source(now.source)),
+            connection=connection,
+            earlier=earlier,
             folder=folder,
             stop=stop or threading.Event(),
             progress=progress,
         )
-        note = (
-            ()
-            if live.connection.begin_snapshot()
-            else ("The two mappings were read one after the other: the source may have changed.",)
-        )
+        at_once = connection.begin_snapshot() and earlier is connection
+        changing = () if at_once else ("The two mappings were read one after the other: the source may have changed.",)
         found = [
-            _review_entity(LiveRows(now, before, entity, source=live, notes=note), reveal=False)
+            _review_entity(LiveRows(now, before, entity, source=live, notes=(*reading, *changing)), reveal=False)
             for entity in _entities_of_both(now, before)
         ]
     return _build_review(now, before, checkouts, rows="live", found=found, notes=notes)
@@ -303,12 +313,12 @@ def _review_entity(rows: RowSource, *, reveal: bool) -> EntityReview:
 
 
 def _is_unchanged(rows: RowSource, old: Query | None, new: Query) -> bool:
-    """Whether view, settings, data tests and dialect are all the same, so that no row can change."""
+    """Whether view, settings, data tests and how the source is read are all the same, so that no row can change."""
     before = rows.before
     if before is None or old is None:
         return False
     was, will = (replace(each.entities[rows.entity], view=Path()) for each in (before, rows.now))
-    dialects = (before.source.dialect, rows.now.source.dialect)
+    read = [each.source if rows.live else each.source.dialect for each in (before, rows.now)]
     try:
         tests = [
             [(each.name, each.severity, each.query.sql, each.query.binds) for each in data_tests(project)]
@@ -316,7 +326,7 @@ def _is_unchanged(rows: RowSource, old: Query | None, new: Query) -> bool:
         ]
     except ConfigError:
         return False
-    return old.sql == new.sql and was == will and tests[0] == tests[1] and dialects[0] == dialects[1]
+    return old.sql == new.sql and was == will and tests[0] == tests[1] and read[0] == read[1]
 
 
 def _mapping(query: Query | None, project: Project, entity: str) -> tuple[MappingRow, ...]:

@@ -127,11 +127,16 @@ def _file_decision(change: FileChange) -> str:
 
 
 def _row_decisions(entity: str, impact: Impact) -> list[str]:
+    moved = impact.sent_otherwise
     counted = [
         (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
         (impact.after.replaced, "is moved to another product", "are moved to another product"),
-        (impact.after.resends, "is sent again, without a change", "are sent again, without a change"),
+        (
+            impact.after.resends,
+            f"is sent again, {'with another price' if moved else 'without a change'}",
+            f"are sent again, {'some of them with other prices' if moved else 'without a change'}",
+        ),
         (impact.quarantined, "is newly held back", "are newly held back"),
         (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
     ]

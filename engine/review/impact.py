@@ -12,12 +12,14 @@ from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.model.plan import Counts
 from engine.model.settings import Limit
-from engine.review.model import ChangeBand, ColumnImpact, HeldRow, Impact, NumberRange, Sample
+from engine.review.model import SENT_SUFFIX, ChangeBand, ColumnImpact, HeldRow, Impact, NumberRange, Sample
 from engine.sync import diff
 from engine.sync import journal as acknowledge
 from engine.sync.data_tests import run_data_tests
+from engine.sync.documents import Documents
 from engine.sync.guard import find_violations
 from engine.sync.rules import RULES
+from engine.sync.stage import load_window, windows
 from engine.testing.fixture_run import SYNC_TOKEN
 from engine.testing.limits import limited
 
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine.model.query import Query
+    from engine.model.settings import PriceSettings
     from engine.review.rows import RowSource
     from engine.state.store import State
     from engine.sync.compare import Comparison
+    from engine.sync.layout import StagingLayout
 
 MAX_SAMPLES = 5
 """How many example rows a review shows for each kind of change and for each column."""
@@ -91,11 +95,13 @@ def measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bo
         else:
             stops += [test.message for test in failed if test.severity == "error"]
             notes += tuple(f"A warning only: {test.message}" for test in failed if test.severity == "warning")
-        if before.published + before.inserts:
-            stops += _violated_guards(comparison, project=rows.now.name, live=rows.live)
-        return _summarize(
-            state, comparison, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes)
-        ), wrong
+        stops += _violated_guards(comparison, project=rows.now.name, live=rows.live)
+        impact = _summarize(state, comparison, before=before, reveal=reveal, stops=stops, notes=(*rows.notes, *notes))
+        was = rows.before.entities.get(rows.entity) if rows.before is not None else None
+        if was is not None and was.prices != comparison.settings.prices:
+            sent = _prices_as_sent(state, comparison, before=was.prices)
+            impact = replace(impact, columns=(*impact.columns, *sent))
+        return impact, wrong
 
 
 def _violated_guards(comparison: Comparison, *, project: str, live: bool) -> Iterator[str]:
@@ -112,6 +118,56 @@ def _violated_guards(comparison: Comparison, *, project: str, live: bool) -> Ite
         yield violation.message if live else f"On the fixtures: {violation.message}"
 
 
+def _prices_as_sent(state: State, comparison: Comparison, *, before: PriceSettings) -> tuple[ColumnImpact, ...]:
+    """The prices that are sent otherwise than under the settings ``before``, of rows whose own prices stay the same."""
+    layout = comparison.staged.layout
+    prices = [each.name for each in layout.fields if each.role in {"price", "prices", "tier"}]
+    if not prices:
+        return ()
+    sides = [
+        (side, Documents(layout=layout, source_id=0, sync_token=SYNC_TOKEN, prices=settings).sql().rstrip().rstrip(";"))
+        for side, settings in (("before", before), ("after", comparison.settings.prices))
+    ]
+    state.run(
+        "create or replace table run.sent_price (position bigint, column_name varchar, before varchar, after varchar,"
+        " sku varchar, label varchar)"
+    )
+    sql = render_sql("sent_prices.sql", sides=sides, columns=prices, **_naming(layout))
+    for window in windows(state, comparison.staged):
+        load_window(state, layout, window)
+        state.run(sql, window.bounds)
+    return tuple(
+        ColumnImpact(
+            column=f"{column}{SENT_SUFFIX}",
+            rows=rows,
+            blanked=blanked,
+            samples=tuple(
+                Sample(key=key, sku=sku, label=label, before=was, after=will)
+                for key, sku, label, was, will in state.rows(
+                    "select outgoing._key, price.sku, price.label, price.before, price.after"
+                    " from run.sent_price as price join run.outgoing as outgoing using (position)"
+                    " where price.column_name = $name order by position limit $limit",
+                    {"name": column, "limit": MAX_SAMPLES},
+                )
+            ),
+            reviewed=True,
+        )
+        for column, rows, blanked in state.rows(
+            "select column_name, count(*), count(*) filter (where after is null) from run.sent_price"
+            " group by column_name order by column_name"
+        )
+    )
+
+
+def _naming(layout: StagingLayout) -> dict[str, str | None]:
+    """The columns that say what a row is called: its title (``label``) and its SKU, None where they are not mapped."""
+    names = {each.name for each in layout.fields}
+    return {
+        "label": "title" if "title" in names else None,
+        "sku": "variants.sku" if "variants.sku" in names else None,
+    }
+
+
 def _must_be_reviewed(entity: str, column: str) -> bool:
     field = ENTITIES[entity].resolve(column)
     return field is not None and (field.type in REVIEWED_TYPES or field.name in REVIEWED_FIELDS)
@@ -123,11 +179,7 @@ def _summarize(
     """The compared rows as numbers and examples."""
     layout, entity = comparison.staged.layout, comparison.entity
     displayed = unmasked if reveal else masked
-    names = {each.name for each in layout.fields}
-    naming = {
-        "label": "title" if "title" in names else None,
-        "sku": "variants.sku" if "variants.sku" in names else None,
-    }
+    naming = _naming(layout)
     samples: dict[tuple[str, str], list[Sample]] = {}
     diff.diff_columns(state, comparison.staged)
     for sort, what, key, sku, name, old, new in state.rows(

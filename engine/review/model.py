@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from engine.model.plan import Counts
 
 
+SENT_SUFFIX = " (as sent)"
+"""What stands behind the name of a price that settings move, and no field of the view."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
     """A Stock2Shop field that is new, gone, or fed by something else; ``before`` and ``after`` are expressions."""
@@ -77,7 +81,8 @@ class ColumnImpact:
     Of prices and quantities, ``percent`` is the range of the changes and ``largest`` the row with the largest one; None
     where no value before was a number other than 0. ``distribution`` counts their rows by how far the number changes
     (of several prices, the one that changes most). ``reviewed`` says that somebody must agree to the change, because
-    the field is a price, a quantity, a flag, a key, or decides what a customer sees.
+    the field is a price, a quantity, a flag, a key, or decides what a customer sees. A price that only settings move
+    has the name of its place in what is sent, such as ``price (as sent)``.
     """
 
     column: str
@@ -122,6 +127,11 @@ class Impact:
     def removals(self) -> int:
         """Rows that are taken out of Stock2Shop."""
         return self.after.deleted + self.after.flagged_delete
+
+    @property
+    def sent_otherwise(self) -> bool:
+        """Whether settings move a price of a row that is the same in the source."""
+        return any(each.column.endswith(SENT_SUFFIX) for each in self.columns)
 
     @property
     def changed(self) -> bool:

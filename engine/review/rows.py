@@ -91,9 +91,13 @@ class FixtureRows(RowSource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSource:
-    """An open source, a folder for what is staged of it, and what stops and reports the reading."""
+    """An open source, a folder for what is staged of it, and what stops and reports the reading.
+
+    ``earlier`` is the same source as it was read before: the same connection where that makes no difference.
+    """
 
     connection: Connection
+    earlier: Connection
     folder: Path
     stop: threading.Event
     progress: Callable[[str, int, int | None], None]
@@ -132,4 +136,5 @@ class LiveRows(RowSource):
             cancel=self._source.stop,
             progress=self._source.progress,
         )
-        return compare(context, query=query, source=self._source.connection)
+        source = self._source.earlier if project is self.before else self._source.connection
+        return compare(context, query=query, source=source)

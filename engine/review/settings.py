@@ -26,10 +26,12 @@ UNTOLD = frozenset({"project.description"})
 
 _READ_OTHERWISE = "Texts, numbers and dates of the database may be read otherwise: only --live would show it."
 
+_ANOTHER_SOURCE = "Not even --live shows what differs in it: both mappings are run over what is set now."
+
 EFFECTS = {
     "source.dialect": "The views are written for another kind of database, and checked and rehearsed as such.",
-    "source.connection": "The database is reached otherwise: what it holds, and how it is read, only --live shows.",
-    "source.database": "Another file is read: what it holds only --live shows.",
+    "source.connection": f"The database is reached otherwise. {_ANOTHER_SOURCE}",
+    "source.database": f"Another file is read. {_ANOTHER_SOURCE}",
     "source.encoding": _READ_OTHERWISE,
     "source.decoding": _READ_OTHERWISE,
     "source.wide_decoding": _READ_OTHERWISE,
@@ -43,7 +45,8 @@ EFFECTS = {
     "entity.view": "The view is another file; what it gives is compared.",
     "entity.path": "The entity is sent to another address of Stock2Shop, which fixtures do not try.",
     "entity.search_path": "adopt and verify read from another address of Stock2Shop, which fixtures do not try.",
-    "entity.missing": 'With "keep", what the view lacks stays in Stock2Shop; with "delete" it is removed there.',
+    "entity.missing": 'With "keep", what the view lacks stays in Stock2Shop; with "delete" it is removed there, and so'
+    " is what was kept until now, of which a review knows nothing.",
     "entity.linked": "A linked source enriches products that another one owns, and owns none itself.",
     "entity.blank_price": "It is the price that items without one are sold at.",
     "entity.blank_tier_price": "It is the price that items without one in a price list are sold at.",

@@ -42,13 +42,14 @@ class Documents:
         Each has ``position``, ``_key``, ``_group``, ``kind``, ``is_doubted``, and its ``item`` as JSON in UTF-8. A row
         of kind ``delete`` becomes an item whose active flag is ``"false"``.
         """
-        return state.dicts(self._sql(), window.bounds)
+        return state.dicts(self.sql(), window.bounds)
 
     def body(self, items: Iterable[bytes]) -> bytes:
         """The JSON body of a request that queues ``items``, in their order."""
         return b'{"system_%b":[%b]}' % (self.layout.entity.name.encode(), b",".join(items))
 
-    def _sql(self) -> str:
+    def sql(self) -> str:
+        """The SELECT of the rows of ``run.window_rows`` above ``$after`` and up to ``$upto``; see :meth:`rows`."""
         layout, prices = self.layout, self.prices
         roles = {role: [field for field in layout.fields if field.role == role] for role in get_args(Role)}
         tiers = [field.placeholder_value for field in roles["tier"]]

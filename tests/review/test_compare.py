@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.client import VIEW as VIEW_OF_CLIENT
+from support.live_review import Live
 from support.mapping import ITEM, PRICE, PROJECT, VIEW
 from support.output import read_result
 
 from engine.errors import UsageError
 from engine.pages.review import review_page
-from engine.review.compare import Checkouts, review_live, review_on_fixtures
+from engine.review.compare import Checkouts, review_on_fixtures
 from engine.review.git import at_reference, compared_states
 from engine.review.markdown import review_markdown, reviews_markdown
 from engine.review.samples import changed_part
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from support.branch import Branch
     from support.client import Client
 
-    from engine.review.model import Review
 
 ROOT = Path(__file__).parents[2]
 
@@ -352,34 +352,6 @@ def test_a_review_is_json_for_machines(branch: Branch) -> None:
     branch.view("item.qty as", "item.qty + 1 as")
     (found,) = read_result(branch.s2s("acme", "--output", "json").stdout)
     assert found["entities"][0]["fields"][0]["field"] == "variants.qty"
-
-
-class Live:
-    """A client whose view is committed, and whose database can be read."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.git("init", "-q")
-        self.commit()
-
-    def git(self, *words: str) -> None:
-        """Run git in the workspace."""
-        subprocess.run(["git", *words], cwd=self.client.workspace, check=True, capture_output=True)
-
-    def commit(self) -> None:
-        """Commit everything that is not the database."""
-        (self.client.workspace / ".gitignore").write_text("*.duckdb\n.state\n.env\n", "utf-8")
-        self.git("add", ".")
-        self.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "First")
-
-    def reviewed(self) -> Review:
-        """What the working tree changes, over the live rows."""
-        with at_reference(self.client.workspace, "HEAD") as earlier:
-            return review_live(
-                "acme",
-                Checkouts(self.client.workspace, earlier, "HEAD"),
-                environ=self.client.environment,
-            )
 
 
 def test_over_live_rows_a_review_counts_what_a_run_would_send(client: Client) -> None:
