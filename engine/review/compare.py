@@ -117,7 +117,8 @@ def review_live(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s2s-", ignore_cleanup_errors=True)))
         connection = stack.enter_context(open_source(now.source))
-        earlier, reading = connection, ()
+        earlier = connection
+        reading: tuple[str, ...] = ()
         if before is not None and any(getattr(before.source, name) != getattr(now.source, name) for name in READING):
             try:
                 earlier = stack.enter_context(open_source(before.source))
