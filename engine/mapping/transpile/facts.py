@@ -306,3 +306,15 @@ def is_whole_literal(node: Any) -> bool:
 def is_current_time(node: Any) -> bool:
     """Return whether the current date or time is part of an expression."""
     return any(type(part).__name__ in {"CurrentTimestamp", "CurrentDate"} for part in node.walk())
+
+
+def output_of(select: Any, term: Any) -> Any:
+    """Return the expression that a term of ORDER BY or GROUP BY stands for: it may be an output's alias or number."""
+    number = literal_integer(term)
+    if number is not None and 0 < number <= len(select.selects):
+        return select.selects[number - 1].unalias()
+    if type(term).__name__ == "Column" and not term.table:
+        for part in select.selects:
+            if part.alias and part.alias.lower() == term.name.lower():
+                return part.unalias()
+    return term

@@ -204,6 +204,14 @@ def portable_replacement(pattern: str | None, replacement: str | None) -> bool:
     return finds_alike(plain_pattern(pattern))
 
 
+def finds_nothing(pattern: str) -> bool:
+    """Return whether a regular expression, which :func:`finds_alike`, also finds the nothing between two letters.
+
+    Engines differ in where they go on behind that, so in how often they replace it.
+    """
+    return re.search(plain_pattern(pattern), "") is not None
+
+
 def truncated(node: Any) -> Any:
     """Return a number without the decimals after so many, towards zero."""
     decimals = node.args.get("decimals")

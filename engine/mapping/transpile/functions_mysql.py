@@ -9,6 +9,7 @@ from engine.mapping.transpile.facts import literal_integer
 from engine.mapping.transpile.functions_common import (
     MAX_DECIMALS,
     finds_alike,
+    finds_nothing,
     json_text,
     number_text,
     one_value,
@@ -236,6 +237,8 @@ def _insert(node: Any) -> Any:
 def _regexp_replace(node: Any) -> Any:
     pattern, replacement = text_of(node.expression), text_of(node.args.get("replacement"))
     if not portable_replacement(pattern, replacement) or not is_kind(node.this, "text"):
+        return None
+    if finds_nothing(pattern or "") and (replacement or not (pattern or "").startswith("^")):
         return None
     plain = plain_pattern(pattern or "")
     if any(letter.isalpha() for letter in plain):  # with or without case, as the collation says

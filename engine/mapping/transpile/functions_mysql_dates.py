@@ -80,7 +80,9 @@ def _str_to_date(node: Any) -> Any:
     text = f"""
         case when VALUE is null then null when not regexp_full_match(VALUE, '{DATE_PATTERNS[pattern]}')
         then error('databases differ in a text that is not written as its format: compare it as a text')
-        else cast(try_strptime(VALUE, '{pattern}') as date) end"""
+        when try_strptime(VALUE, '{pattern}') is null
+        then error('databases differ in a date that no month has, such as the 31st of February: compare it as a text')
+        else cast(strptime(VALUE, '{pattern}') as date) end"""
     return snippet(text, value=node.this)
 
 
@@ -200,9 +202,15 @@ def _compared_zero_dates(node: Any) -> Any:
 
 
 def _is_null(node: Any) -> Any:
-    """A zero date of a column that may not be NULL counts as NULL in IS NULL alone, and not in IS NOT NULL."""
-    negated = type(node.parent).__name__ == "Not"
-    if type(node.expression).__name__ != "Null" or "required" not in fold_of(node.this) or negated:
+    """A zero date of a column that may not be NULL counts as NULL in IS NULL alone, where that is a filter's condition.
+
+    It does not in IS NOT NULL, under NOT, in an output column, in a CASE, or where an outer join is made.
+    """
+    at = node.parent
+    while type(at).__name__ in {"Paren", "And", "Or"}:
+        at = at.parent
+    filters = type(at).__name__ in {"Where", "Having"} or (type(at).__name__ == "Join" and not at.side)
+    if type(node.expression).__name__ != "Null" or "required" not in fold_of(node.this) or not filters:
         return None
     return snippet("(VALUE is null or VALUE like '0000-00-00%')", value=node.this)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.mapping.transpile.facts import literal_integer
 from engine.mapping.transpile.functions_common import (
     finds_alike,
+    finds_nothing,
     plain_pattern,
     portable_replacement,
     searched,
@@ -21,12 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+OTHER_CASES = r"""
+    case when regexp_matches(VALUE, '[\x{17f}\x{212a}]')
+    then error('databases differ in the long s and the sign of Kelvin, which have the case of a letter: replace them')
+    else VALUE end"""
+"""A text without the signs beyond ASCII that some databases find for an s or a k where case does not count."""
+
+
 def _regexp_replace(node: Any) -> Any:
     flags = text_of(node.args.get("modifiers")) or ""
     if node.args.get("modifiers") is not None and flags != "g":
         return None
     pattern, replacement = text_of(node.expression), text_of(node.args.get("replacement"))
     if not portable_replacement(pattern, replacement) or not is_kind(node.this, "text"):
+        return None
+    if flags and replacement and finds_nothing(pattern or ""):
         return None
     call = "regexp_replace(A, B, C, 'g')" if flags else "regexp_replace(A, B, C)"
     made = text_literal(plain_pattern(pattern or ""))
@@ -46,8 +56,11 @@ def _substring(node: Any) -> Any:
 
 
 def _escaped_text(node: Any) -> Any:
-    """E'…', whose escapes sqlglot has read; one that it leaves as it is stands behind a backslash."""
-    return None if "\\" in node.this else text_literal(node.this)
+    r"""E'…', whose escapes sqlglot has read; one that it leaves as it is stands behind a backslash.
+
+    It reads ``\v`` as another sign, which PostgreSQL takes for the letter.
+    """
+    return None if re.search("[\\\\\v]", node.this) else text_literal(node.this)
 
 
 def _split_part(node: Any) -> Any:
@@ -66,6 +79,8 @@ def _regexp_match(node: Any) -> Any:
     outside = re.sub(r"\[\^?[-\w. /,:;#()+*]+\]", "x", pattern, flags=re.ASCII)
     if not re.fullmatch(r"\^?(?:[\w ,/:;#.()|-][+*?]?)+\$?", outside, flags=re.ASCII) or "(?" in outside:
         return None
+    if type(node).__name__ == "RegexpILike" and re.search("(?i)[sk[]", pattern):
+        return snippet("regexp_matches(A, B, 'is')", a=snippet(OTHER_CASES, value=node.this), b=node.expression)
     flags = "'is'" if type(node).__name__ == "RegexpILike" else "'s'"
     return snippet(f"regexp_matches(A, B, {flags})", a=node.this, b=node.expression)
 

@@ -42,7 +42,12 @@ from engine.mapping.transpile.snippets import (
     remember_types,
     snippet,
 )
-from engine.mapping.transpile.text_equality import TEXT_EQUALITY_REWRITES, compare_folded, comparison_fold
+from engine.mapping.transpile.text_equality import (
+    TEXT_EQUALITY_REWRITES,
+    compare_folded,
+    comparison_fold,
+    guard_written_texts,
+)
 from engine.mapping.transpile.text_order import guard_text_order
 
 if TYPE_CHECKING:
@@ -103,6 +108,7 @@ def rewrite_node(node: Any, dialect: str, *, text_order: bool = True) -> Any:
         made = _compare_as_dates(node, made)
     if name in COMPARISONS | {"Nullif", "Case"}:
         made = compare_folded(node, made, comparison_fold(node, dialect))
+        made = guard_written_texts(node, made, dialect)
     if name in TEXT_EQUALITY_REWRITES:
         made = TEXT_EQUALITY_REWRITES[name](made or node, dialect) or made
     if text_order:

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
-from engine.mapping.transpile.facts import DATE_NODES, is_text_literal, operands
+from engine.mapping.transpile.facts import DATE_NODES, is_text_literal, operands, output_of
 from engine.mapping.transpile.kinds import fold_of, kind
 from engine.mapping.transpile.snippets import (
     ASCII_LETTERS,
@@ -27,6 +27,9 @@ from engine.mapping.transpile.snippets import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TEXT_KINDS = frozenset({"text", "listed"})
+"""Kinds of texts: any, and the members of a list."""
+
 FOLDED = "cast_to_type(TEXT, VALUE)"
 """A value without what counts in no comparison, if it is a text: only DuckDB may know its type."""
 
@@ -39,6 +42,13 @@ REJECT_AMBIGUOUS = """
     that are equal but for trailing blanks, case or accents: write upper(rtrim(…)) around the column')
     else CONDITION end"""
 
+REJECT_WRITTEN = """
+    case when ALIKE then error('databases differ in texts of the view that are equal but for case, accents or blanks:
+    write them alike') else VALUE end"""
+
+COLLATING_DIALECTS = frozenset({"mysql", "tsql"})
+"""Dialects whose usual collations ignore case."""
+
 REJECT_LIKE = """
     case when MATCHED is distinct from TRIMMED then error('databases differ in trailing blanks before LIKE: write
     rtrim(…) around the value') else MATCHED end"""
@@ -50,7 +60,7 @@ def comparison_fold(node: Any, dialect: str) -> str:
     SQLite compares as the left column says, or else the right one; PostgreSQL's citext only beside texts without a
     column; the others as all columns say.
     """
-    values = [value for value in operands(node) if kind(value) in {"", "text"}]
+    values = [value for value in operands(node) if kind(value) in {"", *TEXT_KINDS}]
     if dialect == "sqlite":
         first = next((value for value in values if type(value.unnest()).__name__ == "Column"), None)
         return "" if first is None else fold_of(first)
@@ -118,9 +128,43 @@ def compare_folded(node: Any, made: Any, fold: str) -> Any:
     return copy
 
 
+def guard_written_texts(node: Any, made: Any, dialect: str) -> Any:
+    """Return a comparison of texts of the view's own, raising where they differ in case, accents or blanks alone.
+
+    No column is among them, so that the connection's or the database's collation decides, which nobody knows here.
+    """
+    from sqlglot import exp
+
+    values = operands(node)
+    written = all(kind(value) == "text" and not _has_text_column(value) for value in values)
+    if dialect not in COLLATING_DIALECTS or len(values) < 2 or not written or isinstance(node, (exp.LT, exp.GT)):  # noqa: PLR2004 - a pair
+        return made
+    copy = (made or node).copy()
+    first, *others = operands(copy)
+    alike = [
+        exp.and_(
+            exp.EQ(this=_without_letters(first), expression=_without_letters(other)),
+            exp.NEQ(this=first.copy(), expression=other.copy()),
+        )
+        for other in others
+    ]
+    first.replace(snippet(REJECT_WRITTEN, alike=exp.or_(*alike), value=first))
+    return copy
+
+
+def _has_text_column(node: Any) -> bool:
+    from sqlglot import exp
+
+    return any(kind(column) in {"", *TEXT_KINDS} for column in node.find_all(exp.Column, exp.Subquery))
+
+
+def _without_letters(value: Any) -> Any:
+    return snippet(folded_text("VALUE", "ci-ai-pad", guarded=False), value=value)
+
+
 def folded(value: Any, fold: str, *, guarded: bool = True) -> Any:
     """Return a value without what counts in no comparison, if it is a text, else as it is; see :func:`folded_text`."""
-    other = kind(value) not in {"", "text"}
+    other = kind(value) not in {"", *TEXT_KINDS}
     if counts_all(fold) or other or is_known_number(value) or type(value).__name__ in DATE_NODES:
         return value.copy()
     if has_known_type(value, "text"):
@@ -137,7 +181,8 @@ def _select(node: Any, dialect: str) -> Any:
     from sqlglot import exp
 
     group = node.args.get("group")
-    grouped = _folded_keys(group.expressions, dialect) if group is not None else []
+    named = [output_of(node, part) for part in group.expressions] if group is not None else []
+    grouped = _folded_keys(named, dialect)
     listed: list[tuple[Any, str]] = []
     if node.args.get("distinct") is not None:
         outputs = (part.unalias() for part in node.selects)

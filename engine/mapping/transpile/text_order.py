@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import DATE_NODES, literal_integer, operands
+from engine.mapping.transpile.facts import DATE_NODES, literal_integer, operands, output_of
 from engine.mapping.transpile.snippets import (
     aliased,
     copy_with,
@@ -188,7 +188,7 @@ def _select(node: Any, dialect: str) -> Any:
     limit, order = node.args.get("limit"), node.args.get("order")
     if dialect in BINARY_DIALECTS or limit is None or order is None:
         return None
-    terms = [copy_with(term, this=_output(node, term.this).copy()) for term in order.expressions]
+    terms = [copy_with(term, this=output_of(node, term.this).copy()) for term in order.expressions]
     if not any(_may_be_text(term.this) for term in terms):
         return None
     made = node.copy()
@@ -236,18 +236,6 @@ def _with_sorting_columns(node: Any, terms: list[Any]) -> tuple[Any, list[Any]]:
     for key, clause in clauses.items():
         made.set(key, clause)
     return made, terms
-
-
-def _output(select: Any, term: Any) -> Any:
-    """Return the expression that a term of ORDER BY stands for: it may be an output column's alias or number."""
-    number = literal_integer(term)
-    if number is not None and 0 < number <= len(select.selects):
-        return select.selects[number - 1].unalias()
-    if type(term).__name__ == "Column" and not term.table:
-        for part in select.selects:
-            if part.alias and part.alias.lower() == term.name.lower():
-                return part.unalias()
-    return term
 
 
 def _guard_greatest(node: Any, made: Any, dialect: str) -> Any:
