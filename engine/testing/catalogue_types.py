@@ -68,7 +68,7 @@ def _written(
     kind: object, length: object, precision: object, scale: object, collation: object, nullable: object
 ) -> str:
     """Write a type from what the catalogue says of it."""
-    text = str(kind).lower()
+    text = re.sub(r"^(enum|set)\(.*\)", r"\1", str(kind).lower(), flags=re.DOTALL)
     if "(" not in text:
         size, digits, places = (_number(each) for each in (length, precision, scale))
         if _SIZED_TEXT.search(text) and size is not None:

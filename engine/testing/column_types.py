@@ -194,8 +194,8 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     """Return the type of DuckDB's that keeps a column's values; None where that is to be inferred from them."""
     if kind.name in _TEXTS:
         return "varchar"
-    if kind.name in _INTEGERS:
-        return _INTEGERS[kind.name]
+    if kind.name in _INTEGERS or _is_own_integer(kind, dialect):
+        return _INTEGERS.get(kind.name, "bigint")
     if kind.name in _DOUBLES:
         return "double"
     if kind.name in _MOMENTS:
@@ -217,6 +217,11 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
         digits = max(whole + scale, 1)
         return f"decimal({_USUAL_DIGITS if digits <= _USUAL_DIGITS else _MAX_DIGITS}, {min(scale, 18)})"
     return None
+
+
+def _is_own_integer(kind: ColumnType, dialect: str) -> bool:
+    """Whether it is a whole number that MySQL writes or compares in its own way."""
+    return dialect == "mysql" and (kind.name == "year" or kind.name.endswith(" zerofill"))
 
 
 def _moment_type(kind: str, values: Sequence[str | None], dialect: str) -> str | None:
@@ -261,9 +266,12 @@ def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
     found = kind_of_type(duckdb)
     if kind.name in _MOMENTS and found == "text":
         return f"{'zerodate' if kind.name == 'date' else 'zerotime'}/{'known' if kind.nullable else 'required'}"
+    if _is_own_integer(kind, dialect):
+        return kind.name.rpartition(" ")[2]
     if found == "text":
         folding = "-".join(_foldings(kind, dialect))
-        return f"text/{folding}" if folding else "text"
+        name = "listed" if kind.name in {"enum", "set"} else "text"
+        return f"{name}/{folding}" if folding else name
     if found == "double" and kind.name in _SINGLES.get(dialect, ()):
         return "single"
     without_scale = kind.name in _DECIMALS and not kind.sizes and dialect != "sqlite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -257,6 +258,155 @@ def test_single_precision_is_not_calculated_with_as_if_it_were_exact(postgres: P
             assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
         for expression in ("round((n * 0.85)::numeric, 2)", "n = 6.1", "sum(n)", "n + 1"):
             assert "cannot run on fixtures" in str(rehearsal(f"select {expression} as x from typed")), expression
+
+
+ODD_COLUMNS = {
+    "postgres": "id integer, n real, d double precision, m numeric(9,2), ch char(5), t text",
+    "mysql": "id integer, n float, d double, m decimal(9,2), zf int(5) unsigned zerofill, e enum('z','b','a'),"
+    " s set('p','q'), y year, zt datetime not null, ci varchar(9)",
+    "sqlite": "id integer, nc text collate nocase, t text",
+}
+"""Columns whose type says more than their values do."""
+
+ODD_ROWS = {
+    "postgres": "(1, 6.1, 0.1, 1.15, 'ab', U&'\\017f'), (2, 16777216, 6.1, 2, 'x', 'S'),"
+    " (3, null, null, null, null, null), (4, 2.5, 2.5, -0.5, '', '')",
+    "mysql": "(1, 6.1, 0.1, 1.15, 42, 'z', 'p', 2024, '0000-00-00 00:00:00', 'g'),"
+    " (2, 0.1, 6.1, 2, 7, 'b', 'q', 1999, '2024-01-31 10:00:00', 'G'),"
+    " (3, null, null, null, null, null, null, null, '2024-02-29 00:00:00', null),"
+    " (4, 2.5, 2.5, -0.5, 12345, 'a', 'p,q', 2000, '0000-00-00 00:00:00', 'z')",
+    "sqlite": "(1, 'b', 'b'), (2, 'AB', 'AB'), (3, 'a', 'a'), (4, null, null), (5, '', '')",
+}
+
+ODD_EQUAL = {
+    "postgres": (
+        *("coalesce(n, 0)", "coalesce(n, null)", "case when m > 1 then n end", "n is null", "ch || '|'", "ch = 'ab'"),
+        *("ch in ('ab', 'x')", "t ~* 'a'"),
+        "select n as x from typed union all select n from typed order by 1",
+    ),
+    "mysql": (
+        *("if(m > 1, n, n)", "if(m > 1, n, null)", "zf + 1", "zf = 42", "e = 'A'", "e in ('a', 'b')", "concat(e, '-')"),
+        *("coalesce(e, '')", "s like '%q%'", "y = 2024", "y + 1", "zt is null", "case when zt is null then 1 end"),
+        *("ifnull(zt, 'none')", "if(ci = 'G', 1, 0)"),
+        "select id from typed where zt is null order by id",
+        "select id from typed where (zt is null or id = 2) and id < 4 order by id",
+        "select id from typed where not (zt is null) order by id",
+        "select id from typed where not (zt is null or id = 2) order by id",
+        "select id from typed where if(zt is null, 1, 0) order by id",
+        "select a.id, b.id as o from typed a join typed b on a.id = b.id and b.zt is null order by a.id",
+        "select a.id, b.id as o from typed a left join typed b on a.id = b.id and b.zt is null order by a.id",
+        "select id, e as k from typed order by k, id",
+        "select lower(ci) as k, count(*) as c from typed group by k order by k",
+        "select lower(ci) as k, count(*) as c from typed group by 1 order by k",
+    ),
+    "sqlite": (
+        *("nc = 'ab'", "max(t, 'AA')"),
+        "select id from typed order by lower(nc), id limit 3",
+        "select id from typed order by nc, id",
+        "select a.id, b.id as o from typed a join typed b using (t) order by a.id, b.id",
+    ),
+}
+
+ODD_REFUSED = {
+    "postgres": {
+        **dict.fromkeys(
+            (
+                *(
+                    "coalesce(n, d)",
+                    "coalesce(d, n)",
+                    "case when m > 1 then n else d end",
+                    "n::numeric",
+                    "n in (6.1, 2)",
+                ),
+                *("case n when 6.1 then 'y' end", "select n as x from typed union all select d from typed order by 1"),
+            ),
+            "single precision",
+        ),
+        "nullif(n, 6.1)": "nullif",
+        "greatest(n, d)": "greatest",
+        "concat(ch, '|')": "concat",
+        **dict.fromkeys(("ch = 'ab   '", "ch in ('ab', 'x ')"), "beside a CHAR"),
+        "t ~* 's'": "the long s",
+    },
+    "mysql": {
+        **dict.fromkeys(("ifnull(n, 0)", "coalesce(n, m)", "if(m > 1, d, n)"), "single precision"),
+        "concat(zf, '')": "concat",
+        "coalesce(zf, '')": "ZEROFILL",
+        "cast(zf as char)": "ZEROFILL",
+        **dict.fromkeys(("e + 0", "s * 2"), "a calculation with an ENUM"),
+        **dict.fromkeys(
+            (
+                "select id, e from typed order by e, id limit 2",
+                "select id, e as k from typed order by k, id limit 2",
+                "select id, e from typed order by 2, id limit 2",
+                "row_number() over (order by e, id)",
+            ),
+            "an order by an ENUM",
+        ),
+        "find_in_set('q', s)": "find_in_set",
+        "y = 24": "without its century",
+        "select a.id from typed a join typed b using (ci)": "USING",
+        "select lower(ci) as ci, count(*) as c from typed group by ci": "GROUP BY of a name",
+        "select ci as k, count(*) as c from typed group by k": "which of two texts",
+        "select ci, count(*) as c from typed group by 1": "which of two texts",
+    },
+    "sqlite": {
+        "max(nc, 'AA')": "max",
+        "select max(nc) as m from typed": "max",
+        **dict.fromkeys(
+            (
+                "select id from typed order by nc, id limit 3",
+                "select id, nc as k from typed order by k, id limit 3",
+                "rank() over (order by nc)",
+            ),
+            "whose collation ignores",
+        ),
+        "select a.id from typed a join typed b using (nc)": "USING",
+    },
+}
+"""What is refused, each with a word of why."""
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql", "sqlite"])
+def test_a_column_is_what_its_type_says_beside_its_value(
+    dialect: str, postgres: Postgres, mariadb: MariaDb, tmp_path: Path
+) -> None:
+    """Single precision, CHAR, ENUM, SET, YEAR, ZEROFILL, zero dates, NOCASE: the same as there, or refused."""
+    table = f"create table typed ({ODD_COLUMNS[dialect]})"
+    rows = f"insert into typed values {ODD_ROWS[dialect]}"
+    if dialect == "sqlite":
+        source = SourceSettings(dialect=dialect, database=tmp_path / "typed.sqlite")
+        with closing(sqlite3.connect(tmp_path / "typed.sqlite")) as connection:
+            connection.execute(table)
+            connection.execute(rows)
+            connection.commit()
+    elif dialect == "mysql":
+        database = mariadb.fresh_database()
+        mariadb.execute(
+            database,
+            f"{table} character set utf8mb4 collate utf8mb4_general_ci",
+            f"set statement sql_mode = '' for {rows}",
+        )
+        source = SourceSettings(dialect=dialect, connection=mariadb.connection(database))
+    else:
+        database = postgres.fresh_database()
+        postgres.execute(database, table, rows)
+        source = SourceSettings(dialect=dialect, connection=postgres.connection(database))
+    columns = [column.split()[0] for column in re.split(r", (?=[a-z]+ )", ODD_COLUMNS[dialect])]
+    wrong: list[Any] = []
+    with constructs.captured(source, {"typed": columns}, tmp_path) as rehearsal:
+        for given in ODD_EQUAL[dialect]:
+            sql = given if given.startswith("select") else f"select id, {given} as x from typed order by id"
+            found, live = rehearsal(sql), constructs.read_rows(source, sql)
+            if isinstance(found, str) or staged(found) != staged(live):
+                wrong.append((given, found, live))
+        for given, why in ODD_REFUSED[dialect].items():
+            found = rehearsal(
+                given if given.startswith("select") else f"select id, {given} as x from typed order by id"
+            )
+            if why.lower() not in str(found).lower() or not isinstance(found, str):
+                wrong.append((given, found))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "mysql"])

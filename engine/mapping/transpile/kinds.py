@@ -1,9 +1,10 @@
 """Infer of each part of a parsed view what kind of value it gives, from the types of the fixtures' columns.
 
 A kind is ``integer``, ``decimal:2`` with its decimals, ``double``, ``text``, ``date``, ``timestamp``, ``boolean``,
-``json``, ``interval`` or ``list``; blank where it is not known. It is noted in ``meta["kind"]`` of the part. The kind
-of a number is only taken from a column whose type the database or a person has declared: that all values of a fixture
-are whole numbers does not say that the column's type is.
+``json``, ``interval`` or ``list``; blank where it is not known. Of columns alone are ``single``, ``numeric``,
+``zerodate``, ``zerotime``, ``listed`` (of ENUM and SET), ``zerofill`` and ``year``. The kind of a number is only taken
+from a column whose type the database or a person has declared: that all values of a fixture are whole numbers does not
+say that the column's type is.
 
 A column's kind may say after a slash in what its texts differ and are equal all the same, such as ``text/ci-pad``: in
 case, and in blanks at the end. That is noted in ``meta["fold"]``.
@@ -116,6 +117,7 @@ def scale_of(node: Any) -> int | None:
 
 class _Inference:
     def __init__(self, statement: Any, dialect: str, columns: Columns) -> None:
+        self._statement = statement
         self._scopes = Scopes(statement, {table: list(names) for table, names in columns.items()})
         self._columns = columns
         self.dialect = dialect
@@ -142,7 +144,7 @@ class _Inference:
         if name in CONDITION_PARTS:
             return "integer" if self.dialect in {"mysql", "sqlite"} else "boolean"
         if name in BRANCHING_PARTS:
-            return self.common(_branches(node))
+            return self.common(branches(node))
         return ""
 
     def common(self, parts: Iterable[Any]) -> str:
@@ -153,6 +155,8 @@ class _Inference:
         scales = [
             0 if each == "integer" else int(each[8:]) for each in kinds if each == "integer" or each[:8] == "decimal:"
         ]
+        if kinds == {"text", "listed"}:
+            return "text"
         if "numeric" in kinds and len(scales) + 1 == len(kinds):
             return "numeric"
         return f"decimal:{max(scales)}" if kinds and len(scales) == len(kinds) else ""
@@ -180,6 +184,8 @@ class _Inference:
 
     def _infer_fold(self, node: Any) -> str:
         name = type(node).__name__
+        if name == "Join":
+            return self._one_of(self._named(part.name) for part in node.args.get("using") or ())
         if name == "Column":
             return self._one_of(
                 self._declared(*each).partition("/")[2] if isinstance(each, tuple) else self.fold(each)
@@ -188,11 +194,22 @@ class _Inference:
         if name in {"Paren", "Alias", "AnyValue"}:
             return self.fold(node.this)
         if self.dialect == "postgres" and name in BRANCHING_PARTS | {"Max", "Min", "AnyValue"}:
-            parts = _branches(node) if name in BRANCHING_PARTS else [node.this]
+            parts = branches(node) if name in BRANCHING_PARTS else [node.this]
             return self._one_of(self.fold(part) for part in parts if type(part).__name__ != "Literal")
-        if self.dialect in {"mysql", "tsql"} and self.kind(node) == "text":
-            return self._one_of(self.fold(part) for part in node.iter_expressions() if self.kind(part) == "text")
+        texts = {"text", "listed"}
+        if self.dialect in {"mysql", "tsql"} and self.kind(node) in texts:
+            return self._one_of(self.fold(part) for part in node.iter_expressions() if self.kind(part) in texts)
         return ""
+
+    def _named(self, name: str) -> str:
+        """The folding of the columns of this name, of whatever table and query of the statement."""
+        from sqlglot import exp
+
+        tables = {table.name for table in self._statement.find_all(exp.Table)}
+        columns = [column for column in self._statement.find_all(exp.Column) if column.name == name]
+        return self._one_of(
+            [*(self._declared(table, name).partition("/")[2] for table in tables), *map(self.fold, columns)]
+        )
 
     @staticmethod
     def _one_of(folds: Iterable[str]) -> str:
@@ -248,7 +265,7 @@ def _units(node: Any) -> set[str]:
     }
 
 
-def _branches(node: Any) -> list[Any]:
+def branches(node: Any) -> list[Any]:
     """Return the parts of which one is the value of a CASE, a COALESCE or the like."""
     name = type(node).__name__
     if name == "Case":
@@ -297,7 +314,7 @@ def _span(sql: str) -> str:
 
 def _coalesced(inference: _Inference, node: Any) -> str:
     """The kind of a COALESCE: in MySQL a text where one of its values is a text."""
-    values = _branches(node)
+    values = branches(node)
     kinds = {inference.kind(part) for part in values if type(part).__name__ != "Null"}
     return "text" if inference.dialect == "mysql" and mixes_texts(kinds, values) else inference.common(values)
 

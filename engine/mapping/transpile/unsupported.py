@@ -25,10 +25,12 @@ from engine.mapping.transpile.facts import (
     is_text_literal,
     is_top_100_percent,
     operands,
+    output_of,
 )
 from engine.mapping.transpile.functions import apply_rule
 from engine.mapping.transpile.kinds import fold_of, is_kind
-from engine.mapping.transpile.text_equality import comparison_fold, counts_all
+from engine.mapping.transpile.text_equality import comparison_fold, counts_all, part_fold
+from engine.mapping.transpile.unsupported_kinds import find_type_difference
 from engine.mapping.transpile.unsupported_numbers import NUMBER_CHECKS
 from engine.mapping.transpile.unsupported_text import TEXT_CHECKS
 from engine.mapping.transpile.unsupported_types import TYPE_CHECKS
@@ -70,15 +72,6 @@ RANKING_FUNCTIONS = frozenset({"RowNumber", "Rank", "DenseRank"})
 """Window functions that number rows."""
 
 
-CALCULATIONS = (
-    COMPARISONS
-    | {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Round", "Trunc", "Sum", "Avg", "Floor"}
-    | {
-        *("Ceil", "Sign", "Abs", "Pow", "Sqrt", "Sqrt"),
-    }
-)
-"""Parts that may tell a number of single precision from the decimal that it is written as."""
-
 PATTERN_MATCHES = frozenset({"Like", "ILike", "RegexpLike", "RegexpILike", "SimilarTo"})
 """Comparisons with a pattern."""
 
@@ -117,11 +110,9 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
     name = type(node).__name__
     if name in COMPARISONS | {"Nullif"} and comparison_fold(node, dialect) == "?":
         return "a comparison of columns whose collations differ", "a column of one collation."
-    if name in CALCULATIONS and any(is_kind(part, "single") for part in node.iter_expressions()):
-        return (
-            "a calculation with a number of single precision",
-            "a cast of it to a decimal, such as numeric(12,2), first.",
-        )
+    own = find_type_difference(node, dialect)
+    if own is not None:
+        return own
     if name in PATTERN_MATCHES and "padded" in fold_of(node.this).split("-"):
         return f"{construct_name(node)} of a CHAR, whose blanks count there", "= or a cast to text before it."
     if apply_rule(node, dialect) is not None:
@@ -147,6 +138,8 @@ def _select(node: Any, dialect: str) -> Unsupported:
     if others:
         return others[0].strip("_").upper(), "plainer SQL."
     distinct = node.args.get("distinct")
+    if _names_an_output_twice(node, dialect):
+        return "GROUP BY of a name that an output column has, too", "another alias, or the column with its table."
     if distinct is not None and distinct.args.get("on") is not None:
         if not node.args.get("order"):
             return "DISTINCT ON without ORDER BY", "ORDER BY too."
@@ -157,6 +150,23 @@ def _select(node: Any, dialect: str) -> Unsupported:
     if dialect == "tsql" or any(not counts_all(fold_of(part)) for part in node.walk()):
         return _merged_rows(node)
     return None
+
+
+def _names_an_output_twice(node: Any, dialect: str) -> bool:
+    """Return whether the alias of an output that is made of a column of that name is grouped without regard to case.
+
+    Databases take it for the column or for the output, and DuckDB for the one in GROUP BY and the other in QUALIFY.
+    """
+    from sqlglot import exp
+
+    group = node.args.get("group")
+    for part in group.expressions if group is not None else ():
+        output = output_of(node, part)
+        if output is part or type(output).__name__ == "Column" or counts_all(part_fold(output, dialect)):
+            continue
+        if any(column.name.lower() == part.name.lower() for column in output.find_all(exp.Column)):
+            return True
+    return False
 
 
 def _merged_rows(node: Any) -> Unsupported:
@@ -181,6 +191,8 @@ def _join(node: Any, _: str) -> Unsupported:
     method = node.args.get("method")
     if method == "NATURAL":
         return "NATURAL JOIN, which joins on the columns that a fixture happens to have", "JOIN … ON."
+    if node.args.get("using") and not counts_all(fold_of(node)):
+        return "JOIN … USING of texts that are compared without regard to case or blanks", "JOIN … ON."
     return (f"{method} JOIN", "JOIN … ON.") if method else None
 
 

@@ -1,0 +1,183 @@
+"""Parts of a view that a column's own type gives another meaning than DuckDB's type of its values does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.mapping.parse import union_arms
+from engine.mapping.transpile.facts import (
+    COMPARISONS,
+    construct_name,
+    is_text_literal,
+    literal_integer,
+    operands,
+    output_of,
+)
+from engine.mapping.transpile.kinds import BRANCHING_PARTS, branches, fold_of, is_kind, kind
+from engine.mapping.transpile.text_equality import counts_all
+
+if TYPE_CHECKING:
+    from engine.mapping.transpile.facts import Unsupported
+
+ARITHMETIC = frozenset(
+    {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Round", "Trunc", "Sum", "Avg", "Floor", "Ceil", "Sign", "Abs"}
+    | {"Pow", "Sqrt"}
+)
+"""Parts that calculate."""
+
+NUMBER_USES = COMPARISONS | {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Sum", "Avg", "Max", "Min", "Count"}
+NUMBER_USES |= {
+    "Alias",
+    "Select",
+    "Paren",
+    "Ordered",
+    "Group",
+    "Is",
+    "Case",
+    "If",
+    "Round",
+    "Abs",
+    "Distinct",
+    "Window",
+}
+"""Parts to which a number with zeros in front is the number."""
+
+MAX_SHORT_YEAR = 99
+"""The largest number that MySQL takes for a year without its century."""
+
+DATE_LETTERS, TIME_LETTERS = len("2024-01-31"), len("2024-01-31 10:20:30")
+
+SAME_BESIDE_LONGER = {"LTE", "GT"}
+SAME_BESIDE_SHORTER = {"GTE", "LT"}
+"""Comparisons of a date with one that has a time, or the other way round, that are the same between texts."""
+
+
+def find_type_difference(node: Any, dialect: str) -> Unsupported:
+    """Return why a column's type gives a part another meaning, and what to write instead; None where it does not."""
+    name = type(node).__name__
+    if _calculates_with_single(node, dialect):
+        return (
+            "a calculation with a number of single precision",
+            "a cast of it to a decimal, such as numeric(12,2), first.",
+        )
+    if dialect == "mysql":
+        return _own_type_of_mysql(node)
+    if dialect == "sqlite":
+        return _loose_type_of_sqlite(node)
+    if dialect != "postgres":
+        return None
+    if name in COMPARISONS | {"Nullif", "Case"} and _compares_padding(node):
+        return "a text with blanks at its end beside a CHAR", "the text without them."
+    if name in {"Concat", "ConcatWs", "Format"} and any(_is_padded(part) for part in node.iter_expressions()):
+        return f"{construct_name(node)} of a CHAR, whose blanks count there", "|| instead."
+    return None
+
+
+def _calculates_with_single(node: Any, dialect: str) -> bool:
+    """Return whether a number of single precision is calculated or compared with, or becomes one of another kind."""
+    name = type(node).__name__
+    if name in {"Union", "Except", "Intersect"}:
+        arms = [arm.selects for arm in union_arms(node)]
+        return any(_mixes_single([part.unalias() for part in parts], "") for parts in zip(*arms, strict=False))
+    if name in BRANCHING_PARTS - {"Nullif"}:
+        compared = name == "Case" and any(is_kind(value, "single") for value in operands(node))
+        return compared or _mixes_single(branches(node), dialect)
+    if name == "Cast" and node.to.this.name == "DECIMAL" and not node.to.expressions:
+        return is_kind(node.this, "single")
+    calculates = name in ARITHMETIC | COMPARISONS | {"Nullif"}
+    return calculates and any(is_kind(part, "single") for part in node.iter_expressions())
+
+
+def _mixes_single(values: list[Any], dialect: str) -> bool:
+    """Return whether some values are of single precision and others of another kind; PostgreSQL keeps it beside 0."""
+    if not any(is_kind(value, "single") for value in values):
+        return False
+    others = [value for value in values if not is_kind(value, "single") and type(value).__name__ != "Null"]
+    return any(dialect != "postgres" or literal_integer(value) != 0 for value in others)
+
+
+def _is_padded(node: Any) -> bool:
+    return "padded" in fold_of(node).split("-")
+
+
+def _compares_padding(node: Any) -> bool:
+    """Return whether PostgreSQL would leave out the blanks at the end of a text that is compared with a CHAR."""
+    values = operands(node)
+    ends = any(is_text_literal(value) and value.name.endswith(" ") for value in values)
+    return ends and any(map(_is_padded, values))
+
+
+def _own_type_of_mysql(node: Any) -> Unsupported:
+    """Refuse what an ENUM, a SET, a YEAR or a number with ZEROFILL is beside its value."""
+    name = type(node).__name__
+    parts = list(node.iter_expressions())
+    if name not in NUMBER_USES and any(is_kind(part, "zerofill") for part in parts):
+        return "the text of a number with ZEROFILL", "LPAD of the number plus 0."
+    if name in COMPARISONS and any(is_kind(part, "year") for part in parts) and any(map(_is_short_year, parts)):
+        return "a year without its century", "the year with four digits."
+    if name in ARITHMETIC and any(is_kind(part, "listed") for part in parts):
+        return "a calculation with an ENUM or a SET, which takes its place in the list", "CASE."
+    if name == "Ordered" and is_kind(_sorted(node), "listed") and _decides(node):
+        return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
+    return None
+
+
+def _is_short_year(node: Any) -> bool:
+    number = literal_integer(node)
+    return number is not None and 0 <= number <= MAX_SHORT_YEAR
+
+
+def _decides(ordered: Any) -> bool:
+    """Return whether a term of an ORDER BY may decide about the rows, or about what is in them."""
+    select = ordered.parent.parent
+    return type(select).__name__ not in {"Select", "Union", "Subquery"} or select.args.get("limit") is not None
+
+
+def _sorted(ordered: Any) -> Any:
+    """Return what a term of an ORDER BY sorts by, where it is an output's alias or number, too."""
+    select = ordered.parent.parent
+    return output_of(select, ordered.this) if type(select).__name__ == "Select" else ordered.this
+
+
+def _loose_type_of_sqlite(node: Any) -> Unsupported:
+    """Refuse what SQLite compares by the texts of dates, without numbers in mind, or without regard to case."""
+    name = type(node).__name__
+    if name in COMPARISONS | {"Nullif", "Case"}:
+        values = operands(node)
+        numbers = any(is_kind(value, "number") for value in values)
+        if numbers and any(is_kind(value, "text") and not _has_affinity(value) for value in values):
+            return "a comparison of a calculated text with a number", "CAST(… AS INTEGER), or a text in quotes."
+        if _compares_lengths(name, values):
+            return "a comparison of a date with a time, which are texts", "date(…) or datetime(…) around both."
+    folded = (
+        [part for part in (node.this, *node.expressions) if not counts_all(fold_of(part))] if name in _EXTREMES else []
+    )
+    if folded or (name == "Ordered" and not counts_all(fold_of(_sorted(node))) and _decides(node)):
+        return "an order of texts whose collation ignores case or blanks", "lower(…) around them."
+    return None
+
+
+_EXTREMES = frozenset({"Max", "Min", "Greatest", "Least"})
+
+
+def _has_affinity(node: Any) -> bool:
+    """Return whether a text is a column, whose type decides how it is compared, or written out."""
+    return type(node.unnest()).__name__ in {"Column", "Literal"}
+
+
+def _compares_lengths(name: str, values: list[Any]) -> bool:
+    """Return whether a date is compared with one that has a time, so that the shorter text decides at midnight."""
+    if not any(is_kind(value, "date", "timestamp") for value in values):
+        return False
+    lengths = [_letters(value) for value in values]
+    if None in lengths or len(set(lengths)) == 1:
+        return False
+    same = SAME_BESIDE_LONGER if lengths[0] == DATE_LETTERS else SAME_BESIDE_SHORTER
+    return name not in same
+
+
+def _letters(node: Any) -> int | None:
+    """Return how many letters a date has, with or without a time; None for what is neither."""
+    if is_text_literal(node):
+        return len(node.name) if len(node.name) in {DATE_LETTERS, TIME_LETTERS} else None
+    return {"date": DATE_LETTERS, "timestamp": TIME_LETTERS}.get(kind(node))
