@@ -263,7 +263,8 @@ def test_single_precision_is_not_calculated_with_as_if_it_were_exact(postgres: P
 ODD_COLUMNS = {
     "postgres": "id integer, n real, d double precision, m numeric(9,2), ch char(5), t text",
     "mysql": "id integer, n float, d double, m decimal(9,2), zf int(5) unsigned zerofill, e enum('z','b','a'),"
-    " s set('p','q'), y year, zt datetime not null, ci varchar(9)",
+    " s set('p','q'), y year, zt datetime not null, ci varchar(9),"
+    " cs varchar(9) collate utf8mb4_bin",
     "sqlite": "id integer, nc text collate nocase, t text",
 }
 """Columns whose type says more than their values do."""
@@ -271,10 +272,10 @@ ODD_COLUMNS = {
 ODD_ROWS = {
     "postgres": "(1, 6.1, 0.1, 1.15, 'ab', U&'\\017f'), (2, 16777216, 6.1, 2, 'x', 'S'),"
     " (3, null, null, null, null, null), (4, 2.5, 2.5, -0.5, '', '')",
-    "mysql": "(1, 6.1, 0.1, 1.15, 42, 'z', 'p', 2024, '0000-00-00 00:00:00', 'g'),"
-    " (2, 0.1, 6.1, 2, 7, 'b', 'q', 1999, '2024-01-31 10:00:00', 'G'),"
-    " (3, null, null, null, null, null, null, null, '2024-02-29 00:00:00', null),"
-    " (4, 2.5, 2.5, -0.5, 12345, 'a', 'p,q', 2000, '0000-00-00 00:00:00', 'z')",
+    "mysql": "(1, 6.1, 0.1, 1.15, 42, 'z', 'p', 2024, '0000-00-00 00:00:00', 'g', 'g'),"
+    " (2, 0.1, 6.1, 2, 7, 'b', 'q', 1999, '2024-01-31 10:00:00', 'G', 'g'),"
+    " (3, null, null, null, null, null, null, null, '2024-02-29 00:00:00', null, 'G'),"
+    " (4, 2.5, 2.5, -0.5, 12345, 'a', 'p,q', 2000, '0000-00-00 00:00:00', 'z', null)",
     "sqlite": "(1, 'b', 'b'), (2, 'AB', 'AB'), (3, 'a', 'a'), (4, null, null), (5, '', '')",
 }
 
@@ -346,6 +347,7 @@ ODD_REFUSED = {
         "find_in_set('q', s)": "find_in_set",
         "y = 24": "without its century",
         "select a.id from typed a join typed b using (ci)": "USING",
+        "select id from typed where ci in (select cs from typed)": "whose collations differ",
         "select lower(ci) as ci, count(*) as c from typed group by ci": "GROUP BY of a name",
         "select ci as k, count(*) as c from typed group by k": "which of two texts",
         "select ci, count(*) as c from typed group by 1": "which of two texts",

@@ -60,7 +60,10 @@ def comparison_fold(node: Any, dialect: str) -> str:
     SQLite compares as the left column says, or else the right one; PostgreSQL's citext only beside texts without a
     column; the others as all columns say.
     """
-    values = [value for value in operands(node) if kind(value) in {"", *TEXT_KINDS}]
+    query = node.args.get("query")
+    listed = query.unnest().selects[:1] if query is not None else []
+    compared = [*operands(node), *(part.unalias() for part in listed)]
+    values = [value for value in compared if kind(value) in {"", *TEXT_KINDS}]
     if dialect == "sqlite":
         first = next((value for value in values if type(value.unnest()).__name__ == "Column"), None)
         return "" if first is None else fold_of(first)
@@ -79,8 +82,14 @@ def default_fold(dialect: str) -> str:
 
 
 def part_fold(node: Any, dialect: str) -> str:
-    """Return what does not count where the texts of one part are grouped."""
-    return fold_of(node).replace("padded", "") or default_fold(dialect)
+    """Return what does not count where the texts of one part are grouped; of no column, by the usual collations."""
+    usual = "ci-ai-pad" if is_written_text(node, dialect) else ""
+    return fold_of(node).replace("padded", "") or usual or default_fold(dialect)
+
+
+def is_written_text(node: Any, dialect: str) -> bool:
+    """Return whether a text has no column in it, so that the connection's or the database's collation compares it."""
+    return dialect in COLLATING_DIALECTS and kind(node) == "text" and not _has_text_column(node)
 
 
 def folded_text(text: str, fold: str, *, guarded: bool = True) -> str:
@@ -136,8 +145,7 @@ def guard_written_texts(node: Any, made: Any, dialect: str) -> Any:
     from sqlglot import exp
 
     values = operands(node)
-    written = all(kind(value) == "text" and not _has_text_column(value) for value in values)
-    if dialect not in COLLATING_DIALECTS or len(values) < 2 or not written or isinstance(node, (exp.LT, exp.GT)):  # noqa: PLR2004 - a pair
+    if len(values) < 2 or not all(is_written_text(value, dialect) for value in values):  # noqa: PLR2004 - a pair
         return made
     copy = (made or node).copy()
     first, *others = operands(copy)

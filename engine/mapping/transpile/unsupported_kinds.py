@@ -14,7 +14,7 @@ from engine.mapping.transpile.facts import (
     output_of,
 )
 from engine.mapping.transpile.kinds import BRANCHING_PARTS, branches, fold_of, is_kind, kind
-from engine.mapping.transpile.text_equality import counts_all
+from engine.mapping.transpile.text_equality import counts_all, is_written_text
 
 if TYPE_CHECKING:
     from engine.mapping.transpile.facts import Unsupported
@@ -117,9 +117,16 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         return "a year without its century", "the year with four digits."
     if name in ARITHMETIC and any(is_kind(part, "listed") for part in parts):
         return "a calculation with an ENUM or a SET, which takes its place in the list", "CASE."
+    if name in _SEARCHES or str(node.this).lower() in _SEARCHES:
+        texts = [part for part in parts if is_kind(part, "text")]
+        if len(texts) > 1 and all(is_written_text(part, "mysql") for part in texts):
+            return "a search in a text of the view's own, whose case may count or not", "a comparison with =."
     if name == "Ordered" and is_kind(_sorted(node), "listed") and _decides(node):
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
     return None
+
+
+_SEARCHES = frozenset({"Like", "StrPosition", "field", "find_in_set"})
 
 
 def _is_short_year(node: Any) -> bool:
