@@ -93,12 +93,16 @@ _USUAL_DIGITS = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnType:
-    """A column's type: its name in lower case, its length or digits, its collation, and whether it may be NULL."""
+    """A column's type: its name in lower case, its length or digits, its collation, and whether it may be NULL.
+
+    ``unsigned`` is a number of MySQL's that is not below 0.
+    """
 
     name: str
     sizes: tuple[int, ...] = ()
     collation: str = ""
     nullable: bool = True
+    unsigned: bool = False
 
     @property
     def is_padded(self) -> bool:
@@ -110,7 +114,7 @@ def parse_type(text: str) -> ColumnType | None:
     """Return a type as ``types.toml`` writes it; None where it is not written like one.
 
     >>> parse_type("numeric(12,4) not null")
-    ColumnType(name='numeric', sizes=(12, 4), collation='', nullable=False)
+    ColumnType(name='numeric', sizes=(12, 4), collation='', nullable=False, unsigned=False)
     """
     found = _TYPE.fullmatch(text.strip())
     if found is None:
@@ -121,6 +125,7 @@ def parse_type(text: str) -> ColumnType | None:
         sizes=() if sizes.lower() == "max" else tuple(int(size) for size in sizes.split(",") if size),
         collation=found["collation"] or "",
         nullable=found["required"] is None,
+        unsigned="unsigned" in text.lower(),
     )
 
 
@@ -274,6 +279,8 @@ def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
         return f"{name}/{folding}" if folding else name
     if found == "double" and kind.name in _SINGLES.get(dialect, ()):
         return "single"
+    if found == "integer" and kind.unsigned:
+        return "integer/unsigned"
     without_scale = kind.name in _DECIMALS and not kind.sizes and dialect != "sqlite"
     return "numeric" if without_scale and found.startswith("decimal") else found
 

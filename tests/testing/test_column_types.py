@@ -135,7 +135,7 @@ def test_sql_servers_collation_is_the_columns_own(tmp_path: Path) -> None:
             ColumnType(name="varchar", sizes=(60,), collation="utf8mb4_general_ci"),
         ),
         ("character varying(40) not null", ColumnType(name="character varying", sizes=(40,), nullable=False)),
-        ("int(10) unsigned", ColumnType(name="int", sizes=(10,))),
+        ("int(10) unsigned", ColumnType(name="int", sizes=(10,), unsigned=True)),
         ("nvarchar(max)", ColumnType(name="nvarchar")),
         ("timestamp without time zone", ColumnType(name="timestamp without time zone")),
         ("text collate nocase not null", ColumnType(name="text", collation="nocase", nullable=False)),
@@ -442,6 +442,36 @@ def test_a_group_has_what_depends_on_its_key(
         several = rehearsal(f"select i.id, s.qty as x {joined} group by i.id")
         assert isinstance(several, str)
         assert "add it to GROUP BY" in several
+
+
+def test_an_unsigned_number_below_0_is_the_error_that_it_is_in_mysql(mariadb: MariaDb, tmp_path: Path) -> None:
+    """What is in stock less what is reserved: a run would stop there, and a rehearsal gave the negative number."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database,
+        "create table typed (id int, u int(10) unsigned, b bigint unsigned, i int)",
+        "insert into typed values (1, 3, 9, 1), (2, 5, 5, -2), (3, null, 1, null)",
+    )
+    source = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    with constructs.captured(source, {"typed": ("id", "u", "b", "i")}, tmp_path) as rehearsal:
+        for expression in (
+            *(
+                "u - 1",
+                "u + i",
+                "ifnull(u, 0) - 5",
+                "cast(u as signed) - 9",
+                "if(u > 3, u - 4, 0)",
+                "greatest(u, 0) - 9",
+            ),
+            *("u * 1.5 - 9", "-u", "b - u", "u > i", "u % 2"),
+        ):
+            sql = f"select id, {expression} as x from typed order by id"
+            given = rehearsal(sql)
+            assert not isinstance(given, str), (expression, given)
+            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+        for expression in ("u - 4", "i - u", "u * i", "(u + 0) - 9", "u div 1 - 9", "if(i > 0, u, null) - 9", "0 - u"):
+            assert "below 0" in str(rehearsal(f"select id, {expression} as x from typed")), expression
+        assert "below 0" in str(rehearsal("select x.q - 9 as y from (select u as q from typed) as x"))
 
 
 def test_regexp_counts_case_as_the_columns_collation_says(mariadb: MariaDb, tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ UNSIGNED = """
     case when RESULT < 0 then cast(RESULT as hugeint) + 18446744073709551616 else cast(RESULT as hugeint) end"""
 """A whole number of 64 bits without a sign, which MySQL's operators of bits give."""
 
+NOT_NEGATIVE = """
+    case when RESULT < 0
+    then error('an unsigned number would be below 0, which is an error in MySQL: cast it as signed first')
+    else RESULT end"""
+"""A sum, a difference or a product with an unsigned column."""
+
 LAST_LINE_BREAK = r"""
     case when regexp_matches(VALUE, '\n$')
     then error('databases differ in where a text with a line break ends: replace the line break first')
@@ -60,9 +66,11 @@ def _is_shown(node: Any) -> bool:
 
 
 def _add(node: Any) -> Any:
-    """A date plus or minus an interval; a text as the number that it begins with."""
+    """A date plus or minus an interval; a text as the number that it begins with; a number without a sign."""
     operator = {"Add": "+", "Sub": "-", "Mul": "*"}[type(node).__name__]
     left, right = node.left, node.right
+    if is_kind(node, "integer") and fold_of(node) == "unsigned":
+        return snippet(NOT_NEGATIVE, result=snippet(f"A {operator} B", a=left, b=right))
     if is_kind(left, "date", "timestamp") and is_kind(right, "interval"):
         shown = node.meta.get("kind") == "date"
         return moved_moment(left, operator, right, months=kind(right) == "interval:months", daily=shown)

@@ -7,7 +7,8 @@ from a column whose type the database or a person has declared: that all values 
 say that the column's type is.
 
 A column's kind may say after a slash in what its texts differ and are equal all the same, such as ``text/ci-pad``: in
-case, and in blanks at the end. That is noted in ``meta["fold"]``.
+case, and in blanks at the end; ``integer/unsigned`` is a number of MySQL's that is not below 0. That is noted in
+``meta["fold"]``.
 """
 
 from __future__ import annotations
@@ -196,10 +197,20 @@ class _Inference:
         if self.dialect == "postgres" and name in BRANCHING_PARTS | {"Max", "Min", "AnyValue"}:
             parts = branches(node) if name in BRANCHING_PARTS else [node.this]
             return self._one_of(self.fold(part) for part in parts if type(part).__name__ != "Literal")
+        if self.dialect == "mysql" and self.kind(node) == "integer":
+            return "unsigned" if self._is_unsigned(name, node) else ""
         texts = {"text", "listed"}
         if self.dialect in {"mysql", "tsql"} and self.kind(node) in texts:
             return self._one_of(self.fold(part) for part in node.iter_expressions() if self.kind(part) in texts)
         return ""
+
+    def _is_unsigned(self, name: str, node: Any) -> bool:
+        """Whether MySQL takes a whole number for one that cannot be below 0."""
+        if name in {"Add", "Sub", "Mul", "IntDiv"}:
+            return "unsigned" in {self.fold(node.left), self.fold(node.right)}
+        values = branches(node) if name in BRANCHING_PARTS else [node.this]
+        known = name in BRANCHING_PARTS | {"Mod", "Abs", "Max", "Min"}
+        return known and {self.fold(value) for value in values if type(value).__name__ != "Null"} == {"unsigned"}
 
     def _named(self, name: str) -> str:
         """The folding of the columns of this name, of whatever table and query of the statement."""
