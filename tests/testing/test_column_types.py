@@ -364,6 +364,7 @@ ODD_REFUSED = {
             "whose collation ignores",
         ),
         "select a.id from typed a join typed b using (nc)": "USING",
+        "select lower(nc) as nc, count(*) as c from typed group by nc": "GROUP BY of a name",
     },
 }
 """What is refused, each with a word of why."""

@@ -200,8 +200,17 @@ def _substring(node: Any) -> Any:
     return snippet(f"right(VALUE, {-start})", value=node.this)
 
 
+CUT = """
+    case when abs(VALUE) > 0.5 and abs(VALUE - round(VALUE)) < 0.000000001
+    then error('a calculated number that is nearly whole may be below or above it in SQLite: round it before the cast')
+    else cast(trunc(VALUE) as bigint) end"""
+"""A number that is calculated from decimals, without them: 1.15 * 100 is 114.99999999999999 there."""
+
+
 def _cast(node: Any) -> Any:
     to = node.to.this.name
+    if to in {"INT", "BIGINT"} and type(node.this.unnest()).__name__ in {"Add", "Sub", "Mul"}:
+        return snippet(CUT, value=node.this) if is_kind(node.this, "decimal", "double") else None
     if to in {"INT", "BIGINT"} and is_kind(node.this, "text"):
         return snippet(f"case when VALUE is not null then {PREFIX_INTEGER} end", value=node.this)
     if to in {"DOUBLE", "FLOAT"} and is_kind(node.this, "text"):

@@ -162,9 +162,10 @@ def _names_an_output_twice(node: Any, dialect: str) -> bool:
     group = node.args.get("group")
     for part in group.expressions if group is not None else ():
         output = output_of(node, part)
-        if output is part or type(output).__name__ == "Column" or counts_all(part_fold(output, dialect)):
+        if output is part or type(output).__name__ == "Column":
             continue
-        if any(column.name.lower() == part.name.lower() for column in output.find_all(exp.Column)):
+        same = [column for column in output.find_all(exp.Column) if column.name.lower() == part.name.lower()]
+        if same and not all(counts_all(part_fold(each, dialect)) for each in (output, *same)):
             return True
     return False
 

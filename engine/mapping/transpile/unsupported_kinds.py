@@ -76,7 +76,7 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
 def _calculates_with_single(node: Any, dialect: str) -> bool:
     """Return whether a number of single precision is calculated or compared with, or becomes one of another kind."""
     name = type(node).__name__
-    if name in {"Union", "Except", "Intersect"}:
+    if name in _SET_OPERATIONS:
         arms = [arm.selects for arm in union_arms(node)]
         return any(_mixes_single([part.unalias() for part in parts], "") for parts in zip(*arms, strict=False))
     if name in BRANCHING_PARTS - {"Nullif"}:
@@ -156,6 +156,8 @@ def _loose_type_of_sqlite(node: Any) -> Unsupported:
             return "a comparison of a calculated text with a number", "CAST(… AS INTEGER), or a text in quotes."
         if _compares_lengths(name, values):
             return "a comparison of a date with a time, which are texts", "date(…) or datetime(…) around both."
+    if {"date", "timestamp"} <= {kind(part) for part in _united(node)}:
+        return "dates beside times, which are texts of two lengths", "date(…) or datetime(…) around them."
     folded = (
         [part for part in (node.this, *node.expressions) if not counts_all(fold_of(part))] if name in _EXTREMES else []
     )
@@ -163,6 +165,22 @@ def _loose_type_of_sqlite(node: Any) -> Unsupported:
         return "an order of texts whose collation ignores case or blanks", "lower(…) around them."
     return None
 
+
+def _united(node: Any) -> list[Any]:
+    """Return the parts of which one is the value of a part; of a UNION those of the first column that mixes kinds."""
+    name = type(node).__name__
+    if name in BRANCHING_PARTS:
+        return branches(node)
+    if name in _EXTREMES:
+        return [node.this, *node.expressions]
+    if name in _SET_OPERATIONS:
+        for parts in zip(*(arm.selects for arm in union_arms(node)), strict=False):
+            if len({kind(part.unalias()) for part in parts}) > 1:
+                return [part.unalias() for part in parts]
+    return []
+
+
+_SET_OPERATIONS = frozenset({"Union", "Except", "Intersect"})
 
 _EXTREMES = frozenset({"Max", "Min", "Greatest", "Least"})
 
