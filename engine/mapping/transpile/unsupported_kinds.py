@@ -119,7 +119,9 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         return "a calculation with an ENUM or a SET, which takes its place in the list", "CASE."
     if name in _SEARCHES or str(node.this).lower() in _SEARCHES:
         texts = [part for part in parts if is_kind(part, "text")]
-        if len(texts) > 1 and all(is_written_text(part, "mysql") for part in texts):
+        sought = [part.name for part in texts if is_text_literal(part)]
+        cased = not sought or any(text.lower() != text.upper() for text in sought)
+        if len(texts) > 1 and cased and all(is_written_text(part, "mysql") for part in texts):
             return "a search in a text of the view's own, whose case may count or not", "a comparison with =."
     if name == "Ordered" and is_kind(_sorted(node), "listed") and _decides(node):
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
