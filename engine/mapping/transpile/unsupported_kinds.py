@@ -25,21 +25,10 @@ ARITHMETIC = frozenset(
 )
 """Parts that calculate."""
 
-NUMBER_USES = COMPARISONS | {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Sum", "Avg", "Max", "Min", "Count"}
-NUMBER_USES |= {
-    "Alias",
-    "Select",
-    "Paren",
-    "Ordered",
-    "Group",
-    "Is",
-    "Case",
-    "If",
-    "Round",
-    "Abs",
-    "Distinct",
-    "Window",
-}
+NUMBER_USES = COMPARISONS | frozenset(
+    {"Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Sum", "Avg", "Max", "Min", "Count", "Round", "Abs"}
+    | {"Alias", "Select", "Paren", "Ordered", "Group", "Is", "Case", "If", "Distinct", "Window"}
+)
 """Parts to which a number with zeros in front is the number."""
 
 MAX_SHORT_YEAR = 99
