@@ -24,6 +24,7 @@ from engine.sync.clearing import find_unclearable
 from engine.sync.compare import compare
 from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.extract import extract
+from engine.sync.fields_read import first_runs, remember_fields_read
 from engine.sync.journal import compact_journal
 from engine.sync.layout import build_layout
 from engine.sync.origin import record_origin, require_same_origin
@@ -105,6 +106,7 @@ def adopt(
             **layout.tables,
             entity=entity,
             fields=layout.fields,
+            carried=(),
             differing_only=False,
             delivery_key=project.entities[entity].delivery_key(token),
             run_id=run_id,
@@ -116,6 +118,7 @@ def adopt(
             record_origin(state, project)
             state.set_meta("sync_token", token)
             state.set_meta(f"definition:{entity}", layout.definition)
+            remember_fields_read(state, layout)
 
         state.transaction_with_retry(take)
         finish_run(state, run_id, outcome="done", figures={"adopted": readable})
@@ -146,7 +149,13 @@ def verify(
         layout, token = held.layout, held.token
         state.run_with_retry(
             render_sql(
-                "verify.sql", entity=entity, published=layout.published, fields=layout.fields, shared=layout.shared
+                "verify.sql",
+                entity=entity,
+                published=layout.published,
+                fields=layout.fields,
+                shared=layout.shared,
+                carried=layout.carried,
+                first_runs=first_runs(state, layout),
             )
         )
         drifts = tuple(
@@ -169,6 +178,7 @@ def verify(
                 **layout.tables,
                 entity=entity,
                 fields=layout.fields,
+                carried=layout.carried,
                 differing_only=True,
                 delivery_key=project.entities[entity].delivery_key(token),
                 run_id=run_id,

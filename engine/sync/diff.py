@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
 from engine.model.plan import Counts
+from engine.sync.fields_read import first_runs
 from engine.sync.stage import windows
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ def compute_delta(state: State, staged: Staged, *, settings: EntitySettings, del
     current = state.meta(f"definition:{layout.entity.name}") == layout.definition
     fingerprint = "_fingerprint" if current else layout.fingerprint
     state.run_with_retry(
-        render_sql("base.sql", published=layout.published, incremental=staged.incremental, fingerprint=fingerprint)
+        render_sql(
+            "base.sql",
+            published=layout.published,
+            incremental=staged.incremental,
+            fingerprint=fingerprint,
+            first_run=max(first_runs(state, layout).values(), default=0),
+        )
     )
     # The same text for all views of an entity, whatever they map.
     state.run_with_retry(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.database.connection_string import parse_options, unquote
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
+from engine.sync.fields_read import forget_fields_read
 from engine.sync.unanswered import forget_unanswered
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
             state.run(render_sql("forget.sql", tables=[*_tables(state), "approved", "quarantine"]))
             state.forget_meta("sync_token")
             forget_unanswered(state)
+            forget_fields_read(state)
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)

@@ -28,6 +28,7 @@ from engine.sync.context import RunContext, RunOptions, no_progress
 from engine.sync.departed import describe_departed
 from engine.sync.diff import diff_columns
 from engine.sync.dispatch import send_delta
+from engine.sync.fields_read import describe_newly_mapped, remember_fields_mapped
 from engine.sync.guard import exceeds_limits, find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.observations import describe_ignored, describe_self_changing, remember_changing
@@ -261,7 +262,9 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
             f"{doubted:,} {plural(doubted, 'change')} of keys that an earlier run sent without an answer:"
             " they are sent as they are now, whether they changed or not."
         )
-    if counts.resends > resent and not any("sync token" in note for note in notes):
+    newly_mapped, unread = ([], 0) if unchanged else describe_newly_mapped(state)
+    notes += newly_mapped
+    if counts.resends > resent + unread and not any("sync token" in note for note in notes):
         notes.append(
             "Rows that did not change are sent again: default_price_tier, blank_price or"
             " blank_tier_price changed, or they were never sent under it."
@@ -301,6 +304,7 @@ def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: R
     elif not staged.unchanged:
         clear_approval(state, entity)
     remember_changing(state, staged)
+    remember_fields_mapped(state, staged.layout, run_id=run_id)
     if not staged.unchanged:
         record_local_outcomes(state, staged)
 

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from model.oracle import LEAVING
 from model.stock2shop import FAULTS, FLEET_FAULTS, LOST_FOR_FLEET, LOST_FOR_ONE, REFUSALS
 
 Step = tuple[str, dict[str, Any]]
@@ -291,6 +292,7 @@ class _Drawing:
             self.account: 4,
             self.console: 4,
             self.lose_state: 2,
+            self.map: 6,
         }
         if self.setting.machines:
             commands |= {self.look: 6, self.wait: 6, self.wake: 5, self.clear_cache: 4, self.move_project: 3}
@@ -338,6 +340,12 @@ class _Drawing:
     def console(self) -> None:
         """Somebody changes Stock2Shop by hand."""
         self.add("console", item=self.row(), how=self.dice.choice(("remove", "qty", "title")))
+
+    def map(self) -> None:
+        """The mapping loses some fields, or has all of them again."""
+        columns = LEAVING[self.setting.entity]
+        self.add("map", without=self.dice.sample(columns, self.dice.choice((0, 1, 1, 2))))
+        self.dice.choice((self.run, self.run, self.adopt, self.verify))()
 
     def lose_state(self) -> None:
         """The state file is lost, and what Stock2Shop holds is adopted."""

@@ -30,6 +30,9 @@ FLAGS: dict[str, Fate] = {
 }
 """The part of the vocabulary in ``docs/reference/fields.md`` that histories use."""
 
+LEAVING = {"products": ("vendor", "tags", "season", "barcode"), "customers": ("first", "note")}
+"""Columns that may leave the view and come back; Stock2Shop keeps what it was sent of them."""
+
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 MAPPINGS: dict[str, dict[str, str]] = {
@@ -160,7 +163,7 @@ def judge(entity: str, rows: Iterable[Row], mapped: Iterable[str]) -> Catalogue:
         for row in single:
             key = str(row["code"]).strip()
             if found.fates[key] in {"active", "unclear"}:
-                found.expected[key] = customer(row)
+                found.expected[key] = customer(row, columns)
     return found
 
 
@@ -250,7 +253,9 @@ def _expect_products(found: Catalogue, single: list[Row], mapped: set[str]) -> N
 def product(row: Row, speaker: Row, mapped: set[str]) -> Expected:
     """What Stock2Shop holds for a variant; ``speaker`` is the row whose product fields are sent for all of them."""
     default, tiers = prices(row["prices"]) if "prices" in mapped and not _broken(row) else (None, {})
-    own: Json = {"sku": text(row["sku"]), "barcode": text(row["barcode"]), "option1": text(row["size"])}
+    own: Json = {"sku": text(row["sku"]), "option1": text(row["size"])}
+    if "barcode" in mapped:
+        own["barcode"] = text(row["barcode"])
     unsaid = set()
     try:
         if "price" in mapped and not blank(row["price"]):
@@ -269,8 +274,9 @@ def product(row: Row, speaker: Row, mapped: set[str]) -> Expected:
         "title": text(speaker["title"]),
         "vendor": text(speaker["vendor"]),
         "tags": tags(speaker["tags"]),
-        "meta": {} if blank(speaker["season"]) else {"Season": text(speaker["season"])},
+        "season": {} if blank(speaker["season"]) else {"Season": text(speaker["season"])},
     }
+    shared = {{"season": "meta"}.get(name, name): said for name, said in shared.items() if name in mapped}
     return Expected(product=str(row["product"]).strip(), shared=shared, own=own, unsaid=frozenset(unsaid))
 
 
@@ -282,21 +288,23 @@ def _broken(row: Row) -> bool:
     return False
 
 
-def customer(row: Row) -> Expected:
+def customer(row: Row, mapped: set[str]) -> Expected:
     """What Stock2Shop holds for a customer."""
     addresses = [
         {name: said for name, said in (("address1", text(street)), ("city", text(city))) if said}
         for street, city in ((row["street"], row["city"]), (row["street2"], row["city2"]))
     ]
-    own = {
+    own: Json = {
         "email": text(row["email"]),
-        "first_name": text(row["first"]),
         "last_name": text(row["last"]),
         "accepts_marketing": bool(BOOLEANS.get((row["news"] or "").strip().lower())),
         "price_tier": text(row["tier"]),
-        "meta": {} if blank(row["note"]) else {"Note": text(row["note"])},
         "addresses": _sorted(addresses),
     }
+    if "first" in mapped:
+        own["first_name"] = text(row["first"])
+    if "note" in mapped:
+        own["meta"] = {} if blank(row["note"]) else {"Note": text(row["note"])}
     return Expected(product=str(row["code"]).strip(), shared={}, own=own)
 
 

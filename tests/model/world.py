@@ -14,7 +14,7 @@ from model.referee import Referee, ViolationError
 from model.stock2shop import PASSWORD, USERNAME, Faults, Stock2Shop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from model.commands import Result
@@ -55,8 +55,8 @@ class World:
         self.mapped = dict(oracle.MAPPINGS[self.entity])
         if self.entity == "products":
             self.mapped |= oracle.PRICES[self.setting.pricing]
-        view = sources.view(self.entity, source.dialect, self.mapped)
-        (self.root / "views" / f"{self.entity}.sql").write_text(view, "utf-8")
+        self._all_mapped = self.mapped
+        self._do_map(without=())
         self._configure()
 
     # --- what there is ---
@@ -155,6 +155,13 @@ class World:
 
     def _do_mode(self, mode: str) -> None:
         self.mode = mode
+
+    def _do_map(self, without: Sequence[str]) -> None:
+        """The view leaves out some columns."""
+        self.referee.acknowledged.clear()
+        self.mapped = {column: name for column, name in self._all_mapped.items() if column not in without}
+        view = sources.view(self.entity, self.source.dialect, self.mapped)
+        (self.root / "views" / f"{self.entity}.sql").write_text(view, "utf-8")
 
     def _do_token(self) -> None:
         account = self.shop.accounts[self.account]
@@ -396,6 +403,7 @@ class World:
         """Nothing goes wrong any more, and what guards stop is approved: Stock2Shop is in step, and stays so."""
         self.log.append("settle")
         self.mode, self.hidden = "whole", frozenset()
+        self._do_map(without=())
         if not self.rows:
             self._do_insert("K1", "P1", {"active": "Active"})
         if self.referee.elsewhere:

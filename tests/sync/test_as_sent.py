@@ -12,7 +12,7 @@ from engine.errors import CancelledError, UnavailableError
 from engine.state.store import open_state
 from engine.sync import history
 from engine.sync import pipeline as sync
-from engine.sync.adopt import verify
+from engine.sync.adopt import adopt, verify
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -456,6 +456,45 @@ def test_a_product_that_is_created_again_keeps_nothing_of_a_field_that_left_the_
     client.write()
     client.run()
     assert client.held()["S"]["vendor"] == "Acme"
+    assert in_step(client)
+
+
+@pytest.mark.parametrize("read", ["adopted", "repaired"])
+def test_a_field_that_is_mapped_after_stock2shop_was_read_is_sent_though_it_is_blank(client: Client, read: str) -> None:
+    """What was read says nothing of it, and Stock2Shop holds what was sent before, by whomever."""
+    for code, vendor in {"A": "Acme", "B": "Bolt", "C": "Acme", "D": "Acme"}.items():
+        client.item(code, vendor=vendor)
+    client.run()
+    client.write(view=VIEW.replace("    vendor,\n", ""))
+    if read == "adopted":
+        client.project.state.unlink()
+        adopt(client.project, "products")
+    else:
+        client.run()
+        client.sandbox.store.all_products()[0]["variants"]["A"]["qty"] = 77
+        verify(client.project, "products", repair=True)
+    client.sql("update item set qty = '9' where code = 'C'", "update item set active = 'Ignore' where code = 'D'")
+    assert client.run().sent == {"adopted": 1, "repaired": 2}[read]
+    client.write()
+    assert [drift.key for drift in verify(client.project, "products")] == []
+    client.sql("update item set vendor = null where code <> 'B'")
+    plan = client.plan()
+    if read == "adopted":
+        assert {(change.key, change.kind, change.cause) for change in plan.changes} == {
+            ("A", "resend", "newly mapped"),
+            ("B", "update", ""),
+            ("C", "resend", "newly mapped"),
+        }
+        assert "2 rows that did not change are sent once more: a field was mapped after" in plan.notes[0]
+    client.run()
+    client.sql("update item set active = 'Active' where code = 'D'")
+    client.run()
+    assert {code: row["vendor"] for code, row in client.held().items()} == {
+        "A": "",
+        "B": "Bolt",
+        "C": "",
+        "D": "",
+    }
     assert in_step(client)
 
 

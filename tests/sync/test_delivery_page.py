@@ -285,6 +285,9 @@ HELD: dict[str, tuple[str, ...]] = {
     "The state file is lost: A default price or a flag": (
         "sync/test_blank_values.py what_is_held_of_a_blank_value_is_known_after_an_adoption",
     ),
+    "The state file is lost: Of a field that is mapped only later": (
+        "sync/test_as_sent.py a_field_that_is_mapped_after_stock2shop_was_read_is_sent_though_it_is_blank",
+    ),
     "The state file is lost: A variant that it holds in several products": (
         "sync/test_in_doubt.py a_variant_that_stock2shop_holds_in_two_products_is_adopted_in_its_own",
     ),

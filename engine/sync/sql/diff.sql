@@ -67,6 +67,7 @@ select
     base._group as _old_group,
     base._key is not null as _is_published,
     {{ doubted_key | sql }} as _is_doubted,
+    coalesce(base._is_unread, false) as _is_unread,
     case
         when (
             candidate._key,
@@ -88,7 +89,7 @@ select
         when base._key is null then 'insert'
         when base._group <> candidate._group or base._variable <> candidate._variable then 'replace'
         when base._fingerprint <> candidate._fingerprint then 'update'
-        when base._sync_token <> {{ delivery_key }} or {{ doubted_key | sql }} then 'resend'
+        when base._sync_token <> {{ delivery_key }} or base._is_unread or {{ doubted_key | sql }} then 'resend'
         else 'unchanged'
     end as verdict
 from candidate
@@ -224,7 +225,12 @@ with delta as (
         _key,
         _group,
         case when verdict = 'replace' then 'insert' else verdict end as kind,
-        case when verdict = 'replace' then 'replaced' when _is_doubted then 'in doubt' else '' end as cause,
+        case
+            when verdict = 'replace' then 'replaced'
+            when _is_doubted then 'in doubt'
+            when _is_unread and verdict = 'resend' then 'newly mapped'
+            else ''
+        end as cause,
         _is_published or _is_doubted as is_held,
         _is_doubted or verdict = 'replace' as is_doubted,
         _raw,

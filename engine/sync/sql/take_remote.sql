@@ -82,8 +82,8 @@ having
 
 insert into {{ published | ident }} by name
 select
-    _key,
-    _group,
+    remote._key,
+    remote._group,
     _variable,
     _fingerprint,
     null as _raw,
@@ -92,10 +92,20 @@ select
     {{ now }}::timestamp as _acknowledged_at
     {%- for field in fields %},
     {{ field.name | ident }}
+    {%- endfor %}
+    {%- for name in carried %},
+    {# A field that left the mapping was not read: what it was sent is still known. #}
+    {{ name | ident }}
     {%- endfor +%}
-from run.remote
+from run.remote as remote
+{% if carried %}
+left join run.carried as carried
+    on
+        carried._key = remote._key
+        and carried._group = remote._group
+{% endif %}
 {% if differing_only %}
-where _key in (select key from run.drift where kind = 'differs')
+where remote._key in (select key from run.drift where kind = 'differs')
 {% endif %};
 
 {# A key that Stock2Shop holds in another product, too, is removed from there by the next run. #}

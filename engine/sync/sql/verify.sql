@@ -74,6 +74,10 @@ from (
                     case
                         when
                             published.{{ field.name | ident }} is distinct from remote.{{ field.name | ident }}
+                            {% if field.name in first_runs %}
+                            {# Before, it was neither sent nor read. #}
+                            and published._run_id >= {{ first_runs[field.name] }}
+                            {% endif %}
                             {% if field in shared %}
                             and published._group not in (
                                 select product
@@ -105,3 +109,16 @@ from (
             and kind <> 'delete'
     )
 );
+{% if carried %}
+
+{# What is known of fields that left the mapping, of the keys that differ. #}
+create or replace table run.carried as
+select
+    _key,
+    _group
+    {%- for name in carried %},
+    {{ name | ident }}
+    {%- endfor +%}
+from {{ published | ident }}
+where _key in (select key from run.drift where kind = 'differs');
+{% endif %}
