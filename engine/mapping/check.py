@@ -253,15 +253,16 @@ def _writing_part(statement: Any) -> str:
     from sqlglot import exp
 
     kinds = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
-    found = statement.find(*kinds)
-    if found is not None:
-        return statement_kind(found)
-    if statement.find(exp.Lock) is not None:
-        return "FOR UPDATE, which locks rows"
-    if statement.find(exp.NextValueFor) is not None:
-        return "NEXT VALUE FOR"
-    calls = (call.name for call in statement.find_all(exp.Anonymous))
-    return next((f"{name}(), which changes the database" for name in calls if name.lower() in MODIFYING_FUNCTIONS), "")
+    for part in statement.walk():
+        if isinstance(part, kinds):
+            return statement_kind(part)
+        if isinstance(part, exp.Lock):
+            return "FOR UPDATE, which locks rows"
+        if isinstance(part, exp.NextValueFor):
+            return "NEXT VALUE FOR"
+        if isinstance(part, exp.Anonymous) and part.name.lower() in MODIFYING_FUNCTIONS:
+            return f"{part.name}(), which changes the database"
+    return ""
 
 
 def _parse_problem(query: Query, dialect: str, failure: ParseFailure, sql: str, *, refusal: str) -> Diagnostic:

@@ -35,8 +35,10 @@ def _engine_environment() -> Environment:
     from markupsafe import Markup
 
     def write_literal(value: object) -> Markup:
+        if isinstance(value, Markup):
+            return value
         require_defined(value)
-        return value if isinstance(value, Markup) else Markup(literal(value, "duckdb"))  # noqa: S704 - quoted
+        return Markup(literal(value, "duckdb"))  # noqa: S704 - quoted
 
     environment = Environment(
         loader=FileSystemLoader([str(folder) for folder in sorted(ENGINE_FOLDER.glob("*/sql"))]),

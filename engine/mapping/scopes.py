@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 
 class Scopes:
-    """The SELECTs of a statement, each with what its FROM and JOINs call what."""
+    """The SELECTs of a statement, each with what its FROM and JOINs call what; it must stay as it is meanwhile."""
 
     def __init__(self, statement: Any, schema: Mapping[str, Sequence[str]]) -> None:
-        self._schema = {table.lower().rpartition(".")[2]: columns for table, columns in schema.items()}
+        self._schema = {
+            table.lower().rpartition(".")[2]: [column.lower() for column in columns]
+            for table, columns in schema.items()
+        }
         self._statement = statement
+        self._froms: dict[int, list[tuple[str, Any]]] = {}
 
     def tables(self) -> Iterator[str]:
         """The tables of the database, in the order of the text."""
@@ -77,7 +81,7 @@ class Scopes:
         names = {each.name.lower() for join in joins for each in join.args.get("using") or ()}
         if any(str(join.args.get("method") or "").upper() == "NATURAL" for join in joins):
             tables = [source for _, source in self._from(select) if isinstance(source, str)]
-            known = [{each.lower() for each in self._columns(table) or ()} for table in tables]
+            known = [set(self._columns(table) or ()) for table in tables]
             names |= {name for columns in known for name in columns if sum(name in each for each in known) > 1}
         return names
 
@@ -164,8 +168,13 @@ class Scopes:
         found = column.find_ancestor(exp.Order, exp.Group, exp.Having)
         return found is not None and found.parent is select
 
-    def _from(self, select: Any) -> Iterator[tuple[str, Any]]:
-        """What the names in a FROM stand for: a table's own name, or a query."""
+    def _from(self, select: Any) -> list[tuple[str, Any]]:
+        """What the names in a FROM stand for: a table's own name, or a query. It is asked of each column."""
+        if id(select) not in self._froms:
+            self._froms[id(select)] = list(self._find_sources(select))
+        return self._froms[id(select)]
+
+    def _find_sources(self, select: Any) -> Iterator[tuple[str, Any]]:
         from sqlglot import exp
 
         joined = [select.args.get("from_") or select.args.get("from"), *(select.args.get("joins") or ())]
@@ -200,7 +209,7 @@ class Scopes:
         """Whether a table or query has a column, None where that is not known."""
         if isinstance(source, str):
             columns = self._columns(source)
-            return None if columns is None else name.lower() in {column.lower() for column in columns}
+            return None if columns is None else name.lower() in columns
         if name.lower() in _output_names(source):
             return True
         if id(source) in seen:
