@@ -208,6 +208,11 @@ def says_cancelled(document: Mapping[str, Any]) -> bool:
     return state in CANCELLED_WORDS or status in CANCELLED_WORDS or instruction.startswith("cancel")
 
 
+def read_modified(document: Mapping[str, Any]) -> datetime | None:
+    """Return when a document says that its order was last changed, in UTC; None where it does not say it."""
+    return _DocumentReader().time(document, "modified", "UTC")
+
+
 def _read_lines(
     document: Mapping[str, Any], name: str, reading: _DocumentReader, settings: OrderSettings
 ) -> list[dict[str, Any]]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from engine.clock import zoned_text
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
-from engine.orders.document import parse_document, says_cancelled
+from engine.orders.document import parse_document, read_modified, says_cancelled
 from engine.orders.identity import DERIVED_IDS, channel_key_of, is_derived
 from engine.run_log.record import RunLog, record_order_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from decimal import Decimal
     from pathlib import Path
@@ -151,36 +151,40 @@ class Ledger:
                 )
                 self._note(order_id, "received", f"by {via}")
             elif known[0] is not None and raw not in {bytes(each) for each in known[:2] if each is not None}:
-                self._receive_other_content(order_id, raw, known)
+                self._receive_other_content(order_id, document, raw, known)
             return known is None
 
-    def _receive_other_content(self, order_id: int, raw: bytes, known: Sequence[Any]) -> None:
-        document, latest, status, uncertain, rule = known
-        newest = parse_document(bytes(latest or document))
+    def _receive_other_content(
+        self, order_id: int, document: Mapping[str, Any], raw: bytes, known: Sequence[Any]
+    ) -> None:
+        stored, latest, status, uncertain, rule = known
+        newest = parse_document(bytes(latest or stored))
         received = parse_document(raw)
         unfinished = status not in FINISHED_STATUSES
         # Which source has an order under which code says something until it is raised here.
         if not (
-            list_corrections(newest, received) or (unfinished and newest.get("sources") != received.get("sources"))
+            list_corrections(newest, document) or (unfinished and newest.get("sources") != received.get("sources"))
         ):
             return
-        modified = [str(each.get("modified") or "") for each in (newest, received)]
-        if all(modified) and modified[1] < modified[0]:
+        before, after = read_modified(newest), read_modified(received)
+        if before is not None and after is not None and after < before:
             self._set(order_id, note="An older version of it arrived later, and was not used.")
         elif status in FINISHED_STATUSES or status == "raising" or uncertain:
             what = "was cancelled" if says_cancelled(received) else "arrived with other content"
             note = f"It {what} after it was raised: s2s orders show shows what changed."
             self._set(order_id, latest=raw, note=note)
         else:
-            self._set(order_id, document=raw, note="Its content changed before it was raised.", approved_by="")
+            self._replace_content(order_id, raw, approved_by="")
             if status == "waiting" and rule != "held":
-                self._set(order_id, status="received", rule="", reason="")
-                self._note(order_id, "received", "with other content")
+                self._receive_again(order_id)
 
-    def move(self, order_id: int, status: OrderStatus, *, reason: str = "", **facts: object) -> None:
+    def move(
+        self, order_id: int, status: OrderStatus, *, reason: str = "", notes: Sequence[str] = (), **facts: object
+    ) -> None:
         """Change an order's status, together with ``reason`` and further columns of the ledger.
 
-        Raises :class:`UsageError` where its present status does not allow that.
+        ``notes`` are added to its note, which may say by now that it arrived again. Raises :class:`UsageError` where
+        its present status does not allow that.
         """
         before = [name for name, after in TRANSITIONS.items() if status in after]
         with self._change():
@@ -192,6 +196,9 @@ class Ledger:
                 "status": status,
                 "reason": reason,
             }
+            known = self._find("note", order_id) if notes else None
+            if known is not None:
+                values["note"] = " ".join([*(each for each in notes if each not in known[0]), known[0]]).strip()
             condition = f"order_id = ? and status in ({', '.join('?' * len(before))})"
             if not self._update(values, condition, order_id, *before):
                 entry = self.get_entry(order_id)
@@ -267,7 +274,7 @@ class Ledger:
             if self._update(columns, "order_id = ? and status = 'raised'", order_id):
                 self._note(order_id, "answered", "")
 
-    def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: object) -> None:
+    def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: Any) -> None:
         """Note that raising failed for now. The order is due again after :data:`RETRY_DELAY_MINUTES`.
 
         It is not due before ``not_before``, a time in UTC. ``facts`` are further columns of the ledger.
@@ -339,8 +346,35 @@ class Ledger:
         with self._change():
             found = self._find("latest", order_id)
             if found is not None and found[0] is not None:
-                note = "Its content changed before it was raised."
-                self._set(order_id, document=found[0], latest=None, note=note, **columns)
+                self._replace_content(order_id, found[0], **columns)
+
+    def take_correction(self, order_id: int, *, doubtful_rules: Collection[str]) -> None:
+        """Let content count that arrived while an order was being raised in vain.
+
+        An order that waits is received again with it. Nothing changes where the order may be in the database, as one
+        may that waits for one of ``doubtful_rules``.
+        """
+        if not self.has_newer_content(order_id):
+            return
+        with self._change():
+            found = self._find("latest, status, rule, uncertain", order_id)
+            if found is None or found[0] is None or found[3] or found[2] in doubtful_rules:
+                return
+            latest, status = found[:2]
+            if status in {"waiting", "failed"}:
+                self._replace_content(order_id, latest, approved_by="")
+            elif status == "received":
+                self._replace_content(order_id, latest)
+            if status == "waiting":
+                self._receive_again(order_id)
+
+    def _replace_content(self, order_id: int, raw: bytes, **columns: object) -> None:
+        note = "Its content changed before it was raised."
+        self._set(order_id, document=raw, latest=None, note=note, **columns)
+
+    def _receive_again(self, order_id: int) -> None:
+        self._set(order_id, status="received", rule="", reason="")
+        self._note(order_id, "received", "with other content")
 
     def corrections(self, order_id: int) -> list[tuple[str, Any, Any]]:
         """Return what the newest content of an order has changed after it was raised: path, before and after."""

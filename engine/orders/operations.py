@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import OrderError, UsageError
 from engine.files import is_dir, is_file, list_paths
@@ -85,8 +85,8 @@ def retry_orders(
             if entry.status not in {"received", "raising"}:
                 # Whoever retries an uncertain order has looked for it in the database.
                 looked = entry.rule == "uncertain"
-                cleared = {"uncertain": 0, "expected_code": None, "commit_sent_at": None} if looked else {}
-                ledger.move(entry.order_id, "received", reason="retried by hand", **cleared)
+                doubt: dict[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None}
+                ledger.move(entry.order_id, "received", reason="retried by hand", **(doubt if looked else {}))
             done.append(processor.raise_one(ledger, entry.order_id))
         return done
 

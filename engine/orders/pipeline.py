@@ -31,7 +31,7 @@ from engine.orders.identity import order_id_of
 from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds
 from engine.orders.prepare import prepare_order
 from engine.orders.raise_order import Attempt, EarlierAttempt, SupersededError, raise_order
-from engine.orders.rules import RuleError, check_order
+from engine.orders.rules import MAY_BE_THERE_RULES, RuleError, check_order
 from engine.orders.session import make_strict
 from engine.orders.statement_checks import check_statements
 from engine.orders.statements import list_statements, statement_exists
@@ -114,17 +114,20 @@ class OrderProcessor:
         """
         prepared = prepared or self.prepare(ledger, order_id)
         with ledger.raising():
+            ledger.take_correction(order_id, doubtful_rules=MAY_BE_THERE_RULES)
             entry = ledger.get_entry(order_id)
-            if entry.status in PENDING_STATUSES:
-                if not (entry.uncertain or entry.status == "raising"):
-                    ledger.take_newest_content(order_id)
+            while entry.status in PENDING_STATUSES:
                 if prepared is None or not prepared.is_current(ledger):
                     prepared = self.prepare(ledger, order_id)
                 assert prepared is not None  # the order is pending, and the lock is held
                 self._raise(ledger, entry, prepared)
-                if self.settings.source.database is not None:
-                    self.close()  # an open file would lock other programs out
-            return ledger.get_entry(order_id)
+                ledger.take_correction(order_id, doubtful_rules=MAY_BE_THERE_RULES)
+                entry = ledger.get_entry(order_id)
+                if entry.status != "received":
+                    break
+            if self.settings.source.database is not None:
+                self.close()  # an open file would lock other programs out
+            return entry
 
     def _raise(self, ledger: Ledger, entry: Entry, prepared: PreparedOrder) -> None:
         order_id = entry.order_id
@@ -191,7 +194,7 @@ class OrderProcessor:
                 source_order_code=raised.source_order_code,
                 source_customer_code=raised.source_customer_code,
                 raised_at=ledger.now(),
-                note=" ".join(attempt.notes) or entry.note,
+                notes=attempt.notes,
                 **NO_DOUBT,
             )
 

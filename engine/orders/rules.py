@@ -131,9 +131,10 @@ RULES: dict[str, Rule] = {
     ),
 }
 
-ONLY_BY_ID_RULES = frozenset(
-    {"uncertain", "ambiguous_lookup", "code_taken", "half_raised", "cancelled", "arrived_twice"}
-)
+MAY_BE_THERE_RULES = frozenset({"uncertain", "ambiguous_lookup", "code_taken", "half_raised"})
+"""Rules of orders that may be in the database already, in whole or in part."""
+
+ONLY_BY_ID_RULES = MAY_BE_THERE_RULES | {"cancelled", "arrived_twice"}
 """Rules of orders that are retried only by their id: they may be in the database already, or were cancelled."""
 
 MAX_REASON_LENGTH = 500

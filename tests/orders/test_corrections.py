@@ -9,7 +9,7 @@ import pytest
 from support.erp import order_document, order_line, parsed
 from support.output import read_result
 
-from engine.orders import operations
+from engine.orders import operations, pipeline
 from engine.orders.corrections import list_corrections
 
 if TYPE_CHECKING:
@@ -40,6 +40,98 @@ def test_an_older_version_that_arrives_later_is_not_used(erp: Erp) -> None:
     newer = order_document(modified="2026-03-02 10:00:00", line_items=[order_line(sku="Z")], total=None)
     (_, entry) = erp.receive(newer, order_document(modified="2026-03-01 10:00:00"))
     assert (entry.status, "older version" in entry.note) == ("waiting", True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("2026-03-01T10:00:00Z", "2026-03-01 11:00:00"),
+        ("2026-03-01T12:00:00+02:00", "2026-03-01T10:30:00Z"),
+        ("2026-03-01 10:00:00", "0000-00-00 00:00:00"),
+        ("2026-03-01 10:00:00", ""),
+    ],
+)
+def test_versions_are_told_apart_by_their_times_however_these_are_written(erp: Erp, before: str, after: str) -> None:
+    """One that does not say when it was changed is as new as its arrival."""
+    erp.receive(order_document(modified=before, line_items=[order_line(sku="Z")], total=None))
+    (entry,) = erp.receive(order_document(modified=after, status="cancelled"))
+    assert (entry.status, entry.rule) == ("waiting", "cancelled")
+    (entry,) = erp.receive(order_document(modified="2026-03-01T11:30:00+02:00"))
+    assert entry.rule == ("cancelled" if after[:2] == "20" else "")
+
+
+def arriving(erp: Erp, monkeypatch: pytest.MonkeyPatch, document: dict[str, Any]) -> None:
+    """Have a document arrive over another way while an order is being raised, once."""
+    documents = [document]
+
+    def arrive(name: str) -> None:
+        if name == "in the transaction" and documents:
+            arrived = documents.pop()
+            with erp.ledger() as ledger:
+                ledger.receive(arrived["id"], parsed(arrived), via="serve")
+
+    monkeypatch.setattr(pipeline, "crash_point", arrive)
+
+
+def test_a_correction_that_arrives_while_an_order_is_raised_in_vain_is_raised(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried at once, as one is that arrives while the order waits already."""
+    arriving(erp, monkeypatch, order_document(notes="The second"))
+    (entry,) = erp.receive(order_document(line_items=[order_line(sku="Z")], total=None))
+    assert (entry.status, entry.note) == ("raised", "Its content changed before it was raised.")
+    assert erp.rows("select notes from erp_order") == [("The second",)]
+    with erp.ledger() as ledger:
+        assert ledger.corrections(1001) == []
+
+
+def test_the_last_of_several_corrections_counts(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one arrived while the first was being raised, and the third one cancels the order."""
+    arriving(erp, monkeypatch, order_document(line_items=[order_line(sku="Y")], total=None))
+    (entry,) = erp.receive(order_document(line_items=[order_line(sku="Z")], total=None))
+    assert (entry.status, entry.reason[-3:]) == ("waiting", ": Y")
+    (entry,) = erp.receive(order_document(status="cancelled"))
+    assert (entry.rule, erp.orders()) == ("cancelled", [])
+
+
+def test_a_correction_that_arrives_while_the_database_is_away_is_what_is_raised(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the ledger says of it stays true."""
+    erp.write('transient_errors = ["books"]', statements={"25_books.sql": "select books"})
+    arriving(erp, monkeypatch, order_document(notes="The second"))
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, entry.note) == ("failed", "Its content changed before it was raised.")
+    (entry,) = erp.receive(order_document(notes="The third"))
+    assert entry.status == "failed"
+    erp.write()
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
+    assert (entry.status, entry.note) == ("raised", "Its content changed before it was raised.")
+    assert erp.rows("select notes from erp_order") == [("The third",)]
+
+
+def test_a_cancellation_that_arrives_while_an_order_is_raised_is_said(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is there by then."""
+    arriving(erp, monkeypatch, order_document(status="cancelled"))
+    (entry,) = erp.receive(order_document())
+    assert entry.status == "raised"
+    assert "It was cancelled after it was raised" in erp.s2s("orders", "list", "acme").stdout
+
+
+def test_half_an_order_is_no_reason_to_take_a_correction(erp: Erp) -> None:
+    """What is there is of the first version; the ledger says what has changed since."""
+    erp.die_at("in the transaction", order_document())
+    erp.receive(order_document(notes="The second"))
+    assert erp.rows("select notes from erp_order") == [("The second",)]
+    document = order_document(1002)
+    erp.die_at("in the transaction", document)
+    erp.write(statements={"lookup.sql": "select 'SO9' as source_order_code"})
+    (entry,) = erp.receive(order_document(1002, notes="The second"))
+    assert (entry.status, entry.rule) == ("waiting", "half_raised")
+    with erp.ledger() as ledger:
+        assert [path for path, _, _ in ledger.corrections(1002)] == ["notes"]
 
 
 def test_a_cancelled_order_waits_as_cancelled(erp: Erp) -> None:
@@ -127,6 +219,21 @@ def test_what_stock2shop_keeps_for_itself_is_no_correction() -> None:
     before = parsed(order_document(sources=[], modified="1", extra=None))
     after = parsed(order_document(sources=[{"source_order_code": "SO1"}], modified="2", total="79.150"))
     assert list_corrections({**before, "total": after["total"]}, after) == []
+
+
+def test_an_amount_that_is_written_in_another_way_is_no_correction(erp: Erp) -> None:
+    """A queue writes 10.5 where a request writes 10.50; codes are texts, whatever they look like."""
+    document = order_document(channel_order_code="1.10")
+    erp.receive(document)
+    line = {**document["line_items"][0], "price": "10.500", "qty": 2.0}
+    again = {**document, "line_items": [line, document["line_items"][1]], "channel_id": "12", "total": "79.150"}
+    (entry,) = erp.receive(again)
+    assert entry.note == ""
+    line["sku"] = "0A"
+    (entry,) = erp.receive({**again, "channel_order_code": "1.1"})
+    assert entry.note != ""
+    with erp.ledger() as ledger:
+        assert [path for path, _, _ in ledger.corrections(1001)] == ["channel_order_code", "line_items[0].sku"]
 
 
 def test_an_order_that_is_at_this_source_already_is_answered_and_not_raised(erp: Erp) -> None:
