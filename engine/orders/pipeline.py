@@ -20,13 +20,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
-from engine.errors import ConfigError, RenderError, SourceError, UsageError, WriteError
+from engine.errors import ConfigError, RenderError, SourceError, SyncError, UsageError, WriteError
 from engine.orders.identity import order_id_of
 from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds
 from engine.orders.prepare import prepare_order
@@ -40,11 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.database.connection import Writer
-    from engine.errors import SyncError
     from engine.model.settings import OrderSettings, Project
     from engine.orders.ledger import Entry, Ledger
     from engine.orders.prepare import PreparedOrder
     from engine.orders.raise_order import RaisedOrder
+
+log = logging.getLogger(__name__)
 
 IMMEDIATE_RETRY_SECONDS = (0.1, 0.4, 1.6)
 """Pauses before an order that met a deadlock or a lost connection is tried again at once."""
@@ -169,22 +171,12 @@ class OrderProcessor:
             self._raise(ledger, ledger.get_entry(order_id), newest)
         except RuleError as broken:
             self._wait(ledger, order_id, broken, attempt.earlier)
-        except WriteError as error:
-            self.close()
-            if error.uncertain:
-                # It may have been sent until now: the network tries for a quarter of an hour.
-                ended = ledger.now()
-                until = self._end_of_grace(ended)
-                ledger.mark_failed(order_id, reason=error.message, not_before=until, commit_sent_at=ended)
-            elif error.retriable or self._is_transient(error.message):
-                self._fail(ledger, order_id, error, attempt.earlier)
-            else:
-                self._wait(ledger, order_id, RuleError("refused", error.message), attempt.earlier)
-        except RenderError as error:
-            self._handle_template_error(ledger, order_id, error, attempt.earlier)
-        except (SourceError, ConfigError) as error:
-            self.close()
-            self._fail(ledger, order_id, error, attempt.earlier)
+        except (WriteError, SourceError, ConfigError) as error:
+            self._handle_error(ledger, order_id, error, attempt.earlier)
+        except SyncError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it would hold up all orders behind this one
+            self._handle_unexpected_error(ledger, order_id, error, attempt.earlier)
         else:
             crash_point("after the commit")
             ledger.move(
@@ -269,12 +261,41 @@ class OrderProcessor:
         reason = f"its commit was not confirmed; it is looked up in the database after {until[:19]} UTC"
         ledger.move(entry.order_id, "failed", reason=reason, next_attempt_at=until)
 
+    def _handle_error(
+        self, ledger: Ledger, order_id: int, error: WriteError | SourceError | ConfigError, earlier: EarlierAttempt
+    ) -> None:
+        """Let an order that met an error be retried automatically, or wait where it would meet it again."""
+        if isinstance(error, RenderError):
+            self._handle_template_error(ledger, order_id, error, earlier)
+            return
+        self.close()
+        if not isinstance(error, WriteError):
+            self._fail(ledger, order_id, error.message, earlier)
+        elif error.uncertain:
+            self._fail_in_doubt(ledger, order_id, error.message)
+        elif error.retriable or self._is_transient(error.message):
+            self._fail(ledger, order_id, error.message, earlier)
+        else:
+            self._wait(ledger, order_id, RuleError("refused", error.message), earlier)
+
+    def _handle_unexpected_error(
+        self, ledger: Ledger, order_id: int, error: Exception, earlier: EarlierAttempt
+    ) -> None:
+        """Let an order be retried that met an error which nobody expected; its text may hold personal data."""
+        self.close()
+        reason = f"An unexpected error occurred: {type(error).__name__}."
+        log.error("Order %d cannot be raised. %s", order_id, reason)
+        if ledger.get_entry(order_id).uncertain:
+            self._fail_in_doubt(ledger, order_id, reason)
+        else:
+            self._fail(ledger, order_id, reason, earlier)
+
     def _handle_template_error(
         self, ledger: Ledger, order_id: int, error: RenderError, earlier: EarlierAttempt
     ) -> None:
         """Let the order wait where only this order cannot be rendered; else retry, for somebody fixes the statement."""
         if any(problem.severity == "error" for problem in check_statements(self.project, self.settings)):
-            self._fail(ledger, order_id, error, earlier)
+            self._fail(ledger, order_id, error.message, earlier)
         else:
             self._wait(ledger, order_id, RuleError("template", error.message), earlier)
 
@@ -283,8 +304,14 @@ class OrderProcessor:
         return any(part.casefold() in message.casefold() for part in self.settings.transient_errors)
 
     @staticmethod
-    def _fail(ledger: Ledger, order_id: int, error: SyncError, earlier: EarlierAttempt) -> None:
-        ledger.mark_failed(order_id, reason=error.message, **_doubt(earlier))
+    def _fail(ledger: Ledger, order_id: int, reason: str, earlier: EarlierAttempt) -> None:
+        ledger.mark_failed(order_id, reason=reason, **_doubt(earlier))
+
+    def _fail_in_doubt(self, ledger: Ledger, order_id: int, reason: str) -> None:
+        """Note that the commit of an order was sent and not confirmed."""
+        # It may have been sent until now: the network tries for a quarter of an hour.
+        ended = ledger.now()
+        ledger.mark_failed(order_id, reason=reason, not_before=self._end_of_grace(ended), commit_sent_at=ended)
 
     @staticmethod
     def _wait(ledger: Ledger, order_id: int, broken: RuleError, earlier: EarlierAttempt) -> None:

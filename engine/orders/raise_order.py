@@ -17,6 +17,7 @@ parameters and never become SQL.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -366,20 +367,25 @@ def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
 def _read_quantity(found: object, *, path: Path) -> Decimal:
     """Read a quantity from the database; NULL is 0."""
     try:
-        return Decimal(str(found or 0).strip())
+        quantity = Decimal(str(found or 0).strip())
     except InvalidOperation:
+        quantity = Decimal("NaN")
+    if quantity.is_nan():
         hint = "Its first column must be the quantity that can be sold."
-        raise ViewError([Diagnostic(path=path, message="Its result is not a number.", hint=hint)]) from None
+        raise ViewError([Diagnostic(path=path, message="Its result is not a number.", hint=hint)])
+    return quantity
 
 
 def read_code(row: Mapping[str, Any], name: str) -> str | None:
-    """Read a code from a row. Column names match in any case: databases fold them. A whole number has no decimals."""
+    """Read a code from a row. Column names match in any case: databases fold them.
+
+    A whole number has no decimals, and bytes are the text that they hold.
+    """
     value = next((value for column, value in row.items() if column.lower() == name), None)
     if value is None:
         return None
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
         value = int(value)
-    if isinstance(value, Decimal):
-        value = value.quantize(Decimal(1)) if value == value.to_integral_value() else value
-        return format(value, "f")
-    return str(value).strip() or None
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode("utf-8", "backslashreplace")
+    return (format(value, "f") if isinstance(value, Decimal) else str(value).strip()) or None

@@ -209,6 +209,31 @@ def test_stock_in_several_rows_is_not_guessed(erp: Erp) -> None:
     assert (entry.status, "returned 3 rows" in entry.reason, erp.orders()) == ("failed", True, [])
 
 
+@pytest.mark.parametrize("stock", ["'NaN'", "'many'"])
+def test_stock_that_is_no_number_is_said(erp: Erp, stock: str) -> None:
+    """Databases have a number that is none, too."""
+    erp.write('stock = "refuse"', statements={"stock.sql": f"select {stock}"})
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, "stock.sql: Its result is not a number" in entry.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("code", "answered"),
+    [
+        ("cast('SO1' as blob)", "SO1"),
+        ("12.0", "12"),
+        ("123456789012345678", "123456789012345678"),
+        ("' 7.50 '", "7.50"),
+    ],
+)
+def test_a_code_is_text_whatever_type_it_has_in_the_database(erp: Erp, code: str, answered: str) -> None:
+    """Stock2Shop is answered with it as people write it."""
+    found = f"select {code} as source_order_code from erp_order where s2s_id = {{{{ order.id }}}}"
+    erp.write(statements={"lookup.sql": found, "90_code.sql": found})
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, entry.source_order_code) == ("raised", answered)
+
+
 def test_two_lines_of_one_item_need_stock_for_both(erp: Erp) -> None:
     """Each by itself would fit."""
     erp.write('stock = "refuse"')

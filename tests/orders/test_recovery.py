@@ -376,6 +376,49 @@ def test_an_import_raises_what_is_due_from_before(erp: Erp) -> None:
     assert len(erp.orders()) == 2
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_order_that_meets_an_unexpected_error_holds_up_no_other(
+    erp: Erp, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    """It is retried later; what a driver or a library raises may be anything, also after the commit."""
+    commit = writer.DbApiWriter.commit
+    failing = [1]
+
+    def break_commit(opened: writer.DbApiWriter) -> None:
+        if failing and kept:
+            commit(opened)
+        if failing:
+            failing.pop()
+            raise TypeError("of somebody")
+        commit(opened)
+
+    for number in (1, 2):
+        erp.sandbox.place_order(order_document(number))
+    monkeypatch.setattr(writer.DbApiWriter, "commit", break_commit)
+    pull_orders(erp.project, erp.ledgers, stop=threading.Event())
+    entry = erp.entry(1)
+    assert (entry.status, entry.reason, entry.uncertain) == ("failed", "An unexpected error occurred: TypeError.", True)
+    # Where the first one is not there, the database gives its code to the second, which then waits for the first.
+    assert (erp.entry(2).status, len(erp.orders())) == (("answered", 2) if kept else ("failed", 0))
+    found = operations.retry_orders(erp.project, erp.ledgers, (1,) if kept else (1, 2), stop=threading.Event())
+    assert {entry.status for entry in found} == {"raised"}
+    assert len(erp.orders()) == 2
+
+
+def test_an_unexpected_error_before_the_commit_leaves_no_doubt(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the order is there."""
+
+    def broken(*_arguments: object) -> None:
+        raise TypeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.DbApiWriter, "execute", broken)
+        (entry,) = erp.receive(order_document())
+    assert (entry.status, entry.uncertain, erp.orders()) == ("failed", False, [])
+    (entry,) = erp.receive(order_document())
+    assert (entry.status, len(erp.orders())) == ("raised", 1)
+
+
 def test_a_lookup_that_finds_something_without_its_code_is_no_leave_to_raise(erp: Erp) -> None:
     """A misspelt column must not raise the order twice."""
     erp.receive(order_document())
