@@ -56,7 +56,10 @@ class ExplainedOrder(OrderDetail):
 class VerifiedOrder(OrderEntry):
     """An order that was raised, and whether the database has it."""
 
-    state: str
+    state: Annotated[
+        Literal["there", "gone", "different", "unknown"],
+        "`unknown`: it was not raised by s2s, and `lookup.sql` does not find it.",
+    ]
     detail: str
 
 

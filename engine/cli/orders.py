@@ -302,14 +302,17 @@ def verify(
     with run_controls(session, loaded.name, "orders") as (stop, _):
         ledgers = order_ledgers(session)
         found = verify_orders(loaded, ledgers, list_raised(ledgers, loaded.name, days=days), stop=stop)
-    wrong = [each for each in found if each.state != "there"]
+    wrong = [each for each in found if each.state in {"gone", "different"}]
+    unknown = [each for each in found if each.state == "unknown"]
     if output is Output.json:
         rows = [{**each.entry.as_json(), "state": each.state, "detail": each.detail} for each in found]
         session.answer.give(rows)
     else:
-        for each in wrong:
+        for each in [*wrong, *unknown]:
             session.terminal.print_text(f"order {each.entry.order_id}, {each.entry.source_order_code}: {each.detail}")
-        session.terminal.print_text(f"{loaded.name}: {len(found) - len(wrong):,} of {len(found):,} orders are there.")
+        there = len(found) - len(wrong) - len(unknown)
+        note = f" Look for {len(unknown):,} yourself." if unknown else ""
+        session.terminal.print_text(f"{loaded.name}: {there:,} of {len(found):,} orders are there.{note}")
         gone = next((each.entry.order_id for each in wrong if each.state == "gone"), None)
         if gone is not None:
             session.terminal.print_text(f"Raise one again: s2s orders raise {loaded.name} {gone} --by NAME")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine.database.open import open_writer
 from engine.errors import UsageError
 from engine.orders.document import read_order
-from engine.orders.ledger import add_seconds
+from engine.orders.ledger import FINISHED_STATUSES, add_seconds
 from engine.orders.pipeline import order_settings
 from engine.orders.raise_order import Attempt, look_up_order
 from engine.orders.rules import RuleError
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry, Ledgers
+    from engine.orders.ledger import Entry, Ledger, Ledgers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedOrder:
-    """A raised order, and whether it is in the database: ``detail`` says it in words."""
+    """A raised order, and whether it is in the database: ``detail`` says it in words.
+
+    ``unknown`` means that the lookup does not find it and did not have to: somebody else raised it there, and may have
+    stored nothing that the lookup looks for.
+    """
 
     entry: Entry
-    state: Literal["there", "gone", "different"]
+    state: Literal["there", "gone", "different", "unknown"]
     detail: str
 
 
@@ -59,18 +64,31 @@ def verify_orders(
             order = read_order(document, settings, source_id=project.stock2shop.source_id)
             attempt = Attempt(project=project, settings=settings, order=order)
             attempt.writer = writer
-            verified.append(_verify(entry, attempt))
+            verified.append(_verify(entry, attempt, own=_is_own(ledger, entry)))
             ledger.mark_gone(entry.order_id, gone=verified[-1].state == "gone")
     return verified
 
 
-def _verify(entry: Entry, attempt: Attempt) -> VerifiedOrder:
+def _is_own(ledger: Ledger, entry: Entry) -> bool:
+    """Return whether the engine raised an order, or found it; else somebody, or Stock2Shop, gave its code."""
+    statuses = [status for _, status, _ in ledger.status_history(entry.order_id)]
+    own = True
+    for before, after in itertools.pairwise(statuses):
+        if after == "raised" and before not in FINISHED_STATUSES:
+            own = before == "raising"
+    return own
+
+
+def _verify(entry: Entry, attempt: Attempt, *, own: bool) -> VerifiedOrder:
     try:
         found = look_up_order(attempt)
     except RuleError as broken:
         return VerifiedOrder(entry=entry, state="different", detail=broken.reason)
     finally:
         attempt.writer.rollback()
+    if found is None and not own:
+        detail = "it was not raised by s2s, and lookup.sql does not find it"
+        return VerifiedOrder(entry=entry, state="unknown", detail=detail)
     if found is None:
         return VerifiedOrder(entry=entry, state="gone", detail="lookup.sql does not find it")
     if found.source_order_code != entry.source_order_code:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from support.erp import order_document
+import pytest
+from support.erp import order_document, order_line
 from support.output import read_result
+
+from engine.orders.operations import skip_order
 
 if TYPE_CHECKING:
     from support.erp import Erp
@@ -51,6 +54,36 @@ def test_an_order_that_is_there_is_not_raised_again(erp: Erp) -> None:
     assert (ran.returncode, "is not gone from the database" in ran.stderr) == (2, True)
     assert (erp.entry().status, len(erp.orders())) == ("raised", 1)
     assert erp.s2s("orders", "raise", "acme", "1001", "--by", " ").returncode == 2
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_an_order_that_somebody_else_raised_is_not_taken_for_gone(erp: Erp, *, by_hand: bool, answered: bool) -> None:
+    """Nobody stored there what the lookup looks for, and raising it again would double it."""
+    document = order_document(line_items=[order_line(sku="Z")], total=None)
+    sources = [] if by_hand else [{"source_id": 57, "source_order_code": "HAND-1"}]
+    erp.receive({**document, "sources": sources}, order_document(1))
+    if by_hand:
+        skip_order(erp.project, erp.ledgers, 1001, code="HAND-1")
+    with erp.ledger() as ledger:
+        if answered:
+            ledger.mark_answered(1001)
+    ran = erp.s2s("orders", "verify", "acme")
+    assert (ran.returncode, "acme: 1 of 2 orders are there. Look for 1 yourself." in ran.stdout) == (0, True)
+    assert "order 1001, HAND-1: it was not raised by s2s, and lookup.sql does not find it" in ran.stdout
+    assert (erp.entry().gone_at, "orders raise" in ran.stdout) == (None, False)
+    ran = erp.s2s("orders", "raise", "acme", "1001", "--by", "Thandi")
+    assert (ran.returncode, "is not gone from the database" in ran.stderr) == (2, True)
+    assert erp.entry().source_order_code == "HAND-1"
+
+
+def test_an_order_that_is_raised_again_is_the_engines_own(erp: Erp) -> None:
+    """However it was finished before."""
+    erp.receive(order_document(status="cancelled"))
+    skip_order(erp.project, erp.ledgers, 1001)
+    assert erp.s2s("orders", "raise", "acme", "1001", "--by", "Thandi").returncode == 0
+    run(erp, "delete from erp_order")
+    assert "order 1001, SO1: lookup.sql does not find it" in erp.s2s("orders", "verify", "acme").stdout
 
 
 def test_an_order_whose_document_was_deleted_is_verified_by_its_id(erp: Erp) -> None:
