@@ -56,12 +56,13 @@ RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 class Entry:
     """One order of the ledger. Times are UTC, as text such as ``2026-01-31 10:20:30.000``.
 
-    ``via`` is how it arrived: serve, pull or import. ``rule`` names the rule that a waiting order breaks, and
-    ``reason`` says it in words. ``uncertain`` means that the order may be in the client's database already: its commit
-    was sent at ``commit_sent_at``, under ``expected_code``, and never confirmed. ``rolled_back`` means that statements
-    were run for it and undone. ``approved_by`` is who had it raised although it was cancelled, or raised before.
-    ``attempts`` counts failed attempts to raise it, and ``next_attempt_at`` is when it is due again. ``note`` is what
-    an operator should know besides, such as that the order arrived again with other content.
+    ``via`` is how it arrived, and on which way it was answered last: serve, pull or import. ``rule`` names the rule
+    that a waiting order breaks, and ``reason`` says it in words. ``uncertain`` means that the order may be in the
+    client's database already: its commit was sent at ``commit_sent_at``, under ``expected_code``, and never confirmed.
+    ``rolled_back`` means that statements were run for it and undone. ``approved_by`` is who had it raised although it
+    was cancelled, or raised before. ``attempts`` counts failed attempts to raise it, and ``next_attempt_at`` is when it
+    is due again. ``note`` is what an operator should know besides, such as that the order arrived again with other
+    content.
     """
 
     order_id: int
@@ -267,12 +268,16 @@ class Ledger:
         )
         return found[0] if found else None
 
-    def mark_answered(self, order_id: int) -> None:
-        """Note that Stock2Shop was told the order's code; do nothing where another process noted it first."""
+    def mark_answered(self, order_id: int, *, via: str = "") -> None:
+        """Note that Stock2Shop was told the order's code; do nothing where another process noted it first.
+
+        ``via`` is the way on which it was told, where that may be another one than the order came by.
+        """
         with self._change():
-            columns = {"status": "answered", "answered_at": self.now()}
-            if self._update(columns, "order_id = ? and status = 'raised'", order_id):
-                self._note(order_id, "answered", "")
+            columns = {"status": "answered", "answered_at": self.now(), **({"via": via} if via else {})}
+            condition = "order_id = ? and (status = 'raised' or (status = 'answered' and ? not in ('', via)))"
+            if self._update(columns, condition, order_id, via):
+                self._note(order_id, "answered", f"by {via}" if via else "")
 
     def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: Any) -> None:
         """Note that raising failed for now. The order is due again after :data:`RETRY_DELAY_MINUTES`.

@@ -21,10 +21,10 @@ from engine.stock2shop.personal_data import own_words
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.model.settings import Project, PullSettings
-    from engine.orders.ledger import Entry, Ledgers
+    from engine.orders.ledger import Entry, Ledger, Ledgers
     from engine.stock2shop.client import Stock2Shop
     from engine.stock2shop.user import User
 
@@ -36,6 +36,7 @@ OF_ORDERS = Contents(redact=own_words)
 def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, user: User | None = None) -> list[Entry]:
     """Ask Stock2Shop for orders, raise them, and answer those that are raised and not answered yet.
 
+    Those that the queue still has are answered, too, whichever way they came by: who sent them may not have heard it.
     ``user`` has the token and the pace of the project's Stock2Shop user, this machine's where there is none. Orders
     from before that are due are raised too. Returns what became of each. Raises :class:`OrderError`, after all
     others are done, where a document of the queue cannot be read or an answer is refused, and :class:`ApiError` where
@@ -65,10 +66,11 @@ def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, us
                 continue
             entry = processor.receive(ledger, parsed, via="pull")
             done[entry.order_id] = entry
+        queued = tuple(done)
         for entry in ledger.list_due():
             if not stop.is_set():
                 done[entry.order_id] = processor.raise_one(ledger, entry.order_id)
-        for entry in ledger.list_entries("status = 'raised' and via = 'pull'"):
+        for entry in _list_unanswered(ledger, queued):
             if stop.is_set():
                 break
             pipeline.crash_point("before the answer")
@@ -77,7 +79,7 @@ def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, us
             except RefusedError as error:
                 problems.append(error.message)
                 continue
-            ledger.mark_answered(entry.order_id)
+            ledger.mark_answered(entry.order_id, via="pull")
             done[entry.order_id] = ledger.get_entry(entry.order_id)
         ledger.prune(keep_days=settings.keep_days)
     if problems:
@@ -86,6 +88,13 @@ def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, us
             hint="Look into Stock2Shop's queue of orders: it comes again with every pull.",
         )
     return list(done.values())
+
+
+def _list_unanswered(ledger: Ledger, queued: Sequence[int]) -> list[Entry]:
+    """Return the raised orders to answer: pulled ones, and of those in the queue what was answered on no such way."""
+    pulled = ledger.list_entries("status = 'raised' and via = 'pull'")
+    entries = [ledger.get_entry(order_id) for order_id in queued]
+    return pulled + [entry for entry in entries if entry.status in {"raised", "answered"} and entry.via != "pull"]
 
 
 def _iterate_queue(api: Stock2Shop, queue: PullSettings) -> Iterator[Mapping[str, Any]]:

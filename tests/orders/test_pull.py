@@ -64,3 +64,22 @@ def test_an_answer_that_is_refused_keeps_no_other_from_being_given(erp: Erp) -> 
     erp.sandbox.place_order(order_document(1))
     pull_orders(erp.project, erp.ledgers, stop=threading.Event())
     assert erp.entry(1).status == "answered"
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("via", ["serve", "import"])
+def test_an_order_that_came_on_another_way_is_answered_where_the_queue_has_it(
+    erp: Erp, via: str, *, answered: bool
+) -> None:
+    """Who sent it may have gone before the answer; once is enough, whatever the queue gives afterwards."""
+    erp.receive(order_document(1), order_document(2), via=via)
+    with erp.ledger() as ledger:
+        if answered:
+            ledger.mark_answered(1)
+    for _ in range(2):
+        erp.sandbox.place_order(order_document(1))
+        pull_orders(erp.project, erp.ledgers, stop=threading.Event())
+    with erp.ledger() as ledger:
+        told = [reason for _, status, reason in ledger.status_history(1) if status == "answered"]
+    assert told == [*([""] if answered else []), "by pull"]
+    assert (erp.entry(1).via, erp.entry(2).status, len(erp.orders())) == ("pull", "raised", 2)
