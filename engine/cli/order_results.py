@@ -72,7 +72,7 @@ class PlannedStatement(TypedDict):
 
 
 class PlannedOrder(TypedDict):
-    """What raising one order would run; ``rule`` and ``reason`` are empty unless it would wait."""
+    """What raising one order would run; ``rule`` is empty unless it would wait, ``reason`` unless nothing is run."""
 
     order_id: int
     rule: str

@@ -236,7 +236,14 @@ def plan(
         return
     for each in found:
         session.terminal.print_text(
-            f"{loaded.name} · order {each.order_id}" + (f": would wait: {each.reason}" if each.rule else "")
+            f"{loaded.name} · order {each.order_id}"
+            + (
+                f": would wait: {each.reason}"
+                if each.rule
+                else f": nothing to raise: {each.reason}"
+                if each.reason
+                else ""
+            )
         )
         displayed: set[str] = set()
         for path, query in each.queries:

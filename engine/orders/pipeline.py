@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from engine.database.connection import Writer
     from engine.model.settings import OrderSettings, Project
+    from engine.orders.document import Order
     from engine.orders.ledger import Entry, Ledger
     from engine.orders.prepare import PreparedOrder
     from engine.orders.raise_order import RaisedOrder
@@ -64,6 +65,29 @@ def order_settings(project: Project) -> OrderSettings:
             hint="Write an [orders] table in its project.toml, and the statements in orders/.",
         )
     return project.orders
+
+
+def find_known_code(ledger: Ledger, entry: Entry, order: Order) -> str | None:
+    """Return the code under which Stock2Shop knows an order to be in this source already; None where it knows none.
+
+    Raises :class:`RuleError` where the ledger has the order under another id, or the code is another order's.
+    """
+    if entry.approved_by:
+        return None
+    twin = ledger.find_twin(entry.order_id)
+    if twin is not None:
+        raised = f", raised as {twin.source_order_code}" if twin.source_order_code else ""
+        raise RuleError("arrived_twice", f"it is order {twin.order_id}{raised}")
+    code = None if entry.uncertain else order.source_order_code
+    holder = ledger.find_order_with_code(code, besides=entry.order_id) if code else None
+    if holder is not None:
+        raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder.order_id}")
+    return code
+
+
+def known_already(code: str) -> str:
+    """Say why an order counts as raised that was not raised here."""
+    return f"Stock2Shop knows it as {code} already"
 
 
 class OrderProcessor:
@@ -140,9 +164,17 @@ class OrderProcessor:
         earlier = _earlier_attempt(entry)
         order = prepared.order
         try:
-            self._check_twin(ledger, entry)
-            if order.source_order_code and not entry.approved_by and not entry.uncertain:
-                self._accept_code(ledger, order_id, order.source_order_code, order.customer["code"])
+            code = find_known_code(ledger, entry, order)
+            if code is not None:
+                ledger.move(
+                    order_id,
+                    "raised",
+                    reason=known_already(code),
+                    source_order_code=code,
+                    source_customer_code=order.customer["code"],
+                    raised_at=ledger.now(),
+                    **NO_DOUBT,
+                )
                 return
             check_order(self.project, order, self.settings, approved=bool(entry.approved_by))
         except RuleError as broken:
@@ -189,33 +221,6 @@ class OrderProcessor:
                 notes=attempt.notes,
                 **NO_DOUBT,
             )
-
-    @staticmethod
-    def _check_twin(ledger: Ledger, entry: Entry) -> None:
-        """Raise :class:`RuleError` where the ledger has the order already, from a document with an id or without."""
-        twin = None if entry.approved_by else ledger.find_twin(entry.order_id)
-        if twin is not None:
-            code = f", raised as {twin.source_order_code}" if twin.source_order_code else ""
-            raise RuleError("arrived_twice", f"it is order {twin.order_id}{code}")
-
-    @staticmethod
-    def _accept_code(ledger: Ledger, order_id: int, code: str, customer: str | None) -> None:
-        """Count an order as raised that Stock2Shop knows to be in this source already.
-
-        Raises :class:`RuleError` where the code is another order's.
-        """
-        holder = ledger.find_order_with_code(code, besides=order_id)
-        if holder is not None:
-            raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder.order_id}")
-        ledger.move(
-            order_id,
-            "raised",
-            reason=f"Stock2Shop knows it as {code} already",
-            source_order_code=code,
-            source_customer_code=customer,
-            raised_at=ledger.now(),
-            **NO_DOUBT,
-        )
 
     def _raise_with_retry(self, attempt: Attempt) -> RaisedOrder:
         """Raise an order; try again at once, a few times, where the database could not take it just then."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.orders.document import read_order
-from engine.orders.pipeline import order_settings
+from engine.orders.pipeline import find_known_code, known_already, order_settings
 from engine.orders.rules import RuleError, check_order
 from engine.orders.statements import (
     StatementRenderer,
@@ -34,7 +34,8 @@ class OrderPlan:
     """What raising one order would run.
 
     ``queries`` are the statements' files and what they render to, in the order in which they would be run. ``rule``
-    and ``reason`` say which rule the order breaks, if it breaks one.
+    and ``reason`` say which rule the order breaks, if it breaks one. Without a rule, ``reason`` says why nothing is run
+    for an order that counts as raised.
     """
 
     order_id: int
@@ -61,14 +62,19 @@ def plan_orders(project: Project, ledgers: Ledgers, order_ids: tuple[int, ...]) 
                 continue
             order = read_order(document, settings, source_id=project.stock2shop.source_id)
             rule = reason = ""
+            code = None
             try:
-                check_order(project, order, settings)
+                code = find_known_code(ledger, entry, order)
+                if code is None:
+                    check_order(project, order, settings, approved=bool(entry.approved_by))
+                else:
+                    reason = known_already(code)
             except RuleError as broken:
                 rule, reason = broken.rule, broken.reason
             plans.append(
                 OrderPlan(
                     order_id=entry.order_id,
-                    queries=() if rule == "unreadable" else tuple(plan_queries(project, settings, order)),
+                    queries=() if code or rule == "unreadable" else tuple(plan_queries(project, settings, order)),
                     rule=rule,
                     reason=reason,
                 )

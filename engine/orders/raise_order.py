@@ -344,6 +344,8 @@ def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
         codes = list(dict.fromkeys(read_code(row, "source_customer_code") for row in rows))
         if len(codes) > 1:
             raise RuleError("ambiguous_customer", ", ".join(map(str, codes[:3])))
+        if rows and not (codes[0] or known):
+            raise RuleError("no_customer", "orders/find_customer.sql returned a row without a source_customer_code")
         if rows:
             return codes[0] or known
         if not attempt.settings.create_customer:

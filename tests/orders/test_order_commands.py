@@ -8,13 +8,14 @@ import pty
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from support.erp import ROOT, STATEMENTS, order_document, order_line
+from support.erp import ROOT, STATEMENTS, order_document, order_line, parsed
 from support.output import read_result
 
+from engine.orders.pipeline import OrderProcessor
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
@@ -132,6 +133,22 @@ def test_a_plan_shows_what_one_line_takes_from_another(erp: Erp) -> None:
     planned = erp.s2s("orders", "plan", "acme")
     assert (planned.returncode, planned.stdout.count("<lines.sku>")) == (0, 2)
     assert erp.s2s("orders", "retry", "acme").returncode == 0
+
+
+def test_a_plan_says_of_an_order_that_is_there_already_that_nothing_is_run(erp: Erp) -> None:
+    """And of one that the ledger has under another id that it would wait."""
+    sources = [{"source_id": 57, "source_order_code": "SO777"}]
+    erp.receive(order_document(2))
+    again = order_document(channel_order_code="#2")
+    del again["id"]
+    with erp.ledger() as ledger, closing(OrderProcessor(erp.project)) as processor:
+        for document in (order_document(sources=sources), again):
+            processor.enqueue_for_review(ledger, parsed(document), via="import")
+    planned = erp.s2s("orders", "plan", "acme").stdout
+    assert "acme · order 1001: nothing to raise: Stock2Shop knows it as SO777 already\n" in planned
+    first, second = read_result(erp.s2s("orders", "plan", "acme", "--output", "json").stdout)
+    assert (first["order_id"], first["statements"], first["rule"]) == (1001, [], "")
+    assert (second["rule"], "it is order 2, raised as SO1" in second["reason"]) == ("arrived_twice", True)
 
 
 @pytest.mark.parametrize("words", [("show", "acme", "1001", "--reveal"), ("plan", "acme", "--reveal")])

@@ -193,6 +193,17 @@ def test_a_customer_who_may_be_one_of_two_is_not_guessed(erp: Erp) -> None:
     assert (entry.status, erp.orders()) == ("raised", [("#1001", "C1")])
 
 
+def test_a_customer_who_is_found_without_a_code_is_none(erp: Erp) -> None:
+    """The column has another name, or the customer has no code there yet."""
+    header = "insert into erp_order (s2s_id, customer) values ({{ order.id }}, coalesce({{ order.customer_code }}, ''))"
+    found = {"find_customer.sql": "select name from erp_customer where code = 'C1'"}
+    erp.write(statements={**found, "10_header.sql": f"{header} returning id"})
+    (entry,) = erp.receive(order_document(sources=[]))
+    assert (entry.rule, "find_customer.sql returned a row without" in entry.reason) == ("no_customer", True)
+    (entry,) = erp.receive(order_document(2))
+    assert (entry.status, entry.source_customer_code) == ("raised", "C1")
+
+
 def test_a_customer_who_is_not_made_makes_the_order_wait(erp: Erp) -> None:
     """A statement that writes must write something, this one too."""
     make = "insert into erp_customer select {{ customer.code }}, 'x' where 1 = 0"
