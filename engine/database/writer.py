@@ -66,9 +66,15 @@ class DbApiWriter:
             values = [self.to_driver_value(value) for value in binds]
 
             def execute() -> WriteResult:
-                cursor.execute(sql, values) if values else cursor.execute(sql)
-                counts = self.count_column if WRITING.search(sql) and not RETURNING.search(sql) else ""
-                return _read_results(cursor, count_column=counts)
+                try:
+                    cursor.execute(sql, values) if values else cursor.execute(sql)
+                    counts = self.count_column if WRITING.search(sql) and not RETURNING.search(sql) else ""
+                    return _read_results(cursor, count_column=counts)
+                finally:
+                    if self.own_cursor:
+                        # In the driver's thread: after some errors MariaDB's lets no other one near its connection.
+                        with suppress(*self.errors):
+                            cursor.close()
 
             return self._call(execute, cursor.cancel if self.watchdog else None)
         except UnresponsiveError as error:

@@ -186,6 +186,17 @@ def test_a_file_with_two_statements_is_refused_with_its_reason(erp: Erp) -> None
     assert (entry.rule, "one statement" in entry.reason, erp.orders()) == ("refused", True, [])
 
 
+def test_a_file_with_two_statements_ends_whatever_the_driver_makes_of_it(any_erp: Erp) -> None:
+    """MariaDB's keeps a lock after such an error: what another thread does with the connection never ends."""
+    two = "insert into erp_line (sku) values ('X'); insert into erp_line (sku) values ('Y')"
+    any_erp.write(statements={"25_two.sql": two})
+    path = any_erp.workspace / "order.json"
+    path.write_text(json.dumps(order_document()), "utf-8")
+    any_erp.s2s("orders", "import", "acme", str(path), alone=True)
+    status, rule = ("raised", "") if any_erp.dialect == "postgres" else ("waiting", "refused")
+    assert (any_erp.entry().status, any_erp.entry().rule) == (status, rule)
+
+
 def test_every_value_that_statements_see_is_in_the_docs() -> None:
     """Somebody who writes them has nothing else to know the names from."""
     order = read(json.dumps(order_document()).encode())
