@@ -124,8 +124,8 @@ def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_i
     reading = _DocumentReader()
     order = _read_header(document, reading, settings)
     customer = _read_customer(document, reading)
-    source, place = _find_source(document, source_id, reading)
-    known = place.text(source, "source_customer_code") or customer["code"]
+    own_customer, own_order = _read_source_codes(document, source_id, reading)
+    known = own_customer or customer["code"]
     customer["code"] = known or order.pop("channel_customer", None) or settings.default_customer
     customer["default"] = known is None
     order.pop("channel_customer", None)
@@ -144,7 +144,7 @@ def read_order(document: Mapping[str, Any], settings: OrderSettings, *, source_i
         shipping_lines=[{**line, "sku": settings.shipping_item} for line in shipping] if settings.shipping_item else [],
         reason="; ".join(reading.problems[:5]),
         contradiction=problem,
-        source_order_code=place.text(source, "source_order_code"),
+        source_order_code=own_order,
         cancelled=says_cancelled(document),
     )
 
@@ -191,15 +191,17 @@ def _read_customer(document: Mapping[str, Any], reading: _DocumentReader) -> dic
     return {"code": place.text(table, "source_customer_code"), **{name: place.text(table, name) for name in names}}
 
 
-def _find_source(
+def _read_source_codes(
     document: Mapping[str, Any], source_id: int, reading: _DocumentReader
-) -> tuple[Mapping[str, Any], _DocumentReader]:
-    """Return what the document says of this source; nothing where it does not name it."""
+) -> tuple[str | None, str | None]:
+    """Return the customer's and the order's code that the document says for this source, whichever entry says it."""
+    customer = order = None
     for number, entry in enumerate(reading.list(document, "sources")):
         place = reading.at(f"sources[{number}]")
         if place.text(entry, "source_id") == str(source_id):
-            return entry, place
-    return {}, reading
+            customer = customer or place.text(entry, "source_customer_code")
+            order = order or place.text(entry, "source_order_code")
+    return customer, order
 
 
 def says_cancelled(document: Mapping[str, Any]) -> bool:
@@ -309,10 +311,10 @@ def _stated_amounts(line: Mapping[str, Any]) -> LineAmounts:
 
 
 def _merge_lines(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add up lines with the same SKU, price and tax code, in the place of the first one."""
+    """Add up lines with the same SKU, price, tax code and rate, in the place of the first one."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in lines:
-        key = (line["sku"], line["price"], line["tax_code"])
+        key = (line["sku"], line["price"], line["tax_code"], line["tax_rate"])
         if line["sku"] is None or key not in kept:
             kept[key if line["sku"] is not None else (line["number"],)] = dict(line)
             continue

@@ -131,11 +131,15 @@ class Ledger:
         """
         return self._store.raising()
 
-    def receive(self, order_id: int, document: Mapping[str, Any], *, via: str) -> bool:
+    def receive(
+        self, order_id: int, document: Mapping[str, Any], *, via: str, held_for: tuple[str, str] | None = None
+    ) -> bool:
         """Store an order as ``received`` and return True; return False where its id is known already.
 
-        Until an order is raised its newest content counts: other content replaces the document, and an order that
-        waits for it is received again. Once it is raised, or may be, other content is kept beside the document.
+        With ``held_for``, a rule and its reason, a new order is ``waiting`` from the beginning, so that nobody raises
+        it. Until an order is raised its newest content counts: other content replaces the document, and an order that
+        waits for it is received again. Once it is raised, or may be, other content is kept beside the document. A
+        document that was deleted is kept again.
         """
         raw = json.dumps(document, default=_format_number, sort_keys=True).encode()
         with self._change():
@@ -151,7 +155,13 @@ class Ledger:
                     channel_key=channel_key_of(document),
                 )
                 self._note(order_id, "received", f"by {via}")
-            elif known[0] is not None and raw not in {bytes(each) for each in known[:2] if each is not None}:
+                if held_for is not None:
+                    rule, reason = held_for
+                    self._set(order_id, status="waiting", rule=rule, reason=reason)
+                    self._note(order_id, "waiting", reason)
+            elif known[0] is None:
+                self._set(order_id, document=raw)
+            elif raw not in {bytes(each) for each in known[:2] if each is not None}:
                 self._receive_other_content(order_id, document, raw, known)
             return known is None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry, Ledgers
+    from engine.orders.ledger import Entry, Ledger, Ledgers
 
 
 def import_orders(
@@ -62,7 +62,8 @@ def retry_orders(
     """Raise the named orders, which wait or failed; where none is named, all of those and all that are due.
 
     Without ids, orders that may be in the database already, and cancelled ones, are left as they are. Returns what
-    became of each order. Raises :class:`UsageError` for an id that is not known.
+    became of each order. Raises :class:`UsageError` for an id that is not known, and for an order whose document was
+    deleted.
     """
     with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
@@ -85,6 +86,7 @@ def retry_orders(
             if entry.status not in {"received", "raising"}:
                 # Whoever retries an uncertain order has looked for it in the database.
                 looked = entry.rule == "uncertain"
+                _require_document(ledger, entry.order_id, keep_days=processor.settings.keep_days)
                 doubt: dict[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None}
                 ledger.move(entry.order_id, "received", reason="retried by hand", **(doubt if looked else {}))
             done.append(processor.raise_one(ledger, entry.order_id))
@@ -101,18 +103,22 @@ def raise_on_purpose(project: Project, ledgers: Ledgers, order_id: int, *, by: s
         raise UsageError("It must be known who wants that.", hint="Give a name: --by NAME.")
     with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
         entry = ledger.get_entry(order_id)
-        if ledger.load_document(order_id) is None:
-            raise UsageError(
-                f"The document of order {order_id} was deleted: it was finished more than"
-                f" {processor.settings.keep_days} days ago.",
-                hint="Send it again from Stock2Shop, or enter it by hand.",
-            )
+        _require_document(ledger, order_id, keep_days=processor.settings.keep_days)
         if entry.status in {"raised", "answered"}:
             (found,) = verify_orders(project, ledgers, [entry], stop=stop)
             if found.state != "gone":
                 raise UsageError(f"Order {order_id} is not gone from the database: {found.detail}.")
         ledger.reopen(order_id, by=by.strip())
         return processor.raise_one(ledger, order_id)
+
+
+def _require_document(ledger: Ledger, order_id: int, *, keep_days: int) -> None:
+    """Raise :class:`UsageError` where the document of an order, without which it cannot be raised, was deleted."""
+    if ledger.load_raw_document(order_id) is None:
+        raise UsageError(
+            f"The document of order {order_id} was deleted: it was finished more than {keep_days} days ago.",
+            hint="Send it again from Stock2Shop, or enter it by hand.",
+        )
 
 
 def skip_order(project: Project, ledgers: Ledgers, order_id: int, *, code: str | None = None) -> Entry:

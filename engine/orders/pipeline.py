@@ -122,8 +122,8 @@ class OrderProcessor:
     def enqueue_for_review(self, ledger: Ledger, document: Mapping[str, Any], *, via: str) -> Entry:
         """Store an order in the ledger as ``waiting``, unless it is known already; return its entry."""
         order_id = order_id_of(document)
-        if ledger.receive(order_id, document, via=via):
-            self._wait(ledger, order_id, RuleError("held"), EarlierAttempt())
+        held = RuleError("held")
+        ledger.receive(order_id, document, via=via, held_for=(held.rule, held.reason))
         return ledger.get_entry(order_id)
 
     def prepare(self, ledger: Ledger, order_id: int) -> PreparedOrder | None:

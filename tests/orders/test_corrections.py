@@ -246,3 +246,10 @@ def test_an_order_that_is_at_this_source_already_is_answered_and_not_raised(erp:
     elsewhere = [{"source_id": 8, "source_order_code": "SO9"}, {"source_id": 57, "source_customer_code": "C1"}]
     (entry,) = erp.receive(order_document(1003, sources=elsewhere))
     assert (entry.status, entry.source_order_code) == ("raised", "SO1")
+
+
+def test_a_source_that_is_named_twice_is_known_by_what_either_entry_says(erp: Erp) -> None:
+    """One of them may have the customer, and the other one the order."""
+    sources = [{"source_id": 57, "source_customer_code": "C1"}, {"source_id": 57, "source_order_code": "SO777"}]
+    (entry,) = erp.receive(order_document(sources=sources))
+    assert (entry.source_order_code, entry.source_customer_code, erp.orders()) == ("SO777", "C1", [])

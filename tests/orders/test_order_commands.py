@@ -8,17 +8,20 @@ import pty
 import re
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from support.erp import ROOT, STATEMENTS, order_document, order_line, parsed
 from support.output import read_result
 
+from engine.orders.ledger import Ledger
 from engine.orders.pipeline import OrderProcessor
 from engine.orders.rules import RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.erp import Erp
 
 
@@ -59,6 +62,23 @@ def test_an_order_is_imported_to_be_looked_at_first(erp: Erp) -> None:
     assert erp.orders() == []
     assert erp.s2s("orders", "retry", "acme").returncode == 0
     assert (erp.entry().status, len(erp.orders())) == ("raised", 1)
+
+
+def test_an_order_that_is_held_is_due_at_no_moment(erp: Erp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that looks for what is due meanwhile would raise it."""
+    due = []
+    change = Ledger._change
+
+    @contextmanager
+    def looking(ledger: Ledger) -> Iterator[None]:
+        with change(ledger):
+            yield
+        due.extend(ledger.list_due())
+
+    monkeypatch.setattr(Ledger, "_change", looking)
+    with erp.ledger() as ledger, closing(OrderProcessor(erp.project)) as processor:
+        entry = processor.enqueue_for_review(ledger, parsed(order_document()), via="import")
+    assert (entry.status, entry.rule, due) == ("waiting", "held", [])
 
 
 def test_the_commands_tell_an_orders_story(erp: Erp) -> None:

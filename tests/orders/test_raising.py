@@ -158,6 +158,15 @@ def test_a_repeated_sku_is_added_up_where_the_project_wants_that(erp: Erp) -> No
     assert erp.lines() == [("A", 5.0, 10.0), ("A", 1.0, 9.0)]
 
 
+def test_lines_of_other_tax_rates_are_not_added_up(erp: Erp) -> None:
+    """The rate of one of them would hold for both."""
+    line = "insert into erp_line (sku, qty, price) values ({{ line.sku }}, {{ line.qty }}, {{ line.tax_rate }})"
+    erp.write('repeated_skus = "merge"', statements={"20_lines.line.sql": line})
+    lines = [order_line(qty=qty, tax_lines=[{"rate": rate}]) for qty, rate in ((1, 15), (2, 0), (4, 15))]
+    erp.receive(order_document(line_items=lines, total=None))
+    assert erp.lines() == [("A", 5.0, 15.0), ("A", 2.0, 0.0)]
+
+
 def test_short_stock_marks_the_line_as_a_backorder(erp: Erp) -> None:
     """Where the project wants that."""
     erp.write('stock = "backorder"')

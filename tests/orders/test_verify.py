@@ -98,6 +98,24 @@ def test_an_order_whose_document_was_deleted_is_verified_by_its_id(erp: Erp) -> 
     assert (ran.returncode, "was deleted" in ran.stderr) == (2, True)
 
 
+def test_an_order_whose_document_was_deleted_is_raised_once_it_is_sent_again(erp: Erp) -> None:
+    """As whoever asks for it is told; a skipped one, too."""
+    erp.receive(order_document(1), order_document(2, status="cancelled"))
+    skip_order(erp.project, erp.ledgers, 2)
+    run(erp, "delete from erp_order")
+    with erp.ledger() as ledger:
+        ledger._store.write("update orders set document = null", [])
+    ways = (("raise", "acme", "1", "--by", "Thandi"), ("retry", "acme", "2"))
+    for words in ways:
+        ran = erp.s2s("orders", *words)
+        assert (ran.returncode, "Send it again from Stock2Shop" in ran.stderr) == (2, True)
+    assert erp.entry(2).status == "skipped"
+    erp.receive(order_document(1), order_document(2))
+    for words in ways:
+        assert erp.s2s("orders", *words).returncode == 0
+    assert erp.orders() == [("#1", "C1"), ("#2", "C1")]
+
+
 def test_an_order_that_has_another_code_by_now_is_named(erp: Erp) -> None:
     """It is there, and Stock2Shop was told another code."""
     erp.receive(order_document())
