@@ -211,7 +211,8 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
         print_text(f"  It is retried automatically after {_at_local(entry.next_attempt_at)}.")
     for path, before, after in corrections:
         changed = f": {before} is now {after}" if reveal else ""
-        print_text(f"  changed after it was raised: {path}{changed}")
+        done = "skipped" if entry.status == "skipped" else "raised"
+        print_text(f"  changed after it was {done}: {path}{changed}")
     if document is not None:
         print_text(session.terminal.json_text(document))
 

@@ -182,7 +182,8 @@ class Ledger:
             self._set(order_id, note="An older version of it arrived later, and was not used.")
         elif status in FINISHED_STATUSES or status == "raising" or uncertain:
             what = "was cancelled" if says_cancelled(received) else "arrived with other content"
-            note = f"It {what} after it was raised: s2s orders show shows what changed."
+            done = "skipped" if status == "skipped" else "raised"
+            note = f"It {what} after it was {done}: s2s orders show shows what changed."
             self._set(order_id, latest=raw, note=note)
         else:
             self._replace_content(order_id, raw, approved_by="")

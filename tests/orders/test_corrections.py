@@ -177,6 +177,18 @@ def test_a_correction_after_raising_is_shown_by_field(erp: Erp) -> None:
     assert listed["corrections"] == ["line_items[0].qty", "notes"]
 
 
+def test_a_correction_after_skipping_is_said_to_be_one(erp: Erp) -> None:
+    """And is what is raised where somebody thinks better of it."""
+    erp.receive(order_document(status="cancelled"))
+    operations.skip_order(erp.project, erp.ledgers, 1001)
+    erp.receive(order_document(notes="Ring twice"))
+    shown = erp.s2s("orders", "show", "acme", "1001").stdout
+    assert "It arrived with other content after it was skipped" in shown
+    assert "changed after it was skipped: notes\n" in shown
+    (entry,) = operations.retry_orders(erp.project, erp.ledgers, (1001,), stop=threading.Event())
+    assert (entry.status, erp.rows("select notes from erp_order")) == ("raised", [("Ring twice",)])
+
+
 def test_an_order_that_was_raised_elsewhere_while_it_waited_is_not_raised_again(erp: Erp) -> None:
     """Somebody entered it by hand, and Stock2Shop sends it again with its code; nothing else of it has changed."""
     document = order_document(line_items=[order_line(sku="NEW")], total=None)
