@@ -33,6 +33,7 @@ from engine.config.values import (
     check_path,
     check_timezone,
     check_url,
+    check_words,
     limit,
     reject_boolean,
 )
@@ -392,7 +393,7 @@ def document_model() -> Any:
         foreign_lines: Literal["refuse", "skip"] = Field(
             "refuse", description="When a line belongs to another source: let the order wait, or leave the line out."
         )
-        transient_errors: tuple[str, ...] = Field(
+        transient_errors: tuple[Annotated[str, AfterValidator(check_words)], ...] = Field(
             CLOSED_BOOKS,
             description="Parts of error messages, in any case, after which an order is retried: the database's, a"
             " trigger's or a procedure's.",

@@ -111,6 +111,15 @@ def check_optional_dialect(word: str | None) -> str | None:
     return None if word is None else check_dialect(word)
 
 
+def check_words(text: str) -> str:
+    """A text that says something: a blank one is a part of every text."""
+    if not text.strip():
+        raise InvalidValueError(
+            ("A blank text is a part of every message.", "Write words that such messages alone have, or leave it out.")
+        )
+    return text
+
+
 def check_timezone(name: str) -> str:
     """A time zone of the IANA database."""
     from zoneinfo import ZoneInfo

@@ -573,6 +573,14 @@ def test_a_database_that_only_reads_for_the_night_is_tried_again(any_erp: Erp) -
     assert entry.status == "raised"
 
 
+@pytest.mark.parametrize("words", ["", "  "])
+def test_a_blank_text_is_no_part_of_an_error(erp: Erp, words: str) -> None:
+    """Whatever the database refuses would be retried for ever, and nobody asked to look."""
+    erp.write(f'transient_errors = ["closed", "{words}"]')
+    ran = erp.s2s("check", "acme")
+    assert (ran.returncode, "A blank text is a part of every message" in ran.stdout + ran.stderr) == (2, True)
+
+
 def test_an_error_that_the_project_knows_to_pass_is_tried_again(erp: Erp) -> None:
     """As a trigger's, while the stock is counted."""
     with closing(sqlite3.connect(erp.workspace / "erp.sqlite", isolation_level=None)) as connection:
