@@ -24,7 +24,7 @@ from engine.errors import Diagnostic, OrderError, UnavailableError, UsageError
 if TYPE_CHECKING:
     from engine.cli.session import Session
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
     from engine.orders.plan import OrderPlan
 
 orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders in the client's database, each once.")
@@ -142,7 +142,7 @@ def list_orders(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show the ledger: the status of each order, and why."""
-    from engine.orders.ledger import TRANSITIONS
+    from engine.orders.entry import TRANSITIONS
     from engine.orders.pipeline import order_settings
 
     session = session_of(context)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.cli.session import Session
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
 
     Results = list[dict[str, Any]]
 

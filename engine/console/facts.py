@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.orders.ledger import Entry, Ledgers
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledgers
     from engine.run_log.read import Day, LoggedRun
     from engine.status.collect import ProjectStatus
 

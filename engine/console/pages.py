@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
     from engine.status.collect import Condition
 
     Routes = list[BaseRoute]

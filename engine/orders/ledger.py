@@ -1,7 +1,7 @@
 """The order ledger: what is known of each order of a project, by its Stock2Shop id.
 
 Every change is on a disk before the method that makes it returns. An order changes its status only as
-:data:`TRANSITIONS` allows. Where the rows are, and who may raise orders, is the ledger's
+:data:`~engine.orders.entry.TRANSITIONS` allows. Where the rows are, and who may raise orders, is the ledger's
 :class:`~engine.orders.ledger_store.LedgerStore`.
 """
 
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.clock import zoned_text
 from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, read_modified, says_cancelled
+from engine.orders.entry import ENTRY_COLUMNS, FINISHED_STATUSES, TRANSITIONS, Entry, read_entry
 from engine.orders.identity import DERIVED_IDS, channel_key_of, is_derived
 from engine.run_log.record import RunLog, record_order_changes
 
@@ -27,73 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.errors import SyncError
+    from engine.orders.entry import OrderStatus
     from engine.orders.ledger_store import LedgerStore
-
-OrderStatus = Literal["received", "raising", "waiting", "failed", "raised", "answered", "skipped"]
-
-TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
-    "received": frozenset({"raising", "waiting", "raised", "skipped"}),
-    "raising": frozenset({"raised", "waiting", "failed"}),
-    "waiting": frozenset({"received", "raised", "skipped"}),
-    "failed": frozenset({"raising", "received", "raised", "waiting", "skipped"}),
-    "raised": frozenset({"answered"}),
-    "answered": frozenset(),
-    "skipped": frozenset({"received"}),
-}
-"""The statuses that may follow each status; ``docs/orders.md`` draws them. :meth:`Ledger.reopen` is the exception."""
-
-FINISHED_STATUSES: frozenset[OrderStatus] = frozenset({"raised", "answered", "skipped"})
-"""The statuses of orders of which nothing more is to be raised."""
-
-PENDING_STATUSES: frozenset[OrderStatus] = frozenset({"received", "raising", "failed"})
-"""The statuses of orders that are raised without anybody asking for it."""
 
 RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 """Minutes until a failed order is due again, after the first failure, the second and so on; the last one repeats."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One order of the ledger. Times are UTC, as text such as ``2026-01-31 10:20:30.000``.
-
-    ``via`` is how it arrived, and on which way it was answered last: serve, pull or import. ``rule`` names the rule
-    that a waiting order breaks, and ``reason`` says it in words. ``uncertain`` means that the order may be in the
-    client's database already: its commit was sent at ``commit_sent_at``, under ``expected_code``, and never confirmed.
-    ``rolled_back`` means that statements were run for it and undone. ``approved_by`` is who had it raised although it
-    was cancelled, or raised before. ``attempts`` counts failed attempts to raise it, and ``next_attempt_at`` is when it
-    is due again. ``note`` is what an operator should know besides, such as that the order arrived again with other
-    content.
-    """
-
-    order_id: int
-    status: OrderStatus
-    via: str
-    rule: str
-    reason: str
-    uncertain: bool
-    attempts: int
-    next_attempt_at: str | None
-    source_order_code: str | None
-    source_customer_code: str | None
-    received_at: str
-    raised_at: str | None
-    answered_at: str | None
-    note: str
-    expected_code: str | None
-    commit_sent_at: str | None
-    rolled_back: bool
-    approved_by: str
-    gone_at: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the entry as commands print it: its fields, times with their zone."""
-        return {name: zoned_text(value) if name.endswith("_at") else value for name, value in asdict(self).items()}
-
-
-NO_DOUBT: Mapping[str, Any] = {"uncertain": 0, "expected_code": None, "commit_sent_at": None, "rolled_back": 0}
-"""The columns about earlier attempts, of an order of which nothing is in doubt."""
-
-ENTRY_COLUMNS = ", ".join(Entry.__dataclass_fields__)
 
 
 class Ledger:
@@ -318,7 +255,7 @@ class Ledger:
 
     def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
         """Return the orders that fit an SQL condition, by id."""
-        return [_read_entry(row) for row in self._select(ENTRY_COLUMNS, condition, values, "order by order_id")]
+        return [read_entry(row) for row in self._select(ENTRY_COLUMNS, condition, values, "order by order_id")]
 
     def find_entries(self, number: str) -> list[Entry]:
         """Return the orders with a number: Stock2Shop's id, the channel's, or the order's code in the database."""
@@ -332,7 +269,7 @@ class Ledger:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
         condition, values = ("true", []) if status is None else ("status = ?", [status])
         rows = self._select(ENTRY_COLUMNS, condition, values, f"order by received_at desc, order_id desc limit {limit}")
-        return sorted(map(_read_entry, rows), key=lambda entry: entry.order_id)
+        return sorted(map(read_entry, rows), key=lambda entry: entry.order_id)
 
     def list_due(self) -> list[Entry]:
         """Return what should be raised now: new orders, failed ones that are due, and those whose process died."""
@@ -466,11 +403,6 @@ class Ledgers(Protocol):
 
     def count_pending(self, projects: Sequence[str]) -> Mapping[str, Mapping[str, int] | SyncError]:
         """The number of each project's unfinished orders by status, or why its ledger cannot be read."""
-
-
-def _read_entry(row: Sequence[Any]) -> Entry:
-    columns: dict[str, Any] = dict(zip(Entry.__dataclass_fields__, row, strict=True))
-    return Entry(**{**columns, "uncertain": bool(columns["uncertain"]), "rolled_back": bool(columns["rolled_back"])})
 
 
 def utc_now() -> str:

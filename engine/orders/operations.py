@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import OrderError, UsageError
 from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
-from engine.orders.ledger import NO_DOUBT
+from engine.orders.entry import NO_DOUBT
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.rules import ONLY_BY_ID_RULES
 from engine.orders.verify import verify_orders
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry, Ledger, Ledgers
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledger, Ledgers
 
 
 def import_orders(

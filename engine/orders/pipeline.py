@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
 from engine.errors import ConfigError, RenderError, SourceError, SyncError, UsageError, WriteError
+from engine.orders.entry import NO_DOUBT, PENDING_STATUSES
 from engine.orders.identity import order_id_of
-from engine.orders.ledger import NO_DOUBT, PENDING_STATUSES, add_seconds
+from engine.orders.ledger import add_seconds
 from engine.orders.prepare import prepare_order
 from engine.orders.raise_order import Attempt, EarlierAttempt, SupersededError, raise_order
 from engine.orders.rules import MAY_BE_THERE_RULES, RuleError, check_order
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from engine.database.connection import Writer
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
-    from engine.orders.ledger import Entry, Ledger
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledger
     from engine.orders.prepare import PreparedOrder
     from engine.orders.raise_order import RaisedOrder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.orders.document import parse_document, read_order
-from engine.orders.ledger import PENDING_STATUSES
+from engine.orders.entry import PENDING_STATUSES
 from engine.orders.render_ahead import render_ahead
 from engine.orders.rules import RuleError, check_order
 from engine.orders.statements import StatementRenderer, template_values

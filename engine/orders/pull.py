@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine.model.settings import Project, PullSettings
-    from engine.orders.ledger import Entry, Ledger, Ledgers
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledger, Ledgers
     from engine.stock2shop.client import Stock2Shop
     from engine.stock2shop.user import User
 

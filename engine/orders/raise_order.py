@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from engine.database.connection import Writer, WriteResult
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
     from engine.orders.render_ahead import Rendered
 
 

@@ -15,8 +15,8 @@ from engine.errors import OrderError, StateLockedError, SyncError
 from engine.orders import pipeline
 from engine.orders.access import AccessRules
 from engine.orders.document import parse_document
+from engine.orders.entry import PENDING_STATUSES
 from engine.orders.identity import order_id_of
-from engine.orders.ledger import PENDING_STATUSES
 from engine.orders.pipeline import OrderProcessor, order_settings
 from engine.orders.pull import answer_body
 from engine.orders.replies import Reply, error_reply
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.settings import Project, ReceiverSettings
-    from engine.orders.ledger import Entry, Ledgers
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledgers
 
 log = logging.getLogger(__name__)
 

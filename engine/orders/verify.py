@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from engine.database.open import open_writer
 from engine.errors import UsageError
 from engine.orders.document import read_order
-from engine.orders.ledger import FINISHED_STATUSES, add_seconds
+from engine.orders.entry import FINISHED_STATUSES
+from engine.orders.ledger import add_seconds
 from engine.orders.pipeline import order_settings
 from engine.orders.raise_order import Attempt, look_up_order
 from engine.orders.rules import RuleError
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry, Ledger, Ledgers
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledger, Ledgers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

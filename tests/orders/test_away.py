@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.erp import Erp
     from support.servers import MariaDb, Postgres
 
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
     from engine.sandbox.server import Sandbox
 
     Server = Postgres | MariaDb

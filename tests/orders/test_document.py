@@ -18,7 +18,7 @@ from engine.orders import document, pipeline
 if TYPE_CHECKING:
     from support.erp import Erp
 
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
 
 
 def test_control_characters_do_not_reach_the_database(erp: Erp) -> None:

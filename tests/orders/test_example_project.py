@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.servers import Postgres
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
 
 ROOT = Path(__file__).parents[2]
 

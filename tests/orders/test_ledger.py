@@ -15,7 +15,7 @@ from support.erp import order_document
 from engine.embedded import connect_own_sqlite
 from engine.errors import StateError, UsageError
 from engine.orders import ledger_file
-from engine.orders.ledger import TRANSITIONS
+from engine.orders.entry import TRANSITIONS
 from engine.orders.ledger_file import SQL_FOLDER
 from engine.orders.receiver import Receiver
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.erp import Erp
     from support.order_grammar import Line, Sale
 
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
 
 COUNT = int(os.environ.get("S2S_RANDOM_ORDERS", "25"))
 

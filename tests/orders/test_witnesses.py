@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from support.erp import Erp
 
-    from engine.orders.ledger import Entry
+    from engine.orders.entry import Entry
 
 BY_REFERENCE: dict[str, str | None] = {
     "lookup.sql": STATEMENTS["lookup.sql"].replace("s2s_id = {{ order.id }}", "reference = {{ order.reference }}"),

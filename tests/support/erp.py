@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.model.settings import Project
-    from engine.orders.ledger import Entry, Ledger
+    from engine.orders.entry import Entry
+    from engine.orders.ledger import Ledger
     from engine.sandbox.server import Sandbox
     from support.servers import MariaDb, Postgres
 
