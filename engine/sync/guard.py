@@ -66,7 +66,8 @@ def find_violations(
             settings,
             project=project,
             removed_today=removed_today,
-            limit=max(remaining[1], approved_deletes),
+            remaining=remaining[1],
+            approved=approved_deletes,
         )
     changes, allowed = counts.inserts + counts.updates, settings.max_changes.allows(counts.published)
     limit = max(allowed + remaining[0], approved_changes)
@@ -86,14 +87,25 @@ def find_violations(
 
 
 def _day_violations(
-    counts: Counts, settings: EntitySettings, *, project: str, removed_today: int, limit: int
+    counts: Counts,
+    settings: EntitySettings,
+    *,
+    project: str,
+    removed_today: int,
+    remaining: int = 0,
+    approved: int = 0,
 ) -> tuple[GuardViolation, ...]:
-    """The limit on a day's removals, where a plan exceeds it; at least ``limit`` removals pass."""
+    """The limit on a day's removals, where a plan exceeds it.
+
+    The ``remaining`` removals that an earlier run was allowed pass beside those that are left of the limit, and at
+    least as many as are ``approved`` now.
+    """
     known = counts.published + removed_today
     allowed = settings.deletes_per_day.allows(known)
-    left = max(allowed - removed_today, limit, 0)
-    if not removed_today or counts.removals <= left:
+    left = max(max(allowed - removed_today, 0) + remaining, approved)
+    if counts.removals <= left:
         return ()
+    cause = "A source that loses rows with each read looks like this. " if removed_today else ""
     return (
         GuardViolation(
             guard="max_deletes_per_day",
@@ -101,7 +113,7 @@ def _day_violations(
             allowed=allowed,
             message=f"{counts.removals:,} published rows would be removed, after {removed_today:,} of {known:,} within"
             f" the last 24 hours; max_deletes_per_day allows {allowed:,}.",
-            hint="A source that loses rows with each read looks like this. Look with"
+            hint=f"{cause}Look with"
             f" `s2s plan {project} --entity {settings.name} --all-changes`. If they are right, go on with"
             f" `s2s run {project} --entity {settings.name} --approve-deletes {counts.removals}`.",
         ),
@@ -114,7 +126,7 @@ def exceeds_limits(counts: Counts, settings: EntitySettings, *, removed_today: i
     return (
         changes > settings.max_changes.allows(counts.published)
         or counts.removals > settings.max_deletes.allows(counts.published)
-        or bool(_day_violations(counts, settings, project="", removed_today=removed_today, limit=0))
+        or bool(_day_violations(counts, settings, project="", removed_today=removed_today))
     )
 
 

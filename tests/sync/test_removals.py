@@ -9,7 +9,7 @@ import pytest
 from support.command import run_command
 from support.output import read_result
 
-from engine.errors import GuardError
+from engine.errors import GuardError, SyncError
 from engine.state.store import open_state
 from engine.sync import history
 
@@ -76,6 +76,32 @@ def test_a_project_may_allow_more_in_a_day_than_in_a_run(client: Client) -> None
         remove(client, len(client.held()) - left)
         client.run()
     assert len(client.held()) == 73
+
+
+@pytest.mark.parametrize("limit", ["5", '"5%"', "0", '"0%"'])
+def test_the_first_run_of_a_day_has_its_limit_too(client: Client, limit: str) -> None:
+    """Where a day may remove less than a run: nothing needs to have been removed before."""
+    client.write(settings=f"max_deletes = 50\nmax_deletes_per_day = {limit}")
+    client.items(200)
+    client.run()
+    remove(client, 11)
+    allowed = {'"5%"': 10}.get(limit, int(limit.strip('"%')))
+    with pytest.raises(GuardError, match=f"after 0 of 200 within .*; max_deletes_per_day allows {allowed}"):
+        client.run()
+    client.run(approve_deletes=11)
+    assert len(client.held()) == 189
+
+
+def test_what_is_left_of_an_approval_counts_beside_the_limit_of_a_day(client: Client) -> None:
+    """A run that goes on after it was interrupted may remove what any other may, and what was approved."""
+    client.items(100)
+    client.run()
+    remove(client, 20)
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(SyncError):
+        client.run(approve_deletes=20)
+    remove(client, 5)
+    assert client.run().sent == 25
 
 
 def test_a_plan_says_what_a_run_would_stop_at(client: Client) -> None:
