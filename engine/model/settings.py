@@ -105,7 +105,8 @@ class Limit:
             return self.rows
         if self.share is None:
             return published
-        return max(int(published * self.share), min(self.floor, max(1, int(published * self.floor_share))))
+        # A share such as 0.29 is a little less as a float: of 100 rows it would be 28.
+        return max(int(round(published * self.share, 6)), min(self.floor, max(1, int(published * self.floor_share))))
 
 
 DEFAULT_MAX_DELETES = Limit(share=0.1, floor=10, floor_share=0.5)

@@ -193,7 +193,7 @@ def _describe_guards(settings: EntitySettings) -> tuple[tuple[str, str], ...]:
         elif limit.share is not None:
             floor = f", or {limit.floor:,}" if limit.floor else ""
             half = f" (at most {limit.floor_share:.0%})" if limit.floor and limit.floor_share < 1 else ""
-            allowed = f"at most {limit.share:.0%} of what is published{floor}{half}"
+            allowed = f"at most {100 * limit.share:.6g}% of what is published{floor}{half}"
         else:
             allowed = "any number"
         limits.append((name, allowed))

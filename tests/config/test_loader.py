@@ -489,6 +489,8 @@ def test_a_limit_is_a_number_or_a_share_with_a_floor(write: Callable[..., Path],
         ("0", 5, 0),
         ('{ share = "10%", floor = 20 }', 20, 20),
         ('{ share = "10%", floor = 0 }', 5, 0),
+        ('"29%"', 100, 29),
+        ('"0.7%"', 10_000, 70),
     ],
 )
 def test_a_small_list_is_guarded_too(write: Callable[..., Path], value: str, published: int, allowed: int) -> None:

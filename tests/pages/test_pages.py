@@ -342,6 +342,15 @@ def test_a_client_in_the_index_is_labelled_on_a_phone(browser: Browser, site: Pa
     assert "source" in page.evaluate(label)
 
 
+def test_the_site_shows_a_share_as_it_is_written(tmp_path: Path) -> None:
+    """Not rounded to whole per cents: half a per cent is not none."""
+    write_project(tmp_path, settings='\n[products]\nmax_deletes = "0.5%"\nmax_changes = "12.5%"\n')
+    build_site(tmp_path, tmp_path / "site")
+    page = (tmp_path / "site" / "acme.html").read_text("utf-8")
+    assert "at most 0.5% of what is published" in page
+    assert "at most 12.5% of what is published" in page
+
+
 def test_the_site_never_holds_a_secret(tmp_path: Path) -> None:
     """Variables stand for their own names."""
     write_project(tmp_path, settings='\n[vars]\nkey = "${TEST_PASSWORD}"\n')
