@@ -90,19 +90,27 @@ def trim(text: str) -> str:
     return text.strip("".join(chr(code) for first, last in _BLANKS for code in range(first, last + 1)))
 
 
+def without_case(text: str) -> str:
+    """``text`` in lower case by way of upper case, by Unicode's simple folding: a character for a character.
+
+    >>> without_case("AKTİF"), without_case("ς") == without_case("Σ")
+    ('aktif', True)
+    """
+    return "".join(_lower(_upper(letter)) for letter in text)
+
+
 def fold(text: str) -> str:
     r"""The form in which texts are compared that must be unique: cleaned and trimmed, without case.
 
     Letters are composed (NFC) and of plain width, each run of blanks is one blank, and nothing is left that shapes the
-    character before it. Case is Unicode's simple folding, a character for a character: ``ß`` is not ``ss``.
+    character before it. Case is as in :func:`without_case`: ``ß`` is not ``ss``.
 
     >>> fold(" Ab\u00a0 1\u200e") == fold("AB 1")
     True
     """
     shaped = _PATTERNS["shaping"].sub("", clean(text))
     plain = unicodedata.normalize("NFC", shaped).translate(_WIDE)
-    lower = "".join(_lower(_upper(letter)) for letter in plain)
-    return trim(_PATTERNS["blanks"].sub(" ", lower))
+    return trim(_PATTERNS["blanks"].sub(" ", without_case(plain)))
 
 
 def _upper(letter: str) -> str:
@@ -111,8 +119,7 @@ def _upper(letter: str) -> str:
 
 
 def _lower(letter: str) -> str:
-    lower = letter.lower()
-    return lower if len(lower) == 1 else lower[0]
+    return letter.lower()[0]
 
 
 VISIBLE_CODES = {

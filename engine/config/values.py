@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.characters import clean, trim
+from engine.characters import clean, trim, without_case
 from engine.model.fields import ACTIVE_WORDS
 from engine.model.settings import Limit
 
@@ -166,11 +166,18 @@ def check_path(text: str | None) -> str | None:
     return text
 
 
+def flag_word(word: str) -> str:
+    """``word`` as the rows' words are compared with it: clean, trimmed, without case, and 1.00 as 1.
+
+    The macro of the same name in ``sync/sql/canonical.sql`` does so to what a row has, once that is clean.
+    """
+    return re.sub(r"^(-?[0-9]+)\.0+$", r"\1", without_case(trim(clean(word))))
+
+
 def active_words(table: dict[str, list[str]]) -> dict[str, Flag]:
     """Each word of the active flag with its meaning: the project's own words over the default ones.
 
-    Words come out clean, trimmed and in lower case, as they are compared: ``{"Delete": [" No "]}`` adds
-    ``{"no": "Delete"}``.
+    Words come out as they are compared, see :func:`flag_word`: ``{"Delete": [" No "]}`` adds ``{"no": "Delete"}``.
     """
     problems: list[tuple[str, str]] = []
     own: dict[str, Flag] = {}
@@ -180,7 +187,7 @@ def active_words(table: dict[str, list[str]]) -> dict[str, Flag]:
             problems.append((f"{name!r} is not Active, Delete or Ignore.", did_you_mean(name, FLAGS).strip()))
             continue
         for word in words:
-            other = own.setdefault(trim(clean(word)).lower(), flag)
+            other = own.setdefault(flag_word(word), flag)
             if other != flag:
                 problems.append((f"The word {word!r} means both {other} and {flag}.", "Remove one of them."))
     if problems:

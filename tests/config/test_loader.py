@@ -515,6 +515,13 @@ def test_a_projects_words_stand_over_the_defaults(write: Callable[..., Path]) ->
     assert (active["no"], active[""], active["yes"]) == ("Delete", "Active", "Active")
 
 
+def test_words_that_a_source_cannot_tell_apart_mean_one_thing(write: Callable[..., Path]) -> None:
+    """Where they differ by case or by decimals only."""
+    for one, two in (("AKTİF", "aktif"), ("ΕΝΕΡΓΟΣ", "ενεργοσ"), ("2", "2.0")):
+        (fault,) = faults(write(SOUND + f'[products]\nactive = {{ Active = ["{one}"], Delete = ["{two}"] }}\n'))
+        assert f"{two!r} means both Active and Delete" in fault.message
+
+
 def test_option_names_are_filled_up_to_three(write: Callable[..., Path]) -> None:
     """What is not said keeps its default."""
     project = read(write(SOUND + '[products]\noption_names = ["Size"]\n'))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.client import VIEW
 
 from engine.characters import clean, fold, trim
+from engine.config.values import flag_word
 from engine.stock2shop.sent_values import prices
 from engine.sync.email_addresses import is_email_address
 from engine.sync.layout import canonical_macros
@@ -60,12 +61,15 @@ def test_duckdb_and_python_clean_and_fold_alike(macros: duckdb.DuckDBPyConnectio
     """Rows are compared in DuckDB, names of columns and words of project.toml in Python: there is one definition."""
     texts = [text for text in texts if all(unicodedata.category(letter) != "Cn" for letter in text)]
     found = macros.execute(
-        "select list(struct_pack(c := clean(x), t := trim(clean(x)), f := fold(trim(clean(x)))) order by n)"
+        "select list(struct_pack("
+        "c := clean(x), t := trim(clean(x)), f := fold(trim(clean(x))), w := flag_word(clean(x))) order by n)"
         " from (select unnest($1::varchar[]) as x, generate_subscripts($1::varchar[], 1) as n)",
         [texts],
     ).fetchone()
     assert found is not None
-    assert (found[0] or []) == [{"c": clean(text), "t": trim(clean(text)), "f": fold(text)} for text in texts]
+    assert (found[0] or []) == [
+        {"c": clean(text), "t": trim(clean(text)), "f": fold(text), "w": flag_word(text)} for text in texts
+    ]
 
 
 @given(TEXTS)
@@ -79,6 +83,20 @@ def test_what_is_clean_stays_as_it_is(text: str) -> None:
 def test_joiners_that_a_script_needs_stay(text: str) -> None:
     """Between letters of scripts that join, and in emoji, they change what is read; blanks within stay."""
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [("AKTİF", "AKTİF"), ("Ενεργός", "ΕΝΕΡΓΌΣ"), ("ΕΝΕΡΓΌΣ", "ΕΝΕΡΓΌΣ"), ("2.00", "2"), ("2", "2.000")],
+)
+def test_a_word_of_the_flag_is_known_in_any_alphabet(client: Client, word: str, seen: str) -> None:
+    """In any case, and a number with and without decimals: as it stands in project.toml it is known in the source."""
+    client.write(settings=f'active = {{ Delete = ["{word}"] }}')
+    client.item("A")
+    client.run()
+    client.sql(f"update item set active = '{seen}'")
+    assert client.run(approve_deletes=1).plan.quarantine_rules == {}
+    assert client.held() == {}
 
 
 def test_every_type_loses_what_cannot_be_seen(client: Client) -> None:

@@ -94,9 +94,9 @@ create or replace temp macro canonical_number(n) as n;
 
 create or replace temp macro canonical_integer(n) as try_cast(case when n < 0 then 0 else floor(n) end as bigint);
 
--- A word as the vocabularies know it: lower case, trimmed, 1.00 as 1.
+-- A word as the vocabularies know it: without case, trimmed, 1.00 as 1.
 create or replace temp macro flag_word(x) as regexp_replace(
-    lower(trim(coalesce(x, ''))), '^(-?[0-9]+)\.0+$', '\1'
+    lower(upper(trim(coalesce(x, '')))), '^(-?[0-9]+)\.0+$', '\1'
 );
 
 create or replace temp macro read_boolean(x) as flag_word(x);
