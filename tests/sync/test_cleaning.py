@@ -15,6 +15,7 @@ from support.client import VIEW
 from engine.characters import clean, fold, trim
 from engine.config.values import flag_word
 from engine.stock2shop.sent_values import prices
+from engine.sync import adopt
 from engine.sync.email_addresses import is_email_address
 from engine.sync.layout import canonical_macros
 from engine.text import escape_controls
@@ -261,3 +262,22 @@ def test_prices_with_odd_blanks_are_read(client: Client) -> None:
     client.run()
     assert client.held()["A"]["price_tiers"] == [{"tier": "Trade", "price": 8}]
     assert prices("Trade:8")[1].keys() == {"Trade"}
+
+
+def test_a_tier_in_quotes_is_trimmed_as_any_other(client: Client) -> None:
+    """So that it is no tier beside the same without them, and Stock2Shop gives back what was sent."""
+    client.item("A", price='" Trade ":8," Retail, incl\u00a0":9')
+    client.run()
+    assert client.held()["A"]["price_tiers"] == [{"tier": "Retail, incl", "price": 9}, {"tier": "Trade", "price": 8}]
+    assert adopt.verify(client.project, "products") == ()
+
+
+@pytest.mark.parametrize("tier", ["trade", "TRADE", "Tra\u0301de"])
+def test_a_tier_in_a_list_that_is_the_twin_of_a_column_is_named(client: Client, tier: str) -> None:
+    """Both are sent, and a shop may take them for one."""
+    client.write(view=VIEW.replace("price_Trade", "price_Tráde") if "\u0301" in tier else VIEW)
+    client.item("A", price=f"10,{tier}:9", trade="8")
+    client.item("B", price=f"10,{tier}:9")
+    client.item("C", price="10,Retail:9", trade="8")
+    warnings = client.plan().warnings
+    assert [(each.key, each.rule, each.column) for each in warnings] == [("A", "similar_value", "csv_price_tiers")]

@@ -153,7 +153,7 @@ def test_prices_that_cannot_be_are_held(client: Client) -> None:
     """A price is never guessed."""
     prices = (
         *("1.000,50", "R100", "1 000", "NaN", "Infinity", ":5", "Trade:", "5,6", "Trade:5,6", "9" * 40, 'Trade:"5"'),
-        *("0x10", "1_000", '5"', '"Trade:5', 'Trade":5'),
+        *("0x10", "1_000", '5"', '"Trade:5', 'Trade":5', '" ":5', '"Trade ":5,Trade:6', '"Trade",Retail:5'),
     )
     for number, price in enumerate(prices):
         client.item(f"A{number}", price=price)

@@ -121,8 +121,10 @@ create or replace temp macro read_prices(x) as list_filter(
     list_transform(
         regexp_extract_all(x, '(?:"(?:[^"]|"")*"|[^,"])+'),
         lambda item: {
-            'tier': replace(
-                regexp_replace(trim(regexp_extract(item, '^(.*):[^:]*$', 1)), '^"(.*)"$', '\1'), '""', '"'
+            'tier': trim(
+                replace(
+                    regexp_replace(trim(regexp_extract(item, '^(.*):[^:]*$', 1)), '^"(.*)"$', '\1'), '""', '"'
+                )
             ),
             'named': contains(item, ':'),
             'text': trim(regexp_extract(item, '([^:]*)$', 1)),

@@ -163,6 +163,15 @@ named as (
 
                             )
                         ) then 'repeated_price'
+                        {% for column, tier in own_prices if tier is not none %}
+                        when
+                            {{ column | ident }} is not null
+                            and contains({{ field.name | ident }}, ':')
+                            and list_bool_or(
+                                list_transform({{ ("_read_" ~ field.name) | ident }}, lambda item: fold(item.tier) = fold({{ tier }}))
+                            )
+                            then 'similar_value'
+                        {% endfor %}
                     end
                     {%- endif %}
                     {%- if field.name in quantities %},
