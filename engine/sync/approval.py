@@ -2,8 +2,9 @@
 
 A plan that exceeds a limit is let pass when somebody approves it, or when it is a first load. Its changes are
 remembered before the first of them is sent: each by its kind, key, product and fingerprint. A run that goes on after
-it was interrupted may send these and no others beyond the limits. The approval ends with the run that sends all of it,
-and with any later run that stays within the limits; that of a change ends with the first read that it is no part of.
+it was interrupted may send these and no others beyond the limits; it approves nothing itself, or each interrupted run
+would allow the next one as much again. The approval ends with the run that sends all of it, and with any later run that
+stays within the limits; that of a change ends with the first read that it is no part of.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ def count_approved(state: State, entity: str) -> tuple[int, int]:
     return int(changes), int(removals)
 
 
-def remember_approval(state: State, entity: str, *, run_id: int) -> None:
-    """Remember every insert, update and removal of the delta as approved, in place of what was approved before."""
-    sql = render_sql("remember_approval.sql", entity=entity)
+def remember_approval(state: State, entity: str, *, run_id: int, changes: bool, removals: bool) -> None:
+    """Remember the delta's inserts and updates, its removals, or both as approved; of the others, what already was."""
+    sql = render_sql("remember_approval.sql", entity=entity, changes=changes, removals=removals)
     state.transaction_with_retry(lambda: state.run(sql, {"run_id": run_id}))
 
 

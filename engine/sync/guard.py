@@ -130,6 +130,21 @@ def exceeds_limits(counts: Counts, settings: EntitySettings, *, removed_today: i
     )
 
 
+def approved_kinds(counts: Counts, options: RunOptions) -> tuple[bool, bool]:
+    """Whether a plan's inserts and updates, and whether its removals, are approved by what ``options`` say themselves.
+
+    A first load needs nobody's approval. What passes by the limits, or by what is left of an earlier approval, is not
+    approved by that.
+    """
+    changes, removals = options.approve_changes, options.approve_deletes
+    return (
+        options.expect is not None
+        or not counts.published
+        or (changes is not None and counts.inserts + counts.updates <= changes),
+        options.expect is not None or (removals is not None and counts.removals <= removals),
+    )
+
+
 def require_approval(planned: Plan, options: RunOptions) -> None:
     """Raise :class:`GuardError` unless this very plan was approved, or exceeds no limit."""
     if options.expect is not None:

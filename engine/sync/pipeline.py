@@ -29,7 +29,7 @@ from engine.sync.departed import describe_departed
 from engine.sync.diff import diff_columns
 from engine.sync.dispatch import send_delta
 from engine.sync.fields_read import describe_newly_mapped, remember_fields_mapped
-from engine.sync.guard import exceeds_limits, find_violations, require_approval
+from engine.sync.guard import approved_kinds, exceeds_limits, find_violations, require_approval
 from engine.sync.journal import compact_journal, record_local_outcomes
 from engine.sync.observations import describe_ignored, describe_self_changing, remember_changing
 from engine.sync.origin import record_origin, require_same_origin
@@ -300,7 +300,8 @@ def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: R
         raise
     record_origin(state, context.project)
     if exceeds_limits(comparison.counts, comparison.settings, removed_today=recent.removed):
-        remember_approval(state, entity, run_id=run_id)
+        changes, removals = approved_kinds(comparison.counts, context.options)
+        remember_approval(state, entity, run_id=run_id, changes=changes, removals=removals)
     elif not staged.unchanged:
         clear_approval(state, entity)
     remember_changing(state, staged)

@@ -138,6 +138,10 @@ HELD: dict[str, tuple[str, ...]] = {
         "sync/test_in_doubt.py what_was_approved_and_not_answered_needs_no_second_approval",
         "sync/test_in_doubt.py an_approval_is_of_its_own_keys",
     ),
+    "somebody approves a plan (`--expect`, `--approve-deletes`, `--approve-changes`): It approves nothing itself": (
+        "sync/test_in_doubt.py interrupted_runs_approve_nothing_themselves",
+        "sync/test_in_doubt.py the_rest_of_a_first_load_does_not_grow",
+    ),
     "somebody approves a plan (`--expect`, `--approve-deletes`, `--approve-changes`): The approval ends": (
         "sync/test_in_doubt.py an_approval_ends_with_the_run_that_stays_within_the_limits",
         "sync/test_in_doubt.py an_approval_does_not_outlive_a_read_in_which_its_keys_were_back",

@@ -261,6 +261,46 @@ def test_what_was_approved_and_not_answered_needs_no_second_approval(
     assert len(client.held()) == 120
 
 
+def test_interrupted_runs_approve_nothing_themselves(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each may send beside the rest of an approval does not add up, however long Stock2Shop is down."""
+    client.items(100)
+    client.run()
+    client.sql("delete from item where code < 'I011'")
+    run_without_stock2shop(client, monkeypatch, approve_deletes=11)
+    client.sql("delete from item where code < 'I021'")
+    run_without_stock2shop(client, monkeypatch)
+    client.sql("delete from item where code < 'I022'")
+    for _ in range(2):
+        with pytest.raises(GuardError, match="22 of 100 published rows would be removed; max_deletes allows 21"):
+            client.run()
+    assert len(client.held()) == 100
+    run_without_stock2shop(client, monkeypatch, approve_deletes=22)
+    client.sql("delete from item where code < 'I032'", "update item set price = '7'")
+    run_without_stock2shop(client, monkeypatch, approve_changes=68)
+    client.sql("delete from item where code < 'I033'")
+    with pytest.raises(GuardError, match="33 of 100 published rows would be removed; max_deletes allows 32"):
+        client.run()
+    client.item("I032")
+    client.run(approve_changes=68)
+    assert len(client.held()) == 68
+
+
+def test_the_rest_of_a_first_load_does_not_grow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the limit lets pass beside it with each interrupted run is no part of it."""
+    client.write(settings="max_changes = 20", remote="pace = 0\nbatch_variants = 20")
+    client.items(60)
+    run_without_stock2shop(client, monkeypatch)
+    for more in range(20):
+        client.item(f"M{more}")
+    run_without_stock2shop(client, monkeypatch)
+    client.item("ONE")
+    with pytest.raises(GuardError, match="max_changes allows"):
+        client.run()
+    client.sql("delete from item where code = 'ONE'")
+    client.run()
+    assert len(client.held()) == 80
+
+
 def test_an_approval_ends_with_the_run_that_stays_within_the_limits(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,17 @@
 select
     count(*) filter (where kind in ('insert', 'update')) as changes,
     count(*) filter (where kind = 'delete' and is_held and cause not in ('replaced', 'in doubt')) as removals
-from run.outgoing
-where
-    hash(kind, _key, _group, _fingerprint) in (select change from approved where entity = {{ entity }})
-    and (_key, kind) not in (
-        select (key, kind)
-        from changes
-        where
-            entity = {{ entity }}
-            and run_id >= (select min(run_id) from approved where entity = {{ entity }})
-    );
+from run.outgoing as outgoing
+inner join approved
+    on
+        approved.entity = {{ entity }}
+        and approved.change = hash(outgoing.kind, outgoing._key, outgoing._group, outgoing._fingerprint)
+where not exists (
+    select 1
+    from changes
+    where
+        changes.entity = {{ entity }}
+        and changes.key = outgoing._key
+        and changes.kind = outgoing.kind
+        and changes.run_id >= approved.run_id
+);
