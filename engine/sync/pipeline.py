@@ -37,7 +37,7 @@ from engine.sync.plan import build_plan
 from engine.sync.recording import outcome_facts, publish, recorded
 from engine.sync.removals import recent_removals
 from engine.sync.report import plan_json
-from engine.sync.runs import begin_run, finish_run, prune_history
+from engine.sync.runs import begin_run, finish_run, prune_history, record_counts
 from engine.sync.steps import Steps
 from engine.sync.unanswered import doubt_unanswered
 from engine.text import plural
@@ -306,6 +306,8 @@ def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: R
         clear_approval(state, entity)
     remember_changing(state, staged)
     remember_fields_mapped(state, staged.layout, run_id=run_id)
+    if comparison.batch_ends:
+        record_counts(state, run_id, history_counts(comparison.counts))
     if not staged.unchanged:
         record_local_outcomes(state, staged)
 

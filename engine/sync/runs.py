@@ -26,6 +26,11 @@ def begin_run(state: State, *, entity: str, command: str) -> int:
     )
 
 
+def record_counts(state: State, run_id: int, figures: Mapping[str, Any]) -> None:
+    """Keep the counts of a run that goes on to send: they are known then, however it ends."""
+    state.run("update runs set counts = $2 where run_id = $1", [run_id, json.dumps(figures)])
+
+
 def finish_run(
     state: State,
     run_id: int,
@@ -35,10 +40,11 @@ def finish_run(
     figures: Mapping[str, Any] | None = None,
     message: str = "",
 ) -> None:
-    """Close a run in history with its outcome and its ``figures``, which are kept as JSON."""
+    """Close a run in history with its outcome and its ``figures``, which are kept as JSON in place of its counts."""
     state.run(
-        "update runs set finished_at = $2, outcome = $3, digest = $4, counts = $5, message = $6 where run_id = $1",
-        [run_id, now(), outcome, digest, json.dumps(figures or {}), message],
+        "update runs set finished_at = $2, outcome = $3, digest = $4, counts = coalesce($5, counts), message = $6"
+        " where run_id = $1",
+        [run_id, now(), outcome, digest, None if figures is None else json.dumps(figures), message],
     )
 
 

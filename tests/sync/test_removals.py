@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import run_command
@@ -12,9 +12,12 @@ from support.output import read_result
 from engine.errors import GuardError, SyncError
 from engine.state.store import open_state
 from engine.sync import history
+from engine.sync.journal import mark_in_flight
 
 if TYPE_CHECKING:
     from support.client import Client
+
+    from engine.state.store import State
 
 
 def remove(client: Client, count: int) -> None:
@@ -123,6 +126,31 @@ def test_a_variant_that_moves_to_another_product_is_not_a_removal_of_the_day(cli
     client.run()
     remove(client, 9)
     assert client.run().sent == 9
+
+
+@pytest.mark.parametrize("ends", ["with an error", "killed"])
+def test_what_a_run_that_broke_off_took_away_to_move_it_is_not_a_removal_of_the_day(
+    client: Client, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Nor what was flagged Delete and never there: what it was to remove is counted, and no more."""
+    client.write(remote="pace = 0\nbatch_variants = 20")
+    client.items(100)
+    client.run()
+    client.sql("update item set product = 'X' || code where code < 'I010'")
+    for number in range(10):
+        client.item(f"D{number}", active="Delete")
+
+    def mark(state: State, **batch: Any) -> None:
+        mark_in_flight(state, **batch)
+        if len(client.held()) == 90:
+            raise KeyboardInterrupt if ends == "killed" else SyncError("The machine is out of luck.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.sync.dispatch.mark_in_flight", mark)
+        with pytest.raises((SyncError, KeyboardInterrupt)):
+            client.run()
+    remove(client, 9)
+    assert (client.run().plan.counts.removals, len(client.held())) == (9, 91)
 
 
 def test_items_that_were_flagged_delete_and_never_there_are_not_removals_of_the_day(client: Client) -> None:

@@ -1,5 +1,5 @@
-{# How many published rows the runs since a moment removed. A run that was killed kept no count of its own: then all of
-   its removals are counted, also of rows that were never published. A variant that moved to another product is no loss. #}
+{# How many published rows the runs since a moment removed: at most so many as a run came to send. A variant that moved to
+   another product is no loss, also where the run broke off before it was there; nor is a row that was never published. #}
 with removed as (
     select
         run_id,
