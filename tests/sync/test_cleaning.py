@@ -63,7 +63,7 @@ def test_duckdb_and_python_clean_and_fold_alike(macros: duckdb.DuckDBPyConnectio
     texts = [text for text in texts if all(unicodedata.category(letter) != "Cn" for letter in text)]
     found = macros.execute(
         "select list(struct_pack("
-        "c := clean(x), t := trim(clean(x)), f := fold(trim(clean(x))), w := flag_word(clean(x))) order by n)"
+        "c := clean(x), t := trim(clean(x)), f := fold(rtrim(clean(x))), w := flag_word(clean(x))) order by n)"
         " from (select unnest($1::varchar[]) as x, generate_subscripts($1::varchar[], 1) as n)",
         [texts],
     ).fetchone()
@@ -281,3 +281,14 @@ def test_a_tier_in_a_list_that_is_the_twin_of_a_column_is_named(client: Client, 
     client.item("C", price="10,Retail:9", trade="8")
     warnings = client.plan().warnings
     assert [(each.key, each.rule, each.column) for each in warnings] == [("A", "similar_value", "csv_price_tiers")]
+
+
+def test_option_values_that_differ_by_a_blank_before_them_are_named(client: Client) -> None:
+    """As those are that differ by one within."""
+    client.shirt("S", "XL", " XL")
+    client.shirt("T", "X L", "X  L")
+    assert {(each.key, each.rule, each.value) for each in client.plan().warnings} == {
+        *((f"S-{size}", "similar_value", " XL | XL") for size in ("XL", " XL")),
+        *((f"T-{size}", "similar_value", "X  L | X L") for size in ("X L", "X  L")),
+        *((f"T-{size}", "similar_key", "T-X  L | T-X L") for size in ("X L", "X  L")),
+    }

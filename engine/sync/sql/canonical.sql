@@ -42,9 +42,9 @@ create or replace temp macro clean_html(x) as case
     else x
 end;
 
--- The form in which texts are compared that must be unique, of a text that is clean and trimmed.
+-- The form in which texts are compared that must be unique, of a text that is clean and has no blank at its end.
 create or replace temp macro fold(x) as case
-    when strlen(x) = length(x) and not contains(x, '  ') then lower(x)
+    when strlen(x) = length(x) and not starts_with(x, ' ') and not contains(x, '  ') then lower(x)
     else trim(
         regexp_replace(
             lower(
