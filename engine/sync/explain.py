@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.characters import SQL_CLASSES, clean, trim
 from engine.errors import UnknownKeyError
 from engine.mapping.engine_sql import render_sql
 from engine.model.fields import ENTITIES, masked, unmasked
@@ -64,7 +65,7 @@ def explain(project: Project, entity: str, code: str, *, reveal: bool = False) -
 
     Raises :class:`UnknownKeyError` when neither the source nor the state knows the code.
     """
-    code = code.strip()
+    code = trim(clean(code))
     source_rows: list[dict[str, Any]] = []
     shown = unmasked if reveal else masked
     with open_state(project.state) as state:
@@ -76,7 +77,7 @@ def explain(project: Project, entity: str, code: str, *, reveal: bool = False) -
         work = compare(context, on_batch=_watch(code, source_rows, (contract.key, *SEARCHED_FIELDS)))
         layout = work.staged.layout
         key, found_by, also = _find_key(state, layout, code)
-        source_rows = [row for row in source_rows if str(row[contract.key] or "").strip() in {key, ""}]
+        source_rows = [row for row in source_rows if trim(clean(str(row[contract.key] or ""))) in {key, ""}]
         staged = state.dicts("select * from run.landed where _key = $1", [key])
         published = state.dicts(render_sql("row.sql", table=layout.published, key=key))
         past_changes = history.changes(state, limit=20, entity=entity, key=key, reveal=reveal)
@@ -173,14 +174,17 @@ def _watch(
     """Keep the raw rows that have ``code`` in one of the searched columns as they pass by."""
 
     def watch(columns: tuple[str, ...], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         places = [columns.index(name) for name in searched if name in columns]
         for batch in batches:
             wanted = None
             for place in places:
-                equal = pc.equal(pc.utf8_trim_whitespace(batch.column(place).cast("string")), code)
-                equal = pc.fill_null(equal, False)
+                texts = batch.column(place).cast("string")
+                if pc.any(pc.match_substring_regex(texts, SQL_CLASSES["unclean"])).as_py():
+                    texts = pa.array([None if text is None else clean(text) for text in texts.to_pylist()], "string")
+                equal = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), code), False)
                 wanted = equal if wanted is None else pc.or_(wanted, equal)
             found = batch.filter(wanted).to_pylist()
             source_rows.extend(dict(zip(columns, row.values(), strict=True)) for row in found)

@@ -17,6 +17,7 @@ from engine.config.values import flag_word
 from engine.stock2shop.sent_values import prices
 from engine.sync import adopt
 from engine.sync.email_addresses import is_email_address
+from engine.sync.explain import explain
 from engine.sync.layout import canonical_macros
 from engine.text import escape_controls
 
@@ -292,3 +293,14 @@ def test_option_values_that_differ_by_a_blank_before_them_are_named(client: Clie
         *((f"T-{size}", "similar_value", "X  L | X L") for size in ("X L", "X  L")),
         *((f"T-{size}", "similar_key", "T-X  L | T-X L") for size in ("X L", "X  L")),
     }
+
+
+def test_a_code_is_explained_as_it_looks_and_as_it_is(client: Client) -> None:
+    """What cannot be seen in it is nothing that somebody could type; the source's own row is shown all the same."""
+    client.item("A\u200b-1", sku="S\u00ad-1")
+    client.item("B")
+    client.run()
+    for code in ("A-1", "A\u200b-1", "S-1", " A-1\u00a0"):
+        story = explain(client.project, "products", code)
+        assert (story.key, story.verdict) == ("A-1", "unchanged")
+        assert [row["source_variant_code"] for row in story.source] == ["A\u200b-1"]
