@@ -50,10 +50,11 @@ class RecentRemovals:
 
 def recent_removals(state: State, entity: str, counts: Counts) -> RecentRemovals:
     """Look into history, as far as the plan whose ``counts`` are given can have to do with it."""
-    since = now() - timedelta(hours=WINDOW_HOURS)
+    moment, window = now(), timedelta(hours=WINDOW_HOURS)
+    since = moment - window
     removed, returned = 0, ()
     if counts.removals:
-        removed = int(state.value(render_sql("recent_removals.sql", entity=entity, since=since)))
+        removed = int(state.value(render_sql("recent_removals.sql", entity=entity, since=since, until=moment + window)))
     if counts.inserts and counts.published:
         sql = render_sql("returned.sql", entity=entity, since=since, runs=WINDOW_RUNS)
         returned = tuple(key for (key,) in state.rows(sql))

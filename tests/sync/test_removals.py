@@ -27,10 +27,10 @@ def remove(client: Client, count: int) -> None:
     )
 
 
-def a_day_passes(client: Client) -> None:
+def a_day_passes(client: Client, *, hours: int = 25) -> None:
     """Let everything in history be a day older."""
     with open_state(client.project.state) as state:
-        state.run("update changes set acknowledged_at = acknowledged_at - interval 25 hours")
+        state.run(f"update changes set acknowledged_at = acknowledged_at - interval '{hours} hours'")
 
 
 def test_a_source_that_loses_a_tenth_with_each_read_is_not_emptied(client: Client) -> None:
@@ -55,6 +55,25 @@ def test_the_next_day_has_a_limit_of_its_own(client: Client) -> None:
         client.run()
         assert len(client.held()) == left
         a_day_passes(client)
+
+
+@pytest.mark.parametrize(("ahead", "stops"), [(1, True), (23, True), (24 * 365, False)])
+def test_a_clock_that_was_ahead_holds_up_removals_for_days_at_most(client: Client, ahead: int, *, stops: bool) -> None:
+    """What was removed by a clock that is wrong by an hour still counts; by a year, it would count for a year."""
+    client.items(100)
+    client.run()
+    remove(client, 10)
+    client.run()
+    a_day_passes(client, hours=-ahead)
+    remove(client, 5)
+    if stops:
+        with pytest.raises(GuardError, match="after 10 of 100 within the last 24 hours"):
+            client.run()
+    else:
+        assert client.run().sent == 5
+        remove(client, 6)
+        with pytest.raises(GuardError, match="after 5 of 90 within the last 24 hours"):
+            client.run()
 
 
 def test_an_approval_lets_more_go_within_a_day(client: Client) -> None:

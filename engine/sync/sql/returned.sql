@@ -24,6 +24,6 @@ where
                 )
             )
         group by key
-        having arg_max(kind, (acknowledged_at, kind <> 'delete')) = 'delete'
+        having arg_max(kind, (run_id, acknowledged_at, kind <> 'delete')) = 'delete'
     )
 order by _key;
