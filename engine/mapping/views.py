@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.characters import fold
 from engine.errors import Diagnostic, ViewError
 from engine.mapping.check import check_view, resolve_column, resolve_columns
 from engine.mapping.mdbtools import find_unmappable, uses_mdbtools
@@ -63,19 +64,25 @@ def check_rendered_view(project: Project, entity: str, query: Query) -> CheckedV
 
 
 def _check_default_tier(project: Project, entity: str, fields: tuple[str, ...] | None) -> Iterator[Diagnostic]:
-    """Report a ``default_price_tier`` that no column maps: no default price would be sent, without a word."""
+    """Report a ``default_price_tier`` that no column maps: no default price would be sent, without a word.
+
+    A list of prices may hold any tier, so beside one only a tier is reported that is a column's in other letters.
+    """
     tier = project.entities[entity].prices.default_tier
-    if tier is None or fields is None or "csv_price_tiers" in fields:
+    if tier is None or fields is None:
         return
     found = [resolve_column(name, ENTITIES[entity]) for name in fields]
     tiers = [each.placeholder_value for each in found if each is not None and each.role == "tier"]
-    if tier not in tiers:
-        close = next((f"Did you mean {name}? " for name in tiers if name.lower() == tier.lower()), "")
+    listed = "csv_price_tiers" in fields
+    close = next((name for name in tiers if fold(name) == fold(tier)), "")
+    if tier not in tiers and (close or not listed):
+        guess = f"Did you mean {close}? " if close else ""
         known = f"It maps: {', '.join(tiers)}." if tiers else f"Add a column price_{tier}, or remove the setting."
         yield Diagnostic(
             path=project.root / "project.toml",
             message=f"{entity}.default_price_tier is {tier!r}, but the view maps no price tier of that name.",
-            hint=f"{close}{known}",
+            hint=f"{guess}{known}",
+            severity="warning" if listed else "error",
         )
 
 

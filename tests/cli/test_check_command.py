@@ -71,6 +71,14 @@ def test_a_tier_in_other_letters_is_guessed(client: Client) -> None:
     assert check(client).returncode == 0
 
 
+@pytest.mark.parametrize("tier", ["trade", " TRADE "])
+def test_a_tier_in_other_letters_is_guessed_beside_a_price_list_too(client: Client, tier: str) -> None:
+    """The list may hold it, so that is a warning: without it no default price would be sent, and nothing said."""
+    client.write(settings=f'default_price_tier = "{tier}"')
+    ran = check(client)
+    assert (ran.returncode, "Did you mean Trade?" in ran.stdout + ran.stderr) == (0, True), ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
