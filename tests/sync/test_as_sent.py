@@ -445,6 +445,28 @@ def test_a_new_variant_has_what_its_product_keeps_of_a_field_that_left_the_mappi
     assert in_step(client)
 
 
+def test_a_product_that_an_unanswered_variant_kept_has_what_it_was_sent_of_a_field_that_left_the_mapping(
+    client: Client,
+) -> None:
+    """The others left after it was taken, so the product did not go with the last of them."""
+    client.write(settings="max_deletes = 100")
+    client.item("S-B", product="S", title="Title", size="B", vendor="Acme")
+    client.run()
+    client.write(settings="max_deletes = 100", view=VIEW.replace("    vendor,\n", ""))
+    client.item("S-A", product="S", title="Title", size="A")
+    client.sandbox.faults.drop_after(2)
+    with pytest.raises(UnavailableError):
+        client.run()
+    client.sandbox.faults.clear()
+    client.sql("delete from item where code = 'S-B'")
+    client.run()
+    assert {code: row["vendor"] for code, row in client.held().items()} == {"S-A": "Acme"}
+    client.write(settings="max_deletes = 100")
+    client.run()
+    assert {code: row["vendor"] for code, row in client.held().items()} == {"S-A": ""}
+    assert in_step(client)
+
+
 def test_a_product_that_is_created_again_keeps_nothing_of_a_field_that_left_the_mapping(client: Client) -> None:
     """It went with its last variant, whose options changed."""
     client.item("S", vendor="Acme")

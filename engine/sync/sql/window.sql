@@ -23,9 +23,13 @@ select
     {%- endfor %}
     {%- for name in carried %},
     {# What was published of a field that left the mapping is still so: nothing is sent for it. A new variant has what its
-       product has. #}
+       product has; where all others leave, the product goes with them, unless the new one was there before. #}
     {% if name in carried_shared -%}
-    coalesce(published.{{ name | ident }}, sibling.{{ name | ident }}) as {{ name | ident }}
+    coalesce(
+        published.{{ name | ident }},
+        sibling.staying.{{ name | ident }},
+        case when outgoing.cause = 'in doubt' then sibling.leaving.{{ name | ident }} end
+    ) as {{ name | ident }}
     {%- else -%}
     published.{{ name | ident }}
     {%- endif %}
@@ -40,10 +44,17 @@ left join {{ published | ident }} as published
 {% if carried_shared %}
 left join (
     select
-        _group
-        {%- for name in carried_shared %},
-        any_value({{ name | ident }}) as {{ name | ident }}
-        {%- endfor %}
+        _group,
+        {% for place, condition in (("leaving", "in"), ("staying", "not in")) %}
+        any_value({
+            {%- for name in carried_shared %}
+            {{ name }}: {{ name | ident }}{% if not loop.last %},{% endif %}
+            {%- endfor %}
+
+        }) filter (
+            where (_key, _group) {{ condition | sql }} (select (_key, _group) from run.outgoing where kind = 'delete')
+        ) as {{ place | sql }}{% if not loop.last %},{% endif +%}
+        {% endfor %}
     from {{ published | ident }}
     where
         _group in (
@@ -54,7 +65,6 @@ left join (
                 and position > $after
                 and position <= $upto
         )
-        and (_key, _group) not in (select (_key, _group) from run.outgoing where kind = 'delete')
     group by _group
 ) as sibling
     on
