@@ -2,7 +2,8 @@
 
 A query's batches and the keys that other tables use go in, a :class:`SampledTable` with the chosen rows comes out.
 Chosen are rows that hold one of the keys, one row for each value of a column that has few values, one for a NULL and
-one for a blank of each column, and the first rows until there are enough.
+one for a blank of each column, and the first rows until there are enough. A row is known by where it stands: each of
+several that are alike may be chosen, because a sum, a count or a join finds them all.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class SampledTable:
 
     ``holds_people`` says that the customers' view reads it. ``field_kinds`` are the kinds of personal data by column
     (lower case), as told by the Stock2Shop fields that the columns feed. ``arrived_types`` are ``"bigint"`` for a
-    column whose values all arrived as integers, else None. ``chosen`` has the rows as keys, in order. ``matched`` says
+    column whose values all arrived as integers, else None. ``chosen`` has the rows, in order. ``matched`` says
     whether any row held a key. ``spelled`` are the columns as the database spells them, where it was asked, and
     ``joined`` those (lower case) that are keys or join tables: their values may only be replaced one to one. ``plain``
     are those (lower case) that only feed fields which say nothing of a person, such as a country.
@@ -42,7 +43,7 @@ class SampledTable:
     holds_people: bool
     field_kinds: dict[str, str] = field(default_factory=dict)
     arrived_types: list[str | None] = field(default_factory=list)
-    chosen: dict[tuple[str | None, ...], None] = field(default_factory=dict)
+    chosen: list[tuple[str | None, ...]] = field(default_factory=list)
     rows_read: int = 0
     matched: bool = False
     spelled: tuple[str, ...] = ()
@@ -62,10 +63,11 @@ def choose_rows(
 
     found = SampledTable(name="", columns=tuple(read.columns), holds_people=False)
     width = len(found.columns)
-    examples_of: list[dict[str | None, tuple[str | None, ...]]] = [{} for _ in range(width)]
+    examples_of: list[dict[str | None, int]] = [{} for _ in range(width)]
     many = [False] * width
-    matching: dict[tuple[str | None, ...], None] = {}
-    first: dict[tuple[str | None, ...], None] = {}
+    rows_at: dict[int, tuple[str | None, ...]] = {}
+    matching: list[int] = []
+    first: list[int] = []
     key_values = pa.array(sorted(keys), pa.string())
     kinds: list[set[str]] = [set() for _ in range(width)]
     for batch in read:
@@ -74,19 +76,22 @@ def choose_rows(
         texts = [column.cast(pa.string()) for column in batch.columns]
         for kind, column in zip(kinds, batch.columns, strict=True):
             kind.add("integer" if pa.types.is_integer(column.type) else "other")
+        before = found.rows_read
         found.rows_read += batch.num_rows
         progress(found.rows_read)
 
-        def row(number: int, texts: Sequence[pa.Array] = texts) -> tuple[str | None, ...]:
-            return tuple(column[number].as_py() for column in texts)
+        def keep(number: int, texts: Sequence[pa.Array] = texts, before: int = before) -> int:
+            """Keep a row of this batch; gives its place among all rows."""
+            if before + number not in rows_at:
+                rows_at[before + number] = tuple(column[number].as_py() for column in texts)
+            return before + number
 
         if keys and len(matching) < rows * 5:
             hits = None
             for column in texts:
                 hit = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=key_values), False)
                 hits = hit if hits is None else pc.or_(hits, hit)
-            for number in pc.indices_nonzero(hits).to_pylist()[: rows * 5 - len(matching)]:
-                matching[row(number)] = None
+            matching += map(keep, pc.indices_nonzero(hits).to_pylist()[: rows * 5 - len(matching)])
         for place, column in enumerate(texts):
             for value in _candidate_values(column, many=many[place]):
                 if value in examples_of[place]:
@@ -99,9 +104,8 @@ def choose_rows(
                     many[place] = True
                     continue
                 where = pc.is_null(column) if value is None else pc.equal(column, value)
-                examples_of[place][value] = row(pc.index(pc.fill_null(where, False), True).as_py())
-        for number in range(min(batch.num_rows, rows - len(first))):
-            first[row(number)] = None
+                examples_of[place][value] = keep(pc.index(pc.fill_null(where, False), True).as_py())
+        first += map(keep, range(min(batch.num_rows, rows - len(first))))
     few = [
         example
         for place, examples in enumerate(examples_of)
@@ -109,11 +113,12 @@ def choose_rows(
         if not many[place] or value is None or not value.strip()
     ]
     found.matched = bool(matching)
-    found.chosen = dict.fromkeys((*matching, *few))
+    chosen = dict.fromkeys((*matching, *few))
     for example in first:
-        if len(found.chosen) >= rows:
+        if len(chosen) >= rows:
             break
-        found.chosen.setdefault(example)
+        chosen.setdefault(example)
+    found.chosen = [rows_at[place] for place in chosen]
     found.arrived_types = ["bigint" if kind == {"integer"} else None for kind in kinds]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -437,6 +438,27 @@ def test_capture_keeps_codes_as_they_are(live: Path) -> None:
     fixture = read_fixture(live / "projects" / "acme" / "fixtures" / "item.csv")
     codes = {row[fixture.columns.index("code")] for row in fixture.rows}
     assert any(code and code.startswith("0") and code.endswith("   ") for code in codes)
+
+
+def test_capture_keeps_each_of_rows_that_are_alike(tmp_path: Path) -> None:
+    """Two lines of stock with the same quantity are a sum of both, and two prices alike make a key twice."""
+    view = VIEW.replace("item.qty as", "(select sum(s.qty) from stock as s where s.code = item.code) as")
+    root = write_project(tmp_path, view=view, fixtures={})
+    configured = re.sub("connection = .*", 'database = "erp.duckdb"', (root / "project.toml").read_text("utf-8"))
+    write(root / "project.toml", configured)
+    with duckdb.connect(str(root / "erp.duckdb")) as connected:
+        connected.execute(
+            "create table item (code varchar, descr varchar, web varchar, brand varchar);"
+            "insert into item values ('A1', 'Hammer', 'Yes', null), ('B2', 'Tent', 'Yes', null);"
+            "create table stock (code varchar, batch varchar, qty integer);"
+            "insert into stock values ('A1', 'x', 7), ('A1', 'y', 7), ('A1', 'z', 2);"
+            "create table price (code varchar, amount integer, note varchar);"
+            "insert into price values ('A1', 5, ''), ('B2', 6, 'old'), ('B2', 6, 'new');"
+        )
+    captured(tmp_path)
+    made = rehearsed(tmp_path)
+    assert {key: document["product"]["variants"]["qty"] for key, document in made.documents} == {"A1": 16}
+    assert {(each.rule, each.key) for each in made.quarantine} == {("repeated_key", "B2")}
 
 
 def test_capture_replaces_what_is_personal(live: Path) -> None:
