@@ -18,6 +18,7 @@ from engine.mapping.transpile.rewrite import is_read_differently, rewrite_node
 from engine.mapping.transpile.snippets import remember_types
 from engine.mapping.transpile.text_order import guard_statement
 from engine.mapping.transpile.unsupported import find_unsupported, nearest_offset, scan_text, unsupported_diagnostic
+from engine.quoting import regions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,15 +41,25 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
 
     ``query`` is the view rendered for ``dialect``, ``columns`` has the kinds of the fixtures' columns. Refused is
 
-    1. a part of ``query`` that is refused or rewritten in it, and that ``own`` has too, so that no macro changed it;
-    2. a part of ``own`` that is written by hand, and that would be rewritten in ``dialect``.
+    1. a text of ``query`` that DuckDB would read as a name, and all of ``own`` where it cannot be parsed,
+    2. a part of ``query`` that is refused or rewritten in it, and that ``own`` has too, so that no macro changed it;
+    3. a part of ``own`` that is written by hand, and that would be rewritten in ``dialect``.
 
     Returns ``own``, guarded against an order of texts that is not certain. Raises :class:`ViewError` with all that is
     refused.
     """
     keywords = {name for _, name, _ in scan_text(query.sql, dialect)}
     problems = [unsupported_diagnostic(own, *found) for found in scan_text(own.sql, dialect) if found[1] in keywords]
-    statements = _statements(own, "duckdb")
+    quoted = {query.sql[region.start : region.end] for region in regions(query.sql, dialect) if region.kind == "text"}
+    problems += [
+        unsupported_diagnostic(own, region.start, "a text in double quotes", "it in single ones.")
+        for region in regions(own.sql, "duckdb")
+        if region.kind == "name" and own.sql[region.start : region.end] in quoted
+    ]
+    statements = _statements(_with_double_quotes(own), "duckdb")
+    if not statements:
+        instead = "it so that it can be parsed, or a macro that depends on the dialect."
+        raise ViewError([unsupported_diagnostic(own, 0, "what cannot be parsed as DuckDB's own SQL", instead)])
     others = _statements(query, dialect)
     for statement in (*statements, *others):
         infer_kinds(statement, dialect, columns or {})
@@ -74,6 +85,17 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
         return own
     guarded = guard_statement(statements[0], dialect)
     return own if guarded == statements[0] else replace(own, sql=write_sql(guarded, "duckdb"))
+
+
+def _with_double_quotes(own: Query) -> Query:
+    """Return a view for DuckDB with names in double quotes where it has backticks, which only DuckDB itself reads."""
+    parts, position = [], 0
+    for region in regions(own.sql, "duckdb"):
+        text = own.sql[region.start : region.end]
+        name = '"' + text[1:-1].replace('"', '""') + '"' if text[0] + text[-1] == "``" else text
+        parts += [own.sql[position : region.start], name]
+        position = region.end
+    return replace(own, sql="".join([*parts, own.sql[position:]]))
 
 
 def _statements(query: Query, dialect: str) -> list[Any]:

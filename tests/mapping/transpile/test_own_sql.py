@@ -145,3 +145,26 @@ def test_what_the_columns_types_would_have_rewritten_is_refused(dialect: str, ki
             columns=columns,
         )
     assert any(said.lower() in fault.message.lower() for fault in refused.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("i.`name` = 'x'", "="),
+        ("json_valid(i.`name`)", "json_valid"),
+        ("i.qty / i.`cost`", "division"),
+        ('coalesce(i.`a``b`, "code")', "double quotes"),
+        ("[x for x in y, lambda from]", "cannot be parsed"),
+    ],
+)
+def test_names_in_backticks_hide_nothing(part: str, said: str) -> None:
+    """DuckDB reads them as MySQL does; what cannot be parsed cannot be known to mean the same."""
+    path = Path("views/products.sql")
+    with pytest.raises(ViewError) as refused:
+        check_own_sql(
+            Query(sql=f"select {part} as `variants.qty` from item as i", path=path),
+            Query(sql=f"select {part} as `variants.qty` from item as i", path=path),
+            dialect="mysql",
+            columns={"item": {"name": "text/ci-ai-pad"}},
+        )
+    assert any(said in fault.message for fault in refused.value.diagnostics)
