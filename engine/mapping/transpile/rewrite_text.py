@@ -11,8 +11,10 @@ from engine.mapping.transpile.snippets import (
     add_all,
     as_text,
     copy_with,
+    is_known_number,
     snippet,
 )
+from engine.mapping.transpile.text_equality import counts_all, folded, part_fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,8 +188,17 @@ def _at_least(value: Any, least: int, said: str) -> Any:
     return snippet(f"case when VALUE < {least} then error('{said}') else VALUE end", value=value)
 
 
-def _group_concat(node: Any, _: str) -> Any:
-    """Aggregate the texts of several rows; a value that may be a number becomes its text."""
+REJECT_LOST = """
+    case when count(distinct PLAIN) <> count(distinct FOLDED) then error('databases differ in which of two texts they
+    keep of those that are equal but for trailing blanks, case or accents: write upper(rtrim(…)) around the column')
+    else VALUE end"""
+
+
+def _group_concat(node: Any, dialect: str) -> Any:
+    """Aggregate the texts of several rows; a value that may be a number becomes its text.
+
+    Without duplicates it raises where texts are equal without being the same: databases keep either of them.
+    """
     from sqlglot import exp
 
     made = node.copy()
@@ -199,7 +210,10 @@ def _group_concat(node: Any, _: str) -> Any:
         if isinstance(inner, exp.Distinct) and by.this == value:  # DuckDB requires the same expression
             by.set("this", text.copy())
     value.replace(text)
-    return made
+    fold = part_fold(value, dialect)
+    if not isinstance(inner, exp.Distinct) or is_known_number(value) or counts_all(fold):
+        return made
+    return snippet(REJECT_LOST, plain=text, folded=folded(text, fold), value=made)
 
 
 def _regexp(node: Any, dialect: str) -> Any:
