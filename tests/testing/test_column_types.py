@@ -241,6 +241,52 @@ def test_numbers_without_a_scale_are_cut_and_written_as_postgres_does(postgres: 
             assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
 
 
+def test_numbers_become_texts_with_the_decimals_that_postgres_gives_them(postgres: Postgres, tmp_path: Path) -> None:
+    """In a field of text 1.50 is not 1.5; where each value has decimals of its own, the view is to say how many."""
+    database = postgres.fresh_database()
+    postgres.execute(
+        database,
+        "create table typed (id integer, n numeric, d numeric(12,4), t numeric(9,2), b bigint)",
+        "insert into typed values (1, 1.50, 2.5, 4.1, 5), (2, 100, 2, 0, 0), (3, null, null, null, null)",
+    )
+    source = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    equal = (
+        *("d", "d + t", "d * t", "-d", "round(n, 2)", "round(coalesce(d, 0), 2)", "case when t > 0 then d end", "b"),
+        *("nullif(d, 0)", "round(b / 3.0, 2)", "coalesce(b, 0)", "coalesce(d, 0)::numeric(9, 1)", "max(d) over ()"),
+    )
+    refused = (
+        *("n", "n + 1", "coalesce(d, 0)", "coalesce(t, d)", "case when t > 0 then d else 0 end", "greatest(d, 0)"),
+        *("max(n) over ()", "d / 100", "-(n * 2)", "(select coalesce(sum(o.t), 0) from typed as o)", "b::numeric"),
+        *("lag(d, 1, 0) over (order by id)", "x.m"),
+    )
+    more = "(select id as i, coalesce(d, 0) as m from typed)"
+    with constructs.captured(source, {"typed": ("id", "n", "d", "t", "b")}, tmp_path) as rehearsal:
+        for expression in (*equal, *refused):
+            sql = f"select id, {expression} as meta_x from typed join {more} as x on x.i = id order by id"
+            given = rehearsal(sql)
+            if expression in refused:
+                assert "decimals differ by value" in str(given), expression
+                assert not isinstance(rehearsal(sql.replace("meta_x", "csv_price_tiers")), str) or "/" in expression
+            else:
+                live = [tuple(map(str, row)) for row in constructs.read_rows(source, sql)]
+                assert [tuple(map(str, row)) for row in given] == live, expression
+        union = "select id, d as meta_x from typed union all select id, t from typed"
+        assert "decimals differ by value" in str(rehearsal(union))
+
+
+def test_a_decimal_of_sqlite_is_the_text_of_a_floating_number(tmp_path: Path) -> None:
+    """There 2.00 is kept as 2, whatever the column's type says."""
+    view = VIEW.replace("item.brand as vendor", "item.qty as meta_a, coalesce(item.qty, 0.50) * 3 as meta_b")
+    write_project(tmp_path, dialect="sqlite", view=view)
+    root = tmp_path / "projects" / "acme"
+    write(root / "fixtures" / "item.csv", "code,descr,web,qty,brand\nA1,Hammer,Yes,2.00,\nB2,Tent,Yes,0.25,\n")
+    write(root / "fixtures" / "types.toml", '[item]\nqty = "decimal(12,4)"\n')
+    found = {
+        key: [each["value"] for each in document["product"]["meta"]] for key, document in rehearsed(tmp_path).documents
+    }
+    assert found == {"A1": ["2", "6"], "B2": ["0.25", "0.75"]}
+
+
 def test_single_precision_is_not_calculated_with_as_if_it_were_exact(postgres: Postgres, tmp_path: Path) -> None:
     """6.1 times 0.85 is 5.18 there and 5.19 here: a price of Northwind."""
     database = postgres.fresh_database()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from engine.mapping.parse import union_arms
 from engine.mapping.scopes import Scopes
 from engine.mapping.transpile.facts import INTEGER_TYPES, MONEY_TYPES, PADDED_TYPES, TEXT_TYPES
 
@@ -73,6 +74,10 @@ def kind_of_type(declared: str) -> str:
 def infer_kinds(statement: Any, dialect: str, columns: Columns) -> None:
     """Note the kind of each part of a statement, before anything is renamed or rewritten."""
     inference = _Inference(statement, dialect, columns)
+    if dialect == "postgres":
+        for parts in zip(*(arm.selects for arm in union_arms(statement)), strict=False):
+            if inference.mixes_decimals(parts):
+                parts[0].meta["own_decimals"] = True
     for node in statement.walk():
         for name, found in (("kind", inference.kind(node)), ("fold", inference.fold(node))):
             if found or name in node.meta:
@@ -116,6 +121,14 @@ def scale_of(node: Any) -> int | None:
     return int(found.partition(":")[2]) if found.startswith("decimal:") else None
 
 
+def has_own_decimals(output: Any) -> bool:
+    """Return whether the values of an output column of a view differ in their decimals, as PostgreSQL keeps them.
+
+    Its ``numeric`` without a scale has those of each value, and so has what mixes ``0`` with a price of two.
+    """
+    return bool(output.meta.get("own_decimals"))
+
+
 class _Inference:
     def __init__(self, statement: Any, dialect: str, columns: Columns) -> None:
         self._statement = statement
@@ -124,6 +137,7 @@ class _Inference:
         self.dialect = dialect
         self._known: dict[int, str] = {}
         self._folds: dict[int, str] = {}
+        self._own_decimals: dict[int, bool] = {}
 
     def kind(self, node: Any) -> str:
         """The kind of a part, inferred once; a recursive WITH has none of its own."""
@@ -253,6 +267,49 @@ class _Inference:
         if "numeric" in {left, right} and len(scales) + [left, right].count("numeric") == 2:  # noqa: PLR2004 - as above
             return "numeric"
         return "double" if "double" in {left, right} and {left, right} <= {"double", "integer", ""} else ""
+
+    def mixes_decimals(self, parts: Iterable[Any]) -> bool:
+        """Whether values of these parts, NULL aside, may differ in their decimals."""
+        given = [part for part in parts if type(part).__name__ != "Null"]
+        if "double" in map(self.kind, given):
+            return False
+        scales = {
+            each.partition(":")[2] if each != "integer" else "0"
+            for each in map(self.kind, given)
+            if each == "integer" or each[:8] == "decimal:"
+        }
+        return len(scales) > 1 or any(map(self._has_own_decimals, given))
+
+    def _has_own_decimals(self, node: Any) -> bool:
+        name = type(node).__name__
+        if self.kind(node) in {"integer", "double", "single", "text"}:
+            return False
+        if name == "Column":
+            found = list(self._scopes.definitions(node))
+            if any(isinstance(each, tuple) and self._declared(*each).partition("/")[0] == "numeric" for each in found):
+                return True
+            if id(node) not in self._own_decimals:
+                self._own_decimals[id(node)] = False  # of a recursive WITH
+                inner = [each for each in found if not isinstance(each, tuple)]
+                self._own_decimals[id(node)] = self.mixes_decimals(inner)
+            return self._own_decimals[id(node)]
+        if name in {"Subquery", "Select"}:
+            select = node.this if name == "Subquery" else node
+            selects: list[Any] = getattr(select, "selects", [])
+            return len(selects) == 1 and self.mixes_decimals([selects[0].unalias()])
+        if name in BRANCHING_PARTS:
+            return self.mixes_decimals(branches(node))
+        if name == "Cast":
+            return node.to.this.name == "DECIMAL" and not node.to.expressions
+        if name in {"Lag", "Lead"}:
+            default = node.args.get("default")
+            return self.mixes_decimals([node.this, *([default] if default is not None else [])])
+        if name in {"Div", "Avg"}:
+            return True
+        values = [node.left, node.right] if name in {"Add", "Sub", "Mul", "Mod"} else [node.this]
+        passing = {"Add", "Sub", "Mul", "Mod", "Paren", "Neg", "Abs", "Alias", "Max", "Min", "Sum", "Filter", "Window"}
+        passing |= {"FirstValue", "LastValue", "AnyValue", "NthValue"}
+        return name in passing and any(map(self._has_own_decimals, values))
 
     def _moved(self, name: str, moment: str, by: Any) -> str:
         """The kind of a date or time from which something is subtracted, or to which it is added."""

@@ -13,8 +13,9 @@ from engine.mapping.transpile.facts import (
     operands,
     output_of,
 )
-from engine.mapping.transpile.kinds import BRANCHING_PARTS, branches, fold_of, is_kind, kind
+from engine.mapping.transpile.kinds import BRANCHING_PARTS, branches, fold_of, has_own_decimals, is_kind, kind
 from engine.mapping.transpile.text_equality import counts_all, is_written_text
+from engine.model.fields import ENTITIES
 
 if TYPE_CHECKING:
     from engine.mapping.transpile.facts import Unsupported
@@ -36,6 +37,9 @@ MAX_SHORT_YEAR = 99
 
 DATE_LETTERS, TIME_LETTERS = len("2024-01-31"), len("2024-01-31 10:20:30")
 
+TEXT_FIELDS = frozenset({"text", "code", "html", "tags", "url", "email"})
+"""Types of fields that keep a number as it is written."""
+
 SAME_BESIDE_LONGER = {"LTE", "GT"}
 SAME_BESIDE_SHORTER = {"GTE", "LT"}
 """Comparisons of a date with one that has a time, or the other way round, that are the same between texts."""
@@ -55,6 +59,8 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
         return _loose_type_of_sqlite(node)
     if dialect != "postgres":
         return None
+    if has_own_decimals(node) and _is_shown_as_text(node.output_name):
+        return "a text of a number whose decimals differ by value, such as 0 and 1.50", "ROUND(…, 2) around it."
     if name in COMPARISONS | {"Nullif", "Case"} and _compares_padding(node):
         return "a text with blanks at its end beside a CHAR", "the text without them."
     if name in {"Concat", "ConcatWs", "Format"} and any(_is_padded(part) for part in node.iter_expressions()):
@@ -83,6 +89,12 @@ def _mixes_single(values: list[Any], dialect: str) -> bool:
         return False
     others = [value for value in values if not is_kind(value, "single") and type(value).__name__ != "Null"]
     return any(dialect != "postgres" or literal_integer(value) != 0 for value in others)
+
+
+def _is_shown_as_text(column: str) -> bool:
+    """Return whether an output column feeds a field in which 1.50 is not 1.5."""
+    fields = [field for entity in ENTITIES.values() if (field := entity.resolve(column)) is not None]
+    return any(field.type in TEXT_FIELDS for field in fields)
 
 
 def _is_padded(node: Any) -> bool:
