@@ -287,6 +287,37 @@ def test_a_decimal_of_sqlite_is_the_text_of_a_floating_number(tmp_path: Path) ->
     assert found == {"A1": ["2", "6"], "B2": ["0.25", "0.75"]}
 
 
+def test_decimals_of_sqlite_are_calculated_with_as_floating_numbers(tmp_path: Path) -> None:
+    """There 1.15 * 100 is not 115; a sum beside what it is about depends on the order of rows, and is refused."""
+    path = tmp_path / "typed.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table typed (id integer, n decimal(12,4), m numeric, q integer)")
+        connection.execute(
+            "insert into typed values (1, 1.15, 0.1, 3), (2, 0.29, 0.2, 10), (3, 2.675, 0.3, 7), (4, 1.1, 1.1, 1),"
+            " (5, 100, 5, 2), (6, 0, 0, 0), (7, null, null, null)"
+        )
+        connection.commit()
+    source = SourceSettings(dialect="sqlite", database=path)
+    equal = (
+        *("n * 100 = 115", "n * 100 < 29", "n * 100 <> 29", "m + 0.2 = 0.3", "m * 3 = 0.3", "n - 1 = 0.15"),
+        *("n * q = 3.45", "n * 1.15 >= 1.3225", "n * 100 between 29 and 115", "n * 100 in (115, 29)", "n * 1.15 > 0"),
+        *("case n * 100 when 115 then 1 else 2 end", "nullif(n * 100, 115)", "n - m = 0", "n = 1.15", "-n * 100 < -29"),
+        "case when x.far = 115 then 1 else 0 end",
+        *("(select sum(o.m) from typed as o) > 6", "(select sum(o.q) from typed as o) = 23"),
+    )
+    more = "(select id as i, n * 100 as far from typed)"
+    wrong: list[Any] = []
+    with constructs.captured(source, {"typed": ("id", "n", "m", "q")}, tmp_path) as rehearsal:
+        for expression in equal:
+            sql = f"select id, {expression} as c from typed join {more} as x on x.i = id order by id"
+            given, live = rehearsal(sql), constructs.read_rows(source, sql)
+            if isinstance(given, str) or constructs.canonical(given) != constructs.canonical(live):
+                wrong.append((expression, given, live))
+        near = "select id from typed where n > 0 group by id having sum(m) > 0.1"
+        assert "a sum of floating numbers" in str(rehearsal(near))
+    assert wrong == []
+
+
 def test_single_precision_is_not_calculated_with_as_if_it_were_exact(postgres: Postgres, tmp_path: Path) -> None:
     """6.1 times 0.85 is 5.18 there and 5.19 here: a price of Northwind."""
     database = postgres.fresh_database()

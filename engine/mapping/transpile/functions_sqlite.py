@@ -202,7 +202,7 @@ def _substring(node: Any) -> Any:
 
 CUT = """
     case when abs(VALUE) > 0.5 and abs(VALUE - round(VALUE)) < 0.000000001
-    then error('a calculated number that is nearly whole may be below or above it in SQLite: round it before the cast')
+    then error('databases differ in the whole part of a number that is nearly whole: write ROUND inside the cast')
     else cast(trunc(VALUE) as bigint) end"""
 """A number that is calculated from decimals, without them: 1.15 * 100 is 114.99999999999999 there."""
 

@@ -24,6 +24,7 @@ from engine.mapping.transpile.facts import (
     operands,
 )
 from engine.mapping.transpile.functions import apply_rule
+from engine.mapping.transpile.kinds import is_kind
 from engine.mapping.transpile.rewrite_numbers import NO_DATE, NUMBER_ONLY, NUMBER_REWRITES
 from engine.mapping.transpile.rewrite_text import (
     BLANK_RESULTS,
@@ -61,6 +62,13 @@ CONDITIONS = COMPARISONS | {"And", "Or", "Not", "Is", "Like", "ILike", "Escape",
 DATE_OR_TEXT = """
     cast_to_type(
         case when typeof(TYPED) in ('DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE') then DATE else GIVEN end, TYPED)"""
+
+
+NEARLY_EQUAL = "(VALUE <> round(VALUE) and abs(VALUE - OTHER) < 0.000000001)"
+
+REJECT_NEAR_SUM = """
+    case when NEAR then error('databases differ in a sum of floating numbers beside what it is about: compare
+    ROUND(…, 2) of it') else VALUE end"""
 
 
 def rewrite(statement: Any, dialect: str) -> Any:
@@ -115,11 +123,41 @@ def rewrite_node(node: Any, dialect: str, *, text_order: bool = True) -> Any:
         made = guard_text_order(node, made, dialect)
     if dialect in LOOSELY_TYPED_DIALECTS and name in COMPARISONS | {"Nullif", "Case"}:
         made = _guard_comparison(node, made)
+    if dialect == "sqlite" and name in COMPARISONS | {"Nullif", "Case"}:
+        made = _guard_sums(node, made)
+    if dialect == "sqlite" and name in {"Add", "Sub", "Mul"} and is_kind(node, "decimal"):
+        made = _with_floats(node, made)
     if dialect in NUMERIC_CONDITION_DIALECTS:
         made = _condition(node, made, name)
     if dialect == "oracle" and name in BLANK_RESULTS:
         made = snippet("nullif(VALUE, '')", value=made or node)
     return made
+
+
+def _guard_sums(node: Any, made: Any) -> Any:
+    """Raise in DuckDB where a sum of SQLite's decimals is compared with what it is about, and is no whole number."""
+    from sqlglot import exp
+
+    values = operands(node)
+    summed = any(is_kind(part, "decimal") for value in values for part in value.find_all(exp.Sum))
+    if not summed or any(has_known_type(value, "text") or is_text_literal(value) for value in values):
+        return made
+    copy = (made or node).copy()
+    first, *others = operands(copy)
+    near = [snippet(NEARLY_EQUAL, value=first, other=other) for other in others]
+    first.replace(snippet(REJECT_NEAR_SUM, near=exp.or_(*near), value=first))
+    return copy
+
+
+def _with_floats(node: Any, made: Any) -> Any:
+    """Return a calculation with SQLite's decimals, which are floating numbers there: 1.15 * 100 is not 115."""
+    from sqlglot import exp
+
+    copy = (made or node).copy()
+    for key in ("this", "expression"):
+        if is_kind(node.args[key], "decimal"):
+            copy.set(key, exp.cast(copy.args[key].copy(), "double"))
+    return copy
 
 
 def is_read_differently(node: Any, dialect: str) -> bool:
