@@ -210,7 +210,7 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     if kind.name in {"json", "jsonb"} and dialect in {"postgres", "duckdb"}:
         return "json"
     if kind.name in _MONEY:
-        return f"decimal(19, {_MONEY[kind.name]})"
+        return f"decimal(19, {2 if dialect == 'postgres' else _MONEY[kind.name]})"  # there as many as its locale has
     if kind.name in _DECIMALS:
         scale = kind.sizes[1] if len(kind.sizes) > 1 else 0 if kind.sizes else None
         if scale is None or dialect == "sqlite":  # SQLite keeps all decimals, whatever the type says

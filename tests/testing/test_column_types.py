@@ -246,12 +246,22 @@ def test_numbers_become_texts_with_the_decimals_that_postgres_gives_them(postgre
     database = postgres.fresh_database()
     postgres.execute(
         database,
-        "create table typed (id integer, n numeric, d numeric(12,4), t numeric(9,2), b bigint)",
-        "insert into typed values (1, 1.50, 2.5, 4.1, 5), (2, 100, 2, 0, 0), (3, null, null, null, null)",
+        "create table typed (id integer, n numeric, d numeric(12,4), t numeric(9,2), b bigint, c money)",
+        "insert into typed values (1, 1.50, 2.5, 4.1, 5, 12.3), (2, 100, 2, 0, 0, -1), (3, null, null, null, null, null)",
     )
     source = SourceSettings(dialect="postgres", connection=postgres.connection(database))
     equal = (
-        *("d", "d + t", "d * t", "-d", "round(n, 2)", "round(coalesce(d, 0), 2)", "case when t > 0 then d end", "b"),
+        *(
+            "d",
+            "d + t",
+            "d * t",
+            "-d",
+            "round(n, 2)",
+            "round(coalesce(d, 0), 2)",
+            "case when t > 0 then d end",
+            "b",
+            "c",
+        ),
         *("nullif(d, 0)", "round(b / 3.0, 2)", "coalesce(b, 0)", "coalesce(d, 0)::numeric(9, 1)", "max(d) over ()"),
     )
     refused = (
@@ -260,7 +270,7 @@ def test_numbers_become_texts_with_the_decimals_that_postgres_gives_them(postgre
         *("lag(d, 1, 0) over (order by id)", "x.m"),
     )
     more = "(select id as i, coalesce(d, 0) as m from typed)"
-    with constructs.captured(source, {"typed": ("id", "n", "d", "t", "b")}, tmp_path) as rehearsal:
+    with constructs.captured(source, {"typed": ("id", "n", "d", "t", "b", "c")}, tmp_path) as rehearsal:
         for expression in (*equal, *refused):
             sql = f"select id, {expression} as meta_x from typed join {more} as x on x.i = id order by id"
             given = rehearsal(sql)
