@@ -182,6 +182,8 @@ PROFILES = (
         packed_text="convert({0} using utf8mb4)",
         packed_marks=("_utf8mb4 x'1f'", "_utf8mb4 x'1e'"),
         packed_casts={
+            # A BIT(1), of which the text is a control character.
+            ("bool", None): "if({0}, 'true', 'false')",
             # Without the zeros of ZEROFILL.
             ("int", None): "{0} + 0",
             ("Decimal", None): "{0} + 0",

@@ -38,6 +38,7 @@ TYPES = {
         "int unsigned zerofill": "unsigned",
         "bigint": "int",
         "tinyint(1)": "bit",
+        "bit(1)": "boolean",
         "decimal(30, 10)": "decimal",
         "decimal(12, 2) zerofill": "unsigned",
         "double": "double",
