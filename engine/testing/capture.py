@@ -63,8 +63,8 @@ def capture_fixtures(
     """Write ``fixtures/<table>.csv`` for every table that the project's views read, about ``rows`` rows each.
 
     ``progress`` is called with a table's name, the rows read so far, and None for the unknown total. Raises
-    :class:`UsageError` where there are fixtures already and ``replace`` is false, :class:`ConfigError` for a view that
-    is wrong, and :class:`SourceError` where the source cannot be read.
+    :class:`UsageError` where there are fixtures already and ``replace`` is false or two tables would have one file,
+    :class:`ConfigError` for a view that is wrong, and :class:`SourceError` where the source cannot be read.
     """
     folder = project.root / "fixtures"
     files = WorkspaceFiles.of(project.workspace, project.root)
@@ -87,6 +87,7 @@ def capture_fixtures(
             table.arrived_types, table.matched = found.arrived_types, found.matched
 
         tables = _tables_read(project, queries, connection)
+        _refuse_shared_files(tables)
         for entity, query in queries.items():
             read = connection.read(query.sql)
             chosen = choose_rows(read, keys=frozenset(), rows=rows, stop=stop, progress=lambda _: None)
@@ -117,6 +118,20 @@ def capture_fixtures(
     written = {fixture_table(table.name): types[table.name] for table in tables}
     files.write(folder / FILE_NAME, write_column_types(written, captured=now()).encode("utf-8"))
     return captured
+
+
+def _refuse_shared_files(tables: Sequence[SampledTable]) -> None:
+    """Refuse two tables whose fixtures would be one file. Raises :class:`UsageError` that names them."""
+    names: dict[str, str] = {}
+    for table in tables:
+        other = names.setdefault(fixture_file_name(table.name).lower(), table.name)
+        if other != table.name:
+            first, second = sorted((other, table.name))
+            raise UsageError(
+                f"The views read {first} and {second}, but there is one fixture {fixture_file_name(first)} for both.",
+                hint="Where both are the same table, write it alike in all views; else give one of them another name in"
+                " the database.",
+            )
 
 
 def _tables_read(project: Project, queries: Mapping[str, Query], connection: Connection) -> list[SampledTable]:

@@ -461,6 +461,24 @@ def test_capture_keeps_each_of_rows_that_are_alike(tmp_path: Path) -> None:
     assert {(each.rule, each.key) for each in made.quarantine} == {("repeated_key", "B2")}
 
 
+def test_capture_refuses_tables_of_two_schemas_that_would_have_one_file(tmp_path: Path) -> None:
+    """One would be written over the other, and a view that runs on the wrong rows says nothing."""
+    root = write_project(tmp_path, fixtures={})
+    configured = re.sub("connection = .*", 'database = "erp.duckdb"', (root / "project.toml").read_text("utf-8"))
+    write(root / "project.toml", configured)
+    customers = "select c.code as source_customer_code, c.email, 'Yes' as customer_active from crm.item as c"
+    write(root / "views" / "customers.sql", customers)
+    with duckdb.connect(str(root / "erp.duckdb")) as connected:
+        connected.execute(
+            "create table item (code varchar, descr varchar, web varchar, qty integer, brand varchar);"
+            "create table price (code varchar, amount integer);"
+            "create schema crm; create table crm.item (code varchar, email varchar);"
+        )
+    with pytest.raises(UsageError, match=r"crm\.item and item, but there is one fixture item\.csv"):
+        captured(tmp_path)
+    assert not (root / "fixtures").exists()
+
+
 def test_capture_replaces_what_is_personal(live: Path) -> None:
     """No name, address or number of a person reaches a file; a malformed address stays malformed."""
     text = "".join(captured(live).values())
