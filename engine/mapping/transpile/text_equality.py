@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
 from engine.mapping.transpile.facts import DATE_NODES, is_text_literal, operands, output_of
-from engine.mapping.transpile.kinds import fold_of, kind
+from engine.mapping.transpile.kinds import branches, fold_of, kind
 from engine.mapping.transpile.snippets import (
     ASCII_LETTERS,
     aliased,
@@ -161,8 +161,12 @@ def guard_written_texts(node: Any, made: Any, dialect: str) -> Any:
 
 
 def _has_text_column(node: Any) -> bool:
+    """Return whether a column gives a text its letters; one in the condition of a CASE does not."""
     from sqlglot import exp
 
+    inner = node.unnest()
+    if type(inner).__name__ in {"Case", "If"}:
+        return any(map(_has_text_column, branches(inner)))
     return any(kind(column) in {"", *TEXT_KINDS} for column in node.find_all(exp.Column, exp.Subquery))
 
 
