@@ -25,7 +25,8 @@ from engine.mapping.transpile.functions_common import (
     written,
 )
 from engine.mapping.transpile.functions_mysql_dates import MYSQL_DATE_RULES, moved_moment
-from engine.mapping.transpile.kinds import fold_of, is_kind, kind, mixes_texts, scale_of
+from engine.mapping.transpile.kind_parts import mixes_texts
+from engine.mapping.transpile.kinds import fold_of, is_kind, kind, scale_of
 from engine.mapping.transpile.snippets import snippet, typed_snippet
 from engine.mapping.transpile.text_equality import counts_all, folded
 

@@ -19,6 +19,15 @@ from typing import TYPE_CHECKING, Any
 from engine.mapping.parse import union_arms
 from engine.mapping.scopes import Scopes
 from engine.mapping.transpile.facts import INTEGER_TYPES, MONEY_TYPES, PADDED_TYPES, TEXT_TYPES
+from engine.mapping.transpile.kind_parts import (
+    BRANCHING_PARTS,
+    CONDITION_PARTS,
+    INTEGER_PARTS,
+    TEXT_PARTS,
+    branches,
+    interval_units,
+    mixes_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,27 +38,6 @@ if TYPE_CHECKING:
 NUMBERS = frozenset({"integer", "double", "numeric"})
 
 MOMENTS = frozenset({"date", "timestamp"})
-
-TEXT_PARTS = frozenset(
-    {"Concat", "ConcatWs", "DPipe", "GroupConcat", "Initcap", "Left", "Lower", "MD5", "National", "Pad", "Replace"}
-    | {"Right", "SplitPart", "Repeat", "Reverse", "Space", "Stuff", "Substring", "SubstringIndex", "ToChar", "Trim"}
-    | {"Upper", "TimeToStr", "ArrayToString", "RegexpReplace", "Overlay", "Translate", "Hex", "LowerHex", "Elt"}
-    | {"NumberToStr", "Format", "Dayname", "SHA", "ByteString"}
-)
-
-INTEGER_PARTS = frozenset(
-    {"Length", "StrPosition", "RowNumber", "Rank", "DenseRank", "Count", "Year", "Month", "Day", "DateDiff"}
-    | {"TimestampDiff", "DayOfWeek", "DayOfMonth", "DayOfYear", "Quarter", "Hour", "Minute", "Second", "Ascii"}
-    | {"BitwiseAnd", "BitwiseOr", "BitwiseXor", "IntDiv", "Unicode", "Ntile"}
-)
-
-CONDITION_PARTS = frozenset(
-    {"And", "Or", "Not", "EQ", "NEQ", "LT", "LTE", "GT", "GTE", "Between", "In", "Is", "Like", "ILike", "Exists"}
-    | {"RegexpLike", "RegexpILike", "LogicalAnd", "LogicalOr", "NullSafeEQ", "NullSafeNEQ", "StartsWith", "Boolean"}
-    | {"Glob", "Xor", "Any"}
-)
-
-BRANCHING_PARTS = frozenset({"Coalesce", "Case", "If", "Nullif", "Greatest", "Least"})
 
 
 def kind_of_type(declared: str) -> str:
@@ -104,13 +92,6 @@ def is_kind(node: Any, *kinds: str) -> bool:
         or (each == "number" and found in NUMBERS)
         for each in kinds
     )
-
-
-def mixes_texts(kinds: set[str], values: Iterable[Any]) -> bool:
-    """Return whether values of these kinds are texts, dates and whole numbers; a date that is written out is none."""
-    written = [str(value.name) for value in values if type(value).__name__ == "Literal" and value.is_string]
-    dates = "date" in kinds and any(re.match(r"\d{4}-\d\d-\d\d", text) for text in written)
-    return "text" in kinds and kinds <= {"text", "date", "integer"} and not dates
 
 
 def scale_of(node: Any) -> int | None:
@@ -316,32 +297,11 @@ class _Inference:
         if self.kind(by) == "integer":
             return moment if moment == "date" and self.dialect == "postgres" else ""
         if self.kind(by).startswith("interval"):
-            daily = self.dialect == "mysql" and not (_units(by) & {"HOUR", "MINUTE", "SECOND", ""})
+            daily = self.dialect == "mysql" and not (interval_units(by) & {"HOUR", "MINUTE", "SECOND", ""})
             return moment if moment == "timestamp" or daily else "timestamp"
         if name == "Sub" and moment == "date" and self.kind(by) == "date" and self.dialect == "postgres":
             return "integer"
         return ""
-
-
-def _units(node: Any) -> set[str]:
-    """Return the units of the intervals in a part, without a plural's S."""
-    from sqlglot import exp
-
-    return {
-        str(each.args["unit"] or "").upper().rstrip("S") if each.args.get("unit") else ""
-        for each in node.find_all(exp.Interval)
-    }
-
-
-def branches(node: Any) -> list[Any]:
-    """Return the parts of which one is the value of a CASE, a COALESCE or the like."""
-    name = type(node).__name__
-    if name == "Case":
-        default = node.args.get("default")
-        return [*(each.args["true"] for each in node.args["ifs"]), *([default] if default is not None else [])]
-    if name == "If":
-        return [node.args["true"], *([node.args["false"]] if node.args.get("false") is not None else [])]
-    return [node.this] if name == "Nullif" else [node.this, *node.expressions]
 
 
 def _literal(_: _Inference, node: Any) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
 from engine.mapping.transpile.facts import DATE_NODES, is_text_literal, operands, output_of
-from engine.mapping.transpile.kinds import branches, fold_of, kind
+from engine.mapping.transpile.kind_parts import branches
+from engine.mapping.transpile.kinds import fold_of, kind
 from engine.mapping.transpile.snippets import (
     ASCII_LETTERS,
     aliased,

@@ -13,7 +13,8 @@ from engine.mapping.transpile.facts import (
     operands,
     output_of,
 )
-from engine.mapping.transpile.kinds import BRANCHING_PARTS, branches, fold_of, has_own_decimals, is_kind, kind
+from engine.mapping.transpile.kind_parts import BRANCHING_PARTS, branches
+from engine.mapping.transpile.kinds import fold_of, has_own_decimals, is_kind, kind
 from engine.mapping.transpile.text_equality import counts_all, is_written_text
 from engine.model.fields import ENTITIES
 
