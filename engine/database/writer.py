@@ -66,17 +66,18 @@ class DbApiWriter:
             values = [self.to_driver_value(value) for value in binds]
 
             def execute() -> WriteResult:
-                try:
-                    cursor.execute(sql, values) if values else cursor.execute(sql)
-                    counts = self.count_column if WRITING.search(sql) and not RETURNING.search(sql) else ""
-                    return _read_results(cursor, count_column=counts)
-                finally:
-                    if self.own_cursor:
-                        # In the driver's thread: after some errors MariaDB's lets no other one near its connection.
-                        with suppress(*self.errors):
-                            cursor.close()
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+                counts = self.count_column if WRITING.search(sql) and not RETURNING.search(sql) else ""
+                return _read_results(cursor, count_column=counts)
 
-            return self._call(execute, cursor.cancel if self.watchdog else None)
+            try:
+                return self._call(execute, cursor.cancel if self.watchdog else None)
+            finally:
+                if self.own_cursor:
+                    # In the driver's thread, as after some errors MariaDB's lets no other one near its connection; and
+                    # not in the call above, whose cancelling may still hold the cursor.
+                    with suppress(UnresponsiveError, *self.errors):
+                        self._call(cursor.close)
         except UnresponsiveError as error:
             raise WriteError(error.message, hint=RETRY_HINT, retriable=True) from None
         except QueryError:
