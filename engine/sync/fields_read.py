@@ -32,10 +32,11 @@ def remember_fields_read(state: State, layout: StagingLayout) -> None:
 
 def remember_fields_mapped(state: State, layout: StagingLayout, *, run_id: int) -> None:
     """Keep that the run ``run_id`` is the first to send the fields that are mapped now and were not read."""
-    known = _known(state, layout)
-    since = {name: known["since"].get(name, run_id) for name in _unread(known, layout)} if known else {}
-    if known and not since.items() <= known["since"].items():
-        state.set_meta(_meta_name(layout.entity.name), json.dumps({**known, "since": {**known["since"], **since}}))
+    first_sent = {name: run_id for name, first in first_runs(state, layout).items() if first == NEVER}
+    if first_sent:
+        known = _known(state, layout)
+        since = {**known["since"], **first_sent}
+        state.set_meta(_meta_name(layout.entity.name), json.dumps({**known, "since": since}))
 
 
 def forget_fields_read(state: State) -> None:
@@ -47,7 +48,10 @@ def forget_fields_read(state: State) -> None:
 def first_runs(state: State, layout: StagingLayout) -> dict[str, int]:
     """The first run that sent each of the fields that are mapped now and were not read; :data:`NEVER` for none yet."""
     known = _known(state, layout)
-    return {name: known["since"].get(name, NEVER) for name in _unread(known, layout)} if known else {}
+    if not known:
+        return {}
+    unread = [field.name for field in layout.fields if field.name not in known["read"]]
+    return {name: known["since"].get(name, NEVER) for name in unread}
 
 
 def describe_newly_mapped(state: State) -> tuple[list[str], int]:
@@ -61,10 +65,6 @@ def describe_newly_mapped(state: State) -> tuple[list[str], int]:
         " Stock2Shop was adopted, and nobody knows what it holds of it."
     )
     return [note], count
-
-
-def _unread(known: dict[str, Any], layout: StagingLayout) -> list[str]:
-    return [field.name for field in layout.fields if field.name not in known["read"]]
 
 
 def _known(state: State, layout: StagingLayout) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from engine.config.loader import load
+from engine.errors import UnavailableError
 from engine.stock2shop import transport
 from engine.sync import pipeline as sync
 from engine.sync.context import RunOptions
@@ -154,6 +155,13 @@ class Client:
     def run(self, **options: Any) -> Outcome:
         """Run products."""
         return sync.run(self.project, "products", options=RunOptions(**options))
+
+    def run_unanswered(self, **options: Any) -> None:
+        """Run products; Stock2Shop takes a batch and drops the connection before it answers."""
+        self.sandbox.faults.drop_after(2)
+        with pytest.raises(UnavailableError):
+            self.run(**options)
+        self.sandbox.faults.clear()
 
     def held(self) -> dict[str, dict[str, Any]]:
         """What the sandbox holds, by variant code."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.client import VIEW
 
-from engine.errors import CancelledError, UnavailableError
+from engine.errors import CancelledError
 from engine.state.store import open_state
 from engine.sync import history
 from engine.sync import pipeline as sync
@@ -197,10 +197,7 @@ def test_variants_that_come_to_agree_are_sent_what_they_agree_on(shirts: Client)
 def test_what_speaks_in_doubt_is_said_again(shirts: Client) -> None:
     """The first variant's new title was taken and not answered, and it went back to the old one."""
     shirts.sql("update item set title = 'Wrong' where code = 'S-A'")
-    shirts.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        shirts.run()
-    shirts.sandbox.faults.clear()
+    shirts.run_unanswered()
     assert titles(shirts)["S-B"] == "Wrong"
     shirts.sql("update item set title = 'First' where code = 'S-A'")
     shirts.run()
@@ -249,10 +246,7 @@ def test_a_title_that_is_in_doubt_is_said_again_with_another_variant(client: Cli
     client.item("S-B", product="S", title="Title", size="B")
     client.run()
     client.sql("update item set title = 'Wrong' where code = 'S-A'")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    client.run_unanswered()
     assert set(titles(client).values()) == {"Wrong"}
     client.sql("delete from item where code = 'S-A'")
     client.run()
@@ -264,10 +258,7 @@ def test_a_title_that_is_in_doubt_is_no_difference_of_another_variant(shirts: Cl
     """Stock2Shop took the last variant's new title for all; it is gone now, and so are the others, and all are kept."""
     shirts.write(settings="missing = 'keep'", remote="pace = 0\nbatch_variants = 1")
     shirts.sql("update item set title = 'New' where code = 'S-A'")
-    shirts.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        shirts.run()
-    shirts.sandbox.faults.clear()
+    shirts.run_unanswered()
     shirts.sql("delete from item where product = 'S'")
     shirts.run()
     assert titles(shirts)["S-B"] == "New"
@@ -282,10 +273,7 @@ def test_a_title_that_is_in_doubt_stays_so_when_its_variant_has_left(
     """The first variant may have been taken with a new title, and is removed; the others come back as they were."""
     shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
     shirts.sql("update item set title = 'New' where code = 'S-A'")
-    shirts.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        shirts.run()
-    shirts.sandbox.faults.clear()
+    shirts.run_unanswered()
     assert set(titles(shirts).values()) == {"New", "Item Z"}
     shirts.sql("update item set title = 'First' where code = 'S-B'")
     if not breaks_off:
@@ -306,10 +294,7 @@ def test_a_title_that_is_in_doubt_goes_with_the_last_variant(shirts: Client) -> 
     """All variants of the product are removed one by one: nothing of it is in doubt any more."""
     shirts.write(settings="max_deletes = 100", remote="pace = 0\nbatch_variants = 1")
     shirts.sql("update item set title = 'New' where code = 'S-A'")
-    shirts.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        shirts.run()
-    shirts.sandbox.faults.clear()
+    shirts.run_unanswered()
     shirts.sql("update item set active = 'Delete' where product = 'S'")
     assert shirts.run().sent == 3
     assert titles(shirts) == {"Z": "Item Z"}
@@ -325,10 +310,7 @@ def test_a_title_that_is_in_doubt_is_said_once_with_another_variant(client: Clie
     client.item("S-B", product="S", title="Title", size="B")
     client.run()
     client.sql("update item set title = 'Wrong' where code = 'S-A'")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    client.run_unanswered()
     client.sql("update item set active = '' where code = 'S-A'")
     client.run()
     assert set(titles(client).values()) == {"Title"}
@@ -368,10 +350,7 @@ def test_a_price_that_is_in_doubt_and_turns_blank_is_held(client: Client) -> Non
     client.item("A", price=None)
     client.run()
     client.sql("update item set price = '0.01'")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    client.run_unanswered()
     client.sql("update item set price = null")
     assert client.run().plan.quarantine_rules == {"cannot_be_cleared": 1}
 
@@ -454,10 +433,7 @@ def test_a_product_that_an_unanswered_variant_kept_has_what_it_was_sent_of_a_fie
     client.run()
     client.write(settings="max_deletes = 100", view=VIEW.replace("    vendor,\n", ""))
     client.item("S-A", product="S", title="Title", size="A")
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run()
-    client.sandbox.faults.clear()
+    client.run_unanswered()
     client.sql("delete from item where code = 'S-B'")
     client.run()
     assert {code: row["vendor"] for code, row in client.held().items()} == {"S-A": "Acme"}

@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from engine.state.store import State
 
 
-def run_unanswered(client: Client, **options: int) -> None:
-    """Have Stock2Shop take a batch and drop the connection before it answers."""
-    client.sandbox.faults.drop_after(2)
-    with pytest.raises(UnavailableError):
-        client.run(**options)
-    client.sandbox.faults.clear()
-
-
 def run_without_stock2shop(client: Client, monkeypatch: pytest.MonkeyPatch, **options: int) -> None:
     """Have Stock2Shop go away just before the first batch is sent, and come back after the run."""
 
@@ -53,7 +45,7 @@ def test_an_update_that_was_not_answered_is_undone_when_the_source_goes_back(cli
     client.item("B")
     client.run()
     client.sql("update item set price = '0.01' where code = 'A'")
-    run_unanswered(client)
+    client.run_unanswered()
     assert client.held()["A"]["price"] == 0.01
     client.sql("update item set price = '100.00' where code = 'A'")
     (change,) = client.plan(full=full).changes
@@ -72,7 +64,7 @@ def test_a_removal_that_was_not_answered_is_undone_when_the_row_comes_back(clien
     client.item("B")
     client.run()
     client.sql("create table kept as select * from item where code = 'A'", gone)
-    run_unanswered(client)
+    client.run_unanswered()
     assert sorted(client.held()) == ["B"]
     client.sql("delete from item where code = 'A'", "insert into item select * from kept")
     client.run()
@@ -86,7 +78,7 @@ def test_a_removal_that_was_not_answered_is_sent_again(client: Client) -> None:
     client.item("B")
     client.run()
     client.sql("delete from item where code = 'A'")
-    run_unanswered(client)
+    client.run_unanswered()
     counts = client.plan().counts
     assert (counts.deletes, counts.removals, counts.published) == (1, 1, 2)
     assert client.run().sent == 1
@@ -96,7 +88,7 @@ def test_a_removal_that_was_not_answered_is_sent_again(client: Client) -> None:
 def test_a_first_load_that_was_not_answered_is_taken_away_from_its_old_product(client: Client) -> None:
     """Stock2Shop may hold the variant under the product code that it was sent with."""
     client.item("A", product="P")
-    run_unanswered(client)
+    client.run_unanswered()
     client.sql("update item set product = 'Q'")
     assert [(change.kind, change.group) for change in client.plan().changes] == [("delete", "P"), ("insert", "Q")]
     client.run()
@@ -135,7 +127,7 @@ def test_a_row_that_was_refused_is_sent_when_the_source_goes_back_to_what_is_in_
     client.item("B")
     client.run()
     client.sql("update item set price = '1' where code = 'A'")
-    run_unanswered(client)
+    client.run_unanswered()
     client.sql("update item set price = '2' where code = 'A'")
     client.sandbox.faults.refuse_sku("A")
     client.run()
@@ -151,7 +143,7 @@ def test_an_ignored_row_of_which_something_is_in_doubt_is_sent_once_it_is_active
     client.item("B")
     client.run()
     client.sql("update item set price = '0.01' where code = 'A'")
-    run_unanswered(client)
+    client.run_unanswered()
     client.sql("update item set price = '100.00', active = '' where code = 'A'")
     assert client.run().sent == 0
     client.sql("update item set active = 'Yes' where code = 'A'")
@@ -165,7 +157,7 @@ def test_a_variant_marked_delete_is_removed_once_whatever_is_in_doubt_about_its_
     client.shirt("S", "L", "M")
     client.run()
     client.sql("update item set title = 'Other' where code = 'S-L'")
-    run_unanswered(client)
+    client.run_unanswered()
     client.sql("delete from item where code = 'S-L'", "update item set active = 'Delete' where code = 'S-M'")
     assert client.run().sent == 1
     assert (client.run(full=True).sent, client.run().sent) == (0, 0)
@@ -182,7 +174,7 @@ def test_what_is_in_doubt_and_kept_is_no_difference(change: str | None, client: 
         client.sql(f"update item set {change} where code = 'B'")
     else:
         client.item("B")
-    run_unanswered(client)
+    client.run_unanswered()
     client.sql("delete from item where code = 'B'")
     client.run()
     assert verify(client.project, "products") == ()
@@ -191,7 +183,7 @@ def test_what_is_in_doubt_and_kept_is_no_difference(change: str | None, client: 
 def test_what_is_in_doubt_counts_as_published_in_every_guard(client: Client) -> None:
     """A first load that was taken and not answered, then a view that lost most of its rows."""
     client.items(300)
-    run_unanswered(client)
+    client.run_unanswered()
     assert len(client.held()) == 300
     client.sql("delete from item where code >= 'I030'")
     with pytest.raises(GuardError, match="270 of 300 published rows would be removed; max_deletes allows 30"):
@@ -449,7 +441,7 @@ def test_a_blank_price_is_sent_once_a_repair_has_seen_that_nothing_is_held(
     if taken == "removal":
         client.run()
         client.sql("create table kept as select * from item where code = 'A'", "delete from item where code = 'A'")
-        run_unanswered(client)
+        client.run_unanswered()
         client.sql("insert into item from kept")
     else:
         run_without_stock2shop(client, monkeypatch)
