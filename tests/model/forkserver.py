@@ -25,13 +25,16 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import fleet_machine
 
 from model import oracle, sources
+
+if TYPE_CHECKING:
+    from engine.sandbox.server import Sandbox
 
 MODULES = (
     "duckdb",
@@ -125,12 +128,12 @@ def warm() -> None:
     ):
         os.environ["S2S_STATE"] = str(Path(folder, "state"))
         for entity, pricing in VIEWS:
-            _warm_view(Path(folder), sandbox.url, entity, pricing)
+            _warm_view(Path(folder), sandbox, entity, pricing)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page that it looks at
 
 
-def _warm_view(folder: Path, url: str, entity: str, pricing: str) -> None:
+def _warm_view(folder: Path, sandbox: Sandbox, entity: str, pricing: str) -> None:
     from engine.cli.app import main
 
     name = f"warm-{entity}-{pricing}".rstrip("-")
@@ -141,7 +144,8 @@ def _warm_view(folder: Path, url: str, entity: str, pricing: str) -> None:
     (root / "views" / f"{entity}.sql").write_text(view, "utf-8")
     (root / "project.toml").write_text(
         '[source]\ndialect = "sqlite"\ndatabase = "erp.sqlite"\n'
-        f'[stock2shop]\nurl = "{url}"\nsource_id = 1\nusername = "sandbox"\npassword = "sandbox"\n',
+        f'[stock2shop]\nurl = "{sandbox.url}"\nsource_id = {sandbox.settings.source_id}\n'
+        'username = "sandbox"\npassword = "sandbox"\n',
         "utf-8",
     )
     source = sources.Sqlite(root)
@@ -151,8 +155,11 @@ def _warm_view(folder: Path, url: str, entity: str, pricing: str) -> None:
         row = dict.fromkeys(sources.COLUMNS[entity]) | {**values, "email": "one@example.com", "track": "true"}
         sources.write(source, entity, {1: {key: row[key] for key in sources.COLUMNS[entity]}}, frozenset(), "whole")
         sys.argv = ["s2s", "--workspace", str(folder), "run", name]
-        with contextlib.suppress(SystemExit):
+        try:
             main()
+        except SystemExit as left:
+            if left.code:
+                raise RuntimeError(f"the run of {name} that warms up ended with exit code {left.code}") from left
 
 
 def serve() -> None:
