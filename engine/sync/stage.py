@@ -202,10 +202,12 @@ def _make_landing(state: State, layout: StagingLayout, settings: EntitySettings)
     state.with_retry(lambda: state.run_once(canonical_macros()))
     state.run_with_retry(render_sql("landing_table.sql", fields=layout.fields, types=STAGING_TYPES))
     html = [field.name for field in layout.fields if field.type == "html"]
+    judged = {field.name for field in layout.fields if field.type not in PLAIN_TYPES or field.type == "html"}
     return render_sql(
         "land.sql",
         columns=layout.columns,
         html_columns=html,
+        only_unclean=[column for column in layout.columns if column not in judged],
         plain_types=PLAIN_TYPES,
         own_prices=[
             (field.name, field.placeholder_value or None)

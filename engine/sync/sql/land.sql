@@ -1,9 +1,9 @@
 {# Columns that are not HTML, the key first. #}
 {% set plain = [key] + plain_columns %}
-{# Whether a column has something that cannot be seen. #}
-{% macro was_unclean(column) -%}
-{% if column in html_columns %}{{ ("_cleaned_" ~ column) | ident }}{% else %}_unclean and _unclean_values[{{ plain.index(column) + 1 }}]{% endif %}
-{%- endmacro %}
+{# Fields whose values can be at fault in more than in what cannot be seen. #}
+{% set judged = fields | selectattr("name", "in", columns) | rejectattr("name", "in", only_unclean) | list %}
+{# Columns that are read as they arrived, once they are clean. #}
+{% set kept_raw = (judged | map(attribute="name") | list) + ([flag] if flag in columns else []) %}
 {# Rows that are new or differ, as they arrive, into run.landed: those that are known were dropped on their way here. #}
 insert into run.landed
 with
@@ -33,29 +33,34 @@ examined as (
     from {% if packed %}differing{% else %}incoming{% endif +%}
 ),
 
-{# In lists, so that there is one set of regular expressions: for each column one would take longer than a thousand rows. #}
+{# In a list, so that there is one set of regular expressions: for each column one would take longer than a thousand rows. #}
 listed as (
     select
         *,
-        {% for name, call in (("_clean_values", "clean"), ("_unclean_values", "is_unclean")) %}
         case
-            when _unclean
-                then list_transform(
-                    [{% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}],
-                    lambda value: {{ call | sql }}(value)
-                )
-        end as {{ name | sql }}{% if not loop.last %},{% endif +%}
-        {% endfor %}
+            when _unclean then [{% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}]
+        end as _raw_values
     from examined
+),
+
+sifted as (
+    select
+        *,
+        list_transform(_raw_values, lambda value: clean(value)) as _clean_values,
+        list_transform(_raw_values, lambda value: is_unclean(value)) as _unclean_values
+    from listed
 ),
 
 cleaned as (
     select
         _raw,
         _unclean,
+        _raw_values,
         _unclean_values
+        {%- for column in kept_raw %},
+        {{ column | ident }} as {{ ("_raw_" ~ column) | ident }}
+        {%- endfor %}
         {%- for column in columns %},
-        {{ column | ident }} as {{ ("_raw_" ~ column) | ident }},
         {% if column in html_columns %}
         clean_html({{ column | ident }}) as {{ column | ident }}
         {%- else %}
@@ -65,7 +70,7 @@ cleaned as (
         end as {{ column | ident }}
         {%- endif %}
         {%- endfor +%}
-    from listed
+    from sifted
 ),
 
 {# Once for what is canonical and what is at fault. #}
@@ -98,11 +103,12 @@ canonical as (
         {% endif %}
         _raw,
         _unclean,
+        _raw_values,
         _unclean_values,
-        {% for column in columns %}
-        {{ ("_raw_" ~ column) | ident }},
-        {% if column in html_columns %}
-        {{ ("_raw_" ~ column) | ident }} <> {{ column | ident }} as {{ ("_cleaned_" ~ column) | ident }},
+        {% for field in judged %}
+        {{ ("_raw_" ~ field.name) | ident }},
+        {% if field.name in html_columns %}
+        {{ ("_raw_" ~ field.name) | ident }} <> {{ field.name | ident }} as {{ ("_cleaned_" ~ field.name) | ident }},
         {% endif %}
         {% endfor %}
         {% for field in fields %}
@@ -135,7 +141,7 @@ named as (
         {% for option in options %}
         {{ option | ident }} is not null or
         {%- endfor %} false as _variable
-        {%- for field in fields if field.name in columns %},
+        {%- for field in judged %},
         case
             when _flag = 'Active'
                 then coalesce(
@@ -146,7 +152,11 @@ named as (
                         {{ field.name | ident }}
                     ),
                     {% endif %}
-                    case when {{ was_unclean(field.name) }} then 'control_characters' end
+                    case
+                        when {% if field.name in html_columns %}{{ ("_cleaned_" ~ field.name) | ident }}{% else %}_unclean and _unclean_values[{{ plain.index(field.name) + 1 }}]{% endif %}
+
+                            then 'control_characters'
+                    end
                     {%- if field.type == "prices" and own_prices %},
                     case
                         when list_bool_or(
@@ -204,51 +214,58 @@ select
             {%- for field in required %}
             and (_flag <> 'Active' or {{ field.name | ident }} is not null)
             {%- endfor %}
-            {%- for field in fields if field.name in columns and (field.type not in plain_types or field.type == "html") %}
+            {%- for field in judged %}
             and {{ ("_fault_" ~ field.name) | ident }} is null
             {%- endfor %}
             then []
-        else
+        else list_concat(
+            {# In a list as well, so that a column that can only be unclean costs no expression of its own. #}
+            case
+                when _flag = 'Active' and _unclean
+                    then list_transform(
+                        list_filter(
+                            [{% for column in only_unclean %}{{ plain.index(column) + 1 }}{% if not loop.last %}, {% endif %}{% endfor %}],
+                            lambda place: _unclean_values[place]
+                        ),
+                        lambda place: {
+                            'column_name': [{% for column in plain %}{{ column }}{% if not loop.last %}, {% endif %}{% endfor %}][place],
+                            'rule': 'control_characters',
+                            'value': left(_raw_values[place], 200)
+                        }
+                    )
+            end,
             list_filter(
                 [
                     {% if group %}
-                    case
-                        when _group is null then {'column_name': {{ group }}, 'rule': 'blank_field', 'value': null}
-                    end,
+                    {
+                        'column_name': {{ group }},
+                        'rule': case when _group is null then 'blank_field' end,
+                        'value': null::varchar
+                    },
                     {% endif %}
-                    case
-                        when _flag is null
-                            then {'column_name': {{ flag }}, 'rule': 'unknown_flag', 'value': _flag_text::varchar}
-                    end
-                    {%- for column in columns if column in (key, group, flag) %},
-                    case
-                        when _flag = 'Active' and {{ was_unclean(column) }}
-                            then {
-                                'column_name': {{ column }},
-                                'rule': 'control_characters',
-                                'value': left({{ ("_raw_" ~ column) | ident }}, 200)
-                            }
-                    end
-                    {%- endfor %}
+                    {
+                        'column_name': {{ flag }},
+                        'rule': case when _flag is null then 'unknown_flag' end,
+                        'value': _flag_text
+                    }
                     {%- for field in required %},
-                    case
-                        when _flag = 'Active' and {{ field.name | ident }} is null
-                            then {'column_name': {{ field.name }}, 'rule': 'blank_field', 'value': null}
-                    end
+                    {
+                        'column_name': {{ field.name }},
+                        'rule': case when _flag = 'Active' and {{ field.name | ident }} is null then 'blank_field' end,
+                        'value': null
+                    }
                     {%- endfor %}
-                    {%- for field in fields if field.name in columns %},
-                    case
-                        when {{ ("_fault_" ~ field.name) | ident }} is not null
-                            then {
-                                'column_name': {{ field.name }},
-                                'rule': {{ ("_fault_" ~ field.name) | ident }},
-                                'value': left({{ ("_raw_" ~ field.name) | ident }}, 200)
-                            }
-                    end
+                    {%- for field in judged %},
+                    {
+                        'column_name': {{ field.name }},
+                        'rule': {{ ("_fault_" ~ field.name) | ident }},
+                        'value': left({{ ("_raw_" ~ field.name) | ident }}, 200)
+                    }
                     {%- endfor %}
                 ],
-                lambda fault: fault is not null
+                lambda fault: fault.rule is not null
             )
+        )
     end as _faults
     {%- for field in fields %},
     {{ field.name | ident }}
