@@ -148,6 +148,11 @@ def violations(failed: Iterable[FailedTest]) -> tuple[GuardViolation, ...]:
     )
 
 
+def names_that_stop(failed: Iterable[FailedTest]) -> list[str]:
+    """The names of the failed tests that stop the entity, each with how many rows failed it."""
+    return [f"{test.name} {test.found}" for test in failed if test.severity == "error"]
+
+
 def notes(failed: Iterable[FailedTest]) -> list[str]:
     """The failed tests that are only warnings."""
     return [test.message for test in failed if test.severity == "warning"]

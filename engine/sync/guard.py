@@ -150,7 +150,8 @@ def require_approval(planned: Plan, options: RunOptions) -> None:
     if options.expect is not None:
         if options.expect != planned.digest:
             raise GuardError(
-                f"The plan is now {planned.digest}, not {options.expect}: the source changed since. Nothing was sent.",
+                f"The plan is now {planned.digest}, not {options.expect}: the source changed since, or something else"
+                " stops it. Nothing was sent.",
                 hint=f"Look again with `s2s plan {planned.project} --entity {planned.entity}`, then approve the new"
                 " digest.",
             )

@@ -286,7 +286,9 @@ def _make_plan(context: RunContext, comparison: Comparison, recent: RecentRemova
     if not unchanged:
         diff_columns(state, comparison.staged)
         notes += describe_self_changing(state, comparison.staged)
-    return build_plan(context, comparison, violations=violations, notes=notes)
+    return build_plan(
+        context, comparison, violations=violations, notes=notes, failed_tests=data_tests.names_that_stop(failed)
+    )
 
 
 def _admit(context: RunContext, comparison: Comparison, planned: Plan, recent: RecentRemovals, *, run_id: int) -> None:

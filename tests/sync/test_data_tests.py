@@ -139,6 +139,31 @@ def test_exactly_this_plan_can_be_approved(client: Client) -> None:
     assert client.run(expect=client.plan().digest).sent == 1
 
 
+def test_an_approval_is_none_of_a_test_that_fails_since(client: Client) -> None:
+    """The plan that was read said nothing of it, although the changes are the same ones."""
+    client.item("A")
+    approved = client.plan().digest
+    add(client, "no_items", "select * from products")
+    with pytest.raises(GuardError, match="the source changed since, or something else stops it"):
+        client.run(expect=approved)
+    assert client.posted() == 0
+    assert client.run(expect=client.plan().digest).sent == 1
+
+
+def test_an_approval_ends_when_rows_outside_of_the_plan_move_what_stops_it(client: Client) -> None:
+    """A row that comes into quarantine is no change of the plan, but there are fewer sound rows than somebody read."""
+    client.write(settings="expect = { min_rows = 5 }")
+    for code in ("A", "B", "C"):
+        client.item(code)
+    client.run(expect=client.plan().digest)
+    client.sql("update item set title = 'New' where code = 'A'")
+    approved = client.plan().digest
+    client.sql("update item set price = 'none' where code = 'B'")
+    with pytest.raises(GuardError, match="Nothing was sent"):
+        client.run(expect=approved)
+    assert client.run(expect=client.plan().digest).sent == 1
+
+
 def test_a_test_is_a_template_with_bound_values(client: Client) -> None:
     """Values of project.toml are bound, never spliced."""
     client.item("A", vendor="it's")
