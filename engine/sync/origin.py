@@ -14,6 +14,7 @@ from engine.database.connection_string import parse_options, unquote
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fields_read import forget_fields_read
+from engine.sync.removals import forget_removals
 from engine.sync.unanswered import forget_unanswered
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
             state.forget_meta("sync_token")
             forget_unanswered(state)
             forget_fields_read(state)
+            forget_removals(state)
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)

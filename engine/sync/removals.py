@@ -48,14 +48,26 @@ class RecentRemovals:
         )
 
 
+def forget_removals(state: State) -> None:
+    """Forget what was removed up to now: those were another account's items. History stays."""
+    state.set_meta("forgotten_run", str(state.value("select coalesce(max(run_id), 0) from runs")))
+
+
+def _last_forgotten_run(state: State) -> int:
+    """The last run whose removals were forgotten; 0 where none were."""
+    return int(state.meta("forgotten_run") or 0)
+
+
 def recent_removals(state: State, entity: str, counts: Counts) -> RecentRemovals:
     """Look into history, as far as the plan whose ``counts`` are given can have to do with it."""
     moment, window = now(), timedelta(hours=WINDOW_HOURS)
     since = moment - window
+    forgotten = _last_forgotten_run(state)
     removed, returned = 0, ()
     if counts.removals:
-        removed = int(state.value(render_sql("recent_removals.sql", entity=entity, since=since, until=moment + window)))
+        sql = render_sql("recent_removals.sql", entity=entity, since=since, until=moment + window, after_run=forgotten)
+        removed = int(state.value(sql))
     if counts.inserts and counts.published:
-        sql = render_sql("returned.sql", entity=entity, since=since, runs=WINDOW_RUNS)
+        sql = render_sql("returned.sql", entity=entity, since=since, runs=WINDOW_RUNS, after_run=forgotten)
         returned = tuple(key for (key,) in state.rows(sql))
     return RecentRemovals(removed=removed, returned=returned)

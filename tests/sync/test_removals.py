@@ -13,6 +13,7 @@ from engine.errors import GuardError, SyncError
 from engine.state.store import open_state
 from engine.sync import history
 from engine.sync.journal import mark_in_flight
+from engine.sync.origin import rebind
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -124,6 +125,20 @@ def test_what_is_left_of_an_approval_counts_beside_the_limit_of_a_day(client: Cl
         client.run(approve_deletes=20)
     remove(client, 5)
     assert client.run().sent == 25
+
+
+def test_what_another_account_lost_is_not_removed_today(client: Client) -> None:
+    """After `rebind --forget` the limit of a day is the new account's, and its items are no keys that came back."""
+    client.items(100)
+    client.run()
+    remove(client, 10)
+    client.run()
+    with open_state(client.project.state) as state:
+        rebind(state, client.project, forget=True)
+    client.items(10)
+    assert client.run().plan.notes == ()
+    remove(client, 10)
+    assert client.run().sent == 10
 
 
 def test_a_plan_says_what_a_run_would_stop_at(client: Client) -> None:

@@ -1,5 +1,6 @@
 {# How many published rows the runs since a moment removed: at most so many as a run came to send. A variant that moved to
    another product is no loss, also where the run broke off before it was there; nor is a row that was never published.
+   Runs up to after_run were forgotten: they were of another account's items.
    What was removed while the clock was far ahead would count for as long as that. #}
 with removed as (
     select
@@ -12,6 +13,7 @@ with removed as (
         from changes
         where
             entity = {{ entity }}
+            and run_id > {{ after_run }}
             and acknowledged_at between {{ since }}::timestamp and {{ until }}::timestamp
         group by
             run_id,

@@ -10,6 +10,7 @@ where
         from changes
         where
             entity = {{ entity }}
+            and run_id > {{ after_run }}
             and (
                 acknowledged_at > {{ since }}::timestamp
                 or run_id in (
