@@ -153,6 +153,7 @@ def test_prices_that_cannot_be_are_held(client: Client) -> None:
     """A price is never guessed."""
     prices = (
         *("1.000,50", "R100", "1 000", "NaN", "Infinity", ":5", "Trade:", "5,6", "Trade:5,6", "9" * 40, 'Trade:"5"'),
+        *("Trade:8;Retail:10", "Trade:8|Retail:9", "Trade:8 Retail:10", "Trade:8\tRetail:9", "5,A:B:6", '"A:B":5,C:D:6'),
         *("0x10", "1_000", '5"', '"Trade:5', 'Trade":5', '" ":5', '"Trade ":5,Trade:6', '"Trade",Retail:5'),
     )
     for number, price in enumerate(prices):
@@ -162,6 +163,14 @@ def test_prices_that_cannot_be_are_held(client: Client) -> None:
     assert {problem.key: problem.rule for problem in plan.quarantine} == {
         f"A{number}": "malformed_prices" for number in range(len(prices))
     }
+
+
+def test_a_tier_in_quotes_may_have_any_sign_in_its_name(client: Client) -> None:
+    """A comma, a colon, a semicolon, and a quote that is doubled."""
+    client.item("A", price='5,"A:B; C, D:E":6,"13"" tyres":7,F:8')
+    assert client.run().sent == 1
+    (variant,) = client.held().values()
+    assert {tier["tier"] for tier in variant["price_tiers"]} == {"A:B; C, D:E", '13" tyres', "F"}
 
 
 @pytest.mark.parametrize(("word", "tracked"), [("1.00", "true"), ("-1", "true"), ("0.000", "false"), (" N ", "false")])

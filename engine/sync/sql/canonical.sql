@@ -184,6 +184,8 @@ create or replace temp macro fault_prices(x, items, canonical) as case
     when is_blank(x) then null
     -- A quote without its other half belongs to no item.
     when (len(x) - len(replace(x, '"', ''))) % 2 = 1 then 'malformed_prices'
+    -- Nor is a colon in a tier's name outside of quotes part of it: other separators than commas look like that.
+    when regexp_matches(regexp_replace(x, '"(?:[^"]|"")*"', '', 'g'), ':[^,]*:') then 'malformed_prices'
     when list_bool_or(list_transform(items, lambda item: item.price is null or (item.named and item.tier = '')))
         then 'malformed_prices'
     when list_bool_or(list_transform(items[2:], lambda item: not item.named)) then 'malformed_prices'
