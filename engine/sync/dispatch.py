@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.errors import DeadlineError, ServerError
+from engine.errors import CancelledError, DeadlineError, ServerError
 from engine.mapping.engine_sql import render_sql
 from engine.stock2shop.delivery import Sender
 from engine.sync.clearing import find_unclearable
 from engine.sync.documents import Documents
 from engine.sync.extract import cancelled
-from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal
+from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal, withdraw_in_flight
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 
@@ -51,7 +51,8 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
 
     1. Load the whole rows of the next window, where the batch is not in the one that is loaded, and make the documents
        of the next batches, where its own are not made yet.
-    2. Remember the rows of the batch, durably, as in doubt before they are sent; also where other machines look.
+    2. Remember the rows of the batch, durably, as in doubt before they are sent; also where other machines look. Where
+       the deadline or a stop comes while it waits for its turn, take that back.
     3. Send the batch, and record every receipt and refusal as it arrives.
 
     Raises :class:`DeadlineError` when the deadline comes before anything is sent, :class:`CancelledError` when the run
@@ -82,7 +83,7 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
         blamable=[digest for digest, runs in _runs_alone(state, entity).items() if runs >= MAX_RUNS_ALONE - 1],
     )
     try:
-        dispatched = _send_batches(context, comparison, sender, documents, run_id=run_id)
+        dispatched = _send_batches(context, comparison, sender, documents, api, run_id=run_id)
     except ServerError:
         _count_runs_alone(state, entity, sender.alone_with_500)
         raise
@@ -91,7 +92,7 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
 
 
 def _send_batches(
-    context: RunContext, comparison: Comparison, sender: Sender, documents: Documents, *, run_id: int
+    context: RunContext, comparison: Comparison, sender: Sender, documents: Documents, api: Api, *, run_id: int
 ) -> Dispatched:
     state, staged = context.state, comparison.staged
     layout, ends = staged.layout, comparison.batch_ends
@@ -110,7 +111,7 @@ def _send_batches(
         if end > made:
             made = max(each for each in ends if each <= min(loaded, max(end, position + staged.document_rows)))
             prepared = documents.rows(state, Window(position, made))
-        batch = Window(position, end)
+        batch, requests = Window(position, end), api.requests_made
         rows, prepared = prepared[: end - position], prepared[end - position :]
         mark_in_flight(state, entity=comparison.entity, window=batch, unclearable=unclearable)
         if context.replica is not None:
@@ -122,7 +123,11 @@ def _send_batches(
                     context.progress("sending", sent, total)
                 else:
                     refused += 1
-        except DeadlineError:
+        except (DeadlineError, CancelledError) as error:
+            if api.requests_made == requests:
+                withdraw_in_flight(state, entity=comparison.entity, window=batch)
+            if isinstance(error, CancelledError):
+                raise
             return _late(sent, refused, total)
         position = end
     for delivery in sender.finish():

@@ -78,6 +78,12 @@ def mark_in_flight(state: State, *, entity: str, window: Window, unclearable: Se
     state.transaction_with_retry(lambda: state.run(sql, window.bounds))
 
 
+def withdraw_in_flight(state: State, *, entity: str, window: Window) -> None:
+    """Take back :func:`mark_in_flight` for a batch of which nothing went out: nobody can have taken it."""
+    sql = "delete from in_doubt where entity = $1 and position > $2 and position <= $3"
+    state.run(sql, [entity, window.after, window.upto])
+
+
 def record_local_outcomes(state: State, staged: Staged) -> None:
     """Persist what needs no reply from Stock2Shop: ignored rows, quarantine, refreshed fingerprints."""
     layout = staged.layout

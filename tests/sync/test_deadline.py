@@ -17,6 +17,7 @@ from engine.clock import Deadline
 from engine.errors import CancelledError, DeadlineError
 from engine.state.store import open_state
 from engine.sync import history, pipeline
+from engine.sync.context import RunOptions
 
 if TYPE_CHECKING:
     from support.client import Client
@@ -142,13 +143,30 @@ def test_a_run_that_only_waited_for_stock2shop_says_so(client: Client) -> None:
 
 def test_a_run_whose_deadline_came_before_its_first_batch_is_an_error(client: Client) -> None:
     """All was compared, and each run would come just as far: a scheduler must see it. Nothing is lost."""
-    client.write(remote="pace = 0.5")  # the sync token at once, a batch after two seconds
+    client.write(remote="pace = 0.1")  # the sync token at once, a batch after ten seconds
     client.item("A")
     with pytest.raises(DeadlineError) as raised:
-        client.run(deadline=Deadline.after(1.5))
+        client.run(deadline=Deadline.after(6))
     assert "comparing the rows" in raised.value.message
     assert "1 changes left" in raised.value.message
     client.write()
+    assert client.run().sent == 1
+
+
+@pytest.mark.parametrize("ends", ["deadline", "stop"])
+def test_a_batch_that_only_waited_for_its_turn_is_not_in_doubt(client: Client, ends: str) -> None:
+    """Nothing of it went out, so nobody has to be told when its rows are gone, and no limit counts them."""
+    client.write(remote="pace = 0.1")  # the sync token at once, a batch after ten seconds
+    client.items(4)
+    stop = threading.Event()
+    threading.Timer(4, stop.set if ends == "stop" else lambda: None).start()
+    options = RunOptions(deadline=Deadline.after(4) if ends == "deadline" else None)
+    with pytest.raises((DeadlineError, CancelledError)):
+        pipeline.run(client.project, "products", options=options, cancel=stop)
+    client.write()
+    client.sql("delete from item where code <> (select min(code) from item)")
+    plan = client.plan()
+    assert (plan.counts.published, plan.counts.inserts, plan.counts.removals, plan.notes) == (0, 1, 0, ())
     assert client.run().sent == 1
 
 

@@ -41,6 +41,9 @@ HELD: dict[str, tuple[str, ...]] = {
         "sync/test_in_doubt.py a_removal_that_was_not_answered_is_undone_when_the_row_comes_back",
         "sync/test_in_doubt.py a_first_load_that_was_not_answered_is_taken_away_from_its_old_product",
     ),
+    "the deadline or a stop comes while a batch waits for its turn: It did not go out": (
+        "sync/test_deadline.py a_batch_that_only_waited_for_its_turn_is_not_in_doubt",
+    ),
     "a receipt arrives: Its rows become published": (
         "sync/test_properties.py a_receipt_is_recorded_whole_or_not_at_all",
         "sync/test_properties.py where_variants_differ_the_lowest_code_speaks_for_the_product",
