@@ -62,9 +62,11 @@ def _array_to_string(node: Any) -> Any:
     known = {"Array", "StringToArray", "ArrayAgg"}
     if type(listed).__name__ not in known and not listed.meta.get("listed"):
         return None
-    return (
-        snippet("array_to_string(A, B)", a=listed, b=node.expression) if text_of(node.expression) is not None else None
-    )
+    if text_of(node.expression) is None or node.args.get("null"):
+        return None
+    # Of a list of NULLs alone PostgreSQL makes a blank text.
+    made = "coalesce(array_to_string(A, B), case when A is not null then '' end)"
+    return snippet(made, a=listed, b=node.expression)
 
 
 def _array(node: Any) -> Any:
