@@ -137,8 +137,8 @@ def tables_read(
 
 def joined_columns(
     query: Query, *, dialect: str, schema: Mapping[str, Sequence[str]] | None = None
-) -> frozenset[tuple[str, str]]:
-    """The tables and columns, in lower case, by which a view joins tables: each must have the same values as another.
+) -> frozenset[frozenset[tuple[str, str]]]:
+    """Sets of tables and columns, in lower case, by which a view joins tables: each must have the same values.
 
     They stand on both sides of an ``=`` or an ``IN (SELECT …)``, or in USING. Raises :class:`ViewError` where the view
     cannot be parsed.
@@ -157,15 +157,44 @@ def joined_columns(
         (list(left.find_all(exp.Column)), [column for part in right for column in part.find_all(exp.Column)])
         for left, right in pairs
     ]
-    found = {
-        place
+    found = [
+        {place for column in (*left, *right) for place in scopes.of(column, set())}
         for left, right in sides
         if left and right
-        for column in (*left, *right)
-        for place in scopes.of(column, set())
-    }
-    found |= {place for select in statement.find_all(exp.Select) for place in scopes.joined_by_name(select)}
-    return frozenset((table.lower(), name.lower()) for table, name in found)
+    ]
+    for select in statement.find_all(exp.Select):
+        by_name: dict[str, set[tuple[str, str]]] = {}
+        for table, name in scopes.joined_by_name(select):
+            by_name.setdefault(name.lower(), set()).add((table, name))
+        found += by_name.values()
+    return frozenset(frozenset((table.lower(), name.lower()) for table, name in places) for places in found)
+
+
+def compared_texts(
+    query: Query, *, dialect: str, schema: Mapping[str, Sequence[str]] | None = None
+) -> dict[tuple[str, str], frozenset[str]]:
+    """The texts and numbers that a view writes beside each column, by table and column in lower case.
+
+    They are what the column is compared with, or searched for: of a pattern the texts between its wildcards. Raises
+    :class:`ViewError` where the view cannot be parsed.
+    """
+    from sqlglot import exp
+
+    statement = parsed_view(query, dialect)
+    scopes = Scopes(statement, schema or {})
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for literal in statement.find_all(exp.Literal):
+        at = literal.parent
+        columns: list[Any] = []
+        while at is not None and not columns and not isinstance(at, exp.Query):
+            columns = list(at.find_all(exp.Column))
+            at = at.parent
+        texts = frozenset(re.split("[%_]+", literal.name)) if isinstance(literal.parent, exp.Like) else {literal.name}
+        for column in columns:
+            for table, name in scopes.of(column, set()):
+                place = (table.lower(), name.lower())
+                found[place] = found.get(place, frozenset()) | texts
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

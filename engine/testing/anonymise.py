@@ -1,9 +1,11 @@
 """Replace personal data in rows that become fixtures.
 
 A column counts as personal by its name, by the Stock2Shop field that it feeds, or by the shape of a value (an e-mail
-address, a telephone number). A value gets the same replacement wherever it stands in one capture, so that joins and
-repeated names survive; a random key decides which, and is thrown away afterwards. A replacement is one that the column
-can hold: a number stays a number, JSON keeps its keys, and a truth or a date that is nobody's birthday stays.
+address, a telephone number). Values are replaced one to one in one capture, so that joins, groups and repeated names
+survive: two that differ only in case, accents or blanks at their ends still differ in just that, so that they are as
+equal by a collation as they were. A random key decides which, and is thrown away afterwards. A replacement is one that
+the column can hold: no longer than its length, a number of as many digits, JSON keeps its keys, and a truth or a date
+that is nobody's birthday stays. What the view compares a value with, such as ``name <> 'Cash sale'``, stays in it.
 """
 
 from __future__ import annotations
@@ -12,17 +14,26 @@ import hashlib
 import hmac
 import json
 import re
+import string
+import unicodedata
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from engine.testing.column_types import Form
     from engine.testing.sampling import SampledTable
 
 UNQUOTED_NAME = re.compile(r"[A-Za-z_]\w*")
 
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_EMAIL = re.compile(r"(?<![^\s@])[^\s@]+@[^\s@]+\.[^\s@]+")
+"""What may be an address. It begins where letters do: to search from each letter of a long text would take minutes."""
+
+_ADDRESS = re.compile(r"(?<![\w%+-])[\w%+-]+(\.[\w%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+"""An address that no rule objects to. It stands among other letters, too, as in ``<mailto:ann@shop.example>``."""
 
 _PHONE = re.compile(r"(?=(?:\D*\d){9,15}\D*$)(\+\d|\(?0\d+\)?[ -])[\d ()/.-]+")
 
@@ -113,18 +124,62 @@ def _is_code(core: str) -> bool:
     return bool(re.fullmatch(r"(?=.*\d)[^\s@]{1,40}|[A-Z]{1,3}", core)) and not _PHONE.fullmatch(core)
 
 
+_SYLLABLES = tuple(first + second for first in "bdfghjklmnprstvz" for second in "aeiou")
+
+_RANDOM_ATTEMPTS = 40
+"""How often a replacement of another kind is tried before one that keeps a value's shape."""
+
+_SHAPED_ATTEMPTS = 200
+"""How often one that keeps a value's shape is tried before a longer one."""
+
+_NUMBER = re.compile(r"-?[1-9]\d*(\.0*)?", re.ASCII)
+
+_LARGEST = {10: 2**31 - 1, 19: 2**63 - 1}
+"""The largest number that a column has, by the digits of the widest that it can have."""
+
+_TELLING_DIGITS = 4
+"""A whole number of fewer digits tells nobody apart: it is a percentage, a rank or a number of days."""
+
+
+def fold(text: str) -> str:
+    """A text in the form in which it equals whatever any collation takes for equal: without case, accents and blanks.
+
+    >>> fold(" Zoë "), fold("ZOE")
+    ('zoe', 'zoe')
+    """
+    parts = unicodedata.normalize("NFKD", text.strip())
+    return "".join(letter for letter in parts if not unicodedata.combining(letter)).casefold()
+
+
+@dataclass(slots=True)
+class _Value:
+    """What is known of a value and those that are equal to it in some collation.
+
+    ``kind`` is that of the first column that holds it, ``limit`` the length of the shortest, ``compared`` are the
+    folded texts that the views compare it with, and ``replacements`` what each way of writing it becomes.
+    """
+
+    kind: str | None = None
+    limit: int | None = None
+    compared: set[str] = field(default_factory=set)
+    replacements: dict[str, str] = field(default_factory=dict)
+
+
 class Anonymiser:
-    """Replaces personal values, the same value always by the same replacement.
+    """Replaces personal values one to one, the same value always by the same replacement.
 
     >>> anonymise = Anonymiser(b"any key")
-    >>> anonymise("Ann@shop.example", "email") == anonymise("ann@shop.example", None)
+    >>> anonymise("Ann@shop.example", "email").lower() == anonymise("ann@shop.example", None)
     True
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._known: dict[str, str] = {}
-        self._keys: dict[str, str] = {}
+        self._values: dict[str, _Value] = {}
+        self._kept: set[str] = set()
+        self._everywhere: set[str] = set()
+        self._mentioned: set[str] = set()
+        self._taken: set[str] = set()
         self._mentions: re.Pattern[str] | None = None
 
     @staticmethod
@@ -139,26 +194,45 @@ class Anonymiser:
             for column in table.columns
         ]
 
-    def learn(self, values: Iterable[str | None], kind: str | None, *, joined: bool = False) -> None:
+    def learn(
+        self,
+        values: Iterable[str | None],
+        kind: str | None,
+        *,
+        joined: bool = False,
+        people: bool = False,
+        limit: int | None = None,
+        compared: Iterable[str] = (),
+    ) -> None:
         """Learn the values of a column, before any is replaced.
 
         Names and streets are replaced where other texts mention them. The values of a column that joins tables are
-        replaced one to one everywhere, or stay where they are a code.
+        replaced everywhere, or stay everywhere where they are a code. ``people`` says that the customers' view reads
+        the table: elsewhere a key that looks like a telephone number is an item's code. ``limit`` is the length of the
+        column, and ``compared`` are the texts that views compare it with.
         """
+        texts = {folded for text in compared if (folded := fold(text))}
         for value in values:
             core = (value or "").strip()
-            if joined and core and (kind is not None or _EMAIL.search(core)):
-                self._keys[core.lower()] = core if _is_code(core) else self._key_for(core)
+            folded = fold(core)
+            if not folded:
+                continue
+            if joined and (kind is not None or _EMAIL.search(core)):
+                (self._kept if _is_code(core) else self._everywhere).add(folded)
+            elif joined and _PHONE.fullmatch(core):
+                (self._everywhere if people else self._kept).add(folded)
             elif kind in {"person", "first", "last", "street"} and _SEVERAL_WORDS.fullmatch(core):
-                self._known.setdefault(core.lower(), self._replacement(core, kind))
-
-    def _key_for(self, core: str) -> str:
-        """A key in place of ``core`` that no other value gets."""
-        digest = hmac.new(self._key, core.lower().encode(), hashlib.sha256).hexdigest()[:12]
-        return f"{digest}@example.com" if _EMAIL.fullmatch(core) else f"key {digest}"
+                self._mentioned.add(folded)
+            elif kind is None and not texts:
+                continue
+            known = self._values.setdefault(folded, _Value())
+            known.kind = known.kind or kind
+            known.compared |= texts
+            if limit is not None:
+                known.limit = min(limit, known.limit or limit)
 
     def __call__(self, value: str, kind: str | None, form: Form = "text") -> str:
-        """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; its padding stays.
+        """Give ``value``, replaced where its column's ``kind`` or its own shape is personal; blanks around it stay.
 
         ``form`` is what the column holds, and what stands in the value's place.
         """
@@ -169,23 +243,28 @@ class Anonymiser:
             replaced = self._replace_in_json(value, kind)
             if replaced is not None:
                 return replaced
+        folded = fold(core)
+        if folded in self._kept and folded not in self._everywhere:
+            return value
         if form == "moment" and kind == "born":
-            return self._replacement(core, kind)
+            return self._birthday(core)
         if form == "number" and kind in {"phone", "zip", "number"}:
-            return self._other_number(core)
+            whole, _, decimals = core.lstrip("-").partition(".")
+            return value if len(whole) < _TELLING_DIGITS or decimals.strip("0") else self._replace(core, folded, kind)
         if form != "text":
             return value
-        if core.lower() in self._keys:
-            key = self._keys[core.lower()]
-            return key.ljust(len(value)) if value.endswith(" ") else key
-        if _EMAIL.search(core):
-            kind = "email"
-        elif kind is None and _PHONE.fullmatch(core):
+        if folded not in self._everywhere and kind is None:
+            if not _PHONE.fullmatch(core):
+                return self._replace_mentions(_EMAIL.sub(self._replace_address, value))
             kind = "phone"
-        if kind is None:
-            return self._replace_mentions(value)
-        replacement = self._replacement(core, kind)
-        return replacement.ljust(len(value)) if value.endswith(" ") else replacement
+        begin = value.index(core)
+        return value[:begin] + self._replace(core, folded, kind) + value[begin + len(core) :]
+
+    def _replace_address(self, found: re.Match[str]) -> str:
+        """Replace the address in what may be one, with what stands around it: ``(ann@shop.example),``."""
+        text, address = found[0], _ADDRESS.search(found[0])
+        inner = address[0] if address else text
+        return text.replace(inner, self._replace(inner, fold(inner), "email"))
 
     def _replace_in_json(self, value: str, kind: str | None) -> str | None:
         """Replace the texts in JSON, and leave its keys; None where the value is no JSON."""
@@ -204,44 +283,137 @@ class Anonymiser:
         found = replaced(document)
         return value if found == document else json.dumps(found, ensure_ascii=False)
 
-    def _other_number(self, core: str) -> str:
-        """Another number of no more digits, which its column can hold, too."""
-        digest = hmac.new(self._key, core.encode(), hashlib.sha256).digest()
-        digits = re.sub(r"\D", "", core)
-        other = iter(str(int.from_bytes(digest, "big") % max(int(digits or 0), 1)).zfill(len(digits)))
-        return re.sub(r"\d", lambda _: next(other), core)
-
     def _replace_mentions(self, text: str) -> str:
         """Replace the names in a text that :meth:`learn` has remembered."""
-        if not self._known:
+        if not self._mentioned:
             return text
         if self._mentions is None:
-            longest = sorted(self._known, key=lambda known: (-len(known), known))
+            longest = sorted(self._mentioned, key=lambda known: (-len(known), known))
             self._mentions = re.compile(rf"(?i)(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)")
-        return self._mentions.sub(lambda found: self._known.get(found[0].lower(), "—"), text)
+        return self._mentions.sub(lambda found: self._replace(found[0], fold(found[0]), "person"), text)
 
-    def _replacement(self, core: str, kind: str) -> str:
-        random_bytes = hmac.new(self._key, f"{kind}:{core.lower()}".encode(), hashlib.sha256).digest()
-        first, last = _FIRST_NAMES[random_bytes[0] % len(_FIRST_NAMES)], _LAST_NAMES[random_bytes[1] % len(_LAST_NAMES)]
-        number = int.from_bytes(random_bytes[2:5], "big")
-        match kind:
-            case "email":
-                # A malformed address stays malformed, so that a validation rule finds it in the fixtures too.
-                address = f"{first}.{last}{number % 10_000}".lower()
-                return f"{address}@example.com" if _EMAIL.fullmatch(core) else f"{address} at example"
-            case "phone" | "zip" | "number":
-                digits = iter(f"{int.from_bytes(random_bytes, 'big'):078d}")
-                return re.sub(r"\d", lambda _: next(digits, "0"), core) if re.search(r"\d", core) else "none"
-            case "born":
-                born = f"{1950 + number % 50}-{random_bytes[5] % 12 + 1:02}-{random_bytes[6] % 28 + 1:02}"
-                return born + core[10:] if re.match(r"\d{4}-\d\d-\d\d", core) else self._replacement(core, "number")
-            case "first":
-                return first
-            case "last":
-                return last
-            case "street":
-                return f"{number % 200 + 1} {_LAST_NAMES[random_bytes[6] % len(_LAST_NAMES)]} Street"
-            case "city":
-                return _CITIES[random_bytes[0] % len(_CITIES)]
-            case _:
-                return f"{first} {last}"
+    def _birthday(self, core: str) -> str:
+        random_bytes = self._random(0, core)
+        born = f"{1950 + random_bytes[0] % 50}-{random_bytes[1] % 12 + 1:02}-{random_bytes[2] % 28 + 1:02}"
+        return born + core[len(born) :]
+
+    def _random(self, attempt: int, text: str) -> bytes:
+        return hmac.new(self._key, f"{attempt}:{text}".encode(), hashlib.sha256).digest()
+
+    def _replace(self, core: str, folded: str, kind: str | None) -> str:
+        """Give what stands for a value, which nothing else in this capture gets."""
+        known = self._values.setdefault(folded, _Value())
+        known.kind = known.kind or kind
+        if folded in known.compared or not any(map(str.isalnum, core)):
+            return core
+        if core not in known.replacements:
+            used = set(known.replacements.values())
+            base = next(iter(known.replacements.values()), None) or self._another(core, folded, known)
+            known.replacements[core] = next(each for each in _spellings(base, like=core) if each not in used)
+        return known.replacements[core]
+
+    def _another(self, core: str, folded: str, known: _Value) -> str:
+        """Make up a value that nothing has, and that compares as the one in whose place it stands."""
+        number = _NUMBER.fullmatch(core) is not None
+        told = _comparisons(folded, known.compared)
+        attempt = -1
+        while True:
+            attempt += 1
+            random_bytes = self._random(attempt, folded)
+            made = _made_up(core, known.kind, attempt, random_bytes) if attempt < _RANDOM_ATTEMPTS else None
+            if made is None:
+                made = _other_number(core, random_bytes) if number else _shaped(core, known.compared, random_bytes)
+            exhausted = attempt > _SHAPED_ATTEMPTS
+            if exhausted and not number:
+                made += _SYLLABLES[attempt % len(_SYLLABLES)]
+            plain = fold(made)
+            fits = exhausted or (
+                plain not in self._values
+                and (known.limit is None or len(made) <= known.limit)
+                and _comparisons(plain, known.compared) == told
+            )
+            if fits and plain not in self._taken:
+                self._taken.add(plain)
+                return made
+
+
+def _comparisons(folded: str, texts: Iterable[str]) -> list[tuple[bool, ...]]:
+    """How a value compares with each of some texts: whether it begins or ends with it, or holds it."""
+    return [(folded.startswith(text), folded.endswith(text), text in folded) for text in sorted(texts)]
+
+
+def _spellings(base: str, *, like: str) -> Iterator[str]:
+    """Yield ways to write ``base`` that are equal to it but for case, and accents where ``like`` has some."""
+    styled = base.upper() if like.isupper() else base.lower() if like.islower() else base
+    letters = [place for place, letter in enumerate(styled) if letter.lower() != letter.upper()]
+    accented = fold(like) != like.strip().casefold()
+    for number in range(1 << min(len(letters), 12)):
+        chosen = {place for bit, place in enumerate(letters) if number >> bit & 1}
+        if accented:
+            for at in letters:
+                made = (letter + "\u0301" * (place == at) for place, letter in enumerate(_swapped(styled, chosen)))
+                yield unicodedata.normalize("NFC", "".join(made))
+        else:
+            yield "".join(_swapped(styled, chosen))
+    yield from (f"{base}{number}" for number in count(2))
+
+
+def _swapped(text: str, places: set[int]) -> Iterator[str]:
+    return (letter.swapcase() if place in places else letter for place, letter in enumerate(text))
+
+
+def _made_up(core: str, kind: str | None, attempt: int, random_bytes: bytes) -> str | None:
+    """Make up a name, a place or an address; None for what has the shape of the value in whose place it stands."""
+    more = "".join(_SYLLABLES[byte % len(_SYLLABLES)] for byte in random_bytes[8 : 8 + attempt // 4])
+    first = _FIRST_NAMES[random_bytes[0] % len(_FIRST_NAMES)]
+    last = _LAST_NAMES[random_bytes[1] % len(_LAST_NAMES)] + more
+    number = int.from_bytes(random_bytes[2:5], "big")
+    if _EMAIL.search(core) or kind == "email":
+        valid = core.isascii() and _ADDRESS.fullmatch(core)
+        return f"{first}.{last}{number % 10_000}@example.com".lower() if valid else None
+    if not any(map(str.isalpha, core)) or kind is None:
+        return None
+    made: dict[str, str] = {
+        "first": first + more,
+        "last": last,
+        "street": f"{number % 200 + 1} {last} Street",
+        "city": _CITIES[random_bytes[0] % len(_CITIES)] + more,
+        "person": f"{first} {last}",
+    }
+    return made.get(kind)
+
+
+def _shaped(core: str, texts: Iterable[str], random_bytes: bytes) -> str:
+    """Put other letters and digits in place of a value's own, except in those of ``texts`` that it holds."""
+    plain = ["" if unicodedata.combining(letter) else fold(letter)[:1] or letter for letter in core]
+    places = [place for place, letter in enumerate(plain) if letter]
+    joined = "".join(plain)
+    kept = {
+        places[at]
+        for text in texts
+        for found in re.finditer(f"(?={re.escape(text)})", joined)
+        for at in range(found.start(), found.start() + len(text))
+    }
+    random = Random(random_bytes)  # noqa: S311 - seeded with what only the key tells
+
+    def other(place: int, letter: str) -> str:
+        if place in kept:
+            return letter
+        if letter.isdigit():
+            return "0" if letter == "0" and place == 0 else str(random.randrange(1 if place == 0 else 0, 10))
+        if letter.isalpha():
+            made = random.choice(string.ascii_lowercase)
+            return made.upper() if letter.isupper() else made
+        return letter
+
+    return "".join(other(place, letter) for place, letter in enumerate(core))
+
+
+def _other_number(core: str, random_bytes: bytes) -> str:
+    """Give another whole number of as many digits, which a column of that type can hold, too."""
+    whole, point, decimals = core.partition(".")
+    digits = len(whole.lstrip("-"))
+    smallest = 10 ** (digits - 1)
+    largest = _LARGEST.get(digits, 10**digits - 1)
+    number = smallest + int.from_bytes(random_bytes, "big") % (largest - smallest + 1)
+    return f"{'-' * whole.startswith('-')}{number}{point}{decimals}"

@@ -1,9 +1,10 @@
 """Make fixtures from a live source: for every table that the views read, a CSV file with the columns they read.
 
 1. Run each view and sample its output; the codes in the sampled rows are the first keys.
-2. Sample each table: rows that hold one of those keys in any column, so that variants and joined rows come along, and
-   rows that show each value of a column with few values, so that rows which a view filters out are there as well.
-3. Sample large tables without any of those keys again, by the keys of the rows that were chosen so far.
+2. Sample the tables that the codes come from: rows that hold one of those keys, and rows that show each value of a
+   column with few values, so that rows which a view filters out are there as well.
+3. Sample the tables that the views join with these, by the values that join them, then those that are joined with
+   them in turn; and what is joined with nothing, by the codes in any of its columns.
 4. Replace personal data (:mod:`engine.testing.anonymise`) and write ``fixtures/<table>.csv``.
 """
 
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.clock import Deadline, now
+from engine.config.toml_text import parse_toml
 from engine.database.open import open_source
-from engine.errors import QueryError, UsageError
+from engine.errors import ConfigError, QueryError, UsageError, ViewError
 from engine.files import WorkspaceFiles
+from engine.mapping.case_twins import CASED_DIALECTS, find_case_twins, table_names
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.quoting import ident
@@ -28,12 +31,12 @@ from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.catalogue_types import read_catalogue_types
 from engine.testing.column_types import FILE_NAME, parse_type, value_form, write_column_types
 from engine.testing.fixture_run import entities
-from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type
-from engine.testing.sampling import SampledTable, choose_rows, join_key
+from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type, table_of_file
+from engine.testing.sampling import SampledTable, choose_rows, join_key, join_keys
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from engine.database.connection import Batches, Connection
@@ -78,19 +81,19 @@ def capture_fixtures(
     keys: set[str] = set()
     with open_source(project.source, deadline=Deadline(stop=stop)) as connection:
 
-        def sample(table: SampledTable, keys: frozenset[str]) -> None:
-            read = _read_columns(connection, table, project.source.dialect)
+        def sample(table: SampledTable, keys: Mapping[int, frozenset[str]]) -> None:
+            read = _read_columns(connection, table, types[table.name], project.source.dialect)
             found = choose_rows(
                 read, keys=keys, rows=rows, stop=stop, progress=lambda seen: progress(table.name, seen, None)
             )
-            table.chosen, table.rows_read = found.chosen, found.rows_read
-            table.arrived_types, table.matched = found.arrived_types, found.matched
+            table.chosen, table.rows_read, table.arrived_types = found.chosen, found.rows_read, found.arrived_types
 
-        tables = _tables_read(project, queries, connection)
+        tables, joins = _tables_read(project, queries, connection)
         _refuse_shared_files(tables)
+        types = {table.name: _column_types(connection, project, table) for table in tables}
         for entity, query in queries.items():
             read = connection.read(query.sql)
-            chosen = choose_rows(read, keys=frozenset(), rows=rows, stop=stop, progress=lambda _: None)
+            chosen = choose_rows(read, keys={}, rows=rows, stop=stop, progress=lambda _: None)
             contract = ENTITIES[entity]
             codes = {
                 place
@@ -98,26 +101,80 @@ def capture_fixtures(
                 if (known := contract.resolve(column)) is not None and known.type == "code"
             }
             keys |= {key for row in chosen.chosen for place in codes if (key := join_key(row[place]))}
-        more: set[str] = set()
-        for table in tables:
-            sample(table, frozenset(keys))
-            if table.matched:
-                more |= {key for row in table.chosen for value in row if (key := join_key(value))}
-        # A large table that has none of the views' keys is joined through other columns of the tables that have them.
-        for table in tables:
-            if not table.matched and table.rows_read > rows:
-                sample(table, frozenset(keys | more))
-        types = {table.name: _column_types(connection, project, table) for table in tables}
+        _sample_by_joins(tables, joins, frozenset(keys), sample)
     anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
         for name, kind, column in zip(
             table.columns, anonymiser.kinds(table), zip(*table.chosen, strict=True), strict=False
         ):
-            anonymiser.learn(column, kind, joined=name.lower() in table.joined)
-    captured = tuple(_write(folder, table, types[table.name], anonymiser, files) for table in tables)
-    written = {fixture_table(table.name): types[table.name] for table in tables}
-    files.write(folder / FILE_NAME, write_column_types(written, captured=now()).encode("utf-8"))
-    return captured
+            anonymiser.learn(
+                column,
+                kind,
+                joined=name.lower() in table.joined,
+                people=table.holds_people,
+                limit=_text_length(types[table.name].get(name)),
+                compared=table.compared.get(name.lower(), ()),
+            )
+    made = [_fixture(folder, table, types[table.name], anonymiser) for table in tables]
+    kept = _types_of_others(folder, files, existing, tables)
+    written = {**kept, **{fixture_table(table.name): types[table.name] for table in tables}}
+    moment = now()
+    # What is interrupted in between leaves tables that do not fit together, and says so.
+    files.write(folder / FILE_NAME, write_column_types(written, captured=moment, incomplete=True).encode("utf-8"))
+    for fixture, text in made:
+        files.write(fixture.path, text.encode("utf-8"))
+    files.write(folder / FILE_NAME, write_column_types(written, captured=moment).encode("utf-8"))
+    return tuple(fixture for fixture, _ in made)
+
+
+def _types_of_others(
+    folder: Path, files: WorkspaceFiles, existing: Sequence[Path], tables: Sequence[SampledTable]
+) -> dict[str, dict[str, str]]:
+    """The types in ``types.toml`` of the fixtures that stay as they are; none where it cannot be read."""
+    captured = {fixture_file_name(table.name) for table in tables}
+    staying = {table_of_file(path) for path in existing if path.name.lower() not in captured}
+    with suppress(OSError, ConfigError):
+        document = parse_toml(files.read(folder / FILE_NAME).decode("utf-8"), path=folder / FILE_NAME, hint="")
+        return {
+            table: {column: str(kind) for column, kind in columns.items()}
+            for table, columns in document.items()
+            if table.lower() in staying and isinstance(columns, dict)
+        }
+    return {}
+
+
+def _sample_by_joins(
+    tables: Sequence[SampledTable],
+    joins: Iterable[frozenset[tuple[str, str]]],
+    codes: frozenset[str],
+    sample: Callable[[SampledTable, Mapping[int, frozenset[str]]], None],
+) -> None:
+    """Call ``sample`` for each table once, with the keys that its columns may hold, by their places.
+
+    First those that the codes come from, then those that are joined with what was sampled, and at last the others.
+    """
+    sampled: dict[str, SampledTable] = {}
+    left = list(tables)
+    while left:
+        keys_of: dict[str, dict[int, frozenset[str]]] = {}
+        for table in left:
+            keys = {
+                place: frozenset(
+                    key
+                    for join in joins
+                    if (table.name.lower(), column.lower()) in join
+                    for other in sampled.values()
+                    for key in join_keys(other, {name for owner, name in join if owner == other.name.lower()})
+                )
+                | (codes if column.lower() in table.codes else frozenset())
+                for place, column in enumerate(table.columns)
+            }
+            keys_of[table.name] = {place: found for place, found in keys.items() if found}
+        reached = [table for table in left if keys_of[table.name]]
+        for table in reached or left[:1]:
+            sample(table, keys_of[table.name] or dict.fromkeys(range(len(table.columns)), codes))
+            sampled[table.name] = table
+        left = [table for table in left if table.name not in sampled]
 
 
 def _refuse_shared_files(tables: Sequence[SampledTable]) -> None:
@@ -134,12 +191,18 @@ def _refuse_shared_files(tables: Sequence[SampledTable]) -> None:
             )
 
 
-def _tables_read(project: Project, queries: Mapping[str, Query], connection: Connection) -> list[SampledTable]:
-    """The tables that the views read, each with the columns that they read and what is known of these."""
-    from engine.mapping.lineage import joined_columns, tables_read, trace_columns
+def _tables_read(
+    project: Project, queries: Mapping[str, Query], connection: Connection
+) -> tuple[list[SampledTable], frozenset[frozenset[tuple[str, str]]]]:
+    """The tables that the views read, each with the columns that they read and what is known of these, and the joins.
+
+    A join is the set of tables and columns, in lower case, that have the same values.
+    """
+    from engine.mapping.lineage import compared_texts, joined_columns, tables_read, trace_columns
 
     dialect = project.source.dialect
-    schema = _schema(connection, dialect, queries)
+    written = _written_names(queries, dialect)
+    schema = _schema(connection, written)
     columns: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
     people: set[str] = set()
@@ -147,14 +210,18 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
     others: set[tuple[str, str]] = set()
     plain: set[tuple[str, str]] = set()
     about: set[tuple[str, str]] = set()
-    joined: set[tuple[str, str]] = set()
+    joins: set[frozenset[tuple[str, str]]] = set()
+    codes: set[tuple[str, str]] = set()
+    compared: dict[tuple[str, str], frozenset[str]] = {}
     for entity, query in queries.items():
-        joined |= joined_columns(query, dialect=dialect, schema=schema)
+        joins |= joined_columns(query, dialect=dialect, schema=schema)
+        for place, texts in compared_texts(query, dialect=dialect, schema=schema).items():
+            compared[place] = compared.get(place, frozenset()) | texts
         for each in trace_columns(query, dialect=dialect, entity=ENTITIES[entity], schema=schema):
             for table, column in each.sources:
                 place = (table.lower(), column.lower())
                 if each.field.type == "code":
-                    joined.add(place)
+                    codes.add(place)
                 if each.field.personal and each.field.role != "meta":
                     fed.setdefault(place, set()).add(FIELD_KINDS.get(each.field.name.rpartition(".")[2], "person"))
                 elif not each.field.personal:
@@ -166,9 +233,16 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
             known.update({column.lower(): column for column in read.columns if column.lower() not in known})
             if entity == "customers":
                 people.add(read.table.lower())
-    return [
+    for key, known in columns.items():
+        _refuse_twins(names[key], known, schema.get(key, ()))
+        # As the table has them, which is how a * of one table stands beside a * of another in a UNION.
+        ordered = [column.lower() for column in schema.get(key, ()) if column.lower() in known]
+        columns[key] = {column: known[column] for column in dict.fromkeys((*ordered, *known))}
+    joined = codes.union(*joins)
+    found = [
         SampledTable(
             name=names[key],
+            sql_name=written[key],
             columns=tuple(columns[key].values()),
             holds_people=key in people,
             # A full name feeds both first_name and last_name. A column that a CASE tests feeds other fields as well.
@@ -178,30 +252,68 @@ def _tables_read(project: Project, queries: Mapping[str, Query], connection: Con
                 if table == key and (table, column) not in others
             },
             spelled=_database_names(tuple(columns[key].values()), schema.get(key, ())),
+            codes=frozenset(column for table, column in codes if table == key),
             joined=frozenset(column for table, column in joined if table == key),
             plain=frozenset(column for table, column in plain - about if table == key),
+            compared={column: texts for (table, column), texts in compared.items() if table == key},
         )
         for key in sorted(columns, key=lambda key: (-len(columns[key]), key))
     ]
+    return found, frozenset(joins)
 
 
-def _schema(connection: Connection, dialect: str, queries: Mapping[str, Query]) -> dict[str, tuple[str, ...]]:
+def _written_names(queries: Mapping[str, Query], dialect: str) -> dict[str, str]:
+    """How the SQL of the views names each table, by the name without quotes in lower case.
+
+    Raises :class:`ViewError` for names that fixtures cannot tell apart, and :class:`UsageError` where these are in
+    different views.
+    """
+    from engine.mapping.lineage import parsed_view
+
+    written: dict[str, str] = {}
+    known: dict[str, str] = {}
+    for query in queries.values():
+        statement = parsed_view(query, dialect)
+        twins = [*find_case_twins(query, statement, dialect)]
+        if twins:
+            raise ViewError(twins)
+        for name, real, sql in table_names(statement, dialect):
+            other = known.setdefault(name.lower(), real)
+            if real.lower() == other.lower() and real != other and dialect in CASED_DIALECTS:
+                raise UsageError(
+                    f"The views read {other} and {real}, which fixtures cannot tell apart: their names differ only in"
+                    " case.",
+                    hint="Give one of them another name in a view of the database, and read that.",
+                )
+            written.setdefault(name.lower(), sql)
+    return written
+
+
+def _schema(connection: Connection, written: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """All columns of the tables that the views read, by the table's name in lower case, as the database spells them.
 
     A table that this login may not read as a whole is left out: then what the views name is all that is known of it.
     """
-    from engine.mapping.lineage import tables_read
-
     found: dict[str, tuple[str, ...]] = {}
-    for query in queries.values():
-        for read in tables_read(query, dialect=dialect):
-            if read.table.lower() not in found:
-                with suppress(QueryError):
-                    sql = f"select * from {_spell_table(read.table, dialect)} where 1 = 0"  # noqa: S608 - a name
-                    result = connection.read(sql)
-                    deque(result, maxlen=0)  # some drivers have one open result at a time
-                    found[read.table.lower()] = result.columns
+    for name, sql in written.items():
+        with suppress(QueryError):
+            result = connection.read(f"select * from {sql} where 1 = 0")  # noqa: S608 - a name
+            deque(result, maxlen=0)  # some drivers have one open result at a time
+            found[name] = result.columns
     return found
+
+
+def _refuse_twins(table: str, read: Mapping[str, str], columns: Sequence[str]) -> None:
+    """Refuse a column that is read of a table with two of its name. Raises :class:`UsageError` that names them."""
+    known: dict[str, str] = {}
+    for column in columns:
+        other = known.setdefault(column.lower(), column)
+        if other != column and column.lower() in read:
+            raise UsageError(
+                f"{table} has the columns {other} and {column}, which fixtures cannot tell apart: their names differ"
+                " only in case.",
+                hint="Give one of them another name in a view of the database, and read that.",
+            )
 
 
 def _database_names(columns: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -212,15 +324,13 @@ def _database_names(columns: Sequence[str], known: Sequence[str]) -> tuple[str, 
     return found if all(found) else ()
 
 
-def _read_columns(connection: Connection, table: SampledTable, dialect: str) -> Batches:
+def _read_columns(connection: Connection, table: SampledTable, types: Mapping[str, str], dialect: str) -> Batches:
     """All rows of a table, the columns that the views read."""
     columns = [ident(name, dialect) for name in table.spelled] or [_spell(name, dialect) for name in table.columns]
-    target = _spell_table(table.name, dialect)
-    return connection.read(f"select {', '.join(columns)} from {target}")  # noqa: S608 - names that the view itself reads
-
-
-def _spell_table(name: str, dialect: str) -> str:
-    return ".".join(_spell(part, dialect) for part in name.split("."))
+    if dialect == "mysql":  # whose drivers give bits as bytes
+        bits = {place for place, name in enumerate(table.columns) if re.match(r"bit\b", types.get(name, ""))}
+        columns = [f"{name} + 0 as {name}" if place in bits else name for place, name in enumerate(columns)]
+    return connection.read(f"select {', '.join(columns)} from {table.sql_name}")  # noqa: S608 - names of the view
 
 
 def _spell(name: str, dialect: str) -> str:
@@ -230,7 +340,7 @@ def _spell(name: str, dialect: str) -> str:
 
 def _column_types(connection: Connection, project: Project, table: SampledTable) -> dict[str, str]:
     """The types of the table's columns as the catalogue has them, by column as the fixture spells it."""
-    known = read_catalogue_types(connection, table.name, project.source.dialect)
+    known = read_catalogue_types(connection, table.sql_name, project.source.dialect, name=table.name)
     found = {column: known.get(column.lower(), "") for column in table.columns}
     return {column: kind for column, kind in found.items() if parse_type(kind) is not None}
 
@@ -245,19 +355,30 @@ def _heading_type(table: SampledTable, place: int) -> str | None:
     return "text" if meant == "bigint" and arrived != "bigint" else None
 
 
-def _write(
-    folder: Path, table: SampledTable, types: Mapping[str, str], anonymiser: Anonymiser, files: WorkspaceFiles
-) -> CapturedTable:
+def _text_length(known: str | None) -> int | None:
+    """The length of a column of texts, None where it has none."""
+    kind = parse_type(known) if known else None
+    return kind.sizes[0] if kind is not None and kind.sizes and value_form(kind) == "text" else None
+
+
+def _fixture(
+    folder: Path, table: SampledTable, types: Mapping[str, str], anonymiser: Anonymiser
+) -> tuple[CapturedTable, str]:
+    """The file of a table, and what is to be written into it."""
     kinds = anonymiser.kinds(table)
     forms = [_form(table, place, types.get(column)) for place, column in enumerate(table.columns)]
+    known = {column: parse_type(written) for column, written in types.items()}
+    padded = {column for column, declared in known.items() if declared is not None and declared.is_padded}
     replaced: dict[str, None] = {}
     lines = []
     for row in sorted(table.chosen, key=lambda row: [(value is not None, value or "") for value in row]):
         cells = []
         for column, kind, form, value in zip(table.columns, kinds, forms, row, strict=True):
             shown = value if value is None else anonymiser(value, kind, form)
-            if shown != value:
+            if value is not None and shown is not None and shown != value:
                 replaced[column] = None
+                if column in padded:
+                    shown = shown.rstrip(" ").ljust(len(value))
             cells.append(_csv_value(shown))
         lines.append(",".join(cells))
     headings = [None if column in types else _heading_type(table, place) for place, column in enumerate(table.columns)]
@@ -266,8 +387,8 @@ def _write(
         for column, kind in zip(table.columns, headings, strict=True)
     )
     path = folder / fixture_file_name(table.name)
-    files.write(path, "\n".join([header, *lines, ""]).encode("utf-8"))
-    return CapturedTable(path=path, rows=len(lines), rows_read=table.rows_read, replaced=tuple(replaced))
+    captured = CapturedTable(path=path, rows=len(lines), rows_read=table.rows_read, replaced=tuple(replaced))
+    return captured, "\n".join([header, *lines, ""])
 
 
 def _form(table: SampledTable, place: int, known: str | None) -> Form:

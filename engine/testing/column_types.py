@@ -37,6 +37,9 @@ FILE_NAME = "types.toml"
 CAPTURED = "captured"
 """The key beside the tables for when the fixtures were captured."""
 
+INCOMPLETE = "incomplete"
+"""The key beside the tables for that a capture has begun to write the files, and has not ended."""
+
 Form = Literal["text", "number", "moment", "json", "other"]
 
 _TYPE = re.compile(
@@ -142,6 +145,10 @@ def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str
         document = parse_toml(text, path=path, hint=_HINT)
     except ConfigError as error:
         raise FixtureError(error.diagnostics) from None
+    if document.get(INCOMPLETE) is True:
+        message = "The capture of these fixtures was interrupted: their tables may not fit together."
+        hint = "Capture them again with `s2s fixtures capture --replace`, or take the old ones back from git."
+        raise FixtureError([Diagnostic(path=path, message=message, hint=hint)])
     found: dict[str, dict[str, ColumnType]] = {}
     for table, columns in document.items():
         for column, written in columns.items() if isinstance(columns, dict) else ():
@@ -172,14 +179,17 @@ def read_capture_time(folder: Path, files: WorkspaceFiles) -> datetime | None:
     return found.replace(tzinfo=None) if isinstance(found, datetime) else None
 
 
-def write_column_types(tables: Mapping[str, Mapping[str, str]], *, captured: datetime) -> str:
+def write_column_types(tables: Mapping[str, Mapping[str, str]], *, captured: datetime, incomplete: bool = False) -> str:
     """Return the text of ``types.toml`` with the types, as written, of columns by table.
 
-    ``captured`` is when that was, in UTC without a zone: what the clock of a rehearsal says.
+    ``captured`` is when that was, in UTC without a zone: what the clock of a rehearsal says. ``incomplete`` says that
+    the tables' files are yet to be written.
     """
     parts = ["# The types of the source's columns, as its catalogue has them. Made by `s2s fixtures capture`.\n"]
     if CAPTURED not in tables:  # which TOML would not tell from the table
         parts.append(f"{CAPTURED} = {captured:%Y-%m-%dT%H:%M:%S}\n")
+    if incomplete and INCOMPLETE not in tables:
+        parts.append(f"{INCOMPLETE} = true\n")
     for table, columns in sorted(tables.items()):
         if columns:
             parts.append(f"\n[{_key(table)}]\n")
@@ -200,7 +210,8 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
     if kind.name in _TEXTS:
         return "varchar"
     if kind.name in _INTEGERS or _is_own_integer(kind, dialect):
-        return _INTEGERS.get(kind.name, "bigint")
+        unsigned = {"bigint": "hugeint"}.get(kind.name, "bigint") if kind.unsigned else ""
+        return unsigned or _INTEGERS.get(kind.name, "bigint")
     if kind.name in _DOUBLES:
         return "double"
     if kind.name in _MOMENTS:
@@ -226,7 +237,7 @@ def duckdb_type(kind: ColumnType, values: Iterable[str | None], dialect: str) ->
 
 def _is_own_integer(kind: ColumnType, dialect: str) -> bool:
     """Whether it is a whole number that MySQL writes or compares in its own way."""
-    return dialect == "mysql" and (kind.name == "year" or kind.name.endswith(" zerofill"))
+    return dialect == "mysql" and (kind.name in {"year", "bit"} or kind.name.endswith(" zerofill"))
 
 
 def _moment_type(kind: str, values: Sequence[str | None], dialect: str) -> str | None:

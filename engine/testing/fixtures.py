@@ -65,7 +65,7 @@ class Fixture:
     @property
     def table(self) -> str:
         """The table's name in lower case: the last part of the file's name, without a schema; ``%2F`` stands for /."""
-        return unquote(self.path.stem.rpartition(".")[2]).lower()
+        return table_of_file(self.path)
 
     @property
     def inferred(self) -> tuple[str, ...]:
@@ -132,6 +132,11 @@ def fixture_file_name(table: str) -> str:
 def fixture_table(table: str) -> str:
     """The name under which fixtures know a table: the last part of its name, in lower case."""
     return table.rpartition(".")[2].lower()
+
+
+def table_of_file(path: Path) -> str:
+    """The table whose rows a CSV file has, as :func:`fixture_table` calls it."""
+    return unquote(path.stem.rpartition(".")[2]).lower()
 
 
 def has_fixtures(root: Path) -> bool:

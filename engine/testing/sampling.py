@@ -1,9 +1,9 @@
 """Choose the few rows of a table that make good fixtures, in one pass over it.
 
 A query's batches and the keys that other tables use go in, a :class:`SampledTable` with the chosen rows comes out.
-Chosen are rows that hold one of the keys, one row for each value of a column that has few values, one for a NULL and
-one for a blank of each column, and the first rows until there are enough. A row is known by where it stands: each of
-several that are alike may be chosen, because a sum, a count or a join finds them all.
+Chosen are rows that hold one of the keys in the column that has such, one row for each value of a column that has few
+values, one for a NULL and one for a blank of each column, and the first rows until there are enough. A row is known by
+where it stands: each of several that are alike may be chosen, because a sum, a count or a join finds them all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.sync.extract import cancelled
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -32,10 +32,11 @@ class SampledTable:
 
     ``holds_people`` says that the customers' view reads it. ``field_kinds`` are the kinds of personal data by column
     (lower case), as told by the Stock2Shop fields that the columns feed. ``arrived_types`` are ``"bigint"`` for a
-    column whose values all arrived as integers, else None. ``chosen`` has the rows, in order. ``matched`` says
-    whether any row held a key. ``spelled`` are the columns as the database spells them, where it was asked, and
-    ``joined`` those (lower case) that are keys or join tables: their values may only be replaced one to one. ``plain``
-    are those (lower case) that only feed fields which say nothing of a person, such as a country.
+    column whose values all arrived as integers, else None. ``chosen`` has the rows, in order. ``sql_name``
+    is the table as the views name it, ``spelled`` are the columns as the database spells them, where it was asked,
+    ``codes`` those (lower case) that feed the fields which are keys, and ``joined`` these and those that join tables.
+    ``plain`` are those (lower case) that only feed fields which say nothing of a person, such as a country.
+    ``compared`` are the texts that the views write beside a column (lower case), and compare it with.
     """
 
     name: str
@@ -45,18 +46,26 @@ class SampledTable:
     arrived_types: list[str | None] = field(default_factory=list)
     chosen: list[tuple[str | None, ...]] = field(default_factory=list)
     rows_read: int = 0
-    matched: bool = False
+    sql_name: str = ""
     spelled: tuple[str, ...] = ()
+    codes: frozenset[str] = frozenset()
     joined: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
+    compared: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 def choose_rows(
-    read: Any, *, keys: frozenset[str], rows: int, stop: threading.Event, progress: Callable[[int], None]
+    read: Any,
+    *,
+    keys: Mapping[int, frozenset[str]],
+    rows: int,
+    stop: threading.Event,
+    progress: Callable[[int], None],
 ) -> SampledTable:
     """Read a result once and choose about ``rows`` of its rows, at most five times as many by their keys.
 
-    ``progress`` is called with the number of rows read so far. Raises :class:`CancelledError` once ``stop`` is set.
+    ``keys`` are those that a column may hold, by the column's place. ``progress`` is called with the number of rows
+    read so far. Raises :class:`CancelledError` once ``stop`` is set.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -68,7 +77,7 @@ def choose_rows(
     rows_at: dict[int, tuple[str | None, ...]] = {}
     matching: list[int] = []
     first: list[int] = []
-    key_values = pa.array(sorted(keys), pa.string())
+    key_values = {place: pa.array(sorted(values), pa.string()) for place, values in keys.items()}
     kinds: list[set[str]] = [set() for _ in range(width)]
     for batch in read:
         if stop.is_set():
@@ -86,10 +95,10 @@ def choose_rows(
                 rows_at[before + number] = tuple(column[number].as_py() for column in texts)
             return before + number
 
-        if keys and len(matching) < rows * 5:
+        if key_values and len(matching) < rows * 5:
             hits = None
-            for column in texts:
-                hit = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=key_values), False)
+            for place, values in key_values.items():
+                hit = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(texts[place]), value_set=values), False)
                 hits = hit if hits is None else pc.or_(hits, hit)
             matching += map(keep, pc.indices_nonzero(hits).to_pylist()[: rows * 5 - len(matching)])
         for place, column in enumerate(texts):
@@ -112,7 +121,6 @@ def choose_rows(
         for value, example in examples.items()
         if not many[place] or value is None or not value.strip()
     ]
-    found.matched = bool(matching)
     chosen = dict.fromkeys((*matching, *few))
     for example in first:
         if len(chosen) >= rows:
@@ -121,6 +129,13 @@ def choose_rows(
     found.chosen = [rows_at[place] for place in chosen]
     found.arrived_types = ["bigint" if kind == {"integer"} else None for kind in kinds]
     return found
+
+
+def join_keys(table: SampledTable, columns: Collection[str]) -> Iterator[str]:
+    """Yield the keys in the chosen rows of a table, of some of its columns (lower case)."""
+    for place, column in enumerate(table.columns):
+        if column.lower() in columns:
+            yield from (key for row in table.chosen if (key := join_key(row[place])))
 
 
 def _candidate_values(column: pa.Array, *, many: bool) -> list[str | None]:

@@ -2,9 +2,9 @@
 
 A kind is ``integer``, ``decimal:2`` with its decimals, ``double``, ``text``, ``date``, ``timestamp``, ``boolean``,
 ``json``, ``interval`` or ``list``; blank where it is not known. Of columns alone are ``single``, ``numeric``,
-``zerodate``, ``zerotime``, ``listed`` (of ENUM and SET), ``zerofill`` and ``year``. The kind of a number is only taken
-from a column whose type the database or a person has declared: that all values of a fixture are whole numbers does not
-say that the column's type is.
+``zerodate``, ``zerotime``, ``listed`` (of ENUM and SET), ``zerofill``, ``bit`` and ``year``. The kind of a number is
+only taken from a column whose type the database or a person has declared: that all values of a fixture are whole
+numbers does not say that the column's type is.
 
 A column's kind may say after a slash in what its texts differ and are equal all the same, such as ``text/ci-pad``: in
 case, and in blanks at the end; ``integer/unsigned`` is a number of MySQL's that is not below 0. That is noted in

@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ViewError
+from engine.mapping.case_twins import find_case_twins
 from engine.mapping.locate import diagnostic_at
 from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start_offset, write_sql
 from engine.mapping.scopes import is_star
@@ -69,7 +70,8 @@ def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> 
         return query.sql
     statement = _parse_view(query, dialect)
     infer_kinds(statement, dialect, columns or {})
-    problems = [*_unsupported_parts(query, statement, dialect), *_rename_tables(query, statement)]
+    problems = [*_unsupported_parts(query, statement, dialect), *find_case_twins(query, statement, dialect)]
+    problems += _rename_tables(query, statement)
     if problems:
         raise ViewError(problems)
     try:

@@ -60,6 +60,8 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
         return _loose_type_of_sqlite(node)
     if dialect != "postgres":
         return None
+    if _orders_enum(node):
+        return "an order of an ENUM, which is that of its list", "CASE, or the same of its ::text."
     if has_own_decimals(node) and _is_shown_as_text(node.output_name):
         return "a text of a number whose decimals differ by value, such as 0 and 1.50", "ROUND(…, 2) around it."
     if name in COMPARISONS | {"Nullif", "Case"} and _compares_padding(node):
@@ -67,6 +69,14 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
     if name in {"Concat", "ConcatWs", "Format"} and any(_is_padded(part) for part in node.iter_expressions()):
         return f"{construct_name(node)} of a CHAR, whose blanks count there", "|| instead."
     return None
+
+
+def _orders_enum(node: Any) -> bool:
+    """Return whether the order in which a type lists its values decides about rows, or about what is in them."""
+    name = type(node).__name__
+    if name == "Ordered":
+        return is_kind(_sorted(node), "listed") and _decides(node)
+    return name in _EXTREMES | _RANGES and any(is_kind(part, "listed") for part in node.iter_expressions())
 
 
 def _calculates_with_single(node: Any, dialect: str) -> bool:
@@ -110,11 +120,13 @@ def _compares_padding(node: Any) -> bool:
 
 
 def _own_type_of_mysql(node: Any) -> Unsupported:
-    """Refuse what an ENUM, a SET, a YEAR or a number with ZEROFILL is beside its value."""
+    """Refuse what an ENUM, a SET, a YEAR, a BIT or a number with ZEROFILL is beside its value."""
     name = type(node).__name__
     parts = list(node.iter_expressions())
     if name not in NUMBER_USES and any(is_kind(part, "zerofill") for part in parts):
         return "the text of a number with ZEROFILL", "LPAD of the number plus 0."
+    if name not in NUMBER_USES and any(is_kind(part, "bit") for part in parts):
+        return "the text of a BIT, which is its bytes", "its number, as in flag + 0."
     if name in COMPARISONS and any(is_kind(part, "year") for part in parts) and any(map(_is_short_year, parts)):
         return "a year without its century", "the year with four digits."
     if name in ARITHMETIC and any(is_kind(part, "listed") for part in parts):
@@ -129,6 +141,8 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
     return None
 
+
+_RANGES = frozenset({"GT", "GTE", "LT", "LTE", "Between"})
 
 _SEARCHES = frozenset({"Like", "StrPosition", "field", "find_in_set"})
 
