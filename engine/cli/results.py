@@ -21,13 +21,13 @@ from engine.cli.setup_results import (
     StoredSecret,
     WrittenSite,
 )
+from engine.database.origin import Origin
 from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
 from engine.review.decisions import Verdict
 from engine.review.model import ColumnImpact, FieldChange, FileChange, HeldRow, RowRule, Sample, SettingChange
 from engine.status.collect import Condition
-from engine.sync.origin import Origin
 from engine.sync.preview import PreviewFault
 
 

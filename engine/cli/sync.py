@@ -267,8 +267,8 @@ def rebind(
     output: OutputFormat = Output.text,
 ) -> None:
     """Have a project's state belong to the account and the database that project.toml names now."""
+    from engine.database.origin import origin_of
     from engine.state.store import open_state
-    from engine.sync.origin import origin_of
     from engine.sync.origin import rebind as rebind_state
 
     if keep == forget:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from engine.config.document import find_setting
 from engine.config.masking import changed_values, has_variable, variable_names
+from engine.database.origin import origin_of
 from engine.model.fields import ENTITIES
 from engine.review.model import SettingChange
-from engine.sync.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,10 +7,9 @@ is meant: keep what is published, or forget it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.database.connection_string import parse_options, unquote
+from engine.database.origin import Origin, origin_of
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fields_read import forget_fields_read
@@ -18,36 +17,8 @@ from engine.sync.removals import forget_removals
 from engine.sync.unanswered import forget_unanswered
 
 if TYPE_CHECKING:
-    from engine.model.settings import Project, SourceSettings
+    from engine.model.settings import Project
     from engine.state.store import State
-
-WHERE = {
-    "server": (
-        *("server", "servername", "server name", "host", "hostname", "host name", "address", "addr", "network address"),
-        *("data source", "servernode", "system", "enginename", "eng", "links", "commlinks"),
-    ),
-    "port": ("port", "portnumber", "port number"),
-    "database": ("database", "databasename", "dbname", "db", "dbq", "initial catalog", "servicename", "service", "sid"),
-    "schema": ("currentschema", "current schema", "schema", "defaultlibraries"),
-    "dsn": ("dsn", "filedsn"),
-}
-"""What drivers call the options that say which database it is; all others say how to reach it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """An account and a database, as text that is compared and shown; no login is in it.
-
-    Such as ``https://app.stock2shop.com/v1, source 57`` and ``server erp, database Evo``.
-    """
-
-    account: str
-    database: str
-
-
-def origin_of(project: Project) -> Origin:
-    """The account and the database that ``project.toml`` names now."""
-    return Origin(account=project.stock2shop.account, database=_database(project.source, project))
 
 
 def recorded_origin(state: State) -> Origin | None:
@@ -107,20 +78,6 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
 
     state.transaction_with_retry(rebound)
     return None if before == origin_of(project) else before
-
-
-def _database(source: SourceSettings, project: Project) -> str:
-    if source.database is not None:
-        inside = source.database.is_relative_to(project.workspace)
-        path = source.database.relative_to(project.workspace) if inside else source.database
-        return f"the file {path.as_posix()}"
-    options = {name.lower(): unquote(value) for name, value in parse_options(source.connection or "")}
-    parts = []
-    for part, names in WHERE.items():
-        value = next((options[name] for name in names if options.get(name)), "")
-        if value:
-            parts.append(f"{part} {value if part in {'database', 'schema'} else value.lower()}")
-    return ", ".join(parts) or "a connection that names no server"
 
 
 def holds_rows(state: State) -> bool:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.command import run_command
 
+from engine.database.origin import origin_of
 from engine.errors import OriginChangedError
 from engine.state.store import open_state
 from engine.sync.adopt import adopt, verify
-from engine.sync.origin import origin_of
 
 if TYPE_CHECKING:
     import subprocess
