@@ -24,6 +24,7 @@ from engine.errors import ConfigError, StateLockedError, SyncError
 from engine.files import WorkspaceFiles, exists, is_dir, is_file, is_open_to_others, may_write
 from engine.mapping.todos import standing_todos
 from engine.mapping.views import render_checked_view
+from engine.orders.origin import order_origin
 from engine.orders.statement_checks import check_statements
 from engine.orders.statement_trial import try_statements
 from engine.orders.statements import list_statements
@@ -87,7 +88,8 @@ def check_project(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
     yield from _check_source(project)
     yield from _check_stock2shop(project)
     yield from _check_state(project)
-    yield from _check_orders(project, ledgers)
+    yield from _check_orders(project)
+    yield from _check_ledger(project, ledgers)
 
 
 def check_live(project: Project) -> Iterator[Finding]:
@@ -258,7 +260,7 @@ def _check_source(project: Project) -> Iterator[Finding]:
         )
 
 
-def _check_orders(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
+def _check_orders(project: Project) -> Iterator[Finding]:
     if project.orders is None:
         return
     try:
@@ -269,8 +271,6 @@ def _check_orders(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
         with open_writer(project.orders.source) as writer:
             trial = try_statements(project, project.orders, writer)
         yield from _statement_findings(trial.problems)
-        with ledgers.opened(project.name) as ledger:
-            waiting = ledger.list_entries("status in ('waiting', 'failed')")
     except ConfigError as error:
         yield from _statement_findings(error.diagnostics)
         return
@@ -284,9 +284,22 @@ def _check_orders(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
         detail=f"{len(list_statements(project))} statements; the login that writes connects",
         todo=f"Not tried, for this database cannot check them without running them: {untried}." if untried else "",
     )
+
+
+def _check_ledger(project: Project, ledgers: Ledgers) -> Iterator[Finding]:
+    try:
+        if project.orders is None or not ledgers.has_ledger(project.name):
+            return
+        with ledgers.opened(project) as ledger:
+            waiting = ledger.list_entries("status in ('waiting', 'failed')")
+    except SyncError as error:
+        yield _failed("order ledger", error)
+        return
+    origin = order_origin(project)
+    yield Finding(name="order ledger", state="ok", detail=f"it belongs to {origin.account}; {origin.database}")
     if waiting:
         yield Finding(
-            name="orders",
+            name="order ledger",
             state="warn",
             detail=f"{len(waiting):,} orders wait or failed",
             todo=f"s2s orders list {project.name} --status waiting",

@@ -24,6 +24,7 @@ from engine.cli import (
     mapping,
     notify,
     orders,
+    origins,
     preview,
     projects,
     secret,
@@ -127,8 +128,9 @@ app.add_typer(
 )
 app.command(rich_help_panel=SYNC, short_help="Take what Stock2Shop holds as published.")(sync.adopt)
 app.command(rich_help_panel=SYNC, short_help="Compare published with what Stock2Shop holds.")(sync.verify)
-app.command(rich_help_panel=SYNC, short_help="Bind the state to another account or database.")(sync.rebind)
+app.command(rich_help_panel=SYNC, short_help="Bind what is remembered to another account.")(origins.rebind)
 app.add_typer(orders.orders_app, name="orders", rich_help_panel=ORDERS, short_help="Raise orders in the database.")
+orders.orders_app.command()(origins.former)
 app.command(rich_help_panel=OPERATE, short_help="Show how every project does.")(status.status)
 app.add_typer(agent.agent_app, name="agent", rich_help_panel=OPERATE, short_help="Run every project at its cadence.")
 app.add_typer(

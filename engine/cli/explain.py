@@ -185,7 +185,7 @@ class _Search:
         ledgers = order_ledgers(self._session)
         if self._entity not in {None, "orders"} or project.orders is None or not ledgers.has_ledger(project.name):
             return []
-        with ledgers.opened(project.name) as ledger:
+        with ledgers.viewed(project.name) as ledger:
             return [entry.order_id for entry in ledger.find_entries(self.code)]
 
 

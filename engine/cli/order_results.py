@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypedDict
 
 from engine.cli.fleet_results import Time
+from engine.database.origin import Origin
 
 
 class OrderEntry(TypedDict):
@@ -45,6 +46,34 @@ class OrderDetail(OrderEntry):
     status_history: list[StatusChange]
     corrections: Annotated[list[str], "What its newest content has changed after it was raised, by path."]
     document: dict[str, Any] | None
+
+
+class FormerOrder(OrderEntry):
+    """An order of another account or database, with its past."""
+
+    account: Annotated[str, "Stock2Shop's address and the source whose order it was."]
+    database: Annotated[str, "The database in which it was raised, or was to be."]
+    put_aside_at: Time
+    status_history: list[StatusChange]
+
+
+class ReboundLedger(TypedDict):
+    """The account and the database that an order ledger belongs to now."""
+
+    belongs_to: Origin
+    before: Annotated[Origin | None, "Null where it belonged to the same."]
+    put_aside: Annotated[int, "How many orders are of another account or database, and were put aside."]
+    unfinished: Annotated[int, "How many of these had not been raised."]
+    brought_back: Annotated[int, "How many orders that had been put aside are there again."]
+
+
+class Rebound(TypedDict):
+    """The account and the database that a state, and the order ledger, belong to now."""
+
+    belongs_to: Origin
+    before: Annotated[Origin | None, "Of the state: null where nothing was recorded before, or it was left alone."]
+    forgotten: Annotated[bool, "Whether nothing counts as published any more."]
+    orders: Annotated[ReboundLedger | None, "Null where there is no order ledger, or it was left alone."]
 
 
 class ExplainedOrder(OrderDetail):

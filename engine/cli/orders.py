@@ -45,8 +45,8 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Another port than project.toml's.")] = None,
 ) -> None:
     """Listen for orders that Stock2Shop sends, raise each and answer with its code; Ctrl-C stops it."""
-    from engine.orders.pipeline import order_settings
     from engine.orders.serve import run_receiver
+    from engine.orders.settings import order_settings
 
     session = session_of(context)
     session.terminal.go_on_unread()
@@ -143,14 +143,14 @@ def list_orders(
 ) -> None:
     """Show the ledger: the status of each order, and why."""
     from engine.orders.entry import TRANSITIONS
-    from engine.orders.pipeline import order_settings
+    from engine.orders.settings import order_settings
 
     session = session_of(context)
     loaded = session.load_stored(project)
     order_settings(loaded)
     if status is not None and status not in TRANSITIONS:
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
-    with order_ledgers(session).opened(loaded.name) as ledger:
+    with order_ledgers(session).viewed(loaded.name) as ledger:
         entries = ledger.list_newest(status=status, limit=limit)
     _print_entries(session, loaded, entries, output)
 
@@ -164,7 +164,7 @@ def show_order(
     output: OutputFormat = Output.text,
 ) -> None:
     """Show one order's history; its document only with --reveal, because it is about a person."""
-    from engine.orders.pipeline import order_settings
+    from engine.orders.settings import order_settings
 
     session = session_of(context)
     loaded = session.load_stored(project)
@@ -178,7 +178,7 @@ def show_order(
 
 def order_json(session: Session, project: Project, order_id: int, *, reveal: bool) -> dict[str, Any]:
     """What the ledger knows of an order, for machines. Raises :class:`UsageError` for an id that is not known."""
-    with order_ledgers(session).opened(project.name) as ledger:
+    with order_ledgers(session).viewed(project.name) as ledger:
         return {
             **ledger.get_entry(order_id).as_json(),
             "status_history": [
@@ -194,7 +194,7 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
     """Print what the ledger knows of an order. Raises :class:`UsageError` for an id that is not known."""
     from engine.orders.rules import RULES
 
-    with order_ledgers(session).opened(project.name) as ledger:
+    with order_ledgers(session).viewed(project.name) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
         corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if reveal else None
@@ -301,7 +301,7 @@ def verify(
     output: OutputFormat = Output.text,
 ) -> None:
     """Look raised orders up in the database, and name those that are gone from it."""
-    from engine.orders.pipeline import order_settings
+    from engine.orders.settings import order_settings
     from engine.orders.verify import list_raised, verify_orders
 
     session = session_of(context)
@@ -309,7 +309,7 @@ def verify(
     order_settings(loaded)
     with run_controls(session, loaded.name, "orders") as (stop, _):
         ledgers = order_ledgers(session)
-        found = verify_orders(loaded, ledgers, list_raised(ledgers, loaded.name, days=days), stop=stop)
+        found = verify_orders(loaded, ledgers, list_raised(ledgers, loaded, days=days), stop=stop)
     wrong = [each for each in found if each.state in {"gone", "different"}]
     unknown = [each for each in found if each.state == "unknown"]
     if output is Output.json:

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
 from engine.cli.fleet_results import Fleet, Time
-from engine.cli.order_results import ExplainedOrder, OrderDetail, OrderEntry, PlannedOrder, VerifiedOrder
+from engine.cli.order_results import (
+    ExplainedOrder,
+    FormerOrder,
+    OrderDetail,
+    OrderEntry,
+    PlannedOrder,
+    Rebound,
+    VerifiedOrder,
+)
 from engine.cli.setup_results import (
     CapturedFixture,
     CreatedProject,
@@ -21,7 +29,6 @@ from engine.cli.setup_results import (
     StoredSecret,
     WrittenSite,
 )
-from engine.database.origin import Origin
 from engine.doctor import Finding
 from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
@@ -392,14 +399,6 @@ class Adopted(TypedDict):
     unreadable: int
 
 
-class Rebound(TypedDict):
-    """The account and the database that a state belongs to now."""
-
-    belongs_to: Origin
-    before: Annotated[Origin | None, "Null where nothing was recorded before."]
-    forgotten: Annotated[bool, "Whether nothing counts as published any more."]
-
-
 class RetriedRows(TypedDict):
     """How many refused rows the next run sends again."""
 
@@ -446,5 +445,6 @@ RESULTS: dict[str, Any] = {
     "orders raise": list[OrderEntry],
     "orders verify": list[VerifiedOrder],
     "orders skip": OrderEntry,
+    "orders former": list[FormerOrder],
 }
 """The type of each command's result, by the command's name."""

@@ -1,4 +1,4 @@
-"""The commands of a sync: plan, run, history, quarantine, adopt, rebind, verify."""
+"""The commands of a sync: plan, run, history, quarantine, adopt, verify."""
 
 from __future__ import annotations
 
@@ -253,45 +253,6 @@ def adopt(
         )
     if output is Output.json:
         session.answer.give(found)
-
-
-def rebind(
-    context: typer.Context,
-    project: ProjectName,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="It is the same account, or the same items: keep what is published.")
-    ] = False,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="It is another account: nothing counts as published there.")
-    ] = False,
-    output: OutputFormat = Output.text,
-) -> None:
-    """Have a project's state belong to the account and the database that project.toml names now."""
-    from engine.database.origin import origin_of
-    from engine.state.store import open_state
-    from engine.sync.origin import rebind as rebind_state
-
-    if keep == forget:
-        raise UsageError(
-            "Say what becomes of what is published: --keep or --forget.",
-            hint="--keep where it is the same account, or a database with the same items; --forget where the account"
-            " is another one.",
-        )
-    session = session_of(context)
-    loaded, _ = project_at_hand(context, session.load(project))
-    with open_state(loaded.state) as state:
-        before = rebind_state(state, loaded, forget=forget)
-    now = origin_of(loaded)
-    if output is Output.json:
-        result = {"belongs_to": asdict(now), "before": None if before is None else asdict(before), "forgotten": forget}
-        session.answer.give(result)
-        return
-    came_from = f"It belonged to {before.account}; {before.database}." if before else "It belonged to the same before."
-    kept = "Nothing counts as published any more" if forget else "What is published was kept"
-    session.terminal.print_text(
-        f"The state of {loaded.name} belongs to {now.account}; {now.database}.\n{came_from}\n"
-        f"{kept}, and nothing was sent. Look at the difference: s2s plan {loaded.name}"
-    )
 
 
 def verify(

@@ -133,7 +133,7 @@ class Workspace:
         try:
             if not self.ledgers.has_ledger(name):
                 return None
-            with self.ledgers.opened(name) as ledger:
+            with self.ledgers.viewed(name) as ledger:
                 found = {entry.order_id: entry for entry in ledger.list_newest(limit=MAX_ORDERS)}
                 for status in ("failed", "waiting"):
                     found |= {each.order_id: each for each in ledger.list_newest(status=status, limit=MAX_ORDERS)}
@@ -151,7 +151,7 @@ class Workspace:
         """What the ledger has of an order; None where there is none. Raises what the ledger raises."""
         if not self.ledgers.has_ledger(name):
             return None
-        with self.ledgers.opened(name) as ledger:
+        with self.ledgers.viewed(name) as ledger:
             if not ledger.list_entries("order_id = ?", order_id):
                 return None
             document = ledger.load_document(order_id)
@@ -172,7 +172,7 @@ class Workspace:
                 break
             try:
                 if self.ledgers.has_ledger(name):
-                    with self.ledgers.opened(name) as ledger:
+                    with self.ledgers.viewed(name) as ledger:
                         orders += [(name, entry) for entry in ledger.find_entries(text)]
             except SyncError:
                 continue  # the status says so

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 5
+VERSION = 6
 """The version of the tables; ``sql/migrations.sql`` has a block for each version."""
 
 SCHEMA = "s2s_fleet"

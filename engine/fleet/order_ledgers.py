@@ -23,14 +23,18 @@ from engine.fleet.database import FleetDatabase
 from engine.fleet.lease import ORDERS_SUFFIX, renewing, take_lease
 from engine.orders.ledger import Ledger
 from engine.orders.ledger_file import LOCK_TIMEOUT_SECONDS, ledger_path
+from engine.orders.origin import order_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import psycopg
 
+    from engine.database.origin import Origin
     from engine.fleet.lease import Lease
+    from engine.model.settings import Project
 
 TURN_POLL_SECONDS = 0.05
 """How often to look whether another machine has raised its order."""
@@ -208,12 +212,22 @@ class FleetLedgers:
         self._connections.close()
 
     @contextmanager
-    def opened(self, project: str) -> Iterator[Ledger]:
+    def opened(self, project: Project) -> Iterator[Ledger]:
         """A project's ledger, opened.
 
         Raises :class:`StateError` where this machine has one of its own that the fleet did not take over, or another
         machine has taken it out of the fleet.
         """
+        with self._open(project.name, order_origin(project)) as ledger:
+            ledger.bind()
+            yield ledger
+
+    def viewed(self, name: str) -> AbstractContextManager[Ledger]:
+        """The ledger of the project ``name``, opened to be looked at, or rebound; raises what :meth:`opened` does."""
+        return self._open(name, None)
+
+    @contextmanager
+    def _open(self, project: str, origin: Origin | None) -> Iterator[Ledger]:
         own = ledger_path(self._folder, project)
         if exists(own):
             raise StateError(
@@ -221,7 +235,8 @@ class FleetLedgers:
                 hint=f"`s2s fleet adopt-local {project}` takes it over; or move the file away.",
             )
         require_in_fleet(self._connections, project)
-        with closing(Ledger(StoredLedger(self._connections, project), project, self._folder)) as ledger:
+        store = StoredLedger(self._connections, project)
+        with closing(Ledger(store, project, self._folder, origin=origin)) as ledger:
             yield ledger
 
     def has_ledger(self, project: str) -> bool:

@@ -10,7 +10,7 @@ from engine.files import exists
 from engine.fleet.lease import renewing, take_lease
 from engine.fleet.order_ledgers import orders_lease
 from engine.orders.ledger_file import connect_ledger, raising_lock, translate_errors
-from engine.orders.ledger_store import TABLES
+from engine.orders.ledger_store import ROW_ORDER, TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from engine.fleet.lease import Lease
 
     Connection = psycopg.Connection[tuple[Any, ...]]
-
-_ORDER_OF = {"transitions": "rowid"}
-"""By what a table's rows are in order, where that counts."""
 
 
 def adopt_orders(database: FleetDatabase, project: str, own: Path, *, replace: bool) -> bool:
@@ -73,7 +70,7 @@ def _read_file(own: Path) -> dict[str, list[Any]]:
         connection.execute("pragma journal_mode = delete")
         return {
             table: connection.execute(
-                f"select {', '.join(columns)} from {table} order by {_ORDER_OF.get(table, 1)}"  # noqa: S608 - names of this package
+                f"select {', '.join(columns)} from {table} order by {ROW_ORDER[table]}"  # noqa: S608 - names of this package
             ).fetchall()
             for table, columns in TABLES.items()
         }
@@ -102,6 +99,7 @@ def _store(connection: Connection, lease: Lease, project: str, rows: dict[str, l
                 f" {known[1]}.",
                 hint="To replace them all by this machine's, which may not know what the fleet raised: --replace.",
             )
+        _require_same_origin(connection, project, rows)
     for table, columns in TABLES.items():
         if replace:
             connection.execute(f"delete from {table} where project = %s".encode(), [project])  # noqa: S608 - as above
@@ -111,11 +109,29 @@ def _store(connection: Connection, lease: Lease, project: str, rows: dict[str, l
             cursor.executemany(sql.encode(), [(project, *row) for row in rows[table]])
 
 
+def _require_same_origin(connection: Connection, project: str, rows: dict[str, list[Any]]) -> None:
+    """Raise :class:`StateError` where the fleet has orders of another account or database than this machine has.
+
+    Where only this machine has orders, the fleet's ledger belongs to theirs from now on.
+    """
+    found = connection.execute("select account, database from order_origin where project = %s", [project]).fetchone()
+    if found is None or not (rows["orders"] and rows["order_origin"]) or tuple(rows["order_origin"][0]) == found:
+        return
+    if connection.execute("select 1 from orders where project = %s limit 1", [project]).fetchone() is not None:
+        raise StateError(
+            f"The fleet's order ledger of {project} belongs to {found[0]}; {found[1]}, and this machine's to"
+            f" {'; '.join(rows['order_origin'][0])}.",
+            hint=f"Rebind the fleet's to the other one first: `s2s rebind {project}`. Or replace it by this machine's,"
+            " which may not know what the fleet raised: --replace.",
+        )
+    connection.execute("delete from order_origin where project = %s", [project])
+
+
 def _take_out(connection: Connection, lease: Lease, project: str) -> dict[str, list[Any]]:
     _lock(connection, lease, away=True)
     return {
         table: connection.execute(
-            f"select {', '.join(columns)} from {table} where project = %s order by {_ORDER_OF.get(table, 1)}".encode(),  # noqa: S608 - as above
+            f"select {', '.join(columns)} from {table} where project = %s order by {ROW_ORDER[table]}".encode(),  # noqa: S608 - as above
             [project],
         ).fetchall()
         for table, columns in TABLES.items()

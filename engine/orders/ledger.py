@@ -16,7 +16,10 @@ from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, read_modified, says_cancelled
 from engine.orders.entry import ENTRY_COLUMNS, FINISHED_STATUSES, TRANSITIONS, Entry, read_entry
+from engine.orders.former import FormerOrders
 from engine.orders.identity import DERIVED_IDS, channel_key_of, is_derived
+from engine.orders.ledger_table import LedgerTable
+from engine.orders.origin import bind, rebind, recorded_origin
 from engine.run_log.record import RunLog, record_order_changes
 
 if TYPE_CHECKING:
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from engine.database.origin import Origin
     from engine.errors import SyncError
+    from engine.model.settings import Project
     from engine.orders.entry import OrderStatus
     from engine.orders.ledger_store import LedgerStore
+    from engine.orders.origin import ReboundLedger
 
 RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 """Minutes until a failed order is due again, after the first failure, the second and so on; the last one repeats."""
@@ -36,14 +42,22 @@ RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 class Ledger:
     """An open ledger, to be used by one thread; ``state_folder`` is that of the run log, which has each change as well.
 
-    Each method raises :class:`StateError` or :class:`FleetError` where the rows cannot be used, and
-    :class:`StateLockedError` where another process keeps them locked.
+    Its orders are those of ``origin``; without one it is only looked at, whoever's they are. ``former`` are those that
+    are put aside.
+
+    Each method raises :class:`StateError` or :class:`FleetError` where the rows cannot be used,
+    :class:`StateLockedError` where another process keeps them locked, and :class:`OriginChangedError` where its orders
+    are another account's or database's, as opening it does.
     """
 
-    def __init__(self, store: LedgerStore, project: str, state_folder: Path) -> None:
+    def __init__(self, store: LedgerStore, project: str, state_folder: Path, *, origin: Origin | None) -> None:
         self._store = store
         self._project = project
-        self._scope = "".join(f"{name} = ? and " for name in store.scope)
+        self._origin = origin
+        self._orders = LedgerTable(store, "orders")
+        self._transitions = LedgerTable(store, "transitions")
+        self._maintenance = LedgerTable(store, "maintenance")
+        self.former = FormerOrders(store, origin)
         self._run_log = RunLog(state_folder)
         self._noted: list[tuple[int, str, str]] = []
 
@@ -51,6 +65,20 @@ class Ledger:
         """Close what the ledger needs."""
         self._store.close()
         self._run_log.close()
+
+    def bind(self) -> None:
+        """Have the ledger belong to its origin, or raise :class:`OriginChangedError`; each change looks again."""
+        if recorded_origin(self._store) != self._origin:
+            with self._change():
+                pass
+
+    def rebind(self, origin: Origin, *, forget: bool) -> ReboundLedger:
+        """Have the ledger belong to ``origin``, whatever it belonged to, once no order is being raised.
+
+        With ``forget`` its orders are put aside, and without it they are those of ``origin``.
+        """
+        with self._store.raising(), self._store.change():
+            return rebind(self._store, self.former, origin, forget=forget, at=self.now())
 
     @property
     def holders_may_return(self) -> bool:
@@ -82,8 +110,7 @@ class Ledger:
         with self._change():
             known = self._find("document, latest, status, uncertain, rule", order_id)
             if known is None:
-                self._insert(
-                    "orders",
+                self._orders.insert(
                     order_id=order_id,
                     status="received",
                     via=via,
@@ -149,7 +176,7 @@ class Ledger:
             if known is not None:
                 values["note"] = " ".join([*(each for each in notes if each not in known[0]), known[0]]).strip()
             condition = f"order_id = ? and status in ({', '.join('?' * len(before))})"
-            if not self._update(values, condition, order_id, *before):
+            if not self._orders.update(values, condition, order_id, *before):
                 entry = self.get_entry(order_id)
                 hint = "`s2s orders show` shows its history."
                 if entry.status == "raising":
@@ -169,7 +196,7 @@ class Ledger:
         with self._change():
             gone = ("next_attempt_at", "finished_at", "raised_at", "answered_at", "source_order_code", "gone_at")
             columns = {"status": "received", "rule": "", "reason": "", "approved_by": by, **dict.fromkeys(gone)}
-            if not self._update(columns, "order_id = ? and status <> 'raising'", order_id):
+            if not self._orders.update(columns, "order_id = ? and status <> 'raising'", order_id):
                 raise UsageError(f"Order {order_id} is being raised now.", hint="Look again with `s2s orders show`.")
             former = f"; it was {entry.status} as {entry.source_order_code}" if entry.source_order_code else ""
             self._note(order_id, "received", f"to be raised on purpose, by {by}{former}")
@@ -181,13 +208,13 @@ class Ledger:
         """
         with self._change():
             columns = {"commit_sent_at": self.now(), "expected_code": code, "uncertain": 1}
-            self._update(columns, "order_id = ? and status = 'raising'", order_id)
+            self._orders.update(columns, "order_id = ? and status = 'raising'", order_id)
 
     def mark_gone(self, order_id: int, *, gone: bool) -> None:
         """Note whether a raised order is gone from the database; once it is, until it is there again."""
         with self._change():
             columns = {"gone_at": self.now() if gone else None}
-            if self._update(columns, f"order_id = ? and gone_at is {'null' if gone else 'not null'}", order_id):
+            if self._orders.update(columns, f"order_id = ? and gone_at is {'null' if gone else 'not null'}", order_id):
                 status = self.get_entry(order_id).status
                 self._note(order_id, status, "gone from the database" if gone else "in the database again")
 
@@ -224,7 +251,7 @@ class Ledger:
         with self._change():
             columns = {"status": "answered", "answered_at": self.now(), **({"via": via} if via else {})}
             condition = "order_id = ? and (status = 'raised' or (status = 'answered' and ? not in ('', via)))"
-            if self._update(columns, condition, order_id, via):
+            if self._orders.update(columns, condition, order_id, via):
                 self._note(order_id, "answered", f"by {via}" if via else "")
 
     def mark_failed(self, order_id: int, *, reason: str, not_before: str = "", **facts: Any) -> None:
@@ -255,7 +282,7 @@ class Ledger:
 
     def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
         """Return the orders that fit an SQL condition, by id."""
-        return [read_entry(row) for row in self._select(ENTRY_COLUMNS, condition, values, "order by order_id")]
+        return [read_entry(row) for row in self._orders.select(ENTRY_COLUMNS, condition, values, "order by order_id")]
 
     def find_entries(self, number: str) -> list[Entry]:
         """Return the orders with a number: Stock2Shop's id, the channel's, or the order's code in the database."""
@@ -268,7 +295,9 @@ class Ledger:
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
         condition, values = ("true", []) if status is None else ("status = ?", [status])
-        rows = self._select(ENTRY_COLUMNS, condition, values, f"order by received_at desc, order_id desc limit {limit}")
+        rows = self._orders.select(
+            ENTRY_COLUMNS, condition, values, f"order by received_at desc, order_id desc limit {limit}"
+        )
         return sorted(map(read_entry, rows), key=lambda entry: entry.order_id)
 
     def list_due(self) -> list[Entry]:
@@ -338,55 +367,41 @@ class Ledger:
 
     def status_history(self, order_id: int) -> list[tuple[str, str, str]]:
         """Return the order's past as (time in UTC, status, reason), the oldest first."""
-        return self._select("at, status, reason", "order_id = ?", [order_id], "order by rowid", table="transitions")
+        return self._transitions.select("at, status, reason", "order_id = ?", [order_id], "order by rowid")
 
     def prune(self, *, keep_days: int) -> None:
         """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data. Once a day."""
         now = self.now()
         day = [add_seconds(now, -86_400)]
-        if self._select("1", "task = 'prune' and done_at > ?", day, table="maintenance"):
+        if self._maintenance.select("1", "task = 'prune' and done_at > ?", day):
             return
         with self._change():
             before = add_seconds(now, -86_400 * keep_days)
-            self._update({"document": None, "latest": None}, "document is not null and finished_at < ?", before)
-            if not self._update({"done_at": now}, "task = 'prune'", table="maintenance"):
-                self._insert("maintenance", task="prune", done_at=now)
+            self._orders.update({"document": None, "latest": None}, "document is not null and finished_at < ?", before)
+            self.former.prune(before=before)
+            if not self._maintenance.update({"done_at": now}, "task = 'prune'"):
+                self._maintenance.insert(task="prune", done_at=now)
 
     def _note(self, order_id: int, status: str, reason: str) -> None:
         at = self.now()
-        self._insert("transitions", order_id=order_id, at=at, status=status, reason=reason)
+        self._transitions.insert(order_id=order_id, at=at, status=status, reason=reason)
         self._noted.append((order_id, at, status))
 
     def _find(self, columns: str, order_id: int) -> Sequence[Any] | None:
         """Columns of an order; None where it is not known."""
-        found = self._select(columns, "order_id = ?", [order_id])
+        found = self._orders.select(columns, "order_id = ?", [order_id])
         return found[0] if found else None
 
     def _set(self, order_id: int, **columns: object) -> None:
-        self._update(columns, "order_id = ?", order_id)
-
-    def _select(
-        self, columns: str, condition: str, values: Sequence[object], order: str = "", *, table: str = "orders"
-    ) -> list[Any]:
-        sql = f"select {columns} from {table} where {self._scope}({condition}) {order}"  # noqa: S608 - conditions are written in this package
-        return self._store.read(sql, [*self._store.scope.values(), *values])
-
-    def _update(self, columns: Mapping[str, object], condition: str, *values: object, table: str = "orders") -> int:
-        """Change the rows that fit an SQL condition; gives how many there were."""
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        sql = f"update {table} set {assignments} where {self._scope}({condition})"  # noqa: S608 - as above
-        return self._store.write(sql, [*columns.values(), *self._store.scope.values(), *values])
-
-    def _insert(self, table: str, **columns: object) -> None:
-        row = {**self._store.scope, **columns}
-        sql = f"insert into {table} ({', '.join(row)}) values ({', '.join('?' * len(row))})"  # noqa: S608 - as above
-        self._store.write(sql, [*row.values()])
+        self._orders.update(columns, "order_id = ?", order_id)
 
     @contextmanager
     def _change(self) -> Iterator[None]:
         """Run the block in one transaction, which is on the disk when it ends, or undone; then the run log has it."""
+        assert self._origin is not None  # whoever looks at a ledger changes nothing in it
         self._noted.clear()
         with self._store.change():
+            bind(self._store, self._origin, project=self._project)
             yield
         if self._noted:
             record_order_changes(self._run_log, self._project, self._noted)
@@ -395,8 +410,15 @@ class Ledger:
 class Ledgers(Protocol):
     """Where the ledgers of a workspace's projects are. Errors are those of :class:`Ledger`."""
 
-    def opened(self, project: str) -> AbstractContextManager[Ledger]:
-        """A project's ledger, opened, and created where there is none."""
+    def opened(self, project: Project) -> AbstractContextManager[Ledger]:
+        """A project's ledger, opened, and created where there is none.
+
+        Raises :class:`OriginChangedError` where its orders are those of another account than ``project.toml`` names, or
+        of another database, and :class:`UsageError` where the project raises no orders.
+        """
+
+    def viewed(self, name: str) -> AbstractContextManager[Ledger]:
+        """The ledger of the project ``name``, opened to be looked at, or rebound, whoever's orders it holds."""
 
     def has_ledger(self, project: str) -> bool:
         """Whether a project has a ledger; a look makes none."""

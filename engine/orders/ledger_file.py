@@ -21,20 +21,24 @@ from engine.errors import StateError, StateLockedError, SyncError
 from engine.file_lock import file_lock, is_locked_error
 from engine.files import create_private_file, exists, make_private_folder
 from engine.orders.ledger import Ledger, utc_now
+from engine.orders.origin import order_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    from engine.database.origin import Origin
+    from engine.model.settings import Project
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
 LEDGER_SUFFIX = ".orders.sqlite"
 """What follows the project's name in the name of a ledger's file."""
 
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 """The version of the ledger's tables, kept as SQLite's ``user_version``. Older ledgers are migrated when opened."""
 
-MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql", "ledger_5.sql")
+MIGRATIONS = ("ledger.sql", "ledger_2.sql", "ledger_3.sql", "ledger_4.sql", "ledger_5.sql", "ledger_6.sql")
 """The scripts that lead from no tables to version 1, from version 1 to 2, and so on."""
 
 OPEN_TIMEOUT_SECONDS = 60
@@ -102,10 +106,18 @@ class LocalLedgers:
         self._folder = state_folder
 
     @contextmanager
-    def opened(self, project: str) -> Iterator[Ledger]:
+    def opened(self, project: Project) -> Iterator[Ledger]:
         """A project's ledger, opened, and created where there is none, readable by its owner only."""
-        with closing(Ledger(LedgerFile(self._folder, project), project, self._folder)) as ledger:
+        with self._open(project.name, order_origin(project)) as ledger:
+            ledger.bind()
             yield ledger
+
+    def viewed(self, name: str) -> AbstractContextManager[Ledger]:
+        """The ledger of the project ``name``, opened to be looked at, or rebound."""
+        return self._open(name, None)
+
+    def _open(self, name: str, origin: Origin | None) -> AbstractContextManager[Ledger]:
+        return closing(Ledger(LedgerFile(self._folder, name), name, self._folder, origin=origin))
 
     def has_ledger(self, project: str) -> bool:
         """Whether there is a file with something in it."""

@@ -13,17 +13,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
+_ORDERS = (
+    *("order_id", "status", "via", "document", "rule", "reason", "uncertain", "attempts", "next_attempt_at"),
+    *("source_order_code", "source_customer_code", "received_at", "raised_at", "answered_at", "note"),
+    *("expected_code", "commit_sent_at", "rolled_back", "approved_by", "latest", "finished_at", "gone_at"),
+    "channel_key",
+)
+
+_TRANSITIONS = ("order_id", "at", "status", "reason")
+
+_FORMER = ("account", "database", "put_aside_at")
+
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "orders": (
-        *("order_id", "status", "via", "document", "rule", "reason", "uncertain", "attempts", "next_attempt_at"),
-        *("source_order_code", "source_customer_code", "received_at", "raised_at", "answered_at", "note"),
-        *("expected_code", "commit_sent_at", "rolled_back", "approved_by", "latest", "finished_at", "gone_at"),
-        "channel_key",
-    ),
-    "transitions": ("order_id", "at", "status", "reason"),
+    "orders": _ORDERS,
+    "transitions": _TRANSITIONS,
     "maintenance": ("task", "done_at"),
+    "order_origin": ("account", "database"),
+    "former_orders": (*_FORMER, *_ORDERS),
+    "former_transitions": (*_FORMER, *_TRANSITIONS),
 }
-"""A ledger's tables and their columns: the orders, each status that they had, and when old documents were deleted."""
+"""A ledger's tables and their columns: the orders, each status that they had, when old documents were deleted, whose
+orders they are, and the same of orders that were put aside."""
+
+ROW_ORDER: Mapping[str, str] = {
+    "orders": "order_id",
+    "transitions": "rowid",
+    "maintenance": "task",
+    "order_origin": "account",
+    "former_orders": "put_aside_at, order_id",
+    "former_transitions": "rowid",
+}
+"""By what the rows of each table are in order."""
 
 
 class LedgerStore(Protocol):

@@ -9,8 +9,9 @@ from engine.errors import OrderError, UsageError
 from engine.files import is_dir, is_file, list_paths
 from engine.orders.document import parse_document
 from engine.orders.entry import NO_DOUBT
-from engine.orders.pipeline import OrderProcessor, order_settings
+from engine.orders.pipeline import OrderProcessor
 from engine.orders.rules import ONLY_BY_ID_RULES
+from engine.orders.settings import order_settings
 from engine.orders.verify import verify_orders
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def import_orders(
     files = list_paths(path, "*.json") if is_dir(path) else [path]
     if not files or not all(map(is_file, files)):
         raise UsageError(f"There is no order in {path}.", hint="Name a JSON file, or a folder of them.")
-    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project) as ledger, closing(OrderProcessor(project)) as processor:
         for file in files:
             if stop.is_set():
                 return
@@ -66,7 +67,7 @@ def retry_orders(
     became of each order. Raises :class:`UsageError` for an id that is not known, and for an order whose document was
     deleted.
     """
-    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project) as ledger, closing(OrderProcessor(project)) as processor:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
             "status in ('waiting', 'failed')"
         )
@@ -102,7 +103,7 @@ def raise_on_purpose(project: Project, ledgers: Ledgers, order_id: int, *, by: s
     """
     if not (by.strip() and by.isprintable()):
         raise UsageError("It must be known who wants that.", hint="Give a name: --by NAME.")
-    with ledgers.opened(project.name) as ledger, closing(OrderProcessor(project)) as processor:
+    with ledgers.opened(project) as ledger, closing(OrderProcessor(project)) as processor:
         entry = ledger.get_entry(order_id)
         _require_document(ledger, order_id, keep_days=processor.settings.keep_days)
         if entry.status in {"raised", "answered"}:
@@ -130,7 +131,7 @@ def skip_order(project: Project, ledgers: Ledgers, order_id: int, *, code: str |
     order_settings(project)
     if code is not None and not (code.strip() and code.isprintable()):
         raise UsageError("An order cannot have a blank code.", hint="Give the code that it has in the database.")
-    with ledgers.opened(project.name) as ledger:
+    with ledgers.opened(project) as ledger:
         if code is None:
             # Its code may be given to another order by now; that it may be there itself stays known.
             ledger.move(order_id, "skipped", reason="skipped by hand", expected_code=None)

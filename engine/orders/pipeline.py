@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_writer
-from engine.errors import ConfigError, RenderError, SourceError, SyncError, UsageError, WriteError
+from engine.errors import ConfigError, RenderError, SourceError, SyncError, WriteError
 from engine.orders.entry import NO_DOUBT, PENDING_STATUSES
 from engine.orders.identity import order_id_of
 from engine.orders.ledger import add_seconds
@@ -35,6 +35,7 @@ from engine.orders.prepare import prepare_order
 from engine.orders.raise_order import Attempt, EarlierAttempt, SupersededError, raise_order
 from engine.orders.rules import MAY_BE_THERE_RULES, RuleError, check_order
 from engine.orders.session import make_strict
+from engine.orders.settings import order_settings
 from engine.orders.statement_checks import check_statements
 from engine.orders.statements import list_statements, statement_exists
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.database.connection import Writer
-    from engine.model.settings import OrderSettings, Project
+    from engine.model.settings import Project
     from engine.orders.document import Order
     from engine.orders.entry import Entry
     from engine.orders.ledger import Ledger
@@ -59,16 +60,6 @@ def crash_point(_name: str) -> None:
     """Do nothing; the tests replace it, to let a process die at each point where that matters."""
 
 
-def order_settings(project: Project) -> OrderSettings:
-    """Return how the project raises orders. Raises :class:`UsageError` where it does not raise any."""
-    if project.orders is None:
-        raise UsageError(
-            f"{project.name} raises no orders.",
-            hint="Write an [orders] table in its project.toml, and the statements in orders/.",
-        )
-    return project.orders
-
-
 def find_known_code(ledger: Ledger, entry: Entry, order: Order) -> str | None:
     """Return the code under which Stock2Shop knows an order to be in this source already; None where it knows none.
 
@@ -81,9 +72,14 @@ def find_known_code(ledger: Ledger, entry: Entry, order: Order) -> str | None:
         raised = f", raised as {twin.source_order_code}" if twin.source_order_code else ""
         raise RuleError("arrived_twice", f"it is order {twin.order_id}{raised}")
     code = None if entry.uncertain else order.source_order_code
-    holder = ledger.find_order_with_code(code, besides=entry.order_id) if code else None
+    if code is None or ledger.former.was_raised_elsewhere(entry.order_id, code):
+        return None
+    holder = ledger.find_order_with_code(code, besides=entry.order_id)
     if holder is not None:
         raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of order {holder.order_id}")
+    former = ledger.former.find_with_code(code, besides=entry.order_id)
+    if former is not None:
+        raise RuleError("code_taken", f"Stock2Shop says {code}, which is the code of {former.title}")
     return code
 
 
@@ -193,6 +189,7 @@ class OrderProcessor:
             superseded=ledger.has_newer_content(order_id),
             earlier=earlier,
             find_holder=lambda code: ledger.find_order_with_code(code, besides=order_id),
+            find_former_holder=lambda code: ledger.former.find_with_code(code, besides=order_id),
             before_commit=lambda code: ledger.mark_commit_sent(order_id, code),
             crash_point=crash_point,
         )

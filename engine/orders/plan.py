@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.orders.document import read_order
-from engine.orders.pipeline import find_known_code, known_already, order_settings
+from engine.orders.pipeline import find_known_code, known_already
 from engine.orders.rules import RuleError, check_order
+from engine.orders.settings import order_settings
 from engine.orders.statements import (
     StatementRenderer,
     UnknownValue,
@@ -52,7 +53,7 @@ def plan_orders(project: Project, ledgers: Ledgers, order_ids: tuple[int, ...]) 
     settings = order_settings(project)
     list_statements(project)
     plans = []
-    with ledgers.opened(project.name) as ledger:
+    with ledgers.opened(project) as ledger:
         entries = [ledger.get_entry(each) for each in order_ids] or ledger.list_entries(
             "status in ('received', 'waiting', 'failed', 'raising')"
         )

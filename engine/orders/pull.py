@@ -13,7 +13,8 @@ from engine.errors import OrderError, RefusedError
 from engine.orders import pipeline
 from engine.orders.document import parse_document
 from engine.orders.identity import is_derived, order_id_of
-from engine.orders.pipeline import OrderProcessor, order_settings
+from engine.orders.pipeline import OrderProcessor
+from engine.orders.settings import order_settings
 from engine.stock2shop.client import open_api
 from engine.stock2shop.exchange import Contents
 from engine.stock2shop.local_user import local_user
@@ -48,8 +49,8 @@ def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, us
     problems: list[str] = []
     user = user or local_user(project.stock2shop, project.state.parent)
     with (
+        ledgers.opened(project) as ledger,
         open_api(project.stock2shop, stop=stop, user=user) as api,
-        ledgers.opened(project.name) as ledger,
         closing(OrderProcessor(project)) as processor,
     ):
         queue = settings.pull

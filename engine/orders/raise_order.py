@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from engine.model.settings import OrderSettings, Project
     from engine.orders.document import Order
     from engine.orders.entry import Entry
+    from engine.orders.former import FormerOrder
     from engine.orders.render_ahead import Rendered
 
 
@@ -87,9 +88,10 @@ class Attempt:
 
     ``rendered`` are the statements that were rendered ahead. ``superseded`` means that newer content of the order
     arrived while it was unknown whether this one is in the database. ``find_holder`` returns another order that has a
-    code, or may have it, if the ledger knows one. ``before_commit`` is called with the order's code directly before the
-    commit is sent. ``crash_point`` is called with the name of each point where a process may die. ``wrote`` becomes
-    True with the first statement that may write. ``notes`` collects what an operator should know.
+    code, or may have it, if the ledger knows one, and ``find_former_holder`` one of a former account. ``before_commit``
+    is called with the order's code directly before the commit is sent. ``crash_point`` is called with the name of each
+    point where a process may die. ``wrote`` becomes True with the first statement that may write. ``notes`` collects
+    what an operator should know.
     """
 
     project: Project
@@ -100,6 +102,7 @@ class Attempt:
     superseded: bool = False
     earlier: EarlierAttempt = EarlierAttempt()
     find_holder: Callable[[str], Entry | None] = lambda _code: None
+    find_former_holder: Callable[[str], FormerOrder | None] = lambda _code: None
     before_commit: Callable[[str], None] = lambda _code: None
     crash_point: Callable[[str], None] = lambda _name: None
     wrote: bool = False
@@ -252,6 +255,9 @@ def _check_found(attempt: Attempt, code: str) -> None:
     """Check that what the lookup found agrees with the ledger. Raises :class:`RuleError` where it does not."""
     earlier = attempt.earlier
     _check_holder(attempt, code, said_by="orders/lookup.sql found ")
+    former = attempt.find_former_holder(code)
+    if former is not None and code != earlier.expected_code:
+        raise RuleError("code_taken", f"orders/lookup.sql found {code}, which is the code of {former.title}")
     if earlier.expected_code is not None and code != earlier.expected_code:
         raise RuleError("uncertain", f"it was being raised as {earlier.expected_code}, and lookup.sql found {code}")
     if earlier.rolled_back and not earlier.commit_sent:

@@ -17,10 +17,11 @@ from engine.orders.access import AccessRules
 from engine.orders.document import parse_document
 from engine.orders.entry import PENDING_STATUSES
 from engine.orders.identity import order_id_of
-from engine.orders.pipeline import OrderProcessor, order_settings
+from engine.orders.pipeline import OrderProcessor
 from engine.orders.pull import answer_body
 from engine.orders.replies import Reply, error_reply
 from engine.orders.rules import RULES
+from engine.orders.settings import order_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ class Receiver:
         self._last_error = problem
 
     def _raise_due(self, stop: threading.Event) -> None:
-        with self._ledgers.opened(self.project.name) as ledger:
+        with self._ledgers.opened(self.project) as ledger:
             for entry in ledger.list_due():
                 if stop.is_set():
                     return
@@ -125,7 +126,7 @@ class Receiver:
     def _receive(self, raw: bytes) -> Reply:
         try:
             document = parse_document(raw)
-            with self._ledgers.opened(self.project.name) as ledger:
+            with self._ledgers.opened(self.project) as ledger:
                 order_id = order_id_of(document)
                 new = ledger.receive(order_id, document, via="serve")
                 pipeline.crash_point("after receipt")

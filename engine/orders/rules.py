@@ -107,7 +107,8 @@ RULES: dict[str, Rule] = {
     "code_taken": Rule(
         reason="its code belongs to another order",
         remedy="Let lookup.sql and the statements tell orders apart by order.id, not by the channel's number alone;"
-        " then retry the order by its id. After a restore of the database: s2s orders verify PROJECT first.",
+        " then retry the order by its id. After a restore of the database: s2s orders verify PROJECT first. Where it is"
+        " an order of another account, have them tell the accounts apart as well.",
     ),
     "half_raised": Rule(
         reason="an attempt to raise it was undone, and yet it is in the database",

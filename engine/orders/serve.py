@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.errors import UsageError
+from engine.errors import OriginChangedError, SyncError, UsageError
 from engine.http_server import Listener, serve_in_thread
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.http import receiver_application
@@ -57,8 +57,10 @@ def run_receiver(
 
     ``on_event`` is called as :class:`Receiver` says; ``on_stopped`` is called in the thread when it stops listening.
 
-    Raises :class:`OSError` where the port cannot be had, and :class:`UsageError` where the TLS files cannot be used.
+    Raises :class:`OSError` where the port cannot be had, :class:`UsageError` where the TLS files cannot be used, and
+    :class:`OriginChangedError` where the ledger's orders are those of another account or database.
     """
+    _require_own_ledger(project, ledgers)
     receiver = Receiver(project, ledgers, on_event=on_event)
     settings = receiver.settings
     tls = tls_context(settings.tls_certificate, settings.tls_key, table="[orders.serve]")
@@ -78,3 +80,18 @@ def run_receiver(
         if due_thread.is_alive():
             due_thread.join(timeout=90)
         receiver.close()
+
+
+def _require_own_ledger(project: Project, ledgers: Ledgers) -> None:
+    """Raise :class:`OriginChangedError` where the ledger belongs to another account or database.
+
+    What else is wrong with it may pass, and is said of each order.
+    """
+    try:
+        if ledgers.has_ledger(project.name):  # a look makes none
+            with ledgers.opened(project):
+                pass
+    except OriginChangedError:
+        raise
+    except SyncError:
+        return

@@ -11,9 +11,9 @@ from engine.errors import UsageError
 from engine.orders.document import read_order
 from engine.orders.entry import FINISHED_STATUSES
 from engine.orders.ledger import add_seconds
-from engine.orders.pipeline import order_settings
 from engine.orders.raise_order import Attempt, look_up_order
 from engine.orders.rules import RuleError
+from engine.orders.settings import order_settings
 from engine.orders.statements import statement_exists
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class VerifiedOrder:
     detail: str
 
 
-def list_raised(ledgers: Ledgers, project: str, *, days: int) -> list[Entry]:
+def list_raised(ledgers: Ledgers, project: Project, *, days: int) -> list[Entry]:
     """Return the orders that were raised in the last ``days`` days."""
     with ledgers.opened(project) as ledger:
         since = add_seconds(ledger.now(), -86_400 * days)
@@ -57,7 +57,7 @@ def verify_orders(
     if not statement_exists(project.root / "orders" / "lookup.sql"):
         raise UsageError("There is no orders/lookup.sql to ask.", hint="Write it: `s2s help orders` says how.")
     verified = []
-    with ledgers.opened(project.name) as ledger, open_writer(settings.source) as writer:
+    with ledgers.opened(project) as ledger, open_writer(settings.source) as writer:
         for entry in entries:
             if stop.is_set():
                 break

@@ -59,8 +59,10 @@ EFFECTS = {
     "tests": "A data test that is an error stops a run; a warning stops none.",
     "orders": "Orders are raised only while project.toml has this table.",
     "orders.pull": "Orders are asked for only while project.toml has this table.",
-    "orders.connection": "Orders are raised in another database, or by another login.",
-    "orders.database": "Orders are raised in another file.",
+    "orders.connection": "Orders are raised in another database, or by another login. In another database none is"
+    " raised until `s2s rebind --only orders` says what becomes of those that were.",
+    "orders.database": "Orders are raised in another file, and none until `s2s rebind --only orders` says what becomes"
+    " of those that were.",
     "orders.prices": "It is whether prices of orders have tax in them.",
     "orders.channels": "It differs for the orders of one channel.",
     "schedule": "Without a table [schedule] in project.toml or workspace.toml, no agent runs the client.",

@@ -186,7 +186,7 @@ def test_orders_are_raised_by_the_last_good_statements(erp: Erp) -> None:
         with keep_receiving(session, open_to_others=False) as receivers:
             receiver = receivers.find("acme")
             assert isinstance(receiver, Receiver)
-            with closing(receiver), LocalLedgers(erp.workspace / ".state").opened("acme") as ledger:
+            with closing(receiver), erp.ledger() as ledger:
                 ledger.receive(1001, order_document(), via="serve")
                 receiver.raise_due(threading.Event())
                 assert ledger.get_entry(1001).status == "raised"

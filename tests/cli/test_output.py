@@ -64,7 +64,10 @@ SYNC = {
 }
 MAPPING = {"review", "test", "docs"}
 SECRETS = {"secret set", "secret remove"}
-ORDERS = {f"orders {name}" for name in ("import", "pull", "list", "show", "retry", "verify", "raise", "plan", "skip")}
+ORDERS = {
+    f"orders {name}"
+    for name in ("import", "pull", "list", "show", "retry", "verify", "raise", "plan", "skip", "former")
+}
 FLEET = {"fleet status"}
 SERVICES = {f"{name} {command}" for name in ("agent", "schedule") for command in ("install", "remove", "status")}
 NOTIFICATIONS = {"notify"}
@@ -172,7 +175,13 @@ def test_what_the_commands_of_orders_print_is_as_the_schema_says(erp: Erp) -> No
         database.execute("delete from erp_order")
     looked("orders", "verify", "acme", code=4)
     assert looked("orders", "raise", "acme", "1", "--by", "Thandi")["result"][0]["approved_by"] == "Thandi"
-    assert looked.seen - {"explain"} == ORDERS
+    toml = erp.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("source_id = 57", "source_id = 58"), "utf-8")
+    (error,) = looked("orders", "pull", "acme", code=3)["errors"]
+    assert error["kind"] == "origin_changed", error
+    assert looked("rebind", "acme", "--forget")["result"]["orders"]["put_aside"] == 2
+    assert [each["order_id"] for each in looked("orders", "former", "acme")["result"]] == [2, 1]
+    assert looked.seen - {"explain", "rebind"} == ORDERS
 
 
 def test_an_error_has_its_kind_its_place_and_its_exit_code(client: Client) -> None:

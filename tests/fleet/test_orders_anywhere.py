@@ -7,6 +7,7 @@ import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,13 @@ from support.erp import NOTHING_UNIQUE, Erp, on_server, order_document, parsed
 from support.output import read_envelope
 from support.servers import free_port
 
+from engine.database.origin import Origin
 from engine.fleet.order_ledgers import FleetLedgers
 from engine.orders.ledger_file import LocalLedgers
+from engine.orders.origin import order_origin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from subprocess import Popen
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from support.servers import Postgres
 
     from engine.orders.ledger import Ledger
+    from engine.sandbox.server import Sandbox
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def test_a_worker_takes_orders_and_pulls_them(fleet: Fleet, erp: Erp) -> None:
     assert len([request for request in erp.sandbox.requests if request.path.endswith("authenticate")]) == 1
 
 
-def do_everything(ledger: Ledger) -> list[Any]:
+def do_everything(ledger: Ledger, own: Origin) -> list[Any]:
     """Do all that can be done with a ledger; gives what it says of it, without times."""
     twin = {**order_document(7), "id": None}
     derived = 8 * 10**15 + 5
@@ -185,6 +190,13 @@ def do_everything(ledger: Ledger) -> list[Any]:
     said += [ledger.load_document(number) is None for number in (2, 3)]
     said += [ledger.status_history(number) for number in (1, 2, 3, 7)]
     said += [ledger.list_entries()]
+    other = Origin(account="https://other, source 1", database="the file other.sqlite")
+    said += [ledger.rebind(other, forget=False), ledger.rebind(own, forget=True), ledger.list_entries()]
+    said += [ledger.former.list_newest(limit=5), ledger.former.find(3), ledger.former.find_with_code("SO1", besides=9)]
+    said += [ledger.former.was_raised_elsewhere(1, "SO1"), ledger.former.status_history(ledger.former.find(1)[0])]
+    ledger.receive(2, parsed(order_document(2)), via="pull")
+    said += [ledger.rebind(other, forget=True), ledger.list_entries(), ledger.rebind(own, forget=False)]
+    said += [ledger.former.list_newest(limit=5), ledger.list_entries(), ledger.status_history(2)]
     return said
 
 
@@ -195,19 +207,72 @@ def without_times(said: Any) -> Any:
     )
 
 
-def test_a_ledger_of_the_fleet_says_what_a_file_does(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_ledger_of_the_fleet_says_what_a_file_does(fleet: Fleet, erp: Erp, tmp_path: Path) -> None:
     """Whatever is done with it; and projects do not see each other's orders."""
     ledgers = FleetLedgers(fleet.client.environment["S2S_FLEET"], tmp_path / "a")
-    with closing(ledgers), LocalLedgers(tmp_path / "b").opened("acme") as file:
-        with ledgers.opened("other") as other:
-            other.receive(1, parsed(order_document(1)), via="serve")
-        with ledgers.opened("acme") as stored:
-            assert without_times(do_everything(stored)) == without_times(do_everything(file))
+    acme, other = erp.project, replace(erp.project, name="other")
+    own = order_origin(acme)
+    with closing(ledgers), LocalLedgers(tmp_path / "b").opened(acme) as file:
+        with ledgers.opened(other) as opened:
+            opened.receive(1, parsed(order_document(1)), via="serve")
+        with ledgers.opened(acme) as stored:
+            assert without_times(do_everything(stored, own)) == without_times(do_everything(file, own))
         assert ledgers.count_pending(["acme", "other", "new"]) == {
             "acme": {"received": 3, "waiting": 1},
             "other": {"received": 1},
             "new": {},
         }
         assert (ledgers.has_ledger("other"), ledgers.has_ledger("new")) == (True, False)
-        with ledgers.opened("other") as other:
-            assert [entry.status for entry in other.list_entries()] == ["received"]
+        with ledgers.opened(other) as opened:
+            assert [entry.status for entry in opened.list_entries()] == ["received"]
+
+
+def test_a_ledger_of_the_fleet_belongs_to_one_account(
+    fleet: Fleet, erp: Erp, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """Whichever machine asks; what is rebound on one is so on all, and one of an older version takes what it finds."""
+    erp.sandbox.place_order(order_document(1))
+    fleet.run("a", "orders", "pull", "acme")
+    for table in ("order_origin", "former_orders", "former_transitions"):
+        fleet.sql(f"drop table s2s_fleet.{table}")
+    fleet.sql("update s2s_fleet.fleet set version = 5")
+    assert "s2s fleet init" in fleet.run("a", "orders", "pull", "acme", code=1)
+    assert "version 6" in fleet.run("a", "fleet", "init")
+    fleet.run("b", "orders", "plan", "acme")
+    erp.sandbox = fleet.client.sandbox = make_sandbox()
+    erp.write(statements={"lookup.sql": None, **NOTHING_UNIQUE})
+    erp.sandbox.place_order(order_document(1))
+    assert "The order ledger of acme belongs to" in fleet.run("a", "orders", "pull", "acme", code=3)
+    assert "1 order put aside" in fleet.run("b", "rebind", "acme", "--forget", "--only", "orders")
+    fleet.run("a", "orders", "pull", "acme")
+    assert len(erp.orders()) == 2
+    assert "SO1" in fleet.run("c", "orders", "former", "acme")
+
+
+def test_orders_of_two_accounts_do_not_become_one_ledger(
+    fleet: Fleet, erp: Erp, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """A machine's own orders and the fleet's; what was put aside goes along, there and back."""
+    shared = fleet.client.workspace / "workspace.toml"
+    settings = shared.read_text("utf-8")
+    fleet.run("a", "rebind", "acme", "--keep", "--only", "orders")
+    erp.sandbox.place_order(order_document(1))
+    fleet.run("a", "orders", "pull", "acme")
+    shared.unlink()
+    first, second = erp.sandbox, make_sandbox()
+    for sandbox, number in ((first, 2), (second, 3)):
+        erp.sandbox = fleet.client.sandbox = sandbox
+        sandbox.place_order(order_document(number))
+        fleet.run("b", "rebind", "acme", "--forget", "--only", "orders")
+        fleet.run("b", "orders", "pull", "acme")
+    shared.write_text(settings, "utf-8")
+    said = fleet.run("b", "fleet", "adopt-local", "acme", code=1)
+    assert f"belongs to {first.url}, source 57; server" in said.replace("\n", " ")
+    assert "s2s rebind acme" in said
+    fleet.run("a", "rebind", "acme", "--forget", "--only", "orders")
+    fleet.run("b", "fleet", "adopt-local", "acme")
+    assert "3" in fleet.run("a", "orders", "list", "acme")
+    assert fleet.run("a", "orders", "former", "acme").count("SO") == 2
+    fleet.run("c", "fleet", "export-local", "acme")
+    shared.unlink()
+    assert fleet.run("c", "orders", "former", "acme").count("SO") == 2

@@ -74,6 +74,7 @@ LIVE = {
     "orders raise": (("orders", "raise", "acme", "1002", "--by", "me"),),
     "orders verify": (("orders", "verify", "acme"),),
     "orders skip": (("orders", "skip", "acme", "1002"),),
+    "orders former": (("orders", "former", "acme"), ("orders", "former", "acme", "1001")),
 }
 """Commands that connect, and those that show what connecting found."""
 

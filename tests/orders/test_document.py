@@ -14,6 +14,7 @@ from support.erp import order_document, parsed
 from engine.errors import OrderError
 from engine.model.settings import OrderSettings, SourceSettings
 from engine.orders import document, pipeline
+from engine.orders.settings import order_settings
 
 if TYPE_CHECKING:
     from support.erp import Erp
@@ -62,7 +63,7 @@ values = st.one_of(st.none(), texts, st.integers(), st.floats(allow_nan=False, a
 def test_times_may_have_any_number_of_digits(erp: Erp, digits: str, zone: str) -> None:
     """On every Python alike; the database's own precision decides."""
     sent = parsed(order_document(created=f"2026-03-01T22:30:00{digits}{zone}"))
-    order = document.read_order(sent, pipeline.order_settings(erp.project), source_id=57)
+    order = document.read_order(sent, order_settings(erp.project), source_id=57)
     wanted = f"{digits[1:]:0<6.6}"
     assert (order.reason, order.order["date"].strftime("%H:%M:%S.%f")) == ("", f"22:30:00.{wanted}")
 

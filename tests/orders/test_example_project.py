@@ -65,7 +65,7 @@ def receive(project: Project, **changes: Any) -> Entry:
     """Receive the example's order, changed."""
     document = json.loads((project.root / "fixtures" / "order.json").read_text("utf-8")) | changes
     with (
-        LocalLedgers(project.state.parent).opened(project.name) as ledger,
+        LocalLedgers(project.state.parent).opened(project) as ledger,
         closing(OrderProcessor(project)) as processor,
     ):
         return processor.receive(ledger, parse_document(json.dumps(document).encode()), via="import")

@@ -229,6 +229,8 @@ def test_orders_of_a_ledger_of_before_are_known_by_their_channel(erp: Erp) -> No
         connection.execute("drop index orders_channel_key")
         connection.execute("drop index orders_received")
         connection.execute("alter table orders drop column channel_key")
+        for table in ("order_origin", "former_orders", "former_transitions"):
+            connection.execute(f"drop table {table}")
         connection.execute("pragma user_version = 4")
     (entry,) = erp.receive(channel_order())
     assert (entry.rule, len(erp.orders())) == ("arrived_twice", 1)

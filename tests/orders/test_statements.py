@@ -14,7 +14,8 @@ from support.erp import ROOT, STATEMENTS, order_document, parsed
 
 from engine.errors import ViewError
 from engine.model.settings import OrderSettings, SourceSettings
-from engine.orders import document, pipeline
+from engine.orders import document
+from engine.orders.settings import order_settings
 
 if TYPE_CHECKING:
     from support.erp import Erp
@@ -70,20 +71,20 @@ def test_the_statements_text_never_depends_on_the_order(
     """Whatever is in it: only the values that are bound do."""
     order = document.read_order(
         parsed(order_document(**changes, line_items=lines)),
-        pipeline.order_settings(erp.project),
+        order_settings(erp.project),
         source_id=57,
     )
     from engine.orders.plan import plan_queries
 
-    made = list(plan_queries(erp.project, pipeline.order_settings(erp.project), order))
+    made = list(plan_queries(erp.project, order_settings(erp.project), order))
     plain = {
         path.name: query.sql
         for path, query in plan_queries(
             erp.project,
-            pipeline.order_settings(erp.project),
+            order_settings(erp.project),
             document.read_order(
                 parsed(order_document()),
-                pipeline.order_settings(erp.project),
+                order_settings(erp.project),
                 source_id=57,
             ),
         )

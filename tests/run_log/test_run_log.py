@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+from support.erp import open_ledger
 
 from engine.clock import now
 from engine.embedded import connect_own_sqlite
 from engine.errors import GuardError, StateLockedError
-from engine.orders.ledger_file import LocalLedgers
 from engine.run_log import record
 from engine.run_log.file import SQL_FOLDER, run_log_path
 from engine.run_log.read import open_run_log
@@ -112,7 +112,7 @@ def test_what_the_status_reads_can_be_read_in_a_folder_that_is_read_only() -> No
         folder = Path(name)
         record_failure(folder, GuardError("no"), project="acme", command="run")
         ledger = folder / "acme.orders.sqlite"
-        with LocalLedgers(folder).opened("acme") as orders:
+        with open_ledger(folder) as orders:
             orders.receive(1001, {}, via="serve")
         files = {run_log_path(folder), ledger}
         for lock in {*folder.iterdir()} - files:

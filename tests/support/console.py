@@ -24,6 +24,7 @@ from engine.model.plan import Counts
 from engine.orders.connections import OpenConnections, limited_protocol
 from engine.orders.ledger_file import LocalLedgers
 from engine.run_log.record import record_run
+from support.erp import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,7 +164,7 @@ def fill(workspace: Path) -> None:
 def add_order(workspace: Path, document: dict[str, Any]) -> None:
     """An order in acme's ledger that waits."""
     order = int(document["id"])
-    with LocalLedgers(workspace / ".state").opened("acme") as ledger:
+    with open_ledger(workspace / ".state") as ledger:
         ledger.receive(order, document, via="serve")
         ledger.move(order, "raising")
         ledger.move(order, "waiting", rule="unknown_sku", reason=f"Duplicate entry 'thandi@example.com' {HOSTILE}")

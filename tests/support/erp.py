@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.config.loader import load
+from engine.database.origin import Origin
 from engine.orders.document import parse_document
-from engine.orders.ledger_file import LocalLedgers
+from engine.orders.ledger import Ledger
+from engine.orders.ledger_file import LedgerFile, LocalLedgers
 from engine.orders.pipeline import OrderProcessor
 from support.command import run_command, run_process
 from support.rights import powerless
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from engine.model.settings import Project
     from engine.orders.entry import Entry
-    from engine.orders.ledger import Ledger
     from engine.sandbox.server import Sandbox
     from support.servers import MariaDb, Postgres
 
@@ -123,6 +124,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
     pytest.fail("It did not happen.")
 
 
+def open_ledger(state_folder: Path, name: str = "acme") -> AbstractContextManager[Ledger]:
+    """The ledger of a project that is nowhere else, to be changed; it belongs to somebody."""
+    somebody = Origin(account="https://app.stock2shop.com/v1, source 57", database="server erp")
+    return closing(Ledger(LedgerFile(state_folder, name), name, state_folder, origin=somebody))
+
+
 @dataclass
 class Erp:
     """A client's database that orders are raised in."""
@@ -173,7 +180,7 @@ class Erp:
 
     def ledger(self) -> AbstractContextManager[Ledger]:
         """The project's ledger, opened."""
-        return self.ledgers.opened("acme")
+        return self.ledgers.opened(self.project)
 
     def receive(self, *documents: dict[str, Any], via: str = "import") -> list[Entry]:
         """Receive orders, one after the other."""
@@ -182,7 +189,7 @@ class Erp:
 
     def entry(self, order_id: int = 1001) -> Entry:
         """What the ledger says of an order."""
-        with self.ledger() as ledger:
+        with self.ledgers.viewed("acme") as ledger:
             return ledger.get_entry(order_id)
 
     def orders(self) -> list[tuple[Any, ...]]:
@@ -245,9 +252,9 @@ print(Receiver(project, LocalLedgers(project.state.parent)).receive(Path(sys.arg
 """
 
 
-def in_sqlite(workspace: Path, sandbox: Sandbox) -> Erp:
+def in_sqlite(workspace: Path, sandbox: Sandbox, *, name: str = "erp.sqlite") -> Erp:
     """An ERP in a SQLite file of ``workspace``."""
-    path = workspace / "erp.sqlite"
+    path = workspace / name
 
     def rows(sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(path)) as connection:
@@ -273,6 +280,15 @@ def on_server(server: Postgres | MariaDb, dialect: str, workspace: Path, sandbox
             return [tuple(row) for row in opened.execute(sql).fetchall()]
 
     return Erp(workspace, sandbox, dialect, f"connection = {json.dumps(connection)}", rows)
+
+
+@pytest.fixture
+def other_erp(any_erp: Erp, postgres: Postgres, mariadb: MariaDb) -> Erp:
+    """Another ERP for the same project, which :meth:`Erp.write` points it to, on the same kind of database."""
+    if any_erp.dialect == "sqlite":
+        return in_sqlite(any_erp.workspace, any_erp.sandbox, name="other.sqlite")
+    servers: dict[str, Postgres | MariaDb] = {"postgres": postgres, "mysql": mariadb}
+    return on_server(servers[any_erp.dialect], any_erp.dialect, any_erp.workspace, any_erp.sandbox)
 
 
 @pytest.fixture

@@ -203,3 +203,62 @@ alter table lease add column snapshot_object text;
 alter table lease add column written_versions text not null default '';
 
 alter table worker add column versions text not null default 'duckdb=2.0 queue=3.10 snapshot=2 state=4';
+
+-- version 6
+-- Whose orders a ledger holds, and the orders of others, which are put aside: see engine/orders/origin.py. A ledger of
+-- the version before has no row in `order_origin`, and takes what it finds.
+create table order_origin (
+    project text primary key,
+    account text not null,
+    database text not null
+);
+
+create table former_orders (
+    project text not null,
+    account text not null,
+    database text not null,
+    put_aside_at text collate "C" not null,
+    order_id bigint not null,
+    status text not null,
+    via text not null,
+    document bytea,
+    rule text not null,
+    reason text not null,
+    uncertain integer not null,
+    attempts integer not null,
+    next_attempt_at text collate "C",
+    source_order_code text,
+    source_customer_code text,
+    received_at text collate "C" not null,
+    raised_at text collate "C",
+    answered_at text collate "C",
+    note text not null,
+    expected_code text,
+    commit_sent_at text collate "C",
+    rolled_back integer not null,
+    approved_by text not null,
+    latest bytea,
+    finished_at text collate "C",
+    gone_at text collate "C",
+    channel_key text
+);
+
+create index former_orders_id on former_orders (project, order_id);
+
+create index former_orders_code on former_orders (project, source_order_code);
+
+create index former_orders_expected_code on former_orders (project, expected_code);
+
+create table former_transitions (
+    rowid bigint generated always as identity primary key,
+    project text not null,
+    account text not null,
+    database text not null,
+    put_aside_at text collate "C" not null,
+    order_id bigint not null,
+    at text collate "C" not null,
+    status text not null,
+    reason text not null
+);
+
+create index former_transitions_of on former_transitions (project, order_id);

@@ -1,0 +1,109 @@
+"""Whose orders a ledger holds: the Stock2Shop account that they came from, and the database that they were raised in.
+
+As a state, see :mod:`engine.sync.origin`, a ledger belongs to one of each. An order with a number that another account
+has given is another order, and what another database has is not in this one; so where either changes, no order is asked
+for, raised or answered before somebody says what is meant: these are the same orders, or others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.database.origin import Origin, origin_of
+from engine.errors import OriginChangedError
+from engine.orders.ledger_table import LedgerTable
+from engine.orders.settings import order_settings
+
+if TYPE_CHECKING:
+    from engine.model.settings import Project
+    from engine.orders.former import FormerOrders
+    from engine.orders.ledger_store import LedgerStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReboundLedger:
+    """What became of a ledger: what it belonged to, and how many orders were put aside and are there again.
+
+    ``before`` is None where it belonged to the same. ``unfinished`` of those that were put aside were not raised.
+    """
+
+    before: Origin | None
+    put_aside: int
+    unfinished: int
+    brought_back: int
+
+
+def order_origin(project: Project) -> Origin:
+    """The account and the database of its orders that ``project.toml`` names now.
+
+    Raises :class:`UsageError` where the project raises no orders.
+    """
+    return origin_of(project, order_settings(project).source)
+
+
+def recorded_origin(store: LedgerStore) -> Origin | None:
+    """The account and the database of the ledger's orders; None where it does not know yet."""
+    found = LedgerTable(store, "order_origin").select("account, database")
+    return Origin(account=found[0][0], database=found[0][1]) if found else None
+
+
+def bind(store: LedgerStore, origin: Origin, *, project: str) -> None:
+    """Have the ledger belong to ``origin``, inside of a change of it.
+
+    One of an older version, which does not know, takes what it finds, and so does one that never had an order. Raises
+    :class:`OriginChangedError` where it belongs to another account, or its orders were raised in another database: a
+    process that began before somebody rebound the ledger changes nothing in it.
+    """
+    recorded = recorded_origin(store)
+    if recorded == origin:
+        return
+    has_orders = any(LedgerTable(store, name).select("1", order="limit 1") for name in ("orders", "former_orders"))
+    if recorded is not None and has_orders:
+        raise _origin_changed(project, recorded, origin)
+    _record(store, recorded, origin)
+
+
+def rebind(store: LedgerStore, former: FormerOrders, origin: Origin, *, forget: bool, at: str) -> ReboundLedger:
+    """Have the ledger belong to ``origin``, inside of a change of it, whatever it belonged to.
+
+    With ``forget`` its orders are others than those of ``origin``, and are put aside; without it they are the same
+    orders. Those of ``origin`` that were put aside before are there again. ``at`` is now.
+    """
+    recorded = recorded_origin(store)
+    before = None if recorded == origin else recorded
+    put_aside = unfinished = 0
+    if before is not None and forget:
+        unfinished = len(LedgerTable(store, "orders").select("1", "finished_at is null"))
+        put_aside = former.put_aside(before, at=at)
+    if recorded != origin:
+        _record(store, recorded, origin)
+    brought_back = former.bring_back(origin)
+    return ReboundLedger(before=before, put_aside=put_aside, unfinished=unfinished, brought_back=brought_back)
+
+
+def _record(store: LedgerStore, recorded: Origin | None, origin: Origin) -> None:
+    columns = {"account": origin.account, "database": origin.database}
+    table = LedgerTable(store, "order_origin")
+    if recorded is None:
+        table.insert(**columns)
+    else:
+        table.update(columns)
+
+
+def _origin_changed(name: str, recorded: Origin, now: Origin) -> OriginChangedError:
+    nothing = "No order was asked for, raised or answered."
+    if recorded.account != now.account:
+        return OriginChangedError(
+            f"The order ledger of {name} belongs to {recorded.account}, but project.toml names {now.account}."
+            f" {nothing}",
+            hint=f"If it is another account: `s2s rebind {name} --forget`, which puts these orders aside. If it is the"
+            f" same one under another address: `s2s rebind {name} --keep`. To try a sandbox beside the live account,"
+            " give it a state of its own: S2S_STATE=FOLDER.",
+        )
+    return OriginChangedError(
+        f"The orders of {name} were raised in {recorded.database}, but project.toml names {now.database}. {nothing}",
+        hint=f"If that database has these orders, as after a move: `s2s rebind {name} --keep --only orders`. If they"
+        f" are to be raised in it, too, as after trying: `s2s rebind {name} --forget --only orders`, which puts what"
+        " the ledger has aside. If neither, correct [orders].",
+    )
