@@ -89,7 +89,7 @@ def known_already(code: str) -> str:
 
 
 class OrderProcessor:
-    """Raises orders of one project, one after the other, and keeps its connection open as long as that works.
+    """Raises orders of one project, one after the other, each over a connection of its own.
 
     Raises :class:`UsageError` where the project raises no orders and :class:`ViewError` where its statements cannot
     be listed.
@@ -138,20 +138,26 @@ class OrderProcessor:
         """
         prepared = prepared or self.prepare(ledger, order_id)
         with ledger.raising():
+            try:
+                return self._raise_pending(ledger, order_id, prepared)
+            finally:
+                # A session's variables, temporary tables and last identity are this order's, and no other's; and an
+                # open file would lock other programs out.
+                self.close()
+
+    def _raise_pending(self, ledger: Ledger, order_id: int, prepared: PreparedOrder | None) -> Entry:
+        ledger.take_correction(order_id, doubtful_rules=MAY_BE_THERE_RULES)
+        entry = ledger.get_entry(order_id)
+        while entry.status in PENDING_STATUSES:
+            if prepared is None or not prepared.is_current(ledger):
+                prepared = self.prepare(ledger, order_id)
+            assert prepared is not None  # the order is pending, and the lock is held
+            self._raise(ledger, entry, prepared)
             ledger.take_correction(order_id, doubtful_rules=MAY_BE_THERE_RULES)
             entry = ledger.get_entry(order_id)
-            while entry.status in PENDING_STATUSES:
-                if prepared is None or not prepared.is_current(ledger):
-                    prepared = self.prepare(ledger, order_id)
-                assert prepared is not None  # the order is pending, and the lock is held
-                self._raise(ledger, entry, prepared)
-                ledger.take_correction(order_id, doubtful_rules=MAY_BE_THERE_RULES)
-                entry = ledger.get_entry(order_id)
-                if entry.status != "received":
-                    break
-            if self.settings.source.database is not None:
-                self.close()  # an open file would lock other programs out
-            return entry
+            if entry.status != "received":
+                break
+        return entry
 
     def _raise(self, ledger: Ledger, entry: Entry, prepared: PreparedOrder) -> None:
         order_id = entry.order_id

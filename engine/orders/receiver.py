@@ -54,15 +54,13 @@ class Receiver:
         self.access = AccessRules(self.settings, on_refused=self._emit)
         self._raising = threading.Lock()
         self._last_error = ""
-        self._closed = False
 
     def close(self) -> None:
         """Wait for the order that is being raised, and close the connection to the database.
 
-        An order that came before and is raised after it opens a connection of its own.
+        An order that came before and is raised after it opens a connection of its own, and closes it.
         """
         with self._raising:
-            self._closed = True
             self._processor.close()
 
     def raise_due(self, stop: threading.Event) -> None:
@@ -133,8 +131,6 @@ class Receiver:
                 prepared = self._processor.prepare(ledger, order_id)  # while another order is raised
                 with self._raising:
                     entry = self._processor.raise_one(ledger, order_id, prepared)
-                    if self._closed:
-                        self._processor.close()
                 self._report(entry, again=not new)
                 if entry.status in {"raised", "answered"}:
                     pipeline.crash_point("before the answer")

@@ -26,6 +26,27 @@ def test_an_order_is_raised_with_its_lines_and_answered_with_its_code(any_erp: E
     assert any_erp.lines() == [("A", 2.0, 10.5), ("B", 1.0, 5.0)]
 
 
+def test_an_order_has_nothing_of_the_session_that_the_one_before_had(any_erp: Erp) -> None:
+    """Its header writes nothing: the last identity of the session would put its lines under the order before."""
+    last = {"sqlite": "last_insert_rowid()", "mysql": "last_insert_id()", "postgres": "currval('erp_order_id_seq')"}
+    header = (
+        "-- s2s: may write no row\ninsert into erp_order (s2s_id, reference, customer)"
+        " select {{ order.id }}, {{ order.reference }}, code from erp_customer where code = {{ order.notes }}"
+    )
+    lines = "insert into erp_line (order_id, sku, qty) values ({{ results.last.id }}, {{ line.sku }}, {{ line.qty }})"
+    any_erp.write(
+        statements={
+            **dict.fromkeys(("lookup.sql", "30_shipping.shipping.sql")),
+            "10_header.sql": header,
+            "15_last.sql": f"select {last[any_erp.dialect]} as id",
+            "20_lines.line.sql": lines,
+            "90_code.sql": "select {{ order.reference }} as source_order_code",
+        }
+    )
+    any_erp.receive(order_document(1, notes="C1"), order_document(2, notes="nobody"))
+    assert any_erp.rows("select sku from erp_line where order_id = 1 order by sku") == [("A",), ("B",)]
+
+
 def test_the_same_order_is_raised_once_however_often_it_comes(any_erp: Erp) -> None:
     """And answered the same each time."""
     entries = any_erp.receive(*[order_document()] * 10)
