@@ -220,6 +220,7 @@ def _run_statements(attempt: Attempt, values: Mapping[str, Any]) -> Mapping[str,
             )
             row = freeze(result.rows[-1]) if result.rows else FrozenValues()
             if number is None:
+                _check_one_order(attempt, statement.path, result)
                 results[statement.name] = row
             else:
                 results.setdefault(statement.name, []).append(row)
@@ -370,6 +371,22 @@ def _resolve_customer(attempt: Attempt, values: dict[str, Any]) -> str | None:
     if code is None:
         raise RuleError("no_customer", "orders/customer.sql returned no source_customer_code")
     return code
+
+
+def _check_one_order(attempt: Attempt, path: Path, result: WriteResult) -> None:
+    """Check that a statement that is run once an order made one order of it, as far as it tells.
+
+    Raises :class:`RuleError` where it returned the codes of several. Where no lookup counts what was raised, the
+    order's note says that it wrote several rows.
+    """
+    codes = sorted({code for row in result.rows if (code := read_code(row, "source_order_code")) is not None})
+    if len(codes) > 1:
+        raise RuleError("ambiguous_code", f"orders/{path.name} returned {', '.join(codes[:3])}")
+    if (result.touched or 0) > 1 and not statement_exists(attempt.path("lookup")):
+        attempt.notes.append(
+            f"orders/{path.name} wrote or returned {result.touched} rows, and there is no lookup.sql that would see"
+            " two orders."
+        )
 
 
 def _read_quantity(found: object, *, path: Path) -> Decimal:

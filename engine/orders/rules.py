@@ -82,6 +82,10 @@ RULES: dict[str, Rule] = {
         reason="no statement returned a source_order_code, so nothing was kept",
         remedy="Have the last statement in orders/ return a column source_order_code, then retry the order.",
     ),
+    "ambiguous_code": Rule(
+        reason="a statement that is run once an order made several, so nothing was kept",
+        remedy="Let it write and return one row: a join or a select may find two. Then retry the order.",
+    ),
     "refused": Rule(
         reason="the database refused it",
         remedy="Fix what it says, then retry the order. If it passes by itself, name a part of the message in"

@@ -47,6 +47,22 @@ def test_an_order_has_nothing_of_the_session_that_the_one_before_had(any_erp: Er
     assert any_erp.rows("select sku from erp_line where order_id = 1 order by sku") == [("A",), ("B",)]
 
 
+def test_a_header_that_writes_two_rows_is_not_one_order_without_a_word(any_erp: Erp) -> None:
+    """Two codes are refused. Without codes the order says that there may be two: no lookup counts them."""
+    header = "insert into erp_order (s2s_id, customer) select {{ order.id }}, code from erp_customer where code > ''"
+    silent: dict[str, str | None] = dict.fromkeys(("lookup.sql", "20_lines.line.sql", "30_shipping.shipping.sql"))
+    code = {"90_code.sql": "select {{ order.reference }} as source_order_code"}
+    any_erp.write(statements={**silent, "10_header.sql": header, **code})
+    (entry,) = any_erp.receive(order_document(1))
+    said = "orders/10_header.sql wrote or returned 2 rows, and there is no lookup.sql that would see two orders."
+    assert (entry.status, entry.note) == ("raised", said)
+    returning = "" if any_erp.dialect == "mysql" else f"{header} returning id as source_order_code"
+    codes = returning or "select id as source_order_code from erp_order"
+    any_erp.write(statements={**silent, "10_header.sql": codes, "90_code.sql": None})
+    (entry,) = any_erp.receive(order_document(2))
+    assert (entry.status, entry.rule, len(any_erp.orders())) == ("waiting", "ambiguous_code", 2)
+
+
 def test_the_same_order_is_raised_once_however_often_it_comes(any_erp: Erp) -> None:
     """And answered the same each time."""
     entries = any_erp.receive(*[order_document()] * 10)
@@ -108,7 +124,16 @@ def test_an_order_that_breaks_a_rule_waits_with_its_reason(
 
 def test_every_rule_has_a_test() -> None:
     """A rule that nobody broke is a rule that nobody knows."""
-    elsewhere = {"no_code", "refused", "uncertain", "held", "nothing_written", "template", "lookup_differs"}
+    elsewhere = {
+        "no_code",
+        "ambiguous_code",
+        "refused",
+        "uncertain",
+        "held",
+        "nothing_written",
+        "template",
+        "lookup_differs",
+    }
     elsewhere |= {"ambiguous_lookup", "code_taken", "half_raised", "cancelled", "no_price", "arrived_twice"}
     elsewhere |= {"ambiguous_customer"}
     assert {rule for rule, _, _ in BROKEN} | elsewhere == set(RULES)
