@@ -13,7 +13,7 @@ from engine.database.origin import Origin, origin_of
 from engine.errors import OriginChangedError
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fields_read import forget_fields_read
-from engine.sync.removals import forget_removals
+from engine.sync.removals import FORGOTTEN_RUN, forget_removals
 from engine.sync.unanswered import forget_unanswered
 
 if TYPE_CHECKING:
@@ -30,11 +30,24 @@ def recorded_origin(state: State) -> Origin | None:
 
 
 def require_same_origin(state: State, project: Project) -> None:
-    """Raise :class:`OriginChangedError` where the state's rows are another account's, or came from another database."""
+    """Raise :class:`OriginChangedError` where the state's rows are another account's, or came from another database.
+
+    What holds no rows is nobody's, unless somebody said whose it is by ``rebind --forget``: an account that was left so
+    may hold items of which nothing is known any more.
+    """
     recorded, now = recorded_origin(state), origin_of(project)
-    if recorded is None or recorded == now or not holds_rows(state):
+    if recorded is None or recorded == now:
         return
-    name = project.name
+    name, holds = project.name, holds_rows(state)
+    if recorded.account != now.account and not holds and state.meta(FORGOTTEN_RUN) is not None:
+        raise OriginChangedError(
+            f"The state of {name} belongs to {recorded.account} since a rebind, but project.toml names {now.account}."
+            " Nothing was planned or sent.",
+            hint=f"If project.toml is right: `s2s rebind {name} --forget`, then `s2s adopt {name}` where that account"
+            " already holds products.",
+        )
+    if not holds:
+        return
     if recorded.account != now.account:
         raise OriginChangedError(
             f"The state of {name} holds what {recorded.account} acknowledged or refused,"

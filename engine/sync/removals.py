@@ -23,6 +23,9 @@ WINDOW_HOURS = 24
 WINDOW_RUNS = 5
 """Keys that come back within so many runs are named, however seldom runs are."""
 
+FORGOTTEN_RUN = "forgotten_run"
+"""What the state calls the last run whose removals were forgotten, because the account became another one."""
+
 MAX_NAMED_KEYS = 5
 """How many of the keys that came back a note names."""
 
@@ -50,12 +53,12 @@ class RecentRemovals:
 
 def forget_removals(state: State) -> None:
     """Forget what was removed up to now: those were another account's items. History stays."""
-    state.set_meta("forgotten_run", str(state.value("select coalesce(max(run_id), 0) from runs")))
+    state.set_meta(FORGOTTEN_RUN, str(state.value("select coalesce(max(run_id), 0) from runs")))
 
 
 def _last_forgotten_run(state: State) -> int:
     """The last run whose removals were forgotten; 0 where none were."""
-    return int(state.meta("forgotten_run") or 0)
+    return int(state.meta(FORGOTTEN_RUN) or 0)
 
 
 def recent_removals(state: State, entity: str, counts: Counts) -> RecentRemovals:

@@ -172,7 +172,7 @@ class World:
         self.referee.acknowledged.clear()
         self._configure()
         if self.referee.elsewhere and self.referee.acknowledged_at is None and self.held():
-            self._do_rebind()  # a state that holds nothing is anybody's, and does not know what this account holds
+            self._do_rebind()  # a state that holds nothing does not know what this account holds
 
     def _do_console(self, item: int, how: str) -> None:
         account = self.shop.accounts[self.account]

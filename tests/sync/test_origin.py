@@ -94,6 +94,20 @@ def test_what_one_account_refused_alone_keeps_the_state_its_own(
         client.run()
 
 
+def test_an_account_that_was_left_is_not_taken_for_an_empty_one(
+    moved: Client, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """It may hold items of which nothing is known since the state was forgotten, whatever the other one holds."""
+    assert s2s(moved, "rebind", "acme", "--forget").returncode == 0
+    moved.sandbox = make_sandbox()
+    for command in ("plan", "run", "adopt"):
+        ran = s2s(moved, command, "acme")
+        assert ran.returncode == 3
+        assert "since a rebind, but project.toml names" in ran.stderr
+    assert s2s(moved, "rebind", "acme", "--forget").returncode == 0
+    assert moved.run().sent == 2
+
+
 def test_keeping_goes_on_where_the_account_only_moved(moved: Client) -> None:
     """What is published stays so."""
     assert s2s(moved, "rebind", "acme", "--keep").returncode == 0
