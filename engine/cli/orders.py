@@ -32,6 +32,9 @@ orders_app = typer.Typer(no_args_is_help=True, help="Raise Stock2Shop's orders i
 MAX_ORDER_ID = 10**18 - 1
 """The highest id that the ledger takes."""
 
+History = list[tuple[str, str, str]]
+"""An order's past as the ledger gives it: time in UTC, status, reason."""
+
 OrderId = Annotated[int, typer.Argument(min=1, max=MAX_ORDER_ID, help="Stock2Shop's id of the order.", metavar="ID")]
 OrderIds = Annotated[
     list[int] | None, typer.Argument(min=1, max=MAX_ORDER_ID, help="Stock2Shop's ids of the orders.", metavar="ID…")
@@ -176,15 +179,28 @@ def show_order(
         print_order(session, loaded, order_id, reveal=reveal)
 
 
+def history_json(history: History) -> list[dict[str, str | None]]:
+    """An order's past for machines."""
+    return [{"at": zoned_text(at), "status": status, "reason": reason} for at, status, reason in history]
+
+
+def history_lines(history: History) -> list[str]:
+    """An order's past for people, a line each."""
+    return [f"  {at_local(at)}  {status}{': ' + reason if reason else ''}" for at, status, reason in history]
+
+
+def entry_line(project: Project, entry: Entry, *, of: str = "") -> str:
+    """Where an order stands, in a line; ``of`` says whose it is, where that is another account."""
+    code = f" as {entry.source_order_code}" if entry.source_order_code else ""
+    return f"{project.name} · order {entry.order_id}{of}: {entry.status}{code}, by {entry.via}"
+
+
 def order_json(session: Session, project: Project, order_id: int, *, reveal: bool) -> dict[str, Any]:
     """What the ledger knows of an order, for machines. Raises :class:`UsageError` for an id that is not known."""
     with order_ledgers(session).viewed(project.name) as ledger:
         return {
             **ledger.get_entry(order_id).as_json(),
-            "status_history": [
-                {"at": zoned_text(at), "status": status, "reason": reason}
-                for at, status, reason in ledger.status_history(order_id)
-            ],
+            "status_history": history_json(ledger.status_history(order_id)),
             "corrections": [path for path, _, _ in ledger.corrections(order_id)],
             "document": ledger.load_document(order_id) if reveal else None,
         }
@@ -199,16 +215,15 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
         corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if reveal else None
     print_text = session.terminal.print_text
-    code = f" as {entry.source_order_code}" if entry.source_order_code else ""
-    print_text(f"{project.name} · order {order_id}: {entry.status}{code}, by {entry.via}")
-    for at, status, reason in history:
-        print_text(f"  {_at_local(at)}  {status}{': ' + reason if reason else ''}")
+    print_text(entry_line(project, entry))
+    for line in history_lines(history):
+        print_text(line)
     if entry.note:
         print_text(f"  {entry.note}")
     if entry.rule in RULES:
         print_text(f"  → {RULES[entry.rule].remedy}")
     if entry.next_attempt_at:
-        print_text(f"  It is retried automatically after {_at_local(entry.next_attempt_at)}.")
+        print_text(f"  It is retried automatically after {at_local(entry.next_attempt_at)}.")
     for path, before, after in corrections:
         changed = f": {before} is now {after}" if reveal else ""
         done = "skipped" if entry.status == "skipped" else "raised"
@@ -359,7 +374,7 @@ def _plan_json(planned: OrderPlan, *, reveal: bool) -> dict[str, Any]:
     return {"order_id": planned.order_id, "rule": planned.rule, "reason": planned.reason, "statements": statements}
 
 
-def _at_local(at: str) -> str:
+def at_local(at: str) -> str:
     """A time of the ledger as people read it."""
     return local_text(datetime.fromisoformat(at))
 
@@ -394,7 +409,7 @@ def _print_entries(session: Session, project: Project, entries: list[Entry], out
                 e.status,
                 e.source_order_code,
                 e.via,
-                _at_local(e.received_at),
+                at_local(e.received_at),
                 f"{e.reason} {e.note}".strip(),
             )
             for e in entries

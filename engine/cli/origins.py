@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +10,18 @@ import typer
 
 from engine.cli.fleet_state import order_ledgers, project_at_hand
 from engine.cli.options import OutputFormat, ProjectName  # noqa: TC001 - typer reads annotations at run time
-from engine.cli.orders import MAX_ORDER_ID
+from engine.cli.orders import MAX_ORDER_ID, at_local, entry_line, history_json, history_lines
 from engine.cli.session import Output, session_of
-from engine.clock import local_text, zoned_text
 from engine.errors import UsageError
 from engine.text import plural
 
 if TYPE_CHECKING:
+    from engine.cli.orders import History
     from engine.cli.session import Session
     from engine.database.origin import Origin
     from engine.model.settings import Project
     from engine.orders.former import FormerOrder
     from engine.orders.origin import ReboundLedger
-
-History = list[tuple[str, str, str]]
 
 
 class Memory(str, Enum):
@@ -172,20 +169,13 @@ def former(
 
 
 def _former_json(order: FormerOrder, history: History) -> dict[str, object]:
-    changes = [{"at": zoned_text(at), "status": status, "reason": reason} for at, status, reason in history]
-    return {**order.as_json(), "status_history": changes}
+    return {**order.as_json(), "status_history": history_json(history)}
 
 
 def _story_text(project: Project, order: FormerOrder, history: History) -> str:
-    entry, origin = order.entry, order.origin
-    code = f" as {entry.source_order_code}" if entry.source_order_code else ""
     lines = [
-        f"{project.name} · order {entry.order_id} of {origin.account}: {entry.status}{code}, by {entry.via}",
-        f"  in {origin.database}; put aside {_at_local(order.put_aside_at)}",
-        *(f"  {_at_local(at)}  {status}{': ' + reason if reason else ''}" for at, status, reason in history),
+        entry_line(project, order.entry, of=f" of {order.origin.account}"),
+        f"  in {order.origin.database}; put aside {at_local(order.put_aside_at)}",
+        *history_lines(history),
     ]
     return "\n".join(lines)
-
-
-def _at_local(at: str) -> str:
-    return local_text(datetime.fromisoformat(at))

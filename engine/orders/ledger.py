@@ -42,8 +42,8 @@ RETRY_DELAY_MINUTES = (1, 5, 30, 120, 600)
 class Ledger:
     """An open ledger, to be used by one thread; ``state_folder`` is that of the run log, which has each change as well.
 
-    Its orders are those of ``origin``; without one it is only looked at, whoever's they are. ``former`` are those that
-    are put aside.
+    Its orders are those of ``origin``; without one it is only looked at, and they may be anyone's. ``former`` are those
+    that are put aside.
 
     Each method raises :class:`StateError` or :class:`FleetError` where the rows cannot be used,
     :class:`StateLockedError` where another process keeps them locked, and :class:`OriginChangedError` where its orders
@@ -418,7 +418,7 @@ class Ledgers(Protocol):
         """
 
     def viewed(self, name: str) -> AbstractContextManager[Ledger]:
-        """The ledger of the project ``name``, opened to be looked at, or rebound, whoever's orders it holds."""
+        """The ledger of the project ``name``, to look at it, or rebind it; its orders may be another account's."""
 
     def has_ledger(self, project: str) -> bool:
         """Whether a project has a ledger; a look makes none."""

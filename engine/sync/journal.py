@@ -80,8 +80,8 @@ def mark_in_flight(state: State, *, entity: str, window: Window, unclearable: Se
 
 def withdraw_in_flight(state: State, *, entity: str, window: Window) -> None:
     """Take back :func:`mark_in_flight` for a batch of which nothing went out: nobody can have taken it."""
-    sql = "delete from in_doubt where entity = $1 and position > $2 and position <= $3"
-    state.run(sql, [entity, window.after, window.upto])
+    sql = "delete from in_doubt where entity = $entity and position > $after and position <= $upto"
+    state.run(sql, {"entity": entity, **window.bounds})
 
 
 def record_local_outcomes(state: State, staged: Staged) -> None:
