@@ -168,6 +168,13 @@ def read_rows(source: SourceSettings, sql: str) -> Rows:
     return rows
 
 
+def require_equal(rehearsal: Rehearsal, source: SourceSettings, sql: str) -> None:
+    """Assert that the rehearsal accepts a SELECT, and gives what the database gives."""
+    given = rehearsal(sql)
+    assert not isinstance(given, str), (sql, given)
+    assert canonical(given) == canonical(read_rows(source, sql)), sql
+
+
 def documented() -> list[dict[str, Any]]:
     """What manuals say: the dialect, a SELECT, what it gives, and the page."""
     found: list[dict[str, Any]] = tomli.loads((FOLDER / "documented.toml").read_text("utf-8"))["documented"]

@@ -240,9 +240,7 @@ def test_numbers_without_a_scale_are_cut_and_written_as_postgres_does(postgres: 
             *("to_char(n, 'FM9999999990.00')", "to_char(n, 'FM999,990.00')", "to_char(n, 'FM99990')"),
         ):
             sql = f"select id, {expression} as x from typed order by id"
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (expression, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+            constructs.require_equal(rehearsal, source, sql)
 
 
 def test_numbers_become_texts_with_the_decimals_that_postgres_gives_them(postgres: Postgres, tmp_path: Path) -> None:
@@ -345,9 +343,7 @@ def test_single_precision_is_not_calculated_with_as_if_it_were_exact(postgres: P
     with constructs.captured(source, {"typed": ("id", "n")}, tmp_path) as rehearsal:
         for expression in ("n::numeric(10,2)", "n::numeric(10,2) * 2", "coalesce(n::numeric(9,1), 0)"):
             sql = f"select id, {expression} as x from typed order by id"
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (expression, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+            constructs.require_equal(rehearsal, source, sql)
         for expression in ("round((n * 0.85)::numeric, 2)", "n = 6.1", "sum(n)", "n + 1"):
             assert "cannot run on fixtures" in str(rehearsal(f"select {expression} as x from typed")), expression
 
@@ -531,9 +527,7 @@ def test_a_group_has_what_depends_on_its_key(
     tables: dict[str, Iterable[str]] = {"item": ("id", "name", "made", "qty"), "stock": ("item_id", "qty")}
     with constructs.captured(source, tables, tmp_path) as rehearsal:
         for sql in same:
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (sql, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), sql
+            constructs.require_equal(rehearsal, source, sql)
         several = rehearsal(f"select i.id, s.qty as x {joined} group by i.id")
         assert isinstance(several, str)
         assert "add it to GROUP BY" in several
@@ -561,9 +555,7 @@ def test_an_unsigned_number_below_0_is_the_error_that_it_is_in_mysql(mariadb: Ma
             *("u * 1.5 - 9", "-u", "b - u", "u > i", "u % 2"),
         ):
             sql = f"select id, {expression} as x from typed order by id"
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (expression, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+            constructs.require_equal(rehearsal, source, sql)
         for expression in ("u - 4", "i - u", "u * i", "(u + 0) - 9", "u div 1 - 9", "if(i > 0, u, null) - 9", "0 - u"):
             assert "below 0" in str(rehearsal(f"select id, {expression} as x from typed")), expression
         assert "below 0" in str(rehearsal("select x.q - 9 as y from (select u as q from typed) as x"))
@@ -588,9 +580,7 @@ def test_regexp_counts_case_as_the_columns_collation_says(mariadb: MariaDb, tmp_
             "not ci regexp 'E'",
         ):
             sql = f"select id, {expression} as x from typed order by id"
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (expression, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+            constructs.require_equal(rehearsal, source, sql)
         assert "line break" in str(rehearsal("select regexp_replace(cs, '[0-9]+$', '') as x from typed"))
 
 
@@ -651,9 +641,7 @@ def test_bits_and_large_unsigned_numbers_are_captured_as_their_numbers(mariadb: 
             "b - 1",
         ):
             sql = f"select id, {expression} as x from typed where id < 2 or b is null order by id"
-            given = rehearsal(sql)
-            assert not isinstance(given, str), (expression, given)
-            assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), expression
+            constructs.require_equal(rehearsal, source, sql)
         assert "concat()" in str(rehearsal("select concat(flag, '') as x from typed"))
 
 
