@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypedDict
 
 from engine.cli.fleet_results import Time
-from engine.database.origin import Origin
+
+
+class Origin(TypedDict):
+    """An account and a database, as text that is compared and shown; no login is in it."""
+
+    account: str
+    database: str
 
 
 class OrderEntry(TypedDict):

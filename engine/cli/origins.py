@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,10 +77,10 @@ def rebind(
         return
     session.answer.give(
         {
-            "belongs_to": asdict(origin_of(loaded)),
-            "before": None if before is None else asdict(before),
+            "belongs_to": origin_of(loaded).as_json(),
+            "before": None if before is None else before.as_json(),
             "forgotten": forget and only is not Memory.orders,
-            "orders": None if orders is None else {"belongs_to": asdict(orders[0]), **asdict(orders[1])},
+            "orders": None if orders is None else {"belongs_to": orders[0].as_json(), **orders[1].as_json()},
         }
     )
 
@@ -162,7 +161,7 @@ def former(
         session.terminal.print_text("\n".join(_story_text(loaded, each, history) for each, history in found))
     else:
         rows = [
-            (str(each.entry.order_id), each.entry.status, each.entry.source_order_code, *asdict(each.origin).values())
+            (str(each.entry.order_id), each.entry.status, each.entry.source_order_code, *each.origin.as_json().values())
             for each, _ in found
         ]
         session.terminal.print_table(rows, ("order", "status", "code", "account", "database"))

@@ -35,8 +35,7 @@ class FormerOrder:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as commands print it: the entry's fields, and whose order it is."""
-        origin = {"account": self.origin.account, "database": self.origin.database}
-        return {**self.entry.as_json(), **origin, "put_aside_at": zoned_text(self.put_aside_at)}
+        return {**self.entry.as_json(), **self.origin.as_json(), "put_aside_at": zoned_text(self.put_aside_at)}
 
 
 class FormerOrders:

@@ -67,10 +67,15 @@ class Ledger:
         self._run_log.close()
 
     def bind(self) -> None:
-        """Have the ledger belong to its origin, or raise :class:`OriginChangedError`; each change looks again."""
-        if recorded_origin(self._store) != self._origin:
+        """Have the ledger belong to its origin, if it has one, or raise :class:`OriginChangedError`."""
+        recorded = self.belongs_to()
+        if self._origin is not None and (recorded is None or not self._origin.is_same(recorded)):
             with self._change():
                 pass
+
+    def belongs_to(self) -> Origin | None:
+        """Return the account and the database of its orders; None where it does not know yet."""
+        return recorded_origin(self._store)
 
     def rebind(self, origin: Origin, *, forget: bool) -> ReboundLedger:
         """Have the ledger belong to ``origin``, whatever it belonged to, once no order is being raised.
@@ -295,9 +300,8 @@ class Ledger:
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""
         condition, values = ("true", []) if status is None else ("status = ?", [status])
-        rows = self._orders.select(
-            ENTRY_COLUMNS, condition, values, f"order by received_at desc, order_id desc limit {limit}"
-        )
+        newest = f"order by received_at desc, order_id desc limit {limit}"
+        rows = self._orders.select(ENTRY_COLUMNS, condition, values, newest)
         return sorted(map(read_entry, rows), key=lambda entry: entry.order_id)
 
     def list_due(self) -> list[Entry]:
@@ -372,8 +376,7 @@ class Ledger:
     def prune(self, *, keep_days: int) -> None:
         """Delete the documents of orders that were finished ``keep_days`` ago: they hold personal data. Once a day."""
         now = self.now()
-        day = [add_seconds(now, -86_400)]
-        if self._maintenance.select("1", "task = 'prune' and done_at > ?", day):
+        if self._maintenance.select("1", "task = 'prune' and done_at > ?", [add_seconds(now, -86_400)]):
             return
         with self._change():
             before = add_seconds(now, -86_400 * keep_days)

@@ -7,8 +7,8 @@ for, raised or answered before somebody says what is meant: these are the same o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from engine.database.origin import Origin, origin_of
 from engine.errors import OriginChangedError
@@ -33,6 +33,10 @@ class ReboundLedger:
     unfinished: int
     brought_back: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as commands print it."""
+        return {**asdict(self), "before": None if self.before is None else self.before.as_json()}
+
 
 def order_origin(project: Project) -> Origin:
     """The account and the database of its orders that ``project.toml`` names now.
@@ -56,7 +60,7 @@ def bind(store: LedgerStore, origin: Origin, *, project: str) -> None:
     process that began before somebody rebound the ledger changes nothing in it.
     """
     recorded = recorded_origin(store)
-    if recorded == origin:
+    if recorded is not None and origin.is_same(recorded):
         return
     has_orders = any(LedgerTable(store, name).select("1", order="limit 1") for name in ("orders", "former_orders"))
     if recorded is not None and has_orders:
@@ -71,7 +75,7 @@ def rebind(store: LedgerStore, former: FormerOrders, origin: Origin, *, forget: 
     orders. Those of ``origin`` that were put aside before are there again. ``at`` is now.
     """
     recorded = recorded_origin(store)
-    before = None if recorded == origin else recorded
+    before = None if recorded is None or origin.is_same(recorded) else recorded
     put_aside = unfinished = 0
     if before is not None and forget:
         unfinished = len(LedgerTable(store, "orders").select("1", "finished_at is null"))

@@ -143,7 +143,7 @@ def _stops(changes: Sequence[ChangedValue], before: Project, now: Project) -> It
                     name,
                     f"What is published belongs to {was.account}. `s2s rebind {now.name}` says what becomes of it.",
                 )
-        elif name in {"source.connection", "source.database"} and was.database != will.database:
+        elif name in {"source.connection", "source.database"} and not will.names(was.database):
             texts = f"{was.database} {will.database}".lower()
             if not any(variable in texts for variable in variables):
                 yield (

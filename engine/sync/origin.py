@@ -36,7 +36,7 @@ def require_same_origin(state: State, project: Project) -> None:
     may hold items of which nothing is known any more.
     """
     recorded, now = recorded_origin(state), origin_of(project)
-    if recorded is None or recorded == now:
+    if recorded is None or now.is_same(recorded):
         return
     name, holds = project.name, holds_rows(state)
     if recorded.account != now.account and not holds and state.meta(FORGOTTEN_RUN) is not None:
@@ -90,7 +90,7 @@ def rebind(state: State, project: Project, *, forget: bool) -> Origin | None:
         record_origin(state, project)
 
     state.transaction_with_retry(rebound)
-    return None if before == origin_of(project) else before
+    return None if before is None or origin_of(project).is_same(before) else before
 
 
 def holds_rows(state: State) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -209,14 +210,104 @@ def test_a_login_or_a_drivers_option_is_not_part_of_what_a_database_is(
         ("Driver=IBM i Access;System=erp", "Driver=IBM i Access;System=test"),
         ("Driver=Pervasive;ServerName=erp;DBQ=A", "Driver=Pervasive;ServerName=erp;DBQ=B"),
         ("Driver=Firebird;Dbname=erp:/data/a.fdb", "Driver=Firebird;Dbname=erp:/data/b.fdb"),
+        ("Driver=Pervasive;ServerName=erp;ServerDSN=A", "Driver=Pervasive;ServerName=erp;ServerDSN=B"),
+        ("Driver=SQL Anywhere;Host=a;ServerName=x;DBN=y", "Driver=SQL Anywhere;Host=b;ServerName=x;DBN=y"),
+        ("Driver=SQL Anywhere;ENG=x;DBN=a", "Driver=SQL Anywhere;ENG=x;DBN=b"),
+        ("Driver=SQL Anywhere;ENG=x;DBF=a.db", "Driver=SQL Anywhere;ENG=x;DBF=b.db"),
+        ("Driver=IBM i Access;System=erp;Database=S;DBQ=LIVE", "Driver=IBM i Access;System=erp;Database=S;DBQ=TEST"),
+        ("Driver=MariaDB;Server=localhost;Socket=/a.sock", "Driver=MariaDB;Server=localhost;Socket=/b.sock"),
+        ("Driver=MariaDB;Server=erp;Database=a", "Driver=MariaDB;Server=erp;Database=a;InitStmt={use b}"),
+        ("Driver=PG;Server=erp;Database=a", "Driver=PG;Server=erp;Database=a;ConnSettings={set+search_path+to+test}"),
+        ("Driver=PG;Server=erp;Database=a", "Driver=PG;Server=erp;Database=a;pqopt={options=-csearch_path=test}"),
+        ("Server=erp;Database=Evo", "Server=erp;Database=EVO"),
+        ("Server=erp,1433;Database=Evo", "Server=erp,1434;Database=Evo"),
+        (r"Server=erp\LIVE,1433;Database=Evo", r"Server=erp\LIVE;Database=Evo"),
+        (r"Server=erp\LIVE;Database=Evo", r"Server=erp\TEST;Database=Evo"),
     ],
 )
 def test_another_server_company_or_file_is_another_database(one: str, other: str) -> None:
     """Whatever the driver calls it."""
-    assert origin_of(project(one)).database != origin_of(project(other)).database
+    first, second = (origin_of(project(each)) for each in (one, other))
+    assert not first.is_same(second)
+    assert not second.is_same(first)
 
 
-def project(connection: str) -> Any:
+@pytest.mark.parametrize(
+    ("statement", "is_other"),
+    [
+        ("set search_path to test", True),
+        ("alter session set current_schema = TEST", True),
+        ("set schema TEST", True),
+        ("use test", True),
+        ("set lock_timeout = '2s'", False),
+        ("set datestyle to iso; set time zone 'UTC'", False),
+    ],
+)
+def test_a_session_that_begins_in_another_schema_is_in_another_database(statement: str, *, is_other: bool) -> None:
+    """Its views read, and its orders are in, other tables; what else it begins with says nothing."""
+    made = project("Server=erp;Database=a", dialect="postgres")
+    before = origin_of(made)
+    made.source = replace(made.source, session=(statement,))
+    assert origin_of(made).is_same(before) != is_other
+
+
+@pytest.mark.parametrize(
+    ("dialect", "one", "other"),
+    [
+        ("tsql", "Driver={ODBC Driver 17 for SQL Server};Server=ERP;Database=Evo", "Driver=FreeTDS;Server=erp;DB=Evo"),
+        ("tsql", "Server=tcp:erp.example.com,1433;Database=Evo", "Server=erp.example.com.;Database=Evo"),
+        ("tsql", "Server=(local);Database=Evo", "Server=127.0.0.1;Database=Evo"),
+        ("tsql", r"Server=.\EVO;Database=Evo", r"Server=localhost\EVO;Database=Evo"),
+        ("postgres", "Server=erp;Port=5432;Database=a", "Servername=erp;Database=a"),
+        ("postgres", "Server=localhost;Database=a", "Server=127.0.0.1;Port=5432;Database=a"),
+        ("mysql", "Server=erp;Port=3306;Database=a", "Server=erp;Database=a"),
+    ],
+)
+def test_a_connection_that_is_only_written_otherwise_leads_to_the_same_database(
+    dialect: str, one: str, other: str
+) -> None:
+    """Another driver, the usual port, or another name for this machine is no other database."""
+    first, second = (origin_of(project(each, dialect=dialect)) for each in (one, other))
+    assert first.is_same(second)
+    assert second.is_same(first)
+
+
+def test_what_may_be_another_server_of_this_machine_is_not_taken_for_the_same() -> None:
+    """With MySQL, localhost is a socket; the usual port of one kind of database is another one's."""
+    mysql = [origin_of(project(f"Server={name};Database=a", dialect="mysql")) for name in ("localhost", "127.0.0.1")]
+    assert not mysql[0].is_same(mysql[1])
+    kinds = [
+        origin_of(project(f"Server=erp;Port={port};Database=a", dialect=dialect))
+        for dialect, port in (("mysql", 3306), ("postgres", 5432))
+    ]
+    assert not kinds[0].is_same(kinds[1])
+    assert not kinds[1].is_same(kinds[0])
+
+
+def test_a_file_is_the_same_by_whatever_path_it_is_named(client: Client) -> None:
+    """From the project's folder or from the root; another file is another one."""
+    made = client.project
+    files = [client.root / ".." / "acme" / "erp.duckdb", client.root / "erp.duckdb", client.root / ".." / "erp.duckdb"]
+    first, second, third = (
+        origin_of(replace(made, source=replace(made.source, database=each))).database for each in files
+    )
+    assert first == second == "the file projects/acme/erp.duckdb"
+    assert third == "the file projects/erp.duckdb"
+
+
+def test_a_state_goes_on_with_a_connection_that_is_written_otherwise(client: Client) -> None:
+    """It notes the database as it is written now."""
+    client.item("A")
+    client.run()
+    with open_state(client.project.state) as state:
+        state.set_meta("database", "the file projects/acme/../acme/erp.duckdb")
+    client.item("B")
+    assert client.run().sent == 1
+    with open_state(client.project.state) as state:
+        assert state.meta("database") == "the file projects/acme/erp.duckdb"
+
+
+def project(connection: str, *, dialect: str = "tsql") -> Any:
     """A project that has nothing but what an origin is made of."""
     from pathlib import Path
     from types import SimpleNamespace
@@ -224,7 +315,7 @@ def project(connection: str) -> Any:
     from engine.model.settings import SourceSettings, Stock2ShopSettings
 
     return SimpleNamespace(
-        source=SourceSettings(dialect="tsql", connection=connection),
+        source=SourceSettings(dialect=dialect, connection=connection),
         stock2shop=Stock2ShopSettings(source_id=57, username="u", password="p"),
         workspace=Path("/clients"),
     )
@@ -240,8 +331,6 @@ def project(connection: str) -> Any:
 )
 def test_an_address_that_is_only_written_otherwise_is_the_same(one: str, other: str) -> None:
     """Case, a slash at the end and the usual port say nothing."""
-    from dataclasses import replace
-
     made = project("DSN=x")
     accounts = set()
     for url in (one, other):
