@@ -6,7 +6,7 @@ when the ledger comes to belong to another origin, and are there again when it c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.clock import zoned_text
@@ -17,7 +17,16 @@ from engine.orders.ledger_table import LedgerTable
 if TYPE_CHECKING:
     from engine.orders.ledger_store import LedgerStore
 
+_Period = tuple[str, str, str]
+"""An account, a database, and when its orders were put aside."""
+
 _OF = "account = ? and database = ? and put_aside_at = ?"
+
+_DEPTH = (
+    "case when status in ('raised', 'answered') then 3 when status in ('raising', 'skipped') or uncertain = 1 then 2"
+    " when rolled_back = 1 then 1 else 0 end"
+)
+"""How near to the database an order is: raised; maybe, or left to a person; maybe in part, as it was undone; not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +69,58 @@ class FormerOrders:
         counts = [present.move(former, adding) for present, former in self._moves]
         return counts[-1]
 
-    def bring_back(self, origin: Origin) -> int:
+    def bring_back(self, origin: Origin, *, at: str) -> int:
         """Have the orders of ``origin`` in the ledger again; return how many there were.
 
-        One that the ledger has by now, because it was told that another account is the same, stays aside.
+        One that the ledger has by now as well, because it was told that another account is the same, is one order that
+        is known twice. What is nearer to the database counts: one that was raised is never pending again. The newest
+        of equals does; the others stay aside, or are put aside, ``at`` now.
         """
-        own = (origin.account, origin.database)
-        periods = self._orders.select(
-            "distinct put_aside_at", "account = ? and database = ?", own, "order by put_aside_at desc"
-        )
+        present: dict[int, int] = dict(self._present.select(f"order_id, {_DEPTH}"))
+        counting: dict[int, tuple[int, _Period | None]] = {each: (depth, None) for each, depth in present.items()}
+        periods: dict[_Period, list[int]] = {}
+        databases = self._databases_named(origin)
+        condition = f"account = ? and database in ({', '.join('?' * len(databases))})"
+        values = (origin.account, *databases)
+        columns = f"order_id, {_DEPTH}, account, database, put_aside_at"
+        for order_id, depth, *of in self._orders.select(columns, condition, values, "order by put_aside_at desc"):
+            period = (of[0], of[1], of[2])
+            periods.setdefault(period, []).append(order_id)
+            if order_id not in counting or depth > counting[order_id][0]:
+                counting[order_id] = (depth, period)
+        for order_id in present:
+            better = counting[order_id][1]
+            if better is not None:
+                self._replace(order_id, better, origin, at=at)
         count = 0
-        for (put_aside_at,) in periods:
-            values = (*own, put_aside_at)
-            known = {order_id for (order_id,) in self._present.select("order_id")}
-            stays = [order_id for (order_id,) in self._orders.select("order_id", _OF, values) if order_id in known]
+        for period, order_ids in periods.items():
+            stays = [order_id for order_id in order_ids if counting[order_id][1] != period]
             condition = f"{_OF} and order_id not in ({', '.join(map(str, stays))})" if stays else _OF
-            counts = [former.move(present, {}, condition, values) for present, former in self._moves]
+            counts = [former.move(present, {}, condition, period) for present, former in self._moves]
             count += counts[-1]
         return count
+
+    def _replace(self, order_id: int, period: _Period, origin: Origin, *, at: str) -> None:
+        """Put a present order aside for a former one of the same id, which keeps its newest content beside its own."""
+        (newest,) = self._present.select("coalesce(latest, document)", "order_id = ?", [order_id])
+        adding = {"account": origin.account, "database": origin.database, "put_aside_at": at}
+        for present, former in self._moves:
+            present.move(former, adding, "order_id = ?", [order_id])
+        condition = f"{_OF} and order_id = ? and document <> ?"
+        self._orders.update({"latest": newest[0]}, condition, *period, order_id, newest[0])
+
+    def rename(self, before: Origin, now: Origin) -> None:
+        """Have all that is put aside of an account or a database be of the one that was said to be the same."""
+        databases = self._databases_named(replace(before, dialect=now.dialect))
+        for table in (self._orders, self._transitions):
+            table.update({"account": now.account}, "account = ?", before.account)
+            for database in databases:
+                table.update({"database": now.database}, "database = ?", database)
+
+    def _databases_named(self, origin: Origin) -> list[str]:
+        """The database of an origin, in each way in which it is written here."""
+        written = {database for (database,) in self._orders.select("distinct database")}
+        return [origin.database, *sorted(each for each in written - {origin.database} if origin.names(each))]
 
     def list_newest(self, *, limit: int) -> list[FormerOrder]:
         """Return the ``limit`` newest orders, by when they were received."""
@@ -93,21 +136,25 @@ class FormerOrders:
         The order ``besides`` of this account does not count: it was put aside itself where this account was taken for
         another one.
         """
-        assert self._origin is not None
+        origin = self._origin
+        assert origin is not None
         found = self._list(
-            "database = ? and not (account = ? and order_id = ?) and gone_at is null"
-            " and (source_order_code = ? or expected_code = ?)",
-            (self._origin.database, self._origin.account, besides, code, code),
-            "limit 1",
+            "(source_order_code = ? or expected_code = ?) and gone_at is null and not (account = ? and order_id = ?)",
+            (code, code, origin.account, besides),
+            "order by put_aside_at desc",
         )
-        return found[0] if found else None
+        return next((each for each in found if origin.names(each.origin.database)), None)
 
-    def was_raised_elsewhere(self, order_id: int, code: str) -> bool:
-        """Return whether an order of this account was raised as ``code`` in another database."""
-        assert self._origin is not None
-        condition = "order_id = ? and account = ? and database <> ? and source_order_code = ?"
-        values = (order_id, self._origin.account, self._origin.database, code)
-        return bool(self._orders.select("1", condition, values, "limit 1"))
+    def was_raised_elsewhere(self, order_id: int, code: str, *, unless: str) -> bool:
+        """Return whether an order of this account was raised as ``code`` in another database.
+
+        One whose reason is ``unless`` was not: Stock2Shop knew the code before, wherever the order is.
+        """
+        origin = self._origin
+        assert origin is not None
+        condition = "order_id = ? and source_order_code = ? and account = ? and reason <> ?"
+        found = self._orders.select("database", condition, (order_id, code, origin.account, unless))
+        return any(not origin.names(database) for (database,) in found)
 
     def status_history(self, former: FormerOrder) -> list[tuple[str, str, str]]:
         """Return an order's past as (time in UTC, status, reason), the oldest first."""

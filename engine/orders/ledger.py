@@ -83,7 +83,7 @@ class Ledger:
         With ``forget`` its orders are put aside, and without it they are those of ``origin``.
         """
         with self._store.raising(), self._store.change():
-            return rebind(self._store, self.former, origin, forget=forget, at=self.now())
+            return rebind(self._store, self.former, origin, forget=forget, at=self.now(), project=self._project)
 
     @property
     def holders_may_return(self) -> bool:

@@ -62,28 +62,39 @@ def bind(store: LedgerStore, origin: Origin, *, project: str) -> None:
     recorded = recorded_origin(store)
     if recorded is not None and origin.is_same(recorded):
         return
-    has_orders = any(LedgerTable(store, name).select("1", order="limit 1") for name in ("orders", "former_orders"))
-    if recorded is not None and has_orders:
+    if recorded is not None and _has_orders(store):
         raise _origin_changed(project, recorded, origin)
     _record(store, recorded, origin)
 
 
-def rebind(store: LedgerStore, former: FormerOrders, origin: Origin, *, forget: bool, at: str) -> ReboundLedger:
+def rebind(
+    store: LedgerStore, former: FormerOrders, origin: Origin, *, forget: bool, at: str, project: str
+) -> ReboundLedger:
     """Have the ledger belong to ``origin``, inside of a change of it, whatever it belonged to.
 
     With ``forget`` its orders are others than those of ``origin``, and are put aside; without it they are the same
-    orders. Those of ``origin`` that were put aside before are there again. ``at`` is now.
+    orders, and what is put aside of the former account, or in the former database, is of the new one, too. Those of
+    ``origin`` that were put aside before are there again. ``at`` is now. Raises :class:`OriginChangedError` where
+    orders are to be put aside of which nobody noted whose they are.
     """
     recorded = recorded_origin(store)
     before = None if recorded is None or origin.is_same(recorded) else recorded
     put_aside = unfinished = 0
+    if forget and recorded is None and _has_orders(store):
+        raise _origin_unknown(project)
     if before is not None and forget:
         unfinished = len(LedgerTable(store, "orders").select("1", "finished_at is null"))
         put_aside = former.put_aside(before, at=at)
+    elif before is not None:
+        former.rename(before, origin)
     if recorded != origin:
         _record(store, recorded, origin)
-    brought_back = former.bring_back(origin)
+    brought_back = former.bring_back(origin, at=at)
     return ReboundLedger(before=before, put_aside=put_aside, unfinished=unfinished, brought_back=brought_back)
+
+
+def _has_orders(store: LedgerStore) -> bool:
+    return any(LedgerTable(store, name).select("1", order="limit 1") for name in ("orders", "former_orders"))
 
 
 def _record(store: LedgerStore, recorded: Origin | None, origin: Origin) -> None:
@@ -93,6 +104,16 @@ def _record(store: LedgerStore, recorded: Origin | None, origin: Origin) -> None
         table.insert(**columns)
     else:
         table.update(columns)
+
+
+def _origin_unknown(name: str) -> OriginChangedError:
+    return OriginChangedError(
+        f"The order ledger of {name} is of an older version, and does not know whose orders it has. Nothing was"
+        " changed.",
+        hint=f"Have project.toml name the account and the database of these orders once more, and call `s2s rebind"
+        f" {name} --keep --only orders`. Then change it again, and repeat this. If they are the orders of what it names"
+        " now: --keep.",
+    )
 
 
 def _origin_changed(name: str, recorded: Origin, now: Origin) -> OriginChangedError:

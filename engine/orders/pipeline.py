@@ -72,7 +72,7 @@ def find_known_code(ledger: Ledger, entry: Entry, order: Order) -> str | None:
         raised = f", raised as {twin.source_order_code}" if twin.source_order_code else ""
         raise RuleError("arrived_twice", f"it is order {twin.order_id}{raised}")
     code = None if entry.uncertain else order.source_order_code
-    if code is None or ledger.former.was_raised_elsewhere(entry.order_id, code):
+    if code is None or ledger.former.was_raised_elsewhere(entry.order_id, code, unless=known_already(code)):
         return None
     holder = ledger.find_order_with_code(code, besides=entry.order_id)
     if holder is not None:

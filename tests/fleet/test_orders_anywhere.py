@@ -193,7 +193,10 @@ def do_everything(ledger: Ledger, own: Origin) -> list[Any]:
     other = Origin(account="https://other, source 1", database="the file other.sqlite")
     said += [ledger.rebind(other, forget=False), ledger.rebind(own, forget=True), ledger.list_entries()]
     said += [ledger.former.list_newest(limit=5), ledger.former.find(3), ledger.former.find_with_code("SO1", besides=9)]
-    said += [ledger.former.was_raised_elsewhere(1, "SO1"), ledger.former.status_history(ledger.former.find(1)[0])]
+    said += [
+        ledger.former.was_raised_elsewhere(1, "SO1", unless=""),
+        ledger.former.status_history(ledger.former.find(1)[0]),
+    ]
     ledger.receive(2, parsed(order_document(2)), via="pull")
     said += [ledger.rebind(other, forget=True), ledger.list_entries(), ledger.rebind(own, forget=False)]
     said += [ledger.former.list_newest(limit=5), ledger.list_entries(), ledger.status_history(2)]

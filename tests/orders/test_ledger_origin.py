@@ -294,3 +294,109 @@ def test_a_ledger_of_version_5_takes_the_account_that_it_finds(erp: Erp, make_sa
         assert [status for _, status, _ in ledger.status_history(2)] == ["received", "raising", "waiting"]
     erp.sandbox = make_sandbox()
     assert erp.s2s("orders", "pull", "acme").returncode == 3
+
+
+def test_orders_of_which_nobody_noted_whose_they_are_are_not_taken_for_another_accounts(
+    erp: Erp, make_sandbox: Sandboxes
+) -> None:
+    """Those of an older version, which would count as the new account's, or could not be got back."""
+    path = ledger_path(erp.project.state.parent, "acme")
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((LEDGERS / "version_5.sql").read_text("utf-8"))
+    first, second = erp.sandbox, make_sandbox()
+    erp.sandbox = second
+    second.place_order(order_document(1))
+    ran = erp.s2s("rebind", "acme", "--forget", "--only", "orders")
+    assert (ran.returncode, "does not know whose orders it has" in ran.stderr) == (3, True)
+    erp.sandbox = first
+    assert erp.s2s("rebind", "acme", "--keep", "--only", "orders").returncode == 0
+    erp.sandbox = second
+    assert "put aside" in erp.s2s("rebind", "acme", "--forget", "--only", "orders").stdout
+    assert erp.s2s("orders", "pull", "acme").returncode == 0
+    assert (erp.orders(), code_at(second, 1)) == ([("#1", "C1")], "SO1")
+
+
+@pytest.mark.parametrize("there", ["raised", "in doubt", "undone", "skipped"])
+@pytest.mark.parametrize("again", ["received", "failed"])
+def test_an_order_that_is_known_twice_is_never_pending_again(
+    erp: Erp, make_sandbox: Sandboxes, there: str, again: str
+) -> None:
+    """An account was forgotten where it had only moved, and its orders came again before somebody saw it."""
+    erp.receive(order_document(1))
+    account = order_origin(erp.project)
+    columns = {
+        "raised": "status = 'answered'",
+        "in doubt": "status = 'failed', uncertain = 1, finished_at = null",
+        "undone": "status = 'waiting', rolled_back = 1, finished_at = null",
+        "skipped": "status = 'skipped'",
+    }
+    with erp.ledger() as ledger, ledger._store.change():
+        ledger._store.write(f"update orders set {columns[there]}", [])
+    erp.sandbox = make_sandbox()
+    erp.s2s("rebind", "acme", "--forget")
+    with erp.ledger() as ledger:
+        ledger.receive(1, parsed(order_document(1, notes="Corrected")), via="pull")
+        if again == "failed":
+            ledger.move(1, "raising")
+            ledger.mark_failed(1, reason="It was away.")
+        assert ledger.rebind(account, forget=False).brought_back == 1
+    with erp.ledgers.viewed("acme") as ledger:
+        (entry,) = ledger.list_entries()
+        assert (entry.status, entry.uncertain, entry.rolled_back) == {
+            "raised": ("answered", False, False),
+            "in doubt": ("failed", True, False),
+            "undone": ("waiting", False, True),
+            "skipped": ("skipped", False, False),
+        }[there]
+        assert "notes" in {path for path, _, _ in ledger.corrections(1)}
+        assert [each.entry.status for each in ledger.former.find(1)] == [again]
+
+
+def test_what_is_put_aside_moves_along_with_its_database_and_its_account(erp: Erp, make_sandbox: Sandboxes) -> None:
+    """Tried in a test database, and with another account; then database and account get other names."""
+    tried, live = erp.sandbox, make_sandbox()
+    toml = erp.root / "project.toml"
+    sources = [{"source_id": 57, "source_customer_code": "C1", "source_order_code": "SO1"}]
+
+    def point(sandbox: Sandbox, name: str) -> None:
+        erp.sandbox = sandbox
+        text = toml.read_text("utf-8")
+        for each in ("test.sqlite", "erp.sqlite", "moved.sqlite"):
+            text = text.replace(each, name)
+        toml.write_text(text, "utf-8")
+
+    (erp.workspace / "test.sqlite").write_bytes((erp.workspace / "erp.sqlite").read_bytes())
+    erp.receive(order_document(1))  # another account's, in the live database
+    point(live, "test.sqlite")
+    erp.s2s("rebind", "acme", "--forget")
+    erp.receive(order_document(2))  # the live account's, in the test database
+    point(live, "erp.sqlite")
+    erp.s2s("rebind", "acme", "--forget")
+    (erp.workspace / "moved.sqlite").write_bytes((erp.workspace / "erp.sqlite").read_bytes())
+    point(live, "moved.sqlite")
+    erp.s2s("rebind", "acme", "--keep")
+    point(make_sandbox(), "moved.sqlite")
+    erp.s2s("rebind", "acme", "--keep")
+    (first,) = erp.receive(order_document(1))
+    assert (first.rule, "which is the code of order 1 of" in first.reason) == ("code_taken", True), first
+    (second,) = erp.receive(order_document(2, sources=sources))
+    assert (second.status, second.reason) == ("raised", ""), second
+    point(tried, "moved.sqlite")
+    assert "1 order put aside before, there again" in erp.s2s("rebind", "acme", "--forget").stdout
+
+
+def test_a_code_that_stock2shop_knew_before_a_trial_is_believed_after_it(erp: Erp, make_sandbox: Sandboxes) -> None:
+    """An agent of before raised it in the ERP; while orders were tried elsewhere, it only counted as raised."""
+    (erp.workspace / "live.sqlite").write_bytes((erp.workspace / "erp.sqlite").read_bytes())
+    document = order_document(1, sources=[{"source_id": 57, "source_order_code": "OLD77"}])
+    erp.sandbox.place_order(document)
+    assert erp.s2s("orders", "pull", "acme").returncode == 0
+    toml = erp.root / "project.toml"
+    toml.write_text(toml.read_text("utf-8").replace("erp.sqlite", "live.sqlite"), "utf-8")
+    erp.s2s("rebind", "acme", "--forget", "--only", "orders")
+    erp.sandbox.place_order(document)
+    assert erp.s2s("orders", "pull", "acme").returncode == 0
+    assert (erp.entry(1).source_order_code, erp.entry(1).reason) == ("OLD77", "Stock2Shop knows it as OLD77 already")
+    with closing(sqlite3.connect(erp.workspace / "live.sqlite")) as live:
+        assert live.execute("select count(*) from erp_order").fetchone() == (0,)
