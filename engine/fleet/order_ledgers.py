@@ -44,6 +44,11 @@ MAX_CONNECTIONS = 8
 
 _NOW = "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')"
 
+HAS_ORDERS = (
+    "select exists (select 1 from orders where project = %s) or exists (select 1 from former_orders where project = %s)"
+)
+"""Whether a project has a ledger: orders, or such that are put aside, which come back or are looked up there."""
+
 _LOCK = (
     "with held as materialized (select epoch, paused from lease where project = %s for update)"  # noqa: S608 - no value
     f" select epoch, paused, {_NOW} from held"
@@ -113,6 +118,11 @@ class StoredLedger:
     def scope(self) -> Mapping[str, object]:
         """What tells this project's rows from others'."""
         return {"project": self._project}
+
+    def join(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """From now on read and write in a transaction of ``connection``, in which the ledger is locked."""
+        (now,) = connection.execute(f"select {_NOW}").fetchone() or ("",)
+        self._transaction, self._locked_at = connection, str(now)
 
     def close(self) -> None:
         """Do nothing: no connection is kept."""
@@ -197,6 +207,13 @@ class StoredLedger:
             time.sleep(TURN_POLL_SECONDS)
 
 
+def stored_in(connection: psycopg.Connection[tuple[Any, ...]], project: str) -> StoredLedger:
+    """The rows of a project's ledger, in a transaction whose owner has locked the ledger."""
+    store = StoredLedger(OrderConnections(""), project)
+    store.join(connection)
+    return store
+
+
 class FleetLedgers:
     """The ledgers of the fleet, see :class:`engine.orders.ledger.Ledgers`; for several threads.
 
@@ -240,8 +257,8 @@ class FleetLedgers:
             yield ledger
 
     def has_ledger(self, project: str) -> bool:
-        """Whether there is an order of a project."""
-        row = self._connections.row("select exists (select 1 from orders where project = %s)", [project])
+        """Whether there is an order of a project, or one that was put aside."""
+        row = self._connections.row(HAS_ORDERS, [project, project])
         return bool(row and row[0])
 
     def count_pending(self, projects: Sequence[str]) -> Mapping[str, Mapping[str, int] | SyncError]:

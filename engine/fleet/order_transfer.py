@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import StateError
 from engine.files import exists
 from engine.fleet.lease import renewing, take_lease
-from engine.fleet.order_ledgers import orders_lease
+from engine.fleet.order_ledgers import HAS_ORDERS, orders_lease, stored_in
+from engine.orders.former import FormerOrders
 from engine.orders.ledger_file import connect_ledger, raising_lock, translate_errors
 from engine.orders.ledger_store import ROW_ORDER, TABLES
+from engine.orders.origin import recorded_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +52,7 @@ def export_orders(database: FleetDatabase, project: str, own: Path) -> bool:
     From then on the fleet takes no orders of the project, until they are brought back. Raises :class:`StateError` where
     there is such a file already.
     """
-    if database.row("select 1 from orders where project = %s limit 1", [project]) is None:
+    if database.row(HAS_ORDERS, [project, project]) != (True,):
         return False
     if exists(own):
         raise StateError(f"There is {own} already.", hint="Move it away: the fleet's ledger is newer.")
@@ -100,6 +102,7 @@ def _store(connection: Connection, lease: Lease, project: str, rows: dict[str, l
                 hint="To replace them all by this machine's, which may not know what the fleet raised: --replace.",
             )
         _require_same_origin(connection, project, rows)
+        rows = _without_known(connection, project, rows)
     for table, columns in TABLES.items():
         if replace:
             connection.execute(f"delete from {table} where project = %s".encode(), [project])  # noqa: S608 - as above
@@ -107,6 +110,18 @@ def _store(connection: Connection, lease: Lease, project: str, rows: dict[str, l
         sql = f"insert into {table} (project, {names}) values (%s, {marks}) on conflict do nothing"  # noqa: S608 - as above
         with connection.cursor() as cursor:
             cursor.executemany(sql.encode(), [(project, *row) for row in rows[table]])
+    store = stored_in(connection, project)
+    origin = recorded_origin(store)
+    if origin is not None:  # what one of the two had put aside may be what the other one belongs to
+        FormerOrders(store, origin).bring_back(origin, at=store.now())
+
+
+def _without_known(connection: Connection, project: str, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """``rows`` without the orders put aside that the fleet has aside as well, as after it gave them to a machine."""
+    sql = "select account, database, put_aside_at, order_id from former_orders where project = %s"
+    known = set(connection.execute(sql, [project]).fetchall())
+    former = ("former_orders", "former_transitions")  # which begin with these columns
+    return {**rows, **{table: [row for row in rows[table] if tuple(row[:4]) not in known] for table in former}}
 
 
 def _require_same_origin(connection: Connection, project: str, rows: dict[str, list[Any]]) -> None:

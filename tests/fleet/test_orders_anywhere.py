@@ -279,3 +279,52 @@ def test_orders_of_two_accounts_do_not_become_one_ledger(
     fleet.run("c", "fleet", "export-local", "acme")
     shared.unlink()
     assert fleet.run("c", "orders", "former", "acme").count("SO") == 2
+
+
+def test_a_fleet_whose_orders_are_all_put_aside_still_has_them(
+    fleet: Fleet, erp: Erp, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """They are listed, go to one machine and come back without being there twice, and are there again in the end."""
+    shared = fleet.client.workspace / "workspace.toml"
+    settings = shared.read_text("utf-8")
+    first = erp.sandbox
+    for number in (1, 2):
+        first.place_order(order_document(number))
+    fleet.run("a", "orders", "pull", "acme")
+    erp.sandbox = fleet.client.sandbox = make_sandbox()
+    assert "2 orders put aside" in fleet.run("b", "rebind", "acme", "--forget", "--only", "orders")
+    assert fleet.run("a", "orders", "former", "acme").count("SO") == 2
+    assert "the fleet takes no more" in fleet.run("c", "fleet", "export-local", "acme")
+    shared.unlink()
+    assert fleet.run("c", "orders", "former", "acme").count("SO") == 2
+    shared.write_text(settings, "utf-8")
+    fleet.run("c", "fleet", "adopt-local", "acme")
+    assert fleet.run("a", "orders", "former", "acme").count("SO") == 2
+    erp.sandbox = fleet.client.sandbox = first
+    assert "bad   order ledger: The order ledger of acme belongs to" in fleet.run("a", "doctor", "acme", code=1)
+    assert "2 orders put aside before, there again" in fleet.run("a", "rebind", "acme", "--forget", "--only", "orders")
+    shown = read_envelope(fleet.run("b", "orders", "show", "acme", "1", "--output", "json"))["result"]
+    assert [each["status"] for each in shown["status_history"]] == ["received", "raising", "raised", "answered"]
+    fleet.run("b", "orders", "pull", "acme")
+    assert len(erp.orders()) == 2
+
+
+def test_a_machines_own_orders_are_not_left_aside_in_a_fleet_that_belongs_to_their_account(
+    fleet: Fleet, erp: Erp, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    """The machine put them aside for another account, and the fleet's ledger is theirs."""
+    shared = fleet.client.workspace / "workspace.toml"
+    settings = shared.read_text("utf-8")
+    first, second = erp.sandbox, make_sandbox()
+    shared.unlink()
+    first.place_order(order_document(1))
+    fleet.run("b", "orders", "pull", "acme")
+    erp.sandbox = fleet.client.sandbox = second
+    fleet.run("b", "rebind", "acme", "--forget", "--only", "orders")
+    shared.write_text(settings, "utf-8")
+    erp.sandbox = fleet.client.sandbox = first
+    first.place_order(order_document(2))
+    fleet.run("a", "orders", "pull", "acme")
+    fleet.run("b", "fleet", "adopt-local", "acme")
+    assert fleet.run("a", "orders", "list", "acme").count("SO") == 2
+    assert "no such orders" in fleet.run("a", "orders", "former", "acme")
