@@ -94,12 +94,15 @@ class Ledger:
         """Return the time in UTC, to the millisecond, as the ledger keeps all times, by the clock that it goes by."""
         return self._store.now()
 
-    def raising(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def raising(self) -> Iterator[None]:
         """Have the turn to raise orders of the project: whoever has it, and finds an order in ``raising``, goes on.
 
-        Raises :class:`StateLockedError` where others have it for minutes.
+        Nobody rebinds the ledger meanwhile. Raises :class:`StateLockedError` where others have it for minutes.
         """
-        return self._store.raising()
+        with self._store.raising():
+            self.bind()
+            yield
 
     def receive(
         self, order_id: int, document: Mapping[str, Any], *, via: str, held_for: tuple[str, str] | None = None
@@ -280,6 +283,7 @@ class Ledger:
         """Return one order. Raises :class:`UsageError` for an id that is not known."""
         found = self.list_entries("order_id = ?", order_id)
         if not found:
+            self.bind()  # somebody may have rebound the ledger since the order was received
             raise UsageError(
                 f"There is no order {order_id} in the ledger.", hint="`s2s orders list` shows what there is."
             )

@@ -118,17 +118,21 @@ def _origin_unknown(name: str) -> OriginChangedError:
 
 def _origin_changed(name: str, recorded: Origin, now: Origin) -> OriginChangedError:
     nothing = "No order was asked for, raised or answered."
+    behind = (
+        " If somebody has rebound it already, this one is behind: start again what has run since before, such as"
+        " `s2s orders serve`, and bring this machine's project.toml up to date."
+    )
     if recorded.account != now.account:
         return OriginChangedError(
             f"The order ledger of {name} belongs to {recorded.account}, but project.toml names {now.account}."
             f" {nothing}",
             hint=f"If it is another account: `s2s rebind {name} --forget`, which puts these orders aside. If it is the"
             f" same one under another address: `s2s rebind {name} --keep`. To try a sandbox beside the live account,"
-            " give it a state of its own: S2S_STATE=FOLDER.",
+            f" give it a state of its own: S2S_STATE=FOLDER.{behind}",
         )
     return OriginChangedError(
         f"The orders of {name} were raised in {recorded.database}, but project.toml names {now.database}. {nothing}",
         hint=f"If that database has these orders, as after a move: `s2s rebind {name} --keep --only orders`. If they"
         f" are to be raised in it, too, as after trying: `s2s rebind {name} --forget --only orders`, which puts what"
-        " the ledger has aside. If neither, correct [orders].",
+        f" the ledger has aside. If neither, correct [orders].{behind}",
     )

@@ -93,9 +93,13 @@ def pull_orders(project: Project, ledgers: Ledgers, *, stop: threading.Event, us
 
 
 def _list_unanswered(ledger: Ledger, queued: Sequence[int]) -> list[Entry]:
-    """Return the raised orders to answer: pulled ones, and of those in the queue what was answered on no such way."""
+    """Return the raised orders to answer: pulled ones, and of those in the queue what was answered on no such way.
+
+    Raises :class:`OriginChangedError` where somebody rebound the ledger meanwhile: these may be another account's.
+    """
     pulled = ledger.list_entries("status = 'raised' and via = 'pull'")
-    entries = [ledger.get_entry(order_id) for order_id in queued]
+    entries = [entry for order_id in queued for entry in ledger.list_entries("order_id = ?", order_id)]
+    ledger.bind()
     return pulled + [entry for entry in entries if entry.status in {"raised", "answered"} and entry.via != "pull"]
 
 

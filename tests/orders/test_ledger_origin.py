@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.erp import NOTHING_UNIQUE, STATEMENTS, order_document, order_line, parsed
@@ -15,6 +16,8 @@ from support.output import read_result
 from engine.errors import OriginChangedError
 from engine.orders.ledger_file import ledger_path
 from engine.orders.origin import order_origin
+from engine.orders.pipeline import OrderProcessor
+from engine.orders.pull import pull_orders
 from engine.orders.receiver import Receiver
 from engine.orders.serve import run_receiver
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from support.erp import Erp
 
+    from engine.orders.entry import Entry
     from engine.sandbox.server import Sandbox
 
     Sandboxes = Callable[..., Sandbox]
@@ -400,3 +404,49 @@ def test_a_code_that_stock2shop_knew_before_a_trial_is_believed_after_it(erp: Er
     assert (erp.entry(1).source_order_code, erp.entry(1).reason) == ("OLD77", "Stock2Shop knows it as OLD77 already")
     with closing(sqlite3.connect(erp.workspace / "live.sqlite")) as live:
         assert live.execute("select count(*) from erp_order").fetchone() == (0,)
+
+
+def test_a_pull_that_is_overtaken_by_a_rebind_tells_its_account_no_code_of_the_other(
+    erp: Erp, make_sandbox: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both accounts have an order 1, and each one's queue is answered by whoever asked it."""
+    old, project = erp.sandbox, erp.project
+    old.place_order(order_document(1))
+    new = make_sandbox()
+    original = OrderProcessor.receive
+
+    def overtaken(self: OrderProcessor, *args: Any, **kwargs: Any) -> Entry:
+        entry = original(self, *args, **kwargs)
+        monkeypatch.undo()
+        erp.sandbox = new
+        erp.s2s("rebind", "acme", "--forget")
+        erp.write(statements=NOTHING_UNIQUE | {"lookup.sql": None})
+        erp.receive(order_document(1, notes="Another"), via="pull")
+        return entry
+
+    monkeypatch.setattr(OrderProcessor, "receive", overtaken)
+    with pytest.raises(OriginChangedError, match="belongs to"):
+        pull_orders(project, erp.ledgers, stop=threading.Event())
+    assert (code_at(old, 1), erp.entry(1).status, len(erp.orders())) == ("", "raised", 2)
+
+
+@pytest.mark.parametrize("status", ["received", "raising"])
+def test_whoever_began_before_a_rebind_does_not_raise_the_other_accounts_order(
+    erp: Erp, make_sandbox: Sandboxes, status: str
+) -> None:
+    """Not even one that is left in raising, which needs no change of its status first."""
+    document = order_document(1)
+    before, project = erp.sandbox, erp.project
+    with erp.ledger() as ledger, closing(OrderProcessor(project)) as processor:
+        ledger.receive(1, parsed(document), via="serve")
+        erp.sandbox = make_sandbox()
+        erp.s2s("rebind", "acme", "--forget")
+        with erp.ledger() as other:
+            other.receive(1, parsed(document), via="serve")
+            if status == "raising":
+                other.move(1, "raising")
+        with pytest.raises(OriginChangedError) as stopped:
+            processor.raise_one(ledger, 1)
+        assert "start again what has run since before" in stopped.value.hint
+        erp.sandbox = before
+    assert (erp.orders(), erp.entry(1).status) == ([], status)
