@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +17,12 @@ from engine.clock import local_text
 from engine.errors import StateLockedError, SyncError, UnknownKeyError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from engine.cli.session import Session
     from engine.model.settings import Project
+    from engine.orders.ledger import Ledger
     from engine.sync.explain import Story
 
 
@@ -106,7 +109,8 @@ class _Search:
             known = True
         if self._entity == "orders":
             if not known:
-                self.unknown = UnknownKeyError(f"{project.name} knows no order {self.code!r}.", key=self.code)
+                message = f"{project.name} knows no order {self.code!r}."
+                self.unknown = UnknownKeyError(message, key=self.code, hint=self._former_hint(project))
             return known
         if stored:
             return self._look_at_stored(project) or known
@@ -126,7 +130,8 @@ class _Search:
             else:
                 _print_story(self._session, project, story, self.code)
         if not known:
-            self.unknown = unknown[0]
+            hint = self._former_hint(project) or unknown[0].hint
+            self.unknown = UnknownKeyError(unknown[0].message, key=self.code, hint=hint)
         return known
 
     def _look_at_stored(self, project: Project) -> bool:
@@ -182,11 +187,23 @@ class _Search:
 
     def _orders(self, project: Project) -> list[int]:
         """The orders with this number that a project's ledger knows."""
+        with self._viewed(project) as ledger:
+            return [] if ledger is None else [entry.order_id for entry in ledger.find_entries(self.code)]
+
+    def _former_hint(self, project: Project) -> str:
+        """Where to look for an order with this number that was put aside; blank where there is none."""
+        with self._viewed(project) as ledger:
+            return "" if ledger is None else ledger.former.whereabouts(project.name, self.code)
+
+    @contextmanager
+    def _viewed(self, project: Project) -> Iterator[Ledger | None]:
+        """A project's ledger; None where there is none, or orders are not looked for."""
         ledgers = order_ledgers(self._session)
         if self._entity not in {None, "orders"} or project.orders is None or not ledgers.has_ledger(project.name):
-            return []
+            yield None
+            return
         with ledgers.viewed(project.name) as ledger:
-            return [entry.order_id for entry in ledger.find_entries(self.code)]
+            yield ledger
 
 
 def _story_json(story: Story) -> dict[str, Any]:

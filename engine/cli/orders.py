@@ -146,6 +146,7 @@ def list_orders(
 ) -> None:
     """Show the ledger: the status of each order, and why."""
     from engine.orders.entry import TRANSITIONS
+    from engine.orders.origin import why_still
     from engine.orders.settings import order_settings
 
     session = session_of(context)
@@ -155,7 +156,10 @@ def list_orders(
         raise UsageError(f"There is no status {status!r}.", hint=f"Known are: {', '.join(TRANSITIONS)}.")
     with order_ledgers(session).viewed(loaded.name) as ledger:
         entries = ledger.list_newest(status=status, limit=limit)
+        still = why_still(loaded, ledger.belongs_to())
     _print_entries(session, loaded, entries, output)
+    if still and output is Output.text:
+        session.terminal.print_text(still)
 
 
 @orders_app.command("show")
@@ -208,12 +212,14 @@ def order_json(session: Session, project: Project, order_id: int, *, reveal: boo
 
 def print_order(session: Session, project: Project, order_id: int, *, reveal: bool) -> None:
     """Print what the ledger knows of an order. Raises :class:`UsageError` for an id that is not known."""
+    from engine.orders.origin import why_still
     from engine.orders.rules import RULES
 
     with order_ledgers(session).viewed(project.name) as ledger:
         entry, history = ledger.get_entry(order_id), ledger.status_history(order_id)
         corrections = ledger.corrections(order_id)
         document = ledger.load_document(order_id) if reveal else None
+        still = why_still(project, ledger.belongs_to())
     print_text = session.terminal.print_text
     print_text(entry_line(project, entry))
     for line in history_lines(history):
@@ -228,6 +234,8 @@ def print_order(session: Session, project: Project, order_id: int, *, reveal: bo
         changed = f": {before} is now {after}" if reveal else ""
         done = "skipped" if entry.status == "skipped" else "raised"
         print_text(f"  changed after it was {done}: {path}{changed}")
+    if still:
+        print_text(f"  {still}")
     if document is not None:
         print_text(session.terminal.json_text(document))
 

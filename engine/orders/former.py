@@ -22,6 +22,12 @@ _Period = tuple[str, str, str]
 
 _OF = "account = ? and database = ? and put_aside_at = ?"
 
+HAS_NUMBER = (
+    "cast(order_id as text) = ? or source_order_code = ? or expected_code = ?"
+    " or substr(ltrim(channel_key, '0123456789'), 2) = ?"
+)
+"""SQL that is true of orders that go by a number, four times bound: Stock2Shop's, the channel's, or the database's."""
+
 _DEPTH = (
     "case when status in ('raised', 'answered') then 3 when status in ('raising', 'skipped') or uncertain = 1 then 2"
     " when rolled_back = 1 then 1 else 0 end"
@@ -129,6 +135,21 @@ class FormerOrders:
     def find(self, order_id: int) -> list[FormerOrder]:
         """Return the orders with an id, the one that was put aside last first."""
         return self._list("order_id = ?", (order_id,), "order by put_aside_at desc")
+
+    def find_by_number(self, number: str) -> list[FormerOrder]:
+        """Return the orders with a number, as :meth:`.Ledger.find_entries` does, the one put aside last first."""
+        return self._list(HAS_NUMBER, (number,) * 4, "order by put_aside_at desc")
+
+    def whereabouts(self, project: str, number: int | str) -> str:
+        """Say where an order with a number is, for somebody who misses it; blank where none was put aside."""
+        found = self.find_by_number(str(number))
+        if not found:
+            return ""
+        return (
+            f"One of another account or database was put aside: `s2s orders former {project}"
+            f" {found[0].entry.order_id}`. It is there again once project.toml names these, and somebody calls"
+            f" `s2s rebind {project}`."
+        )
 
     def find_with_code(self, code: str, *, besides: int) -> FormerOrder | None:
         """Return an order of another account that was raised as ``code`` in this database; None for none.

@@ -16,7 +16,7 @@ from engine.errors import UsageError
 from engine.orders.corrections import list_corrections
 from engine.orders.document import parse_document, read_modified, says_cancelled
 from engine.orders.entry import ENTRY_COLUMNS, FINISHED_STATUSES, TRANSITIONS, Entry, read_entry
-from engine.orders.former import FormerOrders
+from engine.orders.former import HAS_NUMBER, FormerOrders
 from engine.orders.identity import DERIVED_IDS, channel_key_of, is_derived
 from engine.orders.ledger_table import LedgerTable
 from engine.orders.origin import bind, rebind, recorded_origin
@@ -284,9 +284,8 @@ class Ledger:
         found = self.list_entries("order_id = ?", order_id)
         if not found:
             self.bind()  # somebody may have rebound the ledger since the order was received
-            raise UsageError(
-                f"There is no order {order_id} in the ledger.", hint="`s2s orders list` shows what there is."
-            )
+            hint = self.former.whereabouts(self._project, order_id) or "`s2s orders list` shows what there is."
+            raise UsageError(f"There is no order {order_id} in the ledger.", hint=hint)
         return found[0]
 
     def list_entries(self, condition: str = "true", *values: object) -> list[Entry]:
@@ -295,11 +294,7 @@ class Ledger:
 
     def find_entries(self, number: str) -> list[Entry]:
         """Return the orders with a number: Stock2Shop's id, the channel's, or the order's code in the database."""
-        return self.list_entries(
-            "cast(order_id as text) = ? or source_order_code = ? or expected_code = ?"
-            " or substr(ltrim(channel_key, '0123456789'), 2) = ?",
-            *(number,) * 4,
-        )
+        return self.list_entries(HAS_NUMBER, *(number,) * 4)
 
     def list_newest(self, *, status: str | None = None, limit: int) -> list[Entry]:
         """Return the ``limit`` newest orders, of one status or of all, by id."""

@@ -93,6 +93,22 @@ def rebind(
     return ReboundLedger(before=before, put_aside=put_aside, unfinished=unfinished, brought_back=brought_back)
 
 
+def why_still(project: Project, recorded: Origin | None) -> str:
+    """Say why nothing is done with the orders of a ledger that belongs to ``recorded``; blank where that is not so.
+
+    Where a variable has no value, nobody knows what ``project.toml`` names.
+    """
+    now = order_origin(project)
+    unknown = any(each.message.startswith("The variable ") for each in project.warnings)
+    if recorded is None or unknown or now.is_same(recorded):
+        return ""
+    return (
+        f"The order ledger of {project.name} belongs to {recorded.account}; {recorded.database}, but project.toml names"
+        f" {now.account}; {now.database}. Nothing is raised before somebody says what is meant:"
+        f" s2s rebind {project.name}"
+    )
+
+
 def _has_orders(store: LedgerStore) -> bool:
     return any(LedgerTable(store, name).select("1", order="limit 1") for name in ("orders", "former_orders"))
 

@@ -195,6 +195,7 @@ def do_everything(ledger: Ledger, own: Origin) -> list[Any]:
     said += [ledger.former.list_newest(limit=5), ledger.former.find(3), ledger.former.find_with_code("SO1", besides=9)]
     said += [
         ledger.former.was_raised_elsewhere(1, "SO1", unless=""),
+        ledger.former.find_by_number("SO1"),
         ledger.former.status_history(ledger.former.find(1)[0]),
     ]
     ledger.receive(2, parsed(order_document(2)), via="pull")

@@ -80,10 +80,27 @@ def test_another_accounts_orders_are_not_touched_before_somebody_says_what_is_me
 
 
 def test_what_the_ledger_holds_is_shown_all_the_same(moved: Erp) -> None:
-    """To whoever has to say what is meant."""
-    assert "SO1" in moved.s2s("orders", "list", "acme").stdout
-    assert "order 1: answered as SO1" in moved.s2s("orders", "show", "acme", "1").stdout
-    assert "SO1" in moved.s2s("explain", "acme", "SO1", "--entity", "orders").stdout
+    """To whoever has to say what is meant, with whose it is; nobody who looks takes it for an order under way."""
+    looks = (("orders", "list", "acme"), ("orders", "show", "acme", "1"), ("explain", "acme", "SO1"))
+    before = [moved.s2s(*words).stdout for words in looks]
+    assert "order 1: answered as SO1" in before[1]
+    assert [text for text in before if "SO1" not in text or "Nothing is raised before" not in text] == []
+    moved.s2s("rebind", "acme", "--keep")
+    after = [moved.s2s(*words).stdout for words in looks]
+    assert [text for text in after if "SO1" not in text or "belongs to" in text] == []
+
+
+def test_whoever_misses_an_order_that_was_put_aside_is_led_to_it(moved: Erp) -> None:
+    """By its id, or by its code in the database."""
+    moved.s2s("rebind", "acme", "--forget")
+    for words in (
+        ("orders", "show", "acme", "1"),
+        ("orders", "retry", "acme", "1"),
+        ("explain", "acme", "SO1", "--entity", "orders"),
+    ):
+        ran = moved.s2s(*words)
+        assert (ran.returncode, "s2s orders former acme 1" in ran.stderr) == (2, True), ran.stderr
+    assert "s2s orders former" not in moved.s2s("orders", "show", "acme", "77").stderr
 
 
 def test_a_receiver_does_not_start_with_another_accounts_ledger(moved: Erp) -> None:
