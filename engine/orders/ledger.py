@@ -133,6 +133,8 @@ class Ledger:
                     self._note(order_id, "waiting", reason)
             elif known[0] is None:
                 self._set(order_id, document=raw)
+                if known[4] == "no_document":
+                    self._receive_again(order_id)
             elif raw not in {bytes(each) for each in known[:2] if each is not None}:
                 self._receive_other_content(order_id, document, raw, known)
             return known is None

@@ -118,7 +118,8 @@ def _require_document(ledger: Ledger, order_id: int, *, keep_days: int) -> None:
     """Raise :class:`UsageError` where the document of an order, without which it cannot be raised, was deleted."""
     if ledger.load_raw_document(order_id) is None:
         raise UsageError(
-            f"The document of order {order_id} was deleted: it was finished more than {keep_days} days ago.",
+            f"The document of order {order_id} was deleted: it was finished, or put aside, more than {keep_days}"
+            " days ago.",
             hint="Send it again from Stock2Shop, or enter it by hand.",
         )
 

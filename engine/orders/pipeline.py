@@ -167,6 +167,9 @@ class OrderProcessor:
             return
         earlier = _earlier_attempt(entry)
         order = prepared.order
+        if prepared.raw is None:
+            self._wait(ledger, order_id, RuleError("no_document"), earlier)
+            return
         try:
             code = find_known_code(ledger, entry, order)
             if code is not None:

@@ -129,6 +129,11 @@ RULES: dict[str, Rule] = {
         reason="it was imported for review",
         remedy="Look with `s2s orders plan`, then raise it with `s2s orders retry`.",
     ),
+    "no_document": Rule(
+        reason="its document was deleted while it was put aside",
+        remedy="Send it again from Stock2Shop: then it is raised. If it is in the database: s2s orders skip PROJECT ID"
+        " --as CODE.",
+    ),
     "uncertain": Rule(
         reason="raising was interrupted, and the order may be in the database already",
         remedy="Look for it there. If it is there: s2s orders skip PROJECT ID --as CODE. If not: s2s orders retry. With"

@@ -293,6 +293,31 @@ def test_the_documents_of_orders_that_were_put_aside_are_deleted_as_others_are(m
         assert file.execute("select count(*), max(source_order_code) from former_orders").fetchone() == (2, "SO1")
 
 
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_an_order_that_comes_back_without_its_document_waits_for_it(
+    erp: Erp, make_sandbox: Sandboxes, *, in_doubt: bool
+) -> None:
+    """It is no order without lines, to be skipped: once it is sent again, it is raised."""
+    account = erp.sandbox
+    with erp.ledger() as ledger:
+        ledger.receive(1, parsed(order_document(1)), via="pull")
+        if in_doubt:
+            ledger.move(1, "raising")
+            ledger.mark_commit_sent(1, "SO1")
+    erp.sandbox = make_sandbox()
+    erp.s2s("rebind", "acme", "--forget")
+    with erp.ledger() as ledger:
+        ledger.prune(keep_days=-1)
+    erp.sandbox = account
+    erp.s2s("rebind", "acme", "--forget")
+    assert erp.s2s("orders", "pull", "acme").returncode == 4
+    assert (erp.entry(1).rule, erp.entry(1).uncertain, erp.orders()) == ("no_document", in_doubt, [])
+    assert "it was finished, or put aside, more than" in erp.s2s("orders", "retry", "acme", "1").stderr
+    account.place_order(order_document(1))
+    assert erp.s2s("orders", "pull", "acme").returncode == 0
+    assert (erp.orders(), code_at(account, 1)) == ([("#1", "C1")], "SO1")
+
+
 def test_a_ledger_without_an_order_takes_whatever_the_project_names(erp: Erp, make_sandbox: Sandboxes) -> None:
     """Trying one's way to the right address needs no command."""
     assert erp.s2s("orders", "pull", "acme").returncode == 0
