@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ def rebind(
     """Have a project's state and its orders belong to the account and the database that project.toml names now."""
     from engine.database.origin import origin_of
     from engine.orders.settings import order_settings
+    from engine.state.store import open_state
+    from engine.sync.origin import rebind as rebind_state
 
     if keep == forget:
         raise UsageError(
@@ -64,12 +67,16 @@ def rebind(
     if only is Memory.orders:
         order_settings(loaded)
     before, said = None, []
-    if only is not Memory.orders:
-        loaded, _ = project_at_hand(context, loaded)
-    orders = None if only is Memory.state else _rebind_orders(session, loaded, forget=forget)
-    if only is not Memory.orders:
-        before = _rebind_state(loaded, forget=forget)
-        said.append(_state_text(loaded, origin_of(loaded), before, forget=forget))
+    with ExitStack() as stack:
+        state = None
+        if only is not Memory.orders:
+            # Before anything is changed: while a run has the state, the orders are left alone as well.
+            loaded, _ = project_at_hand(context, loaded)
+            state = stack.enter_context(open_state(loaded.state))
+        orders = None if only is Memory.state else _rebind_orders(session, loaded, forget=forget)
+        if state is not None:
+            before = rebind_state(state, loaded, forget=forget)
+            said.append(_state_text(loaded, origin_of(loaded), before, forget=forget))
     if orders is not None:
         said.append(_ledger_text(loaded, *orders))
     if output is Output.text:
@@ -83,14 +90,6 @@ def rebind(
             "orders": None if orders is None else {"belongs_to": orders[0].as_json(), **orders[1].as_json()},
         }
     )
-
-
-def _rebind_state(project: Project, *, forget: bool) -> Origin | None:
-    from engine.state.store import open_state
-    from engine.sync.origin import rebind as rebind_state
-
-    with open_state(project.state) as state:
-        return rebind_state(state, project, forget=forget)
 
 
 def _rebind_orders(session: Session, project: Project, *, forget: bool) -> tuple[Origin, ReboundLedger] | None:

@@ -20,6 +20,7 @@ from engine.orders.pipeline import OrderProcessor
 from engine.orders.pull import pull_orders
 from engine.orders.receiver import Receiver
 from engine.orders.serve import run_receiver
+from engine.state.store import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -262,6 +263,13 @@ def test_a_rebind_of_the_orders_leaves_the_state_alone_and_the_other_way_round(m
     again = moved.s2s("rebind", "acme", "--forget").stdout
     assert "The order ledger of acme belongs to" in again
     assert "put aside" not in again
+
+
+def test_a_rebind_that_a_run_keeps_out_leaves_the_orders_alone(moved: Erp) -> None:
+    """Else it would have put orders aside that wait, and told nobody."""
+    with open_state(moved.project.state):
+        assert moved.s2s("rebind", "acme", "--forget", alone=True).returncode == 75
+    assert "2 orders put aside" in moved.s2s("rebind", "acme", "--forget").stdout
 
 
 def test_a_process_that_began_with_the_former_account_changes_nothing_any_more(
