@@ -129,11 +129,16 @@ def _default(at: Sequence[str]) -> str | None:
 
 
 def _stops(changes: Sequence[ChangedValue], before: Project, now: Project) -> Iterator[tuple[str, str]]:
-    """The keys whose change has the next run stop, each with why: what is published is another account's or database's.
+    """The keys whose change has the next run stop, or everything about orders, each with why.
 
-    A value that comes from a variable may be the same as before, so that nothing certain can be said of it.
+    What is published, or was raised, is another account's or database's then. A value that comes from a variable may be
+    the same as before, so that nothing certain can be said of it.
     """
     was, will = origin_of(before), origin_of(now)
+    databases = {"source": (was, will, f"What is published came from {was.database}.", "")}
+    if before.orders is not None and now.orders is not None:
+        raised, raising = origin_of(before, before.orders.source), origin_of(now, now.orders.source)
+        databases["orders"] = (raised, raising, f"Orders were raised in {raised.database}.", " --only orders")
     for each in changes:
         name, values = ".".join(each.at), [value for value in (each.before, each.after) if value is not None]
         variables = {found.lower() for value in values for found in variable_names(f"[a]\nb = {value}")}
@@ -143,10 +148,8 @@ def _stops(changes: Sequence[ChangedValue], before: Project, now: Project) -> It
                     name,
                     f"What is published belongs to {was.account}. `s2s rebind {now.name}` says what becomes of it.",
                 )
-        elif name in {"source.connection", "source.database"} and not will.names(was.database):
-            texts = f"{was.database} {will.database}".lower()
-            if not any(variable in texts for variable in variables):
-                yield (
-                    name,
-                    f"What is published came from {was.database}. `s2s rebind {now.name}` says what becomes of it.",
-                )
+        elif each.at[0] in databases and each.at[-1] in {"connection", "database", "session"}:
+            former, next_one, said, only = databases[each.at[0]]
+            texts = f"{former.database} {next_one.database}".lower()
+            if not next_one.names(former.database) and not any(variable in texts for variable in variables):
+                yield name, f"{said} `s2s rebind {now.name}{only}` says what becomes of it."

@@ -59,8 +59,9 @@ def require_same_origin(state: State, project: Project) -> None:
     raise OriginChangedError(
         f"The rows of {name} that were sent came from {recorded.database}, but project.toml names {now.database}."
         " Nothing was planned or sent.",
-        hint=f"If that database holds the same items, as after a move: `s2s rebind {name} --keep`; the guards still"
-        " apply. If not, correct [source].",
+        # Without --only it would say of the orders, too, that they are in the present database.
+        hint=f"If that database holds the same items, as after a move: `s2s rebind {name} --keep"
+        f"{'' if project.orders is None else ' --only state'}`; the guards still apply. If not, correct [source].",
     )
 
 

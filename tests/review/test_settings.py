@@ -52,6 +52,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "orders.dialect": ("postgres", "mysql"),
     "orders.database": ("a.db", "b.db"),
     "orders.channels": ({"7": {"warehouse": "A"}}, {"7": {"warehouse": "B"}}),
+    "orders.connection": ("Driver={x};Server=erp;Database=live", "Driver={x};Server=erp;Database=test"),
     "orders.tax_codes": ({"taxed": "1"}, {"taxed": "2"}),
     "orders.timezone": ("UTC", "Africa/Johannesburg"),
     "orders.serve.token": ("${OLD_TOKEN}", "${NEW_TOKEN}"),
@@ -216,12 +217,14 @@ def test_a_setting_that_changes_alone_is_never_safe_to_merge_and_is_told_in_ever
         ("stock2shop.url", True),
         ("source.connection", True),
         ("source.database", True),
+        ("orders.connection", True),
+        ("orders.database", True),
         ("stock2shop.pace", False),
         ("products.max_deletes", False),
     ],
 )
 def test_another_account_or_database_stops_the_next_run(tmp_path: Path, name: str, *, stops: bool) -> None:
-    """What is published belongs to the one before, and a run refuses to go on with it."""
+    """What is published, or was raised, belongs to the one before, and nothing goes on with it."""
     at = tuple(name.split("."))
     old, new = (
         write_workspace(tmp_path / side, document(at, value))

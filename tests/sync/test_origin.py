@@ -149,6 +149,20 @@ def test_another_database_is_not_compared_with_what_came_from_the_first(client: 
     assert client.run().sent == 0
 
 
+def test_what_keeps_the_items_says_nothing_of_the_orders(client: Client) -> None:
+    """From a test database to the live one, both change; the orders that were tried are not in the live one."""
+    client.item("A")
+    client.run()
+    toml = client.root / "project.toml"
+    shutil.copy(client.root / "erp.duckdb", client.root / "live.duckdb")
+    text = toml.read_text("utf-8").replace("erp.duckdb", "live.duckdb")
+    for more, command in (("", "--keep`"), ('\n[orders]\ndatabase = "live.duckdb"\n', "--keep --only state`")):
+        toml.write_text(text + more, "utf-8")
+        with pytest.raises(OriginChangedError) as stopped:
+            client.plan()
+        assert f"s2s rebind acme {command}" in stopped.value.hint
+
+
 def test_a_state_that_holds_nothing_takes_whatever_the_project_names(
     client: Client, make_sandbox: Callable[..., Sandbox]
 ) -> None:
