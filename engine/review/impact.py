@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from engine.sync.guard import find_violations
 from engine.sync.rules import RULES
 from engine.sync.stage import load_window, windows
 from engine.testing.fixture_run import SYNC_TOKEN
-from engine.testing.limits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,11 +82,7 @@ def measure_impact(rows: RowSource, old: Query | None, new: Query, *, reveal: bo
         wrong: tuple[str, ...] = ()
         stops = []
         try:
-            with (
-                nullcontext()
-                if rows.live
-                else limited(rows.now.root / "tests", "A data test", interrupt=state.interrupt)
-            ):
+            with rows.data_test_limits(state):
                 failed = run_data_tests(state, rows.now, comparison.staged, live=rows.live)
         except ConfigError as error:
             wrong = located_messages(error, rows.now.workspace)

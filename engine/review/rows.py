@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,13 @@ from engine.errors import ConfigError
 from engine.state.store import open_state
 from engine.sync.compare import Comparison, compare
 from engine.sync.context import RunContext, RunOptions
-from engine.testing.fixture_run import SYNC_TOKEN, compare_on_fixtures, in_memory_state
+from engine.testing.assumptions import assume_session
+from engine.testing.fixture_run import (
+    SYNC_TOKEN,
+    compare_on_fixtures,
+    data_test_limits,
+    in_memory_state,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -52,6 +58,10 @@ class RowSource(ABC):
         Raises :class:`ConfigError` or :class:`QueryError` where it does not run.
         """
 
+    @abstractmethod
+    def data_test_limits(self, state: State) -> AbstractContextManager[None]:
+        """What holds for the data tests of the project as it is now, while they run over the rows of ``state``."""
+
 
 class FixtureRows(RowSource):
     """The fixtures of the project as it is now, for both mappings, so that only the mapping makes a difference."""
@@ -85,8 +95,13 @@ class FixtureRows(RowSource):
                 raise
             comparison, notes = compare_on_fixtures(loaded, project, self.entity, query, state=state)
             notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
-        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
+        assumed = (f"Assumed: {each}." for each in assume_session(project))
+        self.notes = tuple(dict.fromkeys((*self.notes, *notes, *assumed)))
         return comparison
+
+    def data_test_limits(self, state: State) -> AbstractContextManager[None]:
+        """The time at which the fixtures were captured, and an end to what runs too long."""
+        return data_test_limits(self._session.load(), self.now, state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,3 +153,7 @@ class LiveRows(RowSource):
         )
         source = self._source.earlier if project is self.before else self._source.connection
         return compare(context, query=query, source=source)
+
+    def data_test_limits(self, state: State) -> AbstractContextManager[None]:  # noqa: ARG002 - as a run has it
+        """None: as in a run."""
+        return nullcontext()

@@ -15,6 +15,7 @@ import secrets
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from engine.clock import Deadline, now
@@ -29,10 +30,11 @@ from engine.quoting import ident
 from engine.sync.context import no_progress
 from engine.testing.anonymise import FIELD_KINDS, UNQUOTED_NAME, Anonymiser
 from engine.testing.catalogue_types import read_catalogue_types
-from engine.testing.column_types import FILE_NAME, parse_type, value_form, write_column_types
+from engine.testing.column_types import FILE_NAME, Capture, parse_type, value_form, write_column_types
 from engine.testing.fixture_run import entities
 from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type, table_of_file
 from engine.testing.sampling import SampledTable, choose_rows, join_key, join_keys
+from engine.testing.session_settings import read_clock, read_unusual_settings
 
 if TYPE_CHECKING:
     import threading
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from engine.model.query import Query
     from engine.model.settings import Project
     from engine.testing.column_types import Form
+
+CLOCKS_AGREE = timedelta(minutes=1)
+"""How far the database's clock may be from UTC, and show it all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ def capture_fixtures(
             }
             keys |= {key for row in chosen.chosen for place in codes if (key := join_key(row[place]))}
         _sample_by_joins(tables, joins, frozenset(keys), sample)
+        capture = _capture(connection, project.source.dialect)
     anonymiser = Anonymiser(secrets.token_bytes(32))
     for table in tables:
         for name, kind, column in zip(
@@ -118,13 +124,21 @@ def capture_fixtures(
     made = [_fixture(folder, table, types[table.name], anonymiser) for table in tables]
     kept = _types_of_others(folder, files, existing, tables)
     written = {**kept, **{fixture_table(table.name): types[table.name] for table in tables}}
-    moment = now()
     # What is interrupted in between leaves tables that do not fit together, and says so.
-    files.write(folder / FILE_NAME, write_column_types(written, captured=moment, incomplete=True).encode("utf-8"))
+    files.write(folder / FILE_NAME, write_column_types(written, capture=capture, incomplete=True).encode("utf-8"))
     for fixture, text in made:
         files.write(fixture.path, text.encode("utf-8"))
-    files.write(folder / FILE_NAME, write_column_types(written, captured=moment).encode("utf-8"))
+    files.write(folder / FILE_NAME, write_column_types(written, capture=capture).encode("utf-8"))
     return tuple(fixture for fixture, _ in made)
+
+
+def _capture(connection: Connection, dialect: str) -> Capture:
+    """What a rehearsal has to know of this moment and of the session."""
+    moment = now()
+    shown = read_clock(connection, dialect)
+    if shown is not None and abs(shown - moment) < CLOCKS_AGREE:
+        moment = shown
+    return Capture(moment=moment, database_time=shown, settings=read_unusual_settings(connection, dialect))
 
 
 def _types_of_others(

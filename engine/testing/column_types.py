@@ -8,6 +8,8 @@ One table a fixture, one line a column, in the database's own words, so that a d
     price = "numeric(12,4)"
 
 Before them ``captured = 2024-05-31T10:20:30`` says when that was, in UTC: the clock of a rehearsal stands there.
+``database_time`` says what the database's own clock showed then, where that is another time, and
+``session_settings`` with what settings a view means something else there than in a rehearsal.
 ``s2s fixtures capture`` writes the file, and a hand-written fixture may do without. What a type means on fixtures:
 :func:`duckdb_type` says how its values are kept, :func:`stored_value` how they are padded, and :func:`kind_of_column`
 what a translation may rely on.
@@ -36,6 +38,12 @@ FILE_NAME = "types.toml"
 
 CAPTURED = "captured"
 """The key beside the tables for when the fixtures were captured."""
+
+DATABASE_TIME = "database_time"
+"""The key beside the tables for what the database's own clock showed then."""
+
+SESSION_SETTINGS = "session_settings"
+"""The key beside the tables for the settings of its session with which a view means something else."""
 
 INCOMPLETE = "incomplete"
 """The key beside the tables for that a capture has begun to write the files, and has not ended."""
@@ -164,32 +172,62 @@ def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str
 _HINT = 'Write a table for each fixture: [item], and a line for each column: code = "varchar(12) not null".'
 
 
-def read_capture_time(folder: Path, files: WorkspaceFiles) -> datetime | None:
-    """Return when the fixtures were captured, in UTC without a zone, as ``types.toml`` says it; None where it does not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """What is known of the moment at which fixtures were captured, beside the types of their columns.
 
-    Raises :class:`FixtureError` where the file cannot be read.
+    ``moment`` is in UTC, ``database_time`` what the database's own clock showed, which a view compares with; both
+    without a zone, and None where nobody has said them. ``settings`` are those of the session with which a view means
+    something else than in a rehearsal, as :func:`engine.testing.session_settings.read_unusual_settings` has them.
+    """
+
+    moment: datetime | None = None
+    database_time: datetime | None = None
+    settings: tuple[str, ...] = ()
+
+
+def read_capture(folder: Path, files: WorkspaceFiles) -> Capture:
+    """Return what ``types.toml`` says of the capture of the fixtures.
+
+    ``database_time`` is the same as ``moment`` where it is not told. Raises :class:`FixtureError` where the file cannot
+    be read.
     """
     path = folder / FILE_NAME
     if not is_file(path):
-        return None
+        return Capture()
     try:
-        found = parse_toml(read_fixture_text(path, files), path=path, hint=_HINT).get(CAPTURED)
+        said = parse_toml(read_fixture_text(path, files), path=path, hint=_HINT)
     except ConfigError as error:
         raise FixtureError(error.diagnostics) from None
-    return found.replace(tzinfo=None) if isinstance(found, datetime) else None
+    # A table of one of these names is a fixture's.
+    times = {key: value for key in (CAPTURED, DATABASE_TIME) if isinstance(value := said.get(key), datetime)}
+    moment = times[CAPTURED].replace(tzinfo=None) if CAPTURED in times else None
+    shown = times[DATABASE_TIME].replace(tzinfo=None) if DATABASE_TIME in times else moment
+    settings = said.get(SESSION_SETTINGS)
+    return Capture(
+        moment=moment,
+        database_time=shown,
+        settings=tuple(map(str, settings)) if isinstance(settings, list) else (),
+    )
 
 
-def write_column_types(tables: Mapping[str, Mapping[str, str]], *, captured: datetime, incomplete: bool = False) -> str:
+def write_column_types(tables: Mapping[str, Mapping[str, str]], *, capture: Capture, incomplete: bool = False) -> str:
     """Return the text of ``types.toml`` with the types, as written, of columns by table.
 
-    ``captured`` is when that was, in UTC without a zone: what the clock of a rehearsal says. ``incomplete`` says that
-    the tables' files are yet to be written.
+    ``incomplete`` says that the tables' files are yet to be written.
     """
+    said: dict[str, str] = {}
+    if capture.moment is not None:
+        said[CAPTURED] = f"{capture.moment:%Y-%m-%dT%H:%M:%S}"
+    if capture.database_time not in {None, capture.moment}:
+        said[DATABASE_TIME] = f"{capture.database_time:%Y-%m-%dT%H:%M:%S}"
+    if capture.settings:
+        said[SESSION_SETTINGS] = f"[{', '.join(map(_quoted, capture.settings))}]"
+    if incomplete:
+        said[INCOMPLETE] = "true"
     parts = ["# The types of the source's columns, as its catalogue has them. Made by `s2s fixtures capture`.\n"]
-    if CAPTURED not in tables:  # which TOML would not tell from the table
-        parts.append(f"{CAPTURED} = {captured:%Y-%m-%dT%H:%M:%S}\n")
-    if incomplete and INCOMPLETE not in tables:
-        parts.append(f"{INCOMPLETE} = true\n")
+    # TOML would not tell a key from a table of its name.
+    parts += [f"{key} = {value}\n" for key, value in said.items() if key not in tables]
     for table, columns in sorted(tables.items()):
         if columns:
             parts.append(f"\n[{_key(table)}]\n")

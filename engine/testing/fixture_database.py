@@ -132,8 +132,10 @@ def uncollated_texts(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, 
     return frozenset(text for (text,) in found if text is not None)
 
 
-def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Mapping[str, datetime | None]) -> None:
-    """Fix the current time of each schema, so that every run gives the same.
+def freeze_time(
+    connection: duckdb.DuckDBPyConnection, schemas: Mapping[str, datetime | None]
+) -> Mapping[str, datetime]:
+    """Fix the current time of each schema, so that every run gives the same; gives where each stands.
 
     It is the time that is given, when the fixtures were captured; else the newest time in the schema's fixtures.
     """
@@ -142,11 +144,12 @@ def freeze_time(connection: duckdb.DuckDBPyConnection, schemas: Mapping[str, dat
         " where not internal and regexp_matches(data_type, '^(DATE|TIMESTAMP)')"
     ).fetchall()
     newest = dict(connection.execute(render_sql("newest.sql", columns=columns)).fetchall()) if columns else {}
+    moments = {schema: given or newest.get(schema, DEFAULT_TIME) for schema, given in schemas.items()}
     connection.execute("begin transaction")
-    for schema, captured in schemas.items():
-        moment = captured or newest.get(schema, DEFAULT_TIME)
+    for schema, moment in moments.items():
         connection.execute(render_sql("clock.sql", schema=schema, moment=moment))
     connection.execute("commit")
+    return moments
 
 
 def _create_tables(

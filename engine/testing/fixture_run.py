@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import tempfile
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
 from engine.files import WorkspaceFiles
+from engine.mapping.engine_sql import render_sql
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -44,11 +44,19 @@ from engine.sync.documents import Documents
 from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
-from engine.testing.column_types import read_capture_time
-from engine.testing.fixture_database import create_fixture_database, freeze_time, load_fixtures, uncollated_texts
+from engine.testing.assumptions import assume, require_usual_session
+from engine.testing.column_types import Capture, read_capture
+from engine.testing.fixture_database import (
+    DEFAULT_TIME,
+    create_fixture_database,
+    freeze_time,
+    load_fixtures,
+    uncollated_texts,
+)
 from engine.testing.fixtures import has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
 from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_fixture
+from engine.testing.session_settings import read_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,14 +116,16 @@ class FixtureDatabase:
     """The fixtures of several projects in one DuckDB file, and a temporary state.
 
     ``schemas`` and ``tables`` have the schema of each project and the kinds of its tables' columns, by the project's
-    folder; ``faults`` the errors of projects whose fixtures could not be loaded; ``uncollated`` the texts that the
-    database may compare without regard to case, and of whose columns no collation is known.
+    folder; ``captures`` what is known of their capture, and ``faults`` the errors of projects whose fixtures could not
+    be loaded; ``uncollated`` the texts that the database may compare without regard to case, and of whose columns no
+    collation is known.
     """
 
     state: State
     database: Path
     schemas: Mapping[Path, str]
     tables: Mapping[Path, Columns]
+    captures: Mapping[Path, Capture]
     faults: Mapping[Path, ConfigError]
     uncollated: Mapping[Path, frozenset[str]]
 
@@ -160,6 +170,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     schemas: dict[Path, str] = {}
     clocks: dict[str, datetime | None] = {}
     tables: dict[Path, Columns] = {}
+    captures: dict[Path, Capture] = {}
     faults: dict[Path, ConfigError] = {}
     uncollated: dict[Path, frozenset[str]] = {}
     with create_fixture_database(database) as connection:
@@ -167,10 +178,11 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
             if not has_fixtures(project.root) or project.root in schemas:
                 continue
             schemas[project.root] = schema = f"client{len(schemas)}"
-            clocks[schema] = None
+            captures[project.root], clocks[schema] = Capture(), None
             files = WorkspaceFiles.of(project.workspace, project.root)
             try:
-                clocks[schema] = read_capture_time(project.root / "fixtures", files)
+                captures[project.root] = read_capture(project.root / "fixtures", files)
+                clocks[schema] = captures[project.root].database_time
                 tables[project.root] = load_fixtures(
                     connection,
                     project.root,
@@ -182,12 +194,20 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
                     uncollated[project.root] = uncollated_texts(connection, tables[project.root])
             except ConfigError as error:
                 faults[project.root] = error
-        freeze_time(connection, clocks)
+        moments = freeze_time(connection, clocks)
+    for root, schema in schemas.items():
+        captures[root] = replace(captures[root], moment=captures[root].moment or moments[schema])
     # Held open, so that each run's own connection finds the database already loaded.
     stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
     return FixtureDatabase(
-        state=state, database=database, schemas=schemas, tables=tables, faults=faults, uncollated=uncollated
+        state=state,
+        database=database,
+        schemas=schemas,
+        tables=tables,
+        captures=captures,
+        faults=faults,
+        uncollated=uncollated,
     )
 
 
@@ -232,7 +252,7 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
         prices=comparison.settings.prices,
     ).rows(state, everything)
     documents = [(str(row["_key"]), json.loads(row["item"], parse_float=Decimal)) for row in made]
-    with limited(project.root / "tests", "A data test", interrupt=state.interrupt):
+    with data_test_limits(loaded, project, state):
         failed = expectations.run_data_tests(state, project, comparison.staged, live=False)
     return FixtureResult(
         entity=entity,
@@ -243,29 +263,17 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
         failed=failed,
         counts=comparison.counts,
         notes=notes,
-        assumptions=_assumptions(loaded, project, query),
+        assumptions=assume(project, query, uncollated=loaded.uncollated.get(project.root, frozenset())),
     )
 
 
-def _assumptions(loaded: FixtureDatabase, project: Project, query: Query) -> tuple[str, ...]:
-    """What the rows depend on and the fixtures do not say: whether texts that differ only in case are equal."""
-    unknown = loaded.uncollated.get(project.root, frozenset())
-    literals = {found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", query.sql)}
-    folded: dict[str, str] = {}
-    certain = all(folded.setdefault(_without_case(text), text) == text for text in unknown) and all(
-        folded.get(_without_case(text), text) == text for text in literals
-    )
-    if certain:
-        return ()
-    said = (
-        "texts that differ only in case or in blanks at their end are taken for different, as fixtures/types.toml says"
-        f" no collation of theirs; {project.source.dialect} may take them for equal"
-    )
-    return (said,)
-
-
-def _without_case(text: str) -> str:
-    return text.rstrip(" ").lower()
+@contextmanager
+def data_test_limits(loaded: FixtureDatabase, project: Project, state: State) -> Iterator[None]:
+    """Within it the data tests of ``project`` see the time at which its fixtures were captured, and have to end."""
+    capture = loaded.captures.get(project.root, Capture())
+    state.run(render_sql("clock.sql", schema=None, moment=capture.moment or DEFAULT_TIME))
+    with limited(project.root / "tests", "A data test", interrupt=state.interrupt):
+        yield
 
 
 def compare_on_fixtures(
@@ -290,9 +298,10 @@ def compare_on_fixtures(
         return _compare_rows(replace(project, source=source), entity, sql, state or loaded.state)
 
     dialect = project.source.dialect
+    require_usual_session(project, loaded.captures.get(fixtures or project.root), fixtures or project.root)
     if dialect == "duckdb":
         try:
-            return run(query), ()
+            return run(query, *read_statements(project.source.session, dialect).followed), ()
         except QueryError as error:
             raise _explain(error, loaded, project, query) from None
     # Finding line numbers renders the templates again, so it is done only for an error that is reported.

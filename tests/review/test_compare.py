@@ -170,6 +170,31 @@ def test_a_data_test_that_becomes_an_error_shows_as_what_stops_a_run(branch: Bra
     assert "no_tent" in products.impact.stops[0]
 
 
+def test_data_tests_of_a_review_see_the_time_of_the_fixtures(branch: Branch) -> None:
+    """What stops a run that is rehearsed does not depend on the day of the review."""
+    (branch.root / "fixtures" / "types.toml").write_text("captured = 2026-05-03T10:20:30\n", "utf-8")
+    (branch.root / "tests").mkdir()
+    for name, day in (("on_the_day", "= date '2026-05-03'"), ("later", "> date '2026-05-03'")):
+        test = f"select * from products where current_date {day}"
+        (branch.root / "tests" / f"{name}.sql").write_text(test, "utf-8")
+    branch.view("item.brand as vendor", "upper(item.brand) as vendor")
+    (products,) = branch.reviewed().entities
+    assert products.impact is not None
+    assert [stop for stop in products.impact.stops if "on_the_day" in stop]
+    assert not [stop for stop in products.impact.stops if "later" in stop]
+
+
+def test_a_review_says_what_of_the_session_is_not_run_on_fixtures(branch: Branch) -> None:
+    """And stops at what would change the meaning of the view."""
+    settings = branch.root / "project.toml"
+    whole = settings.read_text("utf-8")
+    settings.write_text(whole.replace("[stock2shop]", 'session = ["checkpoint"]\n\n[stock2shop]'), "utf-8")
+    branch.commit("Second")
+    branch.view("item.brand as vendor", "upper(item.brand) as vendor")
+    said = " ".join(branch.s2s().stdout.split())
+    assert "Assumed: statement 1 of `session` under [source] is not run on fixtures" in said
+
+
 def test_rows_that_the_clients_flag_no_longer_lets_through_are_counted(branch: Branch) -> None:
     """They are neither sent nor removed, so nothing else would tell."""
     settings = branch.root / "project.toml"
