@@ -66,6 +66,8 @@ class Referee:
         self._held_before: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._unanswered_values: dict[str, list[Expected]] = {}
         """What Stock2Shop may hold of keys: what it held before their removal, or was sent, without an answer."""
+        self._priced_by_hand: set[str] = set()
+        """Keys that were adopted from lists of prices of which none had a default price: theirs are somebody's own."""
 
     def state_lost(self) -> None:
         """The state file is gone: nothing is bound to an account any more."""
@@ -75,6 +77,7 @@ class Referee:
         self.late.clear()
         self.acknowledged.clear()
         self._unanswered_values.clear()
+        self._priced_by_hand.clear()
 
     @property
     def elsewhere(self) -> bool:
@@ -415,6 +418,14 @@ class Referee:
             self._has_vanished = False
         if (command == "adopt" or "--repair" in options) and result.code != 3:
             self.acknowledged.clear()
+        self._priced_by_hand -= {
+            one.code for one in world.shop.sent if not one.removes and self._told(one).own.get("price")
+        }
+        if command == "adopt" and result.code == 0:
+            listed = world.setting.pricing == "csv" and all(
+                each.own["price"] is None for each in catalogue.expected.values()
+            )
+            self._priced_by_hand = set(world.held()) if listed else set()
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
             self.drifted.clear()
 
@@ -444,7 +455,8 @@ class Referee:
             if key in unsaid:
                 still = [understood(world.entity, product, document).own for product, document in held.get(key, [])]
                 # What Stock2Shop gives for a price that was never said is not public, so 0 may be that.
-                kept = [name for own in still for name in expected.unsaid if own[name]]
+                own_price = {"price"} if key in self._priced_by_hand else set()
+                kept = [name for own in still for name in expected.unsaid - own_price if own[name]]
                 if kept and key not in quarantined:
                     raise ViolationError("believed", f"{key} turned blank in {kept}, which Stock2Shop still holds")
                 if not still and key not in quarantined:
