@@ -26,6 +26,7 @@ from engine.config.toml_text import parse_toml
 from engine.errors import ConfigError, Diagnostic, FixtureError
 from engine.files import is_file
 from engine.mapping.transpile.kinds import kind_of_type
+from engine.mapping.transpile.own_types import own_kind
 from engine.testing.fixtures import read_fixture_text
 
 if TYPE_CHECKING:
@@ -318,6 +319,9 @@ def stored_value(value: str | None, kind: ColumnType, dialect: str) -> str | Non
 def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
     """Return what :mod:`engine.mapping.transpile.kinds` calls a column: for a text, how it is compared as well."""
     found = kind_of_type(duckdb)
+    own = own_kind(kind.name, dialect, known=kind.name in _TEXTS or found != "text")
+    if own:
+        return own
     if kind.name in _MOMENTS and found == "text":
         return f"{'zerodate' if kind.name == 'date' else 'zerotime'}/{'known' if kind.nullable else 'required'}"
     if _is_own_integer(kind, dialect):
@@ -330,6 +334,8 @@ def kind_of_column(kind: ColumnType, duckdb: str, dialect: str) -> str:
         return "single"
     if found == "integer" and kind.unsigned:
         return "integer/unsigned"
+    if dialect == "mysql" and found == "timestamp" and any(kind.sizes):
+        return "timestamp/fraction"
     without_scale = kind.name in _DECIMALS and not kind.sizes and dialect != "sqlite"
     return "numeric" if without_scale and found.startswith("decimal") else found
 

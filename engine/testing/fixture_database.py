@@ -14,6 +14,7 @@ from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
 from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.transpile.kinds import kind_of_type
+from engine.mapping.transpile.own_types import own_kind
 from engine.quoting import blanked, ident
 from engine.testing.column_types import duckdb_type, has_zero_dates, kind_of_column, read_column_types, stored_value
 from engine.testing.fixtures import csv_files, infer_type, read_fixture, read_fixture_text
@@ -107,6 +108,8 @@ def _with_types(fixture: Fixture, types: Mapping[str, ColumnType], dialect: str)
         if known is not None and header is None:
             columns[place] = [stored_value(value, known, dialect) for value in columns[place]]
             header = duckdb_type(known, columns[place], dialect)  # noqa: PLW2901 - as if the header said it
+            if header is None and own_kind(known.name, dialect, known=False):
+                header = "varchar"  # noqa: PLW2901 - as above
         given.append(header)
         kind = kind_of_type(header or infer_type(value for value in columns[place] if value is not None))
         if known is not None and header is not None:

@@ -188,7 +188,7 @@ def captured(source: SourceSettings, tables: dict[str, Iterable[str]], workspace
     The columns must be some that a view may show, and the first of each table a code.
     """
     address = f'database = "{source.database}"' if source.database else f"connection = {json.dumps(source.connection)}"
-    session = "" if source.dialect != "mysql" else f"session = {json.dumps(list(source.session))}"
+    session = f"session = {json.dumps(list(source.session))}"
     root = workspace / "projects" / "acme"
     settings = re.sub("connection = .*", lambda _: f"{address}\n{session}", PROJECT.format(dialect=source.dialect))
     quote = "`" if source.dialect == "mysql" else '"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import literal_integer
+from engine.mapping.transpile.facts import COMPARISONS, literal_integer
 from engine.mapping.transpile.functions_common import (
     UNITS,
     date_text,
@@ -28,6 +28,7 @@ from engine.mapping.transpile.functions_common import (
 )
 from engine.mapping.transpile.functions_postgres_text import POSTGRES_TEXT_RULES
 from engine.mapping.transpile.kinds import is_kind, kind
+from engine.mapping.transpile.own_types import compare_zoned
 from engine.mapping.transpile.rewrite_text import uppercase
 from engine.mapping.transpile.snippets import as_text, snippet, typed_snippet
 
@@ -230,10 +231,6 @@ def _square_root(node: Any) -> Any:
     return snippet("sqrt(cast(A as double))", a=node.this) if is_kind(node.this, "integer", "double") else None
 
 
-def _equals_any(node: Any) -> Any:
-    return in_list(node)
-
-
 def _any(node: Any) -> Any:
     return node.copy() if type(node.parent).__name__ == "EQ" and in_list(node.parent) is not None else None
 
@@ -380,7 +377,8 @@ POSTGRES_RULES: Mapping[str, Callable[[Any], Any]] = {
     "Pow": _power,
     "Sum": summed,
     "Sqrt": _square_root,
-    "EQ": _equals_any,
+    **dict.fromkeys(COMPARISONS | {"Nullif"}, compare_zoned),
+    "EQ": lambda node: in_list(node) or compare_zoned(node),
     "Any": _any,
     "Cast": _cast,
     "JSONExtract": _json_object,

@@ -29,6 +29,7 @@ from engine.mapping.transpile.facts import (
 )
 from engine.mapping.transpile.functions import apply_rule
 from engine.mapping.transpile.kinds import fold_of, is_kind
+from engine.mapping.transpile.own_types import find_misuse
 from engine.mapping.transpile.text_equality import comparison_fold, counts_all, part_fold
 from engine.mapping.transpile.unsupported_kinds import find_type_difference
 from engine.mapping.transpile.unsupported_numbers import NUMBER_CHECKS
@@ -110,7 +111,7 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
     name = type(node).__name__
     if name in COMPARISONS | {"Nullif"} and comparison_fold(node, dialect) == "?":
         return "a comparison of columns whose collations differ", "a column of one collation."
-    own = find_type_difference(node, dialect)
+    own = find_misuse(node, dialect) or find_type_difference(node, dialect)
     if own is not None:
         return own
     if name in PATTERN_MATCHES and "padded" in fold_of(node.this).split("-"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
@@ -55,7 +56,7 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
             "a cast of it to a decimal, such as numeric(12,2), first.",
         )
     if dialect == "mysql":
-        return _own_type_of_mysql(node)
+        return _date_of_mysql(node) or _own_type_of_mysql(node)
     if dialect == "sqlite":
         return _loose_type_of_sqlite(node)
     if dialect != "postgres":
@@ -127,7 +128,8 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         return "the text of a number with ZEROFILL", "LPAD of the number plus 0."
     if name not in NUMBER_USES and any(is_kind(part, "bit") for part in parts):
         return "the text of a BIT, which is its bytes", "its number, as in flag + 0."
-    if name in COMPARISONS and any(is_kind(part, "year") for part in parts) and any(map(_is_short_year, parts)):
+    compared = operands(node) if name in COMPARISONS | {"Nullif", "Case"} else []
+    if any(is_kind(part, "year") for part in compared) and any(map(_is_short_year, compared)):
         return "a year without its century", "the year with four digits."
     if name in ARITHMETIC and any(is_kind(part, "listed") for part in parts):
         return "a calculation with an ENUM or a SET, which takes its place in the list", "CASE."
@@ -140,6 +142,42 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
     if name == "Ordered" and is_kind(_sorted(node), "listed") and _decides(node):
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
     return None
+
+
+def _date_of_mysql(node: Any) -> Unsupported:
+    """Refuse a date beside a text that is none, and a time whose parts of a second MySQL writes though they are 0."""
+    name = type(node).__name__
+    compared = operands(node) if name in COMPARISONS | {"Nullif", "Case"} else []
+    timed = any(is_text_literal(part) and _WITH_TIME.fullmatch(part.name) for part in compared)
+    if timed and any(is_kind(part, "date") for part in compared):
+        return "a date beside a text with a time, which makes a time of it", "the text of a date."
+    shown = name == "Select" and type(node.parent).__name__ not in {"Subquery", "CTE", "Exists", "In"}
+    if shown and any(map(_shows_fraction, node.selects)):
+        return "a time with parts of a second, whose zeros MySQL writes", "DATE_FORMAT(…, '%Y-%m-%d %H:%i:%s') of it."
+    if name in BRANCHING_PARTS - {"Nullif"} and _mixes_written_dates(branches(node)):
+        return "a date beside a text that is not written as the date is", "the text in full, as '2024-01-31'."
+    return None
+
+
+def _shows_fraction(output: Any) -> bool:
+    """Return whether an output column may be the time of a column that has parts of a second."""
+    name = type(output).__name__
+    if name in BRANCHING_PARTS:
+        return any(map(_shows_fraction, branches(output)))
+    if name in {"Alias", "Paren", "Max", "Min", "Window", "Filter", "AnyValue", "FirstValue", "Lag", "Lead"}:
+        return _shows_fraction(output.this)
+    return "fraction" in fold_of(output).split("-")
+
+
+def _mixes_written_dates(values: list[Any]) -> bool:
+    """Return whether some values are dates or times and others texts of another length: MySQL gives all as texts."""
+    kinds = {kind(value) for value in values} & {"date", "timestamp"}
+    lengths = {DATE_LETTERS if each == "date" else TIME_LETTERS for each in kinds}
+    return bool(lengths) and any(len(value.name) not in lengths for value in values if is_text_literal(value))
+
+
+_WITH_TIME = re.compile(r"\s*[\d-]{6,10}[ T]+\d.*", re.DOTALL)
+"""The text of a date with a time of the day."""
 
 
 _RANGES = frozenset({"GT", "GTE", "LT", "LTE", "Between"})
