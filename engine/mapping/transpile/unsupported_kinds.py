@@ -170,11 +170,14 @@ def _shows_fraction(output: Any) -> bool:
 
 
 def _mixes_written_dates(values: list[Any]) -> bool:
-    """Return whether some values are dates or times and others texts of another length: MySQL gives all as texts."""
+    """Return whether some values are dates or times and others texts of such in another length, which MySQL keeps."""
     kinds = {kind(value) for value in values} & {"date", "timestamp"}
     lengths = {DATE_LETTERS if each == "date" else TIME_LETTERS for each in kinds}
-    return bool(lengths) and any(len(value.name) not in lengths for value in values if is_text_literal(value))
+    written = [value.name for value in values if is_text_literal(value) and _DATE.match(value.name)]
+    return bool(lengths) and any(len(text) not in lengths for text in written)
 
+
+_DATE = re.compile(r"\s*\d+-\d+-\d")
 
 _WITH_TIME = re.compile(r"\s*[\d-]{6,10}[ T]+\d.*", re.DOTALL)
 """The text of a date with a time of the day."""
