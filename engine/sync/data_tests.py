@@ -99,8 +99,9 @@ def has_data_tests(project: Project, entity: str) -> bool:
 def run_data_tests(state: State, project: Project, staged: Staged, *, live: bool = True) -> tuple[FailedTest, ...]:
     """Run the data tests and check what is declared, for the entity that stands compared in the working set.
 
-    ``live`` rows have an age; fixtures do not, so ``fresh`` is left out for them. Costs nothing where the project says
-    nothing of the entity. Raises :class:`ConfigError` where a test itself is wrong.
+    ``live`` rows have an age and are all there are; fixtures are a sample without one, so ``fresh`` and ``min_rows``
+    are left out for them. Costs nothing where the project says nothing of the entity. Raises :class:`ConfigError` where
+    a test itself is wrong.
     """
     layout = staged.layout
     expect = project.entities[layout.entity.name].expect
@@ -234,7 +235,8 @@ def _check_declared(
     not_null = [field(column).name for column in expect.not_null]
     accepted = [(field(column), values) for column, values in expect.accepted_values.items()]
     fresh = field(expect.fresh.column).name if expect.fresh and live else None
-    if not (not_null or accepted or fresh or expect.min_rows is not None):
+    min_rows = expect.min_rows if live else None
+    if not (not_null or accepted or fresh or min_rows is not None):
         return
     (measured,) = state.dicts(
         render_sql(
@@ -260,12 +262,12 @@ def _check_declared(
             path=path,
         )
 
-    if expect.min_rows is not None and measured["found"] < expect.min_rows:
+    if min_rows is not None and measured["found"] < min_rows:
         yield failed(
             "min_rows",
             measured["found"],
             (),
-            f"{_rows(measured['found'])} of {entity.name}, sound and Active; at least {expect.min_rows:,} are wanted.",
+            f"{_rows(measured['found'])} of {entity.name}, sound and Active; at least {min_rows:,} are wanted.",
         )
     claims = [(f"not_null.{column}", f"a blank {column}") for column in not_null]
     claims += [(f"accepted_values.{each.name}", f"a {each.name} that is not accepted") for each, _ in accepted]

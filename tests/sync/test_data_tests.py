@@ -374,15 +374,13 @@ def test_a_column_that_is_not_mapped_cannot_be_expected(client: Client) -> None:
 
 
 def test_the_same_tests_run_on_fixtures(tmp_path: Path) -> None:
-    """A rehearsal reports what fails; fixtures have no age, so freshness is left out."""
-    root = write_project(
-        tmp_path,
-        settings='\n[products.expect]\nmin_rows = 3\nfresh = { column = "title", hours = 1 }\n',
-    )
+    """A rehearsal reports what fails; fixtures are a sample without an age, so both are left out."""
+    expected = 'min_rows = 3\nnot_null = ["variants.qty"]\nfresh = { column = "title", hours = 1 }'
+    root = write_project(tmp_path, settings=f"\n[products.expect]\n{expected}\n")
     write(root / "tests" / "dear.sql", "select * from products where csv_price_tiers = '100'")
     failed = rehearsed(tmp_path).failed
     assert [(test.name, test.severity, test.keys) for test in failed] == [
-        ("products.min_rows", "error", ()),
+        ("products.not_null.variants.qty", "error", ("B2",)),
         ("dear", "error", ("B2",)),
     ]
 
