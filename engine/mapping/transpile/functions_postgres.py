@@ -377,7 +377,7 @@ POSTGRES_RULES: Mapping[str, Callable[[Any], Any]] = {
     "Pow": _power,
     "Sum": summed,
     "Sqrt": _square_root,
-    **dict.fromkeys(COMPARISONS | {"Nullif"}, compare_zoned),
+    **dict.fromkeys(COMPARISONS, compare_zoned),
     "EQ": lambda node: in_list(node) or compare_zoned(node),
     "Any": _any,
     "Cast": _cast,
