@@ -678,3 +678,54 @@ def test_an_enum_of_postgres_is_in_the_order_of_its_type(postgres: Postgres, tmp
                 assert said in str(given), sql
             else:
                 assert constructs.canonical(given) == constructs.canonical(constructs.read_rows(source, sql)), sql
+
+
+OWN_COLUMNS = {
+    "postgres": "id integer, tm time, tz timestamptz, span interval, n real",
+    "mysql": "id integer, tm time, long_tm time, n float",
+}
+"""Columns that fixtures keep as texts, or with six digits, and that the database compares as what they are."""
+
+OWN_ROWS = {
+    "postgres": "(1, '10:20:30', '2024-01-31 10:20:30+00', '9 days', 6.1), (2, '00:00', '2024-02-29 00:00+00',"
+    " '10 days', 16777217), (3, null, null, null, null)",
+    "mysql": "(1, '10:20:30', '10:20:30', 6.1), (2, '00:00', '-01:00:00', 16777217), (3, null, null, null)",
+}
+
+OWN_EQUAL = {
+    "postgres": ("tm", "tm > '09:00:00'", "tm = '00:00:00'", "tz > '2024-01-31 10:20:30'", "tz is not null"),
+    "mysql": ("tm", "tm = '00:00:00'", "concat(id, '-', tm)", "long_tm", "long_tm is null"),
+}
+
+OWN_REFUSED = {
+    "postgres": (
+        *("tm > '9:00'", "tm = '00:00'", "coalesce(tm, '00:00:00') > '9:00'", "tz > '2024-01-31 10:20:30+02'"),
+        *("span > '9 days'", "max(span) over ()", "n::double precision"),
+    ),
+    "mysql": (
+        *("tm > '9:00'", "tm = '00:00'", "tm in ('10:20:30.0')", "long_tm < '00:00:00'", "cast(n as decimal(12, 2))"),
+        *("cast(n as decimal(20, 10))", "cast(n as signed)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql"])
+def test_a_time_or_a_zone_is_compared_as_the_database_reads_it_or_is_refused(
+    dialect: str, postgres: Postgres, mariadb: MariaDb, tmp_path: Path
+) -> None:
+    """To a database 9:00 is before 10:00, and a time with a zone equals one without; their texts say otherwise."""
+    server = postgres if dialect == "postgres" else mariadb
+    database = server.fresh_database()
+    server.execute(
+        database, f"create table typed ({OWN_COLUMNS[dialect]})", f"insert into typed values {OWN_ROWS[dialect]}"
+    )
+    source = SourceSettings(dialect=dialect, connection=server.connection(database))
+    names = re.findall(r"(\w+) \w+(?=,|$)", OWN_COLUMNS[dialect].replace("double precision", "double"))
+    with constructs.captured(source, {"typed": names}, tmp_path) as rehearsal:
+        for expression in OWN_EQUAL[dialect]:
+            constructs.require_equal(rehearsal, source, f"select id, {expression} as x from typed order by id")
+        for expression in OWN_REFUSED[dialect]:
+            refused = str(rehearsal(f"select id, {expression} as x from typed"))
+            assert "cannot run on fixtures" in refused or "databases differ" in refused, expression
+        kept = "select id, cast(n as decimal(12, 2)) as x from typed where id <> 2 order by id"
+        constructs.require_equal(rehearsal, source, kept)

@@ -288,10 +288,16 @@ def in_list(node: Any) -> Any:
     return exp.In(this=node.this.copy(), expressions=[each.copy() for each in listed.expressions])
 
 
-def json_text(node: Any, *, null_text: bool = False) -> Any:
+NO_JSON_LIST = """
+    case when json_type(DATA, LIST) <> 'ARRAY'
+    then error('databases differ in a place of what is no JSON list: read it by its name') else VALUE end"""
+
+
+def json_text(node: Any, *, null_text: bool = False, wraps: bool = False) -> Any:
     """Return a value in a JSON document as a text, if it is no object, no list, and no number with decimals.
 
-    With ``null_text`` JSON's null is the text ``null``.
+    With ``null_text`` JSON's null is the text ``null``. A database that ``wraps`` takes a value that is no list for a
+    list of that one.
     """
     path = json_path(node.expression)
     if path is None or not is_kind(node.this, "json", "text"):
@@ -302,6 +308,8 @@ def json_text(node: Any, *, null_text: bool = False) -> Any:
     at = node.parent.parent if type(node.parent).__name__ in {"Anonymous", "Paren"} else node.parent
     numeric = type(at).__name__ == "Cast" and at.to.this.name == "DECIMAL"
     text = DIFFERENT_JSON.replace("VALUE", value).replace("PATH", f"'{path}'")
+    for place in re.finditer(r"\[", path) if wraps else ():
+        text = NO_JSON_LIST.replace("VALUE", text).replace("LIST", f"'{path[: place.start()]}'")
     return snippet(text.replace("'DOUBLE'", "'-'") if numeric else text, data=node.this)
 
 

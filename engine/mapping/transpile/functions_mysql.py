@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import literal_integer
+from engine.mapping.transpile.facts import INTEGER_TYPES, decimal_places, literal_integer
 from engine.mapping.transpile.functions_common import (
     MAX_DECIMALS,
     finds_alike,
@@ -182,7 +182,7 @@ def _bits(operator: str) -> Callable[[Any], Any]:
 def _json_unquote(node: Any) -> Any:
     inner = node.expressions[0] if len(node.expressions) == 1 else None
     if type(inner).__name__ == "JSONExtract":
-        return json_text(inner, null_text=True)
+        return json_text(inner, null_text=True, wraps=True)
     return inner.copy() if inner is not None and inner.meta.get("unquoted") else None
 
 
@@ -190,7 +190,7 @@ def _json_extract(node: Any) -> Any:
     """JSON_EXTRACT inside of JSON_UNQUOTE: by itself it gives a text with quotes."""
     parent = node.parent
     outer = type(parent).__name__ == "Anonymous" and str(parent.this).lower() == "json_unquote"
-    made = json_text(node, null_text=True) if outer else None
+    made = json_text(node, null_text=True, wraps=True) if outer else None
     if made is not None:
         made.meta["unquoted"] = True
     return made
@@ -310,6 +310,8 @@ def _hexadecimal(node: Any) -> Any:
 def _cast(node: Any) -> Any:
     """A text of a date, a time without fractions, or an exact number."""
     to = node.to.this.name
+    if is_kind(node.this, "single") and (to in INTEGER_TYPES or to == "DECIMAL"):
+        return _single_as_number(node)
     if to in {"CHAR", "VARCHAR", "TEXT"} and not node.to.expressions and is_kind(node.this, "date", "decimal"):
         return snippet("cast(VALUE as varchar)", value=node.this)
     if to == "CHARACTER_SET":
@@ -317,6 +319,19 @@ def _cast(node: Any) -> Any:
     if to == "DATE" and is_kind(node.this, "date", "timestamp"):
         return snippet("cast(VALUE as date)", value=node.this)
     return None
+
+
+SINGLE_AS_NUMBER = r"""
+    case when length(ltrim(regexp_replace(cast(VALUE as varchar), '[^0-9]', '', 'g'), '0')) > 5
+        or abs(VALUE) > 0 and abs(VALUE) < 0.001 or abs(abs(VALUE) * SCALE % 1 - 0.5) < 0.001
+    then error('databases differ in the digits after the sixth of a number of single precision: write its column with
+    the type decimal, or leave it as it is') else cast(cast(VALUE as decimal(38, 10)) as KIND) end"""
+"""MySQL shows six digits of such a number and calculates with eight, so that one of six digits may have more."""
+
+
+def _single_as_number(node: Any) -> Any:
+    scale = decimal_places(node.to) or 0
+    return typed_snippet(SINGLE_AS_NUMBER, node.to.sql("duckdb"), value=node.this, scale=str(10**scale))
 
 
 def _charset(node: Any) -> str:

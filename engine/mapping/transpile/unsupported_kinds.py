@@ -9,6 +9,7 @@ from engine.mapping.parse import union_arms
 from engine.mapping.transpile.facts import (
     COMPARISONS,
     construct_name,
+    decimal_places,
     is_text_literal,
     literal_integer,
     operands,
@@ -37,6 +38,9 @@ NUMBER_USES = COMPARISONS | frozenset(
 MAX_SHORT_YEAR = 99
 """The largest number that MySQL takes for a year without its century."""
 
+MAX_SINGLE_DECIMALS = 4
+"""Decimals that a number of single precision with less than six digits has exactly in every database."""
+
 DATE_LETTERS, TIME_LETTERS = len("2024-01-31"), len("2024-01-31 10:20:30")
 
 TEXT_FIELDS = frozenset({"text", "code", "html", "tags", "url", "email"})
@@ -49,7 +53,6 @@ SAME_BESIDE_SHORTER = {"GTE", "LT"}
 
 def find_type_difference(node: Any, dialect: str) -> Unsupported:
     """Return why a column's type gives a part another meaning, and what to write instead; None where it does not."""
-    name = type(node).__name__
     if _calculates_with_single(node, dialect):
         return (
             "a calculation with a number of single precision",
@@ -59,8 +62,12 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
         return _date_of_mysql(node) or _own_type_of_mysql(node)
     if dialect == "sqlite":
         return _loose_type_of_sqlite(node)
-    if dialect != "postgres":
-        return None
+    return _own_type_of_postgres(node) if dialect == "postgres" else None
+
+
+def _own_type_of_postgres(node: Any) -> Unsupported:
+    """Refuse what an ENUM, a CHAR or a number without a scale is beside its value."""
+    name = type(node).__name__
     if _orders_enum(node):
         return "an order of an ENUM, which is that of its list", "CASE, or the same of its ::text."
     if has_own_decimals(node) and _is_shown_as_text(node.output_name):
@@ -89,8 +96,10 @@ def _calculates_with_single(node: Any, dialect: str) -> bool:
     if name in BRANCHING_PARTS - {"Nullif"}:
         compared = name == "Case" and any(is_kind(value, "single") for value in operands(node))
         return compared or _mixes_single(branches(node), dialect)
-    if name == "Cast" and node.to.this.name == "DECIMAL" and not node.to.expressions:
-        return is_kind(node.this, "single")
+    if name == "Cast" and is_kind(node.this, "single"):
+        places = decimal_places(node.to) if node.to.this.name == "DECIMAL" else 0
+        fine = places is not None and (dialect == "postgres" or places <= MAX_SINGLE_DECIMALS)
+        return not fine or node.to.this.name in {"DOUBLE", "FLOAT"}
     calculates = name in ARITHMETIC | COMPARISONS | {"Nullif"}
     return calculates and any(is_kind(part, "single") for part in node.iter_expressions())
 
@@ -253,11 +262,18 @@ def _compares_lengths(name: str, values: list[Any]) -> bool:
     """Return whether a date is compared with one that has a time, so that the shorter text decides at midnight."""
     if not any(is_kind(value, "date", "timestamp") for value in values):
         return False
+    written = [value.name for value in values if is_text_literal(value)]
+    if any(not re.fullmatch(_MOMENT, text) and re.match(r"\d{4}-\d", text) for text in written):
+        return True  # as '2024-1-31', '2024-01-31T10:20' or '2024-01-31 10:20:30.000'
     lengths = [_letters(value) for value in values]
     if None in lengths or len(set(lengths)) == 1:
         return False
     same = SAME_BESIDE_LONGER if lengths[0] == DATE_LETTERS else SAME_BESIDE_SHORTER
     return name not in same
+
+
+_MOMENT = r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?"
+"""A date or a time as SQLite's own functions write it, and so all of a column."""
 
 
 def _letters(node: Any) -> int | None:

@@ -32,14 +32,25 @@ PORTABLE_PATTERN = re.compile(r"\^?[\w ,/(){}?*+|-]*\$?", re.ASCII)
 """What all regular expression engines agree in, besides sets of characters."""
 
 
+CALCULATING_PARTS = frozenset(
+    {"Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "Pow", "Sqrt", "Abs", "Sign", "Round", "Trunc", "Floor", "Ceil"}
+    | {"Sum", "Avg", "Lag", "Lead", "BitwiseAnd", "BitwiseOr", "BitwiseXor"}
+)
+"""Parts that take a text for a number, and in DuckDB for one of the type beside it: ``qty * '1.15'`` is ``qty * 1``."""
+
+
 def _literal(node: Any, dialect: str) -> Unsupported:
-    """Refuse a number in quotes where the database may compare it by rules of its own."""
-    if dialect not in LOOSELY_TYPED_DIALECTS or not node.is_string:
+    """Refuse a number in quotes where the database may compare it, or calculate with it, by rules of its own."""
+    if not node.is_string:
         return None
     at = node
     while type(at.parent).__name__ in {"Paren", "National"}:
         at = at.parent
     parent = type(at.parent).__name__
+    if parent in CALCULATING_PARTS and NUMERIC_TEXT.fullmatch(node.name):
+        return "a calculation with a number in quotes", "the number without quotes; in [vars], too: vat = 1.15."
+    if dialect not in LOOSELY_TYPED_DIALECTS:
+        return None
     if parent == "If" and at.arg_key == "this":
         at, parent = at.parent, "Case"
     if parent not in COMPARISONS | {"Nullif", "Case", "Coalesce", "If", "Greatest", "Least", "DecodeCase"}:
