@@ -55,6 +55,7 @@ from engine.testing.fixture_database import (
 )
 from engine.testing.fixtures import has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
+from engine.testing.row_order import require_certain_order
 from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_fixture
 from engine.testing.session_settings import read_statements
 
@@ -223,8 +224,8 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
     """Run the view of ``entity`` on the project's fixtures.
 
     Raises :class:`RenderError` and :class:`ViewError` as a check does, :class:`FixtureError` where the fixtures are
-    wrong or lack what the view reads, and :class:`ViewError` that names the construct where the view cannot be
-    transpiled.
+    wrong or lack what the view reads, or its rows depend on the order of theirs, and :class:`ViewError` that names the
+    construct where the view cannot be transpiled.
     """
     loaded = session.load()
     if project.root in loaded.faults:
@@ -241,7 +242,9 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
             ]
         )
     query = render_checked_view(project, entity).query
-    comparison, notes = compare_on_fixtures(loaded, project, entity, query)
+    ran = _run_view(loaded, project, entity, query)
+    require_certain_order(ran.source, ran.query, query, loaded.tables[project.root])
+    comparison, notes = ran.comparison, ran.notes
     state, layout = loaded.state, comparison.staged.layout
     everything = Window(0, comparison.batch_ends[-1] if comparison.batch_ends else 0)
     load_window(state, layout, everything)
@@ -290,31 +293,56 @@ def compare_on_fixtures(
     The state is the session's, and the fixtures are those of the project's folder, unless others are given. Raises
     :class:`ConfigError` where the view does not run.
     """
+    ran = _run_view(loaded, project, entity, query, state=state, fixtures=fixtures)
+    return ran.comparison, ran.notes
 
-    def run(sql: Query, *session: str) -> Comparison:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ran:
+    """A view that was run on fixtures: in DuckDB's SQL, and over which source."""
+
+    comparison: Comparison
+    query: Query
+    source: SourceSettings
+    notes: tuple[str, ...] = ()
+
+
+def _run_view(
+    loaded: FixtureDatabase,
+    project: Project,
+    entity: str,
+    query: Query,
+    *,
+    state: State | None = None,
+    fixtures: Path | None = None,
+) -> _Ran:
+    """Run the view as :func:`compare_on_fixtures` says."""
+
+    def run(sql: Query, *session: str) -> _Ran:
         source = _fixture_source(loaded, fixtures or project.root, session)
         if dialect == "sqlite":
             sql = replace(sql, sql=_with_floats(sql.sql, source))
-        return _compare_rows(replace(project, source=source), entity, sql, state or loaded.state)
+        comparison = _compare_rows(replace(project, source=source), entity, sql, state or loaded.state)
+        return _Ran(comparison=comparison, query=sql, source=source)
 
     dialect = project.source.dialect
     require_usual_session(project, loaded.captures.get(fixtures or project.root), fixtures or project.root)
     if dialect == "duckdb":
         try:
-            return run(query, *read_statements(project.source.session, dialect).followed), ()
+            return run(query, *read_statements(project.source.session, dialect).followed)
         except QueryError as error:
             raise _explain(error, loaded, project, query) from None
     # Finding line numbers renders the templates again, so it is done only for an error that is reported.
     placeless = replace(query, source_map=None)
     first: ViewError | QueryError
     try:
-        return run(replace(query, sql=_transpile(placeless, dialect, loaded, fixtures or project.root))), ()
+        return run(replace(query, sql=_transpile(placeless, dialect, loaded, fixtures or project.root)))
     except (ViewError, QueryError) as error:
         first = error
     try:
         if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.bare_message):
             raise first  # DuckDB's own SQL would give another value without an error
-        comparison = run(
+        ran = run(
             _render_duckdb_sql(project, entity, query, loaded.tables.get(fixtures or project.root)),
             SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
         )
@@ -326,7 +354,7 @@ def compare_on_fixtures(
         raise _translation_error(first, loaded, project, query) from None
     (fault, *_) = _translation_error(first, loaded, project, placeless).diagnostics
     why = f"because the view in {dialect} cannot be transpiled: {fault.message}"
-    return comparison, (f"{entity} was run in DuckDB's own SQL, {why}",)
+    return replace(ran, notes=(f"{entity} was run in DuckDB's own SQL, {why}",))
 
 
 def _translation_error(
