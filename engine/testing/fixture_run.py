@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
 from engine.files import WorkspaceFiles
+from engine.mapping.dialect_branches import undecided_branches
 from engine.mapping.engine_sql import render_sql
-from engine.mapping.render import render_view
+from engine.mapping.render import render_view, search_path, template_files
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
@@ -350,6 +351,9 @@ def _run_view(
         if lacks_fixture(error):  # which is what is wrong, whatever was refused before
             raise _explain(error, loaded, project, query) from None
         raise _translation_error(first, loaded, project, query) from None
+    except UndecidedBranchError as error:
+        translation = _translation_error(first, loaded, project, query)
+        raise ViewError([*translation.diagnostics, *error.diagnostics]) from None
     except ConfigError:
         raise _translation_error(first, loaded, project, query) from None
     (fault, *_) = _translation_error(first, loaded, project, placeless).diagnostics
@@ -400,7 +404,36 @@ def _render_duckdb_sql(project: Project, entity: str, query: Query, columns: Col
     from engine.mapping.transpile.own_sql import check_own_sql
 
     own = render_view(project, entity, dialect="duckdb")
+    _require_decided_branches(project, query, own)
     return check_own_sql(own, query, dialect=project.source.dialect, columns=columns)
+
+
+def _require_decided_branches(project: Project, query: Query, own: Query) -> None:
+    """Raise :class:`ViewError` where a template of the project's leaves open what DuckDB gets."""
+    files, engines = template_files(project), search_path(project)[-1]
+    lines: dict[Path, set[int]] = {}
+    for each in (query, own):
+        at = each.source_map(each.sql) if each.source_map is not None else lambda _: None
+        for place in (at(offset) for offset in range(len(each.sql))):
+            if place is not None:
+                lines.setdefault(place.path, set()).add(place.line)
+    undecided = [
+        fault
+        for path in dict.fromkeys((*query.sources, *own.sources))
+        if not path.is_relative_to(engines)
+        for fault in undecided_branches(
+            path,
+            files.read(path).decode("utf-8-sig"),
+            dialect=project.source.dialect,
+            lines=lines.get(path, set()),
+        )
+    ]
+    if undecided:
+        raise UndecidedBranchError(undecided)
+
+
+class UndecidedBranchError(ViewError):
+    """A template writes something else for a database, and does not say what DuckDB gets."""
 
 
 def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[str]) -> SourceSettings:

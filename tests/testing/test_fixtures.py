@@ -983,11 +983,54 @@ def test_what_databases_take_in_different_ways_is_not_run_in_another_way_instead
         rehearsed(tmp_path)
 
 
+OWN_MACRO = "{% macro sound(x) %}{% if dialect == 'duckdb' %}{{ x }}{% else %}soundex({{ x }}){% endif %}{% endmacro %}"
+"""What only DuckDB's own SQL can run."""
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "where 1 = 1 {% if dialect == 'postgres' %}and item.qty > 3{% endif %}",
+        "where item.qty {% if dialect != 'postgres' %}is not null{% else %}> 3{% endif %}",
+        "{% if dialect in ('tsql', 'postgres') and vars.old is not defined %}where item.qty > 3{% endif %}",
+        "where item.qty > {{ 3 if dialect == 'postgres' else 0 }}",
+        "{% set fewest = {'postgres': 3}.get(dialect, 0) %}where item.qty > {{ fewest }}",
+        "where 1 = 1 {{ own.stocked() }}",
+    ],
+)
+def test_what_a_template_writes_for_its_database_alone_is_not_left_out_on_fixtures(tmp_path: Path, where: str) -> None:
+    """A filter that DuckDB does not get would show other rows than a run sends; its place is named."""
+    stocked = "\n{% macro stocked() %}{% if dialect == 'postgres' %}and item.qty > 3{% endif %}{% endmacro %}"
+    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr as", "{{ own.sound(col('item.descr')) }} as")
+    write(write_project(tmp_path, dialect="postgres", view=view + where) / "own.sql", OWN_MACRO + stocked)
+    with pytest.raises(ViewError) as refused:
+        rehearsed(tmp_path)
+    fault = refused.value.diagnostics[-1]
+    assert "something else for postgres than for other databases" in fault.message
+    assert str(fault.path).endswith("own.sql" if "stocked" in where else "products.sql")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "where item.qty {% if dialect in ('postgres', 'duckdb') %}> 3{% else %}is null{% endif %}",
+        "where item.qty > 3 {% if dialect == 'tsql' %}and item.brand is null{% endif %}",
+        "{% if dialect not in ('mysql', 'tsql') or vars.x %}where item.qty > 3{% endif %}",
+        "{% if dialect == 'mysql' %}{{ fail('no ' ~ dialect) }}{% endif %}where item.qty > 3",
+    ],
+)
+def test_what_a_template_writes_for_its_database_and_for_fixtures_runs_there(tmp_path: Path, where: str) -> None:
+    """Where the condition names DuckDB, or is about other databases."""
+    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr as", "{{ own.sound(col('item.descr')) }} as")
+    write(write_project(tmp_path, dialect="postgres", view=view + where) / "own.sql", OWN_MACRO)
+    assert [key for key, _ in rehearsed(tmp_path).documents] == ["A1"]
+
+
 def test_null_is_sorted_as_the_database_sorts_it_in_duckdbs_own_sql(tmp_path: Path) -> None:
     """Before all values in most, though DuckDB has it last."""
     one = "(select substr_before(t.descr, '~') from (select i.descr from item i order by i.qty + 0 limit 1) t)"
     own = one.replace("substr_before(t.descr, '~')", "t.descr")
-    view = VIEW.replace("item.descr as", f"{{% if dialect == 'hana' %}}{one}{{% else %}}{own}{{% endif %}} as")
+    view = VIEW.replace("item.descr as", f"{{% if dialect == 'duckdb' %}}{own}{{% else %}}{one}{{% endif %}} as")
     write_project(tmp_path, dialect="hana", view=view)
     assert rehearsed(tmp_path).documents[0][1]["product"]["title"] == "Tent"
 
