@@ -30,9 +30,7 @@ from typing import TYPE_CHECKING, Any
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
 from engine.files import WorkspaceFiles
-from engine.mapping.dialect_branches import undecided_branches
 from engine.mapping.engine_sql import render_sql
-from engine.mapping.render import render_view, search_path, template_files
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
 from engine.model.settings import SourceSettings
@@ -56,6 +54,7 @@ from engine.testing.fixture_database import (
 )
 from engine.testing.fixtures import has_fixtures
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
+from engine.testing.own_rendering import UndecidedBranchError, render_own_sql
 from engine.testing.row_order import require_certain_order
 from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_fixture
 from engine.testing.session_settings import read_statements
@@ -344,7 +343,7 @@ def _run_view(
         if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.bare_message):
             raise first  # DuckDB's own SQL would give another value without an error
         ran = run(
-            _render_duckdb_sql(project, entity, query, loaded.tables.get(fixtures or project.root)),
+            render_own_sql(project, entity, query, loaded.tables.get(fixtures or project.root)),
             SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
         )
     except QueryError as error:
@@ -397,43 +396,6 @@ def _transpile(query: Query, dialect: str, loaded: FixtureDatabase, fixtures: Pa
     from engine.mapping.transpile.to_duckdb import to_duckdb
 
     return to_duckdb(query, dialect=dialect, columns=loaded.tables.get(fixtures))
-
-
-def _render_duckdb_sql(project: Project, entity: str, query: Query, columns: Columns | None) -> Query:
-    """The view as its macros write it for DuckDB. Raises :class:`ViewError` where its meaning changes."""
-    from engine.mapping.transpile.own_sql import check_own_sql
-
-    own = render_view(project, entity, dialect="duckdb")
-    _require_decided_branches(project, query, own)
-    return check_own_sql(own, query, dialect=project.source.dialect, columns=columns)
-
-
-def _require_decided_branches(project: Project, query: Query, own: Query) -> None:
-    """Raise :class:`ViewError` where a template of the project's leaves open what DuckDB gets."""
-    files, engines = template_files(project), search_path(project)[-1]
-    lines: dict[Path, set[int]] = {}
-    for each in (query, own):
-        at = each.source_map(each.sql) if each.source_map is not None else lambda _: None
-        for place in (at(offset) for offset in range(len(each.sql))):
-            if place is not None:
-                lines.setdefault(place.path, set()).add(place.line)
-    undecided = [
-        fault
-        for path in dict.fromkeys((*query.sources, *own.sources))
-        if not path.is_relative_to(engines)
-        for fault in undecided_branches(
-            path,
-            files.read(path).decode("utf-8-sig"),
-            dialect=project.source.dialect,
-            lines=lines.get(path, set()),
-        )
-    ]
-    if undecided:
-        raise UndecidedBranchError(undecided)
-
-
-class UndecidedBranchError(ViewError):
-    """A template writes something else for a database, and does not say what DuckDB gets."""
 
 
 def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[str]) -> SourceSettings:
