@@ -140,6 +140,8 @@ SQL_NAMES = {
     "SimilarTo": "SIMILAR TO",
     "JSONExtract": "->",
     "JSONExtractScalar": "->>",
+    "JSONBContainsTopKey": "the operator ? of JSON",
+    "PropertyEQ": "a variable (:=)",
     "Bracket": "[…]",
     "Slice": "[…:…]",
     "AtTimeZone": "AT TIME ZONE",
