@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.config.toml_text import parse_toml
 from engine.errors import ConfigError, Diagnostic, FixtureError
 from engine.files import is_file
-from engine.mapping.transpile.kinds import kind_of_type
+from engine.mapping.transpile.kind_parts import kind_of_type
 from engine.mapping.transpile.own_types import own_kind
 from engine.testing.fixtures import read_fixture_text
 

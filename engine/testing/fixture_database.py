@@ -13,7 +13,7 @@ from engine.embedded import connect_duckdb, parse_duckdb
 from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
 from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
-from engine.mapping.transpile.kinds import kind_of_type
+from engine.mapping.transpile.kind_parts import kind_of_type
 from engine.mapping.transpile.own_types import own_kind
 from engine.quoting import blanked, ident
 from engine.testing.column_types import duckdb_type, has_zero_dates, kind_of_column, read_column_types, stored_value

@@ -17,7 +17,6 @@ and where a double quote means a name in one and a text in the other, the result
 
 from __future__ import annotations
 
-import gc
 import json
 import tempfile
 from collections import deque
@@ -53,7 +52,7 @@ from engine.testing.fixture_database import (
     uncollated_texts,
 )
 from engine.testing.fixtures import has_fixtures
-from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited
+from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT, RowLimit, limited, rare_collections
 from engine.testing.own_rendering import UndecidedBranchError, render_own_sql
 from engine.testing.row_order import require_certain_order
 from engine.testing.run_errors import DIALECT_DIFFERENCE, explain_error, lacks_fixture
@@ -78,9 +77,6 @@ DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snow
 
 DIALECTS_IGNORING_CASE = frozenset({"tsql", "mysql"})
 """Dialects whose usual collations ignore case."""
-
-RARE_COLLECTIONS = (20_000, 10, 100)
-"""The collector's thresholds of a rehearsal, in objects and in collections of the younger generation."""
 
 SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
 SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
@@ -150,19 +146,8 @@ class FixtureSession:
 def fixture_session(projects: Sequence[Project]) -> Iterator[FixtureSession]:
     """A session for rehearsals of ``projects``; what is made for them is gone when this ends."""
     with ExitStack() as stack:
-        stack.enter_context(_rare_collections())
+        stack.enter_context(rare_collections())
         yield FixtureSession(projects, stack)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Have the garbage collector look for cycles less often: in parsed SQL it would search for them in vain."""
-    usual = gc.get_threshold()
-    gc.set_threshold(*RARE_COLLECTIONS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> FixtureDatabase:

@@ -5,6 +5,7 @@ Memory and disk are limited by DuckDB's own settings; time and rows are limited 
 
 from __future__ import annotations
 
+import gc
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ MAX_ROWS = 20_000
 
 MEMORY_LIMIT = "1GB"
 """How much memory DuckDB may use for the fixtures and a view on them."""
+
+RARE_COLLECTIONS = (20_000, 10, 100)
+"""The collector's thresholds of a rehearsal, in objects and in collections of the younger generation."""
 
 
 class RowLimit:
@@ -68,3 +72,14 @@ def limited(path: Path, what: str, *, interrupt: Callable[[], object], rows: Row
         raise FixtureError([Diagnostic(path=path, message=message, hint=hint)]) from None
     finally:
         timer.cancel()
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Have the garbage collector look for cycles less often: in parsed SQL it would search for them in vain."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*RARE_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)

@@ -1,4 +1,4 @@
-"""Which parts of a statement give a text, a whole number or a condition, and which one of several values."""
+"""What kind of value a type of DuckDB's has, and parts of a statement do, whatever they are made of."""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ CONDITION_PARTS = frozenset(
 )
 
 BRANCHING_PARTS = frozenset({"Coalesce", "Case", "If", "Nullif", "Greatest", "Least"})
+
+
+def kind_of_type(declared: str) -> str:
+    """Return the kind of a type of DuckDB's.
+
+    >>> kind_of_type("DECIMAL(12,4)"), kind_of_type("BIGINT"), kind_of_type("VARCHAR")
+    ('decimal:4', 'integer', 'text')
+    """
+    name = re.sub(r"^(VARCHAR|TEXT)\(\d+\)$", "VARCHAR", declared.upper())
+    decimal = re.fullmatch(r"(?:DECIMAL|NUMERIC)\(\s*\d+\s*,\s*(\d+)\s*\)", name)
+    if decimal:
+        return f"decimal:{decimal[1]}"
+    if name.endswith("[]"):
+        return "list"
+    if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", name):
+        return "integer"
+    simple = {"DOUBLE": "double", "FLOAT": "double", "REAL": "double", "DATE": "date", "BOOLEAN": "boolean"}
+    simple |= {"VARCHAR": "text", "TEXT": "text", "JSON": "json", "TIMESTAMP": "timestamp"}
+    return simple.get(name, "")
 
 
 def branches(node: Any) -> list[Any]:

@@ -41,25 +41,6 @@ NUMBERS = frozenset({"integer", "double", "numeric"})
 MOMENTS = frozenset({"date", "timestamp"})
 
 
-def kind_of_type(declared: str) -> str:
-    """Return the kind of a type of DuckDB's.
-
-    >>> kind_of_type("DECIMAL(12,4)"), kind_of_type("BIGINT"), kind_of_type("VARCHAR")
-    ('decimal:4', 'integer', 'text')
-    """
-    name = re.sub(r"^(VARCHAR|TEXT)\(\d+\)$", "VARCHAR", declared.upper())
-    decimal = re.fullmatch(r"(?:DECIMAL|NUMERIC)\(\s*\d+\s*,\s*(\d+)\s*\)", name)
-    if decimal:
-        return f"decimal:{decimal[1]}"
-    if name.endswith("[]"):
-        return "list"
-    if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", name):
-        return "integer"
-    simple = {"DOUBLE": "double", "FLOAT": "double", "REAL": "double", "DATE": "date", "BOOLEAN": "boolean"}
-    simple |= {"VARCHAR": "text", "TEXT": "text", "JSON": "json", "TIMESTAMP": "timestamp"}
-    return simple.get(name, "")
-
-
 def infer_kinds(statement: Any, dialect: str, columns: Columns) -> None:
     """Note the kind of each part of a statement, before anything is renamed or rewritten."""
     inference = _Inference(statement, dialect, columns)

@@ -13,7 +13,7 @@ from engine.errors import ViewError
 from engine.mapping.parse import parse
 from engine.mapping.transpile.facts import COMPARISONS, KNOWN_DIALECT_NODES, PORTABLE_NODES
 from engine.mapping.transpile.functions import RULES
-from engine.mapping.transpile.kinds import kind_of_type
+from engine.mapping.transpile.kind_parts import kind_of_type
 from engine.mapping.transpile.to_duckdb import to_duckdb
 from engine.model.query import Query
 
