@@ -79,9 +79,7 @@ def entity_tables() -> dict[str, Any]:
         """What must hold for the entity's valid, Active rows."""
 
         model_config = ConfigDict(extra="forbid")
-        min_rows: Annotated[int | None, number] = Field(
-            None, ge=0, description="There are at least so many rows; not asked of fixtures."
-        )
+        min_rows: Annotated[int | None, number] = Field(None, ge=0, description="At least so many live rows.")
         not_null: list[str] = Field(default_factory=list, description="Columns that are never blank.")
         accepted_values: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
             default_factory=dict, description="The values that a column may have; blank is left to not_null."
