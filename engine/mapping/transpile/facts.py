@@ -271,6 +271,18 @@ def operands(node: Any) -> list[Any]:
     return [node.this, node.expression]
 
 
+def decides_rows(ordered: Any) -> bool:
+    """Return whether a term of an ORDER BY may decide about the rows, or about what is in them."""
+    select = ordered.parent.parent
+    return type(select).__name__ not in {"Select", "Union", "Subquery"} or select.args.get("limit") is not None
+
+
+def sorted_part(ordered: Any) -> Any:
+    """Return what a term of an ORDER BY sorts by, where it is an output's alias or number, too."""
+    select = ordered.parent.parent
+    return output_of(select, ordered.this) if type(select).__name__ == "Select" else ordered.this
+
+
 def is_top_100_percent(node: Any) -> bool:
     """Return whether it is TOP 100 PERCENT, without which SQL Server accepts no ORDER BY in a subquery."""
     options = node.args.get("limit_options")

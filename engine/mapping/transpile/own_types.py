@@ -13,7 +13,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
-from engine.mapping.transpile.facts import COMPARISONS, PADDED_TYPES, TEXT_TYPES, construct_name, operands
+from engine.mapping.transpile.facts import (
+    COMPARISONS,
+    PADDED_TYPES,
+    TEXT_TYPES,
+    construct_name,
+    decides_rows,
+    operands,
+    sorted_part,
+)
 from engine.mapping.transpile.functions_common import text_of
 from engine.mapping.transpile.kind_parts import BRANCHING_PARTS, branches
 from engine.mapping.transpile.kinds import is_kind, kind
@@ -96,7 +104,8 @@ def find_misuse(node: Any, dialect: str) -> Unsupported:
         return _refused(next(filter(None, types)), "beside a value of another type")
     merges = name in {"Select", "Union"} and bool(node.args.get("distinct"))
     outputs = [part.unalias() for arm in union_arms(node) for part in arm.selects] if merges else []
-    for part in [*node.iter_expressions(), *outputs]:
+    parts = [sorted_part(node)] if name == "Ordered" else node.iter_expressions()
+    for part in [*parts, *outputs]:
         found = _type(part)
         use = _misuse(node, found, dialect, merges=merges) if found else ""
         if use:
@@ -111,7 +120,7 @@ def _misuse(node: Any, found: str, dialect: str, *, merges: bool) -> str:
     uses = {
         "of which equal ones are made one": (merges or name in {"Group", "Distinct"}) and found not in _EQUAL_AS_TEXTS,
         "of which the first or the last is taken": name in _EXTREMES and not ordered,
-        "whose order decides": name == "Ordered" and not ordered and _decides(node),
+        "whose order decides": name == "Ordered" and not ordered and decides_rows(node),
         "in a text": name in {"Concat", "ConcatWs", "DPipe"} and found == MONEY,
         "that is cast to another type": name in {"Cast", "TryCast"} and found != JSON and not _is_shown(node, found),
         "that is calculated with": name in {"Add", "Sub", "Mul", "Div", "Mod", "Sum", "Avg"},
@@ -137,11 +146,6 @@ def _is_shown(node: Any, found: str) -> bool:
         return to == "DECIMAL"
     whole = to in TEXT_TYPES | PADDED_TYPES and not node.to.expressions
     return whole or (to == "DATE" and found in ZONED)
-
-
-def _decides(ordered: Any) -> bool:
-    select = ordered.parent.parent
-    return type(select).__name__ not in {"Select", "Union", "Subquery"} or select.args.get("limit") is not None
 
 
 def _compared(node: Any, dialect: str) -> Unsupported:

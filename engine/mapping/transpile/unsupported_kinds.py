@@ -9,11 +9,12 @@ from engine.mapping.parse import union_arms
 from engine.mapping.transpile.facts import (
     COMPARISONS,
     construct_name,
+    decides_rows,
     decimal_places,
     is_text_literal,
     literal_integer,
     operands,
-    output_of,
+    sorted_part,
 )
 from engine.mapping.transpile.kind_parts import BRANCHING_PARTS, branches
 from engine.mapping.transpile.kinds import fold_of, has_own_decimals, is_kind, kind
@@ -83,7 +84,7 @@ def _orders_enum(node: Any) -> bool:
     """Return whether the order in which a type lists its values decides about rows, or about what is in them."""
     name = type(node).__name__
     if name == "Ordered":
-        return is_kind(_sorted(node), "listed") and _decides(node)
+        return is_kind(sorted_part(node), "listed") and decides_rows(node)
     return name in _EXTREMES | _RANGES and any(is_kind(part, "listed") for part in node.iter_expressions())
 
 
@@ -148,7 +149,7 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         cased = not sought or any(text.lower() != text.upper() for text in sought)
         if len(texts) > 1 and cased and all(is_written_text(part, "mysql") for part in texts):
             return "a search in a text of the view's own, whose case may count or not", "a comparison with =."
-    if name == "Ordered" and is_kind(_sorted(node), "listed") and _decides(node):
+    if name == "Ordered" and is_kind(sorted_part(node), "listed") and decides_rows(node):
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
     return None
 
@@ -202,18 +203,6 @@ def _is_short_year(node: Any) -> bool:
     return number is not None and 0 <= number <= MAX_SHORT_YEAR
 
 
-def _decides(ordered: Any) -> bool:
-    """Return whether a term of an ORDER BY may decide about the rows, or about what is in them."""
-    select = ordered.parent.parent
-    return type(select).__name__ not in {"Select", "Union", "Subquery"} or select.args.get("limit") is not None
-
-
-def _sorted(ordered: Any) -> Any:
-    """Return what a term of an ORDER BY sorts by, where it is an output's alias or number, too."""
-    select = ordered.parent.parent
-    return output_of(select, ordered.this) if type(select).__name__ == "Select" else ordered.this
-
-
 def _loose_type_of_sqlite(node: Any) -> Unsupported:
     """Refuse what SQLite compares by the texts of dates, without numbers in mind, or without regard to case."""
     name = type(node).__name__
@@ -229,7 +218,7 @@ def _loose_type_of_sqlite(node: Any) -> Unsupported:
     folded = (
         [part for part in (node.this, *node.expressions) if not counts_all(fold_of(part))] if name in _EXTREMES else []
     )
-    if folded or (name == "Ordered" and not counts_all(fold_of(_sorted(node))) and _decides(node)):
+    if folded or (name == "Ordered" and not counts_all(fold_of(sorted_part(node))) and decides_rows(node)):
         return "an order of texts whose collation ignores case or blanks", "lower(…) around them."
     return None
 
