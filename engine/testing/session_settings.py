@@ -63,9 +63,8 @@ _UNUSUAL: Mapping[str, Mapping[str, str]] = {
         "rowcount": "0",
         "textsize": "-1|2147483647",
     },
-    "oracle": dict.fromkeys(("nls_comp", "nls_sort"), "binary")
-    | dict.fromkeys(("nls_date_format", "nls_timestamp_format", "nls_timestamp_tz_format"), "(?!)")
-    | dict.fromkeys(("nls_language", "nls_date_language", "nls_territory", "nls_numeric_characters"), "(?!)"),
+    # Oracle's formats of dates decide only where a date becomes a text without one, which is refused as it is.
+    "oracle": dict.fromkeys(("nls_comp", "nls_sort"), "binary"),
 }
 """The settings with which a view means something else, and the values, in lower case, with which it does not."""
 
@@ -80,7 +79,8 @@ _WITHOUT_EFFECT: Mapping[str, str] = {
     "|query_only|read_uncommitted|journal_mode|synchronous",
     "tsql": "nocount|transaction|xact_abort|arithabort|lock_timeout|deadlock_priority|datefirst|ansi_padding"
     "|implicit_transactions|ansi_null_dflt_(on|off)|query_governor_cost_limit|context_info|cursor_close_on_commit|statistics",
-    "oracle": r"current_schema|time_zone|isolation_level|optimizer_\w+|cursor_sharing|parallel\w*",
+    "oracle": r"nls_(date|timestamp|timestamp_tz)_format|current_schema|time_zone|isolation_level|optimizer_\w+"
+    r"|cursor_sharing|parallel\w*",
     "duckdb": "schema|search_path|threads|memory_limit|disabled_optimizers",
 }
 """The settings that change no row of a view, or only what is captured with the fixtures, as the zone of its times."""

@@ -111,7 +111,7 @@ WITHOUT_EFFECT = {
     ),
     "sqlite": ("pragma busy_timeout = 5000", "pragma case_sensitive_like = off"),
     "tsql": ("set nocount on; set transaction isolation level snapshot", "set lock_timeout 5000", "set dateformat mdy"),
-    "oracle": ("alter session set current_schema = ERP",),
+    "oracle": ("alter session set current_schema = ERP", "alter session set nls_date_format = 'YYYY-MM-DD'"),
     "duckdb": ("set threads = 2",),
 }
 
