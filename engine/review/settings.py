@@ -7,6 +7,7 @@ is told, so that none can be forgotten.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.document import find_setting
@@ -135,10 +136,9 @@ def _stops(changes: Sequence[ChangedValue], before: Project, now: Project) -> It
     the same as before, so that nothing certain can be said of it.
     """
     was, will = origin_of(before), origin_of(now)
-    databases = {"source": (was, will, f"What is published came from {was.database}.", "")}
+    databases = {"source": (before.source, now.source, "What is published came from", "")}
     if before.orders is not None and now.orders is not None:
-        raised, raising = origin_of(before, before.orders.source), origin_of(now, now.orders.source)
-        databases["orders"] = (raised, raising, f"Orders were raised in {raised.database}.", " --only orders")
+        databases["orders"] = (before.orders.source, now.orders.source, "Orders were raised in", " --only orders")
     for each in changes:
         name, values = ".".join(each.at), [value for value in (each.before, each.after) if value is not None]
         variables = {found.lower() for value in values for found in variable_names(f"[a]\nb = {value}")}
@@ -149,7 +149,10 @@ def _stops(changes: Sequence[ChangedValue], before: Project, now: Project) -> It
                     f"What is published belongs to {was.account}. `s2s rebind {now.name}` says what becomes of it.",
                 )
         elif each.at[0] in databases and each.at[-1] in {"connection", "database", "session"}:
-            former, next_one, said, only = databases[each.at[0]]
+            earlier, later, said, only = databases[each.at[0]]
+            former, next_one = origin_of(before, earlier), origin_of(now, later)
+            if each.at[-1] == "session":  # of the same connection: a file's path is another one in each checkout
+                former = origin_of(now, replace(later, session=earlier.session))
             texts = f"{former.database} {next_one.database}".lower()
             if not next_one.names(former.database) and not any(variable in texts for variable in variables):
-                yield name, f"{said} `s2s rebind {now.name}{only}` says what becomes of it."
+                yield name, f"{said} {former.database}. `s2s rebind {now.name}{only}` says what becomes of it."
