@@ -156,7 +156,7 @@ def test_what_changed_is_rehearsed_again(tmp_path: Path, path: str, old: str, ne
 def test_what_macros_write_for_duckdb_alone_is_rehearsed_again_when_it_changes(tmp_path: Path) -> None:
     """And recalled until then, like what is translated."""
     macros = """{% macro first(x) -%}
-    {% if dialect == "hana" %}substr_before({{ x }}, ' '){% else %}split_part({{ x }}, ' ', 1){% endif %}
+    {% if dialect == "duckdb" %}split_part({{ x }}, ' ', 1){% else %}substr_before({{ x }}, ' '){% endif %}
     {%- endmacro %}"""
     view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr", "{{ own.first(col('item.descr')) }}")
     root = write_project(tmp_path, dialect="hana", view=view)
