@@ -61,8 +61,8 @@ def _tests(node: Any) -> list[Any]:
     """Return the expressions that decide what a part of a template writes."""
     if type(node).__name__ == "If":
         return [node.test, *(each.test for each in node.elif_)]
-    fields = {"CondExpr": "test", "Assign": "node", "Include": "template", "Import": "template"}
-    name = {**fields, "FromImport": "template"}.get(type(node).__name__)
+    templates = dict.fromkeys(("Include", "Import", "FromImport"), "template")
+    name = {"CondExpr": "test", "Assign": "node", **templates}.get(type(node).__name__)
     return [node if name is None else getattr(node, name)]
 
 

@@ -16,9 +16,9 @@ from engine.sync.context import RunContext, RunOptions
 from engine.testing.assumptions import assume_session
 from engine.testing.fixture_run import (
     SYNC_TOKEN,
-    compare_on_fixtures,
     data_test_limits,
     in_memory_state,
+    run_view,
 )
 
 if TYPE_CHECKING:
@@ -87,17 +87,16 @@ class FixtureRows(RowSource):
         if self.now.root in loaded.faults:
             raise loaded.faults[self.now.root]
         try:
-            comparison, notes = compare_on_fixtures(
-                loaded, project, self.entity, query, state=state, fixtures=self.now.root
-            )
+            ran = run_view(loaded, project, self.entity, query, state=state, fixtures=self.now.root)
+            notes = ran.notes
         except ConfigError:
             if project is self.now or project.root not in loaded.schemas or project.root in loaded.faults:
                 raise
-            comparison, notes = compare_on_fixtures(loaded, project, self.entity, query, state=state)
-            notes = (*notes, "The mapping as it was needs other fixtures, and was run on its own.")
+            ran = run_view(loaded, project, self.entity, query, state=state)
+            notes = (*ran.notes, "The mapping as it was needs other fixtures, and was run on its own.")
         assumed = (f"Assumed: {each}." for each in assume_session(project))
         self.notes = tuple(dict.fromkeys((*self.notes, *notes, *assumed)))
-        return comparison
+        return ran.comparison
 
     def data_test_limits(self, state: State) -> AbstractContextManager[None]:
         """The time at which the fixtures were captured, and an end to what runs too long."""

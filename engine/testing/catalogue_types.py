@@ -81,14 +81,15 @@ def read_catalogue_types(connection: Connection, table: str, dialect: str, *, na
     )
     found: dict[str, set[str]] = {}
     try:
-        for row in _rows(connection, sql):
+        for row in read_rows(connection, sql):
             found.setdefault(str(row[0]).lower(), set()).add(_written(*row[1:]))
     except QueryError:
         return {}
     return {column: written.pop() for column, written in found.items() if len(written) == 1}
 
 
-def _rows(connection: Connection, sql: str) -> Iterator[tuple[object, ...]]:
+def read_rows(connection: Connection, sql: str) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a SELECT. Raises :class:`QueryError` where the database refuses it."""
     for batch in connection.read(sql):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
@@ -119,8 +120,8 @@ def _sqlite_types(connection: Connection, table: str) -> Iterator[tuple[str, str
     """Yield the types that a table of SQLite declares; its collations stand in the text of its CREATE TABLE only."""
     named = literal(table, "sqlite")
     try:
-        info = list(_rows(connection, f'select name, type, "notnull" from pragma_table_info({named})'))  # noqa: S608 - a quoted literal
-        made = list(_rows(connection, f"select sql from sqlite_master where lower(name) = lower({named})"))  # noqa: S608 - as above
+        info = list(read_rows(connection, f'select name, type, "notnull" from pragma_table_info({named})'))  # noqa: S608 - a quoted literal
+        made = list(read_rows(connection, f"select sql from sqlite_master where lower(name) = lower({named})"))  # noqa: S608 - as above
     except QueryError:
         return
     text = str(made[0][0]) if made else ""

@@ -43,6 +43,7 @@ from engine.sync.layout import Window
 from engine.sync.stage import load_window
 from engine.sync.validate import problems
 from engine.testing.assumptions import assume, require_usual_session
+from engine.testing.catalogue_types import read_rows
 from engine.testing.column_types import Capture, read_capture
 from engine.testing.fixture_database import (
     DEFAULT_TIME,
@@ -227,7 +228,7 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
             ]
         )
     query = render_checked_view(project, entity).query
-    ran = _run_view(loaded, project, entity, query)
+    ran = run_view(loaded, project, entity, query)
     require_certain_order(ran.source, ran.query, query, loaded.tables[project.root])
     comparison, notes = ran.comparison, ran.notes
     state, layout = loaded.state, comparison.staged.layout
@@ -264,27 +265,12 @@ def data_test_limits(loaded: FixtureDatabase, project: Project, state: State) ->
         yield
 
 
-def compare_on_fixtures(
-    loaded: FixtureDatabase,
-    project: Project,
-    entity: str,
-    query: Query,
-    *,
-    state: State | None = None,
-    fixtures: Path | None = None,
-) -> tuple[Comparison, tuple[str, ...]]:
-    """Compare the view's rows on the fixtures with what ``state`` has as published; gives notes on what is not as live.
-
-    The state is the session's, and the fixtures are those of the project's folder, unless others are given. Raises
-    :class:`ConfigError` where the view does not run.
-    """
-    ran = _run_view(loaded, project, entity, query, state=state, fixtures=fixtures)
-    return ran.comparison, ran.notes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ran:
-    """A view that was run on fixtures: in DuckDB's SQL, and over which source."""
+class RanView:
+    """A view that was run on fixtures: what came of it, in which of DuckDB's SQL, and over which source.
+
+    ``notes`` say what is not as live.
+    """
 
     comparison: Comparison
     query: Query
@@ -292,7 +278,7 @@ class _Ran:
     notes: tuple[str, ...] = ()
 
 
-def _run_view(
+def run_view(
     loaded: FixtureDatabase,
     project: Project,
     entity: str,
@@ -300,15 +286,19 @@ def _run_view(
     *,
     state: State | None = None,
     fixtures: Path | None = None,
-) -> _Ran:
-    """Run the view as :func:`compare_on_fixtures` says."""
+) -> RanView:
+    """Run the view over the fixtures, and compare its rows with what ``state`` has as published.
 
-    def run(sql: Query, *session: str) -> _Ran:
+    The state is the session's, and the fixtures are those of the project's folder, unless others are given. Raises
+    :class:`ConfigError` where the view does not run.
+    """
+
+    def run(sql: Query, *session: str) -> RanView:
         source = _fixture_source(loaded, fixtures or project.root, session)
         if dialect == "sqlite":
             sql = replace(sql, sql=_with_floats(sql.sql, source))
         comparison = _compare_rows(replace(project, source=source), entity, sql, state or loaded.state)
-        return _Ran(comparison=comparison, query=sql, source=source)
+        return RanView(comparison=comparison, query=sql, source=source)
 
     dialect = project.source.dialect
     require_usual_session(project, loaded.captures.get(fixtures or project.root), fixtures or project.root)
@@ -404,7 +394,7 @@ def _with_floats(sql: str, source: SourceSettings) -> str:
     """A view of SQLite's in DuckDB's SQL with its decimals as floating numbers, which all of them are there."""
     try:
         with open_source(source) as connection:
-            rows = [row for batch in connection.read(f"describe {sql}") for row in _rows(batch)]
+            rows = list(read_rows(connection, f"describe {sql}"))
     except QueryError:  # which the view itself tells better
         return sql
     decimals = [ident(str(name), "duckdb") for name, kind, *_ in rows if str(kind).startswith("DECIMAL")]
@@ -413,10 +403,6 @@ def _with_floats(sql: str, source: SourceSettings) -> str:
     replaced = ", ".join(f"cast({name} as double) as {name}" for name in decimals)
     view = sql.rstrip().rstrip(";")
     return f"select * replace ({replaced}) from (\n{view}\n)"  # noqa: S608 - names in quotes, and a checked view
-
-
-def _rows(batch: Any) -> Iterator[tuple[Any, ...]]:
-    yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _compare_rows(project: Project, entity: str, query: Query, state: State) -> Comparison:

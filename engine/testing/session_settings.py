@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import QueryError
 from engine.quoting import regions
+from engine.testing.catalogue_types import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -217,9 +218,6 @@ def read_clock(connection: Connection, dialect: str) -> datetime | None:
 def _first_row(connection: Connection, sql: str) -> tuple[object, ...]:
     """Return the first row of a SELECT; empty where the database refuses it."""
     try:
-        for batch in connection.read(sql):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                return row
+        return next(read_rows(connection, sql), ())
     except QueryError:
-        pass
-    return ()
+        return ()
