@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 DEFAULT_TIME = datetime(2000, 1, 1)  # noqa: DTZ001 - as databases have it, without a zone
 """The current time for fixtures that have neither dates nor times."""
 
-_CREATE_STATEMENT = re.compile(r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro)\b")
+_CREATE_STATEMENT = re.compile(
+    r"(?i)create\s+(or\s+replace\s+)?(table|type|view|macro|function)\b"
+    r"(\s+if\s+not\s+exists\b|(?!\s+if\s+not\s+exists\b))\s+\w*(?!\w|\s*\.)"
+)
+"""A statement with its quoted names blanked out: it creates something, and no name stands before its own."""
 
 
 @contextmanager
@@ -174,7 +178,7 @@ def _create_tables(
                     Diagnostic(
                         path=path,
                         line=text.count("\n", 0, position + len(written) - len(code)) + 1,
-                        message="schema.sql only creates tables.",
+                        message="schema.sql only creates tables, without a schema before their names.",
                         hint="The rows stand in <table>.csv beside it.",
                     )
                 )

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.database.open import open_source
 from engine.errors import ConfigError, Diagnostic, FixtureError, QueryError, ViewError
-from engine.files import WorkspaceFiles
+from engine.files import WorkspaceFiles, list_paths
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
@@ -78,6 +78,17 @@ DIALECTS_SORTING_NULLS_HIGH = frozenset({"postgres", "oracle", "redshift", "snow
 
 DIALECTS_IGNORING_CASE = frozenset({"tsql", "mysql"})
 """Dialects whose usual collations ignore case."""
+
+FIXTURE_SETTINGS = (
+    "set threads = 1",
+    # To DuckDB 2.0 an interval of 30 days equals one of a month, and so may be put in its place.
+    "set disabled_optimizers = 'common_subexpressions'",
+    f"set memory_limit = '{MEMORY_LIMIT}'",
+)
+"""Settings of the database of fixtures. They hold for all of its connections."""
+
+USUAL_SETTINGS = ("set default_null_order = 'nulls_last'", "set default_collation = ''")
+"""What one project's session may set otherwise. To DuckDB it is one setting for all connections, so each begins so."""
 
 SORT_NULLS_HIGH = "set default_null_order = 'nulls_last_on_asc_first_on_desc'"
 SORT_NULLS_LOW = "set default_null_order = 'nulls_first_on_asc_last_on_desc'"
@@ -185,7 +196,7 @@ def _load_all_fixtures(projects: Sequence[Project], stack: ExitStack) -> Fixture
     for root, schema in schemas.items():
         captures[root] = replace(captures[root], moment=captures[root].moment or moments[schema])
     # Held open, so that each run's own connection finds the database already loaded.
-    stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database)))
+    stack.enter_context(open_source(SourceSettings(dialect="duckdb", database=database, session=FIXTURE_SETTINGS)))
     state = stack.enter_context(in_memory_state(folder / "state.duckdb"))
     return FixtureDatabase(
         state=state,
@@ -259,8 +270,9 @@ def run_on_fixtures(session: FixtureSession, project: Project, entity: str) -> F
 @contextmanager
 def data_test_limits(loaded: FixtureDatabase, project: Project, state: State) -> Iterator[None]:
     """Within it the data tests of ``project`` see the time at which its fixtures were captured, and have to end."""
-    capture = loaded.captures.get(project.root, Capture())
-    state.run(render_sql("clock.sql", schema=None, moment=capture.moment or DEFAULT_TIME))
+    if list_paths(project.root / "tests", "*.sql"):
+        capture = loaded.captures.get(project.root, Capture())
+        state.run(render_sql("clock.sql", schema=None, moment=capture.moment or DEFAULT_TIME))
     with limited(project.root / "tests", "A data test", interrupt=state.interrupt):
         yield
 
@@ -378,14 +390,7 @@ def _fixture_source(loaded: FixtureDatabase, fixtures: Path, session: Sequence[s
     return SourceSettings(
         dialect="duckdb",
         database=loaded.database,
-        session=(
-            "set threads = 1",
-            # To DuckDB 2.0 an interval of 30 days equals one of a month, and so may be put in its place.
-            "set disabled_optimizers = 'common_subexpressions'",
-            f"set memory_limit = '{MEMORY_LIMIT}'",
-            f"set schema = '{loaded.schemas[fixtures]}'",
-            *session,
-        ),
+        session=(f"set schema = '{loaded.schemas[fixtures]}'", *USUAL_SETTINGS, *session),
         query_timeout=MAX_SECONDS,
     )
 

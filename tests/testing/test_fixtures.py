@@ -26,6 +26,7 @@ from engine.files import WorkspaceFiles
 from engine.testing.anonymise import Anonymiser
 from engine.testing.capture import capture_fixtures
 from engine.testing.fixture_database import create_fixture_database, load_fixtures
+from engine.testing.fixture_run import fixture_session, run_on_fixtures
 from engine.testing.fixtures import infer_type, read_fixture
 
 if TYPE_CHECKING:
@@ -184,6 +185,47 @@ def test_a_rehearsal_sends_what_a_run_sends(client: Client) -> None:
     for document in documents + sent:
         document["source"].pop("sync_token")
     assert sorted(documents, key=str) == sorted(sent, key=str)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create macro main.upper(x) as 'another text'",
+        "create macro if not exists client0.upper(x) as 'another text'",
+        """create or replace macro "main" . "upper"(x) as 'another text'""",
+        "create table if not exists main.other (code varchar)",
+        "create view fixtures.main.other as select 1 as code",
+    ],
+)
+def test_the_schema_of_one_project_creates_nothing_for_another(tmp_path: Path, statement: str) -> None:
+    """All projects are loaded into one database, each into a schema of its own."""
+    view = VIEW.replace("item.descr as title", "upper(item.descr) as title")
+    write_project(tmp_path, name="other", view=view)
+    write_project(tmp_path, name="acme", view=view, fixtures={"item": ITEM, "price": PRICE, "schema.sql": statement})
+    other, acme = offline(tmp_path, "other"), offline(tmp_path)
+    alone = "HAMMER"
+    with fixture_session([other, acme]) as session:
+        assert run_on_fixtures(session, other, "products").documents[0][1]["product"]["title"] == alone
+        with pytest.raises(FixtureError, match="without a schema before their names"):
+            run_on_fixtures(session, acme, "products")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'create table "my list" ("code.of" varchar)',
+        "create or replace view listed as select code from item",
+        "create table if not exists listed as select 'x' as code",
+        "create type mood as enum ('good', 'bad')",
+        "create macro listed(x) as trim(x)",
+    ],
+)
+def test_the_schema_of_a_project_creates_what_its_view_needs(tmp_path: Path, statement: str) -> None:
+    """Tables, views, types and macros, with quoted names too."""
+    text = f"create table item (code varchar, descr varchar, web varchar, qty int, brand varchar);{statement};"
+    rows = "code,descr,web,qty,brand\nA1,Hammer,Yes,1,\n"
+    write_project(tmp_path, fixtures={"item": rows, "price": PRICE, "schema.sql": text})
+    assert [key for key, _ in rehearsed(tmp_path).documents] == ["A1"]
 
 
 def test_a_rehearsal_does_not_depend_on_the_environment(tmp_path: Path) -> None:

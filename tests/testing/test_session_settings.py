@@ -12,12 +12,13 @@ import duckdb
 import pytest
 import tomli
 from support import constructs
-from support.mapping import PROJECT, rehearsed, write, write_project
+from support.mapping import PROJECT, offline, rehearsed, write, write_project
 
 from engine.config.loader import load
 from engine.errors import ViewError
 from engine.model.settings import SourceSettings
 from engine.testing.capture import capture_fixtures
+from engine.testing.fixture_run import fixture_session, run_on_fixtures
 from engine.testing.session_settings import read_statements
 
 if TYPE_CHECKING:
@@ -170,6 +171,28 @@ def test_a_duckdb_source_is_rehearsed_with_the_order_and_collation_of_its_sessio
     assert titles == [title for (title,) in live]
     assert titles[0].startswith("none")
     assert titles[1].endswith(" twin")
+
+
+def test_the_session_of_one_project_does_not_reach_the_next_project(tmp_path: Path) -> None:
+    """DuckDB has one order of NULL and one collation for all connections to the fixtures of all projects."""
+    shown = "(select string_agg(coalesce(price::varchar, 'none'), ',' order by price) from item)"
+    view = VIEW.format(title=shown + " || case when code = 'B2' then ' twin' else '' end", price="price")
+    fixtures = {"item": 'code,"price:decimal(10,2)"\nA1,10.00\nb2,\n'}
+    session = ("set default_null_order = 'nulls_first'", "set default_collation = 'nocase'")
+    with_session(tmp_path, *session, name="before", dialect="duckdb", view=view, fixtures=fixtures)
+    # Nothing translates xmlserialize(), so this one is run as it is written for DuckDB.
+    chosen = (
+        "{% if dialect == 'duckdb' %}code{% else %}xmlserialize(content xmlelement(name x, code) as text){% endif %}"
+    )
+    own = VIEW.format(title=chosen, price="price")
+    write_project(tmp_path, name="other", dialect="postgres", view=own, fixtures=fixtures)
+    write_project(tmp_path, view=view, fixtures=fixtures)
+    projects = [offline(tmp_path, name) for name in ("before", "other", "acme")]
+    with fixture_session(projects) as together:
+        for project in projects[:2]:
+            run_on_fixtures(together, project, "products")
+        after_others = run_on_fixtures(together, projects[2], "products")
+    assert after_others.documents == rehearsed(tmp_path).documents
 
 
 def live_project(workspace: Path, source: SourceSettings, view: str, session: tuple[str, ...] = ()) -> Path:
