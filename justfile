@@ -50,6 +50,11 @@ views COUNT="5000" SEED="1": setup
     @sh tests/system-packages.sh
     VIEWS={{ COUNT }} SEED={{ SEED }} uv run --no-sync pytest tests/mapping/transpile/test_random_views.py
 
+# Draw so many changes to a mapping, and compare what their reviews say with what the next run does.
+[group('check')]
+changes COUNT="500" SEED="1": setup
+    CHANGES={{ COUNT }} SEED={{ SEED }} uv run --no-sync pytest -n $(nproc) tests/review/test_random_changes.py
+
 # Lint and format, without changing a file.
 [group('check')]
 lint: setup

@@ -126,12 +126,15 @@ def _file_decision(change: FileChange) -> str:
     return f"{change.path} {words}. {effect}"
 
 
+ANEW = "removed and created again: {} product is another one, or turns variable or simple"
+
+
 def _row_decisions(entity: str, impact: Impact) -> list[str]:
     moved = impact.sent_otherwise
     counted = [
         (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
-        (impact.after.replaced, "is moved to another product", "are moved to another product"),
+        (impact.after.replaced, f"is {ANEW.format('its')}", f"are {ANEW.format('their')}"),
         (
             impact.after.resends,
             f"is sent again, {'with another price' if moved else 'without a change'}",

@@ -113,20 +113,23 @@ def _violated_guards(comparison: Comparison, *, project: str, live: bool) -> Ite
 
 
 def _prices_as_sent(state: State, comparison: Comparison, *, before: PriceSettings) -> tuple[ColumnImpact, ...]:
-    """The prices that are sent otherwise than under the settings ``before``, of rows whose own prices stay the same."""
-    layout = comparison.staged.layout
-    prices = [each.name for each in layout.fields if each.role in {"price", "prices", "tier"}]
+    """The prices that are sent otherwise than under the settings ``before``, though the view gives the same for them."""
+    layout, after = comparison.staged.layout, comparison.settings.prices
+    prices = [each for each in layout.fields if each.role in {"price", "prices", "tier"}]
     if not prices:
         return ()
+    default_tiers = {before.default_tier, after.default_tier}
+    default = [each.name for each in prices if each.role != "tier" or each.placeholder_value in default_tiers]
     sides = [
         (side, Documents(layout=layout, source_id=0, sync_token=SYNC_TOKEN, prices=settings).sql().rstrip().rstrip(";"))
-        for side, settings in (("before", before), ("after", comparison.settings.prices))
+        for side, settings in (("before", before), ("after", after))
     ]
     state.run(
         "create or replace table run.sent_price (position bigint, column_name varchar, before varchar, after varchar,"
         " sku varchar, label varchar)"
     )
-    sql = render_sql("sent_prices.sql", sides=sides, columns=prices, **_naming(layout))
+    columns = [each.name for each in prices]
+    sql = render_sql("sent_prices.sql", sides=sides, columns=columns, default_columns=default, **_naming(layout))
     for window in windows(state, comparison.staged):
         load_window(state, layout, window)
         state.run(sql, window.bounds)
@@ -175,7 +178,7 @@ def _summarize(
     displayed = unmasked if reveal else masked
     naming = _naming(layout)
     samples: dict[tuple[str, str], list[Sample]] = {}
-    diff.diff_columns(state, comparison.staged)
+    diff.diff_columns(state, comparison.staged, replaced=True)
     for sort, what, key, sku, name, old, new in state.rows(
         render_sql("impact.sql", **layout.tables, **naming, limit=MAX_SAMPLES)
     ):

@@ -100,7 +100,7 @@ class Impact:
     """What a run with the new mapping would send after one with the old mapping, over the same rows.
 
     ``before`` and ``after`` count what each mapping does with the rows. ``moved`` are variants that are removed and
-    created again because their product changes. ``quarantined`` and ``released`` count the rows that only the new or
+    created again because their product is another one, or turns variable or simple. ``quarantined`` and ``released`` count the rows that only the new or
     only the old mapping quarantines; ``held`` and ``freed`` are examples of these. ``stops`` are the messages of guards
     and data tests that would stop a run.
     """

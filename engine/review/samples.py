@@ -39,7 +39,7 @@ def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]
     return [
         ("+", "new", impact.inserted, impact.inserts),
         ("-", "removed", impact.removed, impact.removals),
-        ("±", "moved to another product", impact.moved, impact.after.replaced),
+        ("±", "removed and created again", impact.moved, impact.after.replaced),
     ]
 
 

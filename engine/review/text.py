@@ -62,7 +62,7 @@ def _row_changes(impact: Impact) -> list[str]:
     sentences = [
         (impact.inserts, "is new", "are new"),
         (impact.after.updates, "changes", "change"),
-        (impact.after.replaced, "is moved to another product", "are moved to another product"),
+        (impact.after.replaced, "is removed and created again", "are removed and created again"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
         (impact.after.resends, "is sent again", "are sent again"),
         (impact.quarantined, "is newly held back", "are newly held back"),

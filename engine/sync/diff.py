@@ -65,14 +65,21 @@ def count_unchanged(state: State, staged: Staged) -> Counts:
     return Counts(source=staged.rows, unchanged=unchanged, ignored=ignored, published=published)
 
 
-def diff_columns(state: State, staged: Staged, parts: Iterable[Window] | None = None) -> None:
-    """Fill ``run.difference``, which :func:`compute_delta` left empty, for the whole delta or for ``parts`` of it."""
+def diff_columns(
+    state: State, staged: Staged, parts: Iterable[Window] | None = None, *, replaced: bool = False
+) -> None:
+    """Fill ``run.difference``, which :func:`compute_delta` left empty, for the whole delta or for ``parts`` of it.
+
+    It has the columns of updates, and with ``replaced`` those of the rows that are removed and created again, too.
+    """
     layout = staged.layout
-    first, last = state.row("select min(position), max(position) from run.outgoing where kind = 'update'")
+    kinds = "kind = 'update'" + " or (kind = 'insert' and cause = 'replaced')" * replaced
+    first, last = state.row(f"select min(position), max(position) from run.outgoing where {kinds}")  # noqa: S608 - own SQL
     for part in windows(state, staged) if parts is None else parts:
         if (
             first is not None and part.after < last and first <= part.upto
         ):  # for hundreds of columns the SQL itself is dear
             state.run_with_retry(
-                render_sql("difference.sql", published=layout.published, fields=layout.fields), part.bounds
+                render_sql("difference.sql", published=layout.published, fields=layout.fields, replaced=replaced),
+                part.bounds,
             )

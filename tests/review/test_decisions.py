@@ -90,7 +90,7 @@ CHANGES = {
         'item.code as "variants.sku"',
         "case item.code when 'A1' then 'X1' else item.code end as \"variants.sku\"",
     ),
-    "1 row of products is moved to another product.": (
+    "1 row of products is removed and created again: its product is another one, or turns variable or simple.": (
         "item.code as source_product_code",
         "case item.code when 'A1' then 'P9' else item.code end as source_product_code",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from engine.review.compare import Checkouts, review_live
+from engine.review.compare import Checkouts, review_live, review_on_fixtures
 from engine.review.git import at_reference
 
 if TYPE_CHECKING:
@@ -39,3 +39,8 @@ class Live:
                 Checkouts(self.client.workspace, earlier, "HEAD"),
                 environ=self.client.environment,
             )
+
+    def reviewed_on_fixtures(self) -> Review:
+        """What the working tree changes, over the fixtures."""
+        with at_reference(self.client.workspace, "HEAD") as earlier:
+            return review_on_fixtures("acme", Checkouts(self.client.workspace, earlier, "HEAD"))

@@ -1,4 +1,4 @@
-{# The prices of a window's rows that are sent otherwise under other settings, though no price of the view differs. #}
+{# The prices of a window's rows that are sent otherwise under other settings, though what the view gives for them is the same. #}
 insert into run.sent_price
 with
 item as (
@@ -11,10 +11,12 @@ item as (
     join ({{ sides[1][1] | sql }}) as after using (position)
     where
         after.kind in ('update', 'resend')
-        and position not in (
+        or position in (
             select position
-            from run.difference
-            where column_name in ({{ columns }})
+            from run.outgoing
+            where
+                kind = 'insert'
+                and cause = 'replaced'
         )
 ),
 
@@ -37,6 +39,11 @@ price as (
         {% endif %}
         {% endfor %}
     from item
+    where position not in (
+        select position
+        from run.difference
+        where column_name in ({% if name == "price" %}{{ default_columns }}{% else %}{{ columns }}{% endif %})
+    )
     {% if not loop.last %}
     union all
     {% endif %}

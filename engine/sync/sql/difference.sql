@@ -1,4 +1,4 @@
-{# What each update changes, column by column: a few thousand rows at a time, since a join of more whole rows than DuckDB
+{# What each update changes, column by column, and with `replaced` what is removed and created again: a few thousand rows at a time, since a join of more whole rows than DuckDB
    may hold in memory fails. #}
 insert into run.difference
 select
@@ -39,7 +39,12 @@ from (
     inner join run.landed as new
         on new._raw = outgoing._raw
     where
+        {% if replaced %}
+        (outgoing.kind = 'update' or (outgoing.kind = 'insert' and outgoing.cause = 'replaced'))
+        {%- else %}
         outgoing.kind = 'update'
+        {%- endif %}
+
         and outgoing.position > $after
         and outgoing.position <= $upto
 );
