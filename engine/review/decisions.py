@@ -134,6 +134,11 @@ def _row_decisions(entity: str, impact: Impact) -> list[str]:
     counted = [
         (impact.inserts, "is new in Stock2Shop", "are new in Stock2Shop"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
+        (
+            impact.unsent_removals,
+            "is marked Delete and was never sent: its removal is sent all the same",
+            "are marked Delete and were never sent: their removal is sent all the same",
+        ),
         (impact.after.replaced, f"is {ANEW.format('its')}", f"are {ANEW.format('their')}"),
         (
             impact.after.resends,

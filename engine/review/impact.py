@@ -113,7 +113,7 @@ def _violated_guards(comparison: Comparison, *, project: str, live: bool) -> Ite
 
 
 def _prices_as_sent(state: State, comparison: Comparison, *, before: PriceSettings) -> tuple[ColumnImpact, ...]:
-    """The prices that are sent otherwise than under the settings ``before``, though the view gives the same for them."""
+    """The prices that are sent otherwise than under the settings ``before``, though the view gives the same ones."""
     layout, after = comparison.staged.layout, comparison.settings.prices
     prices = [each for each in layout.fields if each.role in {"price", "prices", "tier"}]
     if not prices:

@@ -100,9 +100,9 @@ class Impact:
     """What a run with the new mapping would send after one with the old mapping, over the same rows.
 
     ``before`` and ``after`` count what each mapping does with the rows. ``moved`` are variants that are removed and
-    created again because their product is another one, or turns variable or simple. ``quarantined`` and ``released`` count the rows that only the new or
-    only the old mapping quarantines; ``held`` and ``freed`` are examples of these. ``stops`` are the messages of guards
-    and data tests that would stop a run.
+    created again because their product is another one, or turns variable or simple. ``quarantined`` and ``released``
+    count the rows that only the new or only the old mapping quarantines; ``held`` and ``freed`` are examples of these.
+    ``stops`` are the messages of guards and data tests that would stop a run.
     """
 
     before: Counts
@@ -126,7 +126,12 @@ class Impact:
     @property
     def removals(self) -> int:
         """Rows that are taken out of Stock2Shop."""
-        return self.after.deleted + self.after.flagged_delete
+        return self.after.removals
+
+    @property
+    def unsent_removals(self) -> int:
+        """Rows that are marked Delete and were never sent: their removal is sent all the same."""
+        return self.after.deleted + self.after.flagged_delete - self.after.removals
 
     @property
     def sent_otherwise(self) -> bool:

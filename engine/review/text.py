@@ -64,6 +64,11 @@ def _row_changes(impact: Impact) -> list[str]:
         (impact.after.updates, "changes", "change"),
         (impact.after.replaced, "is removed and created again", "are removed and created again"),
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
+        (
+            impact.unsent_removals,
+            "is marked Delete without having been sent",
+            "are marked Delete without having been sent",
+        ),
         (impact.after.resends, "is sent again", "are sent again"),
         (impact.quarantined, "is newly held back", "are newly held back"),
         (impact.released, "is no longer held back", "are no longer held back"),

@@ -7,6 +7,7 @@ named as (
         outgoing._group as product,
         case when outgoing.kind = 'insert' and outgoing.cause = 'replaced' then 'replace' else outgoing.kind end as sort,
         outgoing.cause,
+        outgoing.is_held,
         {% if label %}
         coalesce(landed.{{ label | ident }}, published.{{ label | ident }})
         {% else %}
@@ -39,7 +40,7 @@ sample as (
     from named
     where
         sort in ('insert', 'replace')
-        or (sort = 'delete' and cause <> 'replaced')
+        or (sort = 'delete' and cause <> 'replaced' and is_held)
     union all
     select
         'update' as sort,
