@@ -240,6 +240,8 @@ def write(client: Client, mapping: DrawnMapping) -> None:
 def write_rows(client: Client, random: Random, kind: Kind) -> None:
     """Six to twenty items or customers, a few of them faulty or ignored."""
     client.sql(f"create or replace table {kind.row} ({', '.join(map(' '.join, kind.table.items()))})")
+    if kind is CUSTOMERS:
+        client.item("A1")  # products have a view as well, which may not be empty
     for number in range(random.randint(6, 20)):
         code = f"C{number:02}"
         active = random.choice(("Yes",) * 8 + ("No", "Delete", "", "perhaps"))
