@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 FOR_XML = "FOR XML"
 
+REFUSED_LIVE = ", which the database refuses"
+"""How the name of a construct ends that the database itself would not run."""
+
 KNOWN_DIALECTS = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
 """Dialects of which more is known than what all databases have in common."""
 
@@ -332,3 +335,19 @@ def output_of(select: Any, term: Any) -> Any:
             if part.alias and part.alias.lower() == term.name.lower():
                 return part.unalias()
     return term
+
+
+def is_condition(node: Any) -> bool:
+    """Return whether a part stands where a condition is required."""
+    at = node
+    while type(at.parent).__name__ == "Paren":
+        at = at.parent
+    parent, key = type(at.parent).__name__, at.arg_key
+    if parent == "If":
+        case = at.parent.parent
+        return key == "this" and not (type(case).__name__ == "Case" and case.this is not None)
+    if parent == "Join":
+        return bool(key == "on")
+    if parent == "Is":
+        return key == "this" and type(at.parent.expression).__name__ == "Boolean"
+    return parent in {"Where", "Having", "And", "Or", "Not"}

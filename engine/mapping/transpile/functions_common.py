@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import COMPARISONS, is_text_literal, literal_integer
-from engine.mapping.transpile.kinds import is_kind, kind, scale_of
+from engine.mapping.transpile.kinds import fold_of, is_kind, kind, scale_of
 from engine.mapping.transpile.snippets import snippet, typed_snippet
 
 if TYPE_CHECKING:
@@ -276,11 +276,11 @@ def one_value(node: Any) -> Any:
 
 
 def in_list(node: Any) -> Any:
-    """Return ``x = any(array[…])`` as IN."""
+    """Return ``x = any(array[…])`` as IN; beside such a list PostgreSQL compares a citext as a text."""
     from sqlglot import exp
 
     many = node.expression
-    if type(many).__name__ != "Any":
+    if type(many).__name__ != "Any" or "ci" in fold_of(node.this).split("-"):
         return None
     listed = many.this.unnest()
     if type(listed).__name__ != "Array" or not listed.expressions or isinstance(listed.expressions[0], exp.Query):

@@ -27,7 +27,7 @@ from engine.mapping.transpile.functions_common import (
     written,
 )
 from engine.mapping.transpile.functions_postgres_text import POSTGRES_TEXT_RULES
-from engine.mapping.transpile.kinds import is_kind, kind
+from engine.mapping.transpile.kinds import fold_of, is_kind, kind
 from engine.mapping.transpile.own_types import compare_zoned
 from engine.mapping.transpile.rewrite_text import uppercase
 from engine.mapping.transpile.snippets import as_text, snippet, typed_snippet
@@ -77,11 +77,16 @@ def _array(node: Any) -> Any:
     parent = type(node.parent).__name__
     if len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Select):
         select = node.expressions[0]
-        texts = len(select.selects) == 1 and is_kind(select.selects[0].unalias(), "text", "integer")
+        texts = len(select.selects) == 1 and _is_listed_alike(select.selects[0].unalias())
         made = node.copy() if texts and select.args.get("order") and parent == "ArrayToString" else None
     else:
         made = node.copy() if parent in {"Paren", "Any"} and node.find_ancestor(exp.Any) else None
     return _as_list(made)
+
+
+def _is_listed_alike(value: Any) -> bool:
+    """Return whether a value has the same text in a list; a CHAR keeps its blanks there."""
+    return is_kind(value, "text", "integer") and "padded" not in fold_of(value).split("-")
 
 
 def _as_list(made: Any) -> Any:
@@ -99,7 +104,7 @@ def _string_to_array(node: Any) -> Any:
 
 
 def _array_agg(node: Any) -> Any:
-    ordered = type(node.this).__name__ == "Order" and is_kind(node.this.this, "text", "integer")
+    ordered = type(node.this).__name__ == "Order" and _is_listed_alike(node.this.this)
     return _as_list(node.copy()) if ordered and type(node.parent).__name__ == "ArrayToString" else None
 
 
@@ -220,6 +225,12 @@ def _repeat(node: Any) -> Any:
         if is_kind(node.args["times"], "integer")
         else None
     )
+
+
+def _octets(node: Any) -> Any:
+    """The bytes of a text; those of a CHAR are counted with its blanks."""
+    padded = "padded" in fold_of(node.expressions[0]).split("-")
+    return None if padded else written("strlen(A)", "text")(node)
 
 
 def _power(node: Any) -> Any:
@@ -370,7 +381,7 @@ POSTGRES_RULES: Mapping[str, Callable[[Any], Any]] = {
     "Overlay": _overlay,
     "Left": _left_or_right,
     "Right": _left_or_right,
-    "octet_length()": written("strlen(A)", "text"),
+    "octet_length()": _octets,
     "Ascii": written("case when A is null then null when A = '' then 0 else unicode(left(A, 1)) end", "text"),
     "StartsWith": same_name("starts_with", "text"),
     "make_date()": same_name("make_date", "integer"),

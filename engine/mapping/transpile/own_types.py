@@ -16,9 +16,11 @@ from engine.mapping.parse import union_arms
 from engine.mapping.transpile.facts import (
     COMPARISONS,
     PADDED_TYPES,
+    REFUSED_LIVE,
     TEXT_TYPES,
     construct_name,
     decides_rows,
+    is_condition,
     operands,
     sorted_part,
 )
@@ -42,6 +44,11 @@ _OWN = re.compile(
 
 MONEY = "money"
 """PostgreSQL's type, which is kept as a number, and whose text has the signs of its locale."""
+
+UUID, INET = "uuid", "inet"
+
+_OTHERWISE_JOINED = frozenset({INET, "array", "char", '"char"'})
+"""PostgreSQL's types whose text has another form beside ``||``, or that it joins as lists."""
 
 _OF_POSTGRES = frozenset({"oid", "boolean", "bool", "char", "json", "jsonb"})
 """Types of PostgreSQL, beside numbers, texts and dates, whose values mean the same in DuckDB, or have rules."""
@@ -76,6 +83,7 @@ _OF_JSON = frozenset({"Cast", "JSONExtract", "JSONExtractScalar", "JSONBExtractS
 """Further parts that have a rule for JSON."""
 
 _EXTREMES = frozenset({"Max", "Min", "Greatest", "Least"})
+_TEXTS = frozenset({"Concat", "ConcatWs", "DPipe"})
 _ORDERING = frozenset({"LT", "LTE", "GT", "GTE", "Between"})
 
 
@@ -100,28 +108,45 @@ def find_misuse(node: Any, dialect: str) -> Unsupported:
     name = type(node).__name__
     if name in COMPARISONS | {"Nullif", "Case"} and any(map(_type, operands(node))):
         return _compared(node, dialect)
-    if name in BRANCHING_PARTS and len(types := {_type(part) for part in branches(node) if not _is_null(part)}) > 1:
-        return _refused(next(filter(None, types)), "beside a value of another type")
+    for values in _merged(node):
+        types = {_type(value) for value in values if not _is_null(value)}
+        if len(types) > 1:
+            return _refused(next(filter(None, types)), "beside a value of another type")
     merges = name in {"Select", "Union"} and bool(node.args.get("distinct"))
     outputs = [part.unalias() for arm in union_arms(node) for part in arm.selects] if merges else []
     parts = [sorted_part(node)] if name == "Ordered" else node.iter_expressions()
     for part in [*parts, *outputs]:
         found = _type(part)
-        use = _misuse(node, found, dialect, merges=merges) if found else ""
+        use = _misuse(node, part, dialect, merges=merges) if found else ""
         if use:
             return _refused(found, use)
     return None
 
 
-def _misuse(node: Any, found: str, dialect: str, *, merges: bool) -> str:
-    """Return how a value of the type ``found`` is used that is refused; blank for another use."""
+def _merged(node: Any) -> list[list[Any]]:
+    """Return the values of which one is the value of a part, or of an output of a UNION."""
     name = type(node).__name__
+    if name in BRANCHING_PARTS:
+        return [branches(node)]
+    if name not in {"Union", "Except", "Intersect"}:
+        return []
+    arms = [arm.selects for arm in union_arms(node)]
+    return [[part.unalias() for part in parts] for parts in zip(*arms, strict=False)]
+
+
+def _misuse(node: Any, part: Any, dialect: str, *, merges: bool) -> str:
+    """Return how a value of such a type, a part of ``node``, is used that is refused; blank for another use."""
+    name, found = type(node).__name__, _type(part)
     ordered = found in _ORDERED_AS_TEXTS.get(dialect, ())
+    grouped = merges or name in {"Group", "Distinct"} or part.arg_key == "partition_by"
+    lacking = dialect == "postgres" and name in {"Max", "Min"} and found == UUID
     uses = {
-        "of which equal ones are made one": (merges or name in {"Group", "Distinct"}) and found not in _EQUAL_AS_TEXTS,
+        "as a condition": is_condition(part),
+        "of which equal ones are made one": grouped and found not in _EQUAL_AS_TEXTS,
         "of which the first or the last is taken": name in _EXTREMES and not ordered,
+        f"of which the first or the last is taken{REFUSED_LIVE}": lacking,
         "whose order decides": name == "Ordered" and not ordered and decides_rows(node),
-        "in a text": name in {"Concat", "ConcatWs", "DPipe"} and found == MONEY,
+        "in a text": name in _TEXTS and (found == MONEY or (name == "DPipe" and found in _OTHERWISE_JOINED)),
         "that is cast to another type": name in {"Cast", "TryCast"} and found != JSON and not _is_shown(node, found),
         "that is calculated with": name in {"Add", "Sub", "Mul", "Div", "Mod", "Sum", "Avg"},
     }
@@ -144,7 +169,7 @@ def _is_shown(node: Any, found: str) -> bool:
     to = node.to.this.name if hasattr(node.to.this, "name") else ""
     if found == MONEY:
         return to == "DECIMAL"
-    whole = to in TEXT_TYPES | PADDED_TYPES and not node.to.expressions
+    whole = to in TEXT_TYPES | PADDED_TYPES and not node.to.expressions and found != INET
     return whole or (to == "DATE" and found in ZONED)
 
 

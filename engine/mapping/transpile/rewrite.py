@@ -16,6 +16,7 @@ from engine.mapping.transpile.facts import (
     LOOSELY_TYPED_DIALECTS,
     PADDED_TYPES,
     TEXT_TYPES,
+    is_condition,
     is_numeric,
     is_text_literal,
     is_top_100_percent,
@@ -269,7 +270,7 @@ def _current_time(_: Any, __: str) -> Any:
 
 def _condition(node: Any, made: Any, name: str) -> Any:
     """Return a condition that is used as a value as a number, and a number that is used as a condition as one."""
-    asked = _is_condition(node)
+    asked = is_condition(node)
     if type(node.parent).__name__ == "Escape":
         return made
     if name == "Boolean" and not asked and type(node.parent).__name__ != "Is":
@@ -280,22 +281,6 @@ def _condition(node: Any, made: Any, name: str) -> Any:
         value = made or node
         return snippet("VALUE <> 0", value=value if is_numeric(node) else snippet(NUMBER_ONLY, value=value))
     return made
-
-
-def _is_condition(node: Any) -> bool:
-    """Return whether a part stands where a condition is required."""
-    at = node
-    while type(at.parent).__name__ == "Paren":
-        at = at.parent
-    parent, key = type(at.parent).__name__, at.arg_key
-    if parent == "If":
-        case = at.parent.parent
-        return key == "this" and not (type(case).__name__ == "Case" and case.this is not None)
-    if parent == "Join":
-        return bool(key == "on")
-    if parent == "Is":
-        return key == "this" and type(at.parent.expression).__name__ == "Boolean"
-    return parent in {"Where", "Having", "And", "Or", "Not"}
 
 
 REWRITES: dict[str, Callable[[Any, str], Any]] = {

@@ -18,6 +18,7 @@ from engine.mapping.transpile.facts import (
     KNOWN_DIALECT_NODES,
     KNOWN_DIALECTS,
     PORTABLE_NODES,
+    REFUSED_LIVE,
     SELECT_PARTS,
     construct_name,
     is_count,
@@ -98,10 +99,11 @@ def nearest_offset(node: Any) -> int | None:
 
 def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead: str) -> Diagnostic:
     """Return the diagnostic of what is refused: its name, and what to write instead."""
+    why = "" if name.endswith(REFUSED_LIVE) else ", which cannot run on fixtures as the database would run it"
     return diagnostic_at(
         query,
         offset,
-        f"The view has {name}, which cannot run on fixtures as the database would run it.",
+        f"The view has {name}{why}.",
         f"{USE_MACRO} {instead}" if "sql." in instead else f"Write {instead}",
     )
 

@@ -18,6 +18,7 @@ from engine.mapping.transpile.facts import (
 )
 from engine.mapping.transpile.kind_parts import BRANCHING_PARTS, branches
 from engine.mapping.transpile.kinds import fold_of, has_own_decimals, is_kind, kind
+from engine.mapping.transpile.strict_types import find_strict_type
 from engine.mapping.transpile.text_equality import counts_all, is_written_text
 from engine.model.fields import ENTITIES
 
@@ -63,7 +64,7 @@ def find_type_difference(node: Any, dialect: str) -> Unsupported:
         return _date_of_mysql(node) or _own_type_of_mysql(node)
     if dialect == "sqlite":
         return _loose_type_of_sqlite(node)
-    return _own_type_of_postgres(node) if dialect == "postgres" else None
+    return _own_type_of_postgres(node) or find_strict_type(node) if dialect == "postgres" else None
 
 
 def _own_type_of_postgres(node: Any) -> Unsupported:
