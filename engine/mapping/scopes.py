@@ -91,6 +91,16 @@ class Scopes:
             if isinstance(source, str):
                 yield source, name
 
+    def lacks(self, column: Any) -> bool:
+        """Whether no table and no query that a column may be of has one of its name."""
+        select = column.parent_select
+        while select is not None:
+            sources = dict(self._from(select)).values()
+            if any(source == "?" or self._has(source, column.name) is not False for source in sources):
+                return False
+            select = select.parent_select
+        return True
+
     def definitions(self, column: Any) -> Iterator[Any]:
         """What a column stands for: a table's name and its column, or the expression that a query calls so."""
         for source, name in self._sources(column):

@@ -93,6 +93,8 @@ def rewrite(statement: Any, dialect: str) -> Any:
             else:
                 node.replace(made)
     for join in statement.find_all(exp.Join):
+        if dialect == "mysql" and join.kind == "STRAIGHT_JOIN":  # MySQL's, which only says in which order to read
+            join.set("kind", None)
         if isinstance(join.this, exp.Lateral) and join.this.args.get("cross_apply") is not None:
             join.set("side", None if join.this.args["cross_apply"] else "LEFT")
             join.set("on", exp.true())

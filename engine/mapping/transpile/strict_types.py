@@ -175,10 +175,6 @@ def _argument(node: Any, name: str) -> Unsupported:
         return f"{part} of a floating number with decimals{REFUSED_LIVE}", "ROUND(weight::numeric, 2)."
     if name in {"Max", "Min"} and family in {TRUTH, DOCUMENT}:
         return f"{part} of {family}{REFUSED_LIVE}", "BOOL_OR, BOOL_AND or a CAST to a number."
-    if name in {"Max", "Min"} and node.expressions:
-        return f"{part} of several values{REFUSED_LIVE}", "GREATEST or LEAST."
-    if name == "Count" and type(node.this).__name__ == "Distinct" and len(node.this.expressions) > 1:
-        return f"COUNT(DISTINCT …) of several values{REFUSED_LIVE}", "COUNT(DISTINCT (…, …)), or one text of them."
     if name in {"Replace", "Translate"}:
         others = [_family(value) for value in node.iter_expressions()]
         if any(other not in {"", TEXT} for other in others):

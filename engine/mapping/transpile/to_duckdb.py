@@ -23,6 +23,7 @@ from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start
 from engine.mapping.scopes import is_star
 from engine.mapping.transpile.facts import FOR_XML, REFUSED_LIVE
 from engine.mapping.transpile.kinds import infer_kinds
+from engine.mapping.transpile.output_names import find_output_names
 from engine.mapping.transpile.rewrite import rewrite
 from engine.mapping.transpile.rewrite_text import rewrite_xml_lists
 from engine.mapping.transpile.unsupported import (
@@ -51,6 +52,10 @@ DEPENDENT_COLUMNS_DIALECTS = frozenset({"mysql", "postgres"})
 """Dialects that take a column in a SELECT with GROUP BY that is not grouped, where it depends on what is."""
 
 
+DUAL_LACKING_DIALECTS = frozenset({"postgres", "sqlite", "tsql"})
+"""Dialects without a table DUAL of one row: there it is a table like others."""
+
+
 def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> str:
     """Return the view in DuckDB's SQL; tables are called by the last part of their names, in lower case.
 
@@ -71,7 +76,9 @@ def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> 
     statement = _parse_view(query, dialect)
     infer_kinds(statement, dialect, columns or {})
     problems = [*_unsupported_parts(query, statement, dialect), *find_case_twins(query, statement, dialect)]
-    problems += _rename_tables(query, statement)
+    for node, name, instead in find_output_names(statement, dialect, columns or {}):
+        problems.append(unsupported_diagnostic(query, nearest_offset(node), name, instead))
+    problems += _rename_tables(query, statement, dialect)
     if problems:
         raise ViewError(problems)
     try:
@@ -95,7 +102,7 @@ def split_view(query: Query, *, dialect: str, columns: Columns | None = None) ->
     if not isinstance(statement, exp.Select) or any(map(is_star, statement.selects)):
         return
     infer_kinds(statement, dialect, columns or {})
-    deque(_rename_tables(query, statement), maxlen=0)
+    deque(_rename_tables(query, statement, dialect), maxlen=0)
 
     def part(expression: Any, *without: str) -> str:
         made = statement.copy()
@@ -231,7 +238,7 @@ def _function_name(query: Query, node: Any) -> str:
     return f"{name}()" if re.fullmatch(r"\w+", name) else ""
 
 
-def _rename_tables(query: Query, statement: Any) -> Iterator[Diagnostic]:
+def _rename_tables(query: Query, statement: Any, dialect: str) -> Iterator[Diagnostic]:
     """Rename each table to the last part of its name, as its fixture is named; yield the tables that share one."""
     from sqlglot import exp
 
@@ -241,7 +248,12 @@ def _rename_tables(query: Query, statement: Any) -> Iterator[Diagnostic]:
         whole = ".".join(part.name for part in table.parts).lower()
         if "." not in whole and whole in common:
             continue
-        if whole == "dual" and isinstance(table.parent, exp.From) and _has_no_joins(table.parent):
+        if (
+            whole == "dual"
+            and dialect not in DUAL_LACKING_DIALECTS
+            and isinstance(table.parent, exp.From)
+            and _has_no_joins(table.parent)
+        ):
             table.parent.pop()
             continue
         name = table.name.lower()

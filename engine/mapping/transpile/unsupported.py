@@ -28,6 +28,7 @@ from engine.mapping.transpile.facts import (
     operands,
     output_of,
 )
+from engine.mapping.transpile.foreign_words import find_foreign, scan_foreign
 from engine.mapping.transpile.functions import apply_rule
 from engine.mapping.transpile.kinds import fold_of, is_kind
 from engine.mapping.transpile.own_types import find_misuse
@@ -85,6 +86,7 @@ def scan_text(sql: str, dialect: str) -> Iterator[tuple[int, str, str]]:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
             yield found.start(), name, instead
+    yield from scan_foreign(text, dialect)
 
 
 def nearest_offset(node: Any) -> int | None:
@@ -113,7 +115,7 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
     name = type(node).__name__
     if name in COMPARISONS | {"Nullif"} and comparison_fold(node, dialect) == "?":
         return "a comparison of columns whose collations differ", "a column of one collation."
-    own = find_misuse(node, dialect) or find_type_difference(node, dialect)
+    own = find_foreign(node, dialect) or find_misuse(node, dialect) or find_type_difference(node, dialect)
     if own is not None:
         return own
     if name in PATTERN_MATCHES and "padded" in fold_of(node.this).split("-"):
