@@ -5,7 +5,7 @@ letters without case and accents, and put punctuation before digits and digits b
 Algorithm; glibc from 2.28). SQL Server and Access also skip hyphens and apostrophes at first ("word sort", Microsoft's
 "Windows collation sorting styles"). So each ordering is done in all of these ways, and raises unless they agree.
 
-The order of texts inside an aggregate such as STRING_AGG is not checked: ``docs/mapping-reviews.md`` says so.
+Lists of texts are those of :mod:`engine.mapping.transpile.list_order`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.transpile.facts import DATE_NODES, literal_integer, operands, output_of
+from engine.mapping.transpile.list_order import guard_list
 from engine.mapping.transpile.snippets import (
     aliased,
     copy_with,
@@ -156,6 +157,14 @@ def _window(node: Any, dialect: str) -> Any:
     return snippet(REJECT_ORDER, different=different, value=made or node)
 
 
+def _list(node: Any, dialect: str) -> Any:
+    """Return an aggregate of texts, raising where the order of its list is not certain."""
+    if dialect in BINARY_DIALECTS:
+        return None
+    ties = ("cast(VALUE as varchar)", REVERSED)
+    return guard_list(node, partial(_orders, dialect=dialect), _keys(dialect), ties)
+
+
 def _orders(terms: list[Any], dialect: str) -> Iterator[list[Any]]:
     """Yield the orders by which databases may sort by some terms; none where only numbers and dates are among them."""
     if not any(_may_be_text(term.this) for term in terms):
@@ -256,6 +265,8 @@ def guard_text_order(node: Any, made: Any, dialect: str) -> Any:
         return _guard_comparison(node, made, dialect)
     if name in {"Greatest", "Least"}:
         return _guard_greatest(node, made, dialect)
+    if name in {"GroupConcat", "WithinGroup"} and type(node.parent).__name__ in {"Filter", "WithinGroup", "Window"}:
+        return made  # what is around it is guarded
     if name in TEXT_ORDER_REWRITES:
         return TEXT_ORDER_REWRITES[name](made or node, dialect) or made
     return made
@@ -280,7 +291,9 @@ def guard_statement(statement: Any, dialect: str) -> Any:
 TEXT_ORDER_REWRITES: dict[str, Callable[[Any, str], Any]] = {
     "Max": _extreme,
     "Min": _extreme,
-    "Filter": _extreme,
+    "Filter": lambda node, dialect: _extreme(node, dialect) or _list(node, dialect),
+    "GroupConcat": _list,
+    "WithinGroup": _list,
     "Window": _window,
     "Select": _select,
 }
