@@ -351,3 +351,11 @@ def is_condition(node: Any) -> bool:
     if parent == "Is":
         return key == "this" and type(at.parent.expression).__name__ == "Boolean"
     return parent in {"Where", "Having", "And", "Or", "Not"}
+
+
+def is_shown(node: Any) -> bool:
+    """Return whether a part becomes a column as it is, and is not within a calculation."""
+    at = node.parent
+    while type(at).__name__ in {"Paren", "Alias"}:
+        at = at.parent
+    return at is None or type(at).__name__ == "Select"

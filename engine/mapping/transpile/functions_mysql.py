@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import INTEGER_TYPES, decimal_places, literal_integer
+from engine.mapping.transpile.facts import INTEGER_TYPES, decimal_places, is_shown, literal_integer
 from engine.mapping.transpile.functions_common import (
     MAX_DECIMALS,
     finds_alike,
@@ -56,14 +56,6 @@ LAST_LINE_BREAK = r"""
 
 QUOTIENT_DECIMALS = 4
 """Decimals that a quotient or an average has more than what is divided: div_precision_increment."""
-
-
-def _is_shown(node: Any) -> bool:
-    """Return whether a quotient becomes a column as it is: within a calculation it has more decimals."""
-    at = node.parent
-    while type(at).__name__ in {"Paren", "Alias"}:
-        at = at.parent
-    return at is None or type(at).__name__ == "Select"
 
 
 def _add(node: Any) -> Any:
@@ -144,7 +136,7 @@ def _number_format(node: Any) -> Any:
 def _division(node: Any) -> Any:
     """A quotient has four decimals more than what is divided, where it is shown as it is."""
     scale = scale_of(node.left)
-    if scale is None or scale_of(node.right) is None or not _is_shown(node):
+    if scale is None or scale_of(node.right) is None or not is_shown(node):
         return None
     return _shown(snippet("A / nullif(B, 0)", a=node.left, b=node.right), scale)
 
@@ -159,7 +151,7 @@ def _shown(made: Any, scale: int) -> Any:
 
 def _average(node: Any) -> Any:
     scale = scale_of(node.this)
-    return None if scale is None or not _is_shown(node) else _shown(node.copy(), scale)
+    return None if scale is None or not is_shown(node) else _shown(node.copy(), scale)
 
 
 def _whole_quotient(node: Any) -> Any:
@@ -307,6 +299,9 @@ def _hexadecimal(node: Any) -> Any:
     return snippet("hex(A)", a=node.this) if is_kind(node.this, "text") else None
 
 
+WRITTEN_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
+
+
 def _cast(node: Any) -> Any:
     """A text of a date, a time without fractions, or an exact number."""
     to = node.to.this.name
@@ -316,6 +311,8 @@ def _cast(node: Any) -> Any:
         return snippet("cast(VALUE as varchar)", value=node.this)
     if to == "CHARACTER_SET":
         return node.this.copy() if is_kind(node.this, "text") and _charset(node).startswith("utf8") else None
+    if to == "TIMESTAMPTZ" and WRITTEN_MOMENT.fullmatch(text_of(node.this) or ""):  # as TIMESTAMP '…' is read
+        return snippet("cast(VALUE as timestamp)", value=node.this)
     if to == "DATE" and is_kind(node.this, "date", "timestamp"):
         return snippet("cast(VALUE as date)", value=node.this)
     return None

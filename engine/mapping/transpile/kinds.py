@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
 from engine.mapping.scopes import Scopes
-from engine.mapping.transpile.facts import INTEGER_TYPES, MONEY_TYPES, PADDED_TYPES, TEXT_TYPES
+from engine.mapping.transpile.facts import INTEGER_TYPES, MONEY_TYPES, PADDED_TYPES, TEXT_TYPES, literal_integer
 from engine.mapping.transpile.kind_parts import (
     BRANCHING_PARTS,
     CONDITION_PARTS,
@@ -176,17 +176,28 @@ class _Inference:
             return self._one_of(self.fold(part) for part in parts if type(part).__name__ != "Literal")
         if self.dialect == "mysql" and self.kind(node) == "integer":
             return "unsigned" if self._is_unsigned(name, node) else ""
-        if (
-            self.dialect == "mysql"
-            and name in {"Subquery", "Select", "Max", "Min", "Window", "Filter"} | BRANCHING_PARTS
-        ):
-            parts = branches(node) if name in BRANCHING_PARTS else [*getattr(node, "selects", ()), node.this]
-            if any(self.fold(part) == "fraction" for part in parts if part is not None):
-                return "fraction"
+        if self.dialect == "mysql":
+            noted = self._shown_otherwise(name, node)
+            if noted:
+                return noted
         texts = {"text", "listed"}
         if self.dialect in {"mysql", "tsql"} and self.kind(node) in texts:
             return self._one_of(self.fold(part) for part in node.iter_expressions() if self.kind(part) in texts)
         return ""
+
+    def _shown_otherwise(self, name: str, node: Any) -> str:
+        """What MySQL writes of a value that DuckDB does not: parts of a second, or decimals that are 0."""
+        if name == "Round" and self.kind(node.this) == "double" and literal_integer(node.args.get("decimals")):
+            return "decimals"
+        passing = {"Subquery", "Select", "Max", "Min", "Window", "Filter", "Lag", "Lead", "FirstValue", "Neg", "Abs"}
+        if name in BRANCHING_PARTS:
+            parts = branches(node)
+        elif name in {"Add", "Sub", "Mul"}:
+            parts = [node.left, node.right]
+        else:
+            parts = [*getattr(node, "selects", ()), node.this] if name in passing else []
+        noted = {self.fold(part) for part in parts if hasattr(part, "args")} & {"fraction", "decimals"}
+        return min(noted, default="")
 
     def _is_unsigned(self, name: str, node: Any) -> bool:
         """Whether MySQL takes a whole number for one that cannot be below 0."""
@@ -302,7 +313,7 @@ def _literal(_: _Inference, node: Any) -> str:
     return f"decimal:{len(places)}" if places else "integer"
 
 
-def _cast(_: _Inference, node: Any) -> str:
+def _cast(inference: _Inference, node: Any) -> str:
     to = node.to if type(node).__name__ in {"Cast", "TryCast"} else node.this
     name = to.this.name if hasattr(to.this, "name") else ""
     if name in INTEGER_TYPES:
@@ -316,6 +327,7 @@ def _cast(_: _Inference, node: Any) -> str:
         return "decimal:4"
     simple = {"DOUBLE": "double", "FLOAT": "double", "DATE": "date", "BOOLEAN": "boolean"}
     simple |= {
+        "TIMESTAMPTZ": "timestamp" if inference.dialect == "mysql" else "",  # as TIMESTAMP '…' is read
         "TIMESTAMP": "timestamp",
         "TIMESTAMPNTZ": "timestamp",
         "DATETIME": "timestamp",

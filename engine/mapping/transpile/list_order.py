@@ -48,7 +48,14 @@ def guard_list(
         different = [
             exp.NullSafeNEQ(this=outer.copy(), expression=_ordered(outer, terms)) for terms in orders(order.expressions)
         ]
-    return snippet(REJECT_LIST, different=exp.or_(*different), value=node) if different else None
+    if not different:
+        return None
+    guarded = snippet(REJECT_LIST, different=exp.or_(*different), value=outer)
+    if outer is node:
+        return guarded
+    made = node.copy()  # which says first that texts are equal without being the same
+    made.find(exp.GroupConcat).replace(guarded)
+    return made
 
 
 def _ordered(outer: Any, terms: list[Any]) -> Any:

@@ -66,7 +66,10 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
     nodes = [node for other in others for node in other.walk()]
     misread = {_structure(node) for node in nodes if _is_misread(node, dialect)}
     kinds = {structure[0] for structure in misread} & ARITHMETIC
-    unknown = {_structure(node) for node in nodes if find_unsupported(node, dialect)}
+    refusals = [(node, found) for node in nodes if (found := find_unsupported(node, dialect))]
+    unknown = {_structure(node) for node, _ in refusals}
+    # What stands in a part that is refused as a whole may be a macro's, and so be another there than here.
+    reasons = {(type(node).__name__, name) for node, (name, _) in refusals}
     rewritten = {_structure(node) for other in others for node in _rewritten_parts(other, dialect)}
     is_handwritten = _is_handwritten(own, query)
     for statement in statements:
@@ -75,7 +78,9 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
             refused = find_unsupported(node, dialect)
             structure = _structure(node)
             same = structure in misread or (structure in rewritten and not _is_text_cast(node))
-            known = refused and (structure in unknown or _stands_in(query, own, node))
+            known = refused and (
+                structure in unknown or (structure[0], refused[0]) in reasons or _stands_in(query, own, node)
+            )
             if same or (structure[0] in kinds and refused) or ((known or id(node) in changed) and is_handwritten(node)):
                 name, instead = refused or (construct_name(node), "it in a macro that depends on the dialect.")
                 problems.append(unsupported_diagnostic(own, nearest_offset(node), name, instead))
@@ -185,5 +190,6 @@ def _structure(node: Any) -> tuple[Any, ...]:
     if _is_text_cast(node):
         added = type(node.parent).__name__ in {"Length", "Left", "Right"}  # sqlglot's parser of T-SQL adds it
         return _structure(node.this) if added else (name, "text", _structure(node.this))
-    more = (str(node.this).lower(),) if name in {"Anonymous", "DataType"} else ()
+    # MySQL's TIMESTAMP '…' is parsed as one with a zone.
+    more = (str(node.this).lower().replace("timestamptz", "timestamp"),) if name in {"Anonymous", "DataType"} else ()
     return (name, *more, *map(_structure, node.iter_expressions()))

@@ -13,10 +13,11 @@ from engine.mapping.transpile.facts import (
     PADDED_TYPES,
     TEXT_TYPES,
     decimal_places,
+    is_shown,
     is_text_literal,
     literal_integer,
 )
-from engine.mapping.transpile.kinds import is_kind
+from engine.mapping.transpile.kinds import is_kind, scale_of
 from engine.mapping.transpile.snippets import (
     DEFAULT_DECIMAL,
     NULL_WINS_DIALECTS,
@@ -191,6 +192,10 @@ def _round(node: Any, dialect: str) -> Any:
     decimals = node.args.get("decimals")
     count = literal_integer(decimals) or 0
     kind = "double" if dialect == "sqlite" else f"decimal(28, {count})" if dialect == "postgres" else ""
+    if dialect == "mysql" and count > 0 and is_kind(node.this, "double") and is_shown(node):
+        kind = f"decimal(38, {count})"  # it has so many decimals in a text
+    if dialect == "mysql" and count > (scale_of(node.this) or count):
+        kind = f"decimal(30, {count})"  # as above
     made = typed_snippet("cast(VALUE as KIND)", kind, value=node) if kind else node
     return _reject_tie(node.this, made, count, dialect)
 

@@ -165,4 +165,6 @@ def as_text(value: Any) -> Any:
     """Return the text of a value that may be no text."""
     if has_known_type(value, "text"):
         return value.copy()
+    if value.meta.get("kind") == "year":  # 0 is 0000 there
+        return snippet("lpad(cast(VALUE as varchar), 4, '0')", value=value)
     return snippet("cast(VALUE as varchar)" if has_known_type(value, "digits") else AS_TEXT, value=value)

@@ -72,7 +72,7 @@ def comparison_fold(node: Any, dialect: str) -> str:
         exact = [value for value in values if not fold_of(value) and not is_text_literal(value)]
         folds = {fold_of(value) for value in values} - {""}
         return "" if exact or len(folds) != 1 else folds.pop().replace("padded", "")
-    folds = {fold_of(value) for value in values} - {""}
+    folds = {fold_of(value) for value in values} - {"", "decimals"}
     found = folds.pop() if len(folds) == 1 else "?" if folds else ""
     return found or default_fold(dialect)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.parse import union_arms
@@ -135,6 +136,8 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
     """Refuse what an ENUM, a SET, a YEAR, a BIT or a number with ZEROFILL is beside its value."""
     name = type(node).__name__
     parts = list(node.iter_expressions())
+    if name in {"Max", "Min"} and any(is_kind(part, "bit") for part in parts):
+        return "MAX or MIN of a BIT, which its driver may read as false", "its number, as in flag + 0."
     if name not in NUMBER_USES and any(is_kind(part, "zerofill") for part in parts):
         return "the text of a number with ZEROFILL", "LPAD of the number plus 0."
     if name not in NUMBER_USES and any(is_kind(part, "bit") for part in parts):
@@ -150,6 +153,9 @@ def _own_type_of_mysql(node: Any) -> Unsupported:
         cased = not sought or any(text.lower() != text.upper() for text in sought)
         if len(texts) > 1 and cased and all(is_written_text(part, "mysql") for part in texts):
             return "a search in a text of the view's own, whose case may count or not", "a comparison with =."
+    counted = node.this.expressions if name == "Count" and type(node.this).__name__ == "Distinct" else []
+    if any(map(_is_ambiguous, [*(node.args.get("partition_by") or ()), *counted])):
+        return "groups of texts of the view's own that differ in case, accents or blanks alone", "texts that differ."
     if name == "Ordered" and is_kind(sorted_part(node), "listed") and decides_rows(node):
         return "an order by an ENUM or a SET, which is that of its list", "an order by another column."
     return None
@@ -162,12 +168,24 @@ def _date_of_mysql(node: Any) -> Unsupported:
     timed = any(is_text_literal(part) and _WITH_TIME.fullmatch(part.name) for part in compared)
     if timed and any(is_kind(part, "date") for part in compared):
         return "a date beside a text with a time, which makes a time of it", "the text of a date."
-    shown = name == "Select" and type(node.parent).__name__ not in {"Subquery", "CTE", "Exists", "In"}
-    if shown and any(map(_shows_fraction, node.selects)):
+    select = node.parent if node.arg_key == "expressions" and type(node.parent).__name__ == "Select" else None
+    shown = select is not None and type(select.parent).__name__ not in {"Subquery", "CTE", "Exists", "In"}
+    if shown and is_kind(node.unalias(), "bit") and _is_shown_as_text(node.output_name):
+        return "a BIT in a field of text, which its driver gives as true or false", "its number, as in flag + 0."
+    if shown and _shows_decimals(node):
+        return "a text of a rounded floating number, whose zeros MySQL writes", "CAST(… AS DECIMAL(12, 2)) of it."
+    if shown and _shows_fraction(node):
         return "a time with parts of a second, whose zeros MySQL writes", "DATE_FORMAT(…, '%Y-%m-%d %H:%i:%s') of it."
     if name in BRANCHING_PARTS - {"Nullif"} and _mixes_written_dates(branches(node)):
         return "a date beside a text that is not written as the date is", "the text in full, as '2024-01-31'."
     return None
+
+
+def _shows_decimals(output: Any) -> bool:
+    """Return whether an output column in a field of text may be a rounded floating number, other than ROUND itself."""
+    value = output.unalias().unnest()
+    plain = type(value).__name__ == "Round"
+    return not plain and "decimals" in fold_of(value).split("-") and _is_shown_as_text(output.output_name)
 
 
 def _shows_fraction(output: Any) -> bool:
@@ -175,6 +193,8 @@ def _shows_fraction(output: Any) -> bool:
     name = type(output).__name__
     if name in BRANCHING_PARTS:
         return any(map(_shows_fraction, branches(output)))
+    if name == "Cast":
+        return type(output.this).__name__ == "Literal" and "." in output.this.name and is_kind(output, "timestamp")
     if name in {"Alias", "Paren", "Max", "Min", "Window", "Filter", "AnyValue", "FirstValue", "Lag", "Lead"}:
         return _shows_fraction(output.this)
     return "fraction" in fold_of(output).split("-")
@@ -192,6 +212,19 @@ _DATE = re.compile(r"\s*\d+-\d+-\d")
 
 _WITH_TIME = re.compile(r"\s*[\d-]{6,10}[ T]+\d.*", re.DOTALL)
 """The text of a date with a time of the day."""
+
+
+def _is_ambiguous(value: Any) -> bool:
+    """Return whether a text of the view's own may be two that a collation may take for one."""
+    if not is_written_text(value, "mysql"):
+        return False
+    written = {part.name for part in value.walk() if is_text_literal(part)}
+    return len({_without_marks(text) for text in written}) < len(written)
+
+
+def _without_marks(text: str) -> str:
+    parts = unicodedata.normalize("NFD", text.rstrip(" ").casefold())
+    return "".join(part for part in parts if not unicodedata.combining(part))
 
 
 _RANGES = frozenset({"GT", "GTE", "LT", "LTE", "Between"})
