@@ -32,7 +32,7 @@ from engine.mapping.placeholders import (
 )
 from engine.mapping.source_map import SourceMap
 from engine.model.query import Query
-from engine.quoting import literal
+from engine.quoting import BACKSLASHES, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,15 @@ def _render_query(template: _Template, dialect: str, *, values: Mapping[str, obj
         return lambda offset: at(offset_before_writing(written, offset))
 
     bound = (item for found in PLACEHOLDER.finditer(text) for item in placeholders[int(found[1])].items)
-    return Query(sql=sql, path=path, binds=tuple(bound), sources=template.used, source_map=locate_in)
+    escaped = (span.start for span in written if "\\" in sql[span.start : span.end]) if dialect in BACKSLASHES else ()
+    return Query(
+        sql=sql,
+        path=path,
+        binds=tuple(bound),
+        sources=template.used,
+        source_map=locate_in,
+        escaped_at=next(iter(escaped), None),
+    )
 
 
 def _common_names(project: Project, dialect: str) -> dict[str, object]:

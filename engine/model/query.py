@@ -30,6 +30,8 @@ class Query:
 
     ``source_map`` takes the SQL and returns a function from an offset in that SQL to its place in a template, or None
     where the place is unknown. Calling it renders the templates again, so it is called only to report a problem.
+    ``escaped_at`` is the offset in the SQL of the first value in which a backslash is written as two, since the dialect
+    takes it for an escape; None where there is none.
     """
 
     sql: str
@@ -39,6 +41,8 @@ class Query:
     source_map: Callable[[str], Callable[[int], SourceLocation | None]] | None = field(
         default=None, repr=False, compare=False
     )
+
+    escaped_at: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def digest(self) -> str:

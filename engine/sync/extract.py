@@ -50,6 +50,8 @@ def extract(
     pa.set_memory_pool(pa.system_memory_pool())
     settings = project.entities[entity]
     with source or open_source(project.source, deadline=Deadline(stop=cancel)) as connection:
+        if query.escaped_at is not None and project.source.dialect == "mysql":
+            _require_escapes(connection, query, query.escaped_at)
         try:
             read = connection.read(query.sql, pack=pack)
         except QueryError as error:
@@ -63,6 +65,26 @@ def extract(
                 yield batch
 
         yield resolve_columns(read.columns, entity=ENTITIES[entity]), read.packed, until_cancelled()
+
+
+def _require_escapes(connection: Connection, query: Query, offset: int) -> None:
+    """Raise :class:`QueryError` where a session does not read the values of a view as they are written.
+
+    With NO_BACKSLASH_ESCAPES MySQL reads two backslashes where a value has one.
+    """
+    modes = [str(value) for batch in connection.read("select @@sql_mode") for value in batch.column(0).to_pylist()]
+    if not any("NO_BACKSLASH_ESCAPES" in mode for mode in modes):
+        return
+    message = (
+        "A value of the view has a backslash, and the database's session reads it as two: its sql_mode has"
+        " NO_BACKSLASH_ESCAPES."
+    )
+    hint = (
+        "Take it out by a statement of `session` under [source]:"
+        " set sql_mode = replace(@@sql_mode, 'NO_BACKSLASH_ESCAPES', '')"
+    )
+    fault = diagnostic_at(query, offset, message, hint)
+    raise QueryError(message, hint=hint, place=fault)
 
 
 def _with_place(error: QueryError, query: Query, dialect: str) -> QueryError:

@@ -15,8 +15,10 @@ from support import constructs
 from support.mapping import PROJECT, offline, rehearsed, write, write_project
 
 from engine.config.loader import load
-from engine.errors import ViewError
+from engine.errors import QueryError, ViewError
+from engine.mapping.views import render_checked_view
 from engine.model.settings import SourceSettings
+from engine.sync.extract import extract
 from engine.testing.capture import capture_fixtures
 from engine.testing.fixture_run import fixture_session, run_on_fixtures
 from engine.testing.session_settings import read_statements
@@ -294,3 +296,27 @@ def test_every_function_of_the_clock_stands_still(tmp_path: Path) -> None:
     write(root / "fixtures" / "types.toml", "captured = 2026-05-03T10:20:30\n")
     ((_, document),) = rehearsed(tmp_path).documents
     assert document["product"]["title"] == "10:20:30+00 10:20:30+00 10:20:30 10:20:30 1 month 2 days"
+
+
+def test_a_value_with_a_backslash_is_not_doubled_by_a_session_without_escapes(mariadb: MariaDb, tmp_path: Path) -> None:
+    """The run stops at the value's place; without one, and in the usual session, it goes on."""
+    database = mariadb.fresh_database()
+    mariadb.execute(database, "create table item (code varchar(9))", "insert into item values ('A1')")
+    source = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    mode = "set sql_mode = concat(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"
+    environ = {"TEST_URL": "http://127.0.0.1:9", "TEST_USER": "u", "TEST_PASSWORD": "p"}
+
+    def titles(value: str, *session: str) -> list[str]:
+        view = VIEW.format(title="{{ vars.folder }}", price="1").replace('"', "`")
+        root = live_project(tmp_path, source, view, session)
+        write(root / "project.toml", (root / "project.toml").read_text("utf-8") + f"\n[vars]\nfolder = '{value}'\n")
+        project = load("acme", workspace=tmp_path, environ=environ)
+        query = render_checked_view(project, "products").query
+        with extract(project, query, entity="products", cancel=threading.Event()) as (names, _, batches):
+            return [value for batch in batches for value in batch.column(names.index("title")).to_pylist()]
+
+    assert titles("a\\b") == ["a\\b"]
+    assert titles("a/b", mode) == ["a/b"]
+    with pytest.raises(QueryError, match=r"products.sql:2:\d+: A value of the view has a backslash") as refused:
+        titles("a\\b", mode)
+    assert "NO_BACKSLASH_ESCAPES', ''" in refused.value.hint
