@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 UNQUOTED_NAME = re.compile(r"[A-Za-z_]\w*")
 
-_EMAIL = re.compile(r"(?<![^\s@])[^\s@]+@[^\s@]+\.[^\s@]+")
-"""What may be an address. It begins where letters do: to search from each letter of a long text would take minutes."""
+_EMAIL = re.compile(r"(?<!\S)(?=\S*[^\s@]@[^\s@]+\.[^\s@])\S+")
+"""What may be an address, or several of them without blanks, as ``ann@shop.example;ben@shop.example``.
+
+It begins behind a blank: to search from each letter of a long text would take minutes.
+"""
 
 _ADDRESS = re.compile(r"(?<![\w%+-])[\w%+-]+(\.[\w%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 """An address that no rule objects to. It stands among other letters, too, as in ``<mailto:ann@shop.example>``."""
@@ -261,10 +264,13 @@ class Anonymiser:
         return value[:begin] + self._replace(core, folded, kind) + value[begin + len(core) :]
 
     def _replace_address(self, found: re.Match[str]) -> str:
-        """Replace the address in what may be one, with what stands around it: ``(ann@shop.example),``."""
-        text, address = found[0], _ADDRESS.search(found[0])
-        inner = address[0] if address else text
-        return text.replace(inner, self._replace(inner, fold(inner), "email"))
+        """Replace the addresses in what may be some, with what stands around them: ``ann@shop.example;(ben@…),``."""
+
+        def replaced(address: re.Match[str]) -> str:
+            return self._replace(address[0], fold(address[0]), "email")
+
+        text, count = _ADDRESS.subn(replaced, found[0])
+        return text if count else replaced(found)
 
     def _replace_in_json(self, value: str, kind: str | None) -> str | None:
         """Replace the texts in JSON, and leave its keys; None where the value is no JSON."""

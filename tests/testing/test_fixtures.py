@@ -676,6 +676,15 @@ def test_codes_stay_and_of_a_text_only_the_address_in_it_is_replaced(tmp_path: P
     assert re.search(r"Ask \([\w.]+@example\.com\), 5 mm", text)
 
 
+@pytest.mark.parametrize("sign", [";", ",", "/", "|", ">;<", ", "])
+def test_each_of_several_addresses_in_a_text_is_replaced(sign: str) -> None:
+    """Also where no blank parts them."""
+    text = Anonymiser(b"key")(sign.join(["ann@real.example", "ben@real.example", "cy@other.example"]), None)
+    assert "real" not in text
+    assert "other" not in text
+    assert len(re.findall(r"[\w.]+@example\.com", text)) == 3
+
+
 def test_a_telephone_number_that_is_a_customers_code_is_replaced_wherever_it_joins(tmp_path: Path) -> None:
     """Unlike an item's code of that shape it is a person's."""
     files = debtors(
