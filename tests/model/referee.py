@@ -423,7 +423,7 @@ class Referee:
         }
         if command == "adopt" and result.code == 0:
             listed = world.setting.pricing == "csv" and all(
-                each.own["price"] is None for each in catalogue.expected.values()
+                each.own.get("price") is None for each in catalogue.expected.values()
             )
             self._priced_by_hand = set(world.held()) if listed else set()
         if (command == "adopt" and result.code == 0) or ("--repair" in options and result.code in {0, 4}):
