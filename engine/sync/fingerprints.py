@@ -37,6 +37,9 @@ MAX_FEW_ROWS = 1_000
 LANDING_ROWS = 65_536
 """How many rows one statement stages: DuckDB keeps what it knows of a table's parts in memory until it ends."""
 
+LANDING_BYTES = 32_000_000
+"""About how large they may be together: of what one statement stages, DuckDB holds 2,048 rows in memory at its end."""
+
 
 class FingerprintIndex:
     """The raw fingerprints of rows that need nothing more as they are, and which of them arrived.
@@ -239,12 +242,14 @@ class Portion:
         return pa.RecordBatchReader.from_batches(self._schema, self._batches())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        """What was read before, and then as many rows as make :data:`LANDING_ROWS`."""
-        rows = 0
+        """What was read before, and then as many rows as make :data:`LANDING_ROWS` or :data:`LANDING_BYTES`."""
+        rows = size = 0
         for batch in self._log:
             rows += batch.num_rows
+            size += batch.nbytes
             yield batch
-        while rows < LANDING_ROWS and (batch := next(self._more, None)) is not None:
+        while rows < LANDING_ROWS and size < LANDING_BYTES and (batch := next(self._more, None)) is not None:
             rows += batch.num_rows
+            size += batch.nbytes
             self._log.append(batch)
             yield batch

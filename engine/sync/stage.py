@@ -18,13 +18,14 @@ from engine.sync.fingerprints import FingerprintIndex, UnknownRows
 from engine.sync.layout import STAGING_TYPES, Staged, Window, canonical_macros, table_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
     from engine.model.fields import Field
     from engine.model.settings import EntitySettings
     from engine.state.store import State
+    from engine.sync.clearing import Unclearable
     from engine.sync.context import RunContext
     from engine.sync.fingerprints import Portion
     from engine.sync.layout import StagingLayout

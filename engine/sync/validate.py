@@ -120,8 +120,8 @@ def _find_faults_of_several_rows(
             differing=differing,
         )
     )
-    if differing and state.value("select count(*) from run.differing_variant"):
-        state.run(render_sql("differing.sql", shared=layout.shared))
+    if differing and state.value("select count(*) from run.differing_product"):
+        state.run(render_sql("differing.sql", **values))
         return True
     return False
 

@@ -150,48 +150,15 @@ where _group in (
 
 {% if differing %}
 {# The products whose variants differ in a product field, or were published with those of one variant. #}
-create or replace table run.differing_variant as
-with differing as (
-    select _group
-    from run.compared
-    group by _group
-    having count(distinct _shared) > 1
-    {% if overridden %}
-    union
-    select _group
-    from run.own_peer
-    where _own is not null
-    {% endif %}
-)
-
-select
-    false as peer,
-    landed._key,
-    landed._group,
-    landed._raw,
-    landed._shared
-    {%- for field in shared %},
-    landed.{{ field.name | ident }}
-    {%- endfor +%}
-from run.landed as landed
-inner join run.compared as compared
-    on
-        compared._key = landed._key
-        and compared._raw = landed._raw
-        and not compared.peer
-where landed._group in (select _group from differing)
-{% if incremental %}
-union all
-select
-    true as peer,
-    _key,
-    _group,
-    _raw,
-    {{ shared_fingerprint | sql }} as _shared
-    {%- for field in shared %},
-    {{ field.name | ident }}
-    {%- endfor +%}
+create or replace table run.differing_product as
+select _group
+from run.compared
+group by _group
+having count(distinct _shared) > 1
+{% if overridden %}
+union
+select _group
 from run.own_peer
-where _group in (select _group from differing)
+where _own is not null
 {% endif %};
 {% endif %}
