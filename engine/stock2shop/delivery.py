@@ -34,6 +34,9 @@ MAX_BODY_BYTES = 8_000_000
 """Bytes a request, as far as rows can be parted: PHP's usual ``post_max_size``. Stock2Shop's own limit is not public;
 where it is lower, the answer 413 parts the batch further."""
 
+MAX_BATCH_BYTES = MAX_BODY_BYTES * 3 // 4
+"""Bytes of the long texts of a batch: what else a request holds, and their escapes in JSON, come on top."""
+
 MAX_SEARCH_REQUESTS = 250
 """Requests that a run spends on looking for refused rows: four minutes at the recommended pace. What is not found by
 then waits for the next run."""
@@ -64,27 +67,30 @@ class Delivery:
     may_be_stored: bool = False
 
 
-def batches(groups: Iterable[int], *, limit: int) -> Iterator[int]:
+def batches(groups: Iterable[tuple[int, int]], *, limit: int) -> Iterator[int]:
     """Where to cut, as running totals: batches of at most ``limit`` rows, a group whole where it fits in one.
 
-    ``groups`` are their numbers of rows, in the order of sending.
+    ``groups`` are their numbers of rows and of bytes, in the order of sending. A batch has more than
+    :data:`MAX_BATCH_BYTES` only where one group has.
 
-    >>> list(batches([2, 2, 7], limit=4))
+    >>> list(batches([(2, 0), (2, 0), (7, 0)], limit=4))
     [4, 8, 11]
+    >>> list(batches([(1, 5_000_000), (1, 5_000_000), (2, 9_000_000), (1, 0)], limit=4))
+    [1, 2, 4, 5]
     """
-    done = size = 0
-    for count in groups:
-        if size and size + count > limit:
-            done += size
+    done = rows = size = 0
+    for count, weight in groups:
+        if rows and (rows + count > limit or size + weight > MAX_BATCH_BYTES):
+            done += rows
             yield done
-            size = 0
-        size += count
-        while size > limit:
+            rows = size = 0
+        rows, size = rows + count, size + weight
+        while rows > limit:
             done += limit
             yield done
-            size -= limit
-    if size:
-        yield done + size
+            rows -= limit
+    if rows:
+        yield done + rows
 
 
 class Sender:

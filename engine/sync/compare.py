@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from engine.database.open import open_source
 from engine.errors import AccountingError, UnpackableError
+from engine.mapping.engine_sql import render_sql
 from engine.mapping.render import render_view
 from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES
-from engine.stock2shop.delivery import batches
+from engine.stock2shop.delivery import MAX_BATCH_BYTES, batches
 from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
 from engine.sync.journal import compact_journal
-from engine.sync.layout import MAX_WINDOW_ROWS, build_layout
+from engine.sync.layout import MAX_WINDOW_ROWS, Window, build_layout
 from engine.sync.reader_check import check_reader
 from engine.sync.stage import land, prepare
 from engine.sync.validate import validate
@@ -114,7 +115,9 @@ def compare(
         settings=settings,
         staged=staged,
         counts=counts,
-        batch_ends=() if staged.unchanged else _find_batch_ends(state, limit=context.project.stock2shop.batch_variants),
+        batch_ends=()
+        if staged.unchanged
+        else _find_batch_ends(state, staged, limit=context.project.stock2shop.batch_variants),
         unsent=tuple(field.name for field in resolved if field is not None and not field.sent),
     )
 
@@ -197,35 +200,36 @@ def _has_repeated_keys(state: State) -> bool:
     return bool(state.value("select count(*) from run.violation where rule = 'repeated_key'"))
 
 
-def _find_batch_ends(state: State, *, limit: int) -> tuple[int, ...]:
+def _find_batch_ends(state: State, staged: Staged, *, limit: int) -> tuple[int, ...]:
     """The positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share a batch."""
     removals, total = state.row("select count(*) filter (where kind = 'delete'), count(*) from run.outgoing")
-    ends: list[int] = []
-    for after, upto in ((0, removals), (removals, total)):
-        ends += [after + end for end in batches(_count_by_product(state, after, upto, limit=limit), limit=limit)]
-    return tuple(ends)
+    weigh = staged.bytes > MAX_BATCH_BYTES and any(field.type == "html" for field in staged.layout.fields)
+    ends = list(batches(_measure_products(state, 0, removals, limit=limit), limit=limit))
+    upserts = _measure_products(state, removals, total, limit=limit, weigh=weigh)
+    return (*ends, *(removals + end for end in batches(upserts, limit=limit)))
 
 
-def _count_by_product(state: State, after: int, upto: int, *, limit: int) -> Iterator[int]:
+def _measure_products(
+    state: State, after: int, upto: int, *, limit: int, weigh: bool = False
+) -> Iterator[tuple[int, int]]:
     """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``.
 
-    Rows that fit into one batch of ``limit`` are counted as if they were of one product.
+    With ``weigh`` also how many bytes of HTML they have, else 0. Rows that fit into one batch of ``limit`` are counted
+    as if they were of one product where they are not weighed.
     """
-    if upto - after <= limit:
+    if upto - after <= limit and not weigh:
         if upto > after:
-            yield upto - after
+            yield upto - after, 0
         return
     product: str | None = None
-    size = 0
+    rows = size = 0
     for start in range(after, upto, MAX_WINDOW_ROWS):
-        for group, count in state.rows(
-            "select _group, count(*) from run.outgoing where position > $1 and position <= $2"
-            " group by _group order by min(position)",
-            [start, min(start + MAX_WINDOW_ROWS, upto)],
+        for group, count, weight in state.rows(
+            render_sql("product_sizes.sql", weigh=weigh), Window(start, min(start + MAX_WINDOW_ROWS, upto)).bounds
         ):
-            if group != product and size:
-                yield size
-                size = 0
-            product, size = group, size + count
-    if size:
-        yield size
+            if group != product and rows:
+                yield rows, size
+                rows = size = 0
+            product, rows, size = group, rows + count, size + weight
+    if rows:
+        yield rows, size

@@ -166,6 +166,11 @@ class Staged:
     unchanged: bool = False
 
     @property
+    def bytes(self) -> int:
+        """About how large the staged rows are together."""
+        return self.landed * self.width
+
+    @property
     def window_rows(self) -> int:
         """How many changes are loaded as whole rows at a time."""
         return min(MAX_WINDOW_ROWS, max(MAX_WINDOW_BYTES // max(self.width, 1), 1))

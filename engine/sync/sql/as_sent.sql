@@ -23,6 +23,7 @@ select
     landed._flag,
     landed._raw,
     landed._variable,
+    landed._size,
     landed._faults,
     to_json([
         {%- for field in shared %}

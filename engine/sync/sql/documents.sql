@@ -196,7 +196,8 @@ select
                 {% endif %}
                 '}',
                 {% for field in roles.product if field.type == "html" %}
-                {{ ',"' ~ field.json_name ~ '":' }} || to_json({{ value(field) }}),
+                {{ ',"' ~ field.json_name ~ '":' }},
+                to_json({{ value(field) }}),
                 {% endfor %}
                 '}}'
             )
@@ -282,5 +283,4 @@ from {% if csv_prices %}(
 {%- else %}run.window_rows{% endif +%}
 where
     position > $after
-    and position <= $upto
-order by position;
+    and position <= $upto;

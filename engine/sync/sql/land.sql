@@ -201,6 +201,7 @@ select
     {{ fingerprint | sql }} as _fingerprint,
     {{ shared_fingerprint | sql }} as _shared,
     _variable,
+    {% for column in html_columns if column in columns %}coalesce(strlen({{ column | ident }}), 0) + {% endfor %}0 as _size,
     case
         when _flag = 'Ignore' then []
         when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]

@@ -1,4 +1,5 @@
-{# The rows that are new or differ, canonical, each with the violations that are visible in the row alone. #}
+{# The rows that are new or differ, canonical, each with the violations that are visible in the row alone. `_size` is how
+   many bytes its HTML has. #}
 create or replace table run.landed (
     _key varchar,
     _group varchar,
@@ -7,6 +8,7 @@ create or replace table run.landed (
     _fingerprint ubigint,
     _shared ubigint,
     _variable boolean,
+    _size bigint,
     _faults struct(column_name varchar, rule varchar, value varchar)[]
     {%- for field in fields %},
     {{ field.name | ident }} {{ types[field.type] | sql }}
