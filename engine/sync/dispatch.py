@@ -107,13 +107,13 @@ def _send_batches(
             return _late(sent, refused, total)
         if end > loaded:
             loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
-            load_window(state, layout, Window(position, loaded))
+            load_window(state, layout, Window(position, loaded), unclearable=unclearable)
         if end > made:
             made = max(each for each in ends if each <= min(loaded, max(end, position + staged.document_rows)))
             prepared = documents.rows(state, Window(position, made))
         batch, requests = Window(position, end), api.requests_made
         rows, prepared = prepared[: end - position], prepared[end - position :]
-        mark_in_flight(state, entity=comparison.entity, window=batch, unclearable=unclearable)
+        mark_in_flight(state, entity=comparison.entity, window=batch)
         if context.replica is not None:
             context.replica.secure(state)
         try:

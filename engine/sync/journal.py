@@ -17,10 +17,9 @@ from engine.sync.layout import table_names
 from engine.sync.stage import create_tables, load_window, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from engine.state.store import State
-    from engine.sync.clearing import Unclearable
     from engine.sync.layout import Staged, StagingLayout, Window
 
 REFRESH_ROWS = 250_000
@@ -67,14 +66,13 @@ def _product_columns(state: State, entity: str) -> list[str]:
     return [field.name for field in fields if field is not None and field.level == "product"]
 
 
-def mark_in_flight(state: State, *, entity: str, window: Window, unclearable: Sequence[Unclearable] = ()) -> None:
+def mark_in_flight(state: State, *, entity: str, window: Window) -> None:
     """Remember, durably, every row of a batch that is about to be sent, whose rows are in ``run.window_rows``.
 
     Until it is answered it is in doubt: Stock2Shop may have taken it, however the run ends. The next run sends what the
-    key is then, removes it where it is gone, and counts it as published. ``unclearable`` are the fields that a blank
-    does not clear.
+    key is then, removes it where it is gone, and counts it as published.
     """
-    sql = render_sql("mark_in_flight.sql", entity=entity, unclearable=unclearable)
+    sql = render_sql("mark_in_flight.sql", entity=entity)
     state.transaction_with_retry(lambda: state.run(sql, window.bounds))
 
 

@@ -39,8 +39,8 @@ MAX_ADDED_COLUMNS = 40
 """So many columns are added one by one to tables without rows; for more, the tables are made again: each addition costs
 as much as the table has columns."""
 
-MEGABYTES_PER_ROW_BYTE = 0.004
-"""About how much memory DuckDB takes to stage rows, by how wide they are: it holds thousands before it writes them."""
+MEGABYTES_PER_ROW_BYTE = 0.0015
+"""About how much memory DuckDB takes to stage rows, by how wide they are: it holds hundreds of them at once."""
 
 MEGABYTES_PER_COLUMN = 0.6
 """About how much memory DuckDB takes to stage one column, however few rows there are."""
@@ -250,14 +250,20 @@ def windows(state: State, staged: Staged) -> Iterator[Window]:
         yield Window(after, after + staged.window_rows)
 
 
-def load_window(state: State, layout: StagingLayout, window: Window) -> None:
-    """Fill ``run.window_rows`` with the whole rows of the delta in ``window``."""
+def load_window(
+    state: State, layout: StagingLayout, window: Window, *, unclearable: Sequence[Unclearable] = ()
+) -> None:
+    """Fill ``run.window_rows`` with the whole rows of the delta in ``window``.
+
+    ``unclearable`` are the fields that a blank does not clear: each row has the names of those that it has a value of.
+    """
     state.run_with_retry(
         render_sql(
             "window.sql",
             published=layout.published,
             fields=layout.fields,
             carried=layout.carried,
+            unclearable=unclearable,
             carried_shared=[name for name in layout.carried if _is_shared(layout, name)],
         ),
         window.bounds,

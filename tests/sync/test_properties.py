@@ -986,15 +986,15 @@ def test_a_batch_leaves_nothing_in_memory_behind_it(client: Client) -> None:
         context = RunContext(state=state, project=client.project, entity="products", ask_sync_token=lambda: "0")
         work = compare(context)
         layout = work.staged.layout
-        load_window(state, layout, Window(0, 20))
-        values = {"after": 0, "upto": 10, "run_id": 1, "status": 200, "now": datetime(2026, 1, 1)}  # noqa: DTZ001 - as the state keeps it
         unclearable = find_unclearable(layout, work.settings)
         assert unclearable
+        load_window(state, layout, Window(0, 20), unclearable=unclearable)
+        values = {"after": 0, "upto": 10, "run_id": 1, "status": 200, "now": datetime(2026, 1, 1)}  # noqa: DTZ001 - as the state keeps it
         receipt = {"entity": "products", "fields": layout.fields, "carried": (), "delivery_key": "0"}
 
         def plans(kinds: set[str], *, ends_doubt: bool = False) -> str:
             scripts = (
-                render_sql("mark_in_flight.sql", entity="products", unclearable=unclearable),
+                render_sql("mark_in_flight.sql", entity="products"),
                 render_sql("receipt.sql", **layout.tables, **receipt, kinds=kinds, ends_doubt=ends_doubt),
             )
             statements = [one for script in scripts for one in script.split(";") if one.strip()]

@@ -1,5 +1,24 @@
 {# The next window of the delta with its whole rows: a few thousand at a time, so that memory stays flat. #}
 create or replace table run.window_rows as
+{# Here, and not for each batch: of what is in doubt it takes longer than all the rest. #}
+{% if unclearable %}
+select
+    *,
+    {# A variant that leaves its product for another one is published in that one alone from then on: what it may keep in
+       the old one where its removal is refused is known from here. #}
+    case
+        when kind <> 'delete' or _moves_away
+            then list_filter(
+                [
+                    {%- for each in unclearable %}
+                    case when {{ each.window_row | sql }} then {{ each.column }} end{% if not loop.last %},{% endif %}
+                    {%- endfor %}
+                ],
+                lambda name: name is not null
+            )
+    end as _unclearable
+from (
+{% endif %}
 select
     outgoing.position,
     outgoing._key,
@@ -33,7 +52,10 @@ select
     {%- else -%}
     published.{{ name | ident }}
     {%- endif %}
-    {%- endfor +%}
+    {%- endfor %}
+    {%- if not unclearable %},
+    null::varchar[] as _unclearable
+    {%- endif +%}
 from run.outgoing as outgoing
 left join run.landed as landed
     on landed._raw = outgoing._raw
@@ -73,4 +95,7 @@ left join (
 {% endif %}
 where
     outgoing.position > $after
-    and outgoing.position <= $upto;
+    and outgoing.position <= $upto
+{% if unclearable %}
+) as window_rows
+{%- endif %};
