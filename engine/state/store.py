@@ -41,8 +41,8 @@ VERSION = 4
 MEMORY_LIMITS = ("48MB", "192MB", "640MB", "2560MB")
 """How much memory DuckDB may use; beyond that it works from disk.
 
-The first is enough for millions of rows of a few KB. Wide rows, with descriptions of 100 KB, need the next:
-DuckDB holds a whole row group before it writes it. After the last one DuckDB's own default applies.
+The first is enough for millions of rows of a few KB. Wide rows, with descriptions of 100 KB, need the next. After the
+last one DuckDB's own default applies.
 """
 
 DUCKDB_SETTINGS = {
@@ -57,7 +57,7 @@ DUCKDB_SETTINGS = {
 }
 """DuckDB's settings for a state."""
 
-_CHANGEABLE_SETTINGS = ("enable_optimizer", "checkpoint_on_detach")
+_CHANGEABLE_SETTINGS = ("enable_optimizer", "checkpoint_on_detach", "max_vacuum_tasks")
 """Settings that are changed while a state is open, besides the harmless ones."""
 
 SQL = Path(__file__).parent / "sql"
@@ -76,6 +76,7 @@ class State:
         self._scripts: dict[str, None] = {}
         self._meta: dict[str, str] | None = None
         self._in_transaction = False
+        self._merges = True
         self._open()
 
     def _open(self) -> None:
@@ -100,9 +101,10 @@ class State:
         """Attach the working set as ``run``, in the folder ``scratch``, which belongs to this process alone."""
         quoted = str(self.scratch).replace("'", "''")
         self._apply_memory_limit()
+        if not self._merges:
+            self.run("set max_vacuum_tasks = 0")
         # Without a journal, since the file is deleted when the run ends: a fifth less CPU time for small tables.
         # DuckDB's metadata of row groups stays in memory: for two million rows 15 MB less than with groups of 8,192.
-        # With 32,768, rows of 60 KB would need half as much memory again while they are loaded.
         self.run(f"attach '{quoted}/run.duckdb' as run (recovery_mode 'no_wal_writes', row_group_size 16384)")
 
     def drop_working_set(self) -> None:
@@ -135,6 +137,15 @@ class State:
 
     def _apply_memory_limit(self) -> None:
         self.run(f"set memory_limit = '{self._memory_limits[0]}'" if self._memory_limits else "reset memory_limit")
+
+    def set_merging(self, *, merges: bool) -> None:
+        """Whether a checkpoint merges the parts of a table with each other where they are small.
+
+        It holds them all in memory, and writes them once more. A part of which no row is left is removed at any rate.
+        """
+        if merges != self._merges:
+            self.run("reset max_vacuum_tasks" if merges else "set max_vacuum_tasks = 0")
+            self._merges = merges
 
     def release_buffers(self) -> None:
         """Have DuckDB free the memory in which it caches its files, before something else needs that memory."""

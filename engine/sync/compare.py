@@ -19,7 +19,7 @@ from engine.model.fields import ENTITIES
 from engine.stock2shop.delivery import MAX_BATCH_BYTES, batches
 from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
-from engine.sync.journal import compact_journal
+from engine.sync.journal import compact_journal, remember_wide_rows
 from engine.sync.layout import MAX_WINDOW_ROWS, Window, build_layout
 from engine.sync.reader_check import check_reader
 from engine.sync.stage import land, prepare
@@ -181,6 +181,7 @@ def _read(
         staged, columns = read()
     if staged.incremental:  # a first load needs more than the runs after it
         state.save_memory_limit()
+    remember_wide_rows(state, staged)
     return staged, columns
 
 

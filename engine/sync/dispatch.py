@@ -100,6 +100,7 @@ def _send_batches(
     prepared: list[dict[str, Any]] = []
     total = ends[-1] if ends else 0
     unclearable = find_unclearable(layout, comparison.settings)
+    state.set_merging(merges=False)  # of the journal, which is folded and emptied at the end
     for end in ends:
         if context.cancel.is_set():
             raise cancelled()

@@ -8,6 +8,7 @@ rows, however large the catalogue is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.clock import now
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from engine.state.store import State
     from engine.sync.layout import Staged, StagingLayout, Window
 
+MIN_WIDE_ROW_BYTES = 2_000
+MIN_WIDE_BYTES = 64_000_000
+"""Rows so wide, and so many bytes of them, are folded and merged a part at a time: DuckDB would hold them all in memory
+that it writes into one part of a table, which has up to 122,880 rows."""
+
+PART_BYTES = 32_000_000
+"""About how many bytes of wide rows are folded or merged at a time."""
+
+MAX_SMALL_PARTS = 100
+"""A table of wide rows may have so many parts more than it needs before they are merged: each run adds one at least."""
+
 REFRESH_ROWS = 250_000
 """How many fingerprints are refreshed at a time: with 500,000, DuckDB needs more memory than a run begins with."""
 
@@ -35,22 +47,80 @@ class Receipt:
     status: int
 
 
+def remember_wide_rows(state: State, staged: Staged) -> None:
+    """Remember that the state holds many wide rows, so that they are folded and merged a part at a time."""
+    if staged.width >= MIN_WIDE_ROW_BYTES and staged.bytes >= MIN_WIDE_BYTES and staged.width > _wide_row_bytes(state):
+        state.set_meta("wide_row_bytes", str(staged.width))
+
+
+def _wide_row_bytes(state: State) -> int:
+    """About how many bytes a row has where the state holds many wide ones; 0 where it does not."""
+    return int(state.meta("wide_row_bytes") or 0)
+
+
 def compact_journal(state: State, entity: str) -> int:
-    """Fold the journal of ``entity`` into published; gives how many rows it held."""
+    """Fold the journal of ``entity`` into published; gives how many rows it held.
+
+    Where nothing is published yet, the journal becomes the table itself. Many wide rows are folded a part at a time,
+    each in a transaction: what is left in the journal then is what a run that is interrupted leaves there. The
+    removals are folded with the first part, since they went first.
+    """
     tables = table_names(entity)
     create_tables(state, entity)
+    width = _wide_row_bytes(state)
+    state.set_merging(merges=not width)
     (facts,) = state.dicts(render_sql("journal_facts.sql", **tables, entity=entity))
-    if facts["entries"]:
+    part_rows = max(PART_BYTES // width, 1) if width else 0
+    remaining = facts["entries"]
+    if remaining:
+        facts |= state.dicts(render_sql("journal_contents.sql", **tables))[0]
+        if facts["is_all"]:
+            sql = render_sql("take_journal.sql", **tables, **facts, entity=entity)
+            state.transaction_with_retry(partial(state.run, sql))
+            remaining = 0
+    while remaining:
+        in_parts = 0 < part_rows < remaining
+        if in_parts:
+            state.run_with_retry(render_sql("journal_part.sql", **tables, rows=part_rows))
         sql = render_sql(
-            "compact_journal.sql", **tables, **facts, entity=entity, shared=_product_columns(state, entity)
+            "compact_journal.sql",
+            **tables,
+            **facts,
+            entity=entity,
+            shared=_product_columns(state, entity),
+            in_parts=in_parts,
         )
-        state.transaction_with_retry(lambda: state.run(sql))
+        state.transaction_with_retry(partial(state.run, sql))
+        remaining = state.value(render_sql("count.sql", table=tables["acknowledged"])) if in_parts else 0
+    if facts["entries"] and width:
+        _merge_parts(state, tables["published"], part_rows)
     if facts["has_refused"] and "_own" in state.columns(tables["published"]):
         state.run_with_retry(render_sql("refused_speakers.sql", published=tables["published"], entity=entity))
     if facts["has_doubts"]:
         # What was not answered stays in doubt, whatever run it was of.
         state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])
     return int(facts["entries"])
+
+
+def _merge_parts(state: State, table: str, part_rows: int) -> None:
+    """Move all rows of a wide table behind its end, a part at a time, where half of it is deleted or in small parts.
+
+    What DuckDB does by itself otherwise, with all rows in memory.
+    """
+    (facts,) = state.dicts(render_sql("table_parts.sql", table=table))
+    needed = facts["live"] // part_rows
+    if facts["held"] <= 2 * facts["live"] and facts["parts"] <= 2 * needed + MAX_SMALL_PARTS:
+        return
+    remaining = facts["live"]
+
+    def merge(rows: int) -> None:
+        # Read in the transaction: where parts are removed, the rows behind them get other numbers.
+        last = state.value(render_sql("first_rows.sql", table=table), [rows])
+        state.run(render_sql("merge_part.sql", table=table), {"last": last})
+
+    while remaining > 0:  # what was moved is behind the rest
+        state.transaction_with_retry(partial(merge, min(part_rows, remaining)))
+        remaining -= part_rows
 
 
 def _product_columns(state: State, entity: str) -> list[str]:

@@ -1,6 +1,8 @@
+{# Where it is done in parts: of the rows that were sent, those of run.journal_part alone. #}
+{% set of_part %}{% if in_parts %} and _group in (select _group from run.journal_part){% endif %}{% endset %}
 {# Fold the journal of acknowledged rows into published. A key that was removed and created again is in it twice: the row
    that was created is what counts. A removal is of one product only: the key may be published under another. #}
-{% if shared %}
+{% if shared and has_siblings %}
 {# Product fields are of the product: what its variants were sent with is what Stock2Shop has of them for the other ones
    too, which were not sent. Those are compared again, and never found unchanged. #}
 update {{ published | ident }}
@@ -15,12 +17,12 @@ from (
     select *
     from {{ acknowledged | ident }}
     where
-        _kind = 'upsert'
+        _kind = 'upsert'{{ of_part | sql }}
         and _group in (
             select _group
             from {{ published | ident }}
             where
-                _group in (select _group from {{ acknowledged | ident }} where _kind = 'upsert')
+                _group in (select _group from {{ acknowledged | ident }} where _kind = 'upsert'{{ of_part | sql }})
                 and _key not in (select _key from {{ acknowledged | ident }} where _kind = 'upsert')
         )
     qualify row_number() over (partition by _group order by _key) = 1
@@ -34,7 +36,9 @@ where
         {%- endfor %}
 
     );
+{% endif %}
 
+{% if shared %}
 {# Where a variant was removed, what the other ones were sent with may have been its own: they are compared again. Those
    that the same run sent are in the journal, too; it may have broken off before it did. #}
 update {{ published | ident }}
@@ -46,13 +50,13 @@ where
 {% endif %}
 delete from {{ published | ident }}
 where
-    _key in (select _key from {{ acknowledged | ident }} where _kind = 'upsert')
+    _key in (select _key from {{ acknowledged | ident }} where _kind = 'upsert'{{ of_part | sql }})
     or (_key, _group) in (select (_key, _group) from {{ acknowledged | ident }} where _kind <> 'upsert');
 
 insert into {{ published | ident }} by name
 select * exclude (_kind)
 from {{ acknowledged | ident }}
-where _kind = 'upsert';
+where _kind = 'upsert'{{ of_part | sql }};
 
 {% if has_settled %}
 delete from {{ settled | ident }}
@@ -75,7 +79,14 @@ where
 delete from in_doubt
 where
     entity = {{ entity }}
-    and (key, product) in (select (_key, _group) from {{ acknowledged | ident }} where _kind = 'upsert');
+    and (key, product) in (select (_key, _group) from {{ acknowledged | ident }} where _kind = 'upsert'{{ of_part | sql }});
 {% endif %}
 
+{% if in_parts %}
+delete from {{ acknowledged | ident }}
+where
+    _kind <> 'upsert'
+    or _group in (select _group from run.journal_part);
+{% else %}
 delete from {{ acknowledged | ident }};
+{% endif %}
