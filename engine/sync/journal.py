@@ -18,7 +18,7 @@ from engine.sync.layout import table_names
 from engine.sync.stage import create_tables, load_window, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from engine.state.store import State
     from engine.sync.layout import Staged, StagingLayout, Window
@@ -74,7 +74,7 @@ def compact_journal(state: State, entity: str) -> int:
     remaining = facts["entries"]
     if remaining:
         facts |= state.dicts(render_sql("journal_contents.sql", **tables))[0]
-        if facts["is_all"]:
+        if facts["is_all"] and _have_same_columns(state, tables):
             sql = render_sql("take_journal.sql", **tables, **facts, entity=entity)
             state.transaction_with_retry(partial(state.run, sql))
             remaining = 0
@@ -100,6 +100,11 @@ def compact_journal(state: State, entity: str) -> int:
         # What was not answered stays in doubt, whatever run it was of.
         state.run("update in_doubt set position = null where entity = $1 and position is not null", [entity])
     return int(facts["entries"])
+
+
+def _have_same_columns(state: State, tables: Mapping[str, str]) -> bool:
+    """Whether the journal has the columns of published and no others, so that each can stand for the other."""
+    return {*state.columns(tables["published"]), "_kind"} == {*state.columns(tables["acknowledged"])}
 
 
 def _merge_parts(state: State, table: str, part_rows: int) -> None:
