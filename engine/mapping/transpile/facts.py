@@ -19,6 +19,12 @@ FOR_XML = "FOR XML"
 REFUSED_LIVE = ", which the database refuses"
 """How the name of a construct ends that the database itself would not run."""
 
+
+def is_refused_live(name: str) -> bool:
+    """Return whether the name of a construct says that the database, or an older one of its kind, would not run it."""
+    return name.endswith(" refuses")
+
+
 KNOWN_DIALECTS = frozenset({"tsql", "mysql", "postgres", "sqlite", "oracle"})
 """Dialects of which more is known than what all databases have in common."""
 

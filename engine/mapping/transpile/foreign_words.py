@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from engine.mapping.transpile.facts import REFUSED_LIVE
+from engine.mapping.transpile.facts import REFUSED_LIVE, is_refused_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,7 +50,15 @@ _FUNCTIONS: Mapping[str, str] = {
     " greatest if insert isnull lcase least left leftpad len locate lpad month nvl nvl2 pad position repeat right"
     " rightpad rpad signum space split_part string_agg strpos stuff substring_index to_char to_hex ucase year",
 }
-"""Functions that each of these has not got."""
+"""Functions that each of these has not got, or not in each version that is in use."""
+
+_SINCE: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {
+        **dict.fromkeys(("concat", "concat_ws", "string_agg"), ", which SQLite before 3.44 refuses"),
+        "if": ", which SQLite before 3.48 refuses",
+    }
+}
+"""What a newer version has: how its name ends."""
 
 _CAST_SIGN = (r"::\s*\w", ":: as a cast", "CAST(… AS …).")
 _APPLY = (r"\b(?:cross|outer)\s+apply\b", "APPLY", "a join, or a subquery among the columns.")
@@ -128,7 +136,8 @@ def scan_foreign(text: str, dialect: str) -> Iterator[tuple[int, str, str]]:
     for found in re.finditer(rf"(?i)(?<![\w.])({'|'.join(names)})\s*\(", text) if names else ():
         name = found[1].lower()
         if name not in seen:
-            yield found.start(), f"{name.upper()}(){REFUSED_LIVE}", _INSTEAD.get(name, "a macro, or CASE.")
+            why = _SINCE.get(dialect, {}).get(name, REFUSED_LIVE)
+            yield found.start(), f"{name.upper()}(){why}", _INSTEAD.get(name, "a macro, or CASE.")
         seen.add(name)
 
 
@@ -136,7 +145,7 @@ def find_foreign(node: Any, dialect: str) -> Unsupported:
     """Return why a part is refused whose form a database has not got, and what to write; None where it has."""
     check = _CHECKS.get(type(node).__name__) if dialect in _FORMS else None
     found = None if check is None else check(node, dialect)
-    return None if found is None else (f"{found[0]}{REFUSED_LIVE}", found[1])
+    return None if found is None else (found[0] if is_refused_live(found[0]) else f"{found[0]}{REFUSED_LIVE}", found[1])
 
 
 def _in(node: Any, dialect: str) -> Unsupported:
@@ -156,7 +165,10 @@ def _join(node: Any, dialect: str) -> Unsupported:
 
 def _subquery(node: Any, dialect: str) -> Unsupported:
     unnamed = not node.alias and type(node.parent).__name__ in {"From", "Join"}
-    return ("a subquery in FROM without a name", "a name behind it.") if unnamed and dialect != "sqlite" else None
+    if not unnamed or dialect == "sqlite":
+        return None
+    since = ", which PostgreSQL before 16 refuses" if dialect == "postgres" else ""
+    return f"a subquery in FROM without a name{since}", "a name behind it."
 
 
 def _select(node: Any, dialect: str) -> Unsupported:
@@ -197,7 +209,7 @@ def _with(node: Any, dialect: str) -> Unsupported:
 def _ordered_list(node: Any, dialect: str) -> Unsupported:
     ordered = type(node.this).__name__ == "Order"
     return (
-        ("GROUP_CONCAT with an order before SQLite 3.44", "sql.list_of(…).")
+        ("GROUP_CONCAT with an order, which SQLite before 3.44 refuses", "sql.list_of(…).")
         if ordered and dialect == "sqlite"
         else None
     )

@@ -21,7 +21,7 @@ from engine.mapping.case_twins import find_case_twins
 from engine.mapping.locate import diagnostic_at
 from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start_offset, write_sql
 from engine.mapping.scopes import is_star
-from engine.mapping.transpile.facts import FOR_XML, REFUSED_LIVE
+from engine.mapping.transpile.facts import FOR_XML, is_refused_live
 from engine.mapping.transpile.kinds import infer_kinds
 from engine.mapping.transpile.output_names import find_output_names
 from engine.mapping.transpile.rewrite import rewrite
@@ -178,7 +178,7 @@ def _unsupported_parts(query: Query, statement: Any, dialect: str) -> Iterator[D
             continue  # part of FOR XML, which is already refused by its keywords
         if unsupported is not None and id(node.parent) not in refused:
             name, instead = unsupported
-            called = "" if name.endswith(REFUSED_LIVE) else _function_name(query, node)
+            called = "" if is_refused_live(name) else _function_name(query, node)
             yield unsupported_diagnostic(query, nearest_offset(node), called or name, instead)
         if unsupported is not None or id(node.parent) in refused:
             refused.add(id(node))

@@ -18,11 +18,11 @@ from engine.mapping.transpile.facts import (
     KNOWN_DIALECT_NODES,
     KNOWN_DIALECTS,
     PORTABLE_NODES,
-    REFUSED_LIVE,
     SELECT_PARTS,
     construct_name,
     is_count,
     is_numeric,
+    is_refused_live,
     is_text_literal,
     is_top_100_percent,
     operands,
@@ -101,7 +101,7 @@ def nearest_offset(node: Any) -> int | None:
 
 def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead: str) -> Diagnostic:
     """Return the diagnostic of what is refused: its name, and what to write instead."""
-    why = "" if name.endswith(REFUSED_LIVE) else ", which cannot run on fixtures as the database would run it"
+    why = "" if is_refused_live(name) else ", which cannot run on fixtures as the database would run it"
     return diagnostic_at(
         query,
         offset,

@@ -134,7 +134,7 @@ def test_what_a_database_has_not_got_is_refused_by_name_and_place(
         with pytest.raises(ViewError) as refused:
             translate(sql, dialect)
         (first, *_) = refused.value.diagnostics
-        assert "which the database refuses" in first.message, (sql, first.message)
+        assert first.message.endswith(" refuses."), (sql, first.message)
         assert first.line == 1, sql
         assert first.hint, sql
 
@@ -142,7 +142,7 @@ def test_what_a_database_has_not_got_is_refused_by_name_and_place(
 def test_what_only_a_new_sqlite_has_is_refused() -> None:
     """The same view may run on one machine and not on another."""
     for expression in (*NEWER, NEWER_ORDER):
-        with pytest.raises(ViewError, match="which the database refuses"):
+        with pytest.raises(ViewError, match=r"which SQLite before 3\.4[48] refuses"):
             translate(f"select {expression} as x from probe", "sqlite")
 
 
