@@ -106,6 +106,7 @@ def run(
     names = list(dict.fromkeys(projects or []))
     if all_projects == bool(names):
         raise UsageError("Name the projects to run, or pass --all.", hint="`s2s list` shows the projects.")
+    session.workspace()  # without one no project runs, and there is nobody to notify
     names = names or list(session.project_names())
     request = RunRequest(
         entity=entity,

@@ -221,6 +221,14 @@ def test_no_workspace_says_how_to_begin(tmp_path: Path) -> None:
     failed(run_command("run", "acme", folder=tmp_path, variables={}), 2, "s2s init")
 
 
+def test_a_run_without_a_workspace_says_nothing_of_notifications(tmp_path: Path) -> None:
+    """There is nobody that could be notified."""
+    ended = run_command("run", "acme", folder=tmp_path, variables={})
+    assert ended.returncode == 2
+    assert "There is no workspace here" in ended.stderr
+    assert "notified" not in ended.stderr
+
+
 def test_a_schedule_over_no_projects_is_no_success(tmp_path: Path) -> None:
     """A mistyped --workspace, or a folder that was emptied: nothing is in step, and the exit code says so."""
 
