@@ -126,9 +126,6 @@ def _file_decision(change: FileChange) -> str:
     return f"{change.path} {words}. {effect}"
 
 
-ANEW = "removed and created again: {} product is another one, or turns variable or simple"
-
-
 def _row_decisions(entity: str, impact: Impact) -> list[str]:
     moved = impact.sent_otherwise
     counted = [
@@ -139,7 +136,11 @@ def _row_decisions(entity: str, impact: Impact) -> list[str]:
             "is marked Delete and was never sent: its removal is sent all the same",
             "are marked Delete and were never sent: their removal is sent all the same",
         ),
-        (impact.after.replaced, f"is {ANEW.format('its')}", f"are {ANEW.format('their')}"),
+        (
+            impact.after.replaced,
+            "is removed and created again: its product is another one, or turns variable or simple",
+            "are removed and created again: their product is another one, or turns variable or simple",
+        ),
         (
             impact.after.resends,
             f"is sent again, {'with another price' if moved else 'without a change'}",

@@ -73,8 +73,11 @@ def diff_columns(
     It has the columns of updates, and with ``replaced`` those of the rows that are removed and created again, too.
     """
     layout = staged.layout
-    kinds = "kind = 'update'" + " or (kind = 'insert' and cause = 'replaced')" * replaced
-    first, last = state.row(f"select min(position), max(position) from run.outgoing where {kinds}")  # noqa: S608 - own SQL
+    first, last = state.row(
+        "select min(position), max(position) from run.outgoing"
+        " where kind = 'update' or ($replaced and kind = 'insert' and cause = 'replaced')",
+        {"replaced": replaced},
+    )
     for part in windows(state, staged) if parts is None else parts:
         if (
             first is not None and part.after < last and first <= part.upto
