@@ -19,6 +19,7 @@ from engine.cli.order_results import (
     Rebound,
     VerifiedOrder,
 )
+from engine.cli.review_results import ReviewedProject
 from engine.cli.setup_results import (
     CapturedFixture,
     CreatedProject,
@@ -30,10 +31,7 @@ from engine.cli.setup_results import (
     WrittenSite,
 )
 from engine.doctor import Finding
-from engine.mapping.lineage import MappingRow
 from engine.model.plan import Counts, GuardViolation, Problem
-from engine.review.decisions import Verdict
-from engine.review.model import ColumnImpact, FieldChange, FileChange, HeldRow, RowRule, Sample, SettingChange
 from engine.status.collect import Condition
 from engine.sync.preview import PreviewFault
 
@@ -108,56 +106,6 @@ class TestedProject(TypedDict):
     snapshots: list[SnapshotChange]
     tests: list[FailedTest]
     notes: list[str]
-
-
-class ReviewedImpact(TypedDict):
-    """What a run with the new mapping would send after one with the old mapping."""
-
-    before: Counts
-    after: Counts
-    columns: list[ColumnImpact]
-    inserted: list[Sample]
-    removed: list[Sample]
-    moved: list[Sample]
-    quarantined: int
-    released: int
-    held: list[HeldRow]
-    freed: list[str]
-    stops: list[str]
-    notes: list[str]
-
-
-class ReviewedEntity(TypedDict):
-    """One entity of a review."""
-
-    entity: str
-    sql: Annotated[str, "A unified diff."]
-    fields: list[FieldChange]
-    mapping: list[MappingRow]
-    impact: ReviewedImpact | None
-    faults: list[str]
-    rules: list[RowRule]
-
-
-class ReviewedProject(TypedDict):
-    """What a change does to one project, or to workspace.toml, which then stands in the place of a project's name."""
-
-    project: str
-    description: str
-    against: str
-    rows: Literal["fixtures", "live", "none"]
-    new: bool
-    gone: bool
-    settings: Annotated[str, "A unified diff."]
-    orders: Annotated[str, "A unified diff."]
-    entities: list[ReviewedEntity]
-    setting_changes: list[SettingChange]
-    file_changes: list[FileChange]
-    shared: Annotated[bool, "It is workspace.toml."]
-    faults: list[str]
-    notes: list[str]
-    verdict: Verdict
-    decisions: list[str]
 
 
 class PreviewedEntity(TypedDict):

@@ -47,10 +47,9 @@ def verdict(reviewed: Review) -> Verdict:
 def decisions(reviewed: Review) -> list[str]:
     """Sentences on what the reader must agree to.
 
-    They say what does not run, what would stop a run, which rows are new, removed, moved or quarantined, each change of
-    a price, a quantity, a flag, a key, or of what a customer sees, and each setting and file that changes what a run
-    does. Keys and values in them are as they are: a
-    printer has to escape them.
+    They say what does not run, what would stop a run, which rows are new, removed, moved, quarantined or no longer
+    synced, each change of a price, a quantity, a flag, a key, or of what a customer sees, and each setting and file
+    that changes what a run does. Keys and values in them are as they are: a printer has to escape them.
     """
     if reviewed.gone:
         return [REMOVED_PROJECT, RENAMED_PROJECT]
@@ -133,8 +132,8 @@ def _row_decisions(entity: str, impact: Impact) -> list[str]:
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
         (
             impact.unsent_removals,
-            "is marked Delete and was never sent: its removal is sent all the same",
-            "are marked Delete and were never sent: their removal is sent all the same",
+            "is marked Delete where it was not sent: its removal is sent all the same",
+            "are marked Delete where they were not sent: their removal is sent all the same",
         ),
         (
             impact.after.replaced,
@@ -147,7 +146,21 @@ def _row_decisions(entity: str, impact: Impact) -> list[str]:
             f"are sent again, {'some of them with other prices' if moved else 'without a change'}",
         ),
         (impact.quarantined, "is newly held back", "are newly held back"),
-        (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
+        (
+            impact.ignored,
+            "is ignored by its flag from now on: what Stock2Shop holds of it stays as it is",
+            "are ignored by their flag from now on: what Stock2Shop holds of them stays as it is",
+        ),
+        (
+            impact.after.retained,
+            "is gone from the view and kept: what Stock2Shop holds of it stays as it is",
+            "are gone from the view and kept: what Stock2Shop holds of them stays as it is",
+        ),
+        (
+            impact.after.withheld,
+            "is gone from the view and not removed, since a row without a code may be it",
+            "are gone from the view and not removed, since rows without a code may be they",
+        ),
     ]
     return [
         f"{count:,} {plural(count, 'row')} of {entity} {one if count == 1 else many}."

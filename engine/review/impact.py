@@ -236,6 +236,8 @@ def _summarize(
         inserted=tuple(samples.get(("insert", ""), ())),
         removed=tuple(samples.get(("delete", ""), ())),
         moved=tuple(samples.get(("replace", ""), ())),
+        unsynced=tuple(samples.get(("unsynced", ""), ())),
+        ignored=int(state.value(render_sql("newly_ignored.sql", **layout.tables))),
         quarantined=int(state.value(f"select count(distinct coalesce(key, '')) {fresh}")),
         released=int(state.value(f"select count(*) {gone}")),
         held=tuple(

@@ -100,9 +100,11 @@ class Impact:
     """What a run with the new mapping would send after one with the old mapping, over the same rows.
 
     ``before`` and ``after`` count what each mapping does with the rows. ``moved`` are variants that are removed and
-    created again because their product is another one, or turns variable or simple. ``quarantined`` and ``released``
-    count the rows that only the new or only the old mapping quarantines; ``held`` and ``freed`` are examples of these.
-    ``stops`` are the messages of guards and data tests that would stop a run.
+    created again because their product is another one, or turns variable or simple. ``unsynced`` are examples of rows
+    that stay in Stock2Shop as they are, and ``ignored`` counts those of them that the old mapping sends and the new one
+    ignores by their flag. ``quarantined`` and ``released`` count the rows that only the new or only the old mapping
+    quarantines; ``held`` and ``freed`` are examples of these. ``stops`` are the messages of guards and data tests that
+    would stop a run.
     """
 
     before: Counts
@@ -111,6 +113,8 @@ class Impact:
     inserted: tuple[Sample, ...]
     removed: tuple[Sample, ...]
     moved: tuple[Sample, ...]
+    unsynced: tuple[Sample, ...]
+    ignored: int
     quarantined: int
     released: int
     held: tuple[HeldRow, ...]
@@ -130,8 +134,13 @@ class Impact:
 
     @property
     def unsent_removals(self) -> int:
-        """Rows that are marked Delete and were never sent: their removal is sent all the same."""
+        """Rows that are marked Delete and that the old mapping did not send: their removal is sent all the same."""
         return self.after.deleted + self.after.flagged_delete - self.after.removals
+
+    @property
+    def unsynced_rows(self) -> int:
+        """Rows that were synced and are no longer: ignored, or gone from the view and not removed."""
+        return self.ignored + self.after.retained + self.after.withheld
 
     @property
     def sent_otherwise(self) -> bool:
@@ -140,9 +149,9 @@ class Impact:
 
     @property
     def changed(self) -> bool:
-        """Whether any row is sent, quarantined or released, or is ignored by the client's flag where it was not."""
+        """Whether any row is sent, quarantined, released or no longer synced."""
         sent = self.after.changed or self.after.deletes
-        return bool(sent or self.quarantined or self.released or self.after.ignored != self.before.ignored)
+        return bool(sent or self.quarantined or self.released or self.unsynced_rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

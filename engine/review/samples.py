@@ -35,11 +35,12 @@ def _common_letters(one: str, other: str) -> int:
 
 
 def transitions(impact: Impact) -> list[tuple[str, str, tuple[Sample, ...], int]]:
-    """Rows that are new, removed or moved: a sign, what happens, samples, and how many there are."""
+    """Rows that are new, removed, moved or no longer synced: a sign, what happens, samples, and how many there are."""
     return [
         ("+", "new", impact.inserted, impact.inserts),
         ("-", "removed", impact.removed, impact.removals),
         ("±", "removed and created again", impact.moved, impact.after.replaced),
+        ("=", "no longer synced", impact.unsynced, impact.unsynced_rows),
     ]
 
 

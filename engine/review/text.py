@@ -66,14 +66,13 @@ def _row_changes(impact: Impact) -> list[str]:
         (impact.removals, "is removed from Stock2Shop", "are removed from Stock2Shop"),
         (
             impact.unsent_removals,
-            "is marked Delete without having been sent",
-            "are marked Delete without having been sent",
+            "is marked Delete where it was not sent",
+            "are marked Delete where they were not sent",
         ),
         (impact.after.resends, "is sent again", "are sent again"),
         (impact.quarantined, "is newly held back", "are newly held back"),
         (impact.released, "is no longer held back", "are no longer held back"),
-        (impact.after.ignored - impact.before.ignored, "more is ignored", "more are ignored"),
-        (impact.before.ignored - impact.after.ignored, "fewer is ignored", "fewer are ignored"),
+        (impact.unsynced_rows, "is no longer synced", "are no longer synced"),
     ]
     return [f"{count:,} {one if count == 1 else many}" for count, one, many in sentences if count > 0]
 

@@ -17,6 +17,7 @@ from support.output import read_result
 from engine.errors import UsageError
 from engine.pages.review import review_page
 from engine.review.compare import Checkouts, review_on_fixtures
+from engine.review.decisions import decisions
 from engine.review.git import at_reference, compared_states
 from engine.review.markdown import review_markdown, reviews_markdown
 from engine.review.samples import changed_part
@@ -199,7 +200,42 @@ def test_rows_that_the_clients_flag_no_longer_lets_through_are_counted(branch: B
     """They are neither sent nor removed, so nothing else would tell."""
     settings = branch.root / "project.toml"
     settings.write_text(f'{settings.read_text("utf-8")}\n[products]\nactive = {{ Ignore = ["yes"] }}\n', "utf-8")
-    assert "On 4 rows of products: 1 is no longer held back, 3 more are ignored." in branch.s2s().stdout
+    assert "On 4 rows of products: 1 is no longer held back, 2 are no longer synced." in branch.s2s().stdout
+
+
+def test_a_row_that_is_no_longer_synced_is_told_where_another_one_takes_its_place(branch: Branch) -> None:
+    """The flag lets as many rows through as before."""
+    branch.view("item.web as product_active", "case item.code when 'B2' then 'No' else item.web end as product_active")
+    branch.commit("Second")
+    branch.view("case item.code when 'B2'", "case item.code when 'A1'")
+    reviewed = branch.reviewed()
+    assert "1 row of products is ignored by its flag from now on: what Stock2Shop holds of it stays as it is." in (
+        decisions(reviewed)
+    )
+    (products,) = reviewed.entities
+    assert products.impact is not None
+    assert [(row.key, row.cause) for row in products.impact.unsynced] == [("A1", "ignored by its flag")]
+
+
+def test_rows_that_leave_the_view_and_are_kept_are_told(branch: Branch) -> None:
+    """With their price and quantity of that day."""
+    settings = branch.root / "project.toml"
+    settings.write_text(f'{settings.read_text("utf-8")}\n[products]\nmissing = "keep"\n', "utf-8")
+    branch.commit("Second")
+    branch.view("from item\n", "from (select * from item where code <> 'A1') as item\n")
+    reviewed = branch.reviewed()
+    assert "1 row of products is gone from the view and kept: what Stock2Shop holds of it stays as it is." in (
+        decisions(reviewed)
+    )
+    assert "= no longer synced: 1" in branch.s2s().stdout
+
+
+def test_rows_that_vanish_while_a_row_loses_its_code_are_told(branch: Branch) -> None:
+    """They may be that row, and are not removed."""
+    branch.view("item.code as source_variant_code", "nullif(item.code, 'A1') as source_variant_code")
+    assert "1 row of products is gone from the view and not removed, since a row without a code may be it." in (
+        decisions(branch.reviewed())
+    )
 
 
 def test_values_that_become_blank_are_counted(branch: Branch) -> None:

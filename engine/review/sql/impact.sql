@@ -25,7 +25,47 @@ named as (
         on published._key = outgoing._key
 ),
 
+unsynced as (
+    select
+        _key,
+        case fate
+            when 'retained' then 'gone from the view'
+            else 'gone from the view, which has a row without a code'
+        end as cause
+    from run.missing
+    where fate in ('retained', 'withheld')
+    union
+    select
+        _key,
+        'ignored by its flag' as cause
+    from run.landed
+    where _flag = 'Ignore'
+),
+
 sample as (
+    select
+        'unsynced' as sort,
+        unsynced.cause as what,
+        unsynced.cause as kind,
+        published._key as key,
+        published._group as product,
+        {% if sku %}
+        published.{{ sku | ident }}
+        {% else %}
+        null
+        {% endif %} as sku,
+        {% if label %}
+        published.{{ label | ident }}
+        {% else %}
+        null
+        {% endif %} as label,
+        null as old,
+        null as new,
+        row_number() over (order by published._key) as position
+    from unsynced
+    inner join {{ published | ident }} as published
+        on published._key = unsynced._key
+    union all
     select
         sort,
         cause as what,
