@@ -108,7 +108,8 @@ def check_live(project: Project) -> Iterator[Finding]:
             query = render_checked_view(project, entity).query
             todos += [*standing_todos(query, dialect=project.source.dialect)]
     readme = project.root / "README.md"
-    text = WorkspaceFiles.of(project.workspace, project.root).read(readme).decode() if is_file(readme) else ""
+    files = WorkspaceFiles.of(project.workspace, project.root)
+    text = files.read(readme).decode("utf-8", "replace") if is_file(readme) else ""
     asked = len(re.findall(r"(?m)^\s*- \[ \]", text))
     for todo in todos:
         yield Finding(name="live: questions", state="bad", detail=f"{todo.where}: {todo.message}", todo=todo.hint)

@@ -13,6 +13,7 @@ read on every version.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import secrets
@@ -22,7 +23,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import Diagnostic, OutsideWorkspaceError, StateError
+from engine.errors import ConfigError, Diagnostic, OutsideWorkspaceError, StateError
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
 """Errors that mean that there is no such file, or cannot be one of this name."""
@@ -70,6 +71,17 @@ class WorkspaceFiles:
     def read(self, path: Path) -> bytes:
         """The content of a file. Raises :class:`OSError` where it cannot be read."""
         return self.resolve(path).read_bytes()
+
+    def read_utf8(self, path: Path) -> str:
+        """The text of a file, without a byte-order mark.
+
+        Raises :class:`OSError` where it cannot be read, and :class:`ConfigError` where it is not UTF-8.
+        """
+        content = self.read(path)
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError([not_utf8(path, content, error)]) from None
 
     def list_paths(self, folder: Path, pattern: str) -> list[Path]:
         """The paths of ``folder`` that match ``pattern``, sorted, as the function of that name gives them."""
@@ -238,6 +250,15 @@ def unreadable(path: Path, error: OSError, *, folder: str) -> Diagnostic:
         message=f"Whether this exists cannot be known: {error.strerror}.",
         hint=f"Give the account that runs s2s the right to read the folder {folder}/ and its files.",
     )
+
+
+def not_utf8(path: Path, content: bytes, error: UnicodeDecodeError) -> Diagnostic:
+    """The diagnostic for a file of text whose ``content`` is not UTF-8, with the line of the first wrong byte."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "It is UTF-16, as `>` of Windows PowerShell writes. Save it as UTF-8."
+        return Diagnostic(path=path, message="The file is not UTF-8.", hint=hint)
+    line = content[: error.start].count(b"\n") + 1
+    return Diagnostic(path=path, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
 
 
 def _mode(path: Path) -> int:

@@ -197,7 +197,7 @@ def _take_over(session: Session, base: Path, name: str, given: Answers) -> Made:
                 f"{name} exists already: its project.toml says how to reach its database.",
                 hint=f"Add a view to it with `s2s init {name} --from {given.statement}` alone.",
             )
-        found = re.search(r'(?m)^dialect\s*=\s*"(\w+)"', WorkspaceFiles((base,)).read(root / "project.toml").decode())
+        found = re.search(r'(?m)^dialect\s*=\s*"(\w+)"', WorkspaceFiles((base,)).read_utf8(root / "project.toml"))
         dialect = dialect or (found[1] if found else None)
     file = given.statement.name
     taken = take_over(_read_script(given.statement), file=file, dialect=dialect or "tsql")

@@ -78,7 +78,7 @@ def look(session: Session, base: Path, name: str, decided: Decided) -> Inspectio
 
     choices = decided.choices()
     root = base / "projects" / name
-    text = WorkspaceFiles((base,)).read(root / "project.toml").decode()
+    text = WorkspaceFiles((base,)).read_utf8(root / "project.toml")
     values, _ = read_variables(root, workspace=base, environ=os.environ)
     # A database without a password is one thing, a server without a name another.
     empty = [

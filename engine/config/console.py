@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.config.toml_text import parse_toml
+from engine.config.toml_text import parse_toml, read_settings_text
 from engine.config.values import LOOPBACK_HOSTS
 from engine.errors import ConfigError, Diagnostic
-from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,13 +71,10 @@ def read_console(workspace: Path, *, shared: Path | None = None) -> ConsoleSetti
     Raises :class:`ConfigError` where they cannot be read, or would let in anybody.
     """
     path = shared or workspace / "workspace.toml"
-    try:
-        if not exists(path):
-            return ConsoleSettings()
-        text = WorkspaceFiles((path.parent,)).read(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
-    table = parse_toml(text, path=path, hint="`s2s help console` has an example of [console].").get("console", {})
+    text = read_settings_text(path, path.parent)
+    if text is None:
+        return ConsoleSettings()
+    table = parse_toml(text, path=path).get("console", {})
     try:
         return _settings(table, workspace)
     except ValueError as error:

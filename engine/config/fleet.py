@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.config.last_good import find_workspace_file
 from engine.config.secret_names import is_secret_name
-from engine.config.toml_text import parse_toml
+from engine.config.toml_text import parse_toml, read_settings_text
 from engine.config.variables import VARIABLE, read_variables
 from engine.config.workspace import state_folder
 from engine.errors import ConfigError, Diagnostic
-from engine.files import WorkspaceFiles, exists
+from engine.files import WorkspaceFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,13 +58,7 @@ class FleetSettings:
 def read_fleet(workspace: Path, *, environ: Mapping[str, str]) -> FleetSettings | None:
     """The fleet of a workspace; None where one machine runs it. Raises :class:`ConfigError` where it cannot be read."""
     path = workspace / "workspace.toml"
-    try:
-        if not exists(path):
-            return None
-        text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(path, f"The file cannot be read: {error}") from None
-    table: Any = _table(text, path, find_workspace_file(state_folder(workspace, environ)))
+    table: Any = _table(path, find_workspace_file(state_folder(workspace, environ)))
     if table is None:
         return None
     texts = table if isinstance(table, dict) else {}
@@ -98,24 +92,30 @@ def _wrong(path: Path, message: str, *, hint: str = "") -> ConfigError:
     return ConfigError([Diagnostic(path=path, message=f"{message}.", hint=hint or _HINT)])
 
 
-def _table(text: str, path: Path, copy: Path | None) -> Any:
-    """The table [fleet] of a text; None where it has none.
+def _table(path: Path, copy: Path | None) -> Any:
+    """The table [fleet] of a file; None where it has none, or there is no file.
 
-    Where it is no TOML, the last good version says whether one machine runs the workspace: the rest of an edit may have
-    been cut off. Raises :class:`ConfigError` where that is a fleet, or not known.
+    Where it is no TOML or no UTF-8, the last good version says whether one machine runs the workspace: the rest of an
+    edit may have been cut off. Raises :class:`ConfigError` where that is a fleet, or not known.
     """
     try:
-        return parse_toml(text, path=path, hint=_HINT).get("fleet")
-    except ConfigError:
-        known = "fleet" in text if copy is None else "fleet" in _read_copy(copy)
+        return _read_toml(path).get("fleet")
+    except ConfigError as error:
+        known = _speaks_of_fleet(path, error) if copy is None else "fleet" in _read_toml(copy)
         if known:
             raise
         return None
 
 
-def _read_copy(path: Path) -> dict[str, Any]:
-    """What the last good version says. Raises :class:`ConfigError` where it cannot be read."""
+def _read_toml(path: Path) -> dict[str, Any]:
+    """What a file says. Raises :class:`ConfigError` where it cannot be read."""
+    text = read_settings_text(path, path.parent)
+    return {} if text is None else parse_toml(text, path=path)
+
+
+def _speaks_of_fleet(path: Path, error: ConfigError) -> bool:
+    """Whether a file that is not understood has the word, in UTF-16 too. Raises ``error`` where it cannot be read."""
     try:
-        return parse_toml(WorkspaceFiles((path.parent,)).read(path).decode("utf-8-sig"), path=path, hint=_HINT)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(path, f"The file cannot be read: {error}") from None
+        return b"fleet" in WorkspaceFiles((path.parent,)).read(path).replace(b"\0", b"")
+    except OSError:
+        raise error from None

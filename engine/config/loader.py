@@ -16,13 +16,13 @@ from engine.config.document import document_model
 from engine.config.masking import has_variable, secret_texts, written_secrets
 from engine.config.secret_names import is_secret_name
 from engine.config.secret_store import REFERENCE, read_secret
-from engine.config.toml_hints import toml_hint
 from engine.config.toml_lines import TomlLines
+from engine.config.toml_text import parse_toml
 from engine.config.validation_messages import describe_problem, is_synthetic
 from engine.config.values import STOCK2SHOP_URL, InvalidValueError
 from engine.config.variables import LOGIN_KEY, VARIABLE, environment_name, read_variables
 from engine.config.workspace import discover
-from engine.errors import Diagnostic, ProjectError, UsageError
+from engine.errors import ConfigError, Diagnostic, OutsideWorkspaceError, ProjectError, UsageError
 from engine.files import WorkspaceFiles, is_file, list_paths, unreadable
 from engine.model.fields import ENTITIES
 from engine.text import mask_secrets
@@ -129,8 +129,7 @@ class _ProjectReader:
         if self._offline_tables is not True:
             self._variables, problems = read_variables(self._base, workspace=self._workspace, environ=self._environ)
             self._diagnostics += problems
-        text = self._text()
-        data = self._toml(text)
+        text, data = self._toml()
         self._lines = TomlLines(text)
         self._warn_of_passwords(data)
         stock2shop = data.get("stock2shop")
@@ -182,37 +181,20 @@ class _ProjectReader:
             )
         )
 
-    def _text(self) -> str:
+    def _toml(self) -> tuple[str, dict[str, Any]]:
+        """The text of project.toml, and what it says."""
+        files = WorkspaceFiles.of(self._workspace, self._root)
         try:
-            content = WorkspaceFiles.of(self._workspace, self._root).read(self._path)
-            return content.decode("utf-8-sig").replace("\r\n", "\n")
-        except UnicodeDecodeError:
-            raise ProjectError(
-                [Diagnostic(path=self._path, message="The file is not UTF-8.", hint="Save it as UTF-8.")]
-            ) from None
+            text = files.read_utf8(self._path).replace("\r\n", "\n")
+            return text, parse_toml(text, path=self._path)
         except OSError as error:
             raise ProjectError(
                 [Diagnostic(path=self._path, message=f"The file cannot be read: {error.strerror}.")]
             ) from None
-
-    def _toml(self, text: str) -> dict[str, Any]:
-        import tomli
-
-        try:
-            return tomli.loads(text)
-        except (ValueError, RecursionError) as error:  # of numbers with thousands of digits, and of deep brackets, too
-            message = re.sub(r" \(at .*\)$|; use sys\..*$", "", str(error))
-            raise ProjectError(
-                [
-                    Diagnostic(
-                        path=self._path,
-                        line=getattr(error, "lineno", None),
-                        column=getattr(error, "colno", None),
-                        message=f"This is not TOML: {message}.",
-                        hint=toml_hint(text, line=getattr(error, "lineno", None), column=getattr(error, "colno", None)),
-                    )
-                ]
-            ) from None
+        except OutsideWorkspaceError:
+            raise
+        except ConfigError as error:
+            raise ProjectError(error.diagnostics) from None
 
     def _warn_of_passwords(self, data: dict[str, Any]) -> None:
         """Warn of each password that is written in the file itself, even if only a part of it."""

@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 
 from engine.config.last_good import find_workspace_file
 from engine.config.schedule import is_between, parse_digest, parse_duration, parse_quiet
-from engine.config.toml_text import parse_toml
+from engine.config.toml_text import parse_toml, read_settings_text
 from engine.config.variables import VARIABLE, read_variables
 from engine.config.workspace import discover, state_folder
 from engine.errors import ConfigError, Diagnostic
-from engine.files import WorkspaceFiles, exists
 
 if TYPE_CHECKING:
     import re
@@ -132,16 +131,12 @@ def is_quiet(settings: NotifySettings, local: datetime) -> bool:
 
 def _table(path: Path, workspace: Path) -> dict[str, Any]:
     """The table [notify] of a file; empty where there is none."""
-    try:
-        if not exists(path):
-            return {}
-        root = workspace if path.is_relative_to(workspace) else path.parent
-        text = WorkspaceFiles((root,)).read(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
+    text = read_settings_text(path, workspace if path.is_relative_to(workspace) else path.parent)
+    if text is None:
+        return {}
     if path.name == "project.toml" and "notify" not in text:  # 200 projects, and none is parsed for nothing
         return {}
-    table: Any = parse_toml(text, path=path, hint="`s2s check` says more.").get("notify")
+    table: Any = parse_toml(text, path=path).get("notify")
     return table if isinstance(table, dict) else {}
 
 

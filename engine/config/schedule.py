@@ -318,10 +318,10 @@ def _file(path: Path, workspace: Path) -> _File:
         known = _known.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
-        text = WorkspaceFiles((workspace,)).read(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error}.")]) from None
-    document = parse_toml(text, path=path, hint="`s2s check` says more.")
+        text = WorkspaceFiles((workspace,)).read_utf8(path)
+    except OSError as error:
+        raise ConfigError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
+    document = parse_toml(text, path=path)
     try:
         result = _read(document)
     except ValueError as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Diagnostic, RenderError
-from engine.files import is_file
+from engine.files import is_file, not_utf8
 from engine.mapping.limits import RenderLimits
 from engine.mapping.placeholders import (
     InvalidVariableError,
@@ -99,8 +99,7 @@ def template_loader(
             # Editors on Windows write a byte-order mark, which is not SQL.
             return content.decode("utf-8-sig"), str(file), lambda: True
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
-            problem = Diagnostic(path=file, line=line, message="The file is not UTF-8.", hint="Save it as UTF-8.")
+            problem = not_utf8(file, content, error)
         except OSError as error:
             problem = _unreadable(error, file)
         raise RenderError([problem])

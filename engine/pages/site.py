@@ -165,7 +165,7 @@ def _client_page(name: str, workspace: Path) -> ClientPage:
     except ConfigError as error:
         faults += located_messages(error, workspace)
     # A project that is loaded offline always has a number, so the file says whether there really is one.
-    text = WorkspaceFiles.of(workspace, project.root).read(project.root / "project.toml").decode("utf-8-sig")
+    text = WorkspaceFiles.of(workspace, project.root).read_utf8(project.root / "project.toml")
     unset = re.search(r"(?m)^source_id\s*=\s*0\b", text)
     return ClientPage(
         name=name,

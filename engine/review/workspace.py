@@ -62,8 +62,8 @@ def review_workspace(workspace: Path, earlier: Path, *, against: str) -> Review 
 def _tables(workspace: Path, name: str) -> Mapping[str, Any]:
     """What a project.toml says; nothing where it cannot be read, which its own review says."""
     path = workspace / "projects" / name / "project.toml"
-    with suppress(ConfigError, OSError, UnicodeDecodeError):
-        return parse_toml(WorkspaceFiles.of(workspace, path.parent).read(path).decode("utf-8-sig"), path=path, hint="")
+    with suppress(ConfigError, OSError):
+        return parse_toml(WorkspaceFiles.of(workspace, path.parent).read_utf8(path), path=path)
     return {}
 
 

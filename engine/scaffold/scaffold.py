@@ -108,7 +108,7 @@ def create_from_template(workspace: Path, name: str, template: str, answers: Sou
     root = workspace / "projects" / name
     project = root / "project.toml"
     files = WorkspaceFiles((workspace,))
-    head = files.read(project).decode().partition("[vars]")[0]
+    head = files.read_utf8(project).partition("[vars]")[0]
     files.write(project, (head + "[vars]" + about.rpartition("[vars]")[2]).encode())
     views = []
     for entity in ("products", "customers"):
@@ -141,13 +141,13 @@ def create_from_statement(
                 f"{view} exists already.", hint="Move it away, or take the statement over into another project."
             )
         files.write(view, statement.sql.encode())
-        toml = files.read(project).decode()
+        toml = files.read_utf8(project)
         if statement.delete_words and f"[{statement.entity}]" not in toml:
             table = f"\n[{statement.entity}]\nactive = {_delete_table(statement.delete_words)}\n"
             files.write(project, (toml.rstrip() + "\n" + table).encode())
         return (view,)
     made = create_project(workspace, name, answers)
-    toml = files.read(project).decode().partition("[vars]")[0].rstrip() + "\n"
+    toml = files.read_utf8(project).partition("[vars]")[0].rstrip() + "\n"
     if statement.delete_words:
         words = f"active = {_delete_table(statement.delete_words)}"
         toml = re.sub(r"(?m)^# active = .*$", lambda _: f"{words}   # as the agent has it", toml)
@@ -172,7 +172,7 @@ def known_system(workspace: Path, tables: Collection[str]) -> tuple[str, str] | 
     names = {each.lower() for each in tables}
     files = _template_files(workspace)
     for template, folder in templates(workspace).items():
-        about = files.read(folder / "template.toml").decode()
+        about = files.read_utf8(folder / "template.toml")
         prefix = re.search(r'(?m)^prefix = "(\w*)"', about)
         stems = [
             path.stem.lower().removeprefix(prefix[1] if prefix else "")
@@ -198,7 +198,7 @@ def _template(workspace: Path, template: str) -> tuple[Path, str, list[str]]:
         close = get_close_matches(template, found, n=1)
         guess = f"Did you mean {close[0]}? " if close else ""
         raise UsageError(f"There is no template {template!r}.", hint=f"{guess}There are: {', '.join(found) or 'none'}.")
-    about = _template_files(workspace).read(found[template] / "template.toml").decode()
+    about = _template_files(workspace).read_utf8(found[template] / "template.toml")
     dialects = re.search(r"(?m)^dialects = \[(.*)\]", about)
     return found[template], about, re.findall(r'"(\w+)"', dialects[1] if dialects else "")
 
@@ -225,7 +225,7 @@ def write_views(project: Project, views: Mapping[str, str]) -> tuple[Path, ...]:
     files = WorkspaceFiles.of(project.workspace, project.root)
     for entity, sql in views.items():
         path = project.root / "views" / f"{entity}.sql"
-        if not exists(path) or files.read(path).decode() == _first_view(project.source.dialect):
+        if not exists(path) or files.read(path) == _first_view(project.source.dialect).encode():
             files.write(path, sql.encode())
             written.append(path)
     return tuple(written)
@@ -235,10 +235,10 @@ def leave_out_products(project: Project) -> bool:
     """Make a project one of customers alone, unless somebody wrote its view of products; gives whether it is now."""
     files = WorkspaceFiles.of(project.workspace, project.root)
     view, toml = project.root / "views" / "products.sql", project.root / "project.toml"
-    if not exists(view) or files.read(view).decode() != _first_view(project.source.dialect):
+    if not exists(view) or files.read(view) != _first_view(project.source.dialect).encode():
         return False
     files.remove(view)
-    text = files.read(toml).decode()
+    text = files.read_utf8(toml)
     if "[customers]" not in text:
         files.write(toml, text.replace("[products]", "[customers]", 1).encode())
     return True

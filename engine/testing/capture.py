@@ -148,7 +148,7 @@ def _types_of_others(
     captured = {fixture_file_name(table.name) for table in tables}
     staying = {table_of_file(path) for path in existing if path.name.lower() not in captured}
     with suppress(OSError, ConfigError):
-        document = parse_toml(files.read(folder / FILE_NAME).decode("utf-8"), path=folder / FILE_NAME, hint="")
+        document = parse_toml(files.read_utf8(folder / FILE_NAME), path=folder / FILE_NAME)
         return {
             table: {column: str(kind) for column, kind in columns.items()}
             for table, columns in document.items()

@@ -151,7 +151,7 @@ def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str
         return {}
     text = read_fixture_text(path, files)
     try:
-        document = parse_toml(text, path=path, hint=_HINT)
+        document = parse_toml(text, path=path)
     except ConfigError as error:
         raise FixtureError(error.diagnostics) from None
     if document.get(INCOMPLETE) is True:
@@ -197,7 +197,7 @@ def read_capture(folder: Path, files: WorkspaceFiles) -> Capture:
     if not is_file(path):
         return Capture()
     try:
-        said = parse_toml(read_fixture_text(path, files), path=path, hint=_HINT)
+        said = parse_toml(read_fixture_text(path, files), path=path)
     except ConfigError as error:
         raise FixtureError(error.diagnostics) from None
     # A table of one of these names is a fixture's.

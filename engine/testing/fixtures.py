@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from engine.errors import Diagnostic, FixtureError
-from engine.files import WorkspaceFiles, is_file, list_paths
+from engine.files import WorkspaceFiles, is_file, list_paths, not_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -185,8 +185,7 @@ def read_fixture_text(path: Path, files: WorkspaceFiles) -> str:
         content = files.read(path)
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise _fixture_error(path, line, "The file is not UTF-8.", "Save it as UTF-8.") from None
+        raise FixtureError([not_utf8(path, content, error)]) from None
     except OSError as error:
         raise FixtureError([Diagnostic(path=path, message=f"The file cannot be read: {error.strerror}.")]) from None
 

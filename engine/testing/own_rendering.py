@@ -44,7 +44,7 @@ def _require_decided_branches(project: Project, query: Query, own: Query) -> Non
         if not path.is_relative_to(engines)
         for fault in undecided_branches(
             path,
-            files.read(path).decode("utf-8-sig"),
+            files.read_utf8(path),
             dialect=project.source.dialect,
             lines=lines.get(path, set()),
         )

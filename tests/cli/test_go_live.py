@@ -17,7 +17,7 @@ def test_what_was_tried_is_not_live_yet(client: Client) -> None:
     client.item("A")
     view = client.root / "views" / "products.sql"
     view.write_text("-- TODO: which warehouse?\n" + view.read_text("utf-8"), "utf-8")
-    (client.root / "README.md").write_text("- [ ] With or without VAT?\n- [x] Which list?\n", "utf-8")
+    (client.root / "README.md").write_text("- [ ] With or without VAT für alle?\n- [x] Which list?\n", "cp1252")
     ran = run_command("doctor", "acme", "--live", folder=client.workspace, variables=client.environment)
     assert ran.returncode == 1
     for text in (

@@ -245,15 +245,16 @@ def test_a_database_without_products_says_what_there_is(tmp_path: Path) -> None:
     assert (tmp_path / "projects" / "acme" / "views" / "products.sql").is_file()
 
 
-def test_a_view_that_somebody_wrote_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_view_that_somebody_wrote_stays(tmp_path: Path, encoding: str) -> None:
     """What would have been proposed is printed beside it."""
     shop(tmp_path / "shop.db")
     assert s2s(tmp_path, "init", "acme", "--database", "shop.db").returncode == 0
     view = tmp_path / "projects" / "acme" / "views" / "products.sql"
-    view.write_text("select 1 as mine", "utf-8")
+    view.write_text("select 'für' as mine", encoding)
     looked = s2s(tmp_path, "init", "acme", "--introspect")
     assert looked.returncode == 0, looked.stderr
-    assert view.read_text("utf-8") == "select 1 as mine"
+    assert view.read_text(encoding) == "select 'für' as mine"
     assert "was edited by somebody, so it is kept" in looked.stdout
     assert 'stock_item.web as "product_active"' in looked.stdout
     assert (view.parent / "customers.sql").is_file()

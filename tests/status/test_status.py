@@ -61,6 +61,28 @@ def add_run(folder: Path, project: str, *, ago: timedelta, **facts: Any) -> None
     log.close()
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('[schedule]\nevery = "1h"\n'.encode("utf-16"), "workspace.toml: The file is not UTF-8."),
+        ('# für alle\n[schedule]\nevery = "1h"\n'.encode("cp1252"), "workspace.toml:1: The file is not UTF-8."),
+        (b"[schedule\n", "workspace.toml:1:10: This is not TOML: Expected ']' at the end of a table declaration."),
+    ],
+    ids=["UTF-16", "cp1252", "no TOML"],
+)
+def test_a_broken_workspace_file_is_every_projects_failure_and_stops_no_run(
+    client: Client, content: bytes, says: str
+) -> None:
+    """As the page on schedules says; and the message names what is wrong with it."""
+    client.item("A")
+    (client.workspace / "workspace.toml").write_bytes(content)
+    run = run_command("run", "acme", folder=client.workspace, variables=client.environment)
+    assert run.returncode == 0, run.stderr
+    shown = s2s(client, "status")
+    assert shown.returncode == 5, shown.stderr
+    assert says in shown.stdout
+
+
 def test_what_needs_a_person_stands_first(client: Client) -> None:
     """A project that fails, one that a guard stopped, one that is late, one with held rows, one that is well."""
     folder = client.workspace / ".state"
