@@ -212,7 +212,8 @@ def mask_sql(text: str) -> str:
     """SQL with the texts in it masked that look like a secret: a connection string, or what follows ``password =``."""
     text = re.sub(r"'[^'\n]*'", lambda found: f"'{MASK}'" if looks_secret(found[0]) else found[0], text)
     return re.sub(
-        r"(?i)((?:pass(?:wd|word|phrase)?|pwd|secret|token|\w*key|identified\s+by)\b[\"'\]]?\s*(?::?=|,|\s)\s*N?)'[^'\n]*'",
+        r"(?i)((?:pass(?:wd|word|phrase)?|pwd|secret|token|(?<!\w)\w*key|identified\s+by)\b[\"'\]]?(?:\s*(?::?=|,)\s*|\s+)N?)"
+        r"'[^'\n]*'",
         rf"\1'{MASK}'",
         text,
     )

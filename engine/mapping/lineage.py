@@ -289,7 +289,7 @@ def _on_one_line(sql: str, dialect: str) -> str:
         parts.append(_collapse_blanks(sql[position : region.start]))
         parts.append(" " if region.kind == "comment" else sql[region.start : region.end])
         position = region.end
-    return re.sub(r"\s*\n\s*", " ", "".join([*parts, _collapse_blanks(sql[position:])])).strip()
+    return re.sub(r"(?<!\s)\s*\n\s*", " ", "".join([*parts, _collapse_blanks(sql[position:])])).strip()
 
 
 def _collapse_blanks(sql: str) -> str:

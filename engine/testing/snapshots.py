@@ -280,7 +280,8 @@ def normalize_sql(sql: str, dialect: str) -> str:
 
 
 def _normalize_blanks(text: str) -> str:
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+(?=\n)", "", text))
+    *lines, last = text.split("\n")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join([*(line.rstrip(" \t") for line in lines), last]))
 
 
 def format_json(value: object) -> str:

@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import run_command
 from support.mapping import VIEW, offline, rehearsed, write, write_project
 
+from engine.config.masking import mask_sql
 from engine.errors import ConfigError, FixtureError, RenderError
 from engine.mapping.render import render_view
 
@@ -90,6 +92,25 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run on fixtures may take three seconds."""
     for module in ("limits", "fixture_database", "fixture_run"):
         monkeypatch.setattr(f"engine.testing.{module}.MAX_SECONDS", 3)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [f"{VIEW}where 1 = 1{' ' * 300_000}and 2 = 2", f"{VIEW}/* {'an old line; ' * 20_000}*/ where 1 = 1"],
+    ids=["blanks", "a comment"],
+)
+def test_a_view_with_very_much_of_nothing_is_checked_and_run_at_once(tmp_path: Path, written: str) -> None:
+    """Each took minutes: expressions for what stands at an end were tried again behind every blank."""
+    write_project(tmp_path, view=written)
+    for words in (("check",), ("test", "--update"), ("docs", "--to", "site")):
+        ran = run_command(*words, folder=tmp_path, variables={})
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, f"password{' ' * 300_000}x"], ids=["a word", "blanks"])
+def test_a_line_with_very_much_of_nothing_is_masked_at_once(text: str) -> None:
+    """As every changed line of a branch is."""
+    assert mask_sql(f"{text}\nset password = 'hunter2'") == f"{text}\nset password = '***'"
 
 
 @pytest.mark.usefixtures("impatient")
