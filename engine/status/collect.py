@@ -11,6 +11,7 @@ from engine.clock import now
 from engine.config.schedule import read_run_parts, read_schedule
 from engine.errors import ConfigError, StateError, SyncError
 from engine.files import check_private_folder
+from engine.model.fields import ENTITIES
 from engine.run_log.read import open_run_log
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def collect_statuses(
     """
     moment = now()
     with open_run_log(state_folder) as log:
-        statuses, edits = _from_log(log, names, moment, current_parts(workspace)), log.broken_edits()
+        statuses, edits = _from_log(log, names, moment, workspace), log.broken_edits()
     found, orders = [], ledgers.count_pending(names)
     fault = _folder_fault(state_folder)
     for name in names:
@@ -137,9 +138,16 @@ def current_parts(workspace: Path) -> Callable[[str, str], bool]:
     return counts
 
 
-def _from_log(
-    log: RunLogReader, names: Iterable[str], moment: datetime, counts: Callable[[str, str], bool]
-) -> dict[str, ProjectStatus]:
+def _synced_entities(workspace: Path, project: str) -> frozenset[str]:
+    """The entities that a project sends; none where its files cannot be read."""
+    try:
+        return read_run_parts(workspace, project) & frozenset(ENTITIES)
+    except (ConfigError, OSError):
+        return frozenset()
+
+
+def _from_log(log: RunLogReader, names: Iterable[str], moment: datetime, workspace: Path) -> dict[str, ProjectStatus]:
+    counts = current_parts(workspace)
     last, good = (
         _by_project(_decided(log, run) for run in runs if counts(run.project, run.entity))
         for runs in (log.last_runs(), log.last_good_runs())
@@ -150,7 +158,7 @@ def _from_log(
     for name in names:
         day = next(iter(today.get(name, ())), None)
         running = activities.get(name)
-        status = _last_outcome(name, last.get(name, []), good.get(name, []))
+        status = _last_outcome(name, last.get(name, []), good.get(name, []), _synced_entities(workspace, name))
         if status.condition in {"failed", "guarded"}:
             count, since = failures.get(name, (1, status.last_run_at))
             status = replace(status, failures=count, failing_since=since)
@@ -167,18 +175,25 @@ def _decided(log: RunLogReader, run: LoggedRun) -> LoggedRun:
     return run if before is None else replace(before, id=run.id, started_at=run.started_at)
 
 
-def _last_outcome(name: str, last: Sequence[LoggedRun], good: Sequence[LoggedRun]) -> ProjectStatus:
-    """What the last runs of a project's entities come to."""
+def _last_outcome(
+    name: str, last: Sequence[LoggedRun], good: Sequence[LoggedRun], entities: frozenset[str]
+) -> ProjectStatus:
+    """What the last runs of a project's entities come to.
+
+    Orders that were pulled are no run of a project that sends ``entities``: it may be late all the same.
+    """
     if not last:
         return ProjectStatus(project=name, condition="never run", message="It has not run yet.")
     newest = max(last, key=lambda run: run.id)
     # Where the newest has an entity, the configuration can be read again.
     last = [run for run in last if run.entity] if newest.entity else [newest]
+    sent = [run for run in last if run.entity != "orders"] if entities else last
+    ever_good = entities <= {run.entity for run in good}
     status = ProjectStatus(
         project=name,
         condition="ok",
-        last_run_at=max(run.started_at for run in last),
-        last_good_at=min((run.finished_at or run.started_at for run in good), default=None),
+        last_run_at=max((run.started_at for run in sent), default=None),
+        last_good_at=min((run.finished_at or run.started_at for run in good), default=None) if ever_good else None,
         quarantined=sum(run.quarantined or 0 for run in good),
         refused=sum(run.refused or 0 for run in good),
         run_seconds=sum(run.seconds or 0.0 for run in last),
@@ -189,6 +204,8 @@ def _last_outcome(name: str, last: Sequence[LoggedRun], good: Sequence[LoggedRun
             return replace(status, condition="failed", message=_message(wrong[outcome]))
     if "guarded" in wrong:
         return replace(status, condition="guarded", message=_message(wrong["guarded"]))
+    if not sent:
+        return replace(status, condition="never run", message="It has not run yet.")
     if status.quarantined or status.refused:
         return replace(status, condition="held", message=f"s2s quarantine list {name}")
     return status

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from support.agent import running_agent
-from support.console import PASSWORD, write_users
+from support.browser import overflow
+from support.console import PASSWORD, serve_console, write_users
+
+from engine.errors import SourceError
+from engine.run_log.record import record_failure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
     from support.client import Client
 
@@ -96,10 +102,30 @@ def test_an_operator_sees_what_needs_them_and_approves_a_plan(client: Client, br
         page.close()
 
 
+def test_a_client_with_a_long_name_leaves_room_for_what_is_wrong(tmp_path: Path, browser: Browser) -> None:
+    """On a screen and on a phone."""
+    for name in ("kwazulu-natal-building-supplies-and-hardware-wholesale", "k" * 60):
+        project = tmp_path / "projects" / name / "project.toml"
+        project.parent.mkdir(parents=True)
+        project.write_text("[source]\n", "utf-8")
+        error = SourceError("The view names a column that its tables do not have, as it did not yesterday. " * 2)
+        record_failure(tmp_path / ".state", error, project=name, command="run")
+    with serve_console(tmp_path) as served:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(served.address)
+        what = page.locator("td.what").first.bounding_box()
+        assert what is not None
+        assert what["width"] > 200
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert overflow(page) == 0
+        page.close()
+
+
 def _reload_until(page: Page, text: str) -> None:
-    """Look again until a page has a text in its table."""
+    """Look again until a page has a text in its table, and nothing beside it: "broken" has an "ok" in it."""
     until = time.monotonic() + WAIT_MS / 1000
-    while page.get_by_role("cell", name=text).count() == 0 and time.monotonic() < until:
+    while page.get_by_role("cell", name=text, exact=True).count() == 0 and time.monotonic() < until:
         time.sleep(0.5)
         page.reload()
 

@@ -54,7 +54,8 @@ def held(state: Path) -> Iterator[None]:
 def add_run(folder: Path, project: str, *, ago: timedelta, **facts: Any) -> None:
     """Note a run that began so long ago, and ended at once."""
     log = RunLog(folder)
-    record = RunRecord(log, project=project, entity="products", command="run")
+    entity, command = facts.pop("entity", "products"), facts.pop("command", "run")
+    record = RunRecord(log, project=project, entity=entity, command=command)
     moment = f"{now() - ago:%Y-%m-%d %H:%M:%S.000}"
     record.facts = {"outcome": "done", "exit_code": 0, "sent": 0, "started_at": moment, "finished_at": moment, **facts}
     record.finish()
@@ -81,6 +82,23 @@ def test_a_broken_workspace_file_is_every_projects_failure_and_stops_no_run(
     shown = s2s(client, "status")
     assert shown.returncode == 5, shown.stderr
     assert says in shown.stdout
+
+
+def test_orders_that_are_pulled_are_no_run_of_the_products(client: Client) -> None:
+    """A project whose orders alone come in is late, and its last good run is not that of its orders."""
+    folder = client.workspace / ".state"
+    with (client.root / "project.toml").open("a", encoding="utf-8") as settings:
+        settings.write(f'\n[orders]\ndatabase = "{client.root / "erp.duckdb"}"\n\n[orders.pull]\n')
+    (client.workspace / "workspace.toml").write_text('[schedule]\nevery = "1h"\n', "utf-8")
+    add_run(folder, "acme", ago=timedelta(minutes=1), entity="orders", command="orders pull")
+    (acme,) = read_result(s2s(client, "status", "--output", "json").stdout)
+    assert (acme["condition"], acme["last_run_at"], acme["last_good_at"]) == ("late", None, None)
+    add_run(folder, "acme", ago=timedelta(hours=3))
+    (acme,) = read_result(s2s(client, "status", "--output", "json").stdout)
+    assert (acme["condition"], acme["message"]) == ("late", "It has not run for 3 h.")
+    add_run(folder, "acme", ago=timedelta(minutes=2))
+    (acme,) = read_result(s2s(client, "status", "--output", "json").stdout)
+    assert acme["condition"] == "ok"
 
 
 def test_what_needs_a_person_stands_first(client: Client) -> None:
