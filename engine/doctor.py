@@ -151,7 +151,7 @@ def _live_address(url: str) -> Finding:
     return Finding(
         name="live: address",
         state="bad",
-        detail=f"{url} is {'a sandbox on this machine' if local else 'not encrypted'}",
+        detail=f"{url} is {'on this machine, and not the real Stock2Shop' if local else 'not encrypted'}",
         todo="Remove `url` from [stock2shop], or the variable in it: without it, it is the real Stock2Shop.",
     )
 

@@ -14,8 +14,30 @@ if TYPE_CHECKING:
 GLOBAL_OPTIONS = {"--workspace": True, "--log-format": True, "--log-file": True, "--debug": False}
 """The options that every command has, which typer knows in front of the command only, and whether one has a value."""
 
+_NEVER_CUT = 10_000
+"""More letters than a sentence of help has."""
+
+_PLAIN_TYPES = {"<str>": "<text>", "<int>": "<number>", "<float>": "<number>"}
+_PLAIN_TYPES |= {
+    "<int range>": "<number>",
+    "<float range>": "<number>",
+    "<list[str]>": "<text>",
+    "<list[int]>": "<number>",
+}
+"""What help calls the types of values, in place of Python's names for them."""
+
 PANELS = ("Set up", "Look at a mapping", "Sync", "Orders", "Keep it running", "Learn")
 """The groups of commands in ``s2s --help``, in their order."""
+
+
+class CommandGroup(TyperGroup):
+    """Lists its commands with the whole sentence that each begins its help with."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section of all commands; typer would cut what is longer than a line."""
+        commands = [command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))]
+        with formatter.section("Commands"):
+            formatter.write_dl([(command.name or "", command.get_short_help_str(_NEVER_CUT)) for command in commands])
 
 
 class PanelGroup(TyperGroup):
@@ -110,6 +132,23 @@ def add_examples(tree: Any) -> None:
     for path, command in walk_commands(tree):
         if path in EXAMPLES:
             command.epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in EXAMPLES[path])])
+
+
+def name_types(tree: Any) -> None:
+    """Have help call the types of values by plain words, and leave them out where an argument is any text."""
+    for _, command in walk_commands(tree):
+        for parameter in command.params:
+            plain = _plain_type(parameter.display_type, is_argument=parameter.param_type_name == "argument")
+            parameter.display_type = plain
+
+
+def _plain_type(display_type: Callable[[Any], str], *, is_argument: bool) -> Callable[[Any], str]:
+    def shown(context: Any) -> str:
+        label = display_type(context)
+        plain = _PLAIN_TYPES.get(label, label)
+        return "" if is_argument and plain == "<text>" else plain
+
+    return shown
 
 
 def note_project(command: Any, note: Callable[[Any, str | None], None]) -> None:

@@ -157,7 +157,7 @@ def list_orders(
     with order_ledgers(session).viewed(loaded.name) as ledger:
         entries = ledger.list_newest(status=status, limit=limit)
         still = why_still(loaded, ledger.belongs_to())
-    _print_entries(session, loaded, entries, output)
+    _print_entries(session, loaded, entries, output, nothing=f"orders that are {status}" if status else "orders")
     if still and output is Output.text:
         session.terminal.print_text(still)
 
@@ -407,7 +407,9 @@ def bound_text(value: object, *, reveal: bool) -> str:
     return display_value(value).translate({number: f"\\u{number:04x}" for number in (9, 10, 13)})
 
 
-def _print_entries(session: Session, project: Project, entries: list[Entry], output: Output) -> None:
+def _print_entries(
+    session: Session, project: Project, entries: list[Entry], output: Output, *, nothing: str = "such orders"
+) -> None:
     if output is Output.json:
         session.answer.give([entry.as_json() for entry in entries])
     elif entries:
@@ -424,7 +426,7 @@ def _print_entries(session: Session, project: Project, entries: list[Entry], out
         ]
         session.terminal.print_table(rows, ("order", "status", "code", "via", "received_at", "reason"))
     else:
-        session.terminal.print_text(f"{project.name} has no such orders.")
+        session.terminal.print_text(f"{project.name} has no {nothing}.")
 
 
 def _print_outcome(

@@ -228,7 +228,8 @@ def quarantine_retry(
     if output is Output.json:
         session.answer.give({"rows": count})
     else:
-        session.terminal.print_text(f"{count} will be sent again by the next run: s2s run {loaded.name}")
+        text = f"{count} will be sent again by the next run: s2s run {loaded.name}"
+        session.terminal.print_text(text if count else "None of these is held back because Stock2Shop refused it.")
 
 
 def adopt(

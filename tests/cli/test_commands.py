@@ -876,6 +876,12 @@ def test_reading_back_tells_how_far_it_came(s2s: S2s, client: Client) -> None:
         }
 
 
+def test_where_no_row_was_refused_nothing_is_said_to_be_sent_again(s2s: S2s) -> None:
+    """Nor does it lead to a run."""
+    s2s.client.item("A")
+    assert s2s("quarantine", "retry", "acme").stdout == "None of these is held back because Stock2Shop refused it.\n"
+
+
 def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     """A lost state file is no reason to send or delete everything."""
     client.shirt("S", "M", "L", trade="80", tags="b,a", vendor="Kudu")

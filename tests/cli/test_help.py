@@ -88,3 +88,13 @@ def test_a_command_that_is_not_there_leads_to_the_one_that_is_like_it(tmp_path: 
     """Of all commands, and of those of a group."""
     for words, meant in ((("rnu", "acme"), "run"), (("orders", "lits"), "list")):
         assert f"Did you mean '{meant}'" in run_command(*words, folder=tmp_path, variables={}).stderr
+
+
+def test_help_cuts_no_sentence_and_names_types_in_plain_words(tmp_path: Path) -> None:
+    """Of every command, and of the commands that a group lists."""
+    for path, command in walk_commands(command_tree()):
+        printed = run_command(*path.split(), "--help", folder=tmp_path, variables={}).stdout
+        assert re.findall(r"(?m)[\w,]\.\.\.$|<str>|<int|<float|<list", printed) == [], path
+        for name, each in (getattr(command, "commands", None) or {}).items():
+            listed = re.sub(r"\s+", " ", printed.partition("Commands:")[2])
+            assert f"{name} {each.get_short_help_str(1_000)}" in listed, path

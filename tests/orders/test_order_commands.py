@@ -88,6 +88,8 @@ def test_the_commands_tell_an_orders_story(erp: Erp) -> None:
     (folder / "a.json").write_text(json.dumps(order_document(1)), "utf-8")
     (folder / "b.json").write_text(json.dumps(order_document(2, line_items=[order_line(sku="Z")], total=None)), "utf-8")
     (folder / "c.json").write_text("{", "utf-8")
+    assert erp.s2s("orders", "list", "acme").stdout == "acme has no orders.\n"
+    assert erp.s2s("orders", "list", "acme", "--status", "failed").stdout == "acme has no orders that are failed.\n"
     ran = erp.s2s("orders", "import", "acme", str(folder))
     assert (ran.returncode, "SO1" in ran.stdout, "c.json" in ran.stdout) == (4, True, True)
     assert "waiting" in erp.s2s("orders", "list", "acme").stdout
