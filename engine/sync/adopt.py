@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.clock import now
 from engine.errors import UsageError
 from engine.mapping.engine_sql import render_sql
-from engine.mapping.render import render_view
+from engine.mapping.views import render_checked_view
 from engine.model.fields import ENTITIES, masked, unmasked
 from engine.state.store import open_state
 from engine.stock2shop.client import open_api
@@ -278,7 +278,8 @@ def _find_stated(state: State, layout: StagingLayout, settings: EntitySettings) 
 def _published_layout(context: RunContext) -> StagingLayout:
     """The layout of the view's columns; the journal is folded into published."""
     state, project, entity = context.state, context.project, context.entity
-    with extract(project, render_view(project, entity), entity=entity, cancel=context.cancel) as (columns, _, _):
+    query = render_checked_view(project, entity).query
+    with extract(project, query, entity=entity, cancel=context.cancel) as (columns, _, _):
         mapped = build_layout(ENTITIES[entity], columns, settings=context.settings, version=state.version)
     layout = state.with_retry(lambda: prepare(state, mapped))
     compact_journal(state, entity)

@@ -882,6 +882,13 @@ def test_where_no_row_was_refused_nothing_is_said_to_be_sent_again(s2s: S2s) -> 
     assert s2s("quarantine", "retry", "acme").stdout == "None of these is held back because Stock2Shop refused it.\n"
 
 
+@pytest.mark.parametrize("command", ["plan", "run", "verify", "adopt", "preview"])
+def test_an_empty_view_is_a_fault_of_the_project_whatever_reads_it(s2s: S2s, command: str) -> None:
+    """With its file; nothing asks the database for it."""
+    (s2s.client.root / "views" / "products.sql").write_text("", "utf-8")
+    failed(s2s(command, "acme"), 2, "products.sql: error: The view is empty.", "Write one SELECT.")
+
+
 def test_adopt_takes_what_stock2shop_holds(s2s: S2s, client: Client, make_sandbox: Callable[..., Sandbox]) -> None:
     """A lost state file is no reason to send or delete everything."""
     client.shirt("S", "M", "L", trade="80", tags="b,a", vendor="Kudu")
