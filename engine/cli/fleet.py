@@ -197,16 +197,21 @@ def adopt_local(
 
     session = session_of(context)
     fleet = _fleet(session)
+    found = False
     for name in projects or session.project_names():
         loaded = session.load_stored(name)
         states = loaded.state.parent
         has_state = adopt_state(fleet.database, fleet.objects, loaded.name, loaded.state, replace=replace)
         if has_state:
             session.terminal.print_text(f"{loaded.name}: its state is the fleet's now.")
-        if adopt_orders(fleet.database, loaded.name, ledger_path(states, loaded.name), replace=replace):
+        has_orders = adopt_orders(fleet.database, loaded.name, ledger_path(states, loaded.name), replace=replace)
+        if has_orders:
             session.terminal.print_text(f"{loaded.name}: its orders are the fleet's now.")
         elif projects and not has_state:
             session.terminal.print_text(f"{loaded.name} has no state and no orders in {states}.")
+        found = found or has_state or has_orders
+    if not projects and not found:
+        session.terminal.print_text("No project has a state or orders of this machine's own: nothing was taken over.")
 
 
 @fleet_app.command("export-local")

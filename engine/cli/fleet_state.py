@@ -33,10 +33,13 @@ STOP_SECONDS = 10.0
 
 
 @contextmanager
-def state_at_hand(session: Session, project: Project) -> Iterator[tuple[Project, Checkout | None]]:
+def state_at_hand(
+    session: Session, project: Project, *, even_paused: bool = False
+) -> Iterator[tuple[Project, Checkout | None]]:
     """Give the project with its state on this machine, and the checkout where the workspace is a fleet's.
 
-    Raises :class:`LeaseError` where another machine of the fleet has the project.
+    Raises :class:`LeaseError` where another machine of the fleet has the project, and where it is paused, unless
+    ``even_paused``.
     """
     fleet = fleet_connections(session)
     if fleet is None:
@@ -44,13 +47,15 @@ def state_at_hand(session: Session, project: Project) -> Iterator[tuple[Project,
         return
     from engine.fleet.checkout import check_out
 
-    with check_out(fleet.database, fleet.objects, project.name, project.state) as checkout:
+    with check_out(fleet.database, fleet.objects, project.name, project.state, even_paused=even_paused) as checkout:
         yield replace(project, state=checkout.path), checkout
 
 
-def project_at_hand(context: typer.Context, project: Project) -> tuple[Project, Checkout | None]:
+def project_at_hand(
+    context: typer.Context, project: Project, *, even_paused: bool = False
+) -> tuple[Project, Checkout | None]:
     """What :func:`state_at_hand` gives, until the command of ``context`` ends."""
-    return context.with_resource(state_at_hand(session_of(context), project))
+    return context.with_resource(state_at_hand(session_of(context), project, even_paused=even_paused))
 
 
 def fleet_connections(session: Session) -> FleetConnections | None:

@@ -10,16 +10,18 @@ import typer
 from engine.cli.colour import paint_findings
 from engine.cli.contract import diagnostic_json
 from engine.cli.failures import FAILED
-from engine.cli.fleet_state import order_ledgers, project_at_hand
+from engine.cli.fleet_state import fleet_database, order_ledgers, project_at_hand
 from engine.cli.options import OutputFormat, ProjectName, ProjectNames  # noqa: TC001 - typer reads annotations at run time
 from engine.cli.session import CONNECTING_TABLES, Output, check_reveal, selected_entities, session_of
 from engine.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.cli.session import Session
+    from engine.doctor import Finding
     from engine.errors import Diagnostic
+    from engine.fleet.database import FleetDatabase
     from engine.model.settings import Project
 
 
@@ -163,8 +165,11 @@ def doctor(
         raise UsageError("--live is about a project.", hint="Name it: s2s doctor acme --live")
     findings = list(check_machine())
     if project is not None:
-        loaded, _ = project_at_hand(context, session.load(project))
+        loaded, _ = project_at_hand(context, session.load(project), even_paused=True)
         findings += check_project(loaded, order_ledgers(session))
+        fleet = fleet_database(session)
+        if fleet is not None:
+            findings += _check_fleet(fleet, loaded.name)
         findings += check_live(loaded) if live else ()
         findings += [
             Finding(name="source id", state="warn", detail=each.message, todo=each.hint)
@@ -179,3 +184,13 @@ def doctor(
                 session.terminal.print_text(f"      → {line}")
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(FAILED)
+
+
+def _check_fleet(fleet: FleetDatabase, project: str) -> Iterator[Finding]:
+    """Whether the fleet's machines run a project."""
+    from engine.doctor import Finding
+    from engine.fleet.overview import is_paused
+
+    if is_paused(fleet, project):
+        todo = f"`s2s fleet resume {project}` lets it run again."
+        yield Finding(name="fleet", state="warn", detail=f"{project} is paused", todo=todo)

@@ -25,6 +25,12 @@ def set_paused(database: FleetDatabase, project: str, *, paused: bool) -> str:
     return shown_holder(row[0]) if row else ""
 
 
+def is_paused(database: FleetDatabase, project: str) -> bool:
+    """Whether no machine runs a project until it is resumed."""
+    row = database.row("select paused from lease where project = %s", [project])
+    return row is not None and bool(row[0])
+
+
 PROJECT_COLUMNS = (
     "project",
     "held_by",

@@ -62,6 +62,7 @@ def test_a_machine_hands_its_projects_over_and_gets_them_back(fleet: Fleet) -> N
     shared.write_text(settings, "utf-8")
     assert "adopt-local acme" in fleet.run("a", "run", "acme", code=1)
     assert "the fleet's now" in fleet.run("a", "fleet", "adopt-local")
+    assert "nothing was taken over" in fleet.run("c", "fleet", "adopt-local")
     fleet.run("b", "run", "acme")
     assert client.posted() == 3
     client.sql("update item set price = '7' where code = 'I001'")
@@ -71,6 +72,7 @@ def test_a_machine_hands_its_projects_over_and_gets_them_back(fleet: Fleet) -> N
 
     fleet.run("a", "fleet", "pause", "acme")
     assert "acme is paused" in fleet.run("b", "run", "acme", code=75)
+    assert "warn  fleet: acme is paused" in fleet.run("b", "doctor", "acme")
     fleet.run("a", "fleet", "resume", "acme")
     fleet.run("b", "run", "acme")
     assert client.posted() == 4
