@@ -23,7 +23,7 @@ from engine.embedded import connect_duckdb, find_foreign_relations, is_known_set
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
 from engine.state.spill_file import BatchLog, SpillFile
-from engine.state.working_folder import remove_empty_file, working_folder
+from engine.state.working_folder import remove_unfinished_file, working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -391,7 +391,7 @@ def open_state(path: Path, *, keep_journal: bool = False) -> Iterator[State]:
                 f"The state file {path} cannot be written.",
                 hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
             )
-        remove_empty_file(path)
+        remove_unfinished_file(path)
         if exists(path):
             create_private_file(path)  # a state that was copied here may be anybody's to read
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes

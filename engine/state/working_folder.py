@@ -1,4 +1,4 @@
-"""The folder of a state's working set, and an empty state file that a killed run left: what lies beside a state."""
+"""The folder of a state's working set, and a state file that a killed run was creating: what lies beside a state."""
 
 from __future__ import annotations
 
@@ -9,30 +9,47 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from engine.files import exists
 from engine.state.errors import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 
-def remove_empty_file(path: Path) -> None:
-    """Remove a state file without a byte, which a run left that was killed when it had just created it.
+HEADER_BYTES = 3 * 4096
+"""DuckDB's headers, which it writes one after the other as it creates a file."""
+
+
+def remove_unfinished_file(path: Path) -> None:
+    """Remove a state file that a run left that was killed as it created it: without a byte, or without all headers.
 
     Not while another process holds it, which may be about to write. DuckDB locks its file in the same way.
     """
     if sys.platform == "win32":
         with suppress(FileNotFoundError, PermissionError):  # whoever holds the file keeps it from being removed
-            if not path.stat().st_size:
+            with path.open("rb") as file:
+                unfinished = _is_unfinished(path, file)
+            if unfinished:
                 path.unlink()
         return
     import fcntl
 
     with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
-        if not os.fstat(file.fileno()).st_size:
+        if _is_unfinished(path, file):
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.fstat(file.fileno()).st_size:
+            if _is_unfinished(path, file):
                 path.unlink()
+
+
+def _is_unfinished(path: Path, file: BinaryIO) -> bool:
+    """Whether nothing was ever kept in the file: DuckDB has not written all headers, nor a journal."""
+    size = os.fstat(file.fileno()).st_size
+    if size >= HEADER_BYTES or exists(path.with_name(f"{path.name}.wal")):
+        return False
+    file.seek(0)
+    return not size or file.read(12)[8:] == b"DUCK"
 
 
 @contextmanager

@@ -71,6 +71,18 @@ def test_an_empty_state_file_is_none(tmp_path: Path) -> None:
         assert state.meta("mine") == "1"
 
 
+@pytest.mark.parametrize("size", [100, 4096, 8192, 12_287])
+def test_a_state_whose_run_was_killed_as_it_created_it_is_begun_anew(tmp_path: Path, size: int) -> None:
+    """DuckDB writes three headers one after the other; nothing is in the file before the last one."""
+    path = tmp_path / "acme.duckdb"
+    duckdb.connect(path).close()
+    path.write_bytes(path.read_bytes()[:size])
+    with open_state(path) as state:
+        state.set_meta("mine", "1")
+    with open_state(path) as state:
+        assert state.meta("mine") == "1"
+
+
 HOLDING = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
@@ -96,9 +108,16 @@ def test_an_empty_state_file_that_another_process_holds_is_left_alone(tmp_path: 
 
 
 def test_a_damaged_state_file_is_still_said(tmp_path: Path) -> None:
-    """Only one without a byte is none."""
-    (tmp_path / "acme.duckdb").write_bytes(b"x")
-    with pytest.raises(StateError, match="damaged"), open_state(tmp_path / "acme.duckdb"):
+    """Also where only its headers are left: it has a journal, so it was in use."""
+    path = tmp_path / "acme.duckdb"
+    path.write_bytes(b"x")
+    with pytest.raises(StateError, match="damaged"), open_state(path):
+        pass
+    path.unlink()
+    duckdb.connect(path).close()
+    path.write_bytes(path.read_bytes()[:8192])
+    (tmp_path / "acme.duckdb.wal").write_bytes(b"of a run that was killed")
+    with pytest.raises(StateError, match="damaged"), open_state(path):
         pass
 
 
