@@ -23,7 +23,8 @@ from engine.embedded import connect_duckdb, find_foreign_relations, is_known_set
 from engine.errors import StateError, StateMemoryError
 from engine.state.errors import translate_errors
 from engine.state.spill_file import BatchLog, SpillFile
-from engine.state.working_folder import remove_unfinished_file, working_folder
+from engine.state.torn_tables import TornTables
+from engine.state.working_folder import prepare_file, working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,7 @@ class State:
         self._scripts: dict[str, None] = {}
         self._meta: dict[str, str] | None = None
         self._in_transaction = False
+        self._torn = TornTables()
         self._merges = True
         self._open()
 
@@ -176,6 +178,7 @@ class State:
             except StateMemoryError:
                 if self._in_transaction or not self.increase_memory_limit():
                     raise
+                self._torn.replace(self)
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and give all its rows: for results that are small by nature."""
@@ -190,7 +193,7 @@ class State:
         parameters: Sequence[object] | Mapping[str, object],
         fetch: Callable[[duckdb.DuckDBPyConnection], T],
     ) -> T:
-        with self._translated_errors():
+        with self._torn.watching(sql, in_transaction=self._in_transaction), self._translated_errors():
             *before, last = parse_script(self._connection, sql)
             for statement in before:
                 self._connection.execute(statement, _named_in(statement, parameters))
@@ -324,6 +327,7 @@ class State:
             except StateMemoryError:
                 if not self.increase_memory_limit():
                     raise
+                self._torn.replace(self)
                 self._reopen()
             else:
                 return
@@ -382,18 +386,7 @@ def open_state(path: Path, *, keep_journal: bool = False) -> Iterator[State]:
     :class:`StateLockedError` when another process
     holds the file and :class:`StateError` when it is damaged, newer than this engine or cannot be written.
     """
-    from engine.files import create_private_file, exists, make_private_folder
-
-    with translate_errors(path):
-        make_private_folder(path.parent)
-        if exists(path) and not os.access(path, os.W_OK):
-            raise StateError(
-                f"The state file {path} cannot be written.",
-                hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
-            )
-        remove_unfinished_file(path)
-        if exists(path):
-            create_private_file(path)  # a state that was copied here may be anybody's to read
+    prepare_file(path)
     before = os.umask(0o077)  # until the end: DuckDB creates the journal beside the file when it first writes
     try:
         # Named before the file is opened: the journal of a killed run may need more than the memory.

@@ -9,7 +9,8 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from engine.files import exists
+from engine.errors import StateError
+from engine.files import create_private_file, exists, make_private_folder
 from engine.state.errors import translate_errors
 
 if TYPE_CHECKING:
@@ -22,7 +23,24 @@ HEADER_BYTES = 3 * 4096
 """DuckDB's headers, which it writes one after the other as it creates a file."""
 
 
-def remove_unfinished_file(path: Path) -> None:
+def prepare_file(path: Path) -> None:
+    """Make the folder of the state at ``path``, for its owner alone, and leave no file there that is not to be opened.
+
+    Raises :class:`StateError` where the file cannot be written.
+    """
+    with translate_errors(path):
+        make_private_folder(path.parent)
+        if exists(path) and not os.access(path, os.W_OK):
+            raise StateError(
+                f"The state file {path} cannot be written.",
+                hint="Give the account that runs s2s the right to write it, or set S2S_STATE to another folder.",
+            )
+        _remove_unfinished_file(path)
+        if exists(path):
+            create_private_file(path)  # a state that was copied here may be anybody's to read
+
+
+def _remove_unfinished_file(path: Path) -> None:
     """Remove a state file that a run left that was killed as it created it: without a byte, or without all headers.
 
     Not while another process holds it, which may be about to write. DuckDB locks its file in the same way.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,9 +14,10 @@ import pytest
 
 from engine.errors import StateError, StateLockedError, StateMemoryError, is_out_of_memory
 from engine.state.errors import translate_errors
-from engine.state.store import MEMORY_LIMITS, open_state
+from engine.state.store import MEMORY_LIMITS, State, open_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -119,6 +122,42 @@ def test_a_damaged_state_file_is_still_said(tmp_path: Path) -> None:
     (tmp_path / "acme.duckdb.wal").write_bytes(b"of a run that was killed")
     with pytest.raises(StateError, match="damaged"), open_state(path):
         pass
+
+
+@pytest.mark.parametrize("retry", [State.with_retry, State.transaction_with_retry])
+@pytest.mark.parametrize("before", [0, 3_000])
+def test_rows_are_staged_once_each_where_the_memory_was_too_little_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, retry: Callable[[State, Callable[[], None]], None]
+) -> None:
+    """Narrow rows and then wide ones: DuckDB runs out of memory as it commits them, and spoils the table."""
+    monkeypatch.setattr("engine.state.store.MEMORY_LIMITS", ["20MB", "192MB"])
+    wide = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz ", k=1_000)) * 1_000
+
+    def incoming() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"n": pa.array(range(10_000)), "text": [f"{n} narrow" for n in range(10_000)]})
+        yield pa.record_batch(
+            {"n": pa.array(range(10_000, 10_060)), "text": [f"{n} {wide}" for n in range(10_000, 10_060)]}
+        )
+
+    attempts = 0
+
+    def insert() -> None:
+        nonlocal attempts
+        attempts += 1
+        rows = incoming()
+        first = next(rows)
+        with state.registered("incoming", pa.RecordBatchReader.from_batches(first.schema, chain((first,), rows))):
+            state.run("insert into run.landed select n, text || '' from incoming")
+
+    with open_state(tmp_path / "acme.duckdb") as state:
+        state.run("create table run.landed (n bigint, text varchar)")
+        state.run(f"insert into run.landed select -1 - n, 'before' from range({before}) as numbers(n)")
+        retry(state, insert)
+        assert attempts == 2
+        assert state.row(
+            "select count(*), count(distinct n), min(n), max(n), count(*) filter (starts_with(text, n || ' '))"
+            " from run.landed"
+        ) == (before + 10_060, before + 10_060, -before, 10_059, 10_060)
 
 
 def test_memory_that_the_engine_gave_too_little_of_is_not_blamed_on_the_machine(
