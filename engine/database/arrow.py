@@ -28,9 +28,8 @@ this was measured to save 5 to 20 % of a run's CPU time."""
 MAX_BATCH_BYTES = 4_000_000
 """About how large a batch may be: of rows with descriptions of 100 KB, 2,000 would take 200 MB."""
 
-MIN_BATCH_ROWS = 80
-"""Rows that a batch has at least, however wide they are, and that the first one has: DuckDB's joins collect batches of
-up to 64 rows until they have 2,048."""
+MIN_BATCH_ROWS = 8
+"""Rows that a batch has at least, however wide they are, and that the first one has."""
 
 
 @dataclass

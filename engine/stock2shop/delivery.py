@@ -35,7 +35,7 @@ MAX_BODY_BYTES = 8_000_000
 where it is lower, the answer 413 parts the batch further."""
 
 MAX_BATCH_BYTES = MAX_BODY_BYTES * 3 // 4
-"""Bytes of the long texts of a batch: what else a request holds, and their escapes in JSON, come on top."""
+"""Bytes of the texts of a batch: the names of fields, and the escapes of texts in JSON, come on top."""
 
 MAX_SEARCH_REQUESTS = 250
 """Requests that a run spends on looking for refused rows: four minutes at the recommended pace. What is not found by
@@ -67,30 +67,30 @@ class Delivery:
     may_be_stored: bool = False
 
 
-def batches(groups: Iterable[tuple[int, int]], *, limit: int) -> Iterator[int]:
-    """Where to cut, as running totals: batches of at most ``limit`` rows, a group whole where it fits in one.
+def batches(groups: Iterable[tuple[int, int]], *, limit: int) -> Iterator[tuple[int, int]]:
+    """Batches of at most ``limit`` rows, a group whole where it fits in one: where each ends, and how large it is.
 
-    ``groups`` are their numbers of rows and of bytes, in the order of sending. A batch has more than
-    :data:`MAX_BATCH_BYTES` only where one group has.
+    ``groups`` are their numbers of rows and of bytes, in the order of sending. The ends are running totals of rows. A
+    batch has more than :data:`MAX_BATCH_BYTES` only where one group has.
 
-    >>> list(batches([(2, 0), (2, 0), (7, 0)], limit=4))
-    [4, 8, 11]
+    >>> list(batches([(2, 0), (2, 0), (8, 80)], limit=4))
+    [(4, 0), (8, 40), (12, 40)]
     >>> list(batches([(1, 5_000_000), (1, 5_000_000), (2, 9_000_000), (1, 0)], limit=4))
-    [1, 2, 4, 5]
+    [(1, 5000000), (2, 5000000), (4, 9000000), (5, 0)]
     """
     done = rows = size = 0
     for count, weight in groups:
         if rows and (rows + count > limit or size + weight > MAX_BATCH_BYTES):
             done += rows
-            yield done
+            yield done, size
             rows = size = 0
         rows, size = rows + count, size + weight
         while rows > limit:
-            done += limit
-            yield done
-            rows -= limit
+            done, part = done + limit, size * limit // rows
+            yield done, part
+            rows, size = rows - limit, size - part
     if rows:
-        yield done + rows
+        yield done + rows, size
 
 
 class Sender:

@@ -19,10 +19,10 @@ from engine.model.fields import ENTITIES
 from engine.stock2shop.delivery import MAX_BATCH_BYTES, batches
 from engine.sync.diff import compute_delta, count_unchanged
 from engine.sync.extract import extract
-from engine.sync.journal import compact_journal, remember_wide_rows
+from engine.sync.journal import compact_journal, remember_wide_rows, wide_row_bytes
 from engine.sync.layout import MAX_WINDOW_ROWS, Window, build_layout
 from engine.sync.reader_check import check_reader
-from engine.sync.stage import land, prepare
+from engine.sync.stage import land, prepare, widest_row
 from engine.sync.validate import validate
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 class Comparison:
     """The numbers of a comparison; its rows are in the working set.
 
-    ``batch_ends`` are the positions in ``run.outgoing`` after which a batch ends. ``unsent`` are the fields that the
-    view maps and that are not sent, since Stock2Shop has no public place for them.
+    ``batch_ends`` are the positions in ``run.outgoing`` after which a batch ends, ``batch_bytes`` about how large each
+    is. ``unsent`` are the fields that the view maps and that are not sent, since Stock2Shop has no public place for
+    them.
     """
 
     entity: str
@@ -55,6 +56,7 @@ class Comparison:
     staged: Staged
     counts: Counts
     batch_ends: tuple[int, ...]
+    batch_bytes: tuple[int, ...]
     unsent: tuple[str, ...]
 
 
@@ -110,14 +112,15 @@ def compare(
     if full and not context.options.full and not _has_repeated_keys(state):
         state.forget_meta(repeated_key)
     resolved = (staged.layout.entity.resolve(column) for column in columns)
+    limit = context.project.stock2shop.batch_variants
+    ends = [] if staged.unchanged else [*_find_batches(state, staged, limit=limit)]
     return Comparison(
         entity=entity,
         settings=settings,
         staged=staged,
         counts=counts,
-        batch_ends=()
-        if staged.unchanged
-        else _find_batch_ends(state, staged, limit=context.project.stock2shop.batch_variants),
+        batch_ends=tuple(end for end, _ in ends),
+        batch_bytes=tuple(size for _, size in ends),
         unsent=tuple(field.name for field in resolved if field is not None and not field.sent),
     )
 
@@ -201,13 +204,20 @@ def _has_repeated_keys(state: State) -> bool:
     return bool(state.value("select count(*) from run.violation where rule = 'repeated_key'"))
 
 
-def _find_batch_ends(state: State, staged: Staged, *, limit: int) -> tuple[int, ...]:
-    """The positions in ``run.outgoing`` after which a batch ends. Removals and upserts never share a batch."""
+def _find_batches(state: State, staged: Staged, *, limit: int) -> Iterator[tuple[int, int]]:
+    """The positions in ``run.outgoing`` after which a batch ends, and about how large it is.
+
+    Removals and upserts never share a batch.
+    """
     removals, total = state.row("select count(*) filter (where kind = 'delete'), count(*) from run.outgoing")
-    weigh = staged.bytes > MAX_BATCH_BYTES and any(field.type == "html" for field in staged.layout.fields)
-    ends = list(batches(_measure_products(state, 0, removals, limit=limit), limit=limit))
-    upserts = _measure_products(state, removals, total, limit=limit, weigh=weigh)
-    return (*ends, *(removals + end for end in batches(upserts, limit=limit)))
+    width = max(staged.width, wide_row_bytes(state))  # what is removed did not arrive
+    for end, _ in batches(_measure_products(state, 0, removals, limit=limit), limit=limit):
+        yield end, width * min(limit, end)
+    weigh = staged.bytes > MAX_BATCH_BYTES and widest_row(state) * limit > MAX_BATCH_BYTES
+    start = 0
+    for end, size in batches(_measure_products(state, removals, total, limit=limit, weigh=weigh), limit=limit):
+        yield removals + end, size if weigh else staged.width * (end - start)
+        start = end
 
 
 def _measure_products(
@@ -215,8 +225,8 @@ def _measure_products(
 ) -> Iterator[tuple[int, int]]:
     """How many rows each product has in ``run.outgoing``, in its order, of those above ``after`` and up to ``upto``.
 
-    With ``weigh`` also how many bytes of HTML they have, else 0. Rows that fit into one batch of ``limit`` are counted
-    as if they were of one product where they are not weighed.
+    With ``weigh`` also how many bytes they have, else 0. Rows that fit into one batch of ``limit`` are counted as if
+    they were of one product where they are not weighed.
     """
     if upto - after <= limit and not weigh:
         if upto > after:

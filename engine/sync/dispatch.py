@@ -18,7 +18,7 @@ from engine.sync.clearing import find_unclearable
 from engine.sync.documents import Documents
 from engine.sync.extract import cancelled
 from engine.sync.journal import Receipt, mark_in_flight, record_receipt, record_refusal, withdraw_in_flight
-from engine.sync.layout import Window
+from engine.sync.layout import Window, documents_end, window_end
 from engine.sync.stage import load_window
 
 if TYPE_CHECKING:
@@ -94,23 +94,22 @@ def send_delta(context: RunContext, comparison: Comparison, api: Api, *, run_id:
 def _send_batches(
     context: RunContext, comparison: Comparison, sender: Sender, documents: Documents, api: Api, *, run_id: int
 ) -> Dispatched:
-    state, staged = context.state, comparison.staged
-    layout, ends = staged.layout, comparison.batch_ends
+    state, layout, ends = context.state, comparison.staged.layout, comparison.batch_ends
     sent = refused = position = loaded = made = 0
     prepared: list[dict[str, Any]] = []
     total = ends[-1] if ends else 0
     unclearable = find_unclearable(layout, comparison.settings)
     state.set_merging(merges=False)  # of the journal, which is folded and emptied at the end
-    for end in ends:
+    for number, end in enumerate(ends):
         if context.cancel.is_set():
             raise cancelled()
         if context.deadline.has_come:
             return _late(sent, refused, total)
         if end > loaded:
-            loaded = max(each for each in ends if each <= max(end, position + staged.window_rows))
+            loaded = window_end(ends, comparison.batch_bytes, number)
             load_window(state, layout, Window(position, loaded), unclearable=unclearable)
         if end > made:
-            made = max(each for each in ends if each <= min(loaded, max(end, position + staged.document_rows)))
+            made = min(loaded, documents_end(ends, comparison.batch_bytes, number))
             prepared = documents.rows(state, Window(position, made))
         batch, requests = Window(position, end), api.requests_made
         rows, prepared = prepared[: end - position], prepared[end - position :]

@@ -49,11 +49,11 @@ class Receipt:
 
 def remember_wide_rows(state: State, staged: Staged) -> None:
     """Remember that the state holds many wide rows, so that they are folded and merged a part at a time."""
-    if staged.width >= MIN_WIDE_ROW_BYTES and staged.bytes >= MIN_WIDE_BYTES and staged.width > _wide_row_bytes(state):
+    if staged.width >= MIN_WIDE_ROW_BYTES and staged.bytes >= MIN_WIDE_BYTES and staged.width > wide_row_bytes(state):
         state.set_meta("wide_row_bytes", str(staged.width))
 
 
-def _wide_row_bytes(state: State) -> int:
+def wide_row_bytes(state: State) -> int:
     """About how many bytes a row has where the state holds many wide ones; 0 where it does not."""
     return int(state.meta("wide_row_bytes") or 0)
 
@@ -67,7 +67,7 @@ def compact_journal(state: State, entity: str) -> int:
     """
     tables = table_names(entity)
     create_tables(state, entity)
-    width = _wide_row_bytes(state)
+    width = wide_row_bytes(state)
     state.set_merging(merges=not width)
     (facts,) = state.dicts(render_sql("journal_facts.sql", **tables, entity=entity))
     part_rows = max(PART_BYTES // width, 1) if width else 0

@@ -175,10 +175,23 @@ class Staged:
         """How many changes are loaded as whole rows at a time."""
         return min(MAX_WINDOW_ROWS, max(MAX_WINDOW_BYTES // max(self.width, 1), 1))
 
-    @property
-    def document_rows(self) -> int:
-        """Of how many changes the documents are made at a time."""
-        return min(MAX_DOCUMENT_ROWS, max(MAX_DOCUMENT_BYTES // max(self.width, 1), 1))
+
+def window_end(ends: Sequence[int], sizes: Sequence[int], number: int) -> int:
+    """Where the last batch ends that is loaded with the batch ``number``; batches have ``ends`` and ``sizes``."""
+    return _last_end(ends, sizes, number, rows=MAX_WINDOW_ROWS, size=MAX_WINDOW_BYTES)
+
+
+def documents_end(ends: Sequence[int], sizes: Sequence[int], number: int) -> int:
+    """Where the last batch ends whose documents are made with those of the batch ``number``, as far as it is loaded."""
+    return _last_end(ends, sizes, number, rows=MAX_DOCUMENT_ROWS, size=MAX_DOCUMENT_BYTES)
+
+
+def _last_end(ends: Sequence[int], sizes: Sequence[int], number: int, *, rows: int, size: int) -> int:
+    first, together = ends[number - 1] if number else 0, sizes[number]
+    while number + 1 < len(ends) and ends[number + 1] - first <= rows and together + sizes[number + 1] <= size:
+        number += 1
+        together += sizes[number]
+    return ends[number]
 
 
 def build_layout(

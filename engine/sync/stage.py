@@ -10,12 +10,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from engine.mapping.engine_sql import render_sql
 from engine.sync.fingerprints import FingerprintIndex, UnknownRows
-from engine.sync.layout import STAGING_TYPES, Staged, Window, canonical_macros, table_names
+from engine.sync.layout import (
+    MAX_WINDOW_BYTES,
+    MAX_WINDOW_ROWS,
+    STAGING_TYPES,
+    Staged,
+    Window,
+    canonical_macros,
+    table_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +52,9 @@ MEGABYTES_PER_ROW_BYTE = 0.0015
 
 MEGABYTES_PER_COLUMN = 0.6
 """About how much memory DuckDB takes to stage one column, however few rows there are."""
+
+MAX_UNEVEN_BYTES = 4 * MAX_WINDOW_BYTES
+"""How large a window may be if all of its rows were as wide as the widest, before rows are weighed."""
 
 MANY_KNOWN_ROWS = 100_000
 """Reading the fingerprints of so many rows leaves MB in DuckDB's buffers."""
@@ -246,8 +257,18 @@ def _nothing_waits(state: State, layout: StagingLayout) -> bool:
 def windows(state: State, staged: Staged) -> Iterator[Window]:
     """The windows that cover ``run.outgoing``, in its order."""
     total = int(state.value("select count(*) from run.outgoing"))
+    if staged.bytes > MAX_WINDOW_BYTES and widest_row(state) * staged.window_rows > MAX_UNEVEN_BYTES:
+        sql = render_sql("window_ends.sql", rows=MAX_WINDOW_ROWS, bytes=MAX_WINDOW_BYTES)
+        for after, upto in pairwise([0, *(end for (end,) in state.rows(sql))]):
+            yield Window(after, upto)
+        return
     for after in range(0, total, staged.window_rows):
         yield Window(after, after + staged.window_rows)
+
+
+def widest_row(state: State) -> int:
+    """How many bytes the widest row has that landed."""
+    return int(state.value("select coalesce(max(_size), 0) from run.landed"))
 
 
 def load_window(

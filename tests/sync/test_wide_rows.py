@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,7 @@ from engine.errors import StateError
 from engine.mapping.engine_sql import render_sql
 from engine.state.store import State, open_state
 from engine.sync import journal
+from engine.sync.documents import Documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,16 +59,42 @@ def test_a_first_load_of_long_descriptions_needs_no_more_memory_than_hundreds_of
     assert [row[3] for row in published(client)] == [*([6] * 700), *([5] * 1_500)]
 
 
-def test_a_plan_counts_the_requests_that_long_descriptions_need(client: Client) -> None:
+@pytest.mark.parametrize("column", ["html", "vendor"])
+def test_a_plan_counts_the_requests_that_long_texts_need(client: Client, column: str) -> None:
     """A request takes 8 MB; the short ones beside them travel together as ever."""
     client.write(settings=SETTINGS)
     describe(client, rows=100, size=200_000)
     client.sql("update item set html = 'short' where code < 'I00060'")
+    if column != "html":
+        client.sql(f"update item set {column} = html, html = null")
     plan = client.plan()
     requests = len([one for one in client.sandbox.requests if one.path.endswith("/queue")])
     client.run()
     made = [one for one in client.sandbox.requests if one.path.endswith("/queue")][requests:]
     assert plan.batches == len(made) == 2
+
+
+def test_few_long_texts_among_many_short_ones_are_not_held_together(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On average the rows are short, and all the long ones are sent one after the other."""
+    client.write(settings=SETTINGS)
+    describe(client, rows=40, size=500_000)
+    client.items(1_000)
+    held: list[int] = []
+    rows = Documents.rows
+
+    def weighed(*asked: Any) -> list[dict[str, Any]]:
+        made = rows(*asked)
+        held.append(sum(len(row["item"]) for row in made))
+        return made
+
+    monkeypatch.setattr(Documents, "rows", weighed)
+    for number in range(2):
+        client.sql(f"update item set qty = '{number}'")
+        assert client.run().sent == 1_040
+    assert max(held) < 8_000_000
+    assert {len(row.get("body_html") or "") for row in client.held().values()} == {0, 500_000 // 39 * 39}
 
 
 def test_what_a_fold_in_parts_leaves_is_folded_by_the_next_run(

@@ -29,7 +29,10 @@ differing as (
 examined as (
     select
         *,
-        is_unclean(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %})) as _unclean
+        is_unclean(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %})) as _unclean,
+        {# DuckDB puts them together once. #}
+        strlen(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}))
+            {%- for column in html_columns if column in columns %} + coalesce(strlen({{ column | ident }}), 0){% endfor %} as _size
     from {% if packed %}differing{% else %}incoming{% endif +%}
 ),
 
@@ -54,6 +57,7 @@ sifted as (
 cleaned as (
     select
         _raw,
+        _size,
         _unclean,
         _raw_values,
         _unclean_values
@@ -102,6 +106,7 @@ canonical as (
         null as _flag_text,
         {% endif %}
         _raw,
+        _size,
         _unclean,
         _raw_values,
         _unclean_values,
@@ -201,7 +206,7 @@ select
     {{ fingerprint | sql }} as _fingerprint,
     {{ shared_fingerprint | sql }} as _shared,
     _variable,
-    {% for column in html_columns if column in columns %}coalesce(strlen({{ column | ident }}), 0) + {% endfor %}0 as _size,
+    _size,
     case
         when _flag = 'Ignore' then []
         when _key is null then [{'column_name': {{ key }}, 'rule': 'blank_key', 'value': null::varchar}]

@@ -1,5 +1,5 @@
 {# The rows that are new or differ, canonical, each with the violations that are visible in the row alone. `_size` is how
-   many bytes its HTML has. #}
+   many bytes it has. #}
 create or replace table run.landed (
     _key varchar,
     _group varchar,

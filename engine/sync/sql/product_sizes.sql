@@ -1,4 +1,4 @@
-{# How many rows each product of the delta has in a window, and how many bytes of HTML, in the order of sending. #}
+{# How many rows each product of the delta has in a window, and how many bytes they have, in the order of sending. #}
 select
     outgoing._group,
     count(*) as rows,
