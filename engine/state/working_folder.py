@@ -62,12 +62,16 @@ def _remove_unfinished_file(path: Path) -> None:
 
 
 def _is_unfinished(path: Path, file: BinaryIO) -> bool:
-    """Whether nothing was ever kept in the file: DuckDB has not written all headers, nor a journal."""
+    """Whether nothing was ever kept in the file: DuckDB has not written all headers, nor a journal.
+
+    A file that lost its end is another matter: its second header counts the journals that were written into it.
+    """
     size = os.fstat(file.fileno()).st_size
     if size >= HEADER_BYTES or exists(path.with_name(f"{path.name}.wal")):
         return False
     file.seek(0)
-    return not size or file.read(12)[8:] == b"DUCK"
+    headers = file.read(4096 + 16)
+    return not size or (headers[8:12] == b"DUCK" and not any(headers[4096 + 8 :]))
 
 
 @contextmanager

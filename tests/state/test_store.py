@@ -124,6 +124,16 @@ def test_a_damaged_state_file_is_still_said(tmp_path: Path) -> None:
         pass
 
 
+def test_a_state_file_of_which_only_the_beginning_is_left_is_damaged(tmp_path: Path) -> None:
+    """It had something in it once: to begin anew would send everything again, and remove nothing."""
+    path = tmp_path / "acme.duckdb"
+    with open_state(path):
+        pass
+    path.write_bytes(path.read_bytes()[:5_000])
+    with pytest.raises(StateError, match="damaged"), open_state(path):
+        pass
+
+
 @pytest.mark.parametrize("retry", [State.with_retry, State.transaction_with_retry])
 @pytest.mark.parametrize("before", [0, 3_000])
 def test_rows_are_staged_once_each_where_the_memory_was_too_little_at_first(
