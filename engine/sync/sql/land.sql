@@ -26,14 +26,19 @@ differing as (
 {% endif %}
 
 {# One test a row for what cannot be seen, not one a value: hardly any row has it. HTML is tested by itself. #}
-examined as (
+joined as (
     select
         *,
-        is_unclean(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %})) as _unclean,
-        {# DuckDB puts them together once. #}
-        strlen(concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}))
-            {%- for column in html_columns if column in columns %} + coalesce(strlen({{ column | ident }}), 0){% endfor %} as _size
+        concat({% for column in plain %}{{ column | ident }}{% if not loop.last %}, {% endif %}{% endfor %}) as _text
     from {% if packed %}differing{% else %}incoming{% endif +%}
+),
+
+examined as (
+    select
+        * exclude (_text),
+        is_unclean(_text) as _unclean,
+        strlen(_text){% for column in html_columns if column in columns %} + coalesce(strlen({{ column | ident }}), 0){% endfor %} as _size
+    from joined
 ),
 
 {# In a list, so that there is one set of regular expressions: for each column one would take longer than a thousand rows. #}
