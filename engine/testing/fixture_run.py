@@ -329,6 +329,8 @@ def run_view(
     try:
         if isinstance(first, QueryError) and DIALECT_DIFFERENCE.search(first.bare_message):
             raise first  # DuckDB's own SQL would give another value without an error
+        if isinstance(first, ViewError) and _is_refused_live(first):
+            raise first  # macros write the same for the database, which refuses it there
         ran = run(
             render_own_sql(project, entity, query, loaded.tables.get(fixtures or project.root)),
             SORT_NULLS_HIGH if dialect in DIALECTS_SORTING_NULLS_HIGH else SORT_NULLS_LOW,
@@ -345,6 +347,12 @@ def run_view(
     (fault, *_) = _translation_error(first, loaded, project, placeless).diagnostics
     why = f"because the view in {dialect} cannot be transpiled: {fault.message}"
     return replace(ran, notes=(f"{entity} was run in DuckDB's own SQL, {why}",))
+
+
+def _is_refused_live(error: ViewError) -> bool:
+    from engine.mapping.transpile.facts import refuses_for_sure
+
+    return any(refuses_for_sure(fault.message) for fault in error.diagnostics)
 
 
 def _translation_error(

@@ -19,6 +19,33 @@ if TYPE_CHECKING:
 DIALECT_DIFFERENCE = re.compile('databases (differ in [^:"]+)(?:: ([^"\n]+))?')
 """The error that a transpiled view raises for a value which databases treat in different ways; see to_duckdb."""
 
+_SAY_TYPE = "write it in the fixture's header, such as code:text or qty:decimal(12,2)"
+
+_NO_FUNCTION = re.compile(r"argument types '\"?([\w~*!]+)\"?\((.*?)\)'")
+_TWO_TYPES = re.compile(
+    r"(?:Cannot (compare|mix) values of type|Cannot (combine) types of) ([\w(), ]+?) and (?:type )?([A-Z][\w(), ]*?)"
+    r"(?: in (\w+) operator)? - an explicit cast"
+)
+"""DuckDB's errors about the types of values."""
+
+_TYPE_WORDS = (
+    (r"VARCHAR|STRING_LITERAL|JSON", "a text"),
+    (r"DATE|TIMESTAMP.*|TIME.*", "a date or time"),
+    (r"BOOLEAN", "a truth"),
+    (r"DECIMAL.*|DOUBLE|FLOAT|U?[A-Z]*INT(EGER)?|INTEGER_LITERAL", "a number"),
+)
+
+_SQL_FUNCTIONS = {
+    **dict.fromkeys(("~~", "!~~", "~~*", "!~~*"), "LIKE"),
+    "translate": "UPPER(), LOWER() or LIKE",
+    "strpos": "INSTR(), LOCATE() or POSITION()",
+    "regexp_matches": "REGEXP",
+    "regexp_full_match": "REGEXP",
+    "strlen": "LENGTH()",
+    **dict.fromkeys(("ltrim", "rtrim"), "TRIM()"),
+}
+"""What SQL calls functions that a view may have under another name."""
+
 MISSING_TABLE = re.compile(r"(?i)Table with name \"?(\S.*?)\"? does not exist")
 
 MISSING_COLUMN = re.compile(r"(?i)column \"?([\w$ .]+?)\"? not found|does not have a column named \"(.+?)\"")
@@ -63,13 +90,40 @@ def explain_error(
         instead = differs[2] or "write it in another way"
         lead = "Import macros/dialect.sql as sql, and " if "sql." in instead else ""
         hint = f"{lead}{instead if lead else instead.capitalize()}."
+    elif mismatch := _type_mismatch(said):
+        what, instead = mismatch
+        message = f"The view has {what}, which cannot run on fixtures as the database would run it."
+        hint = f"Import macros/dialect.sql as sql, and write {instead} If the type is not the column's, {_SAY_TYPE}."
     else:
         message = f"The view does not run on the fixtures: {_database_message(said)}"
         hint = (
-            "If a column's type is the reason, write it in the fixture's header, such as code:text or"
-            " qty:decimal(12,2). If a function is, use the macro that writes it for every dialect."
+            f"If a column's type is the reason, {_SAY_TYPE}. If a function is, use the macro that writes it for every"
+            " dialect."
         )
     return FixtureError([diagnostic_at(query, at, message, hint)])
+
+
+def _type_mismatch(said: str) -> tuple[str, str] | None:
+    """What is wrong, and what to write instead, where databases convert a value by themselves and DuckDB does not."""
+    called = _NO_FUNCTION.search(said)
+    if called:
+        name = _SQL_FUNCTIONS.get(called[1], f"{called[1].upper()}()")
+        kinds = [_type_word(part) for part in re.split(r", (?![^(]*\))", called[2])]
+        if kinds[0] == "a text":
+            return f"{name} of a text", "sql.try_number(…) around the text."
+        return (f"{name} of {kinds[0]}", "sql.cast_text(…) around it.") if kinds[0] else None
+    mixed = _TWO_TYPES.search(said)
+    if mixed:
+        first, second = _type_word(mixed[3]), _type_word(mixed[4])
+        if first and second and first != second:
+            what = "a comparison of" if mixed[1] == "compare" else f"{mixed[5] or 'one value'} of"
+            return f"{what} {first} and {second}", "sql.cast_text(…) or sql.try_number(…) around one of them."
+    return None
+
+
+def _type_word(kind: str) -> str:
+    """What SQL calls a type of DuckDB's; blank for others."""
+    return next((word for pattern, word in _TYPE_WORDS if re.fullmatch(pattern, kind.strip())), "")
 
 
 def _database_message(said: str) -> str:

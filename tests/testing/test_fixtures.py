@@ -1091,7 +1091,8 @@ def test_null_is_sorted_as_the_database_sorts_it_in_duckdbs_own_sql(tmp_path: Pa
     [
         ("'R ' || item.qty / 10.0", "", 4, 5, "the text of a number"),
         ("item.descr", "where item.made > item.code", 12, 7, "a comparison of a date with a text"),
-        ("item.descr", "where item.qty > item.code", 12, 7, "Cannot compare values of type BIGINT and type VARCHAR"),
+        ("item.descr", "where item.qty > item.code", 12, 7, "a comparison of a number and a text"),
+        ("left(price.amount, 2)", "", 4, 5, "LEFT() of a number"),
         ("left(item.descr, item.none)", "", 4, 27, "the column none"),
         ("format('%10s', item.none)", "", 4, 5, "the view has format()"),
     ],
@@ -1111,6 +1112,44 @@ def test_what_fixtures_cannot_run_is_named_at_its_place(
     assert said.lower() in fault.message.lower()
     assert "Binder Error" not in fault.message
     assert (fault.line, fault.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "title", "said"),
+    [
+        ("mysql", "left(price.amount, 2)", "LEFT() of a number"),
+        ("mysql", "trim(item.qty)", "TRIM() of a number"),
+        ("mysql", "if(item.qty like '5%', 1, 0)", "LIKE of a number"),
+        ("mysql", "round(item.descr, 1)", "ROUND() of a text"),
+        ("mysql", "locate('5', item.qty)", "INSTR(), LOCATE() or POSITION() of a number"),
+        ("sqlite", "substr(item.qty, 1, 1)", "SUBSTRING() of a number"),
+        ("sqlite", "coalesce(item.qty, item.descr)", "COALESCE of a number and a text"),
+        ("sqlite", "upper(item.qty)", "UPPER(), LOWER() or LIKE of a number"),
+    ],
+)
+def test_what_a_database_converts_by_itself_is_named_in_the_words_of_sql(
+    tmp_path: Path, dialect: str, title: str, said: str
+) -> None:
+    """DuckDB has no such function; the macro that makes a text or a number of the value is named."""
+    view = VIEW.replace("item.descr as", f"{title} as").replace('"', "`" if dialect == "mysql" else '"')
+    write_project(tmp_path, dialect=dialect, view=view)
+    with pytest.raises(FixtureError, match=r"cannot run on fixtures as the database would run it") as caught:
+        rehearsed(tmp_path)
+    (fault, *_) = caught.value.diagnostics
+    assert fault.message.startswith(f"The view has {said},")
+    assert "sql.cast_text(…)" in fault.hint or "sql.try_number(…)" in fault.hint
+    assert fault.line == 4
+
+
+def test_what_the_database_refuses_is_not_run_in_duckdbs_own_sql(tmp_path: Path) -> None:
+    """A macro writes a cast for PostgreSQL that it has not, and another for DuckDB that DuckDB has."""
+    view = "{% import 'macros/dialect.sql' as sql %}" + VIEW.replace(
+        "item.descr as", "{{ sql.cast_number(col('item.web')) }} as"
+    )
+    item = ITEM.replace("web", "web:boolean").replace("Yes", "true")
+    write_project(tmp_path, dialect="postgres", view=view, fixtures={"item": item, "price": PRICE})
+    with pytest.raises(ViewError, match="a cast of a truth to a number, which the database refuses"):
+        rehearsed(tmp_path)
 
 
 def test_a_missing_column_is_named_though_something_else_was_refused(tmp_path: Path) -> None:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from support.servers import MariaDb
 
 TABLE = (
-    "create table t (id int, y year, b bit(1), db double, du decimal(10,2), dt3 datetime(3), nm varchar(9))",
-    "insert into t values (1, 2026, 1, 2.5, 10.50, '2026-03-01 23:30:00.25', 'Ann')",
-    "insert into t values (2, 0, 0, 3, 0, '2026-07-01', 'Bo'), (3, null, null, null, null, null, null)",
+    (
+        "create table t (id int, y year, b bit(1), db double, du decimal(10,2), dt3 datetime(3), nm varchar(9),"
+        " big bigint unsigned)"
+    ),
+    "insert into t values (1, 2026, 1, 2.5, 10.50, '2026-03-01 23:30:00.25', 'Ann', 18446744073709551615)",
+    "insert into t values (2, 0, 0, -0.5, 0, '2026-07-01', 'Bo', 0), (3, null, null, null, null, null, null, null)",
 )
 
 VIEW = """\
@@ -38,6 +41,7 @@ from t
 """A macro beside what is shown: the view has a second rendering, in DuckDB's own SQL."""
 
 SHOWN = ("concat(y, '-')", "y", "b + 0", "round(db, 3)", "round(du, 3)", "coalesce(round(du, 3), 0)", "cast(y as char)")
+SHOWN += ("ceil(db)", "floor(big)", "ceil(big) + 0")
 """Values with digits that only MySQL writes."""
 
 REFUSED = {
@@ -45,6 +49,7 @@ REFUSED = {
     "dt3": "a time with parts of a second",
     "timestamp '2024-02-29 10:20:30.250000'": "a time with parts of a second",
     "coalesce(round(db, 3), 0)": "a text of a rounded floating number",
+    "date_add(dt3, interval 1 month)": "a time with parts of a second",
     "round(db, 3) * 2": "a text of a rounded floating number",
     "count(*) over (partition by if(id > 1, 'A', 'a'))": "groups of texts of the view's own",
 }
@@ -66,7 +71,7 @@ def captured(source: SourceSettings, tmp_path: Path) -> Path:
     settings = PROJECT.format(dialect="mysql")
     said = f"connection = {json.dumps(source.connection)}"
     write(root / "project.toml", re.sub("connection = .*", lambda _: said, settings))
-    view = write(root / "views" / "products.sql", VIEW.format("concat(y, b + 0, db, du, dt3)"))
+    view = write(root / "views" / "products.sql", VIEW.format("concat(y, b + 0, db, du, dt3, big)"))
     environ = {"TEST_URL": "http://127.0.0.1:9", "TEST_USER": "u", "TEST_PASSWORD": "p"}
     capture_fixtures(load("acme", workspace=tmp_path, environ=environ), rows=40, stop=threading.Event())
     return view

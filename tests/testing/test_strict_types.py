@@ -23,19 +23,41 @@ TABLE = (
     (
         "create table t (id int primary key, nm varchar(40), c6 char(6), ct citext, i int, n2 numeric(12,2),"
         " db double precision, d date, ts timestamp, fl boolean, day8 varchar(8), mo mood, jb jsonb, u uuid, ip inet,"
-        " ia int[], iv interval, m money)"
+        " ia int[], iv interval, m money, o oid, b3 bit(3))"
     ),
     (
         "insert into t values (1, 'Hammer', 'A1', 'Abc', 7, 10.50, 2.5, '2026-03-02', '2026-03-02 01:30', true,"
-        " '20260302', 'ok', '{\"a\": 1}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '10.0.0.1', '{1,2}', '1 day', 5),"
+        " '20260302', 'ok', '{\"a\": 1}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '10.0.0.1', '{1,2}', '1 day',"
+        " 5, 9, b'101'),"
         " (2, 'axe', 'B2', 'aBC', 0, 0, -0.5, '2026-07-01', '2026-07-01', false, '20260701', 'sad', '{\"a\": 1.0}',"
-        " 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '9.0.0.1', '{}', '24 hours', 0)"
+        " 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '9.0.0.1', '{}', '24 hours', 0, 4294967295, b'010')"
     ),
     "insert into t (id) values (3)",
     "grant select on t to public",
 )
 
-COLUMNS = ("id", "nm", "c6", "ct", "i", "n2", "db", "d", "ts", "fl", "day8", "mo", "jb", "u", "ip", "ia", "iv", "m")
+COLUMNS = (
+    "id",
+    "nm",
+    "c6",
+    "ct",
+    "i",
+    "n2",
+    "db",
+    "d",
+    "ts",
+    "fl",
+    "day8",
+    "mo",
+    "jb",
+    "u",
+    "ip",
+    "ia",
+    "iv",
+    "m",
+    "o",
+    "b3",
+)
 
 REFUSED = {
     "select id from t where i": "a number as a condition",
@@ -82,7 +104,15 @@ REFUSED = {
     "select string_agg(i, ',' order by id) as v from t": "STRING_AGG() of a number",
     "select id, replace(nm, 'a', 1) as v from t": "REPLACE() with what is no text",
     "select id, i || n2 as v from t": "|| between values that are no texts",
+    "select id, u || u as v from t": "|| between values that are no texts",
+    "select id, i || iv as v from t": "|| between values that are no texts",
     "select id, '' || ia as v from t": "a value of the type array in a text",
+    "select id, b3 || i as v from t": "a value of the type bit in a text",
+    "select id from t where fl = any(array[1, 7])": "a comparison of a truth with a number",
+    "select id from t where n2 in (select m from t)": "a value of the type money beside one that is written otherwise",
+    "select id, nm ->> 'a' as v from t": "->> of a text",
+    "select id, o + 1 as v from t": "a value of the type oid that is calculated with",
+    "select id, sum(o) over () as v from t": "sum()",
     "select id, nm + 1 as v from t": "a calculation with a text",
     "select id, fl + 1 as v from t": "a calculation with a truth",
     "select id, d + n2 as v from t": "a date or time with a number that is no whole one of days",
@@ -102,6 +132,7 @@ OTHER_ROWS = {
     "select array_to_string(array(select c6 from t order by id), ',') as v from t": "array()",
     "select id, octet_length(c6) as v from t": "octet_length()",
     "select id from t where ct = any(array['Abc', 'x'])": "= ANY (…)",
+    "select id from t where o > id": "a value of the type oid",
 }
 """SELECTs of which PostgreSQL makes something else than of the texts that fixtures keep."""
 
@@ -124,6 +155,7 @@ EQUAL = (
     "select id, case when fl then 1.5 else i end as v, greatest(d, '2026-04-01') as w from t",
     "with c as (select id, i > 1 as big from t) select id from c where big",
     "select bool_or(fl) as v, max(fl::int) as w, count(fl) as x from t",
+    "select a.id, a.o as v from t as a join t as b on a.o = b.o",
 )
 """SELECTs that PostgreSQL takes, beside those that it refuses."""
 
@@ -168,3 +200,13 @@ def test_what_postgresql_takes_beside_it_gives_the_same_rows(source: SourceSetti
     """A truth as a condition, a text in quotes beside a number, a cast before a function."""
     for sql in EQUAL:
         constructs.require_equal(rehearsal, source, sql)
+
+
+def test_a_whole_number_that_is_cut_has_the_decimals_that_are_asked_for(
+    source: SourceSettings, rehearsal: Rehearsal
+) -> None:
+    """TRUNC makes a numeric of it, which shows in a field of text."""
+    sql = "select trunc(i, 1) as v, trunc(i) as w from t where i is not null order by id"
+    live = constructs.read_rows(source, sql)
+    assert live[0][0] == "7.0"
+    assert [tuple(map(str, row)) for row in rehearsal(sql)] == live

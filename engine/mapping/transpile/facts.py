@@ -20,6 +20,11 @@ REFUSED_LIVE = ", which the database refuses"
 """How the name of a construct ends that the database itself would not run."""
 
 
+def refuses_for_sure(message: str) -> bool:
+    """Return whether a message says that the database would not run the view, whatever its version."""
+    return message.removesuffix(".").endswith(REFUSED_LIVE)
+
+
 def is_refused_live(name: str) -> bool:
     """Return whether the name of a construct says that the database, or an older one of its kind, would not run it."""
     return name.endswith(" refuses")
@@ -161,7 +166,10 @@ SQL_NAMES = {
     "TsOrDsToDate": "the date of what may be none",
     "Window": "a window function",
     "Literal": "a literal",
-    "Any": "= ANY (…)",
+    "All": "ALL (…)",
+    "Introducer": "a character set before a text",
+    "SessionParameter": "a variable of the session (@@…)",
+    "HexString": "a text in hexadecimal (x'…')",
     "Select": "GROUP BY, DISTINCT or LIMIT",
     "In": "IN",
     "Between": "BETWEEN",
@@ -177,17 +185,22 @@ SQL_NAMES = {
 """What SQL calls parts of a statement whose class in sqlglot has another name."""
 
 
+_SIGNS = {"NEQ": "<>", "GT": ">", "GTE": ">=", "LT": "<", "LTE": "<="}
+
+
 def construct_name(node: Any) -> str:
     """Return the SQL name of a part of a statement, for messages."""
     from sqlglot import exp
 
+    if isinstance(node, exp.Any):
+        return f"{_SIGNS.get(type(node.parent).__name__, '=')} ANY (…)"
     if type(node).__name__ in SQL_NAMES:
         return SQL_NAMES[type(node).__name__]
 
     if isinstance(node, exp.Anonymous):
         return f"{node.this}()"
     if isinstance(node, exp.Func):
-        return f"{node.sql_name()}()"
+        return f"{node.sql_name().replace('J_S_O_N', 'JSON')}()"
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
 
 

@@ -102,6 +102,8 @@ _FORMS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (r"\b[lr]?trim\s*\([^()]*,", "TRIM with a comma", "TRIM(BOTH 'x' FROM …)."),
         (r"\bisnull\s*\([^()]*,", "ISNULL() of two values", "IFNULL."),
+        # Its quotes are blanked out, and no unit stands behind them.
+        (r"(?<![.\w])interval\s+(?=[,)]|$|(?:as|from|and|or|then|else|end)\b)", "INTERVAL '1 day'", "INTERVAL 1 DAY."),
     ),
     "sqlite": (
         _CAST_SIGN,

@@ -320,8 +320,11 @@ def _json_path_text(node: Any) -> Any:
     return json_text(copy)
 
 
-def _rounded(node: Any) -> Any:
-    return truncated(node)
+def _truncated(node: Any) -> Any:
+    """Return a number without the decimals after so many; of a whole one with as many zeros as are asked for."""
+    made, count = truncated(node), literal_integer(node.args.get("decimals")) or 0
+    whole = made is not None and count > 0 and is_kind(node.this, "integer")
+    return typed_snippet("cast(VALUE as KIND)", f"decimal(38, {count})", value=made) if whole else made
 
 
 def _current_date(node: Any) -> Any:
@@ -372,7 +375,7 @@ POSTGRES_RULES: Mapping[str, Callable[[Any], Any]] = {
     "Format": _format,
     "Div": _division,
     "Translate": same_name("translate", "text"),
-    "Trunc": _rounded,
+    "Trunc": _truncated,
     "LogicalAnd": same_name("bool_and", "boolean"),
     "LogicalOr": same_name("bool_or", "boolean"),
     "MD5": same_name("md5", "text"),

@@ -190,6 +190,7 @@ class _Inference:
         if name == "Round" and self.kind(node.this) == "double" and literal_integer(node.args.get("decimals")):
             return "decimals"
         passing = {"Subquery", "Select", "Max", "Min", "Window", "Filter", "Lag", "Lead", "FirstValue", "Neg", "Abs"}
+        passing |= {"DateAdd", "DateSub", "TimestampAdd"}
         if name in BRANCHING_PARTS:
             parts = branches(node)
         elif name in {"Add", "Sub", "Mul"}:

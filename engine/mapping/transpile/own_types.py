@@ -47,15 +47,15 @@ MONEY = "money"
 
 UUID, INET = "uuid", "inet"
 
-_OTHERWISE_JOINED = frozenset({INET, "array", "char", '"char"'})
+_OTHERWISE_JOINED = frozenset({INET, "array", "char", '"char"', "bit", "bit varying", "varbit"})
 """PostgreSQL's types whose text has another form beside ``||``, or that it joins as lists."""
 
-_OF_POSTGRES = frozenset({"oid", "boolean", "bool", "char", "json", "jsonb"})
+_OF_POSTGRES = frozenset({"boolean", "bool", "char", "json", "jsonb"})
 """Types of PostgreSQL, beside numbers, texts and dates, whose values mean the same in DuckDB, or have rules."""
 
 ZONED = frozenset({"timestamp with time zone", "timestamptz"})
 _TIMES = frozenset({"time", "time without time zone"})
-_EQUAL_AS_TEXTS = ZONED | _TIMES | {MONEY, "uuid", "uniqueidentifier", "inet", "cidr", "macaddr"}
+_EQUAL_AS_TEXTS = ZONED | _TIMES | {MONEY, "oid", "uuid", "uniqueidentifier", "inet", "cidr", "macaddr"}
 """Types whose values are equal where their texts are."""
 
 _ORDERED_AS_TEXTS = {"postgres": ZONED | _TIMES | {MONEY, "uuid"}}
@@ -106,7 +106,7 @@ def _type(node: Any) -> str:
 def find_misuse(node: Any, dialect: str) -> Unsupported:
     """Return why a use of a value that fixtures keep as its text is refused; None where it is not."""
     name = type(node).__name__
-    if name in COMPARISONS | {"Nullif", "Case"} and any(map(_type, operands(node))):
+    if name in COMPARISONS | {"Nullif", "Case"} and any(map(_type, [*operands(node), node.args.get("query")])):
         return _compared(node, dialect)
     for values in _merged(node):
         types = {_type(value) for value in values if not _is_null(value)}
@@ -177,7 +177,7 @@ def _compared(node: Any, dialect: str) -> Unsupported:
     """Refuse a comparison in which the texts of values do not decide as the values do."""
     name = type(node).__name__
     values = operands(node)
-    (found, *others) = sorted({_type(value) for value in values if _type(value)})
+    (found, *others) = sorted({_type(value) for value in [*values, node.args.get("query")] if _type(value)})
     if dialect == "postgres" and found in ZONED and not others:
         return None if compare_zoned(node) is not None else _refused(found, "beside one that is none without a zone")
     ordering = name in _ORDERING

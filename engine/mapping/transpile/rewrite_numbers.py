@@ -201,7 +201,11 @@ def _round(node: Any, dialect: str) -> Any:
 
 
 def _floor(node: Any, dialect: str) -> Any:
-    """SQLite's FLOOR and CEIL return floating numbers, which shows in their text."""
+    """SQLite's FLOOR and CEIL return floating numbers, which shows in their text; MySQL's never -0."""
+    if dialect == "mysql" and is_kind(node.this, "integer"):
+        return node.this.copy()  # DuckDB makes a floating number of it, which has fewer digits
+    if dialect == "mysql" and is_kind(node.this, "double"):
+        return snippet("VALUE + cast(0 as double)", value=node)
     return snippet("cast(VALUE as double)", value=node) if dialect == "sqlite" else None
 
 

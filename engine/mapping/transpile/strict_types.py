@@ -22,6 +22,7 @@ from engine.mapping.transpile.facts import (
 )
 from engine.mapping.transpile.kind_parts import BRANCHING_PARTS, branches
 from engine.mapping.transpile.kinds import is_kind, kind
+from engine.mapping.transpile.own_types import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,9 @@ _OF_TEXTS = frozenset(
 
 _OF_NUMBERS = frozenset({"Sum", "Avg", "Round", "Trunc", "Abs", "Floor", "Ceil", "Sign", "Sqrt", "Pow", "Neg", "Mod"})
 """Parts whose value is a number, or an interval."""
+
+_OF_JSON = frozenset({"JSONExtract", "JSONExtractScalar", "JSONBExtract", "JSONBExtractScalar"})
+"""Parts that look into a document."""
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Mod"})
 
@@ -68,11 +72,8 @@ def find_strict_type(node: Any) -> Unsupported:
         return mixed
     if name in _ARITHMETIC and (calculated := _calculated(node, name)):
         return calculated
-    if name == "DPipe":
-        sides = {_family(side) for side in (node.left, node.right)}
-        literal = any(map(is_text_literal, (node.left.unnest(), node.right.unnest())))
-        if not literal and not sides & {"", TEXT}:
-            return f"|| between values that are no texts{REFUSED_LIVE}", "CONCAT, or ::text behind one of them."
+    if name == "DPipe" and not any(map(_may_be_text, (node.left, node.right))):
+        return f"|| between values that are no texts{REFUSED_LIVE}", "CONCAT, or ::text behind one of them."
     return _argument(node, name) or _cast(node, name)
 
 
@@ -85,8 +86,14 @@ def _family(node: Any) -> str:
     return INTERVAL if is_kind(node, "interval") else _FAMILIES.get(kind(node), "")
 
 
+def _may_be_text(node: Any) -> bool:
+    """Return whether a value may be one that || takes beside a value of another type."""
+    return is_text_literal(node.unnest()) or (_family(node) in {"", TEXT} and not kind(node).startswith(PREFIX))
+
+
 def _compared(node: Any) -> Unsupported:
     values = operands(node)
+    values += [each for value in values for each in _listed(value)]
     query = node.args.get("query")
     if query is not None:
         values += [part.unalias() for part in query.unnest().selects[:1]]
@@ -97,6 +104,13 @@ def _compared(node: Any) -> Unsupported:
             instead = "the truth alone, as in flag, or flag = true."
         return f"a comparison of {families[0]} with {families[1]}{REFUSED_LIVE}", instead
     return _unfit(values, "a comparison of")
+
+
+def _listed(node: Any) -> list[Any]:
+    """The values of ``ANY (ARRAY[…])``."""
+    if type(node).__name__ != "Any" or type(node.this.unnest()).__name__ != "Array":
+        return []
+    return list(node.this.unnest().expressions)
 
 
 def _mixed(values: list[Any], part: str) -> Unsupported:
@@ -169,6 +183,8 @@ def _argument(node: Any, name: str) -> Unsupported:
     family = _family(first)
     if name in _OF_TEXTS and family not in {"", TEXT}:
         return f"{part} of {family}{REFUSED_LIVE}", "::text behind it."
+    if name in _OF_JSON and family not in {"", DOCUMENT}:
+        return f"{part} of {family}{REFUSED_LIVE}", "::jsonb behind it."
     if name in _OF_NUMBERS and family not in {"", NUMBER, INTERVAL}:
         return f"{part} of {family}{REFUSED_LIVE}", "a CAST of it to a number."
     if name in {"Round", "Trunc"} and node.args.get("decimals") is not None and _is_floating(first):

@@ -140,6 +140,8 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
 
 def _select(node: Any, dialect: str) -> Unsupported:
     others = sorted(key for key, value in node.args.items() if value and key not in SELECT_PARTS)
+    if others == ["windows"]:
+        return "a WINDOW with a name", "what it says in OVER (…)."
     if others:
         return others[0].strip("_").upper(), "plainer SQL."
     distinct = node.args.get("distinct")

@@ -32,6 +32,7 @@ FUNCTIONS = {
         *("name isnull", "cast(n as text)", "cast(n as varchar)", "cast(price as numeric(10, 1))", "max(n, 2)"),
         *("cast(coalesce(code, name) as bigint)", "trim(name, 'x')", "rtrim(name, 'x')", "isnull(name, 'x')"),
         *("code in ()", "n in (select n from probe order by n limit 1)"),
+        *("made + interval '1 day'", "date_add(made, interval '1 month')"),
     ),
     "sqlite": (
         *("left(name, 2)", "right(name, 2)", "len(name)", "char_length(name)", "ucase(name)", "locate('a', name)"),
@@ -105,6 +106,7 @@ TAKEN = {
         "select a.id from probe as a straight_join probe as b on a.id = b.id",
         "select id, trim(coalesce(name, code)) as x from probe",
         "select x.text from (select code as text from probe) as x",
+        "select id, made + interval '1' day as x, date_sub(made, interval n day) as y from probe where n < 9",
         "with recursive c as (select 1 as i union all select i + 1 from c where i < 3) select i from c",
     ),
     "sqlite": (
