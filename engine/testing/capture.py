@@ -34,7 +34,7 @@ from engine.testing.column_types import FILE_NAME, Capture, parse_type, value_fo
 from engine.testing.fixture_run import entities
 from engine.testing.fixtures import csv_files, fixture_file_name, fixture_table, infer_type, table_of_file
 from engine.testing.sampling import SampledTable, choose_rows, join_key, join_keys
-from engine.testing.session_settings import read_clock, read_unusual_settings
+from engine.testing.session_settings import has_ascii_case, read_clock, read_unusual_settings
 
 if TYPE_CHECKING:
     import threading
@@ -138,7 +138,12 @@ def _capture(connection: Connection, dialect: str) -> Capture:
     shown = read_clock(connection, dialect)
     if shown is not None and abs(shown - moment) < CLOCKS_AGREE:
         moment = shown
-    return Capture(moment=moment, database_time=shown, settings=read_unusual_settings(connection, dialect))
+    return Capture(
+        moment=moment,
+        database_time=shown,
+        settings=read_unusual_settings(connection, dialect),
+        ascii_case=has_ascii_case(connection, dialect),
+    )
 
 
 def _types_of_others(

@@ -8,8 +8,9 @@ One table a fixture, one line a column, in the database's own words, so that a d
     price = "numeric(12,4)"
 
 Before them ``captured = 2024-05-31T10:20:30`` says when that was, in UTC: the clock of a rehearsal stands there.
-``database_time`` says what the database's own clock showed then, where that is another time, and
-``session_settings`` with what settings a view means something else there than in a rehearsal.
+``database_time`` says what the database's own clock showed then, where that is another time,
+``session_settings`` with what settings a view means something else there than in a rehearsal, and ``lc_ctype = "C"``
+that only the letters from a to z have a case.
 ``s2s fixtures capture`` writes the file, and a hand-written fixture may do without. What a type means on fixtures:
 :func:`duckdb_type` says how its values are kept, :func:`stored_value` how they are padded, and :func:`kind_of_column`
 what a translation may rely on.
@@ -45,6 +46,9 @@ DATABASE_TIME = "database_time"
 
 SESSION_SETTINGS = "session_settings"
 """The key beside the tables for the settings of its session with which a view means something else."""
+
+LC_CTYPE = "lc_ctype"
+"""The key beside the tables for the locale that says which letters have a case, where that is C."""
 
 INCOMPLETE = "incomplete"
 """The key beside the tables for that a capture has begun to write the files, and has not ended."""
@@ -180,11 +184,13 @@ class Capture:
     ``moment`` is in UTC, ``database_time`` what the database's own clock showed, which a view compares with; both
     without a zone, and None where nobody has said them. ``settings`` are those of the session with which a view means
     something else than in a rehearsal, as :func:`engine.testing.session_settings.read_unusual_settings` has them.
+    With ``ascii_case`` only the letters from a to z have a case in the database.
     """
 
     moment: datetime | None = None
     database_time: datetime | None = None
     settings: tuple[str, ...] = ()
+    ascii_case: bool = False
 
 
 def read_capture(folder: Path, files: WorkspaceFiles) -> Capture:
@@ -209,6 +215,7 @@ def read_capture(folder: Path, files: WorkspaceFiles) -> Capture:
         moment=moment,
         database_time=shown,
         settings=tuple(map(str, settings)) if isinstance(settings, list) else (),
+        ascii_case=said.get(LC_CTYPE) == "C",
     )
 
 
@@ -224,6 +231,8 @@ def write_column_types(tables: Mapping[str, Mapping[str, str]], *, capture: Capt
         said[DATABASE_TIME] = f"{capture.database_time:%Y-%m-%dT%H:%M:%S}"
     if capture.settings:
         said[SESSION_SETTINGS] = f"[{', '.join(map(_quoted, capture.settings))}]"
+    if capture.ascii_case:
+        said[LC_CTYPE] = _quoted("C")
     if incomplete:
         said[INCOMPLETE] = "true"
     parts = ["# The types of the source's columns, as its catalogue has them. Made by `s2s fixtures capture`.\n"]

@@ -16,7 +16,14 @@ from engine.mapping.engine_sql import render_sql
 from engine.mapping.transpile.kind_parts import kind_of_type
 from engine.mapping.transpile.own_types import own_kind
 from engine.quoting import blanked, ident
-from engine.testing.column_types import duckdb_type, has_zero_dates, kind_of_column, read_column_types, stored_value
+from engine.testing.column_types import (
+    duckdb_type,
+    has_zero_dates,
+    kind_of_column,
+    read_capture,
+    read_column_types,
+    stored_value,
+)
 from engine.testing.fixtures import csv_files, infer_type, read_fixture, read_fixture_text
 from engine.testing.limits import MAX_SECONDS, MEMORY_LIMIT
 
@@ -92,6 +99,8 @@ def load_fixtures(
         faults += _insert_rows(connection, fixture, declared.get(fixture.table), schema=schema)
     if faults:
         raise FixtureError(faults)
+    if read_capture(folder, files).ascii_case:
+        connection.execute(render_sql("letter_case.sql", schema=schema))
     return dict(sorted(kinds.items()))
 
 

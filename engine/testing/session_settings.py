@@ -191,6 +191,22 @@ def read_unusual_settings(connection: Connection, dialect: str) -> tuple[str, ..
     return tuple(found)
 
 
+_LETTERS_OF = """
+    select coalesce(
+        case described ->> 'datlocprovider' when 'i' then '' when 'b' then described ->> 'datlocale' end, datctype)
+    from (select datctype, to_jsonb(d) as described from pg_database as d where datname = current_database()) as named
+"""
+"""What decides in a database of PostgreSQL's which letters have a case; older versions know of fewer providers."""
+
+
+def has_ascii_case(connection: Connection, dialect: str) -> bool:
+    """Return whether only the letters from a to z have a case in the database, as in PostgreSQL's of the locale C.
+
+    False where the database does not tell it.
+    """
+    return dialect == "postgres" and _first_row(connection, _LETTERS_OF)[:1] in {("C",), ("POSIX",)}
+
+
 _CLOCKS = {
     "mysql": "select now()",
     "postgres": "select localtimestamp",

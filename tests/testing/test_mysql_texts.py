@@ -40,8 +40,10 @@ from t
 """
 """A macro beside what is shown: the view has a second rendering, in DuckDB's own SQL."""
 
-SHOWN = ("concat(y, '-')", "y", "b + 0", "round(db, 3)", "round(du, 3)", "coalesce(round(du, 3), 0)", "cast(y as char)")
-SHOWN += ("ceil(db)", "floor(big)", "ceil(big) + 0")
+SHOWN = (
+    *("concat(y, '-')", "y", "b + 0", "round(db, 3)", "round(du, 3)", "coalesce(round(du, 3), 0)", "cast(y as char)"),
+    *("ceil(db)", "floor(big)", "ceil(big) + 0"),
+)
 """Values with digits that only MySQL writes."""
 
 REFUSED = {

@@ -320,3 +320,40 @@ def test_a_value_with_a_backslash_is_not_doubled_by_a_session_without_escapes(ma
     with pytest.raises(QueryError, match=r"products.sql:2:\d+: A value of the view has a backslash") as refused:
         titles("a\\b", mode)
     assert "NO_BACKSLASH_ESCAPES', ''" in refused.value.hint
+
+
+LETTERS = (
+    "create extension citext",
+    "create table t (id int primary key, nm text, ct citext)",
+    "insert into t values (1, 'Éa', 'É'), (2, 'éA ß', 'é'), (3, 'Straße', 'x')",
+    "grant select on t to public",
+)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_letters_have_the_case_on_fixtures_that_the_database_gives_them(
+    locale: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """In a database of PostgreSQL's with the locale C only those from a to z have one."""
+    database = f"letters_{postgres.fresh_database()}"
+    postgres.execute("postgres", f"create database {database} encoding 'UTF8' template template0 locale '{locale}'")
+    postgres.execute(database, *LETTERS)
+    source = SourceSettings(dialect="postgres", connection=postgres.connection(database))
+    with constructs.captured(source, {"t": ("id", "nm", "ct")}, tmp_path) as rehearsal:
+        for shown in ("upper(nm)", "lower(nm)", "nm ilike 'é%'", "nm not ilike '%É%'", "ct = 'é'"):
+            constructs.require_equal(rehearsal, source, f"select id, {shown} as x from t")
+
+
+def test_letters_whose_case_depends_on_the_character_set_are_refused(mariadb: MariaDb, tmp_path: Path) -> None:
+    """UPPER of µ is another letter in utf8mb4, and itself in latin1."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database,
+        "create table t (id int, nm varchar(9) character set latin1) character set utf8mb4",
+        "insert into t values (1, convert(x'C3A9' using utf8mb4)), (2, convert(x'C2B546' using utf8mb4))",
+    )
+    source = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    with constructs.captured(source, {"t": ("id", "nm")}, tmp_path) as rehearsal:
+        constructs.require_equal(rehearsal, source, "select id, upper(nm) as x from t where id = 1")
+        for function in ("upper", "lower"):
+            assert "letters such as µ" in str(rehearsal(f"select id, {function}(nm) as x from t"))

@@ -128,11 +128,38 @@ def _like(node: Any, dialect: str) -> Any:
     return copy_with(node, this=_lower_ascii(node.this), expression=_lower_ascii(node.expression))
 
 
+def _ilike(node: Any, dialect: str) -> Any:
+    """In the words of LOWER, which knows of the letters that have a case in the database; see ``letter_case.sql``."""
+    from sqlglot import exp
+
+    if dialect != "postgres":
+        return None
+    sides = {key: snippet("lower(VALUE)", value=node.args[key]) for key in ("this", "expression")}
+    return exp.Like(**sides, negate=node.args.get("negate"))
+
+
 def _lower_ascii(node: Any) -> Any:
     return snippet(f"translate(VALUE, '{ASCII_LETTERS.upper()}', '{ASCII_LETTERS}')", value=node)
 
 
+RARE_LETTERS = (
+    r"[\x{B5}\x{FF}\x{178}\x{192}\x{19A}\x{19E}\x{220}\x{23A}-\x{2AF}\x{370}-\x{373}\x{376}\x{377}"
+    r"\x{37B}-\x{37D}\x{37F}\x{3CF}\x{3D7}-\x{3D9}\x{3F2}-\x{3F5}\x{3F7}-\x{3FB}\x{48A}\x{48B}\x{4C0}"
+    r"\x{4C5}\x{4C6}\x{4C9}\x{4CA}\x{4CD}-\x{4CF}\x{4F6}-\x{4FF}\x{500}-\x{52F}\x{10A0}-\x{10FF}"
+    r"\x{13A0}-\x{13FD}\x{1C80}-\x{1CBF}\x{1D79}-\x{1D8E}\x{1E9E}\x{1EFA}-\x{1EFF}\x{2132}\x{214E}\x{2183}"
+    r"\x{2184}\x{2C00}-\x{2D2D}\x{A640}-\x{AB7F}]"
+)
+"""Letters that have a case in some of MySQL's and MariaDB's character sets and collations only, such as µ and ÿ."""
+
+REJECT_RARE_LETTERS = f"""
+    case when regexp_matches(VALUE, '{RARE_LETTERS}')
+    then error('databases differ in the case of letters such as µ and ÿ: write it without a change of case')
+    else VALUE end"""
+
+
 def _lower(node: Any, dialect: str) -> Any:
+    if dialect == "mysql":
+        return snippet(f"lower({REJECT_RARE_LETTERS})", value=node.this)
     return _lower_ascii(node.this) if dialect == "sqlite" else None
 
 
@@ -140,6 +167,8 @@ def _upper(node: Any, dialect: str) -> Any:
     """SQLite changes the case of 26 letters only; no database but DuckDB has an upper case for ß."""
     if dialect == "sqlite":
         return snippet(f"translate(VALUE, '{ASCII_LETTERS}', '{ASCII_LETTERS.upper()}')", value=node.this)
+    if dialect == "mysql":
+        return snippet(uppercase(REJECT_RARE_LETTERS), value=node.this)
     return snippet(uppercase("VALUE"), value=node.this)
 
 
@@ -245,6 +274,7 @@ TEXT_REWRITES: dict[str, Callable[[Any, str], Any]] = {
     "ToChar": _to_char,
     "Literal": _blank_literal,
     "Like": _like,
+    "ILike": _ilike,
     "RegexpLike": _regexp,
     "Upper": _upper,
     "Lower": _lower,
