@@ -91,6 +91,15 @@ class Scopes:
             if isinstance(source, str):
                 yield source, name
 
+    def givers(self, column: Any) -> Iterator[Any]:
+        """What gives a column its name: a table's own name, or the outputs of a query, as they stand there."""
+        for source, name in self._sources(column):
+            if isinstance(source, str):
+                yield source
+            elif not (source.parent is not None and (source.parent.args.get("alias") or source).args.get("columns")):
+                arm = next(union_arms(source))
+                yield from (part for part in self._outputs(source, arm, name) if not is_star(part))
+
     def lacks(self, column: Any) -> bool:
         """Whether no table and no query that a column may be of has one of its name."""
         select = column.parent_select

@@ -157,8 +157,15 @@ REJECT_RARE_LETTERS = f"""
     else VALUE end"""
 
 
+def _may_raise(node: Any) -> bool:
+    """Return whether an error may stand in a part: not in what DuckDB sorts, groups or aggregates by."""
+    from sqlglot import exp
+
+    return node.find_ancestor(exp.Window, exp.Ordered, exp.AggFunc, exp.Group, exp.Select).__class__ is exp.Select
+
+
 def _lower(node: Any, dialect: str) -> Any:
-    if dialect == "mysql":
+    if dialect == "mysql" and _may_raise(node):
         return snippet(f"lower({REJECT_RARE_LETTERS})", value=node.this)
     return _lower_ascii(node.this) if dialect == "sqlite" else None
 
@@ -167,7 +174,7 @@ def _upper(node: Any, dialect: str) -> Any:
     """SQLite changes the case of 26 letters only; no database but DuckDB has an upper case for ß."""
     if dialect == "sqlite":
         return snippet(f"translate(VALUE, '{ASCII_LETTERS}', '{ASCII_LETTERS.upper()}')", value=node.this)
-    if dialect == "mysql":
+    if dialect == "mysql" and _may_raise(node):
         return snippet(uppercase(REJECT_RARE_LETTERS), value=node.this)
     return snippet(uppercase("VALUE"), value=node.this)
 

@@ -23,6 +23,7 @@ from engine.mapping.parse import ParseFailure, parse_cached, plain_reason, start
 from engine.mapping.scopes import is_star
 from engine.mapping.transpile.facts import FOR_XML, is_refused_live
 from engine.mapping.transpile.kinds import infer_kinds
+from engine.mapping.transpile.name_case import find_name_case
 from engine.mapping.transpile.output_names import find_output_names
 from engine.mapping.transpile.rewrite import rewrite
 from engine.mapping.transpile.rewrite_text import rewrite_xml_lists
@@ -76,7 +77,10 @@ def to_duckdb(query: Query, *, dialect: str, columns: Columns | None = None) -> 
     statement = _parse_view(query, dialect)
     infer_kinds(statement, dialect, columns or {})
     problems = [*_unsupported_parts(query, statement, dialect), *find_case_twins(query, statement, dialect)]
-    for node, name, instead in find_output_names(statement, dialect, columns or {}):
+    for node, name, instead in (
+        *find_output_names(statement, dialect, columns or {}),
+        *find_name_case(statement, dialect, columns or {}),
+    ):
         problems.append(unsupported_diagnostic(query, nearest_offset(node), name, instead))
     problems += _rename_tables(query, statement, dialect)
     if problems:
@@ -196,7 +200,8 @@ def _take_one_value(select: Any) -> None:
         return
     aliases = {part.alias.lower(): part.unalias() for part in select.selects if part.alias}
     grouped = {write_sql(part, None) for part in group.expressions}
-    grouped |= {write_sql(aliases[name.lower()], None) for name in grouped if name.lower() in aliases}
+    terms = [part.name.lower() for part in group.expressions if isinstance(part, exp.Column) and not part.table]
+    grouped |= {write_sql(aliases[name], None) for name in terms if name in aliases}
     clauses = [select.args.get(name) for name in ("having", "order")]
     for place in [*select.selects, *(clause for clause in clauses if clause is not None)]:
         for column in list(place.find_all(exp.Column)):
