@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from support.typed_columns import COLUMNS, TABLE
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -177,3 +179,96 @@ def draw_view(random: Random, dialect: str) -> str:
     """A whole view."""
     (shape,) = random.choices([shape for shape, _ in SHAPES], [weight for _, weight in SHAPES])
     return re.sub(r"\{(\w+)\}", lambda found: draw_expression(random, dialect, found[1], 2), shape)
+
+
+TYPED = (
+    *("{a}", "coalesce({a}, {b})", "coalesce({a}, null)", "coalesce({a}, '')", "coalesce({a}, 0)", "nullif({a}, {b})"),
+    *("nullif({a}, '')", "case when {a} is null then 'n' else 'y' end", "case when {a} = {b} then 1 else 0 end"),
+    *("case when {a} < {b} then 1 else 0 end", "case when {a} <> '' then 1 else 0 end", "({a} + {b})", "({a} - {b})"),
+    *("case when {a} > '2026-03-02' then 1 else 0 end", "case when {a} = 0 then 'z' else 'o' end", "({a} * 2)"),
+    *("case when {a} in ('a1', 'Low', '08:30:00') then 1 else 0 end", "case when {a} like 'a%' then 1 else 0 end"),
+    *(
+        "case when {a} then 1 else 0 end",
+        "case {a} when 1 then 'one' when 0 then 'zero' else 'other' end",
+        "({a} / 3.0)",
+    ),
+    *("case when id > 9 then {a} else {b} end", "case when id > 9 then {a} else '' end", "round({a}, 1)", "floor({a})"),
+    *("case when id > 9 then {a} else 0 end", "round({a} * 1.15, 2)", "ceil({a})", "abs({a})", "-{a}", "({a} % 2)"),
+    *("upper({a})", "trim({a})", "length({a})", "replace({a}, '1', 'x')", "substr({a}, 1, 2)", "cast({a} as char(10))"),
+    *("cast({a} as decimal(12, 2))", "cast({a} as date)", "cast({a} as varchar(10))", "max({a}) over ()", "lower({a})"),
+    *("min({a}) over ()", "sum({a}) over ()", "count({a}) over ()", "row_number() over (order by {a}, id)"),
+    *(
+        "row_number() over (partition by {a} order by id)",
+        "lag({a}) over (order by id)",
+        "(select max({a}) from typed)",
+    ),
+    *("(select count(distinct {a}) from typed)", "exists (select 1 from typed x where x.{c} = typed.{c})"),
+)
+"""Expressions of columns of any type: many are refused, by the database or on fixtures."""
+
+OWN_TYPED = {
+    "postgres": (
+        *("{a}::text", "{a}::int", "{a}::date", "{a}::numeric(12, 1)", "{a} || ''", "{a} || {b}", "concat({a}, 'x')"),
+        *("greatest({a}, {b})", "{a} is distinct from {b}", "trunc({a}, 1)", "extract(year from {a})", "left({a}, 4)"),
+        *("to_char({a}, 'YYYY-MM-DD')", "date_trunc('month', {a})", "({a} + interval '1 day')", "({a} ->> 'a')"),
+    ),
+    "mysql": (
+        *("cast({a} as char)", "cast({a} as signed)", "concat({a}, '-')", "concat({a}, {b})", "if({a}, 'y', 'n')"),
+        *(
+            "ifnull({a}, '')",
+            "greatest({a}, {b})",
+            "({a} <=> {b})",
+            "date_format({a}, '%Y-%m-%d %H:%i:%s')",
+            "({a} + 0)",
+        ),
+        *("year({a})", "date({a})", "datediff({a}, {b})", "({a} + interval 1 day)", "date_add({a}, interval 1 month)"),
+        *("truncate({a}, 1)", "left({a}, 4)", "concat_ws('/', {a}, {b})", "hex({a})", "({a} div 2)"),
+    ),
+    "sqlite": (
+        *(
+            "cast({a} as text)",
+            "cast({a} as integer)",
+            "({a} || '-')",
+            "({a} || {b})",
+            "ifnull({a}, '')",
+            "max({a}, {b})",
+        ),
+        *("({a} is {b})", "iif({a}, 'y', 'n')", "strftime('%Y-%m-%d', {a})", "date({a}, '+1 month')", "typeof({a})"),
+        *("printf('%s', {a})", "hex({a})", "instr({a}, '1')", "{a} glob 'A*'"),
+    ),
+}
+"""What only one dialect has."""
+
+MACROS = (
+    *("sql.trim({a})", "sql.first_word({a})", "sql.other_words({a})", "sql.cast_text({a})", "sql.number_text({a})"),
+    *(
+        "sql.cast_number({a})",
+        "sql.cast_number({a}, 0)",
+        "sql.cast_int({a})",
+        "sql.try_number({a})",
+        "sql.try_int({a})",
+    ),
+    *("sql.try_number({a}, 0)", "sql.try_number({a}, 6)", "sql.concat([{a}])", "sql.concat([{a}, '-', {b}])"),
+    *("sql.coalesce({a}, 'none')", "sql.coalesce({a}, 0)", "sql.price_tiers([['Trade', {a}], ['a,b', {b}]])"),
+    *("sql.price_tiers([['Trade', {a}]], default={b})", "sql.tier({a}, {b})", "sql.available({a}, {b})"),
+    *("sql.concat([sql.number_text({a}), ' pcs'])", "sql.coalesce(sql.try_number({a}), 0)", "sql.first_email({a})"),
+    *("sql.cast_text(sql.try_int({a}))", "sql.trim(sql.cast_text({a}))"),
+)
+"""Calls of the macros of ``macros/dialect.sql``."""
+
+
+def draw_typed(random: Random, dialect: str) -> str:
+    """An expression of columns of the table ``typed``, at most two levels deep."""
+    names = ["nm", *COLUMNS[dialect]]
+    forms = (*TYPED, *OWN_TYPED[dialect])
+    inner = random.choice(forms) if random.random() < 0.3 else "{a}"  # most are one level deep
+    form = random.choice(forms)
+    values = {"c": random.choice(names), "b": random.choice(names)}
+    return form.format(a=inner.format(a=random.choice(names), **values), **values)
+
+
+def draw_macro(random: Random, dialect: str) -> str:
+    """A call of a macro, as a template has it, with columns of the table ``typed``."""
+    names = ["nm", "nm", *COLUMNS[dialect]]
+    first, second = (f'col("{TABLE}.{random.choice(names)}")' for _ in range(2))
+    return f"{{{{ {random.choice(MACROS).format(a=first, b=second)} }}}}"

@@ -420,6 +420,7 @@ ODD_REFUSED = {
     },
     "mysql": {
         **dict.fromkeys(("ifnull(n, 0)", "coalesce(n, m)", "if(m > 1, d, n)"), "single precision"),
+        "lag(coalesce(n, null)) over (order by m)": "single precision",
         "concat(zf, '')": "concat",
         "coalesce(zf, '')": "ZEROFILL",
         "cast(zf as char)": "ZEROFILL",

@@ -124,3 +124,25 @@ def test_the_largest_of_bits_is_refused(source: SourceSettings, tmp_path: Path) 
         constructs.require_equal(
             rehearsal, source, "select max(b + 0) as x, count(distinct if(id > 1, 'A', 'b')) as y from t"
         )
+
+
+@pytest.mark.parametrize(
+    "call", ["sql.try_number(col('b'))", "sql.concat([sql.number_text(sql.try_number(col('b')))])"]
+)
+def test_a_macro_does_not_hide_what_mysql_makes_of_a_bit(captured: Path, tmp_path: Path, call: str) -> None:
+    """Its text is a control character there, and no number."""
+    write(captured, VIEW.format(f"{{{{ {call} }}}}"))
+    with pytest.raises(ViewError, match=r"BIT|bit"):
+        rehearsed(tmp_path)
+
+
+def test_nothing_in_place_of_a_zero_date_that_is_a_blank(mariadb: MariaDb, tmp_path: Path) -> None:
+    """NULLIF of a date and a blank text is NULL for 0000-00-00, which the fixtures keep as a text."""
+    database = mariadb.fresh_database()
+    mariadb.execute(
+        database, "create table t (id int, d date)", "insert into t values (1, '0000-00-00'), (2, '2024-02-29')"
+    )
+    source = SourceSettings(dialect="mysql", connection=mariadb.connection(database))
+    with constructs.captured(source, {"t": ("id", "d")}, tmp_path) as rehearsal:
+        assert "nullif()" in str(rehearsal("select id, nullif(d, '') as x from t"))
+        constructs.require_equal(rehearsal, source, "select id, nullif(d, '0000-00-00') as x from t")

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 POSTGRES = (
     (
         "create table t (id int primary key, tz timestamptz, tm time, ttz timetz, u uuid, iv interval, ip inet,"
-        " vb varbit, m money, ia int[], jb jsonb, d date, ts timestamp)"
+        " vb varbit, m money, ia int[], jb jsonb, d date, ts timestamp, raw bytea)"
     ),
     (
         "insert into t values (1, '2026-03-01 23:30:00+00', '08:30', '08:30+02',"
         " 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '1 day 2 hours', '10.0.0.1', B'101', '1234.50', '{1,2}',"
-        " '{\"a\": 1}', '2026-03-02', '2026-03-02 01:30'),"
+        " '{\"a\": 1}', '2026-03-02', '2026-03-02 01:30', 'AB'),"
         " (2, '2026-07-01 12:00:00.5+00', '18:30:00.25', '07:30+00', 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',"
-        " '25 hours', '9.0.0.1', B'1010', '-3', '{10}', '{\"a\":1.0}', '2026-07-01', '2026-07-01 00:00')"
+        " '25 hours', '9.0.0.1', B'1010', '-3', '{10}', '{\"a\":1.0}', '2026-07-01', '2026-07-01 00:00', 'c')"
     ),
     "insert into t (id) values (3)",
     "grant select on t to public",
@@ -53,6 +53,7 @@ COLUMNS = {
         "m": ("'1234.5'", "1234.5::money"),
         "ia": ("'{1, 2}'",),
         "jb": ("'{\"a\":1}'",),
+        "raw": ("'AB'",),
     },
     "mysql": {
         "tm": ("'8:30'", "83000", "d"),
@@ -88,6 +89,7 @@ def selects(column: str, others: tuple[str, ...]) -> Iterator[str]:
     yield f"select upper({column}) as v from t"
     yield f"select {column} + 1 as v from t"
     yield f"select cast({column} as char(40)) as v from t"
+    yield f"select cast({column} as {'text' if column == 'raw' else 'char'}) as v from t"
 
 
 @pytest.mark.parametrize(

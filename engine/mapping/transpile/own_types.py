@@ -45,7 +45,7 @@ _OWN = re.compile(
 MONEY = "money"
 """PostgreSQL's type, which is kept as a number, and whose text has the signs of its locale."""
 
-UUID, INET = "uuid", "inet"
+UUID, INET, BYTES = "uuid", "inet", "bytea"
 
 _OTHERWISE_JOINED = frozenset({INET, "array", "char", '"char"', "bit", "bit varying", "varbit"})
 """PostgreSQL's types whose text has another form beside ``||``, or that it joins as lists."""
@@ -146,7 +146,7 @@ def _misuse(node: Any, part: Any, dialect: str, *, merges: bool) -> str:
         "of which the first or the last is taken": name in _EXTREMES and not ordered,
         f"of which the first or the last is taken{REFUSED_LIVE}": lacking,
         "whose order decides": name == "Ordered" and not ordered and decides_rows(node),
-        "in a text": name in _TEXTS and (found == MONEY or (name == "DPipe" and found in _OTHERWISE_JOINED)),
+        "in a text": name in _TEXTS and (found in {MONEY, BYTES} or (name == "DPipe" and found in _OTHERWISE_JOINED)),
         "that is cast to another type": name in {"Cast", "TryCast"} and found != JSON and not _is_shown(node, found),
         "that is calculated with": name in {"Add", "Sub", "Mul", "Div", "Mod", "Sum", "Avg"},
     }
@@ -169,7 +169,7 @@ def _is_shown(node: Any, found: str) -> bool:
     to = node.to.this.name if hasattr(node.to.this, "name") else ""
     if found == MONEY:
         return to == "DECIMAL"
-    whole = to in TEXT_TYPES | PADDED_TYPES and not node.to.expressions and found != INET
+    whole = to in TEXT_TYPES | PADDED_TYPES and not node.to.expressions and found not in {INET, BYTES}
     return whole or (to == "DATE" and found in ZONED)
 
 

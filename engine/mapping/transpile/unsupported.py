@@ -110,6 +110,9 @@ def unsupported_diagnostic(query: Query, offset: int | None, name: str, instead:
     )
 
 
+_COMPARING = COMPARISONS | {"Nullif"}
+
+
 def find_unsupported(node: Any, dialect: str) -> Unsupported:
     """Return why a part of a parsed statement is refused: its name, and what to write instead; None if it is not."""
     name = type(node).__name__
@@ -124,7 +127,8 @@ def find_unsupported(node: Any, dialect: str) -> Unsupported:
         return None
     if name == "Is" and is_kind(node.this, "zerodate", "zerotime") and not fold_of(node.this):
         return "IS NULL of a date that may be 0000-00-00", "types.toml, which says whether the column may be NULL."
-    if name in COMPARISONS and any(is_kind(value, "zerodate", "zerotime") for value in operands(node)):
+    zero = any(is_kind(value, "zerodate", "zerotime") for value in operands(node)) if name in _COMPARING else False
+    if zero and (name != "Nullif" or not node.expression.name):  # a blank text is 0000-00-00 there
         return "a comparison of a date that may be 0000-00-00", "another date, or a text as '2024-01-31', beside it."
     check = CHECKS.get(name)
     if check is not None:

@@ -96,6 +96,8 @@ def _calculates_with_single(node: Any, dialect: str) -> bool:
     if name in _SET_OPERATIONS:
         arms = [arm.selects for arm in union_arms(node)]
         return any(_mixes_single([part.unalias() for part in parts], "") for parts in zip(*arms, strict=False))
+    if name in {"Lag", "Lead", "FirstValue"} and type(node.this).__name__ in BRANCHING_PARTS:
+        return is_kind(node.this, "single")
     if name in BRANCHING_PARTS - {"Nullif"}:
         compared = name == "Case" and any(is_kind(value, "single") for value in operands(node))
         return compared or _mixes_single(branches(node), dialect)
