@@ -19,7 +19,7 @@ what a translation may rely on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -111,7 +111,7 @@ _USUAL_DIGITS = 18
 class ColumnType:
     """A column's type: its name in lower case, its length or digits, its collation, and whether it may be NULL.
 
-    ``unsigned`` is a number of MySQL's that is not below 0. ``column`` is the column's own name, as it is written.
+    ``unsigned`` is a number of MySQL's that is not below 0.
     """
 
     name: str
@@ -119,7 +119,6 @@ class ColumnType:
     collation: str = ""
     nullable: bool = True
     unsigned: bool = False
-    column: str = field(default="", repr=False, compare=False)
 
     @property
     def is_padded(self) -> bool:
@@ -171,7 +170,7 @@ def read_column_types(folder: Path, files: WorkspaceFiles) -> dict[str, dict[str
                 line = next((at for at, row in enumerate(text.splitlines(), 1) if row.strip().startswith(column)), None)
                 message = f"The type of {table}.{column} is not understood."
                 raise FixtureError([Diagnostic(path=path, line=line, message=message, hint=_HINT)])
-            found.setdefault(table.lower(), {})[column.lower()] = replace(kind, column=column)
+            found.setdefault(table.lower(), {})[column.lower()] = kind
     return found
 
 

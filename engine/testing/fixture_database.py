@@ -14,7 +14,6 @@ from engine.errors import Diagnostic, FixtureError, OutsideWorkspaceError
 from engine.files import WorkspaceFiles, is_file
 from engine.mapping.engine_sql import render_sql
 from engine.mapping.transpile.kind_parts import kind_of_type
-from engine.mapping.transpile.name_case import TableColumns
 from engine.mapping.transpile.own_types import own_kind
 from engine.quoting import blanked, ident
 from engine.testing.column_types import (
@@ -133,8 +132,7 @@ def _with_types(fixture: Fixture, types: Mapping[str, ColumnType], dialect: str)
         certain = {"text", "date", "timestamp", "zerodate", "zerotime"}
         kinds[column.lower()] = kind if header or kind in certain else ""
     rows = tuple(zip(*columns, strict=True)) if fixture.rows else ()
-    names = {column: known.column for column, known in types.items()}
-    return replace(fixture, types=tuple(given), rows=rows), TableColumns(kinds, names)
+    return replace(fixture, types=tuple(given), rows=rows), kinds
 
 
 def uncollated_texts(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, Mapping[str, str]]) -> frozenset[str]:

@@ -34,11 +34,6 @@ from item
 """
 
 REFUSED = {
-    "select ItemCode from item": '"ItemCode"',
-    'select i."itemcode" from item i': '"ItemCode"',
-    'select "NM" from item': '"nm"',
-    "select id from item where exists (select 1 from item o where o.id > item.id and Qty > 3)": '"Qty"',
-    "select a.id from item a join item b using (Qty)": '"Qty"',
     'select x.Foo from (select id as "Foo" from item) x': '"Foo"',
     'select x."Foo" from (select id as Foo from item) x': '"foo"',
     'select "I".id from item i': '"i"',
