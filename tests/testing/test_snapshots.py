@@ -158,7 +158,7 @@ def test_what_macros_write_for_duckdb_alone_is_rehearsed_again_when_it_changes(t
     macros = """{% macro first(x) -%}
     {% if dialect == "duckdb" %}split_part({{ x }}, ' ', 1){% else %}substr_before({{ x }}, ' '){% endif %}
     {%- endmacro %}"""
-    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr", "{{ own.first(col('item.descr')) }}")
+    view = "{% import 'own.sql' as own %}" + VIEW.replace("item.descr", "{{ own.first('item.descr') }}")
     root = write_project(tmp_path, dialect="hana", view=view)
     write(root / "own.sql", macros)
     first = produced(tmp_path)
