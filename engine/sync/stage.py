@@ -278,10 +278,15 @@ def load_window(
 
     ``unclearable`` are the fields that a blank does not clear: each row has the names of those that it has a value of.
     """
+    removes = state.value(
+        "select exists (from run.outgoing where kind = 'delete' and position > $after and position <= $upto)",
+        window.bounds,
+    )
     state.run_with_retry(
         render_sql(
             "window.sql",
             published=layout.published,
+            removes=bool(removes),
             fields=layout.fields,
             carried=layout.carried,
             unclearable=unclearable,

@@ -34,11 +34,15 @@ select
     case when outgoing.kind <> 'delete' then landed._own end as _own,
     case when outgoing.kind <> 'delete' then landed._shared end as _shared
     {%- for field in fields %},
+    {% if removes -%}
     {% if loop.first %}{# A row that is flagged Delete may never have been published: then its own values are used. #}{% endif -%}
     case
         when outgoing.kind = 'delete' then coalesce(published.{{ field.name | ident }}, landed.{{ field.name | ident }})
         else landed.{{ field.name | ident }}
     end as {{ field.name | ident }}
+    {%- else -%}
+    landed.{{ field.name | ident }}
+    {%- endif %}
     {%- endfor %}
     {%- for name in carried %},
     {# What was published of a field that left the mapping is still so: nothing is sent for it. A new variant has what its
@@ -59,10 +63,13 @@ select
 from run.outgoing as outgoing
 left join run.landed as landed
     on landed._raw = outgoing._raw
+{# Not where nothing is taken of it: DuckDB would read all of its texts through. #}
+{% if removes or carried %}
 left join {{ published | ident }} as published
     on
         published._key = outgoing._key
         and outgoing.kind in ('delete'{% if carried %}, 'update', 'resend'{% endif %})
+{% endif %}
 {% if carried_shared %}
 left join (
     select
