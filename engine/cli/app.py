@@ -107,77 +107,39 @@ def main_options(
 
 SET_UP, MAPPING, SYNC, ORDERS, OPERATE, LEARN = PANELS
 
+
+def _add_group(group: typer.Typer, name: str, panel: str, short_help: str) -> None:
+    """Have ``s2s`` list a group of commands under a panel, and the group its own commands with whole sentences."""
+    app.add_typer(group, cls=CommandGroup, name=name, rich_help_panel=panel, short_help=short_help)
+
+
 # --help lists the commands in this order, under their panels.
 app.command(rich_help_panel=SET_UP, short_help="Create a project.")(init.init)
 app.command("list", rich_help_panel=SET_UP, short_help="List the workspace's projects.")(projects.list_projects)
 app.command(rich_help_panel=SET_UP, short_help="Check everything that a run needs.")(projects.doctor)
-app.add_typer(
-    secret.secret_app,
-    cls=CommandGroup,
-    name="secret",
-    rich_help_panel=SET_UP,
-    short_help="Keep secrets in the system's store.",
-)
+_add_group(secret.secret_app, "secret", SET_UP, "Keep secrets in the system's store.")
 app.command(rich_help_panel=MAPPING, short_help="Check settings, views and statements; no database.")(projects.check)
 app.command(rich_help_panel=MAPPING, short_help="Print the SQL that a view renders to.")(projects.render)
 app.command(rich_help_panel=MAPPING, short_help="Show what the views give right now.")(preview.preview)
 app.command("test", rich_help_panel=MAPPING, short_help="Run the views on their fixtures.")(mapping.run_tests)
-app.add_typer(
-    mapping.fixtures_app,
-    cls=CommandGroup,
-    name="fixtures",
-    rich_help_panel=MAPPING,
-    short_help="Make the rows for tests.",
-)
+_add_group(mapping.fixtures_app, "fixtures", MAPPING, "Make the rows for tests.")
 app.command(rich_help_panel=MAPPING, short_help="Show what a change to the mappings does.")(mapping.review)
 app.command(rich_help_panel=MAPPING, short_help="Write the workspace as a static site.")(mapping.docs)
 app.command(rich_help_panel=SYNC, short_help="Show what a run would do; send nothing.")(sync.plan)
 app.command(rich_help_panel=SYNC, short_help="Send what changed to Stock2Shop.")(sync.run)
 app.command(rich_help_panel=SYNC, short_help="Show everything known of one code.")(explain.explain)
 app.command(rich_help_panel=SYNC, short_help="Show the last runs and changes.")(sync.history)
-app.add_typer(
-    sync.quarantine_app,
-    cls=CommandGroup,
-    name="quarantine",
-    rich_help_panel=SYNC,
-    short_help="Look at rows that are held back.",
-)
+_add_group(sync.quarantine_app, "quarantine", SYNC, "Look at rows that are held back.")
 app.command(rich_help_panel=SYNC, short_help="Take what Stock2Shop holds as published.")(sync.adopt)
 app.command(rich_help_panel=SYNC, short_help="Compare published with what Stock2Shop holds.")(sync.verify)
 app.command(rich_help_panel=SYNC, short_help="Bind what is remembered to another account.")(origins.rebind)
-app.add_typer(
-    orders.orders_app,
-    cls=CommandGroup,
-    name="orders",
-    rich_help_panel=ORDERS,
-    short_help="Raise orders in the database.",
-)
+_add_group(orders.orders_app, "orders", ORDERS, "Raise orders in the database.")
 orders.orders_app.command()(origins.former)
 app.command(rich_help_panel=OPERATE, short_help="Show how every project does.")(status.status)
-app.add_typer(
-    agent.agent_app,
-    cls=CommandGroup,
-    name="agent",
-    rich_help_panel=OPERATE,
-    short_help="Run every project at its cadence.",
-)
-app.add_typer(
-    service.schedule_app,
-    cls=CommandGroup,
-    name="schedule",
-    rich_help_panel=OPERATE,
-    short_help="Run all by the system's scheduler.",
-)
-app.add_typer(
-    console.console_app,
-    cls=CommandGroup,
-    name="console",
-    rich_help_panel=OPERATE,
-    short_help="Let people in to the agent's web page.",
-)
-app.add_typer(
-    fleet.fleet_app, cls=CommandGroup, name="fleet", rich_help_panel=OPERATE, short_help="Run them on several machines."
-)
+_add_group(agent.agent_app, "agent", OPERATE, "Run every project at its cadence.")
+_add_group(service.schedule_app, "schedule", OPERATE, "Run all by the system's scheduler.")
+_add_group(console.console_app, "console", OPERATE, "Let people in to the agent's web page.")
+_add_group(fleet.fleet_app, "fleet", OPERATE, "Run them on several machines.")
 app.command(rich_help_panel=OPERATE, short_help="Notify people of what is news.")(notify.notify)
 app.command(rich_help_panel=LEARN, short_help="Show the story with an example client.")(try_out.demo)
 app.command(rich_help_panel=LEARN, short_help="Serve a local Stock2Shop to try things out.")(try_out.sandbox)

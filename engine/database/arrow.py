@@ -96,17 +96,10 @@ def fetch_batch(
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{number}" for number in range(len(columns))])
 
 
-def min_batch_rows(columns: int) -> int:
-    """How many rows a batch of so many columns has at least, however wide they are."""
-    return min(MAX_MIN_BATCH_ROWS, max(MIN_BATCH_ROWS, columns // 4))
-
-
 def next_batch_rows(batch: pa.RecordBatch, limit: int) -> int:
     """How many rows the next batch should have, judged by the last batch's bytes a row; ``limit`` at most."""
-    return min(
-        limit,
-        max(min_batch_rows(batch.num_columns), MAX_BATCH_BYTES * int(batch.num_rows) // max(int(batch.nbytes), 1)),
-    )
+    least = min(MAX_MIN_BATCH_ROWS, max(MIN_BATCH_ROWS, int(batch.num_columns) // 4))
+    return min(limit, max(least, MAX_BATCH_BYTES * int(batch.num_rows) // max(int(batch.nbytes), 1)))
 
 
 def _concatenated(chunks: Sequence[pa.Array]) -> pa.Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from engine.database.arrow import MAX_BATCH_BYTES, min_batch_rows
+from engine.database.arrow import MAX_BATCH_BYTES, next_batch_rows
 from engine.database.connection import SEPARATOR
 from engine.errors import UnpackableError
 from engine.mapping.engine_sql import render_sql
@@ -174,7 +174,7 @@ class UnknownRows:
             self.rows += batch.num_rows
             self._progress(self.rows)
             whole = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], schema=schema)
-            step = max(min_batch_rows(whole.num_columns), MAX_BATCH_BYTES * whole.num_rows // max(whole.nbytes, 1))
+            step = next_batch_rows(whole, max(whole.num_rows, 1))
             for start in range(0, whole.num_rows, step):
                 yield whole.slice(start, step)
 

@@ -80,7 +80,7 @@ def check_own_sql(own: Query, query: Query, *, dialect: str, columns: Columns | 
             refused = find_unsupported(node, dialect)
             structure = _structure(node)
             typed = find_misuse(node, dialect) or (find_type_difference(node, dialect) if dialect == "mysql" else None)
-            if typed:  # whoever wrote it: fixtures keep other values in such a column than the database has
+            if typed:  # a macro's own SQL as well: fixtures keep other values in such a column than the database
                 problems.append(unsupported_diagnostic(own, nearest_offset(node), *typed))
                 continue
             same = structure in misread or (structure in rewritten and not _is_text_cast(node))

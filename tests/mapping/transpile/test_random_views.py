@@ -75,6 +75,12 @@ def staged(rows: Iterable[Any]) -> list[tuple[Any, ...]]:
     return [tuple(map(text, row)) for row in rows]
 
 
+def differing(given: Any, live: Any, *, exact: bool) -> list[list[Any]]:
+    """Up to four rows that only one of two results has, as the only member of a list; empty where they are the same."""
+    rows = constructs.canonical(given, exact=exact), constructs.canonical(live, exact=exact)
+    return [sorted({*rows[0]} ^ {*rows[1]}, key=repr)[:4]] if rows[0] != rows[1] else []
+
+
 def live_view(source: SourceSettings, sql: str) -> Any:
     """What a database gives for a view; None for one that it refuses for these rows."""
     try:
@@ -93,7 +99,8 @@ def test_a_view_at_random_is_rehearsed_as_it_runs_or_is_refused(
     exact = dialect != "sqlite"
     left_out = {"js", "big"} if dialect == "postgres" else {"big"}
     shown = sorted(set(constructs.COLUMNS) - left_out, key=list(constructs.COLUMNS).index)
-    ran, refused, wrong = 0, 0, []
+    ran, refused = 0, 0
+    wrong: list[tuple[str, list[Any]]] = []
     with constructs.captured(source, {"probe": shown}, tmp_path) as rehearsal:
 
         def compare(sql: str, live: Any) -> None:
@@ -103,9 +110,7 @@ def test_a_view_at_random_is_rehearsed_as_it_runs_or_is_refused(
                 refused += 1
             elif live is not None:
                 ran += 1
-                pair = constructs.canonical(given, exact=exact), constructs.canonical(live, exact=exact)
-                if pair[0] != pair[1]:
-                    wrong.append((sql, sorted({*pair[0]} ^ {*pair[1]}, key=repr)[:4]))
+                wrong.extend((sql, rows) for rows in differing(given, live, exact=exact))
 
         for _ in range(VIEWS // AT_ONCE):
             columns = draw_columns(random, dialect, AT_ONCE - 5)
@@ -125,7 +130,7 @@ def test_columns_of_a_databases_own_types_are_rehearsed_as_they_run_or_are_refus
     """None gives other rows, and none that the database refuses for its types runs."""
     random = Random(f"{SEED} typed {dialect}")
     source = typed_source(dialect, tmp_path, postgres=postgres, mariadb=mariadb)
-    wrong, ran = [], 0
+    wrong, ran, exact = [], 0, dialect != "sqlite"
     with constructs.captured(source, {"typed": ("id", "nm", *typed_columns.COLUMNS[dialect])}, tmp_path) as rehearsal:
         for _ in range(max(VIEWS // 5, AT_ONCE) // AT_ONCE):
             columns = [draw_typed(random, dialect) for _ in range(AT_ONCE)]
@@ -134,12 +139,10 @@ def test_columns_of_a_databases_own_types_are_rehearsed_as_they_run_or_are_refus
                 if isinstance(given, str) or live is None:
                     continue
                 ran += 1
-                pair = [constructs.canonical(staged(rows), exact=dialect != "sqlite") for rows in (given, live)]
-                if pair[0] != pair[1]:  # MariaDB may number rows in another way beside another window
+                if differing(staged(given), staged(live), exact=exact):
+                    # MariaDB may number rows in another way beside another window.
                     (alone,) = live_columns(source, [column], "typed")
-                    pair[1] = constructs.canonical(staged(alone or ()), exact=dialect != "sqlite")
-                if pair[0] != pair[1]:
-                    wrong.append((column, sorted({*pair[0]} ^ {*pair[1]}, key=repr)[:4]))
+                    wrong += [(column, rows) for rows in differing(staged(given), staged(alone or ()), exact=exact)]
     assert wrong == []
     assert ran > VIEWS / 50
 
@@ -157,7 +160,7 @@ def test_macros_give_on_fixtures_what_they_give_in_the_database_or_are_refused(
         "select id as source_product_code, id as source_variant_code, id as title, 'Yes' as product_active,"
         f" 1 as csv_price_tiers, 1 as {quote}variants.qty{quote}, id as {quote}variants.sku{quote}"
     )
-    wrong, ran = [], 0
+    wrong, ran, exact = [], 0, dialect != "sqlite"
     with constructs.captured(source, {"typed": shown}, tmp_path):
         pass
     view = tmp_path / "projects" / "acme" / "views" / "products.sql"
@@ -181,8 +184,6 @@ def test_macros_give_on_fixtures_what_they_give_in_the_database_or_are_refused(
                     continue
                 ran += 1
                 given = loaded.state.rows("select _key, meta_shown from run.landed")
-                pair = [constructs.canonical(staged(rows), exact=dialect != "sqlite") for rows in (given, live)]
-                if pair[0] != pair[1]:
-                    wrong.append((call, sorted({*pair[0]} ^ {*pair[1]}, key=repr)[:4]))
+                wrong += [(call, rows) for rows in differing(staged(given), staged(live), exact=exact)]
     assert wrong == []
     assert ran > 0
